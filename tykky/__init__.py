@@ -1,0 +1,36 @@
+"""Tykky: software stacks for HPC systems, one squashfs image each.
+
+Recipes import their vocabulary from here::
+
+    from tykky import PipStack, variant
+
+The names are looked up on first use, so that ``import tykky`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "1.0.0.dev0"
+
+if TYPE_CHECKING:
+    from tykky.kinds.pip import PipStack
+    from tykky.recipe import Recipe, Version, variant
+
+__all__ = ["PipStack", "Recipe", "Version", "__version__", "variant"]
+
+_HOMES = {
+    "PipStack": "tykky.kinds.pip",
+    "Recipe": "tykky.recipe",
+    "Version": "tykky.recipe",
+    "variant": "tykky.recipe",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tykky' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(home), name)

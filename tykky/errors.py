@@ -1,0 +1,167 @@
+"""The errors Tykky raises, and the exit code of each.
+
+Everything below ``cli/`` raises a :class:`TykkyError`; only ``cli/`` and ``console.py``
+print and exit. An error is two sentences for a person: the *cause* (what is wrong, with
+the name or path it is about) and the *remedy* (what to do next). A traceback is never
+part of the interface.
+
+Public names: ``Exit``, ``TykkyError`` and its subclasses, ``Where``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+
+class Exit(IntEnum):
+    """Exit codes of the ``tykky`` program; documented in share/doc/reference/exit-codes.md.
+
+    The codes of the launcher (125, 126, 127) are not here: they belong to the commands
+    of a stack, see ``runtime/launcher``.
+    """
+
+    OK = 0
+    FAILED = 1  # something unforeseen; a bug report is welcome
+    USAGE = 2  # the command line itself
+    SPEC = 3  # a spec names no recipe, version or choice
+    RECIPE = 4  # a recipe file is wrong
+    CONFIG = 5  # a configuration file or value is wrong
+    NOT_FOUND = 6  # no such install, file or log
+    CONFLICT = 7  # a name clash, or another install still needs this one
+    # One for each step of the pipeline, for failures with no more exact code.
+    RESOLVE = 10
+    BASE = 11
+    BUILD = 12
+    FINISH = 13
+    SQUASH = 14
+    TEST = 15
+    COMMIT = 16
+    MODULE = 17
+    # Causes that may strike in any step.
+    NO_SPACE = 20
+    NOT_WRITABLE = 21
+    NETWORK = 22
+    UNKNOWN_PACKAGE = 23
+    MISSING_TOOL = 24
+    PATH_TOO_LONG = 25
+    NODE = 26  # this machine lacks what a stack needs (user namespaces, /dev/fuse, ...)
+    LOCK = 27  # a lock file is missing, stale or wrong
+    DAMAGED = 28  # what is on disk is not what was recorded
+    INTERRUPTED = 130  # Ctrl-C
+    TERMINATED = 143  # SIGTERM
+
+
+@dataclass(frozen=True)
+class Where:
+    """A place in a file that an error is about.
+
+    ``line`` counts from 1; ``text`` is that line as written (read from the file when it
+    is not given); ``column`` and ``width`` count characters from 0 and put carets below
+    the words that are meant.
+    """
+
+    path: Path
+    line: int = 0
+    column: int | None = None
+    width: int = 1
+    text: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        text = self.text if self.text is not None else self._read()
+        if not text.strip():
+            return place
+        shown = text.rstrip("\n")
+        indent = len(shown) - len(shown.lstrip())
+        lines = [place, "    " + shown.strip()]
+        if self.column is not None and self.column >= indent:
+            lines.append("    " + " " * (self.column - indent) + "^" * max(1, self.width))
+        return "\n".join(lines)
+
+    def _read(self) -> str:
+        if not self.line:
+            return ""
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace").splitlines()[
+                self.line - 1
+            ]
+        except (OSError, IndexError):
+            return ""
+
+
+class TykkyError(Exception):
+    """What went wrong, for a person: cause, remedy, place in a file, exit code.
+
+    ``details`` are further lines worth showing (the last lines of a build log, say).
+    """
+
+    code: Exit = Exit.FAILED
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        remedy: str = "",
+        code: Exit | None = None,
+        where: Where | None = None,
+        details: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+        self.where = where
+        self.details = details
+        if code is not None:
+            self.code = code
+
+
+class SpecError(TykkyError):
+    """A spec that cannot be parsed, or that names nothing that exists."""
+
+    code = Exit.SPEC
+
+
+class RecipeError(TykkyError):
+    """A recipe file that cannot be used as it is."""
+
+    code = Exit.RECIPE
+
+
+class ConfigError(TykkyError):
+    """A configuration file or value that cannot be used."""
+
+    code = Exit.CONFIG
+
+
+class LockError(TykkyError):
+    """A lock that is missing, out of date, or not what it says."""
+
+    code = Exit.LOCK
+
+
+class StepError(TykkyError):
+    """A step of the pipeline that failed; the pipeline adds the step's own exit code."""
+
+    code = Exit.BUILD
+
+
+class StoreError(TykkyError):
+    """The store cannot do what was asked: a clash, a missing install, a permission."""
+
+    code = Exit.NOT_FOUND
+
+
+class ToolError(TykkyError):
+    """A program of the host that is needed and not there."""
+
+    code = Exit.MISSING_TOOL
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """A suggestion such as ``did you mean 'packages'?``, or an empty string."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""
