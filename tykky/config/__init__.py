@@ -1,0 +1,211 @@
+"""The configuration: six scopes merged into one typed, frozen value.
+
+``Config.load`` reads the scopes (see :mod:`tykky.config.scopes`), expands and checks the
+winning value of every key, and keeps where each came from: ``config.origin(key)`` names the
+winner, ``config.why(key)`` all scopes that set the key.
+
+Public names: ``Config``, ``Origin``, and from the schema ``KEYS``, ``Squash``, ``Permissions``,
+``Module``, ``Pip``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tykky.config.expand import Expander
+from tykky.config.schema import (
+    KEYS,
+    SECTIONS,
+    BadValueError,
+    Kind,
+    Module,
+    Permissions,
+    Pip,
+    Runtime,
+    Squash,
+)
+from tykky.config.scopes import (
+    Setting,
+    from_environment,
+    from_flags,
+    read_file,
+    scope_files,
+    unknown_key_remedy,
+    variable_of,
+)
+from tykky.errors import ConfigError
+
+__all__ = [
+    "KEYS",
+    "Config",
+    "Module",
+    "Origin",
+    "Permissions",
+    "Pip",
+    "Squash",
+    "variable_of",
+]
+
+_GROUPS = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was set: the scope, its file and line if it has one, the text as written.
+
+    ``place`` is for people: ``file:line``, ``$VARIABLE`` or ``-c key``.
+    """
+
+    scope: str
+    path: Path | None
+    line: int
+    raw: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
+
+    ``repos`` ends with the recipes that come with Tykky unless ``builtin_repo`` is false.
+    ``server`` is empty where the launcher shall look for one itself. ``warnings`` are lines
+    for the user that are no errors.
+    """
+
+    root: Path
+    module_path: Path
+    build_dir: Path
+    cache_dir: Path
+    base: str
+    repos: tuple[Path, ...]
+    builtin_repo: bool
+    runtime: Runtime
+    jobs: int
+    hooks: Path | None
+    idle: int
+    server: str
+    squash: Squash
+    permissions: Permissions
+    module: Module
+    pip: Pip
+    warnings: tuple[str, ...] = ()
+    chains: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(
+        cls,
+        flags: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Config:
+        """Read all scopes. ``flags`` are the keys given on the command line.
+
+        Raises ConfigError that names file and line, variable or flag.
+        """
+        settings: list[Setting] = []
+        for scope, path in scope_files(environ):
+            named = scope == "site" and "TYKKY_SITE_CONFIG" in environ
+            settings += read_file(scope, path, required=scope == "defaults" or named)
+        variables, warnings = from_environment(environ)
+        settings += variables
+        settings += from_flags(flags or {})
+        return _build(settings, environ, warnings)
+
+    def get(self, key: str) -> Any:
+        """The value of a key such as ``squash.level``; raises ConfigError if there is none."""
+        check_key(key)
+        section, _, name = key.rpartition(".")
+        return getattr(getattr(self, section) if section else self, name)
+
+    def origin(self, key: str) -> Origin:
+        """Where the value of a key came from."""
+        return self.why(key)[-1]
+
+    def why(self, key: str) -> list[Origin]:
+        """All scopes that set a key, in order; the last one counts."""
+        check_key(key)
+        return [_origin(setting) for setting in self.chains[key]]
+
+
+def check_key(key: str) -> None:
+    """Raise ConfigError, with a suggestion, if there is no such key."""
+    if key not in KEYS:
+        raise ConfigError(f"unknown configuration key '{key}'", remedy=unknown_key_remedy(key))
+
+
+def _origin(setting: Setting) -> Origin:
+    where = setting.where
+    return Origin(
+        setting.scope,
+        where.path if where else None,
+        where.line if where else 0,
+        setting.raw,
+        setting.source,
+    )
+
+
+def _build(
+    settings: Iterable[Setting], environ: Mapping[str, str], warnings: tuple[str, ...]
+) -> Config:
+    chains: dict[str, list[Setting]] = {}
+    for setting in settings:
+        chains.setdefault(setting.key, []).append(setting)
+    expander = Expander(environ)
+    values: dict[str, Any] = {}
+    for key in KEYS:  # root comes first: the others may refer to it
+        if key not in chains:
+            raise ConfigError(
+                f"the shipped defaults lack the key '{key}'",
+                remedy="install Tykky again: its files do not belong together",
+            )
+        values[key] = value_of(chains[key][-1], expander)
+        if key == "root":
+            expander.root = values[key]
+    _check_level(values, chains)
+    if values["builtin_repo"]:
+        from tykky.resources import resource
+
+        values["repos"] = (*values["repos"], resource("repo"))
+    groups: dict[str, Any] = {
+        section: group(**{name: values[f"{section}.{name}"] for name in SECTIONS[section]})
+        for section, group in _GROUPS.items()
+    }
+    return Config(
+        **{name: values[name] for name in SECTIONS[""]},
+        **groups,
+        warnings=warnings,
+        chains={key: tuple(chain) for key, chain in chains.items()},
+    )
+
+
+def value_of(setting: Setting, expander: Expander) -> Any:
+    """The checked value of one setting; raises ConfigError with its place."""
+    kind = KEYS[setting.key]
+    if setting.items is not None:
+        return tuple(_item(setting, kind, expander, text) for text in setting.items)
+    return _item(setting, kind, expander, setting.text)
+
+
+def _item(setting: Setting, kind: Kind, expander: Expander, text: str) -> Any:
+    expanded = expander.expand(setting, text)
+    if kind.path and expanded and not expanded.startswith("/"):
+        # A file's paths count from the file, a flag's from here; a variable has no such place.
+        if setting.where is not None:
+            expanded = str(setting.where.path.parent.absolute() / expanded)
+        elif setting.scope == "flags":
+            expanded = str(Path.cwd() / expanded)
+    try:
+        return kind.parse(expanded)
+    except BadValueError as error:
+        shown = f"'{text}'" if expanded == text else f"'{text}' ({expanded})"
+        raise setting.error(f"= {shown} {error}", f"{setting.key} is: {kind.name}") from None
+
+
+def _check_level(values: Mapping[str, Any], chains: Mapping[str, list[Setting]]) -> None:
+    if values["squash.compression"] == "gzip" and values["squash.level"] > 9:
+        raise chains["squash.level"][-1].error(
+            f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
+        )

@@ -1,0 +1,197 @@
+"""What people see: notes, warnings, errors, steps, tables, JSON.
+
+Answers go to stdout, everything else to stderr. Colours, the spinner and the line that is
+redrawn appear on terminals only, never with ``NO_COLOR``, ``TERM=dumb`` or in a pipe.
+
+Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``json_out``,
+``duration``, ``size``, ``flush``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from tykky.errors import TykkyError, Where
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+_BOLD, _RED, _YELLOW, _GREEN, _DIM, _PLAIN = (
+    "\x1b[1m",
+    "\x1b[31m",
+    "\x1b[33m",
+    "\x1b[32m",
+    "\x1b[2m",
+    "\x1b[0m",
+)
+_STEP_WIDTH = 9
+
+
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether a person looks at this stream on a terminal that can redraw a line."""
+    return os.environ.get("TERM", "dumb") != "dumb" and stream.isatty()
+
+
+def _coloured(stream: IO[str], code: str, text: str) -> str:
+    if is_terminal(stream) and not os.environ.get("NO_COLOR"):
+        return f"{code}{text}{_PLAIN}"
+    return text
+
+
+def _write(stream: IO[str], text: str) -> None:
+    """Write one or more whole lines.
+
+    A reader that went away (``tykky find | head -1``) is no error of ours: the stream is
+    pointed at /dev/null so that neither this nor Python's last flush raises.
+    """
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        _discard(stream)
+
+
+def _discard(stream: IO[str]) -> None:
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, stream.fileno())
+    os.close(sink)
+
+
+def flush() -> None:
+    """Flush stdout and stderr; to be called last, so that a closed pipe stays quiet."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            _discard(stream)
+
+
+def say(text: str = "") -> None:
+    """An answer: a line on stdout."""
+    _write(sys.stdout, text)
+
+
+def note(text: str) -> None:
+    """A line on stderr about what happens."""
+    _write(sys.stderr, text)
+
+
+def warn(text: str) -> None:
+    """A line on stderr about what may be wrong."""
+    _write(sys.stderr, f"tykky: {_coloured(sys.stderr, _YELLOW, 'warning:')} {text}")
+
+
+def error(problem: TykkyError) -> None:
+    """An error on stderr: the cause, its place, details, and what to do."""
+    lines = [f"tykky: {_coloured(sys.stderr, _RED, problem.cause)}"]
+    if isinstance(problem.where, Where):
+        lines += [f"  {line}" for line in str(problem.where).splitlines()]
+    lines += [f"  {_coloured(sys.stderr, _DIM, line)}" for line in problem.details]
+    if problem.remedy:
+        lines.append(f"  {problem.remedy}")
+    _write(sys.stderr, "\n".join(lines))
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``3.2 s``, ``75 s``, ``12 min 5 s``, ``2 h 3 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 120:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def size(octets: int) -> str:
+    """``812 B``, ``74 MB``, ``1.3 GB``: decimal units, at most three figures."""
+    amount, units = float(octets), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 999.5 and len(units) > 1:
+        amount /= 1000
+        units.pop(0)
+    figures = 1 if units[0] != "B" and amount < 9.95 else 0
+    return f"{amount:.{figures}f} {units[0]}"
+
+
+class Step:
+    """A running step of the pipeline; ``update`` says what it is doing now."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self._started = time.monotonic()
+        self._status: Status | None = None
+        if is_terminal(sys.stderr):
+            self._spin()
+
+    def _spin(self) -> None:
+        from rich.console import Console
+        from rich.status import Status
+
+        self._status = Status(self._label(), console=Console(stderr=True, highlight=False))
+        self._status.start()
+
+    def _label(self) -> Any:
+        from rich.text import Text
+
+        return Text(f"{self.name:<{_STEP_WIDTH}} {self.text}")
+
+    def update(self, text: str) -> None:
+        """Change what is said about the step; shown at once on a terminal."""
+        self.text = text
+        if self._status is not None:
+            self._status.update(self._label())
+
+    def end(self, failed: bool = False) -> None:
+        """Stop the spinner and print the step's one line, with its time."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        taken = duration(time.monotonic() - self._started)
+        code, outcome = (_RED, f"failed after {taken}") if failed else (_GREEN, taken)
+        name = _coloured(sys.stderr, code, f"{self.name:<{_STEP_WIDTH}}")
+        text = f"{self.text} ... " if self.text else ""
+        _write(sys.stderr, f"{name} {text}{outcome}")
+
+
+@contextmanager
+def step(name: str, text: str = "") -> Iterator[Step]:
+    """Run one step of the pipeline: one line with its time, and a spinner on a terminal."""
+    running = Step(name, text)
+    try:
+        yield running
+    except BaseException:
+        running.end(failed=True)
+        raise
+    running.end()
+
+
+def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None:
+    """Aligned columns on stdout, two blanks apart; headers, on a terminal in bold."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    lines = [list(headers), *cells] if headers else cells
+    widths: list[int] = []
+    for line in lines:
+        widths += [0] * (len(line) - len(widths))
+        widths = [max(w, len(c)) for w, c in zip(widths, line + [""] * len(widths), strict=False)]
+    shown = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=False)) for line in lines]
+    shown = [line.rstrip() for line in shown]
+    if headers:
+        shown[0] = _coloured(sys.stdout, _BOLD, shown[0])
+    if shown:
+        _write(sys.stdout, "\n".join(shown))
+
+
+def json_out(value: object) -> None:
+    """One JSON document on stdout; paths and enumerations become text and numbers."""
+    import json
+
+    _write(sys.stdout, json.dumps(value, indent=2, default=str, ensure_ascii=False))
