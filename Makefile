@@ -1,0 +1,71 @@
+# `make demo` and `make test` are all the set-up there is; both install what is missing of the
+# host (through sudo if need be, shown before it runs) and may be run again at any time.
+
+# The distribution's own Python: what users and staff have, and readable by every user.
+PYTHON ?= /usr/bin/python3
+# Where the demonstration lives; a short path, because a script's first line holds it.
+DEMO ?= $(HOME)/tykky-demo
+# What `make test` hands to pytest: T="tests/unit -k spec", say.
+T ?=
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+root := $(filter 0,$(shell id -u))
+venv := build/venv
+c_sources = $(wildcard tykky/runtime/launcher/*.c)
+c_warnings := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only
+# Scripts without an extension are known by their first line.
+shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cache' \) -prune \
+	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
+	{ print FILENAME } { nextfile }')
+
+.PHONY: help demo test check bench venv clean
+
+help:
+	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
+	@echo 'make test    the whole suite, on real parts [T="tests/unit -k spec"]'
+	@echo 'make check   lint, format, types, shell scripts, C warnings and sanitizers'
+	@echo 'make bench   what commands, installs and listings cost against their peers'
+	@echo 'make venv    only the virtual environment of the developers: $(venv)'
+	@echo 'make clean   remove build/ and $(DEMO)'
+
+demo:
+	@tools/provision base
+	@PYTHON=$(PYTHON) tools/demo $(DEMO)
+
+ifdef root
+test bench:
+	@tools/provision base dev
+	@tools/as-tester make $@ PYTHON=$(PYTHON) T='$(T)'
+else
+test: venv
+	@$(venv)/bin/pytest $(T)
+
+bench: venv
+	@tools/provision apptainer
+	@$(venv)/bin/python -m tests.benchmarks
+endif
+
+check: venv
+	$(venv)/bin/ruff check
+	$(venv)/bin/ruff format --check
+	$(venv)/bin/mypy
+	shellcheck $(shell_scripts)
+	$(if $(c_sources),gcc $(c_warnings) $(c_sources))
+	$(if $(c_sources),clang $(c_warnings) $(c_sources))
+	$(if $(wildcard tests/launcher/Makefile),$(MAKE) -C tests/launcher check)
+
+venv: $(venv)/.made
+	@tools/provision base dev
+
+# An editable install, so that a change is seen at once; made again when what it needs changes.
+$(venv)/.made: pyproject.toml
+	@tools/provision base dev
+	$(PYTHON) -m venv $(venv)
+	$(venv)/bin/pip install --quiet --upgrade pip
+	$(venv)/bin/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	chmod -R u+w build $(DEMO) 2>/dev/null || true
+	rm -rf build dist $(DEMO)

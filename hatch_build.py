@@ -1,0 +1,66 @@
+"""What a wheel holds besides the package: the data folders and the compiled launcher.
+
+The folders ``repo``, ``builds``, ``configs`` and ``share`` stand at the top of a checkout and
+go to ``tykky/data/`` in a wheel; ``tykky.resources`` finds them in both. The launcher is
+compiled here if the machine has a C compiler. It is linked statically, so such a wheel fits
+every Linux of its architecture; without a compiler the wheel is pure, and Tykky compiles the
+launcher when it is first needed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+FOLDERS = ("repo", "builds", "configs", "share")
+
+
+class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds folders and launcher to a wheel; an editable install uses those of the checkout."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Fill ``build_data``; a compiler that is there but fails ends the build."""
+        if version == "editable":
+            return
+        root = Path(self.root)
+        for name in FOLDERS:
+            build_data["force_include"][str(root / name)] = f"tykky/data/{name}"
+        self._scratch = Path(tempfile.mkdtemp(prefix="tykky-launcher-"))
+        for program in compile_launcher(root, self._scratch):
+            inside = program.relative_to(self._scratch)
+            build_data["force_include"][str(program)] = f"tykky/runtime/launcher/bin/{inside}"
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{platform_tag()}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove the scratch directory of the compiled launcher."""
+        if version != "editable":
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def compile_launcher(root: Path, out: Path) -> list[Path]:
+    """Compile the launcher of the tree ``root`` into ``out``; an empty list without a compiler."""
+    if not any(shutil.which(cc) for cc in (os.environ.get("CC", "cc"), "gcc", "clang")):
+        print("tykky: no C compiler, so this wheel has no launcher in it", file=sys.stderr)
+        return []
+    subprocess.run(
+        [sys.executable, "-m", "tykky.runtime.native", str(out)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=True,
+    )
+    return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def platform_tag() -> str:
+    """The platforms a statically linked program of this machine runs on."""
+    machine = platform.machine()
+    return f"manylinux2014_{machine}.musllinux_1_1_{machine}"
