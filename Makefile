@@ -7,6 +7,7 @@ PYTHON ?= /usr/bin/python3
 DEMO ?= $(HOME)/tykky-demo
 # What `make test` hands to pytest: T="tests/unit -k spec", say.
 T ?=
+export T
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
@@ -36,7 +37,7 @@ demo:
 ifdef root
 test bench:
 	@tools/provision base dev
-	@tools/as-tester make $@ PYTHON=$(PYTHON) T='$(T)'
+	@tools/as-tester make $@ PYTHON=$(PYTHON)
 else
 test: venv
 	@$(venv)/bin/pytest $(T)

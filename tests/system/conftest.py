@@ -1,0 +1,63 @@
+"""Real parts around the program: Lmod in a shell, and another user of the same machine.
+
+Fixtures: ``lmod`` (a bash script with ``module`` in it), ``other_user`` (a different uid).
+"""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import Tykky, User
+
+LMOD = "/usr/share/lmod/lmod/init/bash"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def lmod(tykky: Tykky) -> Run:
+    """Run a bash script in which Lmod knows the modules of the test's store.
+
+    The script stops at the first command that fails; options are those of ``User.run``.
+    """
+
+    def run(script: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        start = f'set +e; . {LMOD}; module use "$(tykky module path)"; set -e\n'
+        return tykky.user.bash(start + script, **options)
+
+    return run
+
+
+class OtherUser(User):
+    """A user with another uid, who owns nothing of what the test has made.
+
+    The uid is one of those that /etc/subuid lends to whoever runs the tests, so to the
+    kernel it is a stranger's, and no root is needed to become it.
+    """
+
+    def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``command`` as the other user; options are those of ``User.run``."""
+        become = ["unshare", "--user", "--map-auto", "--map-root-user", "--"]
+        drop = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--"]
+        return super().run(*become, *drop, *command, **options)
+
+
+@pytest.fixture
+def other_user(tykky: Tykky, place: Path) -> OtherUser:
+    """Another user, with an empty home and the same store configured as the test's."""
+    name = getpass.getuser()
+    lent = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines()]
+    if name not in lent:
+        pytest.skip(f"/etc/subuid lends no uids to {name}, so there is nobody else to be")
+    home = place / "other"
+    home.mkdir()
+    home.chmod(0o777)
+    env = {**tykky.user.env, "HOME": str(home), "USER": "other", "LOGNAME": "other"}
+    # What the other user downloads or builds must not land among the test's own things.
+    del env["TYKKY_CACHE_DIR"], env["TYKKY_BUILD_DIR"]
+    return OtherUser(home, env)
