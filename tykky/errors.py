@@ -10,6 +10,7 @@ Public names: ``Exit``, ``TykkyError`` and its subclasses, ``Where``.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -165,3 +166,27 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else ""
+
+
+def from_os_error(error: OSError, doing: str) -> TykkyError:
+    """The error for a person behind an ``OSError``: what was being done, and what helps.
+
+    ``doing`` completes the sentence 'Cannot ...', e.g. ``write the record``.
+    """
+    place = f" ({error.filename})" if error.filename else ""
+    cause = f"Cannot {doing}{place}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TykkyError(
+            cause,
+            remedy="Free some space or raise the quota, then run the same command again; "
+            "'tykky config why root' and 'tykky config why build_dir' say which disks are used.",
+            code=Exit.NO_SPACE,
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return TykkyError(
+            cause,
+            remedy="Choose a place that you may write to: --root DIR, "
+            "or 'tykky config set root DIR'.",
+            code=Exit.NOT_WRITABLE,
+        )
+    return TykkyError(cause, remedy="'tykky doctor' checks this machine.")

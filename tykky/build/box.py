@@ -1,0 +1,306 @@
+"""The box: what a recipe's steps are given to work in.
+
+There are three, with the same methods: ``BuildBox`` runs commands in a private mount
+namespace where a scratch directory lies over the prefix and the rest of the host is
+read-only; ``TestBox`` runs them as a user would, on the squashed image; ``PlanBox`` writes
+down what would be run. So a dry run is the very same recipe code.
+
+Public names: ``Box``, ``BuildBox``, ``TestBox``, ``PlanBox``, ``Scratch``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tykky.build.base import PATH, Base
+from tykky.errors import Exit, StepError, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.lock import Lock
+
+#: What of the installer's environment a build may see: how to reach the network, no more.
+PASSED = (
+    "http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY "
+    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE"
+).split()
+
+Command = str | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The folders of one build on local disk; ``root`` becomes the prefix."""
+
+    path: Path
+
+    @property
+    def root(self) -> Path:
+        return self.path / "root"
+
+    @property
+    def home(self) -> Path:
+        return self.path / "home"
+
+    @property
+    def tmp(self) -> Path:
+        return self.path / "tmp"
+
+
+class Box(ABC):
+    """A place to run a recipe's steps in.
+
+    ``prefix`` is where the stack will live, ``jobs`` how many processes a step may start,
+    ``directory`` the recipe's own folder with the files beside it.
+    """
+
+    def __init__(
+        self, prefix: Path, directory: Path, base: Base, lock: Lock, config: Config
+    ) -> None:
+        self.prefix = prefix
+        self.directory = directory
+        self.base = base
+        self.lock = lock
+        self.config = config
+        self.jobs = config.jobs or len(os.sched_getaffinity(0))
+        #: Tells what is being done in a few words, for the progress line.
+        self.say: Callable[[str], None] = lambda _: None
+
+    @abstractmethod
+    def run(
+        self, command: Command, *, env: Mapping[str, str] | None = None, say: str = ""
+    ) -> str:
+        """Run a command and return what it printed, standard error included.
+
+        A string is given to ``sh -e``; a list is run as it is. ``env`` adds variables.
+        Raises ``StepError`` with the last lines if it does not exit with 0.
+        """
+
+    @abstractmethod
+    def write(self, path: str | Path, text: str) -> Path:
+        """Write a file below the prefix (a relative path counts from there)."""
+
+    def inside(self, path: str | Path) -> Path:
+        """The full path of something in the prefix. Raises ``StepError`` outside of it."""
+        full = Path(os.path.normpath(self.prefix / path))
+        if full != self.prefix and self.prefix not in full.parents:
+            raise StepError(
+                f"A recipe may only write below its prefix, not {full}",
+                remedy="Use a relative path, or one that starts with box.prefix.",
+            )
+        return full
+
+
+class PlanBox(Box):
+    """Writes down what would be done; ``lines`` has it."""
+
+    def __init__(
+        self, prefix: Path, directory: Path, base: Base, lock: Lock, config: Config
+    ) -> None:
+        super().__init__(prefix, directory, base, lock, config)
+        self.lines: list[str] = []
+
+    def run(
+        self, command: Command, *, env: Mapping[str, str] | None = None, say: str = ""
+    ) -> str:
+        self.lines.append("run    " + _shown(command))
+        return ""
+
+    def write(self, path: str | Path, text: str) -> Path:
+        full = self.inside(path)
+        self.lines.append(f"write  {full}")
+        return full
+
+
+class RealBox(Box):
+    """What the two boxes that do something share: running, logging, explaining failures."""
+
+    def __init__(
+        self,
+        prefix: Path,
+        directory: Path,
+        base: Base,
+        lock: Lock,
+        config: Config,
+        *,
+        scratch: Scratch,
+        log: BinaryIO,
+    ) -> None:
+        super().__init__(prefix, directory, base, lock, config)
+        self.scratch = scratch
+        self.log = log
+
+    @abstractmethod
+    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
+        """The command line that runs ``argv`` in this box."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, str]:
+        """The variables that every command in this box has."""
+
+    def run(
+        self, command: Command, *, env: Mapping[str, str] | None = None, say: str = ""
+    ) -> str:
+        if say:
+            self.say(say)
+        argv = ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else _words(command)
+        variables = {**self.environment(), **(env or {})}
+        self.log.write(f"$ {_shown(command)}\n".encode())
+        self.log.flush()
+        status, output = _run(self.enclose(argv, variables), variables, self.cwd, self.log)
+        if status != 0:
+            raise _failure(_shown(command), status, output)
+        return output
+
+    @property
+    def cwd(self) -> Path:
+        """Where commands start on the host."""
+        return Path("/")
+
+    def write(self, path: str | Path, text: str) -> Path:
+        full = self.inside(path)
+        real = self.scratch.root / full.relative_to(self.prefix)
+        real.parent.mkdir(parents=True, exist_ok=True)
+        real.write_text(text, encoding="utf-8")
+        return full
+
+
+class BuildBox(RealBox):
+    """Commands see the scratch directory at the prefix, and a read-only host."""
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **{name: os.environ[name] for name in PASSED if name in os.environ},
+            "PATH": f"{self.prefix}/bin:{PATH}",
+            "HOME": str(self.scratch.home),
+            "TMPDIR": "/tmp",
+            "LANG": "C.UTF-8",
+            "XDG_CACHE_HOME": str(self.config.cache_dir),
+            "SOURCE_DATE_EPOCH": "315532800",  # 1980, the first year a zip file can name
+            "PYTHONHASHSEED": "0",
+        }
+
+    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
+        from tykky.runtime.native import box_program
+
+        for folder in (self.scratch.root, self.scratch.home, self.scratch.tmp):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.config.cache_dir.mkdir(parents=True, exist_ok=True)
+        line = [str(box_program()), "--root-readonly"]
+        line += ["--bind", str(self.scratch.tmp), "/tmp", "--bind", str(self.scratch.tmp), "/var/tmp"]
+        for path in self._visible():
+            line += ["--ro-bind", str(path), str(path)]
+        line += ["--bind", str(self.scratch.home), str(self.scratch.home)]
+        line += ["--bind", str(self.config.cache_dir), str(self.config.cache_dir)]
+        line += ["--bind", str(self.scratch.root), str(self.prefix)]
+        line += ["--chdir", str(self.prefix), "--clear-env"]
+        for name, value in env.items():
+            line += ["--setenv", name, value]
+        return [*line, "--", *argv]
+
+    def _visible(self) -> list[Path]:
+        """What lies below /tmp on the host and must not be hidden by the private one."""
+        import sys
+
+        import tykky
+
+        wanted = [
+            Path(sys.prefix),
+            Path(tykky.__file__).parent,
+            self.config.root,
+            self.directory,
+            *self.config.repos,
+        ]
+        private = (Path("/tmp"), Path("/var/tmp"))
+        return [
+            path
+            for path in dict.fromkeys(wanted)
+            if path.exists() and any(place in path.parents for place in private)
+        ]
+
+
+class TestBox(RealBox):
+    """Commands run as a user's would: the generated commands, an empty folder, a clean environment."""
+
+    __test__ = False  # not a test class, whatever its name says to a test runner
+
+    def environment(self) -> dict[str, str]:
+        import getpass
+
+        return {
+            **{name: os.environ[name] for name in PASSED if name in os.environ},
+            "PATH": f"{self.prefix}/bin:{PATH}",
+            "HOME": str(self.scratch.home),
+            "TMPDIR": str(self.scratch.tmp),
+            "LANG": "C.UTF-8",
+            "USER": getpass.getuser(),
+        }
+
+    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
+        return argv
+
+    @property
+    def cwd(self) -> Path:
+        return self.scratch.path / "empty"
+
+
+def _words(command: Sequence[str | os.PathLike[str]]) -> list[str]:
+    return [os.fspath(word) for word in command]
+
+
+def _shown(command: Command) -> str:
+    return command if isinstance(command, str) else shlex.join(_words(command))
+
+
+def _run(argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> tuple[int, str]:
+    """Run a command; what it prints goes into the log as it comes, and is returned."""
+    output = bytearray()
+    process = subprocess.Popen(
+        argv,
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        while chunk := os.read(process.stdout.fileno(), 65536):
+            log.write(chunk)
+            log.flush()
+            output += chunk
+        return process.wait(), output.decode(errors="replace")
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    finally:
+        process.stdout.close()
+        process.wait()
+
+
+def _failure(command: str, status: int, output: str) -> TykkyError:
+    """The error for a command that failed, with the lines of its output that matter."""
+    ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
+    tail = tuple(line for line in output.splitlines() if line.strip())[-12:]
+    first = command.strip().splitlines()[0]
+    cause = f"'{first if len(first) < 80 else first[:77] + '...'}' failed with {ending}"
+    if "No space left on device" in output or "Disk quota exceeded" in output:
+        return StepError(
+            f"{cause}: no space left",
+            remedy="Free some space or choose another disk: 'tykky config why build_dir' and "
+            "'tykky config why root' say which are used.",
+            code=Exit.NO_SPACE,
+            details=tail,
+        )
+    return StepError(cause, details=tail)

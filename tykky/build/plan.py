@@ -1,0 +1,182 @@
+"""What an install would be, before anything is done: the steps *resolve* and *base*.
+
+Public names: ``Plan``, ``resolve``, ``make``, ``locked``, ``rehearse``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from tykky import lock as locks
+from tykky.build import base as bases
+from tykky.build.base import Base
+from tykky.build.box import PlanBox
+from tykky.errors import Exit, LockError, StoreError, TykkyError
+from tykky.lock import Lock
+from tykky.publish import modules
+from tykky.recipe import guarded, recipe_code, source_digest
+from tykky.store import Entry, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tykky.config import Config
+    from tykky.kinds.stack import Stack
+    from tykky.repos import Repos
+    from tykky.spec import Spec
+
+#: Raised whenever the same inputs would give another image than before.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A selected recipe with everything that decides what its install will be."""
+
+    recipe: Stack
+    arch: str
+    base: Base
+    lock: Lock
+    lock_is_new: bool
+    needs: tuple[Entry, ...]
+    hash: str
+    prefix: Path
+    module: str
+    module_file: Path
+
+    @property
+    def title(self) -> str:
+        """How messages name it: ``python-data/26.11 (1a2b3c4d)``."""
+        return f"{self.module} ({self.hash[:8]})"
+
+
+def locked(
+    recipe: Stack, config: Config, arch: str, say: Callable[[str], None]
+) -> tuple[Lock, bool]:
+    """The lock of a selected recipe, and whether it had to be resolved just now.
+
+    Raises ``LockError`` if the lock beside the recipe was made for other requirements.
+    """
+    with recipe_code(recipe, "packages"):
+        asked = recipe.asked(config, arch)
+    path = locks.path_of(recipe, arch)
+    if path.exists():
+        lock = locks.read(path)
+        if lock.asked_digest == locks.digest_of(asked):
+            return lock, False
+        raise LockError(
+            f"The lock of {recipe.spec} no longer fits its recipe ({path})",
+            remedy=f"Make it anew with 'tykky lock {recipe.spec}'.",
+        )
+    say("resolving, since there is no lock")
+    return fresh_lock(recipe, config, arch), True
+
+
+def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
+    """Resolve a selected recipe now. Raises ``TykkyError`` if that cannot be done."""
+    with recipe_code(recipe, "packages"):
+        asked = recipe.asked(config, arch)
+    with recipe_code(recipe, "resolve"):
+        packages = recipe.resolve(config, arch)
+    return Lock(recipe.name, str(recipe.version), recipe.suffix, arch, asked, tuple(packages))
+
+
+def make(spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]) -> Plan:
+    """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
+    recipe = cast("Stack", repos.select(spec))
+    base = bases.find(recipe.base or config.base)
+    arch = bases.arch()
+    lock, is_new = locked(recipe, config, arch, say)
+    needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
+    digest = locks.digest_of(
+        {
+            "format": FORMAT,
+            "recipe": source_digest(type(recipe)),
+            "version": str(recipe.version),
+            "choices": dict(recipe.choices),
+            "lock": lock.digest,
+            "base": base.digest,
+            "needs": [entry.hash for entry in needs],
+            "arch": arch,
+        }
+    )
+    module = f"{recipe.name}/{recipe.version}{recipe.suffix}"
+    return Plan(
+        recipe=recipe,
+        arch=arch,
+        base=base,
+        lock=lock,
+        lock_is_new=is_new,
+        needs=needs,
+        hash=digest,
+        prefix=store.prefix(recipe.name, f"{recipe.version}{recipe.suffix}", digest),
+        module=module,
+        module_file=modules.path_of(config, module),
+    )
+
+
+def _needed(recipe: Stack, needed: Spec, store: Store) -> Entry:
+    try:
+        return store.one(str(needed))
+    except StoreError as error:
+        raise TykkyError(
+            f"{recipe.spec} needs '{needed}': {error.cause}",
+            remedy=f"Install it first: tykky install {needed}",
+            code=Exit.NOT_FOUND,
+        ) from None
+
+
+def check(plan: Plan, config: Config, store: Store) -> None:
+    """Find out early what would make the install fail late. Raises ``TykkyError``."""
+    from tykky.build.squash import program
+
+    _check_name(plan, config, store)
+    with recipe_code(plan.recipe, "check"):
+        plan.recipe.check(plan.prefix, plan.base)
+    program()
+    modules.check_loads(plan.recipe)
+
+
+def _check_name(plan: Plan, config: Config, store: Store) -> None:
+    for entry in store.entries(plan.recipe.name):
+        if entry.module == plan.module and entry.hash != plan.hash:
+            raise StoreError(
+                f"The module {plan.module} already belongs to another install, {entry.prefix}",
+                remedy=f"Give the recipe a new version, or first 'tykky uninstall {entry.module}'.",
+                code=Exit.CONFLICT,
+            )
+    owner = modules.owner_of(plan.module_file)
+    if owner is not None and owner != str(plan.prefix):
+        what = f"the install {owner}" if owner else "something that is not Tykky's"
+        raise StoreError(
+            f"The modulefile {plan.module_file} is there already and belongs to {what}",
+            remedy="Move it away, or set another 'module_path'.",
+            code=Exit.CONFLICT,
+        )
+
+
+def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:
+    """What each step would do, as lines of text, by running the steps in a ``PlanBox``."""
+    recipe = plan.recipe
+    lines: list[tuple[str, list[str]]] = [
+        ("resolve", [f"{len(plan.lock.packages)} packages, lock {plan.lock.digest[:8]}"]),
+        ("base", [f"{plan.base.name} ({plan.base.id})"]),
+    ]
+    for step, methods in (
+        ("build", ("assemble",)),
+        ("finish", ("finish", "seal")),
+        ("squash", ()),
+        ("test", ("prove", "test")),
+    ):
+        box = PlanBox(plan.prefix, recipe.directory, plan.base, plan.lock, config)
+        for method in methods:
+            with recipe_code(recipe, method):
+                getattr(recipe, method)(box)
+        lines.append((step, box.lines))
+    wanted = config.squash
+    lines[4] = ("squash", [f"mksquashfs {wanted.compression} level {wanted.level}"])
+    lines.append(("commit", [f"write  {plan.prefix}/.tykky/record.json"]))
+    lines.append(("module", [f"write  {plan.module_file}"]))
+    return lines

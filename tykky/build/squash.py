@@ -1,0 +1,109 @@
+"""From a finished tree to one squashfs image: the same tree gives the same bytes.
+
+Public names: ``Image``, ``squash``, ``program``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tykky.errors import Exit, StepError, ToolError, from_os_error
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+#: How many digits of the image's digest are in its name.
+DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Image:
+    """A squashfs image: its file name, its sha256 in hex, its size in bytes."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+def program() -> str:
+    """The mksquashfs of this machine. Raises ``ToolError``."""
+    found = shutil.which("mksquashfs", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not found:
+        raise ToolError(
+            "mksquashfs is not installed on this machine",
+            remedy="Install the package squashfs-tools, or build on a node that has it.",
+        )
+    return found
+
+
+def prepare(tree: Path) -> None:
+    """Make a tree readable by everybody and writable by nobody else; refuse odd files.
+
+    An image has no business with devices, sockets or setuid programs: the first two raise
+    ``StepError``, the third loses its bit.
+    """
+    for folder, _, names in os.walk(tree):
+        _settle(Path(folder))
+        for name in names:
+            _settle(Path(folder, name))
+
+
+def _settle(path: Path) -> None:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise StepError(
+            f"The build made a file that cannot go into an image: {path} "
+            f"({stat.filemode(mode)[0]})",
+            remedy="Remove it in the recipe's finish step.",
+            code=Exit.SQUASH,
+        )
+    wanted = stat.S_IMODE(mode) & ~0o7022 | 0o444
+    if stat.S_ISDIR(mode) or mode & 0o111:
+        wanted |= 0o111
+    if wanted != stat.S_IMODE(mode):
+        path.chmod(wanted | (0o200 if stat.S_ISDIR(mode) else 0))
+
+
+def squash(
+    tree: Path, folder: Path, config: Config, log: BinaryIO, run: Callable[[list[str]], str]
+) -> Image:
+    """Squash ``tree`` into ``folder`` and name the image after its digest.
+
+    ``run`` runs a command, logs it, and raises ``StepError`` when it fails. Times, owners and
+    extended attributes do not go into the image.
+    """
+    prepare(tree)
+    target = folder / "image.new"
+    target.unlink(missing_ok=True)
+    wanted = config.squash
+    line = [program(), str(tree), str(target), "-noappend", "-no-progress", "-quiet"]
+    line += ["-comp", wanted.compression, "-b", wanted.block_size]
+    if wanted.compression in ("zstd", "gzip"):
+        line += ["-Xcompression-level", str(wanted.level)]
+    line += ["-all-root", "-no-xattrs", "-all-time", "0", "-mkfs-time", "0"]
+    line += ["-processors", str(config.jobs or len(os.sched_getaffinity(0)))]
+    try:
+        run(line)
+        digest = hashlib.sha256()
+        with target.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+            os.fsync(stream.fileno())
+        image = Image(
+            f"img-{digest.hexdigest()[:DIGITS]}.sqfs", digest.hexdigest(), target.stat().st_size
+        )
+        target.replace(folder / image.file)
+    except OSError as error:
+        raise from_os_error(error, "write the image") from error
+    finally:
+        target.unlink(missing_ok=True)
+    return image

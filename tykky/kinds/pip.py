@@ -1,0 +1,167 @@
+"""``PipStack``: a stack of Python packages from a package index.
+
+A virtual environment is made at the prefix by uv, from wheels whose digests are in the lock.
+Since the prefix is the same path inside and outside of the image, its scripts have plain
+shebangs that are valid everywhere.
+
+Public name: ``PipStack``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.errors import Exit, RecipeError, StepError, TykkyError, Where
+from tykky.kinds import uv
+from tykky.kinds.stack import Stack
+from tykky.recipe import guarded
+
+if TYPE_CHECKING:
+    from tykky.build.base import Base
+    from tykky.build.box import Box
+    from tykky.config import Config
+    from tykky.lock import Package
+
+#: The longest first line of a script that every kernel reads whole (BINPRM_BUF_SIZE before
+#: Linux 5.1), in bytes, with its ``#!`` and the line's end.
+SHEBANG = 127
+
+
+class PipStack(Stack):
+    """Python packages from a package index, in a virtual environment.
+
+    ``python`` is a version of the base's Python; ``packages`` are requirements as pip writes
+    them, ``requirements`` names a file of them beside the recipe. ``source`` names the few
+    packages that may be built from source: all others are taken as wheels.
+    """
+
+    python: str = "3.11"
+    packages: tuple[str, ...] = ()
+    requirements: str = ""
+    source: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ("*",)
+
+    def _required(self) -> list[str]:
+        lines = [line.strip() for line in guarded(self, "packages")]
+        if self.requirements:
+            lines += self._from_file(self.directory / self.requirements)
+        if not lines:
+            raise RecipeError(
+                f"The recipe '{self.name}' names no packages",
+                remedy="Set 'packages', or 'requirements' to a file beside the recipe.",
+                where=Where(self.file),
+            )
+        # Users add to a stack with 'pip install --user' and in virtual environments.
+        return sorted({*lines, "pip"}, key=str.lower)
+
+    def _from_file(self, path: Path) -> list[str]:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise RecipeError(
+                f"The requirements file {path} cannot be read: {error.strerror}",
+                where=Where(self.file),
+            ) from error
+        lines = []
+        for number, line in enumerate(text.splitlines(), 1):
+            wanted = re.sub(r"(^|\s)#.*", "", line).strip()
+            if wanted.startswith("-"):
+                raise RecipeError(
+                    "A requirements file of a recipe has requirements only, no options",
+                    remedy="Set indexes in the configuration ('pip.index_url').",
+                    where=Where(path, number),
+                )
+            if wanted:
+                lines.append(wanted)
+        return lines
+
+    def asked(self, config: Config, arch: str) -> dict[str, Any]:
+        """What the lock is resolved from."""
+        return {
+            "requirements": self._required(),
+            "python": self.python,
+            "platform": uv.platform(config, arch),
+            "source": list(self.source),
+        }
+
+    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+        """The packages for the lock, from the package index."""
+        return uv.resolve(
+            self._required(), python=self.python, arch=arch, source=self.source, config=config
+        )
+
+    def check(self, prefix: Path, base: Base) -> None:
+        """Refuse a prefix that no script could name, and a base without the right Python."""
+        shebang = f"#!{prefix}/bin/python3\n"
+        if len(shebang.encode()) > SHEBANG:
+            raise TykkyError(
+                f"The path of the install is {len(shebang.encode()) - SHEBANG} bytes too long for "
+                f"the first line of its scripts: {prefix}",
+                remedy="Choose a shorter root: --root DIR, or 'tykky config set root DIR'.",
+                code=Exit.PATH_TOO_LONG,
+            )
+        if re.search(r"\s", str(prefix)):
+            raise TykkyError(
+                f"The path of the install has a blank in it, which scripts cannot name: {prefix}",
+                remedy="Choose a root without blanks: --root DIR.",
+                code=Exit.PATH_TOO_LONG,
+            )
+        self._interpreter(base)
+
+    def _interpreter(self, base: Base) -> Path:
+        found = base.pythons()
+        if self.python in found:
+            return found[self.python]
+        there = ", ".join(sorted(found, key=lambda v: int(v.split(".")[1]))) or "none"
+        raise StepError(
+            f"The base '{base.name}' ({base.id}) has no Python {self.python}; it has {there}",
+            remedy=f"Install python{self.python} there, or set another 'python' in the recipe "
+            f"'{self.name}' and lock it again.",
+            code=Exit.BASE,
+        )
+
+    def assemble(self, box: Box) -> None:
+        """Make the virtual environment and install exactly what the lock says."""
+        tool = uv.program()
+        environment = uv.environment(box.config)
+        python = box.prefix / "bin/python"
+        box.run(
+            [tool, "venv", "--quiet", "--allow-existing", "--python", self._interpreter(box.base), box.prefix],
+            env=environment,
+            say=f"a virtual environment with Python {self.python}",
+        )
+        wanted = box.write(".tykky-requirements.txt", _pinned(box.lock.packages))
+        try:
+            box.run(
+                [tool, "pip", "install", "--python", python, "--require-hashes", "--no-deps"]
+                + [word for name in self.source for word in ("--no-binary", name)]
+                + ([] if self.source else ["--no-build"])
+                + ["--requirements", wanted],
+                env=environment,
+                say=f"{len(box.lock.packages)} packages into a virtual environment "
+                f"with Python {self.python}",
+            )
+        except StepError as error:
+            raise uv.explain("\n".join(error.details)) from error
+
+    def seal(self, box: Box) -> None:
+        """Compile the byte code once, and make the environment a base for those on top."""
+        script = (Path(__file__).parent / "seal_venv.py").read_text(encoding="utf-8")
+        box.write(".tykky-seal.py", script)
+        python = box.prefix / "bin/python"
+        say = "byte code for all modules"
+        box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs)], say=say)
+
+    def prove(self, box: Box) -> None:
+        """What holds for every stack of this kind: its packages are there and agree."""
+        box.run(
+            ["python", "-m", "pip", "--disable-pip-version-check", "check"],
+            say="python -m pip check",
+        )
+
+
+def _pinned(packages: Iterable[Package]) -> str:
+    return "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages)

@@ -1,0 +1,83 @@
+"""Finishes a virtual environment before it goes into an image; run by its own Python.
+
+It stands alone, since it runs inside the box, where Tykky is not installed. It
+
+- links the base's standard library into the environment, so that a virtual environment made
+  *on top* finds it there and, with ``--system-site-packages``, this stack's packages as well;
+- lets ``pip install --user`` work (which a virtual environment refuses) without letting the
+  base's own packages in;
+- compiles all byte code, with hashes that are never checked, since an image never changes;
+- removes what only a writable environment needs.
+
+Takes one argument: how many processes may compile.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import py_compile
+import sys
+import sysconfig
+from pathlib import Path
+
+HOOK = '''\
+"""Makes this environment the base of what its users put on top of it."""
+
+import site
+import sys
+
+if sys.prefix == __file__[: -len({tail!r})]:
+    site.PREFIXES.clear()  # not the packages of the base
+    sys._base_executable = sys.executable  # "python -m venv" links here
+'''
+
+
+def link_library(prefix: Path, library: Path) -> None:
+    """Show the base's standard library below the prefix, entry by entry."""
+    here = prefix / "lib" / library.name
+    for entry in sorted(library.iterdir()):
+        link = here / entry.name
+        if entry.name not in ("site-packages", "dist-packages") and not link.exists():
+            link.symlink_to(entry)
+
+
+def allow_user_packages(prefix: Path, packages: Path) -> None:
+    """Switch on the user's own packages, with the hook that keeps the base's out."""
+    settings = prefix / "pyvenv.cfg"
+    text = settings.read_text(encoding="utf-8")
+    text = text.replace(
+        "include-system-site-packages = false", "include-system-site-packages = true"
+    )
+    settings.write_text(text, encoding="utf-8")
+    tail = f"/{packages.relative_to(prefix)}/_tykky_stack.py"
+    (packages / "_tykky_stack.py").write_text(HOOK.format(tail=tail), encoding="utf-8")
+    (packages / "_tykky_stack.pth").write_text("import _tykky_stack\n", encoding="utf-8")
+
+
+def clean(prefix: Path) -> None:
+    """Remove lock files, activation scripts (a stack needs none) and our own helpers."""
+    names = [".gitignore", ".lock", "CACHEDIR.TAG", ".tykky-requirements.txt", ".tykky-seal.py"]
+    unwanted = [prefix / name for name in names]
+    unwanted += [*(prefix / "bin").glob("activate*"), *(prefix / "bin").glob("*.bat")]
+    for path in unwanted:
+        path.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Do all of it for the environment whose Python this is."""
+    prefix = Path(sys.prefix)
+    packages = Path(sysconfig.get_path("purelib"))
+    allow_user_packages(prefix, packages)
+    compileall.compile_dir(
+        packages,
+        quiet=2,
+        workers=int(sys.argv[1]),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    link_library(prefix, Path(os.__file__).parent)
+    clean(prefix)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""``Stack``: what the pipeline asks of every kind of stack.
+
+A kind answers these questions for all its recipes; a recipe itself usually has no more than
+``finish`` and ``test``.
+
+Public name: ``Stack``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tykky.build.base import Base
+    from tykky.build.box import Box
+    from tykky.config import Config
+    from tykky.lock import Package
+
+
+class Stack(Recipe):
+    """A recipe that the pipeline can build; the order of the methods is that of their calls."""
+
+    def asked(self, config: Config, arch: str) -> dict[str, Any]:
+        """What the lock is resolved from: strings and lists of strings by name."""
+        return {}
+
+    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+        """The exact packages for the lock. Raises ``TykkyError``."""
+        return ()
+
+    def check(self, prefix: Path, base: Base) -> None:
+        """Find out early what would fail late. Raises ``TykkyError``."""
+
+    def assemble(self, box: Box) -> None:
+        """Step *build*: put the contents of the stack below the prefix."""
+
+    def finish(self, box: Box) -> None:
+        """Step *finish*, for the recipe: what remains to be done by hand."""
+
+    def seal(self, box: Box) -> None:
+        """Step *finish*, for the kind: the last touch before nothing changes any more."""
+
+    def prove(self, box: Box) -> None:
+        """Step *test*, for the kind: what must hold for every stack of this kind."""

@@ -1,0 +1,179 @@
+"""Locks: the exact inputs of one selected recipe on one architecture.
+
+A lock lies beside its recipe, ``locks/<version><suffix>-<arch>.json``, and names every
+package with its version, file and sha256. What was *asked* when it was made (the
+requirements, the Python version, the platform) is in it too, as a digest, so that a lock
+that no longer fits its recipe is noticed before anything is built.
+
+The file is JSON with one package a line, so that a version control system shows a change
+as a change of those lines only.
+
+Public names: ``Package``, ``Lock``, ``path_of``, ``read``, ``write``, ``compare``,
+``digest_of``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.errors import LockError, Where
+
+if TYPE_CHECKING:
+    from tykky.recipe import Recipe
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, order=True)
+class Package:
+    """One file that goes into a stack. ``size`` is in bytes, 0 where it is not known."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Every package of one selected recipe on one architecture.
+
+    ``asked`` is what the packages were resolved from (requirements, Python, platform ...):
+    a mapping of strings and lists of strings.
+    """
+
+    recipe: str
+    version: str
+    suffix: str
+    arch: str
+    asked: Mapping[str, Any]
+    packages: tuple[Package, ...]
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the canonical text: two locks are equal if their digests are."""
+        return hashlib.sha256(render(self).encode()).hexdigest()
+
+    @property
+    def asked_digest(self) -> str:
+        """The sha256 of what was asked, to notice that the recipe has changed since."""
+        return digest_of(self.asked)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one lock differs from another: names to versions, old and new."""
+
+    added: Mapping[str, str]
+    removed: Mapping[str, str]
+    changed: Mapping[str, tuple[str, str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def digest_of(value: Any) -> str:
+    """The sha256, in hex, of a JSON-like value in its canonical spelling."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=list)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def path_of(recipe: Recipe, arch: str) -> Path:
+    """Where the lock of a selected recipe lies (whether or not it is there)."""
+    return recipe.directory / "locks" / f"{recipe.version}{recipe.suffix}-{arch}.json"
+
+
+def render(lock: Lock) -> str:
+    """The text of a lock file: stable, one package a line."""
+    head = {
+        "format": FORMAT,
+        "recipe": lock.recipe,
+        "version": lock.version,
+        "suffix": lock.suffix,
+        "arch": lock.arch,
+        "asked": lock.asked,
+    }
+    lines = ["{"]
+    lines += [f"  {json.dumps(key)}: {_value(value)}," for key, value in head.items()]
+    lines.append('  "packages": [')
+    rows = [json.dumps(asdict(package)) for package in sorted(lock.packages)]
+    lines.append(",\n".join("    " + row for row in rows))
+    lines += ["  ]", "}", ""]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, default=list).replace("\n", "\n  ")
+
+
+def read(path: Path) -> Lock:
+    """The lock at ``path``.
+
+    Raises ``LockError`` if it is not there, is damaged, or is of a format this Tykky does
+    not know.
+    """
+    remedy = "Make it anew with 'tykky lock'."
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LockError(f"There is no lock {path}", remedy=remedy) from None
+    except OSError as error:
+        raise LockError(f"The lock {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        line = getattr(error, "lineno", 0)
+        raise LockError(
+            f"The lock is not valid JSON: {error}", where=Where(path, line), remedy=remedy
+        ) from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise LockError(
+            "The lock has a format that this Tykky does not know",
+            where=Where(path, 2),
+            remedy=remedy,
+        )
+    try:
+        return Lock(
+            recipe=str(data["recipe"]),
+            version=str(data["version"]),
+            suffix=str(data["suffix"]),
+            arch=str(data["arch"]),
+            asked=data["asked"],
+            packages=tuple(Package(**package) for package in data["packages"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise LockError(f"The lock {path} lacks a field: {error}", remedy=remedy) from None
+
+
+def write(lock: Lock, path: Path) -> None:
+    """Write a lock, by a temporary file and a rename."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(render(lock), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise LockError(
+            f"The lock {path} cannot be written: {error.strerror}",
+            remedy="Copy the recipe into a repository of your own: 'tykky config set repos DIR'.",
+        ) from error
+
+
+def compare(old: Lock, new: Lock) -> Difference:
+    """What changed between two locks, by package name."""
+    before = {package.name: package.version for package in old.packages}
+    after = {package.name: package.version for package in new.packages}
+    return Difference(
+        added={name: after[name] for name in after.keys() - before.keys()},
+        removed={name: before[name] for name in before.keys() - after.keys()},
+        changed={
+            name: (before[name], after[name])
+            for name in before.keys() & after.keys()
+            if before[name] != after[name]
+        },
+    )

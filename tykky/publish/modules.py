@@ -1,0 +1,204 @@
+"""Modulefiles: what ``module load`` reads, made from one template.
+
+The first line of a modulefile names the install it belongs to, so that nothing of somebody
+else's is ever overwritten or removed.
+
+Public names: ``path_of``, ``owner_of``, ``render``, ``publish``, ``withdraw``, ``mark_default``,
+``check_loads``, ``lua``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.errors import ConfigError, Exit, RecipeError, StoreError, Where
+from tykky.store import Entry, Record, Store
+from tykky.store.files import make_folder, write_file
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.recipe import Recipe
+
+_OWNER = re.compile(r"-- Made by Tykky for (.+); do not edit")
+_TEMPLATE = "module.lua.j2"
+#: Variables that would leak a stack's libraries into the programs of others.
+FORBIDDEN = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD")
+
+
+def path_of(config: Config, module: str) -> Path:
+    """The modulefile of a module name such as ``python-data/26.11``."""
+    return config.module_path / f"{module}.lua"
+
+
+def owner_of(path: Path) -> str | None:
+    """The prefix a modulefile was made for; empty if it is foreign, ``None`` if not there."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            found = _OWNER.match(stream.readline())
+    except OSError:
+        return None
+    return found[1] if found else ""
+
+
+def lua(text: object) -> str:
+    """A text as a Lua string: every byte that could mean something is escaped."""
+
+    def escape(found: re.Match[str]) -> str:
+        return "".join(f"\\{byte:03d}" for byte in found[0].encode())
+
+    return '"' + re.sub(r'[\\"\x00-\x1f\x7f]', escape, str(text)) + '"'
+
+
+def render(recipe: Recipe, record: Record, config: Config) -> str:
+    """The text of a modulefile. Raises ``ConfigError`` for a broken template of the site."""
+    import jinja2
+
+    from tykky.resources import resource
+
+    shipped = jinja2.FileSystemLoader(resource("share") / "modules")
+    own = config.module.templates
+    loaders: list[jinja2.BaseLoader] = [jinja2.PrefixLoader({"tykky": shipped}), shipped]
+    if own is not None:
+        loaders.insert(0, jinja2.FileSystemLoader(own))
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders), undefined=jinja2.StrictUndefined, autoescape=False
+    )
+    environment.filters["lua"] = lua
+    try:
+        text = environment.get_template(_TEMPLATE).render(_values(recipe, record, config))
+    except jinja2.TemplateSyntaxError as error:
+        raise ConfigError(
+            f"The template of the modulefile is wrong: {error.message}",
+            where=Where(Path(error.filename or own or _TEMPLATE), error.lineno),
+        ) from None
+    except jinja2.TemplateError as error:
+        raise ConfigError(
+            f"The template of the modulefile cannot be used: {error}",
+            remedy="'tykky config why module.templates' says where it was set.",
+        ) from None
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
+    setenv = dict(recipe.setenv)
+    if leaking := [name for name in setenv if name in FORBIDDEN]:
+        raise RecipeError(
+            f"The recipe '{recipe.name}' sets {leaking[0]} in its module, where it would reach "
+            "programs of others",
+            remedy="Set it in 'env', which only the stack's own programs see.",
+            where=Where(recipe.file),
+        )
+    return {
+        "name": record.name,
+        "version": record.version,
+        "suffix": record.suffix,
+        "module": record.module,
+        "prefix": record.prefix,
+        "description": record.description,
+        "homepage": record.homepage,
+        "license": record.license,
+        "family": config.module.family,
+        "loads": list(recipe.loads),
+        "setenv": setenv,
+        "commands": record.commands,
+        "keywords": [name for name, _ in record.packages[:0]],
+        "packages": [f"{name}/{version}" for name, version in record.packages],
+        "help": _help(recipe, record),
+    }
+
+
+def _help(recipe: Recipe, record: Record) -> str:
+    shown = record.commands if len(record.commands) <= 12 else (*record.commands[:12], "...")
+    parts = [recipe.long_description or record.description]
+    parts.append(f"Commands: {', '.join(shown)}")
+    if any(name == "pip" for name, _ in record.packages):
+        parts.append(
+            "To add packages of your own, make a virtual environment on top of it:\n"
+            "    python -m venv --system-site-packages my-venv\n"
+            "    my-venv/bin/pip install PACKAGE"
+        )
+    if recipe.homepage:
+        parts.append(f"More: {recipe.homepage}")
+    if recipe.maintainers:
+        parts.append(f"Maintained by: {', '.join(recipe.maintainers)}")
+    parts.append(f"Licence: {record.license}\nInstalled: {record.installed[:10]}")
+    return "\n\n".join(parts)
+
+
+def publish(recipe: Recipe, record: Record, config: Config, store: Store) -> Path:
+    """Write the modulefile and mark the default version of its name."""
+    path = path_of(config, record.module)
+    make_folder(path.parent, store.permissions)
+    write_file(path, render(recipe, record, config).encode(), store.permissions)
+    mark_default(record.name, config, store)
+    return path
+
+
+def withdraw(entry: Entry, config: Config, store: Store) -> None:
+    """Remove the modulefile of an install, if it is still the install's own."""
+    path = path_of(config, entry.module)
+    if owner_of(path) == entry.prefix:
+        path.unlink(missing_ok=True)
+    mark_default(entry.name, config, store, without=entry)
+
+
+def mark_default(name: str, config: Config, store: Store, without: Entry | None = None) -> None:
+    """Write ``.modulerc.lua``: the newest version without a suffix is the default.
+
+    Lmod itself would choose by the whole string, so that a variant's suffix would win.
+    """
+    folder = config.module_path / name
+    entries = [
+        entry
+        for entry in store.entries(name)
+        if entry != without and path_of(config, entry.module).exists()
+    ]
+    rc = folder / ".modulerc.lua"
+    if not entries:
+        rc.unlink(missing_ok=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        return
+    default = ([entry for entry in entries if not entry.suffix] or entries)[-1]
+    text = (
+        f"-- Made by Tykky; do not edit, it is made anew with every install of {name}.\n"
+        f'module_version({lua(default.module)}, "default")\n'
+    )
+    write_file(rc, text.encode(), store.permissions)
+
+
+def check_loads(recipe: Recipe) -> None:
+    """Find out whether the modules that a recipe loads are there. Raises ``StoreError``.
+
+    Without Lmod on this machine nobody can tell, and nothing is said.
+    """
+    program = lmod()
+    if not recipe.loads or program is None:
+        return
+    missing = [name for name in recipe.loads if not _available(program, name)]
+    if missing:
+        raise StoreError(
+            f"The recipe '{recipe.name}' loads the module '{missing[0]}', which is not there",
+            remedy="'module spider' shows what is; 'module use' adds a directory of modules.",
+            code=Exit.NOT_FOUND,
+        )
+
+
+def lmod() -> str | None:
+    """The lmod program of this machine, or ``None``."""
+    named = os.environ.get("LMOD_CMD", "")
+    candidates: Sequence[str] = (named, "/usr/share/lmod/lmod/libexec/lmod")
+    return next((path for path in candidates if path and shutil.which(path)), None)
+
+
+def _available(program: str, module: str) -> bool:
+    done = subprocess.run(
+        [program, "shell", "is-avail", module], capture_output=True, text=True, check=False
+    )
+    return done.returncode == 0 and "false" not in done.stdout

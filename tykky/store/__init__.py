@@ -1,0 +1,276 @@
+"""The store: every install under one root, and the database that lists them.
+
+::
+
+    <root>/store/<name>/<version>-<hash8>/   the prefixes
+    <root>/db/                               one short JSON entry for each install
+    <root>/modules/                          the modulefiles (may lie elsewhere)
+    <root>/locks/                            one lock for each install being made
+    <root>/trash/                            what was uninstalled and may still be in use
+
+Readers take no lock: every file appears by a rename. Writers of one install are kept
+apart by a lock named after its hash.
+
+Public names: ``Store``, and from its modules ``Record``, ``Entry``, ``Permissions``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
+from tykky.store import record as records
+from tykky.store.files import Permissions, discard, make_folder, write_file
+from tykky.store.record import HIDDEN, Entry, Record
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.spec import Spec
+
+__all__ = ["HIDDEN", "Entry", "Permissions", "Record", "Store"]
+
+
+class Store:
+    """The installs under one root folder."""
+
+    def __init__(self, root: Path, permissions: Permissions | None = None) -> None:
+        self.root = root
+        self.permissions = permissions or Permissions()
+        self.prefixes = root / "store"
+        self.database = root / "db"
+        self.locks = root / "locks"
+        self.trash = root / "trash"
+        #: Messages about entries that could not be read, filled by ``entries``.
+        self.unreadable: list[str] = []
+
+    @classmethod
+    def of(cls, config: Config) -> Store:
+        """The store that the configuration names."""
+        wanted = config.permissions
+        return cls(
+            config.root,
+            Permissions(
+                folder=int(wanted.dir_mode, 8),
+                file=int(wanted.file_mode, 8),
+                group=wanted.group,
+                setgid=wanted.setgid,
+            ),
+        )
+
+    def prefix(self, name: str, version: str, digest: str) -> Path:
+        """Where an install of this hash lives, or would live."""
+        return self.prefixes / name / f"{version}-{digest[:8]}"
+
+    def prepare(self) -> None:
+        """Make the store's folders. Raises ``TykkyError`` if they cannot be written to."""
+        try:
+            for folder in (self.prefixes, self.database, self.locks, self.trash):
+                make_folder(folder, self.permissions)
+        except OSError as error:
+            raise from_os_error(error, f"use {self.root} as the root of the installs") from error
+        for folder in (self.prefixes, self.database, self.locks):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise StoreError(
+                    f"You may not install into {self.root}: {folder} is not writable",
+                    remedy="Choose a root of your own: --root DIR, or 'tykky config set root DIR'.",
+                    code=Exit.NOT_WRITABLE,
+                )
+
+    # -- reading ---------------------------------------------------------------------
+
+    def entries(self, name: str = "") -> list[Entry]:
+        """The installs, of one name or all, sorted by name and version.
+
+        An entry that cannot be read is left out and told of in ``unreadable``.
+        """
+        self.unreadable = []
+        found = []
+        try:
+            listing = os.listdir(self.database)  # noqa: PTH208 - no Path for each of thousands
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(
+                f"The database {self.database} cannot be read: {error.strerror}",
+                code=Exit.NOT_WRITABLE,
+            ) from error
+        start = f"{name}-" if name else ""
+        for file_name in listing:
+            if file_name.startswith(".") or not file_name.startswith(start):
+                continue
+            try:
+                entry = records.read_entry(self.database / file_name)
+            except StoreError as error:
+                if (self.database / file_name).exists():
+                    self.unreadable.append(error.cause)
+                continue
+            if not name or entry.name == name:
+                found.append(entry)
+        from tykky.recipe import Version
+
+        return sorted(found, key=lambda e: (e.name, Version(e.version), e.suffix, e.hash))
+
+    def match(self, spec: Spec | None) -> list[Entry]:
+        """The installs that a spec covers: all of its name, or those of its version."""
+        from tykky.recipe import Version
+
+        if spec is None:
+            return self.entries()
+        return [
+            entry
+            for entry in self.entries(spec.name)
+            if (
+                spec.version is None
+                or f"{entry.version}{entry.suffix}" == spec.version
+                or Version(entry.version).matches(spec.version)
+            )
+            and all(entry.choices.get(key) == value for key, value in spec.choices.items())
+        ]
+
+    def one(self, words: str) -> Entry:
+        """The single install that a user means: a spec, a module name, or a hash.
+
+        Raises ``StoreError`` if there is none, or more than one.
+        """
+        from tykky import spec as specs
+
+        every = self.entries()
+        found = [e for e in every if e.module == words or e.file_name == f"{words}.json"]
+        if not found and len(words) >= 6:
+            found = [entry for entry in every if entry.hash.startswith(words.lstrip("/"))]
+        if not found:
+            wanted = specs.parse_one([words])
+            found = self.match(wanted)
+            # What was typed without a choice means the install without a suffix, if any.
+            found = [e for e in found if not e.suffix and not wanted.choices] or found
+        if not found:
+            names = sorted({entry.name for entry in every})
+            hint = did_you_mean(words, names + [entry.module for entry in every])
+            raise StoreError(
+                f"'{words}' is not installed in {self.root}",
+                remedy=f"{hint} 'tykky find' lists what is.".strip(),
+            )
+        if len(found) > 1:
+            raise StoreError(
+                f"'{words}' could be any of {len(found)} installs",
+                remedy="Say which: " + ", ".join(f"{e.module} ({e.short_hash})" for e in found),
+                code=Exit.CONFLICT,
+            )
+        return found[0]
+
+    def record(self, entry: Entry) -> Record:
+        """The whole record of an install. Raises ``StoreError``."""
+        return records.read(Path(entry.prefix))
+
+    def committed(self, prefix: Path) -> Record | None:
+        """The record at ``prefix`` if there is a whole install, else ``None``."""
+        try:
+            return records.read(prefix)
+        except StoreError as error:
+            if error.code == Exit.DAMAGED:
+                raise
+            return None
+
+    # -- writing ---------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def claim(self, key: str, what: str, waiting: Callable[[str], None]) -> Iterator[None]:
+        """Hold the lock ``key`` while making ``what``.
+
+        The owner is written beside the lock; ``waiting`` is called once, with a sentence
+        that names it, if somebody else holds it. The kernel drops the lock of a process
+        that dies, so a lock never has to be removed by hand.
+        """
+        from filelock import FileLock, Timeout
+
+        self.prepare()
+        lock = FileLock(self.locks / f"{key}.lock", mode=0o664)
+        owner = self.locks / f"{key}.owner"
+        try:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                waiting(f"{what} is being made by {_owner(owner)}; waiting")
+                lock.acquire(poll_interval=0.2)
+        except OSError as error:
+            raise from_os_error(error, f"take the lock for {what}") from error
+        try:
+            write_file(owner, _self().encode(), self.permissions, durable=False)
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+    def commit(self, record: Record) -> None:
+        """Write the record: from here on the install exists. Then enter it in the database."""
+        write_file(record.hidden / "record.json", records.render(record), self.permissions)
+        self.enter(record)
+
+    def enter(self, record: Record) -> None:
+        """Put a committed install into the database (again)."""
+        path = self.database / record.file_name
+        write_file(path, records.render(record.entry()), self.permissions)
+
+    def dependents(self, entry: Entry) -> list[Entry]:
+        """The installs that need this one."""
+        return [other for other in self.entries() if entry.hash in other.needs]
+
+    def remove(self, entry: Entry) -> None:
+        """Take an install out of the database, then its prefix into the trash.
+
+        What runs keeps its image, since a file in the trash is still the same file.
+        """
+        try:
+            (self.database / entry.file_name).unlink(missing_ok=True)
+            prefix = Path(entry.prefix)
+            if prefix.is_dir():
+                # Without its record it is no install any more, wherever this stops.
+                (prefix / HIDDEN / "record.json").unlink(missing_ok=True)
+                prefix.rename(self._grave(prefix.name, entry.name))
+            with contextlib.suppress(OSError):
+                prefix.parent.rmdir()  # the last version takes the name's folder with it
+        except OSError as error:
+            raise from_os_error(error, f"uninstall {entry.module}") from error
+
+    def _grave(self, name: str, stack: str) -> Path:
+        make_folder(self.trash, self.permissions)
+        return self.trash / f"{stack}-{name}-{time.time_ns()}"
+
+    def empty_trash(self, older_than: float) -> tuple[int, int]:
+        """Delete what has been in the trash for ``older_than`` seconds.
+
+        Returns how many installs went and how many bytes that freed.
+        """
+        removed = freed = 0
+        now = time.time()
+        for grave in sorted(self.trash.iterdir()) if self.trash.is_dir() else []:
+            buried = grave.name.rpartition("-")[2]
+            if not buried.isdigit() or now - int(buried) / 1e9 < older_than:
+                continue
+            size = sum(f.lstat().st_size for f in grave.rglob("*") if not f.is_dir())
+            discard(grave)
+            removed, freed = removed + 1, freed + size
+        return removed, freed
+
+
+def _self() -> str:
+    """This process, for those who wait for it."""
+    import getpass
+    import socket
+
+    job = os.environ.get("SLURM_JOB_ID")
+    place = f"on {socket.gethostname()}, process {os.getpid()}" + (f", job {job}" if job else "")
+    return f"{getpass.getuser()} {place}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:300].replace("\n", " ")
+    except OSError:
+        return "another process"
+

@@ -1,0 +1,126 @@
+"""Files and folders of the store: written whole or not at all, with the site's modes.
+
+Public names: ``Permissions``, ``make_folder``, ``write_file``, ``sync``, ``discard``,
+``count``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tykky.errors import ConfigError, from_os_error
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """Modes and group of everything in a store, whatever the installer's umask is.
+
+    ``group`` is a name, or empty for the group of the process (or the folder's, with
+    ``setgid``).
+    """
+
+    folder: int = 0o755
+    file: int = 0o644
+    group: str = ""
+    setgid: bool = False
+
+    @property
+    def gid(self) -> int:
+        """The numeric group, -1 to leave it as it is. Raises ``ConfigError``."""
+        if not self.group:
+            return -1
+        import grp
+
+        try:
+            return grp.getgrnam(self.group).gr_gid
+        except KeyError:
+            raise ConfigError(
+                f"There is no group '{self.group}' on this machine",
+                remedy="'tykky config why permissions.group' says where it was set.",
+            ) from None
+
+    def apply(self, path: Path, *, executable: bool = False) -> None:
+        """Give one file or folder its mode and group."""
+        gid = self.gid
+        if gid != -1 and path.lstat().st_gid != gid:
+            os.chown(path, -1, gid, follow_symlinks=False)
+        if path.is_dir():
+            path.chmod(self.folder | (0o2000 if self.setgid else 0))
+        else:
+            # Who may read a program may run it.
+            path.chmod(self.file | ((self.file & 0o444) >> 2 if executable else 0))
+
+
+def make_folder(path: Path, permissions: Permissions) -> None:
+    """Make a folder and its missing parents, each with the site's mode and group."""
+    missing: list[Path] = []
+    here = path
+    while not here.is_dir():
+        missing.append(here)
+        here = here.parent
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            permissions.apply(folder)
+
+
+def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bool = True) -> None:
+    """Write a file by a temporary name and a rename: readers see the old or the new one.
+
+    Raises the ``TykkyError`` behind an ``OSError``; then nothing has changed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        permissions.apply(temporary)
+        temporary.replace(path)
+        if durable:
+            sync(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise from_os_error(error, f"write {path}") from error
+
+
+def sync(path: Path) -> None:
+    """Flush one file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a whole tree, also one with read-only folders in it."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700, follow_symlinks=False)  # noqa: PTH101 - no following
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def count(path: Path) -> int:
+    """How many files and folders there are in a tree, itself included."""
+    return 1 + sum(1 for _ in _walk(path))
+
+
+def _walk(path: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path))
