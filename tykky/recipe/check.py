@@ -1,0 +1,183 @@
+"""The check of a recipe class, made once when its file is loaded.
+
+Public name: ``check_class``, which raises :class:`RecipeError` with the line that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tykky.errors import RecipeError, Where, did_you_mean
+from tykky.recipe.fields import WrongValue, convert, fields
+from tykky.recipe.source import attribute_place, class_place, is_recipe, kind_of, value_place
+from tykky.recipe.variants import Variant
+
+if TYPE_CHECKING:
+    from tykky.recipe.recipe import Recipe
+
+_REQUIRED = {
+    "versions": 'versions = "26.11", "26.05"',
+    "homepage": 'homepage = "https://..."',
+    "license": 'license = "MIT"',
+}
+
+
+def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: frozenset[str]) -> None:
+    """Check what the class itself says, and put converted values in place.
+
+    ``written`` are the public attributes as the recipe gives them, ``reserved`` are the names
+    that Tykky gives a selected recipe.
+    """
+    known = fields(cls)
+    offered = _offered(cls, reserved)
+    for name, value in written.items():
+        if name in reserved:
+            _refuse(cls, name, f"'{name}' is set by Tykky", "choose another name")
+        elif isinstance(value, Variant):
+            if name in known or name in offered:
+                what = "field" if name in known else "step"
+                _refuse(cls, name, f"'{name}' is already a {what}", "choose another name")
+        elif name in known:
+            _check_field(cls, name, value, known[name])
+        elif name in offered:
+            _check_step(cls, name, value, offered[name])
+        elif name in (variants := _inherited_variants(cls)):
+            _check_pinned(cls, variants[name], value)
+        else:
+            names = [*known, *offered, *variants]
+            kind = kind_of(cls).__name__
+            _refuse(
+                cls,
+                name,
+                f"a {kind} has no field '{name}'",
+                did_you_mean(name, names) or f"a helper begins with an underscore: '_{name}'",
+            )
+    if not cls.__name__.startswith("_"):
+        _check_complete(cls)
+
+
+def _refuse(
+    cls: type[Recipe], name: str, cause: str, remedy: str, where: Where | None = None
+) -> NoReturn:
+    raise RecipeError(
+        f"{cls.name}: {cause}", remedy=remedy, where=where or attribute_place(cls, name)
+    )
+
+
+def _offered(cls: type, reserved: frozenset[str]) -> Mapping[str, Any]:
+    """The public methods and properties of the kind, which a recipe may replace."""
+    return {
+        name: value
+        for base in reversed(cls.__mro__)
+        if not is_recipe(base) and base is not object
+        for name, value in vars(base).items()
+        if not name.startswith("_")
+        and name not in reserved
+        and isinstance(value, FunctionType | property | cached_property)
+    }
+
+
+def _inherited_variants(cls: type) -> dict[str, Variant]:
+    return {
+        name: value
+        for base in reversed(cls.__mro__[1:])
+        for name, value in vars(base).items()
+        if isinstance(value, Variant)
+    }
+
+
+def _check_field(cls: type[Recipe], name: str, value: object, annotation: Any) -> None:
+    if isinstance(value, property | cached_property):
+        if name == "versions":
+            _refuse(
+                cls,
+                name,
+                "'versions' cannot depend on a choice, because it is one",
+                "write it as a class attribute",
+            )
+        return
+    if isinstance(value, FunctionType | classmethod | staticmethod):
+        _refuse(
+            cls,
+            name,
+            f"'{name}' is a field, and here it is a method",
+            "put @property on the line above",
+        )
+    try:
+        setattr(cls, name, convert(name, value, annotation))
+    except WrongValue as wrong:
+        place = value_place(cls, name, wrong.path)
+        _refuse(cls, name, wrong.cause, wrong.remedy, place)
+
+
+def _check_step(cls: type[Recipe], name: str, value: object, original: Any) -> None:
+    if not isinstance(original, FunctionType):
+        return
+    wanted = original.__code__.co_varnames[: original.__code__.co_argcount]
+    signature = f"def {name}({', '.join(wanted)}):"
+    if not isinstance(value, FunctionType):
+        _refuse(cls, name, f"'{name}' is a step, and steps are methods", f"write {signature}")
+    code = value.__code__
+    takes_more = bool(code.co_flags & 0x04)  # *args
+    optional = len(value.__defaults__ or ())
+    fits = code.co_argcount - optional <= len(wanted) <= code.co_argcount
+    if not fits and not takes_more:
+        _refuse(
+            cls,
+            name,
+            f"the step '{name}' takes {' and '.join(wanted)}",
+            f"write {signature}",
+        )
+
+
+def _check_pinned(cls: type[Recipe], variant: Variant, value: object) -> None:
+    """An overlay may settle a variant of the recipe it extends, with a value or a property."""
+    if isinstance(value, property | cached_property):
+        return
+    if type(value) is not type(variant.default) or value not in variant.values:
+        values = ", ".join(repr(known) for known in variant.values)
+        _refuse(
+            cls,
+            variant.name,
+            f"the variant '{variant.name}' has no value {value!r}",
+            did_you_mean(str(value), [str(known) for known in variant.values])
+            or f"its values are {values}",
+            value_place(cls, variant.name),
+        )
+
+
+def _check_complete(cls: type[Recipe]) -> None:
+    for name, example in _REQUIRED.items():
+        if not getattr(cls, name):
+            raise RecipeError(
+                f"{cls.name}: the recipe has no '{name}'",
+                remedy=f"add, for example: {example}",
+                where=class_place(cls),
+            )
+    if not cls.description:
+        raise RecipeError(
+            f"{cls.name}: the recipe has no docstring",
+            remedy="say in one line below the class what the stack is for",
+            where=class_place(cls),
+        )
+    _check_suffixes(cls)
+
+
+def _check_suffixes(cls: type[Recipe]) -> None:
+    """Two choices that add the same to a module's name could not be told apart."""
+    owners: dict[str, Variant] = {}
+    for variant in cls.variants().values():
+        for value in variant.values:
+            suffix = variant.suffix(value)
+            if suffix and suffix in owners:
+                _refuse(
+                    cls,
+                    variant.name,
+                    f"the variants '{owners[suffix].name}' and '{variant.name}' "
+                    f"both add '{suffix}' to the module's name",
+                    "rename one of the two values",
+                )
+            owners[suffix] = variant

@@ -1,0 +1,270 @@
+"""The fields of a kind, and values that fit them.
+
+A field is a public, annotated class attribute of a kind. What a recipe gives is converted
+where the meaning is clear (one string for a tuple of strings, a number for an environment
+variable) and refused where it is not (a number for a version, a set where order counts).
+
+Public names: ``fields``, ``convert``, ``WrongValue``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from tykky.errors import TykkyError, did_you_mean
+from tykky.recipe.source import kind_of
+from tykky.recipe.version import Version
+from tykky.spec import Spec, parse_one
+
+
+class WrongValue(Exception):
+    """A value that does not fit its field; ``path`` leads to the part that is wrong."""
+
+    def __init__(self, cause: str, remedy: str, path: tuple[int | str, ...] = ()) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+        self.path = path
+
+    def within(self, step: int | str) -> WrongValue:
+        """The same, seen from the container that holds the value at ``step``."""
+        return WrongValue(self.cause, self.remedy, (step, *self.path))
+
+
+def fields(cls: type) -> Mapping[str, Any]:
+    """The fields that a recipe class may set: their names and annotations."""
+    return _kind_fields(kind_of(cls))
+
+
+@cache
+def _kind_fields(kind: type) -> Mapping[str, Any]:
+    hints = get_type_hints(kind)
+    return {
+        name: hint
+        for name, hint in hints.items()
+        if not name.startswith("_") and hint is not ClassVar and get_origin(hint) is not ClassVar
+    }
+
+
+def convert(field: str, value: object, annotation: Any) -> Any:
+    """The value as its field has it; raises :class:`WrongValue`."""
+    converted = _convert(value, annotation, field)
+    if field in _RULES:
+        _RULES[field](converted)
+    return converted
+
+
+def _convert(value: object, wanted: Any, field: str) -> Any:
+    origin = get_origin(wanted)
+    if wanted is Any or wanted is object:
+        return value
+    if origin is Literal:
+        return _one_of(value, get_args(wanted), field)
+    if origin in (Union, UnionType):
+        return _any_of(value, wanted, field)
+    if origin is tuple:
+        return _tuple(value, get_args(wanted)[0], field)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _mapping(value, get_args(wanted)[1], field)
+    return _scalar(value, wanted, field)
+
+
+def _scalar(value: object, wanted: type, field: str) -> Any:
+    if wanted is Version and isinstance(value, str):
+        return value if isinstance(value, Version) else _made(Version, value)
+    if wanted is Spec and isinstance(value, str):
+        return _made(parse_one, value)
+    if wanted is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
+        return value
+    if wanted in (str, Version) and _is_number(value):
+        raise WrongValue(
+            f"'{field}' wants a string, and {value!r} is a number", f'write it in quotes: "{value}"'
+        )
+    raise _unfit(value, wanted, field)
+
+
+def _made(make: Callable[[str], Any], text: str) -> Any:
+    try:
+        return make(text)
+    except TykkyError as error:
+        raise WrongValue(error.cause, error.remedy) from None
+
+
+def _one_of(value: object, words: tuple[Any, ...], field: str) -> Any:
+    if value in words:
+        return value
+    known = [str(word) for word in words]
+    choice = ", ".join(repr(word) for word in words)
+    hint = did_you_mean(str(value), known)
+    raise WrongValue(
+        f"'{field}' is one of {choice}, and not {value!r}", hint or "choose one of them"
+    )
+
+
+def _any_of(value: object, wanted: Any, field: str) -> Any:
+    nested: WrongValue | None = None
+    for member in get_args(wanted):
+        try:
+            return _convert(value, member, field)
+        except WrongValue as error:
+            if error.path:  # the container fits: its wrong part is the better message
+                nested = error
+    raise nested or _unfit(value, wanted, field)
+
+
+def _tuple(value: object, item: Any, field: str) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        if not value.strip():
+            raise WrongValue(f"'{field}' is an empty string", "for nothing at all, write ()")
+        value = (value,)
+    elif isinstance(value, Spec) and item is Spec:
+        value = (value,)
+    elif isinstance(value, set | frozenset):
+        raise WrongValue(
+            f"'{field}' is a set, which has no order", "write a tuple: parentheses, not braces"
+        )
+    elif not isinstance(value, list | tuple | Iterator):
+        if _is_number(value) and item in (str, Version):
+            return (_scalar(value, item, field),)
+        raise _unfit(value, tuple[item, ...], field)
+    converted = []
+    for index, part in enumerate(value):
+        try:
+            converted.append(_convert(part, item, field))
+        except WrongValue as error:
+            raise error.within(index) from None
+    return tuple(converted)
+
+
+def _mapping(value: object, item: Any, field: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _unfit(value, Mapping[str, item], field)
+    converted = {}
+    for key, part in value.items():
+        if not isinstance(key, str):
+            raise WrongValue(f"'{field}' has a key {key!r} that is not a string", "quote it")
+        if item is str and _is_number(part):
+            part = str(part)
+        try:
+            converted[key] = _convert(part, item, field)
+        except WrongValue as error:
+            raise error.within(key) from None
+    return converted
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _unfit(value: object, wanted: Any, field: str) -> WrongValue:
+    shown = repr(value) if isinstance(value, bool | int | float | str | None) else ""
+    what = f"{shown} is {_kind_of_value(value)}" if shown else f"this is {_kind_of_value(value)}"
+    return WrongValue(
+        f"'{field}' wants {_described(wanted)}, and {what}", f"for example: {_example(wanted)}"
+    )
+
+
+def _kind_of_value(value: object) -> str:
+    names = {bool: "a truth value", str: "a string", dict: "a mapping", NoneType: "nothing"}
+    return names.get(type(value), "a number" if _is_number(value) else f"a {type(value).__name__}")
+
+
+def _described(wanted: Any, *, plural: bool = False) -> str:
+    origin, args = get_origin(wanted), get_args(wanted)
+    if origin in (Union, UnionType):
+        return " or ".join(_described(member, plural=plural) for member in args)
+    if origin is tuple:
+        return _described(args[0], plural=True)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"a mapping from names to {_described(args[1], plural=True)}"
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, args))
+    names = {str: "string", bool: "truth value", int: "whole number", float: "number"}
+    names |= {Version: "version", Spec: "spec", Path: "path", NoneType: "None"}
+    name = names.get(wanted, getattr(wanted, "__name__", str(wanted)))
+    if wanted is NoneType:
+        return name
+    return f"{name}s" if plural else f"a {name}"
+
+
+def _example(wanted: Any) -> str:
+    origin, args = get_origin(wanted), get_args(wanted)
+    if origin in (Union, UnionType):
+        return _example(args[0])
+    if origin is tuple:
+        return ", ".join([_example(args[0])] * 2)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f'{{"NAME": {_example(args[1])}}}'
+    if origin is Literal:
+        return repr(args[-1])
+    examples = {bool: "True", int: "1", float: "1.5", Version: '"26.11"', Spec: '"fireworks@2.1"'}
+    return examples.get(wanted, '"..."')
+
+
+# Rules beyond the type, for fields that every kind has.
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LEAKS = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "LD_PRELOAD")
+
+
+def _versions(versions: tuple[Version, ...]) -> None:
+    for index, version in enumerate(versions):
+        if version in versions[:index]:
+            raise WrongValue(
+                f"the version {version} is named twice", "take one of them out", (index,)
+            )
+
+
+def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
+    steps: Iterable[int | str] = commands
+    if isinstance(commands, tuple):
+        steps = range(len(commands))
+    for step, name in zip(steps, commands, strict=True):
+        if not name or re.search(r"[\s,]", name):
+            raise WrongValue(
+                f"{name!r} cannot be the name of a command",
+                'one name or glob in each string: "python*", "pip*"',
+                (step,),
+            )
+        if "/" in name:
+            raise WrongValue(
+                f"a command has no directory in its name, and {name!r} has",
+                'write the name alone, or give it one: {"name": "path/of/program"}',
+                (step,),
+            )
+
+
+def _variables(variables: Mapping[str, str]) -> None:
+    for name in variables:
+        if not _VARIABLE.fullmatch(name):
+            raise WrongValue(
+                f"{name!r} cannot be the name of an environment variable",
+                "use letters, digits and '_'",
+                (name,),
+            )
+
+
+def _module_variables(variables: Mapping[str, str]) -> None:
+    _variables(variables)
+    for name in variables:
+        if name in _LEAKS:
+            raise WrongValue(
+                f"a module that sets {name} breaks other programs",
+                "set it inside the stack, in 'env'",
+                (name,),
+            )
+
+
+_RULES: dict[str, Callable[[Any], None]] = {
+    "versions": _versions,
+    "commands": _commands,
+    "env": _variables,
+    "setenv": _module_variables,
+}

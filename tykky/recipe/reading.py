@@ -1,0 +1,109 @@
+"""Reading a selected recipe: every mistake in its code becomes an error with its line.
+
+Public names: ``guarded`` reads a field, ``recipe_code`` surrounds a step, ``explained`` turns
+one exception into an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tykky.errors import RecipeError, TykkyError, did_you_mean
+from tykky.recipe.fields import WrongValue, convert, fields
+from tykky.recipe.source import attribute_place, failing_place, is_recipe
+
+if TYPE_CHECKING:
+    from tykky.recipe.recipe import Recipe
+
+
+@contextmanager
+def recipe_code(recipe: Recipe, what: str) -> Iterator[None]:
+    """Surround a step of a recipe, ``what`` being its name.
+
+    An exception that leaves a line of a recipe file becomes a :class:`RecipeError` with that
+    line. A :class:`TykkyError` passes, and learns the line if it named none. What was raised
+    outside recipe files is Tykky's own mistake and passes as it is.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        explained_error = explained(error, f"{recipe.name}: '{what}'")
+        if explained_error is error:
+            raise
+        raise explained_error from error
+
+
+def guarded(recipe: Recipe, field: str) -> Any:
+    """The value of a field or property, generators used up, checked against its type.
+
+    Raises :class:`RecipeError` with the line that failed, or that gave a wrong value.
+    """
+    with recipe_code(recipe, field):
+        value = getattr(recipe, field)
+        annotation = fields(type(recipe)).get(field)
+        if annotation is None:
+            return tuple(value) if isinstance(value, Iterator) else value
+        try:
+            return convert(field, value, annotation)
+        except WrongValue as wrong:
+            written = any(field in vars(c) and is_recipe(c) for c in type(recipe).__mro__)
+            raise RecipeError(
+                f"{recipe.name}: {wrong.cause}",
+                remedy=wrong.remedy,
+                where=attribute_place(type(recipe), field) if written else None,
+            ) from None
+
+
+def explained(error: BaseException, what: str) -> BaseException:
+    """The error to raise instead of one that left recipe code; perhaps the same."""
+    place = failing_place(error.__traceback__)
+    if isinstance(error, TykkyError):
+        if error.where is None:
+            error.where = place
+        return error
+    if place is None:
+        return error
+    kind = type(error).__name__
+    text = str(error).strip().splitlines()[:1] or ["no reason given"]
+    return RecipeError(
+        f"{what} failed: {kind}: {text[0]}",
+        remedy=_remedy(error) or "correct this line of the recipe",
+        where=place,
+    )
+
+
+def _remedy(error: BaseException) -> str:
+    name = getattr(error, "name", None)
+    if isinstance(error, AttributeError) and name:
+        known = [known for known in dir(error.obj) if not known.startswith("_")]
+        return did_you_mean(name, known)
+    if isinstance(error, NameError) and name:
+        return did_you_mean(name, _visible_names(error))
+    if isinstance(error, ImportError):
+        return _import_remedy(error)
+    if isinstance(error, SystemExit):
+        return "a recipe does not exit: raise an exception to refuse"
+    return ""
+
+
+def _visible_names(error: BaseException) -> list[str]:
+    import builtins
+
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    frame = traceback.tb_frame if traceback else None
+    return [*(frame.f_locals if frame else ()), *(frame.f_globals if frame else ()), *dir(builtins)]
+
+
+def _import_remedy(error: ImportError) -> str:
+    import tykky
+
+    wanted = re.search(r"cannot import name '(\w+)'", str(error))
+    if error.name == "tykky" and wanted:
+        kinds = ", ".join(sorted(name for name in tykky.__all__ if not name.startswith("_")))
+        return did_you_mean(wanted[1], list(tykky.__all__)) or f"tykky offers {kinds}"
+    return "a recipe imports from tykky and Python's standard library only"

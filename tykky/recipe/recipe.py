@@ -1,0 +1,159 @@
+"""``Recipe``, the base of all kinds of stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, TypeVar
+
+from tykky.recipe.check import check_class
+from tykky.recipe.source import is_recipe, recipe_file
+from tykky.recipe.variants import Variant
+from tykky.recipe.version import Version
+from tykky.spec import Spec
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Recipe:
+    """What one stack is made of: a data sheet, properties for what depends on a choice, steps.
+
+    The class is the recipe; an instance is the recipe with a version and all choices settled.
+    ``Recipe`` holds the fields that every kind has. A kind adds fields as public, annotated
+    class attributes (``ClassVar`` ones are not fields) and steps as public methods.
+    """
+
+    homepage: str = ""
+    """Where the software is documented for users; required."""
+    license: str = ""
+    """The licence, as an SPDX identifier or in words; required."""
+    maintainers: tuple[str, ...] = ()
+    """Who to ask about this recipe."""
+    versions: tuple[Version, ...] = ()
+    """The versions on offer, the default first; required."""
+    deprecated: bool | str = False
+    """True, or the sentence that users are told, if the whole recipe is on its way out."""
+    base: str = ""
+    """What the stack is built in and runs on; empty for the configured base."""
+    commands: tuple[str, ...] | Mapping[str, str] = ()
+    """Globs of the programs to offer, or a mapping from command names to programs."""
+    env: Mapping[str, str] = _NOTHING
+    """Environment variables inside the stack."""
+    setenv: Mapping[str, str] = _NOTHING
+    """Environment variables that the module sets for everything the user runs."""
+    family: str = ""
+    """The Lmod family: of modules in one family, only one is loaded at a time."""
+    keywords: tuple[str, ...] = ()
+    """Words under which ``module keyword`` finds the stack."""
+    needs: tuple[Spec, ...] = ()
+    """Other stacks of Tykky that must be there and are mounted together with this one."""
+    loads: tuple[str, ...] = ()
+    """Modules of the site that the module depends on."""
+    gpu: Literal["", "nvidia", "amd"] = ""
+    """The make of graphics processors that the stack uses."""
+    network: bool = False
+    """Whether the recipe's own steps reach out to the network while building."""
+
+    kind: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    file: ClassVar[Path]
+    directory: ClassVar[Path]
+    description: ClassVar[str] = ""
+    long_description: ClassVar[str] = ""
+
+    version: Version
+    choices: Mapping[str, bool | str]
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)
+        if not is_recipe(cls):
+            if "kind" not in vars(cls):
+                cls.kind = cls.__name__.removesuffix("Stack").lower()
+            return
+        written = {name: value for name, value in vars(cls).items() if not name.startswith("_")}
+        cls.file = recipe_file(cls)
+        cls.directory = cls.file.parent
+        cls.name = cls.directory.name
+        if cls.__doc__:
+            cls.description, cls.long_description = _paragraphs(cls.__doc__)
+        check_class(cls, written, RESERVED)
+
+    def __init__(self, version: str, choices: Mapping[str, bool | str] | None = None) -> None:
+        """Select one of the versions, and choices; the variants not named have defaults.
+
+        ``ValueError`` for what the recipe does not offer: :meth:`tykky.repos.Repos.select`
+        checks what users ask for, with better words.
+        """
+        known = self.variants()
+        chosen = {name: variant.default for name, variant in known.items()} | dict(choices or {})
+        for name, value in chosen.items():
+            if name not in known or value not in known[name].values:
+                raise ValueError(f"{self.name} offers no {name}={value}")
+        if version not in self.versions:
+            raise ValueError(f"{self.name} has no version {version}")
+        self.version = self.versions[self.versions.index(Version(version))]
+        self.choices = MappingProxyType(chosen)
+
+    @classmethod
+    def variants(cls) -> dict[str, Variant]:
+        """The choices on offer, in the order in which they were declared."""
+        names = {
+            name: None
+            for base in reversed(cls.__mro__)
+            for name, value in vars(base).items()
+            if isinstance(value, Variant)
+        }
+        found = {name: getattr(cls, name) for name in names}
+        return {name: value for name, value in found.items() if isinstance(value, Variant)}
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that selects exactly this, with all choices spelled out."""
+        return Spec(self.name, str(self.version), self.choices)
+
+    @property
+    def suffix(self) -> str:
+        """What the choices add to the module's version: ``-nojupyter-cuda12``, or nothing."""
+        return "".join(
+            variant.suffix(self.choices[name]) for name, variant in self.variants().items()
+        )
+
+    @property
+    def deprecation(self) -> str:
+        """What to tell users of this version if it is deprecated, otherwise empty."""
+        reason = self.version.deprecated or self.deprecated
+        if reason is True:
+            return f"{self.name}/{self.version} is deprecated"
+        return reason or ""
+
+    def test(self, box: Any) -> None:
+        """Try the finished stack; a program that fails in ``box.run`` means no install."""
+
+    def __repr__(self) -> str:
+        return f"<recipe {self.spec}>"
+
+
+RESERVED = frozenset(
+    {"kind", "name", "file", "directory", "description", "long_description", "version", "choices"}
+    | {"variants", "spec", "suffix", "deprecation"}
+)
+
+_AnyRecipe = TypeVar("_AnyRecipe", bound=Recipe)
+
+
+def selections(cls: type[_AnyRecipe]) -> Iterator[_AnyRecipe]:
+    """Every version with every combination of choices, the defaults first."""
+    variants = cls.variants()
+    for version in cls.versions:
+        for values in product(*(variant.values for variant in variants.values())):
+            yield cls(version, dict(zip(variants, values, strict=True)))
+
+
+def _paragraphs(docstring: str) -> tuple[str, str]:
+    """The first line of a docstring, and the rest without its indentation."""
+    import textwrap
+
+    first, _, rest = docstring.strip().partition("\n")
+    return first.strip(), textwrap.dedent(rest).strip()

@@ -1,0 +1,123 @@
+"""Versions that compare the way people expect: ``Version("2.10") > Version("2.9")``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tykky.errors import RecipeError
+
+# A version is part of paths, module names and specs: no '+', '~', '@', '/' or spaces.
+VERSION_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
+_VALID = re.compile(VERSION_PATTERN)
+_COMPONENT = re.compile(r"\d+|[A-Za-z]+")
+
+# How the parts of a version sort when they meet in the same position:
+# 1.0rc1 < 1.0 < 1.0-extra < 1.0.1 < main
+_PRE_RELEASE, _END, _WORD, _NUMBER, _BRANCH = range(5)
+_PRE_RELEASES = {"dev": 0, "a": 1, "alpha": 1, "b": 2, "beta": 2, "c": 3, "pre": 3, "rc": 3}
+_BRANCHES = ("develop", "latest", "main", "master", "nightly")
+
+_Key = tuple[tuple[int, int, str], ...]
+
+
+@cache
+def _key(text: str) -> _Key:
+    parts: list[tuple[int, int, str]] = []
+    for part in _COMPONENT.findall(text):
+        word = part.lower()
+        if part.isdigit():
+            parts.append((_NUMBER, int(part), ""))
+        elif word in _PRE_RELEASES:
+            parts.append((_PRE_RELEASE, _PRE_RELEASES[word], word))
+        elif word in _BRANCHES:
+            parts.append((_BRANCH, 0, word))
+        else:
+            parts.append((_WORD, 0, word))
+    # The text itself comes last, so that only equal texts are neither less nor greater.
+    return (*parts, (_END, 0, text))
+
+
+class Version(str):
+    """A version of a recipe, equal to its text, ordered by its components.
+
+    ``deprecated`` is true, or the sentence that users are told. Further keywords are data of
+    this version alone, read back as attributes: ``Version("2.17", digest="sha256:...")`` has
+    ``.digest``. Raises :class:`RecipeError` for text that cannot be part of a path.
+    """
+
+    deprecated: bool | str
+    data: Mapping[str, object]
+
+    def __new__(cls, text: str, *, deprecated: bool | str = False, **data: object) -> Version:
+        """Check the text and the names of the data."""
+        if not isinstance(text, str):
+            raise RecipeError(
+                f"a version is text, and {text!r} is a number",
+                remedy=f'write it in quotes, "{text}": as a number, 26.10 would become 26.1',
+            )
+        if not _VALID.fullmatch(text):
+            raise RecipeError(
+                f"{text!r} cannot be a version",
+                remedy="use letters, digits, '.', '-' and '_', and begin with a letter or digit",
+            )
+        for name in data:
+            if hasattr(cls, name):
+                raise RecipeError(
+                    f"the data of version {text} cannot be called {name!r}",
+                    remedy="choose another keyword: this one is a method of every version",
+                )
+        version = super().__new__(cls, text)
+        version.deprecated = deprecated
+        version.data = data
+        return version
+
+    if not TYPE_CHECKING:  # recipes read their own keywords; tykky itself uses ``data``
+
+        def __getattr__(self, name: str) -> object:
+            data = self.__dict__.get("data", {})
+            if name not in data:
+                raise AttributeError(f"version {self} has no {name!r}", name=name, obj=self)
+            return data[name]
+
+    @property
+    def major(self) -> int:
+        """The first component as a number; ``ValueError`` if it is not one."""
+        return int(_COMPONENT.findall(self)[0])
+
+    def up_to(self, count: int) -> Version:
+        """The first ``count`` components, at least one: ``2.17.3`` up to 2 is ``2.17``."""
+        if count < 1:
+            raise ValueError(f"a version has no first {count} components")
+        ends = [match.end() for match in _COMPONENT.finditer(self)]
+        return Version(self[: ends[min(count, len(ends)) - 1]])
+
+    def matches(self, prefix: str) -> bool:
+        """Whether ``prefix`` is this version or its first components: 26 for 26.11, not 2."""
+        return self == prefix or (
+            bool(prefix) and self.startswith(prefix) and self[len(prefix)] in ".-_"
+        )
+
+    def __repr__(self) -> str:
+        return f"Version({str(self)!r})"
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) if isinstance(other, str) else NotImplemented
+
+    def __lt__(self, other: str) -> bool:
+        return _key(self) < _key(other) if isinstance(other, str) else NotImplemented
+
+    def __le__(self, other: str) -> bool:
+        return _key(self) <= _key(other) if isinstance(other, str) else NotImplemented
+
+    def __gt__(self, other: str) -> bool:
+        return _key(self) > _key(other) if isinstance(other, str) else NotImplemented
+
+    def __ge__(self, other: str) -> bool:
+        return _key(self) >= _key(other) if isinstance(other, str) else NotImplemented

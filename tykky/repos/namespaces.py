@@ -1,0 +1,99 @@
+"""Repositories as modules, so that a recipe can extend one of another repository.
+
+Public names: ``recipe_named`` turns the name of a class into a recipe, ``register`` makes a
+repository with a namespace importable as ``tykky.repos.<namespace>``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from tykky.errors import RecipeError, Where, did_you_mean
+from tykky.repos.folders import recipe_folders
+from tykky.repos.loading import load_folder
+
+if TYPE_CHECKING:
+    from tykky.recipe import Recipe
+
+REPOSITORY_FILE = "repo.yaml"
+
+
+def recipe_named(module: str, repository: Path, name: str) -> type[Recipe]:
+    """The recipe whose folder is the class name in lower case, '-' and '_' aside.
+
+    ``AttributeError`` for names that are no class's; :class:`RecipeError` if there is no such
+    folder.
+    """
+    if not name[:1].isupper():
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    folders = recipe_folders(repository)
+    for folder_name, folder in folders.items():
+        if re.sub("[-_]", "", folder_name) == name.lower():
+            return load_folder(folder)
+    classes = ["".join(map(str.capitalize, re.split("[-_]", known))) for known in folders]
+    raise RecipeError(
+        f"the repository {repository} has no recipe for '{name}'",
+        remedy=did_you_mean(name, classes) or "'tykky list' shows the recipes there are",
+    )
+
+
+class _Namespace(ModuleType):
+    """A repository as a module: its attributes are its recipes."""
+
+    def __init__(self, name: str, repository: Path) -> None:
+        super().__init__(name, f"The recipes of {repository}, for overlays to extend.")
+        self._repository = repository
+
+    def __getattr__(self, name: str) -> type[Recipe]:
+        return recipe_named(self.__name__, self._repository, name)
+
+
+def register(repository: Path) -> None:
+    """Make a repository importable if its ``repo.yaml`` gives it a namespace."""
+    file = repository / REPOSITORY_FILE
+    if not file.is_file():
+        return
+    namespace = _namespace(file)
+    if namespace is None:
+        return
+    import tykky.repos
+
+    if Path(__file__).with_name(f"{namespace}.py").exists():
+        raise _refused(file, namespace, "is the name of a part of Tykky")
+    module = _Namespace(f"tykky.repos.{namespace}", repository)
+    sys.modules[module.__name__] = module
+    setattr(tykky.repos, namespace, module)
+
+
+def _namespace(file: Path) -> str | None:
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise RecipeError(
+            f"{file} cannot be read as YAML",
+            remedy="write, for example: 'namespace: mysite'",
+            where=Where(file, mark.line + 1, mark.column) if mark else Where(file),
+        ) from None
+    if not isinstance(content, dict) or "namespace" not in content:
+        return None
+    namespace = content["namespace"]
+    if not isinstance(namespace, str) or not re.fullmatch("[a-z][a-z0-9_]*", namespace):
+        raise _refused(file, namespace, "is not a word of small letters, digits and '_'")
+    return namespace
+
+
+def _refused(file: Path, namespace: object, why: str) -> RecipeError:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    line = next((n for n, text in enumerate(lines, 1) if text.startswith("namespace")), 1)
+    return RecipeError(
+        f"the namespace {namespace!r} {why}",
+        remedy="choose another, such as the name of the site",
+        where=Where(file, line),
+    )
