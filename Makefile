@@ -34,17 +34,13 @@ demo:
 	@tools/provision base
 	@PYTHON=$(PYTHON) tools/demo $(DEMO)
 
-ifdef root
 test bench:
-	@tools/provision base dev
+	@tools/provision base dev $(if $(filter bench,$@),apptainer benchmarks)
+ifdef root
 	@tools/as-tester make $@ PYTHON=$(PYTHON)
 else
-test: venv
-	@$(venv)/bin/pytest $(T)
-
-bench: venv
-	@tools/provision apptainer
-	@$(venv)/bin/python -m tests.benchmarks
+	@$(MAKE) venv PYTHON=$(PYTHON)
+	@$(if $(filter bench,$@),$(venv)/bin/python -m tests.benchmarks,$(venv)/bin/pytest $(T))
 endif
 
 check: venv

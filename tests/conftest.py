@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import DOWNLOADS, NETWORK_VARIABLES, PLACES, Tykky, User, remove
+from tests.support import Tykky, User, log_in, new_place, remove
 
 
 @pytest.fixture
@@ -20,52 +18,21 @@ def place() -> Iterator[Path]:
 
     Set TYKKY_TEST_KEEP to look at it later.
     """
-    PLACES.mkdir(mode=0o755, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="", dir=PLACES))
-    path.chmod(0o755)
+    path = new_place()
     yield path
     if not os.environ.get("TYKKY_TEST_KEEP"):
         remove(path)
 
 
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The installed program, from the environment that runs the tests."""
-    path = Path(sys.executable).parent / "tykky"
-    if not path.exists():
+@pytest.fixture
+def user(place: Path) -> User:
+    """A user with an empty home, whose store would be at ``<place>/t``."""
+    if not (Path(sys.executable).parent / "tykky").exists():
         pytest.fail(f"tykky is not installed beside {sys.executable}; use `make test`")
-    return path
+    return log_in(place)
 
 
 @pytest.fixture
-def user(place: Path, program: Path) -> User:
-    """A user with an empty home, whose PATH has ``tykky`` and the system's commands."""
-    home = place / "home"
-    bin_ = place / "bin"
-    home.mkdir()
-    bin_.mkdir()
-    # A link of its own: what else is in the tests' environment is not the user's.
-    (bin_ / "tykky").symlink_to(program)
-    env = {
-        "HOME": str(home),
-        "USER": getpass.getuser(),
-        "LOGNAME": getpass.getuser(),
-        "SHELL": "/bin/bash",
-        "LANG": "C.UTF-8",
-        "TERM": "dumb",
-        "PATH": f"{bin_}:/usr/local/bin:/usr/bin:/bin",
-    }
-    env.update((name, os.environ[name]) for name in NETWORK_VARIABLES if name in os.environ)
-    return User(home, env)
-
-
-@pytest.fixture
-def tykky(place: Path, user: User) -> Tykky:
-    """The program with a store at ``<place>/t`` and builds below ``<place>/build``."""
-    root = place / "t"
-    user.env.update(
-        TYKKY_ROOT=str(root),
-        TYKKY_BUILD_DIR=str(place / "build"),
-        TYKKY_CACHE_DIR=str(DOWNLOADS),
-    )
-    return Tykky(user, root)
+def tykky(user: User) -> Tykky:
+    """The program, run by ``user``."""
+    return Tykky(user)

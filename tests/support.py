@@ -12,6 +12,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +89,11 @@ class Tykky:
     """The installed program ``tykky``, run by a user who has a store of their own."""
 
     user: User
-    root: Path
+
+    @property
+    def root(self) -> Path:
+        """The root of the user's store."""
+        return Path(self.user.env["TYKKY_ROOT"])
 
     def __call__(self, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``tykky ARGUMENTS``; options as for :meth:`User.run`."""
@@ -110,6 +116,42 @@ class Tykky:
             start_new_session=True,
             **options,
         )
+
+
+def log_in(place: Path) -> User:
+    """A user with an empty home in ``place``, whose PATH has ``tykky`` and the system's commands.
+
+    ``tykky`` is the one installed in the environment that runs this.
+    """
+    home = place / "home"
+    commands = place / "bin"
+    home.mkdir()
+    commands.mkdir()
+    # A link of its own: what else is in this environment is not the user's.
+    (commands / "tykky").symlink_to(Path(sys.executable).parent / "tykky")
+    name = getpass.getuser()
+    env = {
+        "HOME": str(home),
+        "USER": name,
+        "LOGNAME": name,
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        "PATH": f"{commands}:/usr/local/bin:/usr/bin:/bin",
+        "TYKKY_ROOT": str(place / "t"),
+        "TYKKY_BUILD_DIR": str(place / "build"),
+        "TYKKY_CACHE_DIR": str(DOWNLOADS),
+    }
+    env.update((key, os.environ[key]) for key in NETWORK_VARIABLES if key in os.environ)
+    return User(home, env)
+
+
+def new_place() -> Path:
+    """A new empty directory on local disk with a short path, open to others to read."""
+    PLACES.mkdir(mode=0o755, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="", dir=PLACES))
+    path.chmod(0o755)
+    return path
 
 
 def remove(tree: Path) -> None:
