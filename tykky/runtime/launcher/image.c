@@ -1,0 +1,59 @@
+#include "image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The superblock of squashfs 4.0, little endian (Linux: Documentation/filesystems/squashfs.rst):
+ * magic at byte 0, major version at 28, bytes used at 40. */
+enum { SUPERBLOCK = 96, VERSION_AT = 28, BYTES_USED_AT = 40 };
+
+static uint64_t little_endian(const unsigned char *bytes, unsigned count)
+{
+    uint64_t number = 0;
+    while (count--)
+        number = number << 8 | bytes[count];
+    return number;
+}
+
+static bool check_open_image(int fd, const char *path, uint64_t size, struct problem *problem)
+{
+    struct stat status;
+    unsigned char block[SUPERBLOCK];
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        cause(problem, "the image %s is not a regular file", path);
+        return remedy(problem, "install the stack again");
+    }
+    if ((uint64_t)status.st_size != size) {
+        cause(problem, "the image %s is damaged: it has %" PRIu64 " bytes instead of %" PRIu64, path,
+              (uint64_t)status.st_size, size);
+        return remedy(problem, "install the stack again, or restore the file from a copy");
+    }
+    if (pread(fd, block, sizeof block, 0) != sizeof block || memcmp(block, "hsqs", 4) != 0 ||
+        little_endian(block + VERSION_AT, 2) != 4) {
+        cause(problem, "the image %s is not a squashfs 4 image", path);
+        return remedy(problem, "install the stack again, or restore the file from a copy");
+    }
+    if (little_endian(block + BYTES_USED_AT, 8) > size) {
+        cause(problem, "the image %s is damaged: its end is missing", path);
+        return remedy(problem, "install the stack again, or restore the file from a copy");
+    }
+    return true;
+}
+
+bool image_check(const char *path, uint64_t size, struct problem *problem)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        cause(problem, "cannot read the image %s: %s", path, strerror(errno));
+        return remedy(problem, errno == ENOENT
+                                   ? "install the stack again"
+                                   : "ask the owner of the install to make it readable for you");
+    }
+    bool good = check_open_image(fd, path, size, problem);
+    close(fd);
+    return good;
+}

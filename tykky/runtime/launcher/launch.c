@@ -1,0 +1,65 @@
+/* launch: every command of a stack is this program.
+ *
+ * It lies at <prefix>/bin/NAME (all names are hard links of <prefix>/.tykky/launch), reads
+ * <prefix>/.tykky/launch.conf, enters a mount namespace in which the image covers the prefix, and
+ * executes the same path again, which now is the real program. It leaves no process, descriptor
+ * or variable behind: arguments, signals, exit status and pid are those of the program.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "directory.h"
+#include "environment.h"
+#include "mount.h"
+#include "place.h"
+#include "problem.h"
+#include "program.h"
+
+/* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
+ * The placeholders close on exec: the program finds them closed, as it was started. */
+static void hold_stdio(void)
+{
+    struct pollfd stdio[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+    if (poll(stdio, 3, 0) <= 0)
+        return;
+    for (int i = 0; i < 3; i++)
+        if (stdio[i].revents & POLLNVAL && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+            return;
+}
+
+static bool launch(char **argv, struct problem *problem)
+{
+    static struct place place;
+    static struct directory directory;
+    struct conf conf;
+    bool user_namespace;
+
+    if (!place_find(&place, argv, problem) || !conf_read(&conf, place.conf, problem) ||
+        !place_check(&place, conf.prefix, problem))
+        return false;
+    directory_save(&directory);
+    if (!mount_privately(&conf, &user_namespace, problem) || !environment_apply(&conf, problem))
+        return false;
+    directory_restore(&directory);
+    /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
+     * as another user, for whom they work. */
+    if (user_namespace)
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return program_execute(&place, &conf, argv, problem);
+}
+
+int main(int argc, char **argv)
+{
+    static struct problem problem;
+    if (argc < 1)
+        return STATUS_LAUNCHER;
+    hold_stdio();
+    if (!launch(argv, &problem))
+        problem_print(&problem);
+    return problem.status;
+}

@@ -1,0 +1,79 @@
+#include "place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "conf.h"
+
+static bool is_launcher(const struct place *place, const char *path)
+{
+    struct stat status;
+    return path && strchr(path, '/') && stat(path, &status) == 0 &&
+           status.st_ino == place->launcher.st_ino && status.st_dev == place->launcher.st_dev;
+}
+
+/* The path given to execve; but for a script whose shebang names a command of ours that is the
+ * script, and argv[0] is the path in the shebang. */
+static const char *invoked_path(const struct place *place, char **argv)
+{
+    const char *executed = (const char *)getauxval(AT_EXECFN);
+    if (is_launcher(place, executed))
+        return executed;
+    if (is_launcher(place, argv[0]))
+        return argv[0];
+    return place->exe;
+}
+
+static bool strip_last(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return false;
+    *slash = '\0';
+    return true;
+}
+
+bool place_find(struct place *place, char **argv, struct problem *problem)
+{
+    static const char gone[] = " (deleted)";
+    ssize_t length = readlink("/proc/self/exe", place->exe, sizeof place->exe);
+    if (length < 0 || stat("/proc/self/exe", &place->launcher) != 0) {
+        cause(problem, "cannot find out where this command lies: /proc/self/exe: %s",
+              strerror(errno));
+        return remedy(problem, "mount /proc in this container or chroot");
+    }
+    if ((size_t)length >= sizeof place->exe) {
+        cause(problem, "the path of this command is longer than %d bytes", PATH_MAX - 1);
+        return remedy(problem, "install the stack at a shorter path");
+    }
+    place->exe[length] = '\0';
+    /* The command was replaced by an update while it was starting; the new one has its name. */
+    size_t tail = sizeof gone - 1;
+    if ((size_t)length > tail && strcmp(place->exe + length - tail, gone) == 0)
+        place->exe[(size_t)length - tail] = '\0';
+
+    strcpy(place->prefix, place->exe);
+    if (!strip_last(place->prefix) || !strip_last(place->prefix) ||
+        snprintf(place->conf, sizeof place->conf, "%s/" CONF_DIRECTORY "/" CONF_NAME,
+                 place->prefix) >= (int)sizeof place->conf) {
+        cause(problem, "%s is not a command in the bin directory of an install", place->exe);
+        return remedy(problem, "a command was copied or moved; make a symbolic link instead");
+    }
+    place->invoked = invoked_path(place, argv);
+    return true;
+}
+
+bool place_check(const struct place *place, const char *prefix, struct problem *problem)
+{
+    struct stat here, there;
+    if (strcmp(place->prefix, prefix) == 0)
+        return true;
+    if (stat(place->prefix, &here) == 0 && stat(prefix, &there) == 0 &&
+        here.st_ino == there.st_ino && here.st_dev == there.st_dev)
+        return true;
+    cause(problem, "this install was made at %s and now lies at %s", prefix, place->prefix);
+    return remedy(problem, "move it back, or install the stack again at the new place");
+}

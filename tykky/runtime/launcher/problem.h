@@ -1,0 +1,30 @@
+/* What went wrong, for a person: one line of cause, one of remedy.
+ *
+ * Functions that can fail return bool and fill in a problem; only main prints it. So a caller
+ * may also try another way, and a test may look at the text.
+ */
+#ifndef TYKKY_PROBLEM_H
+#define TYKKY_PROBLEM_H
+
+#include <stdbool.h>
+
+enum {
+    STATUS_LAUNCHER = 125,       /* the launcher could not do its part */
+    STATUS_NOT_EXECUTABLE = 126, /* the program is there and cannot be executed */
+    STATUS_NOT_FOUND = 127,      /* the program is not there */
+};
+
+struct problem {
+    int status;
+    char cause[1536];
+    char remedy[1024];
+};
+
+/* Both return false, so that a failing function can end in `return remedy(...)`. */
+bool cause(struct problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool remedy(struct problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints both lines on stderr. */
+void problem_print(const struct problem *problem);
+
+#endif

@@ -1,0 +1,114 @@
+#define _GNU_SOURCE
+#include "program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A copy of the launcher is one, too. Read only if it has the same size. */
+static bool same_content(const char *path, const char *other, size_t size)
+{
+    bool same = false;
+    int a = open(path, O_RDONLY | O_CLOEXEC), b = open(other, O_RDONLY | O_CLOEXEC);
+    void *left = a < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, a, 0);
+    void *right = b < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, b, 0);
+    if (left != MAP_FAILED && right != MAP_FAILED)
+        same = memcmp(left, right, size) == 0;
+    if (left != MAP_FAILED)
+        munmap(left, size);
+    if (right != MAP_FAILED)
+        munmap(right, size);
+    close(a);
+    close(b);
+    return same;
+}
+
+static bool is_launcher(const struct place *place, const char *path, const struct stat *status)
+{
+    if (status->st_ino == place->launcher.st_ino && status->st_dev == place->launcher.st_dev)
+        return true;
+    return status->st_size == place->launcher.st_size &&
+           same_content(path, "/proc/self/exe", (size_t)status->st_size);
+}
+
+static bool not_found(const char *path, const struct conf *conf, struct problem *problem)
+{
+    cause(problem, "the stack %s has no program %s: %s", conf->name, path, strerror(errno));
+    remedy(problem, "remove this command, or install the stack again");
+    problem->status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND
+                                                          : STATUS_NOT_EXECUTABLE;
+    return false;
+}
+
+static bool is_elf(const char *path)
+{
+    char magic[4] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool elf = fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic &&
+               memcmp(magic, "\177ELF", sizeof magic) == 0;
+    close(fd);
+    return elf;
+}
+
+/* A script without a shebang: a shell would run it itself, so the launcher does too. */
+static void execute_with_shell(const char *path, char **argv)
+{
+    size_t count = 0;
+    while (argv[count])
+        count++;
+    char **arguments = calloc(count + 3, sizeof *arguments);
+    if (!arguments)
+        return;
+    arguments[0] = "sh";
+    arguments[1] = (char *)path;
+    for (size_t i = 1; i < count; i++)
+        arguments[i + 1] = argv[i];
+    execv("/bin/sh", arguments);
+    free(arguments);
+}
+
+static bool cannot_execute(const char *path, struct problem *problem)
+{
+    int error = errno;
+    cause(problem, "cannot execute %s: %s", path, strerror(error));
+    if (error == ENOEXEC)
+        remedy(problem, "it was built for another kind of machine; use a stack made for this one");
+    else if (error == ENOENT)
+        remedy(problem, "its interpreter (first line of the script, or dynamic loader) is missing");
+    else if (error == E2BIG)
+        remedy(problem, "the arguments and the environment together are too long; pass less");
+    else
+        remedy(problem, "check the mode of the file, and whether its file system allows programs");
+    problem->status = STATUS_NOT_EXECUTABLE;
+    return false;
+}
+
+bool program_execute(const struct place *place, const struct conf *conf, char **argv,
+                     struct problem *problem)
+{
+    struct stat status;
+    const char *path = place->invoked;
+    bool found = stat(path, &status) == 0;
+    /* A relative path leads elsewhere if the working directory was below the prefix and is not in
+     * the image. */
+    if (path != place->exe && (!found || is_launcher(place, path, &status))) {
+        path = place->exe;
+        found = stat(path, &status) == 0;
+    }
+    if (!found)
+        return not_found(path, conf, problem);
+    if (is_launcher(place, path, &status)) {
+        cause(problem, "%s is still the launcher after the image was mounted", path);
+        return remedy(problem, "this command was copied into the image, or its prefix is not where "
+                               "it was; install the stack again");
+    }
+    execv(path, argv);
+    if (errno == ENOEXEC && !is_elf(path)) {
+        execute_with_shell(path, argv);
+        errno = ENOEXEC;
+    }
+    return cannot_execute(path, problem);
+}

@@ -1,0 +1,14 @@
+/* Executing the program, once the image is mounted. */
+#ifndef TYKKY_PROGRAM_H
+#define TYKKY_PROGRAM_H
+
+#include "conf.h"
+#include "place.h"
+#include "problem.h"
+
+/* Executes the invoked path with the same arguments. Returns (false) only on failure; it never
+ * executes a launcher, so no mistake can make an endless loop. */
+bool program_execute(const struct place *place, const struct conf *conf, char **argv,
+                     struct problem *problem);
+
+#endif

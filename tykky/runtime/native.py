@@ -1,0 +1,172 @@
+"""The two C programs of the native runtime: ``launch`` and ``box``.
+
+A wheel brings them, in ``launcher/bin/<machine>/``. Where it does not, they are compiled once
+from the sources beside it and kept in the user's cache, in a directory that is named after the
+digest of the sources.
+
+Public names: ``launcher_program``, ``box_program``, ``build``. As a program,
+``python -m tykky.runtime.native OUTDIR`` compiles both into a directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tykky.errors import ToolError
+
+SOURCES = Path(__file__).parent / "launcher"
+
+_SHARED = ("problem.c", "namespace.c", "directory.c")
+PROGRAMS = {
+    "launch": (
+        *_SHARED,
+        "conf.c",
+        "place.c",
+        "image.c",
+        "server.c",
+        "mount.c",
+        "environment.c",
+        "program.c",
+        "launch.c",
+    ),
+    "box": (*_SHARED, "box_mounts.c", "box_init.c", "box.c"),
+}
+"""Which sources each program is made of; ``tests/launcher/Makefile`` reads this too."""
+
+_FLAGS = (
+    "-std=gnu11",
+    "-O2",
+    "-fstack-protector-strong",
+    "-fPIE",
+    "-U_FORTIFY_SOURCE",
+    "-D_FORTIFY_SOURCE=2",
+    "-Wl,-z,relro,-z,now,-z,noexecstack",
+    "-s",
+)
+# The first that works is taken. musl makes the smallest program with the fastest start (its
+# gcc wrapper knows no static-pie); a static program needs no library of the node; some
+# distributions have no static libc at all.
+_ATTEMPTS = (
+    ("musl-gcc", "-static"),
+    ("cc", "-static-pie"),
+    ("cc", "-static"),
+    ("cc", "-pie"),
+    ("gcc", "-static-pie"),
+    ("gcc", "-pie"),
+    ("clang", "-pie"),
+)
+
+
+def launcher_program() -> Path:
+    """Return the launcher for this machine, ready to be copied into a prefix.
+
+    Raises ``ToolError`` if it did not come with tykky and cannot be compiled.
+    """
+    return _program("launch")
+
+
+def box_program() -> Path:
+    """Return the program that runs build steps in a box.
+
+    Raises ``ToolError`` if it did not come with tykky and cannot be compiled.
+    """
+    return _program("box")
+
+
+def build(outdir: Path) -> None:
+    """Compile both programs into ``outdir``, which is made if it is missing.
+
+    Raises ``ToolError`` if there is no compiler, or none that can compile them.
+    """
+    outdir.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAMS:
+        _compile(name, outdir / name)
+
+
+def _program(name: str) -> Path:
+    shipped = SOURCES / "bin" / platform.machine() / name
+    if os.access(shipped, os.X_OK):
+        return shipped
+    cached = _cache() / f"{platform.machine()}-{_digest()}"
+    if not _is_safe(cached / name):
+        _fill(cached)
+    return cached / name
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "tykky" / "launcher"
+
+
+def _digest() -> str:
+    """Of everything that decides what the programs are."""
+    digest = hashlib.sha256(repr((PROGRAMS, _FLAGS, _ATTEMPTS)).encode())
+    for source in sorted(SOURCES.glob("*.[ch]")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _is_safe(program: Path) -> bool:
+    """Whether only this user (or root) can have made or changed the file."""
+    try:
+        status = program.stat(follow_symlinks=False)
+        parent = program.parent.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    ours = all(
+        s.st_uid in (os.getuid(), 0) and not s.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        for s in (status, parent)
+    )
+    return ours and stat.S_ISREG(status.st_mode) and os.access(program, os.X_OK)
+
+
+def _fill(cached: Path) -> None:
+    """Compile into a directory beside, and give it the name only when it is complete."""
+    cached.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cached.parent, prefix=".new-") as scratch:
+        made = Path(scratch) / "programs"
+        build(made)
+        made.chmod(0o700)
+        try:
+            made.rename(cached)
+        except OSError:
+            if all(_is_safe(cached / name) for name in PROGRAMS):
+                return  # another process was faster
+            shutil.rmtree(cached, ignore_errors=True)
+            made.rename(cached)
+
+
+def _compile(name: str, target: Path) -> None:
+    sources = [str(SOURCES / source) for source in PROGRAMS[name]]
+    complaint = ""
+    for compiler, link in _ATTEMPTS:
+        if not shutil.which(compiler):
+            continue
+        command = [compiler, *_FLAGS, link, "-o", str(target), *sources]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            target.chmod(0o755)
+            return
+        complaint = complaint or f"{compiler}: {done.stderr.strip()}"
+    if complaint:
+        raise ToolError(
+            f"the program {name!r} of the native runtime cannot be compiled",
+            remedy="install a working C compiler with the headers of libc (gcc, libc6-dev)",
+            details=tuple(complaint.splitlines()[:10]),
+        )
+    raise ToolError(
+        f"there is no C compiler to make the program {name!r} of the native runtime",
+        remedy="install gcc and libc6-dev, or a wheel of tykky for this kind of machine",
+    )
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
