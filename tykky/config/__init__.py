@@ -11,7 +11,7 @@ Public names: ``Config``, ``Origin``, and from the schema ``KEYS``, ``Squash``, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from tykky.config.schema import (
     KEYS,
     SECTIONS,
     BadValueError,
-    Kind,
     Module,
     Permissions,
     Pip,
@@ -32,7 +31,8 @@ from tykky.config.scopes import (
     Setting,
     from_environment,
     from_flags,
-    read_file,
+    parse,
+    read_scope,
     scope_files,
     unknown_key_remedy,
     variable_of,
@@ -49,6 +49,9 @@ __all__ = [
     "Squash",
     "variable_of",
 ]
+
+# An item of a list that stands for the list of the scopes before.
+INHERITED = "{inherited}"
 
 _GROUPS = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
 
@@ -106,13 +109,26 @@ class Config:
         Raises ConfigError that names file and line, variable or flag.
         """
         settings: list[Setting] = []
-        for scope, path in scope_files(environ):
-            named = scope == "site" and "TYKKY_SITE_CONFIG" in environ
-            settings += read_file(scope, path, required=scope == "defaults" or named)
+        for scope, path in scope_files(environ).items():
+            settings += read_scope(scope, path, environ)
         variables, warnings = from_environment(environ)
         settings += variables
         settings += from_flags(flags or {})
         return _build(settings, environ, warnings)
+
+    @classmethod
+    def check(cls, scope: str, content: bytes, environ: Mapping[str, str] = os.environ) -> Config:
+        """What the configuration would be up to ``scope`` if that scope's file were this.
+
+        Raises ConfigError if it would be none; nothing is written.
+        """
+        settings: list[Setting] = []
+        for each, path in scope_files(environ).items():
+            if each == scope:
+                settings += parse(scope, path, content)
+                break
+            settings += read_scope(each, path, environ)
+        return _build(settings, environ, ())
 
     def get(self, key: str) -> Any:
         """The value of a key such as ``squash.level``; raises ConfigError if there is none."""
@@ -161,7 +177,7 @@ def _build(
                 f"the shipped defaults lack the key '{key}'",
                 remedy="install Tykky again: its files do not belong together",
             )
-        values[key] = value_of(chains[key][-1], expander)
+        values[key] = _value(chains[key], expander)
         if key == "root":
             expander.root = values[key]
     _check_level(values, chains)
@@ -181,15 +197,22 @@ def _build(
     )
 
 
-def value_of(setting: Setting, expander: Expander) -> Any:
-    """The checked value of one setting; raises ConfigError with its place."""
+def _value(chain: Sequence[Setting], expander: Expander) -> Any:
+    """The checked value of a key: the last setting's, whose list may contain the earlier."""
+    winner = chain[-1]
+    if winner.items is None:
+        return _item(winner, expander, winner.text)
+    values: list[Any] = []
+    for text in winner.items:
+        if text == INHERITED:
+            values += _value(chain[:-1], expander) if chain[:-1] else ()
+        else:
+            values.append(_item(winner, expander, text))
+    return tuple(values)
+
+
+def _item(setting: Setting, expander: Expander, text: str) -> Any:
     kind = KEYS[setting.key]
-    if setting.items is not None:
-        return tuple(_item(setting, kind, expander, text) for text in setting.items)
-    return _item(setting, kind, expander, setting.text)
-
-
-def _item(setting: Setting, kind: Kind, expander: Expander, text: str) -> Any:
     expanded = expander.expand(setting, text)
     if kind.path and expanded and not expanded.startswith("/"):
         # A file's paths count from the file, a flag's from here; a variable has no such place.

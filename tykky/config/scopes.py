@@ -4,8 +4,8 @@ In order, later wins: ``defaults`` (shipped), ``system``, ``site``, ``user``, ``
 ``flags``. Files are parsed into :class:`Setting` objects that remember their line; nothing is
 expanded or converted here.
 
-Public names: ``Setting``, ``scope_files``, ``read_file``, ``from_environment``, ``from_flags``,
-``variable_of``.
+Public names: ``Setting``, ``scope_files``, ``read_scope``, ``parse``, ``from_environment``,
+``from_flags``, ``variable_of``, ``unknown_key_remedy``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tykky.config.schema import KEYS, SECTIONS
+from tykky.config.tree import Items, Section, Strange, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
-
-if TYPE_CHECKING:
-    import yaml
 
 SYSTEM_FILE = Path("/etc/tykky/config.yaml")
 
@@ -59,16 +56,17 @@ class Setting:
         return ConfigError(cause, remedy=remedy, where=self.where)
 
 
-def scope_files(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+def scope_files(environ: Mapping[str, str]) -> dict[str, Path]:
     """The file of each scope that has one, in order; it need not exist."""
     from tykky.resources import resource
 
-    yield "defaults", resource("configs") / "defaults.yaml"
-    yield "system", SYSTEM_FILE
-    named = environ.get("TYKKY_SITE_CONFIG")
-    yield "site", Path(named) if named else Path(sys.prefix, "etc", "tykky", "config.yaml")
-    home = environ.get("XDG_CONFIG_HOME") or os.path.join(_home(environ), ".config")  # noqa: PTH118
-    yield "user", Path(home, "tykky", "config.yaml")
+    site, home = environ.get("TYKKY_SITE_CONFIG"), environ.get("XDG_CONFIG_HOME")
+    return {
+        "defaults": resource("configs") / "defaults.yaml",
+        "system": SYSTEM_FILE,
+        "site": Path(site) if site else Path(sys.prefix, "etc", "tykky", "config.yaml"),
+        "user": Path(home or f"{_home(environ)}/.config", "tykky", "config.yaml"),
+    }
 
 
 def _home(environ: Mapping[str, str]) -> str:
@@ -82,7 +80,7 @@ def _home(environ: Mapping[str, str]) -> str:
         return "/nonexistent"
 
 
-def read_file(scope: str, path: Path, *, required: bool = False) -> list[Setting]:
+def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setting]:
     """What the file of a scope sets; nothing if the file does not exist.
 
     Raises ConfigError, with the line, for a file that cannot be read or trusted, for YAML
@@ -93,16 +91,16 @@ def read_file(scope: str, path: Path, *, required: bool = False) -> list[Setting
             _check_trust(scope, path, os.fstat(stream.fileno()))
             content = stream.read()
     except (FileNotFoundError, NotADirectoryError):
-        if required:
+        if scope == "site" and environ.get("TYKKY_SITE_CONFIG"):
             raise ConfigError(
-                f"the file that TYKKY_SITE_CONFIG names does not exist: {path}",
+                f"the file that $TYKKY_SITE_CONFIG names does not exist: {path}",
                 remedy="correct the variable, or unset it",
             ) from None
         return []
     except OSError as error:
         raise ConfigError(
             f"cannot read the {scope} configuration {path}: {error.strerror}",
-            remedy=f"make it readable: chmod a+r {path}",
+            remedy="make it a file that you can read, or remove it",
         ) from error
     return parse(scope, path, content)
 
@@ -127,114 +125,62 @@ def _check_trust(scope: str, path: Path, status: os.stat_result) -> None:
 
 
 def parse(scope: str, path: Path, content: bytes) -> list[Setting]:
-    """What this content of a scope's file sets; raises ConfigError as :func:`read_file`."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        root = yaml.compose(content.decode(), Loader=loader)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+    """What this content of a scope's file sets; raises ConfigError as :func:`read_scope`."""
+    tree = read_tree(path, content)
+    if not isinstance(tree, Section):
         raise ConfigError(
-            f"{path} is not UTF-8 text",
-            remedy="save the file as UTF-8",
-            where=Where(path, line),
-        ) from error
-    except yaml.YAMLError as error:
-        raise _syntax_error(path, content.decode(), error) from error
-    if root is None:
-        return []
-    reader = _Reader(scope, path)
-    return list(reader.mapping("", root))
-
-
-def _syntax_error(path: Path, content: str, error: yaml.YAMLError) -> ConfigError:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    if mark is None:
-        return ConfigError(f"{path} is not valid YAML: {problem}", remedy="correct the file")
-    lines = content.splitlines()
-    text = lines[mark.line] if mark.line < len(lines) else ""
-    remedy = "correct the line, or compare with `tykky config`"
-    if "\t" in text:
-        remedy = "YAML wants spaces, not tabs, at the start of lines"
-    elif ": {" in text:
-        remedy = "put quotes around values that start with a brace"
-    where = Where(path, mark.line + 1, mark.column, 1, text)
-    return ConfigError(f"not valid YAML: {problem}", remedy=remedy, where=where)
-
-
-class _Reader:
-    """Walks the nodes of one file and yields its settings."""
-
-    def __init__(self, scope: str, path: Path) -> None:
-        self.scope = scope
-        self.path = path
-
-    def mapping(self, section: str, node: yaml.Node) -> Iterator[Setting]:
-        import yaml
-
-        if not isinstance(node, yaml.MappingNode):
-            shape = f"the section {section}" if section else "the file"
-            names = ", ".join(SECTIONS[section])
-            raise ConfigError(
-                f"{shape} is not a list of `key: value` lines",
-                remedy=f"below it may be: {names}",
-                where=self._where(node),
-            )
-        seen: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            name = str(key_node.value)
-            key = f"{section}.{name}" if section else name
-            where = self._where(key_node)
-            if name in seen:
-                raise ConfigError(
-                    f"{key} is set twice, first in line {seen[name]}",
-                    remedy="remove one of the two lines",
-                    where=where,
-                )
-            seen[name] = where.line
-            if key in SECTIONS:
-                if value_node.value not in ("", []):
-                    yield from self.mapping(key, value_node)
-            elif key in KEYS:
-                yield self._setting(key, value_node)
-            else:
-                raise ConfigError(
-                    f"unknown configuration key '{key}'",
-                    remedy=unknown_key_remedy(key),
-                    where=where,
-                )
-
-    def _setting(self, key: str, node: yaml.Node) -> Setting:
-        import yaml
-
-        where = self._where(node)
-        source = f"{self.path}:{where.line}"
-        kind = KEYS[key]
-        if kind.is_list and isinstance(node, yaml.SequenceNode):
-            if all(isinstance(item, yaml.ScalarNode) for item in node.value):
-                items = tuple(self._scalar(item) for item in node.value)
-                return Setting(key, self.scope, source, items=items, where=where)
-        elif not kind.is_list and isinstance(node, yaml.ScalarNode):
-            return Setting(key, self.scope, source, text=self._scalar(node), where=where)
-        raise ConfigError(
-            f"{key} is not {'a list such as [a, b]' if kind.is_list else 'one value'}",
-            remedy="put quotes around values that start with a brace"
-            if isinstance(node, yaml.MappingNode)
-            else f"{key} is: {kind.name}",
-            where=where,
+            "the configuration is not a list of `key: value` lines",
+            remedy="`tykky config` lists the keys",
+            where=Where(path, 1),
         )
+    return list(_section(scope, path, "", tree))
 
-    def _scalar(self, node: yaml.Node) -> str:
-        if str(node.tag).endswith(":null"):
-            return ""
-        return str(node.value)
 
-    def _where(self, node: yaml.Node) -> Where:
-        start, end = node.start_mark, node.end_mark
-        width = end.column - start.column if end.line == start.line else 1
-        return Where(self.path, start.line + 1, start.column, max(1, width))
+def _section(scope: str, path: Path, section: str, tree: Section) -> Iterator[Setting]:
+    seen: dict[str, int] = {}
+    for name, value in tree.entries:
+        key = f"{section}.{name.text}" if section else name.text
+        where = Where(path, name.line, name.column, name.width)
+        if name.text in seen:
+            raise ConfigError(
+                f"{key} is set twice, first in line {seen[name.text]}",
+                remedy="remove one of the two",
+                where=where,
+            )
+        seen[name.text] = name.line
+        if key in KEYS:
+            yield _setting(scope, key, value, where)
+        elif key not in SECTIONS:
+            raise ConfigError(
+                f"unknown configuration key '{key}'",
+                remedy=unknown_key_remedy(key),
+                where=where,
+            )
+        elif isinstance(value, Section):
+            yield from _section(scope, path, key, value)
+        elif not isinstance(value, Text) or value.text:
+            raise ConfigError(
+                f"{key} is a section, not a value",
+                remedy=f"write below it, indented, one or more of: {', '.join(SECTIONS[key])}",
+                where=where,
+            )
+
+
+def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
+    kind = KEYS[key]
+    source = f"{where.path}:{where.line}"
+    if kind.is_list and isinstance(value, Items):
+        items = tuple(item.text for item in value.texts)
+        return Setting(key, scope, source, items=items, where=where)
+    if not kind.is_list and isinstance(value, Text):
+        if value.text:
+            where = Where(where.path, value.line, value.column, value.width)
+        return Setting(key, scope, source, text=value.text, where=where)
+    remedy = f"{key} is: {kind.name}"
+    if isinstance(value, Section) or (isinstance(value, Strange) and value.braces):
+        remedy = "put quotes around a value that starts with a brace"
+    wanted = "a list, such as [a, b]" if kind.is_list else "one value"
+    raise ConfigError(f"{key} is not {wanted}", remedy=remedy, where=where)
 
 
 def unknown_key_remedy(key: str) -> str:

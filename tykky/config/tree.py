@@ -1,0 +1,218 @@
+"""A configuration file as a tree of texts with their places.
+
+Two readers give the same tree. ``read_plain`` knows the few shapes that nearly all
+configuration files consist of, and nothing else; whatever it does not know goes to PyYAML
+(``read_yaml``). It is there because every command of Tykky reads its configuration, and
+importing PyYAML takes several times as long as all the rest of that.
+
+Public names: ``Text``, ``Items``, ``Entry``, ``Section``, ``Strange``, ``Value``, ``read_tree``,
+``read_plain``, ``read_yaml``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from tykky.errors import ConfigError, Where
+
+if TYPE_CHECKING:
+    import yaml
+
+
+class Text(NamedTuple):
+    """A word of a file; empty for YAML's null. ``line`` counts from 1, columns from 0."""
+
+    text: str
+    line: int
+    column: int
+    width: int
+
+
+class Items(NamedTuple):
+    """A list of plain texts."""
+
+    texts: tuple[Text, ...]
+
+
+class Entry(NamedTuple):
+    """One ``name: value`` of a section."""
+
+    name: Text
+    value: Value
+
+
+class Section(NamedTuple):
+    """A mapping, its entries in the order of the file."""
+
+    entries: tuple[Entry, ...]
+
+
+class Strange(NamedTuple):
+    """A shape that no key has, such as a list of lists; ``braces`` tells a mapping."""
+
+    braces: bool
+
+
+Value: TypeAlias = Text | Items | Section | Strange
+
+_MAX_DEPTH = 2  # top level and sections
+
+
+def read_tree(path: Path, content: bytes) -> Value:
+    """The tree of a file's content; raises ConfigError with the line if it is not YAML."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            "the configuration is not UTF-8 text",
+            remedy="save the file as UTF-8",
+            where=Where(path, content[: error.start].count(b"\n") + 1, text=""),
+        ) from error
+    plain = read_plain(text)
+    return read_yaml(path, text) if plain is None else plain
+
+
+# Values whose meaning needs no thought: no escapes, no words for null, nothing over two lines.
+_VALUE = r"""(?P<value>"[^"\\]*"|'[^']*'|\[\]|(?!(?:null|Null|NULL)\b)[\w/.][\w/.:+@%=-]*(?<!:))"""
+_LINE = re.compile(
+    rf"(?P<indent> *)(?:(?P<name>[a-z][a-z0-9_]*):|-(?= ))(?: +{_VALUE})? *(?: #.*)?"
+)
+_BLANK = re.compile(r" *(?:#.*)?")
+_FOREIGN = re.compile(r"[^\x20-\x7e\n]")
+
+
+class _Line(NamedTuple):
+    """A line of a plain file: an item of a list if it has no name."""
+
+    depth: int
+    name: Text | None
+    value: Text | Items | None
+
+
+def read_plain(content: str) -> Section | None:
+    """The tree of a file that uses plain shapes only, or None.
+
+    They are comments, ``name: value``, sections and lists with one entry a line below their
+    name; values plain, or in quotes without escapes, or ``[]``.
+    """
+    if _FOREIGN.search(content):
+        return None
+    lines = []
+    for number, text in enumerate(content.split("\n"), 1):
+        if not _BLANK.fullmatch(text):
+            found = _LINE.fullmatch(text)
+            if found is None:
+                return None
+            lines.append(_plain_line(found, number))
+    starts = [index for index, line in enumerate(lines) if line.name and not line.depth]
+    if lines and starts[:1] != [0]:
+        return None
+    entries = []
+    for start, end in zip(starts, [*starts, len(lines)][1:], strict=True):
+        entry = _plain_entry(lines[start], lines[start + 1 : end])
+        if entry is None:
+            return None
+        entries.append(entry)
+    return Section(tuple(entries))
+
+
+def _plain_line(found: re.Match[str], number: int) -> _Line:
+    name: Text | None = None
+    value: Text | Items | None = None
+    if found["name"]:
+        name = Text(found["name"], number, found.start("name"), len(found["name"]))
+    written = found["value"]
+    if written == "[]":
+        value = Items(())
+    elif written is not None:
+        text = written[1:-1] if written[0] in "\"'" else written
+        value = Text(text, number, found.start("value"), len(written))
+    return _Line(len(found["indent"]), name, value)
+
+
+def _plain_entry(head: _Line, below: Sequence[_Line]) -> Entry | None:
+    """An entry of the top level and what stands below its name; None if that is not plain."""
+    assert head.name is not None
+    if not below:
+        return Entry(head.name, head.value or _nothing(head.name))
+    if head.value or any(line.depth != below[0].depth for line in below):
+        return None
+    if all(line.name is None for line in below):
+        texts = [line.value for line in below if isinstance(line.value, Text)]
+        return Entry(head.name, Items(tuple(texts))) if len(texts) == len(below) else None
+    if any(line.name is None for line in below):
+        return None
+    return Entry(
+        head.name,
+        Section(
+            tuple(
+                Entry(line.name, line.value or _nothing(line.name)) for line in below if line.name
+            )
+        ),
+    )
+
+
+def _nothing(name: Text) -> Text:
+    return Text("", name.line, name.column, name.width)
+
+
+def read_yaml(path: Path, content: str) -> Value:
+    """The tree of any YAML; raises ConfigError with the line of a mistake."""
+    import yaml
+
+    try:
+        node = yaml.compose(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise _syntax_error(path, content, error) from error
+    return Section(()) if node is None else _value(node, _MAX_DEPTH)
+
+
+def _value(node: yaml.Node, depth: int) -> Value:
+    """The tree below a node; an alias may make a node contain itself, hence ``depth``."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        return _text(node)
+    if isinstance(node, yaml.MappingNode) and depth:
+        return Section(
+            tuple(
+                Entry(_text(name)._replace(text=str(name.value)), _value(value, depth - 1))
+                for name, value in node.value
+                if isinstance(name, yaml.ScalarNode)
+            )
+        )
+    if isinstance(node, yaml.SequenceNode):
+        texts = tuple(_text(item) for item in node.value if isinstance(item, yaml.ScalarNode))
+        if len(texts) == len(node.value):
+            return Items(texts)
+    return Strange(braces=isinstance(node, yaml.MappingNode))
+
+
+def _text(node: yaml.ScalarNode) -> Text:
+    start, end = node.start_mark, node.end_mark
+    width = end.column - start.column if end.line == start.line else 1
+    null = str(node.tag).endswith(":null")
+    return Text("" if null else str(node.value), start.line + 1, start.column, max(1, width))
+
+
+def _syntax_error(path: Path, content: str, error: yaml.YAMLError) -> ConfigError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:  # a character that no YAML may have: only its position is known
+        problem = str(error).splitlines()[0]
+        line = content.encode()[: getattr(error, "position", 0)].count(b"\n") + 1
+        where = Where(path, line, text="")
+        remedy = "remove it: it may be one that editors do not show"
+        return ConfigError(f"not valid YAML: {problem}", remedy=remedy, where=where)
+    lines = content.splitlines()
+    text = lines[mark.line] if mark.line < len(lines) else ""
+    remedy = "correct the line"
+    if "\t" in text:
+        remedy = "write spaces instead of tabs: YAML allows no tab there"
+    elif re.search(r":\s*\{", text):
+        remedy = "put quotes around a value that starts with a brace"
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    where = Where(path, mark.line + 1, mark.column, 1, text)
+    return ConfigError(f"not valid YAML: {problem}", remedy=remedy, where=where)
