@@ -97,8 +97,10 @@ def make_container(place: Path) -> list[str | Path] | None:
         unfinished.rename(base)
     image = place / "container.sqfs"
     shutil.copy(base, image)
+    # Appended to the base: mksquashfs never says less than 20 lines about that.
     subprocess.run(
-        ["mksquashfs", place / "bench", image, "-keep-as-directory", "-quiet", "-no-progress"],
+        ["mksquashfs", place / "bench", image, "-keep-as-directory", "-no-recovery"],
+        stdout=subprocess.DEVNULL,
         check=True,
     )
     return ["apptainer", "--silent", "exec", image]

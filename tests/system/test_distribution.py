@@ -15,6 +15,7 @@ import pytest
 from tests.support import User
 
 TOP = Path(__file__).resolve().parents[2]
+README = TOP / "README.md"
 UV = Path(sys.executable).parent / "uv"
 
 
@@ -76,7 +77,7 @@ def test_provisioning_names_its_parts_when_asked_for_another(user: User) -> None
 
 
 def test_readme_names_only_verbs_and_options_that_exist(user: User) -> None:
-    commands = re.findall(r"\btykky ([a-z]+)((?: --[a-z]+)*)", (TOP / "README.md").read_text())
+    commands = re.findall(r"(?m)(?:^|[`(])tykky ([a-z]+)((?: --[a-z]+)*)", README.read_text())
     assert len(commands) > 10
     for verb, options in commands:
         usage = user.run("tykky", verb, "--help").stdout
