@@ -2,9 +2,9 @@
 
 The folders ``repo``, ``builds``, ``configs`` and ``share`` stand at the top of a checkout and
 go to ``tykky/data/`` in a wheel; ``tykky.resources`` finds them in both. The launcher is
-compiled here if the machine has a C compiler. It is linked statically, so such a wheel fits
-every Linux of its architecture; without a compiler the wheel is pure, and Tykky compiles the
-launcher when it is first needed.
+compiled here if the machine has a C compiler: such a wheel fits every Linux of its architecture
+if the launcher could be linked statically, else machines like this one. Without a compiler the
+wheel is pure, and Tykky compiles the launcher when it is first needed.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
         for name in FOLDERS:
             build_data["force_include"][str(root / name)] = f"tykky/data/{name}"
         self._scratch = Path(tempfile.mkdtemp(prefix="tykky-launcher-"))
-        for program in compile_launcher(root, self._scratch):
-            inside = program.relative_to(self._scratch)
-            build_data["force_include"][str(program)] = f"tykky/runtime/launcher/bin/{inside}"
+        programs = compile_launcher(root, self._scratch)
+        for program in programs:
+            target = f"tykky/runtime/launcher/bin/{platform.machine()}/{program.name}"
+            build_data["force_include"][str(program)] = target
+        if programs:
             build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-{platform_tag()}"
+            build_data["tag"] = f"py3-none-{platform_tag(programs)}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the scratch directory of the compiled launcher."""
@@ -57,10 +59,13 @@ def compile_launcher(root: Path, out: Path) -> list[Path]:
         env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
         check=True,
     )
-    return sorted(path for path in out.rglob("*") if path.is_file())
+    return sorted(out.iterdir())
 
 
-def platform_tag() -> str:
-    """The platforms a statically linked program of this machine runs on."""
+def platform_tag(programs: list[Path]) -> str:
+    """The platforms that the programs run on."""
     machine = platform.machine()
+    # A program that is not static names the dynamic loader of its C library.
+    if any(b"/ld-linux" in program.read_bytes() for program in programs):
+        return f"linux_{machine}"
     return f"manylinux2014_{machine}.musllinux_1_1_{machine}"
