@@ -4,9 +4,10 @@ A *recipe* is one class in ``repo/<name>/recipe.py``. Its class attributes are a
 whatever depends on a choice is a property, and steps are methods that take a ``box``.
 
 For recipes: ``Recipe`` (the base of all kinds), ``variant``, ``Version``.
-For the pipeline: ``guarded`` reads a field and ``recipe_code`` surrounds a step, so that a
-mistake in a recipe is answered with its file and line; ``selections`` visits everything that a
-recipe offers; ``source_digest`` says whether two recipes are the same code.
+For the pipeline: ``recipe_code`` surrounds a step, ``guarded`` reads what is not a field, so
+that a mistake in a recipe is answered with its file and line (fields see to that themselves);
+``selections`` visits everything that a recipe offers; ``source_digest`` says whether two
+recipes are the same code.
 For kinds: an annotated, public class attribute is a field, a public method is a step.
 """
 

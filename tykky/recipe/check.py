@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.recipe.fields import WrongValue, convert, fields
+from tykky.recipe.reading import checked_property
 from tykky.recipe.source import attribute_place, class_place, is_recipe, kind_of, value_place
 from tykky.recipe.variants import Variant
 
@@ -98,6 +99,9 @@ def _check_field(cls: type[Recipe], name: str, value: object, annotation: Any) -
                 "'versions' cannot depend on a choice, because it is one",
                 "write it as a class attribute",
             )
+        read = value.func if isinstance(value, cached_property) else value.fget
+        if read is not None:
+            setattr(cls, name, checked_property(cls, name, read, annotation))
         return
     if isinstance(value, FunctionType | classmethod | staticmethod):
         _refuse(

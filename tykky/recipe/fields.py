@@ -84,9 +84,8 @@ def _scalar(value: object, wanted: type, field: str) -> Any:
     if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
         return value
     if wanted in (str, Version) and _is_number(value):
-        raise WrongValue(
-            f"'{field}' wants a string, and {value!r} is a number", f'write it in quotes: "{value}"'
-        )
+        # Not the value itself, which has lost its zeros: 26.10 is 26.1 by now.
+        raise WrongValue(f"'{field}' wants a string, and this is a number", "put quotes around it")
     raise _unfit(value, wanted, field)
 
 

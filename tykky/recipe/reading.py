@@ -1,19 +1,19 @@
 """Reading a selected recipe: every mistake in its code becomes an error with its line.
 
-Public names: ``guarded`` reads a field, ``recipe_code`` surrounds a step, ``explained`` turns
-one exception into an error.
+Public names: ``guarded`` reads an attribute, ``recipe_code`` surrounds a step,
+``checked_property`` guards a field, ``explained`` turns one exception into an error.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import RecipeError, TykkyError, did_you_mean
-from tykky.recipe.fields import WrongValue, convert, fields
-from tykky.recipe.source import attribute_place, failing_place, is_recipe
+from tykky.recipe.fields import WrongValue, convert
+from tykky.recipe.source import attribute_place, failing_place
 
 if TYPE_CHECKING:
     from tykky.recipe.recipe import Recipe
@@ -36,25 +36,38 @@ def recipe_code(recipe: Recipe, what: str) -> Iterator[None]:
         raise explained_error from error
 
 
-def guarded(recipe: Recipe, field: str) -> Any:
-    """The value of a field or property, generators used up, checked against its type.
+def guarded(recipe: Recipe, name: str) -> Any:
+    """An attribute that the recipe may compute in its own code.
 
-    Raises :class:`RecipeError` with the line that failed, or that gave a wrong value.
+    Fields look after themselves (see ``checked_property``); this is for whatever else a kind
+    lets its recipes replace. Raises :class:`RecipeError` with the line that failed.
     """
-    with recipe_code(recipe, field):
-        value = getattr(recipe, field)
-        annotation = fields(type(recipe)).get(field)
-        if annotation is None:
-            return tuple(value) if isinstance(value, Iterator) else value
-        try:
-            return convert(field, value, annotation)
-        except WrongValue as wrong:
-            written = any(field in vars(c) and is_recipe(c) for c in type(recipe).__mro__)
-            raise RecipeError(
-                f"{recipe.name}: {wrong.cause}",
-                remedy=wrong.remedy,
-                where=attribute_place(type(recipe), field) if written else None,
-            ) from None
+    with recipe_code(recipe, name):
+        value = getattr(recipe, name)
+        return tuple(value) if isinstance(value, Iterator) else value
+
+
+def checked_property(
+    cls: type[Recipe], field: str, read: Callable[[Any], object], annotation: Any
+) -> property:
+    """The property ``read`` of a recipe class as one that always gives what the field promises.
+
+    Generators are used up, values converted and checked; whatever goes wrong, whoever reads
+    the field gets a :class:`RecipeError` with the line.
+    """
+
+    def get(recipe: Recipe) -> Any:
+        with recipe_code(recipe, field):
+            try:
+                return convert(field, read(recipe), annotation)
+            except WrongValue as wrong:
+                raise RecipeError(
+                    f"{recipe.name}: {wrong.cause}",
+                    remedy=wrong.remedy,
+                    where=attribute_place(cls, field),
+                ) from None
+
+    return property(get, doc=read.__doc__)
 
 
 def explained(error: BaseException, what: str) -> BaseException:

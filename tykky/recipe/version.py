@@ -56,8 +56,8 @@ class Version(str):
         """Check the text and the names of the data."""
         if not isinstance(text, str):
             raise RecipeError(
-                f"a version is text, and {text!r} is a number",
-                remedy=f'write it in quotes, "{text}": as a number, 26.10 would become 26.1',
+                f"a version is a string, and {text!r} is not",
+                remedy="put quotes around it: as numbers, 26.10 and 26.1 are the same",
             )
         if not _VALID.fullmatch(text):
             raise RecipeError(
