@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 #: What of the installer's environment a build may see: how to reach the network, no more.
 PASSED = (
-    "http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY "
-    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE"
-).split()
+    *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
 
 Command = str | Sequence[str | os.PathLike[str]]
 
@@ -74,9 +75,7 @@ class Box(ABC):
         self.say: Callable[[str], None] = lambda _: None
 
     @abstractmethod
-    def run(
-        self, command: Command, *, env: Mapping[str, str] | None = None, say: str = ""
-    ) -> str:
+    def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         """Run a command and return what it printed, standard error included.
 
         A string is given to ``sh -e``; a list is run as it is. ``env`` adds variables.
@@ -107,9 +106,7 @@ class PlanBox(Box):
         super().__init__(prefix, directory, base, lock, config)
         self.lines: list[str] = []
 
-    def run(
-        self, command: Command, *, env: Mapping[str, str] | None = None, say: str = ""
-    ) -> str:
+    def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         self.lines.append("run    " + _shown(command))
         return ""
 
@@ -145,9 +142,7 @@ class RealBox(Box):
     def environment(self) -> dict[str, str]:
         """The variables that every command in this box has."""
 
-    def run(
-        self, command: Command, *, env: Mapping[str, str] | None = None, say: str = ""
-    ) -> str:
+    def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         if say:
             self.say(say)
         argv = ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else _words(command)
@@ -194,7 +189,14 @@ class BuildBox(RealBox):
             folder.mkdir(parents=True, exist_ok=True)
         self.config.cache_dir.mkdir(parents=True, exist_ok=True)
         line = [str(box_program()), "--root-readonly"]
-        line += ["--bind", str(self.scratch.tmp), "/tmp", "--bind", str(self.scratch.tmp), "/var/tmp"]
+        line += [
+            "--bind",
+            str(self.scratch.tmp),
+            "/tmp",
+            "--bind",
+            str(self.scratch.tmp),
+            "/var/tmp",
+        ]
         for path in self._visible():
             line += ["--ro-bind", str(path), str(path)]
         line += ["--bind", str(self.scratch.home), str(self.scratch.home)]
@@ -227,7 +229,7 @@ class BuildBox(RealBox):
 
 
 class TestBox(RealBox):
-    """Commands run as a user's would: the generated commands, an empty folder, a clean environment."""
+    """Commands run as a user's do: the generated ones, an empty folder, a clean environment."""
 
     __test__ = False  # not a test class, whatever its name says to a test runner
 

@@ -83,7 +83,9 @@ def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
     return Lock(recipe.name, str(recipe.version), recipe.suffix, arch, asked, tuple(packages))
 
 
-def make(spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]) -> Plan:
+def make(
+    spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]
+) -> Plan:
     """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
     recipe = cast("Stack", repos.select(spec))
     base = bases.find(recipe.base or config.base)

@@ -1,0 +1,165 @@
+"""The ``tykky`` program: finds the verb, imports only that, and answers errors.
+
+Public names: ``main``, ``build_parser`` (with every verb, for completions), ``VERBS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from tykky import console
+from tykky.errors import Exit, TykkyError, from_os_error
+
+#: Every verb with its one line of help, in the groups in which ``tykky --help`` shows them.
+VERBS: dict[str, dict[str, str]] = {
+    "Recipes": {
+        "list": "list the recipes there are",
+        "info": "tell about a recipe and its installs",
+        "lock": "resolve a recipe's packages into the lock beside it",
+        "audit": "check every version and variant of recipes",
+    },
+    "Installing": {
+        "install": "build a stack and publish its module",
+        "uninstall": "remove a stack and its module",
+        "gc": "delete for good what was uninstalled",
+    },
+    "Asking": {
+        "find": "list what is installed",
+        "log": "show the build log of a stack",
+        "module": "tell where the modulefiles are",
+    },
+    "Keeping": {
+        "doctor": "check whether this machine can build and run stacks",
+        "config": "show and change the configuration",
+        "completion": "print the completion script for a shell",
+    },
+}
+
+_FLAT = {verb: line for group in VERBS.values() for verb, line in group.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; the return value is its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(words)
+    except BrokenPipeError:
+        status = Exit.FAILED
+    except TykkyError as error:
+        console.error(error)
+        status = error.code
+    except _Terminated:
+        console.note("tykky: stopped by a signal")
+        status = Exit.TERMINATED
+    except KeyboardInterrupt:
+        console.note("tykky: interrupted")
+        status = Exit.INTERRUPTED
+    except OSError as error:
+        problem = from_os_error(error, "go on")
+        console.error(problem)
+        status = problem.code
+    console.flush()
+    return int(status)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP; a KeyboardInterrupt, so that everything cleans up the same way."""
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    # The first signal ends the work; what follows must not disturb the cleaning up.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
+
+
+def _run(words: list[str]) -> int:
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning
+            signal.signal(each, _on_signal)
+    parser = _parser([verb for verb in _FLAT if verb in words])
+    args = parser.parse_args(words)
+    if args.verb is None:
+        parser.print_help()
+        return Exit.OK
+    from tykky.config import Config
+
+    flags = dict(_setting(parser, text) for text in args.set)
+    if args.root:
+        flags["root"] = args.root
+    config = Config.load(flags)
+    for warning in config.warnings:
+        console.warn(warning)
+    return int(args.run(args, config))
+
+
+def _setting(parser: argparse.ArgumentParser, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        parser.error(f"-c wants KEY=VALUE, not '{text}'")
+    return key, value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all verbs in full."""
+    return _parser(list(_FLAT))
+
+
+def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser in which only the ``wanted`` verbs have arguments (and are imported)."""
+    import tykky
+
+    parser = argparse.ArgumentParser(
+        prog="tykky",
+        usage="tykky [-h] [--version] [--root DIR] [-c KEY=VALUE] VERB ...",
+        description="Software stacks for HPC systems: one image, ordinary commands, a module.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"tykky {tykky.__version__}")
+    _add_common(parser, root="", settings=[])
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", help=argparse.SUPPRESS, prog="tykky")
+    for verb, line in _FLAT.items():
+        if verb not in wanted:
+            verbs.add_parser(verb)
+            continue
+        module = importlib.import_module(f"tykky.cli.{verb}")
+        child = verbs.add_parser(
+            verb,
+            help=line,
+            description=(module.__doc__ or "").strip(),
+            epilog="examples:\n" + module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        _add_common(child, root=argparse.SUPPRESS, settings=argparse.SUPPRESS)
+        module.add_arguments(child)
+        child.set_defaults(run=module.run)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, root: str, settings: list[str] | str) -> None:
+    """Options that stand before or after the verb."""
+    parser.add_argument("--root", metavar="DIR", default=root, help="the root of the installs")
+    parser.add_argument(
+        "-c",
+        dest="set",
+        action="append",
+        metavar="KEY=VALUE",
+        default=settings,
+        help="set a configuration key for this call",
+    )
+
+
+def _epilog() -> str:
+    lines = []
+    for group, verbs in VERBS.items():
+        lines.append(f"{group.lower()}:")
+        lines += [f"  {verb:<12}{line}" for verb, line in verbs.items()]
+    return "\n".join([*lines, "", "'tykky VERB -h' shows the options and examples of a verb."])

@@ -1,0 +1,1 @@
+"""The kinds of stacks: what each is made of and how it is built."""

@@ -129,21 +129,29 @@ class PipStack(Stack):
         environment = uv.environment(box.config)
         python = box.prefix / "bin/python"
         box.run(
-            [tool, "venv", "--quiet", "--allow-existing", "--python", self._interpreter(box.base), box.prefix],
+            [
+                tool,
+                "venv",
+                "--quiet",
+                "--allow-existing",
+                "--python",
+                self._interpreter(box.base),
+                box.prefix,
+            ],
             env=environment,
             say=f"a virtual environment with Python {self.python}",
         )
         wanted = box.write(".tykky-requirements.txt", _pinned(box.lock.packages))
+        line: list[str | Path] = [tool, "pip", "install", "--python", python]
+        line += ["--require-hashes", "--no-deps", "--requirements", wanted]
+        for name in self.source:
+            line += ["--no-binary", name]
+        if not self.source:
+            line.append("--no-build")
+        count = len(box.lock.packages)
+        say = f"{count} packages into a virtual environment with Python {self.python}"
         try:
-            box.run(
-                [tool, "pip", "install", "--python", python, "--require-hashes", "--no-deps"]
-                + [word for name in self.source for word in ("--no-binary", name)]
-                + ([] if self.source else ["--no-build"])
-                + ["--requirements", wanted],
-                env=environment,
-                say=f"{len(box.lock.packages)} packages into a virtual environment "
-                f"with Python {self.python}",
-            )
+            box.run(line, env=environment, say=say)
         except StepError as error:
             raise uv.explain("\n".join(error.details)) from error
 

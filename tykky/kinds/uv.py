@@ -39,9 +39,7 @@ def program() -> str:
     except (ImportError, FileNotFoundError):
         found = shutil.which("uv")
     if not found:
-        raise ToolError(
-            "uv is not installed", remedy="Install it beside Tykky: 'pip install uv'."
-        )
+        raise ToolError("uv is not installed", remedy="Install it beside Tykky: 'pip install uv'.")
     return found
 
 
@@ -61,7 +59,7 @@ def environment(config: Config) -> dict[str, str]:
 
 
 def platform(config: Config, arch: str) -> str:
-    """uv's name for the machines a stack will run on, e.g. ``x86_64-manylinux_2_28``."""
+    """The name uv has for the machines a stack will run on, e.g. ``x86_64-manylinux_2_28``."""
     return f"{arch}-manylinux_{config.pip.glibc.replace('.', '_')}"
 
 

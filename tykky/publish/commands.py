@@ -27,26 +27,32 @@ if TYPE_CHECKING:
 def choose(recipe: Recipe, folder: Path) -> tuple[str, ...]:
     """The names in ``folder`` (the tree's ``bin``) that the recipe offers as commands.
 
-    Raises ``RecipeError`` for a pattern that nothing matches: a command that users rely on
-    must not vanish silently.
+    A mapping gives programs other names: they become links beside the programs. Raises
+    ``RecipeError`` for a pattern that nothing matches: a command that users rely on must not
+    vanish silently.
     """
     wanted = guarded(recipe, "commands")
     there = programs(folder)
     if isinstance(wanted, Mapping):
-        wanted = tuple(wanted.values())
-    chosen: set[str] = set()
-    for pattern in wanted:
-        found = [name for name in there if fnmatchcase(name, pattern)]
-        if not found:
-            raise RecipeError(
-                f"The recipe '{recipe.name}' offers the command '{pattern}', and the stack has "
-                "no such program",
-                remedy=did_you_mean(pattern.rstrip("*"), there)
-                or f"It has {', '.join(there[:8]) or 'none at all'}.",
-                where=attribute_place(type(recipe), "commands") or Where(recipe.file),
-            )
-        chosen.update(found)
+        for name, program in wanted.items():
+            _matching(recipe, program, there)
+            if name not in there:
+                (folder / name).symlink_to(program)
+        return tuple(sorted(wanted))
+    chosen = {name for pattern in wanted for name in _matching(recipe, pattern, there)}
     return tuple(sorted(chosen))
+
+
+def _matching(recipe: Recipe, pattern: str, there: list[str]) -> list[str]:
+    if found := [name for name in there if fnmatchcase(name, pattern)]:
+        return found
+    raise RecipeError(
+        f"The recipe '{recipe.name}' offers the command '{pattern}', and the stack has "
+        "no such program",
+        remedy=did_you_mean(pattern.rstrip("*"), there)
+        or f"It has {', '.join(there[:8]) or 'none at all'}.",
+        where=attribute_place(type(recipe), "commands") or Where(recipe.file),
+    )
 
 
 def programs(folder: Path) -> list[str]:

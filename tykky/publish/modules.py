@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import ConfigError, Exit, RecipeError, StoreError, Where
+from tykky.recipe import guarded
 from tykky.store import Entry, Record, Store
 from tykky.store.files import make_folder, write_file
 
@@ -86,7 +87,7 @@ def render(recipe: Recipe, record: Record, config: Config) -> str:
 
 
 def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
-    setenv = dict(recipe.setenv)
+    setenv = dict(guarded(recipe, "setenv"))
     if leaking := [name for name in setenv if name in FORBIDDEN]:
         raise RecipeError(
             f"The recipe '{recipe.name}' sets {leaking[0]} in its module, where it would reach "
@@ -103,11 +104,11 @@ def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
         "description": record.description,
         "homepage": record.homepage,
         "license": record.license,
-        "family": config.module.family,
-        "loads": list(recipe.loads),
+        "family": recipe.family or config.module.family,
+        "loads": list(record.loads),
         "setenv": setenv,
         "commands": record.commands,
-        "keywords": [name for name, _ in record.packages[:0]],
+        "keywords": list(recipe.keywords),
         "packages": [f"{name}/{version}" for name, version in record.packages],
         "help": _help(recipe, record),
     }

@@ -52,11 +52,13 @@ class Store:
     def of(cls, config: Config) -> Store:
         """The store that the configuration names."""
         wanted = config.permissions
+        umask = os.umask(0o022)
+        os.umask(umask)
         return cls(
             config.root,
             Permissions(
-                folder=int(wanted.dir_mode, 8),
-                file=int(wanted.file_mode, 8),
+                folder=int(wanted.dir_mode, 8) if wanted.dir_mode else 0o777 & ~umask,
+                file=int(wanted.file_mode, 8) if wanted.file_mode else 0o666 & ~umask,
                 group=wanted.group,
                 setgid=wanted.setgid,
             ),
@@ -259,7 +261,7 @@ class Store:
 
 
 def _self() -> str:
-    """This process, for those who wait for it."""
+    """Who this process is, for those who wait for it."""
     import getpass
     import socket
 
@@ -273,4 +275,3 @@ def _owner(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")[:300].replace("\n", " ")
     except OSError:
         return "another process"
-

@@ -1,0 +1,74 @@
+"""A site's own code around the steps: functions such as ``before_squash(build)``.
+
+The configuration's ``hooks`` names one Python file. For every step it may define
+``before_<step>`` and ``after_<step>``; each is given the build, with its ``plan``, ``scratch``
+and ``log``.
+
+Public name: ``Hooks``.
+"""
+
+from __future__ import annotations
+
+import runpy
+import traceback
+from pathlib import Path
+from typing import Any
+
+from tykky.errors import ConfigError, TykkyError, Where, did_you_mean
+
+
+class Hooks:
+    """The functions of a hooks file. Raises ``ConfigError`` if the file is wrong."""
+
+    def __init__(self, path: Path | None, steps: tuple[str, ...]) -> None:
+        self._path = path
+        self._functions: dict[str, Any] = {}
+        if path is None:
+            return
+        self._functions = _load(path)
+        known = [f"{when}_{step}" for when in ("before", "after") for step in steps]
+        for name in self._functions:
+            if name.startswith(("before_", "after_")) and name not in known:
+                raise ConfigError(
+                    f"The hooks file {path} defines '{name}', and there is no such step",
+                    remedy=did_you_mean(name, known) or f"The steps are {', '.join(steps)}.",
+                )
+
+    def call(self, name: str, build: object) -> None:
+        """Call one function if it is there. Raises ``ConfigError`` with its line if it fails."""
+        function = self._functions.get(name)
+        if function is None:
+            return
+        try:
+            function(build)
+        except TykkyError:
+            raise
+        except Exception as error:
+            raise _failure(self._path or Path(), f"The hook '{name}' failed", error) from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return runpy.run_path(str(path), run_name="tykky_hooks")
+    except OSError as error:
+        raise ConfigError(
+            f"The hooks file {path} cannot be read: {error.strerror}",
+            remedy="'tykky config why hooks' says where it was set.",
+        ) from error
+    except SyntaxError as error:
+        raise ConfigError(
+            f"The hooks file is not valid Python: {error.msg}",
+            where=Where(path, error.lineno or 0),
+        ) from None
+    except Exception as error:
+        raise _failure(path, "The hooks file failed", error) from error
+
+
+def _failure(path: Path, what: str, error: Exception) -> ConfigError:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    line = frames[-1].lineno if frames else 0
+    return ConfigError(
+        f"{what}: {type(error).__name__}: {error}",
+        remedy="Correct the hooks file, or do without: -c hooks=",
+        where=Where(path, line or 0),
+    )

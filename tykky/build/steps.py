@@ -1,0 +1,372 @@
+"""The pipeline: one install, in fixed, named steps.
+
+``resolve -> base -> build -> finish -> squash -> test -> commit -> module``
+
+Each step prints one line with its time, has its own exit code, and a hook before and after.
+The prefix is claimed under a lock for all that writes; until *commit* has written the record
+there is no install, and whatever stops a build leaves the store as it was.
+
+Public names: ``STEPS``, ``install``, ``Outcome``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import gzip
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tykky import console
+from tykky.build import plan as plans
+from tykky.build.box import BuildBox, RealBox, Scratch, TestBox
+from tykky.build.hooks import Hooks
+from tykky.build.plan import Plan
+from tykky.build.squash import Image, squash
+from tykky.errors import Exit, TykkyError, from_os_error
+from tykky.publish import commands, modules
+from tykky.recipe import guarded, recipe_code
+from tykky.runtime.base import EnvAction, EnvChange, LaunchPlan
+from tykky.store import HIDDEN, Record, Store
+from tykky.store.files import count, discard, make_folder, sync, write_file
+from tykky.store.record import Step
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.repos import Repos
+    from tykky.spec import Spec
+
+#: The steps and the exit code of each, for failures that have no more exact one.
+STEPS = {
+    "resolve": Exit.RESOLVE,
+    "base": Exit.BASE,
+    "build": Exit.BUILD,
+    "finish": Exit.FINISH,
+    "squash": Exit.SQUASH,
+    "test": Exit.TEST,
+    "commit": Exit.COMMIT,
+    "module": Exit.MODULE,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``install`` did: the record, and whether it was there before."""
+
+    record: Record
+    was_there: bool
+
+
+def install(spec: Spec, config: Config, repos: Repos, store: Store) -> Outcome:
+    """Install what a spec selects, unless it is installed already.
+
+    Raises ``TykkyError``; then nothing is installed, and the error's details say where the
+    build log is.
+    """
+    clock = Clock()
+    hooks = Hooks(config.hooks, tuple(STEPS))
+    with clock.step("resolve") as line:
+        plan = plans.make(spec, config, repos, store, line.update)
+        line.update(f"{plan.module}, {len(plan.lock.packages)} packages")
+    if (record := store.committed(plan.prefix)) is not None:
+        return Outcome(_repair(plan, record, config, store), True)
+    with clock.step("base") as line:
+        plans.check(plan, config, store)
+        line.update(f"{plan.base.name} ({plan.base.id})")
+    store.prepare()
+    _check_modules(config, store)
+    with store.claim(plan.hash, plan.title, console.note):
+        if (record := store.committed(plan.prefix)) is not None:
+            return Outcome(_repair(plan, record, config, store), True)
+        with Build(plan, config, store, clock, hooks) as build:
+            build.build()
+            build.finish()
+            build.squash()
+            build.test()
+            record = build.commit()
+            build.module(record)
+            return Outcome(record, False)
+
+
+def _repair(plan: Plan, record: Record, config: Config, store: Store) -> Record:
+    """Publish a committed install again if a killed process did not come to that."""
+    if not (store.database / record.file_name).exists():
+        store.prepare()
+        store.enter(record)
+    if not plan.module_file.exists():
+        modules.publish(plan.recipe, record, config, store)
+    return record
+
+
+def _check_modules(config: Config, store: Store) -> None:
+    """Find out before the build whether modulefiles can be written."""
+    import os
+
+    try:
+        make_folder(config.module_path, store.permissions)
+    except OSError as error:
+        raise from_os_error(error, f"use {config.module_path} for modules") from error
+    if not os.access(config.module_path, os.W_OK | os.X_OK):
+        raise TykkyError(
+            f"You may not write modules into {config.module_path}",
+            remedy="Choose another directory: 'tykky config set module_path DIR'.",
+            code=Exit.NOT_WRITABLE,
+        )
+
+
+class Clock:
+    """Prints a line for every step and remembers how long each took."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[console.Step]:
+        """Run one step; an error in it without an exact exit code gets the step's own."""
+        start = time.monotonic()
+        try:
+            with console.step(name) as line:
+                yield line
+        except TykkyError as error:
+            if error.code in (Exit.FAILED, Exit.BUILD):
+                error.code = STEPS[name]
+            raise
+        except OSError as error:
+            problem = from_os_error(error, f"do the step '{name}'")
+            if problem.code == Exit.FAILED:
+                problem.code = STEPS[name]
+            raise problem from error
+        self.steps.append(Step(name, round(time.monotonic() - start, 3)))
+
+
+class Build:
+    """The steps that write, on a claimed prefix; as a context it cleans up after itself."""
+
+    def __init__(
+        self, plan: Plan, config: Config, store: Store, clock: Clock, hooks: Hooks
+    ) -> None:
+        self.plan = plan
+        self.config = config
+        self.store = store
+        self.clock = clock
+        self.hooks = hooks
+        self.scratch = Scratch(config.build_dir / plan.hash[:16])
+        self.log_path = (
+            config.build_dir / "logs" / f"{plan.module.replace('/', '-')}-{plan.hash[:8]}.log"
+        )
+        self.log: BinaryIO
+        self.commands: tuple[str, ...] = ()
+        self.image: Image
+
+    def __enter__(self) -> Build:
+        try:
+            _own_folder(self.config.build_dir)
+            self.log_path.parent.mkdir(exist_ok=True)
+            self.log = self.log_path.open("wb")
+            discard(self.scratch.path)
+            self.scratch.root.mkdir(parents=True)
+            (self.scratch.path / "empty").mkdir()
+            # What an interrupted build left here was never an install: it had no record.
+            discard(self.plan.prefix)
+            make_folder(self.plan.prefix / HIDDEN, self.store.permissions)
+        except OSError as error:
+            raise from_os_error(error, f"prepare the build of {self.plan.title}") from error
+        self._note(f"tykky install {self.plan.recipe.spec}: {self.plan.prefix}")
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with contextlib.suppress(OSError):
+            discard(self.scratch.path)
+        committed = (self.plan.prefix / HIDDEN / "record.json").exists()
+        if not committed:
+            with contextlib.suppress(OSError):
+                discard(self.plan.prefix)
+                self.plan.prefix.parent.rmdir()
+        if error is None:
+            self.log.close()
+            self.log_path.unlink(missing_ok=True)
+            return
+        self._note(f"{type(error).__name__}: {error}")
+        self.log.close()
+        if isinstance(error, TykkyError):
+            kept = f"The whole log: {self.log_path}"
+            error.details = (*error.details, kept)
+        if not committed:
+            console.note(f"Nothing was installed; the store is as before. Log: {self.log_path}")
+
+    def _note(self, text: str) -> None:
+        self.log.write(f"# {time.strftime('%H:%M:%S')} {text}\n".encode())
+        self.log.flush()
+
+    @contextlib.contextmanager
+    def _step(self, name: str) -> Iterator[console.Step]:
+        self._note(f"step {name}")
+        with self.clock.step(name) as line:
+            self.hooks.call(f"before_{name}", self)
+            yield line
+            self.hooks.call(f"after_{name}", self)
+
+    def _box(self, kind: type[RealBox], say: Callable[[str], None]) -> RealBox:
+        plan = self.plan
+        box = kind(
+            plan.prefix,
+            plan.recipe.directory,
+            plan.base,
+            plan.lock,
+            self.config,
+            scratch=self.scratch,
+            log=self.log,
+        )
+        box.say = say
+        return box
+
+    def _call(self, box: RealBox, *methods: str) -> None:
+        for method in methods:
+            with recipe_code(self.plan.recipe, method):
+                getattr(self.plan.recipe, method)(box)
+
+    # -- the steps --------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Put the contents below the prefix, with the scratch directory in its place."""
+        with self._step("build") as line:
+            self._call(self._box(BuildBox, line.update), "assemble")
+
+    def finish(self) -> None:
+        """The recipe's own last touch, then the kind's; then see which commands there are."""
+        with self._step("finish") as line:
+            box = self._box(BuildBox, line.update)
+            self._call(box, "finish", "seal")
+            self.commands = commands.choose(self.plan.recipe, self.scratch.root / "bin")
+            line.update(f"{len(self.commands)} commands")
+
+    def squash(self) -> None:
+        """Make the image and the commands; from here on the scratch directory is gone."""
+        plan, hidden = self.plan, self.plan.prefix / HIDDEN
+        with self._step("squash") as line:
+            files = count(self.scratch.root)
+            line.update(f"{files} files into one image")
+            box = self._box(TestBox, line.update)
+            self.image = squash(self.scratch.root, hidden, self.config, self.log, box.run)
+            self.store.permissions.apply(hidden / self.image.file)
+            discard(self.scratch.root)
+            commands.make(self._launch_plan(), self.commands, self.store.permissions)
+            line.update(f"{files} files into one image of {console.size(self.image.bytes)}")
+        self._note(f"image {self.image.sha256}, prefix {plan.prefix}")
+
+    def _launch_plan(self) -> LaunchPlan:
+        return LaunchPlan(
+            name=self.plan.module,
+            prefix=self.plan.prefix,
+            image=self.image.file,
+            image_size=self.image.bytes,
+            environment=tuple(
+                EnvChange(EnvAction.SET, name, value)
+                for name, value in guarded(self.plan.recipe, "env").items()
+            ),
+            servers=(Path(self.config.server),) if self.config.server else (),
+            idle=self.config.idle,
+        )
+
+    def test(self) -> None:
+        """Try the stack as a user would: its real commands, on the image."""
+        with self._step("test") as line:
+            try:
+                self._call(self._box(TestBox, line.update), "prove", "test")
+            except TykkyError as error:
+                if error.code == Exit.BUILD:
+                    error.code = Exit.TEST
+                    error.remedy = error.remedy or "Correct the recipe or its lock, then install."
+                raise
+            line.update(f"{len(self.commands)} commands on the image")
+
+    def commit(self) -> Record:
+        """Write the record, after everything it speaks of is safe on disk."""
+        with self._step("commit") as line:
+            hidden = self.plan.prefix / HIDDEN
+            for path in (*hidden.iterdir(), hidden, self.plan.prefix / "bin", self.plan.prefix):
+                sync(path)
+            record = self._record()
+            self._keep_log(hidden / "build.log.gz")
+            self.store.commit(record)
+            line.update(f"{record.files} files and folders, {len(record.commands)} commands")
+        return record
+
+    def module(self, record: Record) -> None:
+        """Publish the modulefile, the last thing to become visible."""
+        with self._step("module") as line:
+            modules.publish(self.plan.recipe, record, self.config, self.store)
+            line.update(record.module)
+
+    def _record(self) -> Record:
+        import tykky
+        from tykky.recipe import source_digest
+
+        plan, recipe = self.plan, self.plan.recipe
+        record = Record(
+            name=recipe.name,
+            version=str(recipe.version),
+            suffix=recipe.suffix,
+            module=plan.module,
+            hash=plan.hash,
+            prefix=str(plan.prefix),
+            kind=recipe.kind,
+            description=recipe.description,
+            installed=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            choices=dict(recipe.choices),
+            needs=tuple(entry.hash for entry in plan.needs),
+            spec=str(recipe.spec),
+            arch=plan.arch,
+            homepage=recipe.homepage,
+            license=recipe.license,
+            maintainers=tuple(recipe.maintainers),
+            module_file=str(plan.module_file),
+            commands=self.commands,
+            packages=tuple((p.name, p.version) for p in sorted(plan.lock.packages)),
+            lock=plan.lock.digest,
+            loads=tuple(recipe.loads),
+            base={"name": plan.base.name, "id": plan.base.id, "digest": plan.base.digest},
+            recipe={"file": str(recipe.file), "digest": source_digest(type(recipe))},
+            image={
+                "file": self.image.file,
+                "sha256": self.image.sha256,
+                "bytes": self.image.bytes,
+            },
+            by={
+                "user": getpass.getuser(),
+                "host": socket.gethostname(),
+                "tykky": tykky.__version__,
+            },
+            steps=tuple(self.clock.steps),
+        )
+        # The record and the log are still to come; commands are names of one file.
+        present = count(plan.prefix) - len(self.commands)
+        return replace(record, files=present + 2)
+
+    def _keep_log(self, path: Path) -> None:
+        self.log.flush()
+        # No time stamp in the archive: the log's own lines have the times.
+        write_file(path, gzip.compress(self.log_path.read_bytes(), mtime=0), self.store.permissions)
+
+
+def _own_folder(path: Path) -> None:
+    """Make the build directory, closed to others; refuse one that somebody else laid out.
+
+    It usually lies below /tmp, where anybody may have made a folder or link of that name.
+    """
+    import os
+    import stat
+
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise TykkyError(
+            f"The build directory {path} is a link, belongs to somebody else, or can be written "
+            "to by others",
+            remedy="Remove it, or choose another: 'tykky config set build_dir DIR'.",
+            code=Exit.NOT_WRITABLE,
+        )

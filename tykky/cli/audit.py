@@ -1,0 +1,86 @@
+"""Check every version and variant of recipes, without building anything.
+
+For each combination the recipe is loaded and selected, its lock is there and fits, its
+steps are planned, and the modules that it loads are known to Lmod.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, cast
+
+from tykky import console
+from tykky import lock as locks
+from tykky.build import base as bases
+from tykky.build import plan as plans
+from tykky.build.box import PlanBox
+from tykky.cli import common
+from tykky.config import Config
+from tykky.errors import Exit, LockError, TykkyError
+from tykky.publish import modules
+from tykky.recipe import guarded, recipe_code, selections
+
+if TYPE_CHECKING:
+    from tykky.kinds.stack import Stack
+
+EXAMPLES = """\
+  tykky audit                  all recipes
+  tykky audit 'python-*'       those whose names match
+  tykky audit --json           for programs
+"""
+
+_FIELDS = ("commands", "env", "setenv", "needs", "loads")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Globs of names."""
+    parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="a name, or a glob of names")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Visit everything; exit 4 if anything is wrong."""
+    repos = common.repos_of(config)
+    answers: list[dict[str, str]] = []
+    for name in common.recipes(repos, args.pattern):
+        try:
+            chosen = cast("list[Stack]", list(selections(repos.load(name))))
+        except TykkyError as error:
+            answers.append(_bad(name, error, shown=not args.json))
+            continue
+        for recipe in chosen:
+            try:
+                _visit(recipe, config)
+            except TykkyError as error:
+                answers.append(_bad(str(recipe.spec), error, shown=not args.json))
+            else:
+                answers.append({"spec": str(recipe.spec), "problem": ""})
+    wrong = sum(bool(answer["problem"]) for answer in answers)
+    if args.json:
+        console.json_out(answers)
+    else:
+        console.note(f"audited {len(answers)} selections, {wrong} of them wrong")
+    return Exit.RECIPE if wrong else Exit.OK
+
+
+def _bad(what: str, error: TykkyError, *, shown: bool) -> dict[str, str]:
+    if shown:
+        console.note(f"{what}:")
+        console.error(error)
+    return {"spec": what, "problem": error.cause}
+
+
+def _visit(recipe: Stack, config: Config) -> None:
+    for field in _FIELDS:
+        guarded(recipe, field)
+    arch = bases.arch()
+    if not locks.path_of(recipe, arch).exists():
+        raise LockError(
+            f"{recipe.spec} has no lock for {arch}", remedy=f"make it: tykky lock {recipe.spec}"
+        )
+    lock, _ = plans.locked(recipe, config, arch, lambda _: None)
+    box = PlanBox(config.root / "audit", recipe.directory, bases.host(), lock, config)
+    for method in ("assemble", "finish", "seal", "prove", "test"):
+        with recipe_code(recipe, method):
+            getattr(recipe, method)(box)
+    modules.check_loads(recipe)

@@ -1,0 +1,49 @@
+"""What several verbs share: the recipe repositories, spec arguments, matching names.
+
+Public names: ``repos_of``, ``add_specs``, ``add_json``, ``recipes``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from tykky.config import Config
+from tykky.errors import SpecError, did_you_mean
+from tykky.repos import Repos
+
+
+def repos_of(config: Config) -> Repos:
+    """The recipe repositories that the configuration names, in order."""
+    return Repos(config.repos)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option ``--json``."""
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def add_specs(parser: argparse.ArgumentParser, *, many: bool, what: str) -> None:
+    """The spec as words: ``python-data@26.11 +jupyter``."""
+    parser.add_argument(
+        "spec",
+        nargs="+" if many else "*",
+        metavar="SPEC",
+        help=f"{what}: NAME[@VERSION] [+x ~y k=v]",
+    )
+
+
+def recipes(repos: Repos, patterns: Iterable[str]) -> list[str]:
+    """The recipe names that match globs, or all. Raises ``SpecError`` for a glob without any."""
+    names = repos.names()
+    chosen: list[str] = []
+    for pattern in patterns:
+        found = [name for name in names if fnmatchcase(name, pattern)]
+        if not found:
+            raise SpecError(
+                f"there is no recipe '{pattern}'",
+                remedy=did_you_mean(pattern, names) or "'tykky list' shows the recipes there are",
+            )
+        chosen += found
+    return list(dict.fromkeys(chosen)) or names

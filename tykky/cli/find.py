@@ -1,0 +1,97 @@
+"""List what is installed."""
+
+from __future__ import annotations
+
+import argparse
+import string
+from dataclasses import asdict, fields
+from typing import Any
+
+from tykky import console
+from tykky.cli import common
+from tykky.config import Config
+from tykky.errors import Exit, TykkyError, did_you_mean
+from tykky.spec import parse_one
+from tykky.store import Entry, Record, Store
+
+EXAMPLES = """\
+  tykky find                                  everything
+  tykky find python-data                      every version of it
+  tykky find python-data@26 +jupyter          by version and choices
+  tykky find --format '{module} {prefix}'     fields of your choice, one install a line
+  tykky find --json                           for programs
+"""
+
+_ENTRY = [field.name for field in fields(Entry)] + ["short_hash"]
+_RECORD = [field.name for field in fields(Record)] + ["short_hash"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A spec, and the form of the answer."""
+    common.add_specs(parser, many=False, what="only these")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", metavar="TEXT", help="print TEXT with {field}s for each install")
+    common.add_json(form)  # type: ignore[arg-type]
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Print the installs; exit 6 if a spec was given and nothing is installed of it."""
+    store = Store.of(config)
+    spec = parse_one(args.spec) if args.spec else None
+    found = store.match(spec)
+    for problem in store.unreadable:
+        console.warn(f"{problem}; it is left out")
+    if args.json:
+        console.json_out([{**asdict(entry), "short_hash": entry.short_hash} for entry in found])
+    elif args.format is not None:
+        for line in _formatted(args.format, found, store):
+            console.say(line)
+    elif found:
+        console.table(
+            [(e.module, e.short_hash, e.kind, e.installed[:10], e.description) for e in found],
+            ("MODULE", "HASH", "KIND", "INSTALLED", "DESCRIPTION"),
+        )
+    elif spec is None:
+        console.note(f"nothing is installed in {config.root}")
+    if spec is not None and not found:
+        if not args.json and args.format is None:
+            console.note(f"nothing of '{spec}' is installed in {config.root}")
+        return Exit.NOT_FOUND
+    return Exit.OK
+
+
+def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
+    """The text for each install; only fields of the record make that be read."""
+    try:
+        names = {
+            name.split(".")[0].split("[")[0]
+            for _, name, _, _ in string.Formatter().parse(text)
+            if name is not None
+        }
+    except ValueError as error:
+        raise TykkyError(
+            f"the format '{text}' cannot be used: {error}",
+            remedy="write a field as {name}, a brace as {{",
+            code=Exit.USAGE,
+        ) from None
+    for name in names:
+        if name not in _RECORD:
+            raise TykkyError(
+                f"an install has no field '{name}'",
+                remedy=did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}",
+                code=Exit.USAGE,
+            )
+    whole = not names.issubset(_ENTRY)
+    return [_fill(text, store.record(entry) if whole else entry) for entry in found]
+
+
+def _fill(text: str, entry: Entry) -> str:
+    values: dict[str, Any] = {**asdict(entry), "short_hash": entry.short_hash}
+    try:
+        return text.format_map(values)
+    except (ValueError, KeyError, IndexError, AttributeError) as error:
+        raise TykkyError(
+            f"the format '{text}' cannot be used: {error}",
+            remedy="write a field as {name}",
+            code=Exit.USAGE,
+        ) from None

@@ -1,0 +1,37 @@
+"""Delete for good what was uninstalled.
+
+Programs that still run from a deleted image may fail, on this node or another one, so
+only what was uninstalled more than a week ago is deleted, unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tykky import console
+from tykky.cli import common
+from tykky.config import Config
+from tykky.store import Store
+
+EXAMPLES = """\
+  tykky gc                 what was uninstalled more than 7 days ago
+  tykky gc --days 0        all of it, now
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How old."""
+    parser.add_argument(
+        "--days", type=float, default=7, metavar="N", help="leave what is younger (default: 7)"
+    )
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Empty the trash."""
+    removed, freed = Store.of(config).empty_trash(args.days * 86400)
+    if args.json:
+        console.json_out({"removed": removed, "bytes": freed})
+    else:
+        console.note(f"deleted {removed} uninstalled stacks, {console.size(freed)}")
+    return 0

@@ -1,0 +1,108 @@
+"""Tell about a recipe: what it offers, what it is made of, and which installs there are."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tykky import console
+from tykky.cli import common
+from tykky.config import Config
+from tykky.recipe import guarded
+from tykky.spec import parse_one
+from tykky.store import Store
+
+if TYPE_CHECKING:
+    from tykky.recipe import Recipe
+
+EXAMPLES = """\
+  tykky info python-data                versions, variants, commands, installs
+  tykky info python-data ~jupyter       the same, as this choice has it
+  tykky info python-data --json         for programs
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One spec."""
+    common.add_specs(parser, many=True, what="a recipe, perhaps with version and choices")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Print the data sheet of one recipe."""
+    spec = parse_one(args.spec)
+    recipe = common.repos_of(config).select(spec)
+    facts = _facts(recipe)
+    facts["installed"] = [
+        {"module": e.module, "hash": e.short_hash, "prefix": e.prefix, "installed": e.installed}
+        for e in Store.of(config).match(type(spec)(spec.name))
+    ]
+    if args.json:
+        console.json_out(facts)
+    else:
+        _show(facts)
+    return 0
+
+
+def _facts(recipe: Recipe) -> dict[str, Any]:
+    commands = guarded(recipe, "commands")
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "about": recipe.long_description,
+        "kind": recipe.kind,
+        "homepage": recipe.homepage,
+        "license": recipe.license,
+        "maintainers": list(recipe.maintainers),
+        "versions": [str(version) for version in recipe.versions],
+        "selected": str(recipe.spec),
+        "deprecated": recipe.deprecation,
+        "variants": {
+            name: {"values": list(v.values), "default": v.default, "help": v.help}
+            for name, v in recipe.variants().items()
+        },
+        "base": recipe.base or "as configured",
+        "commands": dict(commands) if isinstance(commands, Mapping) else list(commands),
+        "packages": list(guarded(recipe, "packages")) if hasattr(recipe, "packages") else [],
+        "needs": [str(needed) for needed in guarded(recipe, "needs")],
+        "loads": list(guarded(recipe, "loads")),
+        "file": str(recipe.file),
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    console.say(f"{facts['name']}: {facts['description']}")
+    if facts["about"]:
+        console.say(f"\n{facts['about']}")
+    console.say()
+    plain = ("kind", "homepage", "license", "maintainers", "versions", "deprecated", "base")
+    rows = [(key, _text(facts[key])) for key in (*plain, "commands", "needs", "loads", "file")]
+    console.table([row for row in rows if row[1]])
+    if facts["variants"]:
+        console.say("\nvariants (the default first)")
+        console.table(
+            [
+                (f"  {name}", _choices(variant), variant["help"])
+                for name, variant in facts["variants"].items()
+            ]
+        )
+    if facts["packages"]:
+        console.say(f"\npackages of {facts['selected']}\n  {_text(facts['packages'])}")
+    if facts["installed"]:
+        console.say("\ninstalled")
+        console.table([(f"  {i['module']}", i["hash"], i["prefix"]) for i in facts["installed"]])
+    else:
+        console.say(f"\nnot installed; 'tykky install {facts['name']}' does it")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({program})" for name, program in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _choices(variant: dict[str, Any]) -> str:
+    if isinstance(variant["default"], bool):
+        return "on, off" if variant["default"] else "off, on"
+    return ", ".join(variant["values"])

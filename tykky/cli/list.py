@@ -1,0 +1,41 @@
+"""List the recipes there are, with the first line of what each says of itself."""
+
+from __future__ import annotations
+
+import argparse
+
+from tykky import console
+from tykky.cli import common
+from tykky.config import Config
+
+EXAMPLES = """\
+  tykky list                 all recipes
+  tykky list 'python-*'      those whose names match
+  tykky list --json          for programs
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Globs of names."""
+    parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="a name, or a glob of names")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Print a line for every recipe; no recipe is run for it."""
+    repos = common.repos_of(config)
+    rows = [
+        {
+            "name": name,
+            "description": repos.description(name),
+            "repository": repos.find(name).parent,
+        }
+        for name in common.recipes(repos, args.pattern)
+    ]
+    if args.json:
+        console.json_out(rows)
+    else:
+        console.table([(row["name"], row["description"]) for row in rows])
+    for folder in repos.misnamed():
+        console.warn(f"no spec can name the recipe in {folder}")
+    return 0

@@ -1,0 +1,93 @@
+"""Resolve a recipe's packages and write the lock beside it.
+
+The lock names every package with version, file and digest. Installs take exactly what it
+says, so that a stack can be built again years later, or on another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, cast
+
+from tykky import console
+from tykky import lock as locks
+from tykky.build import base as bases
+from tykky.build import plan as plans
+from tykky.cli import common
+from tykky.config import Config
+from tykky.recipe import selections
+from tykky.spec import parse
+
+if TYPE_CHECKING:
+    from tykky.kinds.stack import Stack
+
+EXAMPLES = """\
+  tykky lock python-data                   the default version and choices
+  tykky lock --all python-data             every version and every combination of choices
+  tykky lock --arch aarch64 python-data    for another architecture
+  tykky lock --check python-data           only say what would change
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Specs, and for what."""
+    common.add_specs(parser, many=True, what="what to lock")
+    parser.add_argument(
+        "--all", action="store_true", help="every version and choice of the recipes named"
+    )
+    parser.add_argument(
+        "--arch",
+        action="append",
+        choices=("x86_64", "aarch64"),
+        help="the architecture (default: this machine's; may be repeated)",
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 27 if it differs")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Write locks and say what changed in each."""
+    from tykky.errors import Exit
+
+    repos = common.repos_of(config)
+    chosen: list[Stack] = []
+    for spec in parse(args.spec):
+        if args.all:
+            chosen += cast("list[Stack]", list(selections(repos.load(spec.name))))
+        else:
+            chosen.append(cast("Stack", repos.select(spec)))
+    answers = [
+        _lock(recipe, arch, config, write=not args.check)
+        for recipe in chosen
+        for arch in args.arch or [bases.arch()]
+    ]
+    if args.json:
+        console.json_out(answers)
+    return Exit.LOCK if args.check and any(a["changed"] for a in answers) else Exit.OK
+
+
+def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:
+    path = locks.path_of(recipe, arch)
+    old = locks.read(path) if path.exists() else None
+    with console.step("lock", f"{recipe.spec} for {arch}") as line:
+        new = plans.fresh_lock(recipe, config, arch)
+        difference = locks.compare(old, new) if old else None
+        changed = old is None or old.digest != new.digest
+        if changed and write:
+            locks.write(new, path)
+        what = "new" if old is None else "changed" if changed else "unchanged"
+        line.update(f"{recipe.spec} for {arch}: {len(new.packages)} packages, {what}")
+    if difference:
+        for name, version in sorted(difference.added.items()):
+            console.note(f"    + {name} {version}")
+        for name, version in sorted(difference.removed.items()):
+            console.note(f"    - {name} {version}")
+        for name, (before, after) in sorted(difference.changed.items()):
+            console.note(f"      {name} {before} -> {after}")
+    return {
+        "spec": str(recipe.spec),
+        "arch": arch,
+        "file": path,
+        "packages": len(new.packages),
+        "changed": changed,
+    }

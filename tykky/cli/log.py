@@ -1,0 +1,65 @@
+"""Show the build log of a stack: of its install, or of the last build that failed."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+from pathlib import Path
+
+from tykky import console
+from tykky.config import Config
+from tykky.errors import Exit, StoreError, from_os_error
+from tykky.store import HIDDEN, Store
+
+EXAMPLES = """\
+  tykky log python-data           the log of the install; if there is none, of the last failure
+  tykky log --failed snakemake    the log of the last build of it that failed
+  tykky log python-data --path    where it is, not what it says
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which log."""
+    parser.add_argument("install", metavar="INSTALL", help="a name, NAME/VERSION, or a hash")
+    parser.add_argument("--failed", action="store_true", help="the last build that failed")
+    parser.add_argument("--path", action="store_true", help="print the path of the log only")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Print a log, or its path."""
+    path = _failed(args.install, config) if args.failed else _any(args.install, config)
+    if args.path:
+        console.say(str(path))
+        return 0
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace")
+    except (OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise from_os_error(error, "read the log") from error
+        raise StoreError(f"the log {path} is damaged", code=Exit.DAMAGED) from None
+    console.say(text.rstrip("\n"))
+    return 0
+
+
+def _any(name: str, config: Config) -> Path:
+    try:
+        return Path(Store.of(config).one(name).prefix) / HIDDEN / "build.log.gz"
+    except StoreError as missing:
+        if missing.code == Exit.CONFLICT:
+            raise
+        try:
+            return _failed(name, config)
+        except StoreError:
+            raise missing from None
+
+
+def _failed(name: str, config: Config) -> Path:
+    start = name.replace("/", "-").replace("@", "-")
+    logs = sorted(
+        (path for path in (config.build_dir / "logs").glob("*.log") if path.name.startswith(start)),
+        key=lambda path: path.stat().st_mtime,
+    )
+    if not logs:
+        raise StoreError(f"no failed build of '{name}' has left a log in {config.build_dir}/logs")
+    return logs[-1]
