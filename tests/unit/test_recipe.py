@@ -37,7 +37,7 @@ def test_versions_are_ordered_the_way_people_expect() -> None:
     ordered = ["1.0rc1", "1.0", "1.0-extra", "1.0.1", "1.2", "1.10", "2.9", "2.10", "26.5", "main"]
     assert sorted(map(Version, reversed(ordered))) == ordered
     assert Version("2.10") > "2.9"
-    assert "2.9" < Version("2.10")
+    assert "2.9" < Version("2.10")  # noqa: SIM300 - the plain string is on the left here
     assert Version("26.05") <= Version("26.11") >= Version("26.11")
 
 
