@@ -20,7 +20,7 @@ shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cac
 	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
 	{ print FILENAME } { nextfile }')
 
-.PHONY: help demo test check bench venv clean
+.PHONY: help demo test bench venv clean check check-python check-types check-shell check-c
 
 help:
 	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
@@ -43,17 +43,26 @@ else
 	@$(if $(filter bench,$@),$(venv)/bin/python -m tests.benchmarks,$(venv)/bin/pytest $(T))
 endif
 
-check: venv
+check: check-python check-types check-shell check-c
+
+check-python: $(venv)/.made
 	$(venv)/bin/ruff check
 	$(venv)/bin/ruff format --check
+
+check-types: $(venv)/.made
 	$(venv)/bin/mypy
+
+check-shell:
+	@tools/provision dev
 	shellcheck $(shell_scripts)
-	$(if $(c_sources),gcc $(c_warnings) $(c_sources))
-	$(if $(c_sources),clang $(c_warnings) $(c_sources))
-	$(if $(wildcard tests/launcher/Makefile),$(MAKE) -C tests/launcher check)
+
+check-c:
+	@tools/provision base dev
+	gcc $(c_warnings) $(c_sources)
+	clang $(c_warnings) $(c_sources)
+	$(MAKE) -C tests/launcher check
 
 venv: $(venv)/.made
-	@tools/provision base dev
 
 # An editable install, so that a change is seen at once; made again when what it needs changes.
 $(venv)/.made: pyproject.toml
