@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def test_loading_writes_nothing_and_runs_a_recipe_once(repo: Repository) -> None
     file.write_text(f"open({str(log)!r}, 'a').write('x')\n" + file.read_text())
     assert repo.load("tool") is repo.load("tool")
     assert log.read_text() == "x"
-    assert os.listdir(repo.path / "tool") == ["recipe.py"]
+    assert [path.name for path in (repo.path / "tool").iterdir()] == ["recipe.py"]
 
 
 def select(repo: Repository, text: str) -> Recipe:

@@ -89,6 +89,6 @@ def test_a_slip_is_shown_with_carets_and_a_way_out(
 
 @pytest.mark.parametrize(("words", "said"), [([], "missing"), (["a", "b +x"], "'a', 'b +x'")])
 def test_one_spec_is_wanted(words: list[str], said: str) -> None:
-    with pytest.raises(SpecError, match="one spec|missing") as caught:
+    with pytest.raises(SpecError) as caught:
         parse_one(words)
     assert said in caught.value.cause

@@ -8,7 +8,6 @@ Public names: ``load_folder``, ``read_description``.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -75,6 +74,8 @@ def _load(file: Path, source: bytes) -> type[Recipe]:
 
 
 def _run(file: Path, source: bytes) -> ModuleType:
+    import hashlib
+
     from tykky.recipe.reading import explained
     from tykky.recipe.source import MARK
 
