@@ -1,0 +1,71 @@
+"""Check whether this machine can run and install stacks, and tell what is missing.
+
+Each line is one thing that was tried, as the user who asks. The exit code is 0 if stacks run
+here, else 26.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from tykky import console
+from tykky.cli import common
+from tykky.config import Config
+from tykky.doctor import Report, examine
+from tykky.errors import Exit
+
+EXAMPLES = """\
+  tykky doctor                       on the node where a command failed
+  tykky -c root=/appl/tykky doctor   for another root
+  srun -n1 tykky doctor --json       on a compute node, for programs
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Only the form of the answer."""
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Print all probes; exit 26 unless stacks can be run here."""
+    report = examine(config)
+    if args.json:
+        console.json_out(
+            {
+                "run": {
+                    "possible": report.can_run,
+                    "native": report.works("run"),
+                    "apptainer": report.works("apptainer"),
+                },
+                "install": report.works("install"),
+                "modules": report.works("modules"),
+                "probes": [asdict(probe) for probe in report.probes],
+            }
+        )
+    else:
+        _print(report)
+    return Exit.OK if report.can_run else Exit.NODE
+
+
+def _print(report: Report) -> None:
+    rows = []
+    for probe in report.probes:
+        line = f"{probe.found}; {probe.remedy}" if probe.remedy else probe.found
+        rows.append((probe.verdict, probe.purpose, probe.name, line))
+    console.table(rows, ("", "FOR", "WHAT", "FOUND"))
+    console.say()
+    console.say(f"run stacks      {_answer(report.can_run)}{_with(report)}")
+    console.say(f"install stacks  {_answer(report.can_run and report.works('install'))}")
+    console.say(f"load modules    {_answer(report.works('modules'))}")
+
+
+def _answer(possible: bool) -> str:
+    return "yes" if possible else "no"
+
+
+def _with(report: Report) -> str:
+    if not report.can_run:
+        return ""
+    native = report.runtime != "apptainer" and report.works("run")
+    return ", with the native runtime" if native else ", with Apptainer"
