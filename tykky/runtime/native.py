@@ -5,7 +5,7 @@ from the sources beside it and kept in the user's cache, in a directory that is 
 digest of the sources.
 
 Public names: ``launcher_program``, ``box_program``, ``build``. As a program,
-``python -m tykky.runtime.native OUTDIR`` compiles both into a directory.
+``python -m tykky.runtime.native OUTDIR`` compiles both into ``OUTDIR/<machine>``.
 """
 
 from __future__ import annotations
@@ -169,4 +169,4 @@ def _compile(name: str, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]))
+    build(Path(sys.argv[1]) / platform.machine())

@@ -20,10 +20,9 @@ struct parser {
 
 static bool refuse(struct parser *p, const char *what, const char *word)
 {
-    if (word)
-        cause(p->problem, "%s:%u: %s '%.200s'", p->conf->file, p->line, what, word);
-    else
-        cause(p->problem, "%s:%u: %s", p->conf->file, p->line, what);
+    const char *quote = word ? "'" : "";
+    cause(p->problem, "%s:%u: %s%s%s%.200s%s", p->conf->file, p->line, what, word ? " " : "", quote,
+          word ? word : "", quote);
     return remedy(p->problem, "the file does not belong to this launcher or was edited by hand; "
                               "install the stack again, or run 'tykky refresh'");
 }
@@ -213,8 +212,8 @@ static size_t count_lines(const char *text, size_t size)
 static bool parse_lines(struct parser *p, char *text, size_t size)
 {
     char *end = text + size;
-    for (char *line = text; line < end;) {
-        p->line++;
+    p->line = 1;
+    for (char *line = text; line < end; p->line++) {
         char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline)
             return refuse(p, "the file ends in the middle of a line", NULL);
@@ -227,7 +226,7 @@ static bool parse_lines(struct parser *p, char *text, size_t size)
     }
     for (unsigned k = 0; k < KEYS; k++)
         if (keys[k].repeat == NEEDED && !(p->seen & 1u << k))
-            return refuse(p, "missing key", keys[k].name);
+            return refuse(p, "the file ends here without the key", keys[k].name);
     return true;
 }
 

@@ -1,0 +1,164 @@
+"""Small real stacks for the tests of the launcher: an image, a launch.conf, hard-linked commands.
+
+Made by hand and in a fraction of a second, so that a test can have one of its own, damage it,
+or give it a launch.conf that ``tykky install`` would never write.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tykky.runtime.base import CONF_DIRECTORY, CONF_NAME, LAUNCHER_NAME, LaunchPlan, render
+from tykky.runtime.native import launcher_program
+
+SHOW = """#!{prefix}/bin/python
+import json, os, sys
+print(json.dumps(dict(
+    argv=sys.argv, executable=sys.executable, prefix=sys.prefix, cwd=os.getcwd(),
+    pid=os.getpid(), user_ns=os.readlink("/proc/self/ns/user"),
+    mount_ns=os.readlink("/proc/self/ns/mnt"), environ=dict(os.environ))))
+"""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One install: its plan, and how to run its commands."""
+
+    plan: LaunchPlan
+
+    @property
+    def prefix(self) -> Path:
+        return self.plan.prefix
+
+    @property
+    def image(self) -> Path:
+        return self.prefix / CONF_DIRECTORY / self.plan.image
+
+    @property
+    def conf(self) -> Path:
+        return self.prefix / CONF_DIRECTORY / CONF_NAME
+
+    def command(self, name: str) -> str:
+        return str(self.prefix / "bin" / name)
+
+    def run(self, name: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command of the stack and give back how it ended."""
+        options.setdefault("capture_output", True)
+        options.setdefault("timeout", 60)
+        return subprocess.run([self.command(name), *arguments], text=True, **options)
+
+    def write(self, text: str) -> None:
+        """Replace launch.conf, as an update does: by rename."""
+        new = self.conf.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.conf)
+
+    def change(self, **fields: Any) -> Stack:
+        """Replace launch.conf by that of a plan with other ``fields``."""
+        changed = Stack(replace(self.plan, **fields))
+        changed.write(render(changed.plan))
+        return changed
+
+    def processes(self, name: str = "") -> list[int]:
+        """The pids of what the launcher keeps running for this stack: servers and keepers."""
+        return [
+            pid
+            for pid, line in command_lines()
+            if str(self.prefix) in line and line.startswith(OURS) and line.startswith(name)
+        ]
+
+    def is_gone(self, seconds: float = 20) -> bool:
+        """Whether nothing of it is left, or will be after some time."""
+        return wait_for(lambda: not self.processes(), seconds)
+
+
+OURS = ("squashfuse_ll ", "tykky-keeper ")
+
+
+def command_lines() -> list[tuple[int, str]]:
+    """Pid and command line of every process that can be seen; a zombie has none."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                raw = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if raw:
+                line = raw.replace(b"\0", b" ").decode(errors="replace")
+                found.append((int(entry.name), line))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether the condition came true in that time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def make_tree(tree: Path, prefix: Path, files: dict[str, str] | None = None) -> None:
+    """What the image holds: a virtual environment and some programs."""
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", tree], check=True)
+    for program in ("sleep", "cat", "true", "env", "sh"):
+        found = shutil.which(program, path="/usr/bin:/bin")
+        assert found
+        shutil.copy(found, tree / "bin" / program)
+    scripts = {"bin/show": SHOW, "bin/plain": 'echo "no shebang: $*"\n'}
+    for name, text in {**scripts, **(files or {})}.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("{prefix}", str(prefix)))
+        if name.startswith("bin/"):
+            path.chmod(0o755)
+
+
+def squash(tree: Path, image: Path) -> int:
+    """Make the image; its size in bytes."""
+    subprocess.run(
+        ["mksquashfs", tree, image, "-comp", "zstd", "-all-root", "-quiet", "-no-progress"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return image.stat().st_size
+
+
+def link_commands(prefix: Path, names: Iterable[str]) -> None:
+    """Install the launcher, and hard-link it under every name."""
+    launcher = prefix / CONF_DIRECTORY / LAUNCHER_NAME
+    shutil.copy(launcher_program(), launcher)
+    launcher.chmod(0o755)
+    (prefix / "bin").mkdir(exist_ok=True)
+    for name in names:
+        (prefix / "bin" / name).hardlink_to(launcher)
+
+
+def make_stack(
+    prefix: Path,
+    *,
+    files: dict[str, str] | None = None,
+    commands: Iterable[str] = (),
+    **fields: Any,
+) -> Stack:
+    """An install at ``prefix``; ``files`` are added to the image, ``commands`` to its names."""
+    (prefix / CONF_DIRECTORY).mkdir(parents=True)
+    tree = prefix / "tree"
+    make_tree(tree, prefix, files)
+    image = prefix / CONF_DIRECTORY / "img-1.sqfs"
+    size = squash(tree, image)
+    names = {path.name for path in (tree / "bin").iterdir()} | set(commands)
+    shutil.rmtree(tree)
+    link_commands(prefix, sorted(names))
+    fields = {"name": f"{prefix.name}/1", "idle": 1, "idle_step": 1, **fields}
+    stack = Stack(LaunchPlan(prefix=prefix, image=image.name, image_size=size, **fields))
+    stack.write(render(stack.plan))
+    return stack

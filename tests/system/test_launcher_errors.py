@@ -1,0 +1,175 @@
+"""When a stack cannot be entered: status 125, one line of cause, one of remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.launcher.stacks import Stack, make_stack
+
+
+@pytest.fixture
+def stack(place: Path) -> Stack:
+    return make_stack(place / "stack", commands=["not-in-the-image"])
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str, status: int = 125) -> None:
+    lines = done.stderr.splitlines()
+    assert done.returncode == status, done.stderr
+    assert len(lines) == 2 and lines[1].startswith("tykky: what to do: "), done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_moved_prefix_names_both_places(stack: Stack) -> None:
+    moved = stack.prefix.with_name("moved")
+    stack.prefix.rename(moved)
+    done = subprocess.run([moved / "bin/show"], capture_output=True, text=True)
+    refused(done, str(stack.prefix), str(moved))
+
+
+def test_a_copied_prefix_does_not_enter_the_other(stack: Stack) -> None:
+    copy = stack.prefix.with_name("copy")
+    shutil.copytree(stack.prefix, copy)
+    done = subprocess.run([copy / "bin/show"], capture_output=True, text=True)
+    refused(done, str(stack.prefix), str(copy))
+
+
+def test_a_command_copied_elsewhere_says_to_make_a_link(stack: Stack) -> None:
+    copy = stack.prefix.parent / "show"
+    shutil.copy(stack.command("show"), copy)
+    refused(subprocess.run([copy], capture_output=True, text=True), "symbolic link")
+
+
+def test_a_command_that_the_image_lacks_is_127(stack: Stack) -> None:
+    refused(stack.run("not-in-the-image"), "not-in-the-image", status=127)
+
+
+def test_a_launcher_in_the_image_never_runs_itself_again(place: Path) -> None:
+    inner = make_stack(place / "inner")
+    copied = place / "launcher"
+    shutil.copy(inner.command("show"), copied)
+    tree = place / "tree"
+    (tree / "bin").mkdir(parents=True)
+    shutil.copy(copied, tree / "bin" / "loop")
+    (place / "outer" / ".tykky").mkdir(parents=True)
+    image = inner.prefix / ".tykky" / "img-2.sqfs"
+    subprocess.run(["mksquashfs", tree, image, "-quiet", "-no-progress"], check=True)
+    (inner.prefix / "bin" / "loop").hardlink_to(inner.command("show"))
+    changed = inner.change(image=image.name, image_size=image.stat().st_size)
+    refused(changed.run("loop", timeout=20), "still the launcher")
+
+
+def test_a_truncated_image_is_named_with_both_sizes(stack: Stack) -> None:
+    size = stack.plan.image_size
+    os.truncate(stack.image, size - 4096)
+    refused(stack.run("show"), str(stack.image), str(size), str(size - 4096))
+
+
+def test_a_file_that_is_no_image_is_refused(stack: Stack) -> None:
+    stack.image.write_bytes(b"x" * stack.plan.image_size)
+    refused(stack.run("show"), "not a squashfs")
+
+
+def test_an_image_whose_end_is_missing_is_refused(stack: Stack) -> None:
+    half = stack.plan.image_size // 2
+    os.truncate(stack.image, half)
+    refused(stack.change(image_size=half).run("show"), "its end is missing")
+
+
+def test_a_missing_image_is_named(stack: Stack) -> None:
+    stack.image.unlink()
+    refused(stack.run("show"), str(stack.image), "install the stack again")
+
+
+def test_a_missing_image_server_is_named(stack: Stack) -> None:
+    changed = stack.change(servers=(Path("/nowhere/squashfuse_ll"),))
+    refused(changed.run("show"), "/nowhere/squashfuse_ll", "squashfuse")
+
+
+def test_an_image_server_that_cannot_be_executed_is_named(stack: Stack) -> None:
+    broken = stack.prefix.parent / "squashfuse_ll"
+    broken.write_text("#!/nowhere\n")
+    broken.chmod(0o755)
+    refused(stack.change(servers=(broken,)).run("show"), str(broken), "architecture")
+
+
+def test_an_image_server_that_gives_up_is_named_with_the_image(stack: Stack) -> None:
+    refused(stack.change(servers=(Path("/bin/false"),)).run("show"), "/bin/false", str(stack.image))
+
+
+def test_a_broken_squashfs_does_not_hang(stack: Stack) -> None:
+    with stack.image.open("r+b") as image:
+        image.seek(8)
+        image.write(b"\xff" * 20)
+    refused(stack.run("show", timeout=20), str(stack.image))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["launch.conf:1"]),
+        ("format 2\n", ["launch.conf:1", "format 1", "2"]),
+        ("name x\n", ["launch.conf:1", "format 1"]),
+        ("format 1\nfrobnicate yes\n", ["launch.conf:2", "unknown key 'frobnicate'"]),
+        ("format 1\nname\n", ["launch.conf:2", "key value"]),
+        ("format 1\nname a\nname b\n", ["launch.conf:3", "second"]),
+        ("format 1\nname a", ["launch.conf:2", "middle of a line"]),
+        ("format 1\nname a\0b\n", ["launch.conf:2", "NUL"]),
+        ("format 1\nprefix a/b\n", ["launch.conf:2", "absolute"]),
+        ("format 1\nprefix /a/../b\n", ["launch.conf:2", "absolute"]),
+        ("format 1\nimage ../x\n", ["launch.conf:2", "file name"]),
+        ("format 1\nimage_size -1\n", ["launch.conf:2", "size"]),
+        ("format 1\nset A=B c\n", ["launch.conf:2", "variable"]),
+        ("format 1\nidle 0\n", ["launch.conf:2", "seconds"]),
+        ("format 1\n# only a comment\n", ["launch.conf:3", "without the key 'name'"]),
+    ],
+)
+def test_a_wrong_launch_conf_is_refused_with_its_line(
+    stack: Stack, text: str, words: list[str]
+) -> None:
+    stack.write(text)
+    refused(stack.run("show"), *words)
+
+
+def test_an_unreadable_launch_conf_names_the_file(stack: Stack) -> None:
+    stack.conf.unlink()
+    refused(stack.run("show"), str(stack.conf), "symbolic link")
+
+
+def test_a_program_for_another_machine_is_126(place: Path) -> None:
+    wrong = "\x7fELF" + "\x02" * 200
+    stack = make_stack(place / "stack", files={"bin/wrong": wrong})
+    refused(stack.run("wrong"), "another kind of machine", status=126)
+
+
+def test_a_program_whose_interpreter_is_missing_is_126(place: Path) -> None:
+    stack = make_stack(place / "stack", files={"bin/lost": "#!/nowhere/python\n"})
+    refused(stack.run("lost"), "interpreter", status=126)
+
+
+def test_user_namespaces_turned_off_are_named_with_the_setting(stack: Stack) -> None:
+    # The limits belong to a user namespace, in which anybody may be root and lower them.
+    off = "cd /proc/sys/user; echo 0 > max_mnt_namespaces; echo 0 > max_user_namespaces"
+    script = f"{off}; exec {stack.command('show')}"
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-ec", script],
+        capture_output=True,
+        text=True,
+    )
+    refused(done, "user namespaces are disabled", "max_user_namespaces=0", "administrator")
+
+
+def test_a_node_without_dev_fuse_is_told_what_to_ask_for(stack: Stack) -> None:
+    bwrap = ["bwrap", "--dev-bind", "/", "/", "--dev", "/dev", "--", stack.command("show")]
+    done = subprocess.run(bwrap, capture_output=True, text=True)
+    refused(done, "/dev/fuse", "administrator", "0666")
+
+
+def test_a_launcher_that_cannot_be_read_still_works(stack: Stack) -> None:
+    (stack.prefix / ".tykky" / "launch").chmod(0o111)
+    assert stack.run("true").returncode == 0

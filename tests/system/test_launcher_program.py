@@ -1,0 +1,247 @@
+"""A command of a stack behaves as the program itself would: what goes in, and what comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.launcher.stacks import Stack, make_stack, wait_for
+from tests.support import new_place, remove
+from tykky.runtime.base import EnvAction, EnvChange
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    place = new_place()
+    yield make_stack(place / "stack")
+    remove(place)
+
+
+def show(stack: Stack, *arguments: str, **options: Any) -> dict[str, Any]:
+    done = stack.run("show", *arguments, **options)
+    assert done.returncode == 0, done.stderr
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
+
+
+def python(stack: Stack, code: str, *arguments: str, **options: Any) -> Any:
+    return stack.run("python", "-c", code, *arguments, **options)
+
+
+def test_strange_arguments_arrive_intact(stack: Stack) -> None:
+    strange = ["", " ", "a b", "line\nbreak", "'", '"', "$HOME", "`id`", "*", "\\", "ä", "-", "--"]
+    assert show(stack, *strange)["argv"][1:] == strange
+
+
+def test_thirty_thousand_arguments_arrive(stack: Stack) -> None:
+    numbers = [str(number) for number in range(30_000)]
+    assert show(stack, *numbers)["argv"][1:] == numbers
+
+
+def test_no_arguments_stay_none(stack: Stack) -> None:
+    assert len(show(stack)["argv"]) == 1
+
+
+def test_exit_status_comes_through(stack: Stack) -> None:
+    assert python(stack, "raise SystemExit(37)").returncode == 37
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGKILL])
+def test_death_by_signal_comes_through(stack: Stack, number: signal.Signals) -> None:
+    assert python(stack, f"import os; os.kill(os.getpid(), {number:d})").returncode == -number
+
+
+def test_a_shell_sees_128_plus_the_signal(stack: Stack) -> None:
+    kill = "import os, sys; os.kill(os.getpid(), int(sys.argv[1]))"
+    for number in (11, 15):
+        script = f"{stack.command('python')} -c '{kill}' {number}; exit $?"
+        assert subprocess.run(["sh", "-c", script], capture_output=True).returncode == 128 + number
+
+
+def test_timeout_ends_the_program_itself(stack: Stack) -> None:
+    sleep = [stack.command("python"), "-c", "import time; time.sleep(999)"]
+    assert subprocess.run(["timeout", "1", *sleep]).returncode == 124
+
+
+def test_signals_reach_the_program(stack: Stack) -> None:
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: (print('got it'), exit(5)))\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()\n"
+    )
+    program = subprocess.Popen(
+        [stack.command("python"), "-c", code], stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout
+    assert program.stdout.readline() == "ready\n"
+    program.send_signal(signal.SIGUSR1)
+    assert program.stdout.read() == "got it\n"
+    assert program.wait() == 5
+
+
+def test_terminate_ends_the_program_and_nothing_of_it_stays(stack: Stack) -> None:
+    program = subprocess.Popen([stack.command("sleep"), "999"])
+    program.terminate()
+    assert program.wait() == -signal.SIGTERM
+
+
+def test_the_pid_is_that_of_the_command(stack: Stack) -> None:
+    program = subprocess.Popen([stack.command("show")], stdout=subprocess.PIPE, text=True)
+    output, _ = program.communicate()
+    assert json.loads(output)["pid"] == program.pid
+
+
+def test_stdin_reaches_the_program(stack: Stack) -> None:
+    assert stack.run("cat", input="hello\n").stdout == "hello\n"
+
+
+def test_open_descriptors_reach_the_program_and_no_other(stack: Stack) -> None:
+    reading, writing = os.pipe()
+    code = "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"
+    given = {"pass_fds": [writing], "capture_output": True, "text": True}
+    inside = subprocess.run([stack.command("python"), "-c", code], **given)
+    outside = subprocess.run(["/usr/bin/python3", "-c", code], **given)
+    os.close(reading)
+    os.close(writing)
+    assert str(writing) in inside.stdout
+    assert inside.stdout == outside.stdout
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
+def test_closed_standard_descriptors_stay_closed(stack: Stack, closed: list[int]) -> None:
+    inner = "n=0; for fd in 0 1 2; do [ -e /proc/$$/fd/$fd ] || n=$((n + (1 << fd))); done; exit $n"
+    closing = " ".join(f"{fd}>&-" for fd in closed)
+    done = subprocess.run(["sh", "-c", f"{stack.command('sh')} -c '{inner}' {closing}"])
+    assert done.returncode == sum(1 << fd for fd in closed)
+
+
+def test_argv0_is_what_the_caller_gave(stack: Stack) -> None:
+    done = subprocess.run(
+        ["other-name", "-c", "echo $0"],
+        executable=stack.command("sh"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "other-name\n"
+
+
+def test_the_environment_is_as_launch_conf_asks(stack: Stack) -> None:
+    place = new_place()
+    changes = (
+        EnvChange(EnvAction.SET, "SET_IT", "two words = ''"),
+        EnvChange(EnvAction.SET, "EMPTY", ""),
+        EnvChange(EnvAction.UNSET, "UNSET_IT"),
+        EnvChange(EnvAction.PREPEND, "FRONT", "/new"),
+        EnvChange(EnvAction.PREPEND, "ONLY", "/new"),
+        EnvChange(EnvAction.APPEND, "BACK", "/new"),
+        EnvChange(EnvAction.APPEND, "ALREADY", "/new"),
+    )
+    stack = make_stack(place / "stack", environment=changes)
+    given = {"UNSET_IT": "1", "FRONT": "/old", "ONLY": "", "BACK": "/old", "ALREADY": "/x:/new"}
+    seen = show(stack, env={**os.environ, **given, "BASH_FUNC_f%%": "() { :\n}"})["environ"]
+    remove(place)
+    assert "UNSET_IT" not in seen
+    assert seen["SET_IT"] == "two words = ''"
+    assert (seen["EMPTY"], seen["ONLY"]) == ("", "/new")
+    assert (seen["FRONT"], seen["BACK"], seen["ALREADY"]) == ("/new:/old", "/old:/new", "/x:/new")
+    assert seen["BASH_FUNC_f%%"] == "() { :\n}"
+
+
+def test_the_launcher_leaves_no_variable_behind(stack: Stack) -> None:
+    given = {"PATH": "/usr/bin", "ONE": "1"}
+    python = set(show(stack, env=given)["environ"]) - {"LC_CTYPE"}
+    assert python == set(given)
+
+
+def test_command_substitution_with_a_leaked_descriptor_does_not_hang(stack: Stack) -> None:
+    assert stack.is_gone()
+    script = f"out=$(exec 5>&1; {stack.command('true')}); echo done"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "done\n"
+
+
+def test_the_program_has_no_child_it_did_not_make(stack: Stack) -> None:
+    assert stack.is_gone()
+    code = (
+        "import os\ntry: print(os.waitpid(-1, os.WNOHANG))\nexcept ChildProcessError: print('no')"
+    )
+    assert python(stack, code).stdout == "no\n"
+
+
+def test_a_subreaper_does_not_adopt_the_server(stack: Stack) -> None:
+    assert stack.is_gone()
+    code = (
+        "import ctypes, os, sys\n"
+        "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    inner = (
+        "import ctypes, os\n"
+        "flag = ctypes.c_int(); ctypes.CDLL(None).prctl(37, ctypes.byref(flag), 0, 0, 0)\n"
+        "try: print(os.waitpid(-1, os.WNOHANG))\n"
+        "except ChildProcessError: print('no children, subreaper', flag.value)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, stack.command("python"), "-c", inner],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "no children, subreaper 1\n", done.stderr
+
+
+def test_nothing_is_left_after_the_last_command(stack: Stack) -> None:
+    show(stack)
+    assert stack.is_gone()
+
+
+def test_nothing_is_left_after_kill_9_of_a_background_command(stack: Stack) -> None:
+    script = f"trap '' INT HUP; nohup {stack.command('sleep')} 999 >/dev/null 2>&1 & echo $!"
+    started = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    os.kill(int(started.stdout), signal.SIGKILL)
+    assert stack.is_gone()
+
+
+def test_a_script_without_shebang_runs_as_in_a_shell(stack: Stack) -> None:
+    assert stack.run("plain", "a", "b c").stdout == "no shebang: a b c\n"
+
+
+def test_two_stacks_at_once_do_not_disturb_each_other(stack: Stack) -> None:
+    place = new_place()
+    other = make_stack(place / "other")
+    programs = [
+        subprocess.Popen([s.command("show")], stdout=subprocess.PIPE, text=True)
+        for s in (stack, other) * 4
+    ]
+    prefixes = [json.loads(program.communicate()[0])["prefix"] for program in programs]
+    assert prefixes == [str(stack.prefix), str(other.prefix)] * 4
+    assert other.is_gone()
+    remove(place)
+
+
+def test_the_server_takes_neither_cpu_binding_nor_directory_nor_variables(stack: Stack) -> None:
+    assert stack.is_gone()
+    env = {**os.environ, "LD_PRELOAD": "", "SECRET": "1"}
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("this machine has a single CPU, so nothing can be bound to another")
+    program = subprocess.Popen(
+        ["taskset", "-c", "0", stack.command("sleep"), "30"], env=env, cwd=stack.prefix.parent
+    )
+    try:
+        assert wait_for(lambda: bool(stack.processes("squashfuse_ll")))
+        server = Path("/proc", str(stack.processes("squashfuse_ll")[0]))
+        assert (server / "cwd").readlink() == Path("/")
+        assert b"SECRET" not in (server / "environ").read_bytes()
+        assert os.sched_getaffinity(int(server.name)) == os.sched_getaffinity(0)
+        assert {(server / "fd" / fd).readlink() for fd in "012"} == {Path("/dev/null")}
+    finally:
+        program.kill()
+        program.wait()
