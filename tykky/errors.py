@@ -174,19 +174,19 @@ def from_os_error(error: OSError, doing: str) -> TykkyError:
     ``doing`` completes the sentence 'Cannot ...', e.g. ``write the record``.
     """
     place = f" ({error.filename})" if error.filename else ""
-    cause = f"Cannot {doing}{place}: {error.strerror or error}"
+    cause = f"cannot {doing}{place}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TykkyError(
             cause,
-            remedy="Free some space or raise the quota, then run the same command again; "
-            "'tykky config why root' and 'tykky config why build_dir' say which disks are used.",
+            remedy="free some space or raise the quota, then run the same command again; "
+            "'tykky config why root' and 'tykky config why build_dir' say which disks are used",
             code=Exit.NO_SPACE,
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return TykkyError(
             cause,
-            remedy="Choose a place that you may write to: --root DIR, "
-            "or 'tykky config set root DIR'.",
+            remedy="choose a place that you may write to: --root DIR, "
+            "or 'tykky config set root DIR'",
             code=Exit.NOT_WRITABLE,
         )
     return TykkyError(cause, remedy="'tykky doctor' checks this machine.")

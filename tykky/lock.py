@@ -119,21 +119,21 @@ def read(path: Path) -> Lock:
     Raises ``LockError`` if it is not there, is damaged, or is of a format this Tykky does
     not know.
     """
-    remedy = "Make it anew with 'tykky lock'."
+    remedy = "make it anew with 'tykky lock'"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LockError(f"There is no lock {path}", remedy=remedy) from None
+        raise LockError(f"there is no lock {path}", remedy=remedy) from None
     except OSError as error:
-        raise LockError(f"The lock {path} cannot be read: {error.strerror}") from error
+        raise LockError(f"the lock {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         line = getattr(error, "lineno", 0)
         raise LockError(
-            f"The lock is not valid JSON: {error}", where=Where(path, line), remedy=remedy
+            f"the lock is not valid JSON: {error}", where=Where(path, line), remedy=remedy
         ) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise LockError(
-            "The lock has a format that this Tykky does not know",
+            "the lock has a format that this Tykky does not know",
             where=Where(path, 2),
             remedy=remedy,
         )
@@ -147,7 +147,7 @@ def read(path: Path) -> Lock:
             packages=tuple(Package(**package) for package in data["packages"]),
         )
     except (KeyError, TypeError) as error:
-        raise LockError(f"The lock {path} lacks a field: {error}", remedy=remedy) from None
+        raise LockError(f"the lock {path} lacks a field: {error}", remedy=remedy) from None
 
 
 def write(lock: Lock, path: Path) -> None:
@@ -159,8 +159,8 @@ def write(lock: Lock, path: Path) -> None:
         temporary.replace(path)
     except OSError as error:
         raise LockError(
-            f"The lock {path} cannot be written: {error.strerror}",
-            remedy="Copy the recipe into a repository of your own: 'tykky config set repos DIR'.",
+            f"the lock {path} cannot be written: {error.strerror}",
+            remedy="copy the recipe into a repository of your own: 'tykky config set repos DIR'",
         ) from error
 
 

@@ -52,8 +52,8 @@ def find(name: str) -> Base:
     if name in ("", "host"):
         return host()
     raise TykkyError(
-        f"The base '{name}' cannot be used",
-        remedy="Stacks are built on the host: set 'base: host'.",
+        f"the base '{name}' cannot be used",
+        remedy="stacks are built on the host: set 'base: host'",
     )
 
 

@@ -91,8 +91,8 @@ class Box(ABC):
         full = Path(os.path.normpath(self.prefix / path))
         if full != self.prefix and self.prefix not in full.parents:
             raise StepError(
-                f"A recipe may only write below its prefix, not {full}",
-                remedy="Use a relative path, or one that starts with box.prefix.",
+                f"a recipe may only write below its prefix, not {full}",
+                remedy="use a relative path, or one that starts with box.prefix",
             )
         return full
 
@@ -300,8 +300,8 @@ def _failure(command: str, status: int, output: str) -> TykkyError:
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return StepError(
             f"{cause}: no space left",
-            remedy="Free some space or choose another disk: 'tykky config why build_dir' and "
-            "'tykky config why root' say which are used.",
+            remedy="free some space or choose another disk: 'tykky config why build_dir' and "
+            "'tykky config why root' say which are used",
             code=Exit.NO_SPACE,
             details=tail,
         )

@@ -30,8 +30,8 @@ class Hooks:
         for name in self._functions:
             if name.startswith(("before_", "after_")) and name not in known:
                 raise ConfigError(
-                    f"The hooks file {path} defines '{name}', and there is no such step",
-                    remedy=did_you_mean(name, known) or f"The steps are {', '.join(steps)}.",
+                    f"the hooks file {path} defines '{name}', and there is no such step",
+                    remedy=did_you_mean(name, known) or f"the steps are {', '.join(steps)}",
                 )
 
     def call(self, name: str, build: object) -> None:
@@ -52,12 +52,12 @@ def _load(path: Path) -> dict[str, Any]:
         return runpy.run_path(str(path), run_name="tykky_hooks")
     except OSError as error:
         raise ConfigError(
-            f"The hooks file {path} cannot be read: {error.strerror}",
-            remedy="'tykky config why hooks' says where it was set.",
+            f"the hooks file {path} cannot be read: {error.strerror}",
+            remedy="'tykky config why hooks' says where it was set",
         ) from error
     except SyntaxError as error:
         raise ConfigError(
-            f"The hooks file is not valid Python: {error.msg}",
+            f"the hooks file is not valid Python: {error.msg}",
             where=Where(path, error.lineno or 0),
         ) from None
     except Exception as error:
@@ -69,6 +69,6 @@ def _failure(path: Path, what: str, error: Exception) -> ConfigError:
     line = frames[-1].lineno if frames else 0
     return ConfigError(
         f"{what}: {type(error).__name__}: {error}",
-        remedy="Correct the hooks file, or do without: -c hooks=",
+        remedy="correct the hooks file, or do without: -c hooks=",
         where=Where(path, line or 0),
     )

@@ -67,8 +67,8 @@ def locked(
         if lock.asked_digest == locks.digest_of(asked):
             return lock, False
         raise LockError(
-            f"The lock of {recipe.spec} no longer fits its recipe ({path})",
-            remedy=f"Make it anew with 'tykky lock {recipe.spec}'.",
+            f"the lock of {recipe.spec} no longer fits its recipe ({path})",
+            remedy=f"make it anew with 'tykky lock {recipe.spec}'",
         )
     say("resolving, since there is no lock")
     return fresh_lock(recipe, config, arch), True
@@ -125,7 +125,7 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Entry:
     except StoreError as error:
         raise TykkyError(
             f"{recipe.spec} needs '{needed}': {error.cause}",
-            remedy=f"Install it first: tykky install {needed}",
+            remedy=f"install it first: tykky install {needed}",
             code=Exit.NOT_FOUND,
         ) from None
 
@@ -145,16 +145,16 @@ def _check_name(plan: Plan, config: Config, store: Store) -> None:
     for entry in store.entries(plan.recipe.name):
         if entry.module == plan.module and entry.hash != plan.hash:
             raise StoreError(
-                f"The module {plan.module} already belongs to another install, {entry.prefix}",
-                remedy=f"Give the recipe a new version, or first 'tykky uninstall {entry.module}'.",
+                f"the module {plan.module} already belongs to another install, {entry.prefix}",
+                remedy=f"give the recipe a new version, or first 'tykky uninstall {entry.module}'",
                 code=Exit.CONFLICT,
             )
     owner = modules.owner_of(plan.module_file)
     if owner is not None and owner != str(plan.prefix):
         what = f"the install {owner}" if owner else "something that is not Tykky's"
         raise StoreError(
-            f"The modulefile {plan.module_file} is there already and belongs to {what}",
-            remedy="Move it away, or set another 'module_path'.",
+            f"the modulefile {plan.module_file} is there already and belongs to {what}",
+            remedy="move it away, or set another 'module_path'",
             code=Exit.CONFLICT,
         )
 

@@ -38,7 +38,7 @@ def program() -> str:
     if not found:
         raise ToolError(
             "mksquashfs is not installed on this machine",
-            remedy="Install the package squashfs-tools, or build on a node that has it.",
+            remedy="install the package squashfs-tools, or build on a node that has it",
         )
     return found
 
@@ -61,9 +61,9 @@ def _settle(path: Path) -> None:
         return
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise StepError(
-            f"The build made a file that cannot go into an image: {path} "
+            f"the build made a file that cannot go into an image: {path} "
             f"({stat.filemode(mode)[0]})",
-            remedy="Remove it in the recipe's finish step.",
+            remedy="remove it in the recipe's finish step",
             code=Exit.SQUASH,
         )
     wanted = stat.S_IMODE(mode) & ~0o7022 | 0o444

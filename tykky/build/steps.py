@@ -112,8 +112,8 @@ def _check_modules(config: Config, store: Store) -> None:
         raise from_os_error(error, f"use {config.module_path} for modules") from error
     if not os.access(config.module_path, os.W_OK | os.X_OK):
         raise TykkyError(
-            f"You may not write modules into {config.module_path}",
-            remedy="Choose another directory: 'tykky config set module_path DIR'.",
+            f"you may not write modules into {config.module_path}",
+            remedy="choose another directory: 'tykky config set module_path DIR'",
             code=Exit.NOT_WRITABLE,
         )
 
@@ -193,10 +193,10 @@ class Build:
         self._note(f"{type(error).__name__}: {error}")
         self.log.close()
         if isinstance(error, TykkyError):
-            kept = f"The whole log: {self.log_path}"
+            kept = f"the whole log: {self.log_path}"
             error.details = (*error.details, kept)
         if not committed:
-            console.note(f"Nothing was installed; the store is as before. Log: {self.log_path}")
+            console.note(f"nothing was installed; the store is as before. Log: {self.log_path}")
 
     def _note(self, text: str) -> None:
         self.log.write(f"# {time.strftime('%H:%M:%S')} {text}\n".encode())
@@ -280,7 +280,7 @@ class Build:
             except TykkyError as error:
                 if error.code == Exit.BUILD:
                     error.code = Exit.TEST
-                    error.remedy = error.remedy or "Correct the recipe or its lock, then install."
+                    error.remedy = error.remedy or "correct the recipe or its lock, then install"
                 raise
             line.update(f"{len(self.commands)} commands on the image")
 
@@ -365,8 +365,8 @@ def _own_folder(path: Path) -> None:
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise TykkyError(
-            f"The build directory {path} is a link, belongs to somebody else, or can be written "
+            f"the build directory {path} is a link, belongs to somebody else, or can be written "
             "to by others",
-            remedy="Remove it, or choose another: 'tykky config set build_dir DIR'.",
+            remedy="remove it, or choose another: 'tykky config set build_dir DIR'",
             code=Exit.NOT_WRITABLE,
         )

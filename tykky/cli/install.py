@@ -66,10 +66,10 @@ def _tell(outcome: Outcome, config: Config) -> None:
     else:
         taken = console.duration(sum(step.seconds for step in record.steps))
         console.note(
-            f"Installed {record.module} in {taken}: {record.files} files and folders and "
+            f"installed {record.module} in {taken}: {record.files} files and folders and "
             f"{len(record.commands)} commands, {console.size(record.image['bytes'])}"
         )
-    console.note(f"Use it: module use {config.module_path}; module load {record.module}")
+    console.note(f"use it: module use {config.module_path}; module load {record.module}")
 
 
 def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool) -> dict[str, Any]:

@@ -50,8 +50,8 @@ class PipStack(Stack):
             lines += self._from_file(self.directory / self.requirements)
         if not lines:
             raise RecipeError(
-                f"The recipe '{self.name}' names no packages",
-                remedy="Set 'packages', or 'requirements' to a file beside the recipe.",
+                f"the recipe '{self.name}' names no packages",
+                remedy="set 'packages', or 'requirements' to a file beside the recipe",
                 where=Where(self.file),
             )
         # Users add to a stack with 'pip install --user' and in virtual environments.
@@ -62,7 +62,7 @@ class PipStack(Stack):
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise RecipeError(
-                f"The requirements file {path} cannot be read: {error.strerror}",
+                f"the requirements file {path} cannot be read: {error.strerror}",
                 where=Where(self.file),
             ) from error
         lines = []
@@ -70,8 +70,8 @@ class PipStack(Stack):
             wanted = re.sub(r"(^|\s)#.*", "", line).strip()
             if wanted.startswith("-"):
                 raise RecipeError(
-                    "A requirements file of a recipe has requirements only, no options",
-                    remedy="Set indexes in the configuration ('pip.index_url').",
+                    "a requirements file of a recipe has requirements only, no options",
+                    remedy="set indexes in the configuration ('pip.index_url')",
                     where=Where(path, number),
                 )
             if wanted:
@@ -98,15 +98,15 @@ class PipStack(Stack):
         shebang = f"#!{prefix}/bin/python3\n"
         if len(shebang.encode()) > SHEBANG:
             raise TykkyError(
-                f"The path of the install is {len(shebang.encode()) - SHEBANG} bytes too long for "
+                f"the path of the install is {len(shebang.encode()) - SHEBANG} bytes too long for "
                 f"the first line of its scripts: {prefix}",
-                remedy="Choose a shorter root: --root DIR, or 'tykky config set root DIR'.",
+                remedy="choose a shorter root: --root DIR, or 'tykky config set root DIR'",
                 code=Exit.PATH_TOO_LONG,
             )
         if re.search(r"\s", str(prefix)):
             raise TykkyError(
-                f"The path of the install has a blank in it, which scripts cannot name: {prefix}",
-                remedy="Choose a root without blanks: --root DIR.",
+                f"the path of the install has a blank in it, which scripts cannot name: {prefix}",
+                remedy="choose a root without blanks: --root DIR",
                 code=Exit.PATH_TOO_LONG,
             )
         self._interpreter(base)
@@ -117,9 +117,9 @@ class PipStack(Stack):
             return found[self.python]
         there = ", ".join(sorted(found, key=lambda v: int(v.split(".")[1]))) or "none"
         raise StepError(
-            f"The base '{base.name}' ({base.id}) has no Python {self.python}; it has {there}",
-            remedy=f"Install python{self.python} there, or set another 'python' in the recipe "
-            f"'{self.name}' and lock it again.",
+            f"the base '{base.name}' ({base.id}) has no Python {self.python}; it has {there}",
+            remedy=f"install python{self.python} there, or set another 'python' in the recipe "
+            f"'{self.name}' and lock it again",
             code=Exit.BASE,
         )
 

@@ -39,7 +39,7 @@ def program() -> str:
     except (ImportError, FileNotFoundError):
         found = shutil.which("uv")
     if not found:
-        raise ToolError("uv is not installed", remedy="Install it beside Tykky: 'pip install uv'.")
+        raise ToolError("uv is not installed", remedy="install it beside Tykky: 'pip install uv'")
     return found
 
 
@@ -124,8 +124,8 @@ def _package(row: dict[str, Any]) -> Package:
     chosen = (row.get("wheels") or [row.get("sdist")])[0]
     if not chosen or "sha256" not in chosen.get("hashes", {}):
         raise LockError(
-            f"The package index gives no sha256 for {row['name']} {row.get('version', '')}",
-            remedy="Use a package index that does, or name a released version.",
+            f"the package index gives no sha256 for {row['name']} {row.get('version', '')}",
+            remedy="use a package index that does, or name a released version",
         )
     return Package(
         name=row["name"],
@@ -141,43 +141,43 @@ def explain(output: str) -> TykkyError:
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
     if unknown := _UNKNOWN.search(output):
         return StepError(
-            f"There is no package '{unknown[1]}' in the package index",
-            remedy="Check its spelling in the recipe, and 'tykky config why pip.index_url'.",
+            f"there is no package '{unknown[1]}' in the package index",
+            remedy="check its spelling in the recipe, and 'tykky config why pip.index_url'",
             code=Exit.UNKNOWN_PACKAGE,
             details=lines,
         )
     if wheel := _NO_WHEEL.search(output):
         return StepError(
             f"'{wheel[1]}' has no wheel for this Python and platform",
-            remedy=f"Let the recipe build it from source: source = ('{wheel[1]}',)",
+            remedy=f"let the recipe build it from source: source = ('{wheel[1]}',)",
             code=Exit.RESOLVE,
             details=lines,
         )
     if "No solution found" in output:
         return StepError(
-            "The requirements of the recipe contradict each other",
-            remedy="Loosen one of the requirements that the lines above name.",
+            "the requirements of the recipe contradict each other",
+            remedy="loosen one of the requirements that the lines above name",
             code=Exit.RESOLVE,
             details=lines,
         )
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return StepError(
-            "There is no space left for the download",
-            remedy="Free some space, or choose another disk: 'tykky config why cache_dir'.",
+            "there is no space left for the download",
+            remedy="free some space, or choose another disk: 'tykky config why cache_dir'",
             code=Exit.NO_SPACE,
             details=lines,
         )
     if "Hash mismatch" in output:
         return StepError(
-            "A downloaded file is not the one in the lock",
-            remedy="The index or something on the way altered it; do not install it.",
+            "a downloaded file is not the one in the lock",
+            remedy="the index or something on the way altered it; do not install it",
             code=Exit.DAMAGED,
             details=lines,
         )
     if _UNREACHABLE.search(output):
         return StepError(
-            "The package index cannot be reached",
-            remedy="Check the network and proxies, and 'tykky config why pip.index_url'.",
+            "the package index cannot be reached",
+            remedy="check the network and proxies, and 'tykky config why pip.index_url'",
             code=Exit.NETWORK,
             details=lines,
         )

@@ -47,10 +47,10 @@ def _matching(recipe: Recipe, pattern: str, there: list[str]) -> list[str]:
     if found := [name for name in there if fnmatchcase(name, pattern)]:
         return found
     raise RecipeError(
-        f"The recipe '{recipe.name}' offers the command '{pattern}', and the stack has "
+        f"the recipe '{recipe.name}' offers the command '{pattern}', and the stack has "
         "no such program",
         remedy=did_you_mean(pattern.rstrip("*"), there)
-        or f"It has {', '.join(there[:8]) or 'none at all'}.",
+        or f"it has {', '.join(there[:8]) or 'none at all'}",
         where=attribute_place(type(recipe), "commands") or Where(recipe.file),
     )
 

@@ -75,13 +75,13 @@ def render(recipe: Recipe, record: Record, config: Config) -> str:
         text = environment.get_template(_TEMPLATE).render(_values(recipe, record, config))
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(
-            f"The template of the modulefile is wrong: {error.message}",
+            f"the template of the modulefile is wrong: {error.message}",
             where=Where(Path(error.filename or own or _TEMPLATE), error.lineno),
         ) from None
     except jinja2.TemplateError as error:
         raise ConfigError(
-            f"The template of the modulefile cannot be used: {error}",
-            remedy="'tykky config why module.templates' says where it was set.",
+            f"the template of the modulefile cannot be used: {error}",
+            remedy="'tykky config why module.templates' says where it was set",
         ) from None
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
@@ -90,9 +90,9 @@ def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
     setenv = dict(guarded(recipe, "setenv"))
     if leaking := [name for name in setenv if name in FORBIDDEN]:
         raise RecipeError(
-            f"The recipe '{recipe.name}' sets {leaking[0]} in its module, where it would reach "
+            f"the recipe '{recipe.name}' sets {leaking[0]} in its module, where it would reach "
             "programs of others",
-            remedy="Set it in 'env', which only the stack's own programs see.",
+            remedy="set it in 'env', which only the stack's own programs see",
             where=Where(recipe.file),
         )
     return {
@@ -185,8 +185,8 @@ def check_loads(recipe: Recipe) -> None:
     missing = [name for name in recipe.loads if not _available(program, name)]
     if missing:
         raise StoreError(
-            f"The recipe '{recipe.name}' loads the module '{missing[0]}', which is not there",
-            remedy="'module spider' shows what is; 'module use' adds a directory of modules.",
+            f"the recipe '{recipe.name}' loads the module '{missing[0]}', which is not there",
+            remedy="'module spider' shows what is; 'module use' adds a directory of modules",
             code=Exit.NOT_FOUND,
         )
 

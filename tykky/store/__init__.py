@@ -78,8 +78,8 @@ class Store:
         for folder in (self.prefixes, self.database, self.locks):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StoreError(
-                    f"You may not install into {self.root}: {folder} is not writable",
-                    remedy="Choose a root of your own: --root DIR, or 'tykky config set root DIR'.",
+                    f"you may not install into {self.root}: {folder} is not writable",
+                    remedy="choose a root of your own: --root DIR, or 'tykky config set root DIR'",
                     code=Exit.NOT_WRITABLE,
                 )
 
@@ -98,7 +98,7 @@ class Store:
             return []
         except OSError as error:
             raise StoreError(
-                f"The database {self.database} cannot be read: {error.strerror}",
+                f"the database {self.database} cannot be read: {error.strerror}",
                 code=Exit.NOT_WRITABLE,
             ) from error
         start = f"{name}-" if name else ""
@@ -160,7 +160,7 @@ class Store:
         if len(found) > 1:
             raise StoreError(
                 f"'{words}' could be any of {len(found)} installs",
-                remedy="Say which: " + ", ".join(f"{e.module} ({e.short_hash})" for e in found),
+                remedy="say which: " + ", ".join(f"{e.module} ({e.short_hash})" for e in found),
                 code=Exit.CONFLICT,
             )
         return found[0]

@@ -40,8 +40,8 @@ class Permissions:
             return grp.getgrnam(self.group).gr_gid
         except KeyError:
             raise ConfigError(
-                f"There is no group '{self.group}' on this machine",
-                remedy="'tykky config why permissions.group' says where it was set.",
+                f"there is no group '{self.group}' on this machine",
+                remedy="'tykky config why permissions.group' says where it was set",
             ) from None
 
     def apply(self, path: Path, *, executable: bool = False) -> None:

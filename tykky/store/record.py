@@ -122,13 +122,13 @@ def _parse(path: Path, kind: type[AnyEntry]) -> AnyEntry:
             values["steps"] = tuple(Step(**step) for step in values["steps"])
         return kind(**values)
     except FileNotFoundError:
-        raise StoreError(f"There is no install at {path.parent.parent}") from None
+        raise StoreError(f"there is no install at {path.parent.parent}") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is damaged: {error}",
-            remedy="Uninstall and install it again; its image may still be good.",
+            remedy="uninstall and install it again; its image may still be good",
             code=Exit.DAMAGED,
         ) from None
 
