@@ -58,10 +58,10 @@ def measure_startup(
 def measure_steps(stack: peers.Stack, plain: peers.Plain) -> Iterator[Row]:
     """The steps of installing numpy and scipy, against the bare tools that they use."""
     names = {"build": "uv venv, uv pip install", "finish": "compileall", "squash": "mksquashfs"}
-    for step in stack.record["steps"]:
-        name = step["name"]
-        yield Row("install", name, step["seconds"], names.get(name, ""), plain.steps.get(name))
-    whole = sum(step["seconds"] for step in stack.record["steps"])
+    for step in stack.record.steps:
+        peer = names.get(step.name, "")
+        yield Row("install", step.name, step.seconds, peer, plain.steps.get(step.name))
+    whole = sum(step.seconds for step in stack.record.steps)
     yield Row("install", "all steps", whole, "the three by hand", sum(plain.steps.values()))
 
 

@@ -9,9 +9,9 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.support import DOWNLOADS, Tykky
+from tykky.store import Record, record
 
 HERE = Path(__file__).parent
 UV = Path(sys.executable).parent / "uv"
@@ -22,7 +22,7 @@ class Stack:
     """The stack under test: its commands, its record, and how long its install took."""
 
     bin: Path
-    record: dict[str, Any]
+    record: Record
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ def install_stack(tykky: Tykky, place: Path) -> Stack:
     tykky.user.env["TYKKY_REPOS"] = str(place / "repo")
     tykky("lock", "bench")
     tykky("install", "bench")
-    (found,) = tykky.json("find", "bench")["installs"]
+    (found,) = tykky.json("find", "bench")
     prefix = Path(found["prefix"])
-    return Stack(prefix / "bin", tykky.json("info", "bench")["record"])
+    return Stack(prefix / "bin", record.read(prefix))
 
 
 def make_plain(tykky: Tykky, stack: Stack, place: Path) -> Plain:
     """Do by hand what the pipeline does, without any of its care, and time it."""
     home = place / "bench" / "venv"
-    wanted = [f"{name}=={version}" for name, version in stack.record["packages"]]
+    wanted = [f"{name}=={version}" for name, version in stack.record.packages]
     python = home / "bin" / "python"
     cache = ["--cache-dir", DOWNLOADS / "uv"]
     steps = {
