@@ -5,7 +5,8 @@ namespace where a scratch directory lies over the prefix and the rest of the hos
 read-only; ``TestBox`` runs them as a user would, on the squashed image; ``PlanBox`` writes
 down what would be run. So a dry run is the very same recipe code.
 
-Public names: ``Box``, ``BuildBox``, ``TestBox``, ``PlanBox``, ``Scratch``.
+Public names: ``Box``, ``BuildBox``, ``TestBox``, ``PlanBox``, ``Scratch``, ``enclosed``,
+``closed``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,61 +173,73 @@ class BuildBox(RealBox):
     """Commands see the scratch directory at the prefix, and a read-only host."""
 
     def environment(self) -> dict[str, str]:
-        return {
-            **{name: os.environ[name] for name in PASSED if name in os.environ},
-            "PATH": f"{self.prefix}/bin:{PATH}",
-            "HOME": str(self.scratch.home),
-            "TMPDIR": "/tmp",
-            "LANG": "C.UTF-8",
-            "XDG_CACHE_HOME": str(self.config.cache_dir),
-            "SOURCE_DATE_EPOCH": "315532800",  # 1980, the first year a zip file can name
-            "PYTHONHASHSEED": "0",
-        }
+        return {**closed(self.scratch, self.config), "PATH": f"{self.prefix}/bin:{PATH}"}
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
-        from tykky.runtime.native import box_program
+        self.scratch.root.mkdir(parents=True, exist_ok=True)
+        seen = [self.config.root, self.directory, *self.config.repos]
+        places = {self.scratch.root: self.prefix}
+        return enclosed(argv, env, self.scratch, self.config, seen=seen, places=places)
 
-        for folder in (self.scratch.root, self.scratch.home, self.scratch.tmp):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.config.cache_dir.mkdir(parents=True, exist_ok=True)
-        line = [str(box_program()), "--root-readonly"]
-        line += [
-            "--bind",
-            str(self.scratch.tmp),
-            "/tmp",
-            "--bind",
-            str(self.scratch.tmp),
-            "/var/tmp",
-        ]
-        for path in self._visible():
-            line += ["--ro-bind", str(path), str(path)]
-        line += ["--bind", str(self.scratch.home), str(self.scratch.home)]
-        line += ["--bind", str(self.config.cache_dir), str(self.config.cache_dir)]
-        line += ["--bind", str(self.scratch.root), str(self.prefix)]
-        line += ["--chdir", str(self.prefix), "--clear-env"]
-        for name, value in env.items():
-            line += ["--setenv", name, value]
-        return [*line, "--", *argv]
 
-    def _visible(self) -> list[Path]:
-        """What lies below /tmp on the host and must not be hidden by the private one."""
-        import sys
+def closed(scratch: Scratch, config: Config) -> dict[str, str]:
+    """The environment of everything that is built: the same whoever builds it."""
+    return {
+        **passed(),
+        "PATH": PATH,
+        "HOME": str(scratch.home),
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+        "XDG_CACHE_HOME": str(config.cache_dir),
+        "SOURCE_DATE_EPOCH": "315532800",  # 1980, the first year a zip file can name
+        "PYTHONHASHSEED": "0",
+    }
 
-        import tykky
 
-        wanted = [
-            Path(sys.prefix),
-            Path(tykky.__file__).parent,
-            self.config.root,
-            self.directory,
-            *self.config.repos,
-        ]
-        private = (Path("/tmp"), Path("/var/tmp"))
-        return [
-            path
-            for path in dict.fromkeys(wanted)
-            if path.exists() and any(place in path.parents for place in private)
-        ]
+def passed() -> dict[str, str]:
+    """What is taken over from the environment of the installer."""
+    return {name: os.environ[name] for name in PASSED if name in os.environ}
+
+
+def enclosed(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    scratch: Scratch,
+    config: Config,
+    *,
+    seen: Sequence[Path] = (),
+    places: Mapping[Path, Path] | None = None,
+) -> list[str]:
+    """The command line that runs ``argv`` where only scratch and cache can be written to.
+
+    ``places`` are more folders to write to, and where they lie inside (the last is where
+    ``argv`` starts); ``seen`` stays visible even if it lies below the host's /tmp.
+    """
+    from tykky.runtime.native import box_program
+
+    for folder in (scratch.home, scratch.tmp, config.cache_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    inside = {scratch.home: scratch.home, config.cache_dir: config.cache_dir, **(places or {})}
+    line = [str(box_program()), "--root-readonly", "--clear-env"]
+    line += ["--bind", str(scratch.tmp), "/tmp", "--bind", str(scratch.tmp), "/var/tmp"]
+    for path in _hidden([*seen, Path(sys.prefix), Path(__file__).parent.parent]):
+        line += ["--ro-bind", str(path), str(path)]
+    for source, target in inside.items():
+        line += ["--bind", str(source), str(target)]
+    line += ["--chdir", str(list(inside.values())[-1])]
+    for name, value in env.items():
+        line += ["--setenv", name, value]
+    return [*line, "--", *argv]
+
+
+def _hidden(paths: Sequence[Path]) -> list[Path]:
+    """Those that the private /tmp would hide."""
+    private = (Path("/tmp"), Path("/var/tmp"))
+    return [
+        path
+        for path in dict.fromkeys(paths)
+        if path.exists() and any(place in path.parents for place in private)
+    ]
 
 
 class TestBox(RealBox):
@@ -237,7 +251,7 @@ class TestBox(RealBox):
         import getpass
 
         return {
-            **{name: os.environ[name] for name in PASSED if name in os.environ},
+            **passed(),
             "PATH": f"{self.prefix}/bin:{PATH}",
             "HOME": str(self.scratch.home),
             "TMPDIR": str(self.scratch.tmp),

@@ -195,7 +195,7 @@ class Build:
         if isinstance(error, TykkyError):
             kept = f"the whole log: {self.log_path}"
             error.details = (*error.details, kept)
-        if not committed:
+        elif not committed:
             console.note(f"nothing was installed; the store is as before. Log: {self.log_path}")
 
     def _note(self, text: str) -> None:

@@ -74,40 +74,33 @@ def resolve(
     """The exact files that satisfy ``requirements`` on a Python and an architecture.
 
     Only wheels are taken, since a wheel is the same everywhere, except for the projects named
-    in ``source``. Nothing is installed, and without ``source`` no foreign code is run. Raises
+    in ``source``, whose own code may run for it: hence the box. Nothing is installed. Raises
     ``TykkyError`` with the resolver's reason.
     """
-    import os
+    from tykky.build.box import Scratch, closed, enclosed
 
-    from tykky.build.box import PASSED
-
-    line = [program(), "pip", "compile", "-", "--quiet", "--format", "pylock.toml"]
+    line = [program(), "pip", "compile", "requirements.in", "--output-file", "pylock.toml"]
+    line += ["--quiet", "--format", "pylock.toml"]
     line += ["--generate-hashes", "--no-header", "--no-annotate", "--no-python-downloads"]
     line += ["--python-version", python, "--python-platform", platform(config, arch)]
     line += ["--only-binary", ":all:"]
     for name in source:
         line += ["--no-binary", name]
-    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
     with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
-        output = Path(folder, "pylock.toml")
+        scratch, work = Scratch(Path(folder)), Path(folder, "work")
+        work.mkdir()
+        (work / "requirements.in").write_text("\n".join(requirements) + "\n", encoding="utf-8")
+        variables = {**closed(scratch, config), **environment(config)}
         done = subprocess.run(
-            [*line, "--output-file", str(output)],
-            input="\n".join(requirements) + "\n",
-            env={
-                **environment(config),
-                **passed,
-                "HOME": folder,
-                "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-                "LANG": "C.UTF-8",
-            },
-            cwd=folder,
+            enclosed(line, variables, scratch, config, places={work: work}),
+            stdin=subprocess.DEVNULL,
             text=True,
             capture_output=True,
             check=False,
         )
         if done.returncode != 0:
             raise explain(done.stderr)
-        return _packages(output.read_text(encoding="utf-8"))
+        return _packages((work / "pylock.toml").read_text(encoding="utf-8"))
 
 
 def _packages(text: str) -> tuple[Package, ...]:

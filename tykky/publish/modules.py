@@ -135,24 +135,27 @@ def _help(recipe: Recipe, record: Record) -> str:
 def publish(recipe: Recipe, record: Record, config: Config, store: Store) -> Path:
     """Write the modulefile and mark the default version of its name."""
     path = path_of(config, record.module)
-    make_folder(path.parent, store.permissions)
-    write_file(path, render(recipe, record, config).encode(), store.permissions)
-    mark_default(record.name, config, store)
+    with store.alone(record.name):
+        make_folder(path.parent, store.permissions)
+        write_file(path, render(recipe, record, config).encode(), store.permissions)
+        mark_default(record.name, config, store)
     return path
 
 
 def withdraw(entry: Entry, config: Config, store: Store) -> None:
     """Remove the modulefile of an install, if it is still the install's own."""
     path = path_of(config, entry.module)
-    if owner_of(path) == entry.prefix:
-        path.unlink(missing_ok=True)
-    mark_default(entry.name, config, store, without=entry)
+    with store.alone(entry.name):
+        if owner_of(path) == entry.prefix:
+            path.unlink(missing_ok=True)
+        mark_default(entry.name, config, store, without=entry)
 
 
 def mark_default(name: str, config: Config, store: Store, without: Entry | None = None) -> None:
     """Write ``.modulerc.lua``: the newest version without a suffix is the default.
 
-    Lmod itself would choose by the whole string, so that a variant's suffix would win.
+    Lmod itself would choose by the whole string, so that a variant's suffix would win. To be
+    called with the lock of the name held.
     """
     folder = config.module_path / name
     entries = [

@@ -29,6 +29,8 @@ from tykky.store.files import Permissions, discard, make_folder, write_file
 from tykky.store.record import HIDDEN, Entry, Record
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from tykky.config import Config
     from tykky.spec import Spec
 
@@ -188,10 +190,10 @@ class Store:
         that names it, if somebody else holds it. The kernel drops the lock of a process
         that dies, so a lock never has to be removed by hand.
         """
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         self.prepare()
-        lock = FileLock(self.locks / f"{key}.lock", mode=0o664)
+        lock = self._lock(key)
         owner = self.locks / f"{key}.owner"
         try:
             try:
@@ -207,6 +209,21 @@ class Store:
         finally:
             owner.unlink(missing_ok=True)
             lock.release()
+
+    def _lock(self, key: str) -> FileLock:
+        from filelock import FileLock
+
+        return FileLock(self.locks / f"{key}.lock", mode=self.permissions.file | 0o200)
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Hold the lock for what all versions of one name share; for moments only."""
+        self.prepare()
+        try:
+            with self._lock(f"name-{name}"):
+                yield
+        except OSError as error:
+            raise from_os_error(error, f"take the lock for {name}") from error
 
     def commit(self, record: Record) -> None:
         """Write the record: from here on the install exists. Then enter it in the database."""

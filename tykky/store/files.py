@@ -107,7 +107,7 @@ def discard(path: Path) -> None:
         return
     for folder, _, _ in os.walk(path):
         with contextlib.suppress(OSError):
-            os.chmod(folder, 0o700, follow_symlinks=False)  # noqa: PTH101 - no following
+            Path(folder).chmod(0o700)
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         shutil.rmtree(path)
