@@ -179,6 +179,8 @@ class Build:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            console.note("stopping, and cleaning up")
         with contextlib.suppress(OSError):
             discard(self.scratch.path)
         committed = (self.plan.prefix / HIDDEN / "record.json").exists()
