@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.recipe_files import Repository
+from tests.unit.recipe_files import Repository, assert_told
 from tykky.recipe import Recipe, Version, selections, source_digest
 
 
@@ -161,6 +161,13 @@ class Tool(ToyStack):
     def build(self, box):
         pass
 '''
+
+
+def test_of_several_types_the_one_that_fits_explains_what_is_wrong(repo: Repository) -> None:
+    file = repo.write("tool", KIND_USER.replace('"a.sif"', '"a.sif"\n    commands = {"z5": None}'))
+    assert_told(repo.failure("tool"), file, 'commands = {"z5": None}  #^ None', "wants a string")
+    repo.write("tool", KIND_USER.replace('"a.sif"', '"a.sif"\n    commands = {"z5": "zonation"}'))
+    assert repo.load("tool").commands == {"z5": "zonation"}
 
 
 def test_comments_docstrings_and_formatting_do_not_change_the_digest(repo: Repository) -> None:

@@ -128,6 +128,13 @@ def test_a_spec_that_names_nothing_is_answered_with_what_there_is(
     assert caught.value.code == Exit.SPEC
 
 
+def test_a_variant_named_as_the_recipe_is_marked_in_its_own_place(repo: Repository) -> None:
+    repo.add("tool")
+    with pytest.raises(SpecError) as caught:
+        select(repo, "tool +tool +tool-x")
+    assert caught.value.details == ("tool +tool +tool-x", "      ^^^^")
+
+
 def test_a_folder_with_a_name_no_spec_can_say(repo: Repository) -> None:
     file = repo.add("My Tool")
     repos = Repos([repo.path])

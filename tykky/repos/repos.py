@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ class Repos:
         raise SpecError(
             f"there is no recipe '{spec.name}'",
             remedy=hint or "'tykky list' shows the recipes there are",
-            details=_marked(spec, spec.name),
+            details=marked(str(spec), 0, len(spec.name)),
         )
 
     def _all(self, path: Path) -> dict[str, Path]:
@@ -122,7 +123,8 @@ def _version(spec: Spec, versions: tuple[Version, ...]) -> Version:
         cause = f"'{spec.name}' has no version {spec.version}"
         hint = did_you_mean(spec.version, list(versions))
         remedy = f"{hint} there is {known}" if hint else f"there is {known}"
-    raise SpecError(cause, remedy=remedy, details=_marked(spec, spec.version))
+    place = marked(str(spec), len(spec.name) + 1, len(spec.version))
+    raise SpecError(cause, remedy=remedy, details=place)
 
 
 def _choice(spec: Spec, name: str, value: bool | str, variants: dict[str, Variant]) -> bool | str:
@@ -133,10 +135,10 @@ def _choice(spec: Spec, name: str, value: bool | str, variants: dict[str, Varian
             f"its variants are {known}" if known else "it has no variants at all"
         )
         raise SpecError(
-            f"'{spec.name}' has no variant '{name}'", remedy=remedy, details=_marked(spec, name)
+            f"'{spec.name}' has no variant '{name}'", remedy=remedy, details=_marked(spec, shown)
         )
     variant = variants[name]
-    if value in variant.values and isinstance(value, bool) == variant.is_flag:
+    if value in variant.values:
         return value
     if variant.is_flag and str(value).lower() in (*_YES, *_NO):
         return str(value).lower() in _YES
@@ -153,7 +155,8 @@ def _choice(spec: Spec, name: str, value: bool | str, variants: dict[str, Varian
     raise SpecError(cause, remedy=remedy, details=_marked(spec, shown))
 
 
-def _marked(spec: Spec, word: str) -> tuple[str, ...]:
-    """The spec with carets below a word of it; choices are the later words."""
+def _marked(spec: Spec, choice: str) -> tuple[str, str]:
+    """The spec with carets below a choice, which is there as ``+x``, ``~x`` or ``x=y``."""
     text = str(spec)
-    return marked(text, text.rindex(word) if word in text else 0, len(word))
+    found = re.search(rf"(?<=[+~ ]){re.escape(choice)}(?!\S)", text)
+    return marked(text, found.start() if found else 0, len(choice))
