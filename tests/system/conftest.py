@@ -1,19 +1,22 @@
 """Real parts around the program: Lmod in a shell, and another user of the same machine.
 
-Fixtures: ``lmod`` (a bash script with ``module`` in it), ``other_user`` (a different uid).
+Fixtures: ``lmod`` (a bash script with ``module`` in it), ``other_user`` (a different uid),
+``site`` (a user with a repository of recipes), ``installed`` (one for all tests, with stacks in
+it, that no test may change).
 """
 
 from __future__ import annotations
 
 import getpass
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import Tykky, User
+from tests.stacks import TINY, Site, settle
+from tests.support import Tykky, User, log_in, new_place, remove
 
 LMOD = "/usr/share/lmod/lmod/init/bash"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -61,3 +64,22 @@ def other_user(tykky: Tykky, place: Path) -> OtherUser:
     # What the other user downloads or builds must not land among the test's own things.
     del env["TYKKY_CACHE_DIR"], env["TYKKY_BUILD_DIR"]
     return OtherUser(home, env)
+
+
+@pytest.fixture
+def site(place: Path, user: User) -> Site:
+    """The program as a user with an empty store and an empty repository of recipes."""
+    return settle(place, user)
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[Site]:
+    """A site with the stacks ``tiny`` and ``hello``, for tests that only use them."""
+    place = new_place()
+    site = settle(place, log_in(place))
+    site.write("tiny", TINY)
+    site.hello("hello", "1.0", "0.9")
+    site("lock", "tiny")
+    site("install", "tiny", "hello@1.0", "hello@0.9")
+    yield site
+    remove(place)

@@ -1,0 +1,129 @@
+"""Recipes for the tests, and a user whose ``tykky`` knows them.
+
+``Hello`` is the smallest stack there is: one shell script, no packages, no network. The
+pipeline around it is the real one, and takes half a second. ``Tiny`` is a stack of two small
+packages from the package index.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from textwrap import dedent, indent
+from typing import Any
+
+from tests.support import Tykky, User
+
+LMOD = "/usr/share/lmod/lmod/init/bash"
+
+HELLO = '''\
+from tykky.kinds.stack import Stack
+
+
+class Hello(Stack):
+    """Says hello."""
+
+    homepage = "https://hello.example"
+    license = "MIT"
+    versions = {versions}
+    commands = "hello"
+
+    def assemble(self, box):
+        script = box.write("bin/hello", f"#!/bin/sh\\necho hello {{self.version}} $@\\n")
+        box.run(["chmod", "+x", script])
+
+    def test(self, box):
+        box.run("hello world")
+'''
+
+TINY = '''\
+from tykky import PipStack, variant
+
+
+class Tiny(PipStack):
+    """Two small packages, one of them with a command."""
+
+    homepage = "https://pypi.org/project/tabulate"
+    license = "MIT"
+    versions = "1.0"
+    packages = "tabulate==0.9.0", "six==1.17.0"
+    commands = "python*", "pip*", "tabulate"
+
+    def test(self, box):
+        box.run("tabulate --help")
+'''
+
+
+@dataclass(frozen=True)
+class Site(Tykky):
+    """The program, run by a user whose first recipe repository is ``repo``."""
+
+    repo: Path
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a whole recipe and return its file."""
+        folder = self.repo / name
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "recipe.py"
+        file.write_text(dedent(text), encoding="utf-8")
+        return file
+
+    def hello(self, name: str = "hello", *versions: str, more: str = "") -> Path:
+        """Write a ``Hello`` recipe; ``more`` are further lines of its class."""
+        text = HELLO.format(versions=", ".join(map(repr, versions or ("1.0",))))
+        return self.write(name, text + "\n" + indent(dedent(more), "    "))
+
+    def hooks(self, text: str) -> Path:
+        """Write a hooks file, to be given with ``-c hooks=FILE``."""
+        file = self.repo.parent / "hooks.py"
+        file.write_text(dedent(text), encoding="utf-8")
+        return file
+
+    def with_env(self, **env: str) -> Site:
+        """The same program with more in its environment."""
+        return replace(self, user=User(self.user.home, {**self.user.env, **env}))
+
+    def found(self, *spec: str) -> list[dict[str, Any]]:
+        """What ``tykky find`` lists; nothing found is no failure here."""
+        answer = self.json("find", *spec, status=None)
+        assert isinstance(answer, list)
+        return answer
+
+    def prefix(self, *spec: str) -> Path:
+        """The prefix of the one install that ``tykky find SPEC`` lists."""
+        (entry,) = self.found(*spec)
+        return Path(entry["prefix"])
+
+    def lmod(self, script: str, **options: Any) -> CompletedProcess[str]:
+        """Run a bash script in which Lmod knows the site's modules; it stops at a failure."""
+        start = f'set +e; . {LMOD}; module use "{self.modules}"; set -e\n'
+        return self.user.bash(start + dedent(script), **options)
+
+    @property
+    def modules(self) -> Path:
+        """The directory of the modulefiles."""
+        return self.root / "modules"
+
+    def modulefiles(self) -> list[str]:
+        """The names of all modulefiles, without the marks of the default versions."""
+        return sorted(
+            str(path.relative_to(self.modules)) for path in self.modules.glob("*/[!.]*.lua")
+        )
+
+
+def settle(place: Path, user: User) -> Site:
+    """A site for ``user``, with an empty repository in ``place``."""
+    repo = place / "repo"
+    repo.mkdir()
+    env = {**user.env, "TYKKY_REPOS": str(repo)}
+    return Site(User(user.home, env), repo)
+
+
+def listing(folder: Path) -> list[str]:
+    """Everything below a folder, as sorted relative paths; nothing if it is not there."""
+    found = []
+    for where, folders, files in os.walk(folder):
+        found += [str(Path(where, name).relative_to(folder)) for name in (*folders, *files)]
+    return sorted(found)
