@@ -8,14 +8,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from tykky.config import Config
 from tykky.errors import SpecError, did_you_mean
-from tykky.repos import Repos
+
+if TYPE_CHECKING:
+    from tykky.repos import Repos
 
 
 def repos_of(config: Config) -> Repos:
     """The recipe repositories that the configuration names, in order."""
+    from tykky.repos import Repos
+
     return Repos(config.repos)
 
 

@@ -55,11 +55,9 @@ def _any(name: str, config: Config) -> Path:
 
 
 def _failed(name: str, config: Config) -> Path:
-    start = name.replace("/", "-").replace("@", "-")
-    logs = sorted(
-        (path for path in (config.build_dir / "logs").glob("*.log") if path.name.startswith(start)),
-        key=lambda path: path.stat().st_mtime,
-    )
+    start = name.replace("/", "-").replace("@", "-") + "-"
+    every = (config.build_dir / "logs").glob("*.log")
+    logs = [path for path in every if path.name.startswith(start)]
     if not logs:
         raise StoreError(f"no failed build of '{name}' has left a log in {config.build_dir}/logs")
-    return logs[-1]
+    return max(logs, key=lambda path: path.stat().st_mtime)

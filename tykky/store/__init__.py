@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
 from tykky.store import record as records
 from tykky.store.files import Permissions, discard, make_folder, write_file
+from tykky.store.listing import listing
 from tykky.store.record import HIDDEN, Entry, Record
 
 if TYPE_CHECKING:
@@ -40,8 +42,11 @@ __all__ = ["HIDDEN", "Entry", "Permissions", "Record", "Store"]
 class Store:
     """The installs under one root folder."""
 
-    def __init__(self, root: Path, permissions: Permissions | None = None) -> None:
+    def __init__(
+        self, root: Path, permissions: Permissions | None = None, cache: Path | None = None
+    ) -> None:
         self.root = root
+        self.cache = cache
         self.permissions = permissions or Permissions()
         self.prefixes = root / "store"
         self.database = root / "db"
@@ -64,6 +69,7 @@ class Store:
                 group=wanted.group,
                 setgid=wanted.setgid,
             ),
+            cache=config.cache_dir,
         )
 
     def prefix(self, name: str, version: str, digest: str) -> Path:
@@ -92,32 +98,11 @@ class Store:
 
         An entry that cannot be read is left out and told of in ``unreadable``.
         """
-        self.unreadable = []
-        found = []
-        try:
-            listing = os.listdir(self.database)  # noqa: PTH208 - no Path for each of thousands
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise StoreError(
-                f"the database {self.database} cannot be read: {error.strerror}",
-                code=Exit.NOT_WRITABLE,
-            ) from error
-        start = f"{name}-" if name else ""
-        for file_name in listing:
-            if file_name.startswith(".") or not file_name.startswith(start):
-                continue
-            try:
-                entry = records.read_entry(self.database / file_name)
-            except StoreError as error:
-                if (self.database / file_name).exists():
-                    self.unreadable.append(error.cause)
-                continue
-            if not name or entry.name == name:
-                found.append(entry)
+        found = listing(self.database, self.cache, name)
+        self.unreadable = found.unreadable
         from tykky.recipe import Version
 
-        return sorted(found, key=lambda e: (e.name, Version(e.version), e.suffix, e.hash))
+        return sorted(found.entries, key=lambda e: (e.name, Version(e.version), e.suffix, e.hash))
 
     def match(self, spec: Spec | None) -> list[Entry]:
         """The installs that a spec covers: all of its name, or those of its version."""
@@ -141,23 +126,17 @@ class Store:
 
         Raises ``StoreError`` if there is none, or more than one.
         """
-        from tykky import spec as specs
-
-        every = self.entries()
-        found = [e for e in every if e.module == words or e.file_name == f"{words}.json"]
-        if not found and len(words) >= 6:
-            found = [entry for entry in every if entry.hash.startswith(words.lstrip("/"))]
+        found = []
+        if re.fullmatch("/?[0-9a-f]{6,64}", words):
+            found = listing(self.database, None, digest=words.lstrip("/")).entries
         if not found:
-            wanted = specs.parse_one([words])
-            found = self.match(wanted)
-            # What was typed without a choice means the install without a suffix, if any.
-            found = [e for e in found if not e.suffix and not wanted.choices] or found
+            found = self._meant(words)
         if not found:
-            names = sorted({entry.name for entry in every})
-            hint = did_you_mean(words, names + [entry.module for entry in every])
+            names = sorted(path.name for path in self.prefixes.glob("*"))
+            hint = did_you_mean(words, names)
             raise StoreError(
                 f"'{words}' is not installed in {self.root}",
-                remedy=f"{hint} 'tykky find' lists what is.".strip(),
+                remedy=f"{hint} 'tykky find' lists what is".strip(),
             )
         if len(found) > 1:
             raise StoreError(
@@ -166,6 +145,17 @@ class Store:
                 code=Exit.CONFLICT,
             )
         return found[0]
+
+    def _meant(self, words: str) -> list[Entry]:
+        """The installs that a module name or a spec could mean."""
+        from tykky import spec as specs
+
+        wanted = specs.parse_one([words])
+        found = self.match(wanted)
+        exact = [entry for entry in found if entry.module == words]
+        # What was typed without a choice means the install without a suffix, if there is one.
+        plain = [entry for entry in found if not entry.suffix and not wanted.choices]
+        return exact or plain or found
 
     def record(self, entry: Entry) -> Record:
         """The whole record of an install. Raises ``StoreError``."""

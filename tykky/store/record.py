@@ -95,6 +95,8 @@ class Record(Entry):
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
+_FIELDS = {kind: {item.name for item in fields(kind)} for kind in (Entry, Record)}
+
 
 def render(entry: Entry) -> bytes:
     """The JSON of a record or of an entry."""
@@ -103,24 +105,25 @@ def render(entry: Entry) -> bytes:
 
 def read(prefix: Path) -> Record:
     """The record of the install at ``prefix``. Raises ``StoreError``."""
-    return _parse(prefix / HIDDEN / "record.json", Record)
+    return _read(prefix / HIDDEN / "record.json", Record)
 
 
 def read_entry(path: Path) -> Entry:
     """One entry of the database. Raises ``StoreError``."""
-    return _parse(path, Entry)
+    return _read(path, Entry)
 
 
-def _parse(path: Path, kind: type[AnyEntry]) -> AnyEntry:
+def parse_entry(data: Mapping[str, Any]) -> Entry:
+    """An entry from the values of its JSON. Raises ``TypeError`` if some are missing."""
+    return _parse(data, Entry)
+
+
+def _read(path: Path, kind: type[AnyEntry]) -> AnyEntry:
     try:
         data = json.loads(path.read_bytes())
         if data.pop("format") != FORMAT:
             raise ValueError("it was written by another version of Tykky")
-        known = {item.name for item in fields(kind)}
-        values = {key: _frozen(value) for key, value in data.items() if key in known}
-        if "steps" in values:
-            values["steps"] = tuple(Step(**step) for step in values["steps"])
-        return kind(**values)
+        return _parse(data, kind)
     except FileNotFoundError:
         raise StoreError(f"there is no install at {path.parent.parent}") from None
     except OSError as error:
@@ -133,7 +136,17 @@ def _parse(path: Path, kind: type[AnyEntry]) -> AnyEntry:
         ) from None
 
 
+def _parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
+    known = _FIELDS[kind]
+    values = {
+        key: _frozen(value) if isinstance(value, list) else value
+        for key, value in data.items()
+        if key in known
+    }
+    if "steps" in values:
+        values["steps"] = tuple(Step(**step) for step in values["steps"])
+    return kind(**values)
+
+
 def _frozen(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_frozen(item) for item in value)
-    return value
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
