@@ -78,6 +78,18 @@ def test_an_overlay_may_leave_the_docstring_to_its_upstream(
     assert repos.description("my-tool") == "A tool for the tests."
 
 
+def test_files_beside_the_upstream_recipe_are_inherited(
+    site: Repository, upstream: Repository
+) -> None:
+    site.write("my-tool", OVERLAY)
+    recipe = load(site, upstream)("2.0")
+    assert recipe.beside("packages.txt") == site.path / "my-tool/packages.txt"
+    for repo in (upstream, site):
+        file = repo.path / "my-tool/packages.txt"
+        file.touch()
+        assert recipe.beside("packages.txt") == file
+
+
 def test_an_overlay_changes_a_default_adds_a_variant_and_settles_another(
     site: Repository, upstream: Repository
 ) -> None:

@@ -128,6 +128,14 @@ class Recipe:
             return f"{self.name}/{self.version} is deprecated"
         return reason or ""
 
+    def beside(self, name: str) -> Path:
+        """A file that comes with the recipe: beside it, or beside the recipe that it extends.
+
+        The path is where the recipe's own file would be if there is none anywhere.
+        """
+        places = [recipe_file(base).parent / name for base in type(self).__mro__ if is_recipe(base)]
+        return next((path for path in places if path.exists()), self.directory / name)
+
     def test(self, box: Any) -> None:
         """Try the finished stack; a program that fails in ``box.run`` means no install."""
 
@@ -137,7 +145,7 @@ class Recipe:
 
 RESERVED = frozenset(
     {"kind", "name", "file", "directory", "description", "long_description", "version", "choices"}
-    | {"variants", "spec", "suffix", "deprecation"}
+    | {"variants", "spec", "suffix", "deprecation", "beside"}
 )
 
 _AnyRecipe = TypeVar("_AnyRecipe", bound=Recipe)
