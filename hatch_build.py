@@ -59,7 +59,7 @@ def compile_launcher(root: Path, out: Path) -> list[Path]:
         env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
         check=True,
     )
-    return sorted(out.iterdir())
+    return sorted((out / platform.machine()).iterdir())
 
 
 def platform_tag(programs: list[Path]) -> str:
