@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,13 +49,15 @@ class Runner:
         program = shutil.which(words[0], path=self.env["PATH"])
         if program is None:
             raise RuntimeError(f"there is no command {words[0]}")
-        quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-        started = time.perf_counter()
-        pid = os.posix_spawn(program, words, dict(self.env), file_actions=quiet)
-        status = os.waitpid(pid, 0)[1]
-        taken = time.perf_counter() - started
-        if status:
-            raise RuntimeError(f"{' '.join(words)} ended with status {status}")
+        with tempfile.TemporaryFile() as said:
+            outputs = [(os.POSIX_SPAWN_DUP2, said.fileno(), number) for number in (1, 2)]
+            started = time.perf_counter()
+            pid = os.posix_spawn(program, words, dict(self.env), file_actions=outputs)
+            status = os.waitpid(pid, 0)[1]
+            taken = time.perf_counter() - started
+            if status:
+                said.seek(0)
+                raise RuntimeError(f"{' '.join(words)} failed: {said.read().decode()}")
         return taken
 
 
