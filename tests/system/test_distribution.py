@@ -23,11 +23,14 @@ UV = Path(sys.executable).parent / "uv"
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel made from a source archive of this checkout, so the archive must be complete."""
     out = tmp_path_factory.mktemp("dist")
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "build", "--outdir", out, TOP],
-        check=True,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    assert done.returncode == 0, done.stdout
     (made,) = out.glob("*.whl")
     return made
 
