@@ -81,8 +81,15 @@ class Difference:
 
 def digest_of(value: Any) -> str:
     """The sha256, in hex, of a JSON-like value in its canonical spelling."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=list)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for a value of another type: mappings and sequences keep their shape."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return sorted(value) if isinstance(value, set | frozenset) else list(value)
 
 
 def path_of(recipe: Recipe, arch: str) -> Path:

@@ -1,6 +1,7 @@
 """What an install would be, before anything is done: the steps *resolve* and *base*.
 
-Public names: ``Plan``, ``resolve``, ``make``, ``locked``, ``rehearse``.
+Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``check``,
+``rehearse``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tykky.errors import Exit, LockError, StoreError, TykkyError
 from tykky.lock import Lock
 from tykky.publish import modules
 from tykky.recipe import guarded, recipe_code, source_digest
-from tykky.store import Entry, Store
+from tykky.store import HIDDEN, Entry, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,26 +53,42 @@ class Plan:
         return f"{self.module} ({self.hash[:8]})"
 
 
-def locked(
-    recipe: Stack, config: Config, arch: str, say: Callable[[str], None]
-) -> tuple[Lock, bool]:
-    """The lock of a selected recipe, and whether it had to be resolved just now.
+def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
+    """The lock beside a selected recipe, or beside one that it extends; ``None`` without one.
 
-    Raises ``LockError`` if the lock beside the recipe was made for other requirements.
+    Raises ``LockError`` if the recipe's own lock was made for other requirements.
     """
     with recipe_code(recipe, "packages"):
         asked = recipe.asked(config, arch)
-    path = locks.path_of(recipe, arch)
+    own = locks.path_of(recipe, arch)
+    path = recipe.beside(str(own.relative_to(recipe.directory)))
     if path.exists():
         lock = locks.read(path)
         if lock.asked_digest == locks.digest_of(asked):
-            return lock, False
+            return lock
+    # The lock of a recipe that this one extends need not fit; its own must.
+    if own.exists():
         raise LockError(
-            f"the lock of {recipe.spec} no longer fits its recipe ({path})",
+            f"the lock of {recipe.spec} no longer fits its recipe ({own})",
             remedy=f"make it anew with 'tykky lock {recipe.spec}'",
         )
-    say("resolving, since there is no lock")
-    return fresh_lock(recipe, config, arch), True
+    return None
+
+
+def _installed_lock(recipe: Stack, config: Config, arch: str, store: Store) -> Lock | None:
+    """The lock that an install of the same selection kept, if it still fits.
+
+    So a recipe without a lock beside it gives the same install again, not a newer one.
+    """
+    with recipe_code(recipe, "packages"):
+        asked = locks.digest_of(recipe.asked(config, arch))
+    for entry in store.entries(recipe.name):
+        path = Path(entry.prefix) / HIDDEN / "lock.json"
+        if (entry.version, entry.suffix) == (recipe.version, recipe.suffix) and path.exists():
+            lock = locks.read(path)
+            if lock.asked_digest == asked:
+                return lock
+    return None
 
 
 def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
@@ -90,13 +107,17 @@ def make(
     recipe = cast("Stack", repos.select(spec))
     base = bases.find(recipe.base or config.base)
     arch = bases.arch()
-    lock, is_new = locked(recipe, config, arch, say)
+    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, store)
+    is_new = lock is None
+    if lock is None:
+        say("resolving, since there is no lock")
+        lock = fresh_lock(recipe, config, arch)
     needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
     digest = locks.digest_of(
         {
             "format": FORMAT,
             "recipe": source_digest(type(recipe)),
-            "version": str(recipe.version),
+            "version": [str(recipe.version), recipe.version.data],
             "choices": dict(recipe.choices),
             "lock": lock.digest,
             "base": base.digest,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tykky import console
+from tykky import lock as locks
 from tykky.build import plan as plans
 from tykky.build.box import BuildBox, RealBox, Scratch, TestBox
 from tykky.build.hooks import Hooks
@@ -72,6 +73,10 @@ def install(spec: Spec, config: Config, repos: Repos, store: Store) -> Outcome:
     with clock.step("resolve") as line:
         plan = plans.make(spec, config, repos, store, line.update)
         line.update(f"{plan.module}, {len(plan.lock.packages)} packages")
+    if plan.lock_is_new:
+        console.note(
+            f"          no lock beside the recipe; 'tykky lock {plan.recipe.spec}' makes one"
+        )
     if (record := store.committed(plan.prefix)) is not None:
         return Outcome(_repair(plan, record, config, store), True)
     with clock.step("base") as line:
@@ -290,6 +295,7 @@ class Build:
         """Write the record, after everything it speaks of is safe on disk."""
         with self._step("commit") as line:
             hidden = self.plan.prefix / HIDDEN
+            self._keep_inputs(hidden)
             for path in (*hidden.iterdir(), hidden, self.plan.prefix / "bin", self.plan.prefix):
                 sync(path)
             record = self._record()
@@ -348,6 +354,14 @@ class Build:
         # The record and the log are still to come; commands are names of one file.
         present = count(plan.prefix) - len(self.commands)
         return replace(record, files=present + 2)
+
+    def _keep_inputs(self, hidden: Path) -> None:
+        """What the install was made from stays with it, whatever becomes of the repository."""
+        recipe = self.plan.recipe.file.read_bytes()
+        write_file(hidden / "recipe.py", recipe, self.store.permissions)
+        write_file(
+            hidden / "lock.json", locks.render(self.plan.lock).encode(), self.store.permissions
+        )
 
     def _keep_log(self, path: Path) -> None:
         self.log.flush()

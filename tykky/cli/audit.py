@@ -10,7 +10,6 @@ import argparse
 from typing import TYPE_CHECKING, cast
 
 from tykky import console
-from tykky import lock as locks
 from tykky.build import base as bases
 from tykky.build import plan as plans
 from tykky.build.box import PlanBox
@@ -73,12 +72,12 @@ def _bad(what: str, error: TykkyError, *, shown: bool) -> dict[str, str]:
 def _visit(recipe: Stack, config: Config) -> None:
     for field in _FIELDS:
         guarded(recipe, field)
-    arch = bases.arch()
-    if not locks.path_of(recipe, arch).exists():
+    lock = plans.fitting_lock(recipe, config, bases.arch())
+    if lock is None:
         raise LockError(
-            f"{recipe.spec} has no lock for {arch}", remedy=f"make it: tykky lock {recipe.spec}"
+            f"{recipe.spec} has no lock for {bases.arch()}",
+            remedy=f"make it: tykky lock {recipe.spec}",
         )
-    lock, _ = plans.locked(recipe, config, arch, lambda _: None)
     box = PlanBox(config.root / "audit", recipe.directory, bases.host(), lock, config)
     for method in ("assemble", "finish", "seal", "prove", "test"):
         with recipe_code(recipe, method):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from tykky import console
 from tykky.cli import common
 from tykky.config import Config
+from tykky.errors import TykkyError
+
+if TYPE_CHECKING:
+    from tykky.repos import Repos
 
 EXAMPLES = """\
   tykky list                 all recipes
@@ -21,16 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
+def _description(repos: Repos, name: str) -> str:
+    """One broken recipe must not hide the others."""
+    try:
+        return repos.description(name)
+    except TykkyError as error:
+        console.error(error)
+        return "(cannot be read)"
+
+
 def run(args: argparse.Namespace, config: Config) -> int:
     """Print a line for every recipe; no recipe is run for it."""
     repos = common.repos_of(config)
     rows = [
-        {
-            "name": name,
-            "description": repos.description(name),
-            "repository": repos.find(name).parent,
-        }
-        for name in common.recipes(repos, args.pattern)
+        {"name": name, "description": _description(repos, name), "repository": path.parent}
+        for name, path in ((n, repos.find(n)) for n in common.recipes(repos, args.pattern))
     ]
     if args.json:
         console.json_out(rows)

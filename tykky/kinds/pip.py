@@ -42,12 +42,12 @@ class PipStack(Stack):
     packages: tuple[str, ...] = ()
     requirements: str = ""
     source: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ("*",)
+    commands = ("*",)
 
     def _required(self) -> list[str]:
         lines = [line.strip() for line in guarded(self, "packages")]
         if self.requirements:
-            lines += self._from_file(self.directory / self.requirements)
+            lines += self._from_file(self.beside(self.requirements))
         if not lines:
             raise RecipeError(
                 f"the recipe '{self.name}' names no packages",

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.errors import ConfigError, Exit, RecipeError, StoreError, Where
+from tykky.errors import ConfigError, Exit, StoreError, Where
 from tykky.recipe import guarded
 from tykky.store import Entry, Record, Store
 from tykky.store.files import make_folder, write_file
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _OWNER = re.compile(r"-- Made by Tykky for (.+); do not edit")
 _TEMPLATE = "module.lua.j2"
-#: Variables that would leak a stack's libraries into the programs of others.
-FORBIDDEN = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD")
 
 
 def path_of(config: Config, module: str) -> Path:
@@ -87,14 +85,6 @@ def render(recipe: Recipe, record: Record, config: Config) -> str:
 
 
 def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
-    setenv = dict(guarded(recipe, "setenv"))
-    if leaking := [name for name in setenv if name in FORBIDDEN]:
-        raise RecipeError(
-            f"the recipe '{recipe.name}' sets {leaking[0]} in its module, where it would reach "
-            "programs of others",
-            remedy="set it in 'env', which only the stack's own programs see",
-            where=Where(recipe.file),
-        )
     return {
         "name": record.name,
         "version": record.version,
@@ -106,7 +96,7 @@ def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
         "license": record.license,
         "family": recipe.family or config.module.family,
         "loads": list(record.loads),
-        "setenv": setenv,
+        "setenv": dict(guarded(recipe, "setenv")),
         "commands": record.commands,
         "keywords": list(recipe.keywords),
         "packages": [f"{name}/{version}" for name, version in record.packages],

@@ -4,8 +4,8 @@ The loader puts the source of a recipe file into its module under :data:`MARK`. 
 tells a recipe from a kind, finds the recipe's own line in a traceback, and keeps the text that
 was really run for the digest.
 
-Public names: ``MARK``, ``recipe_source``, ``is_recipe``, ``kind_of``, ``class_place``,
-``attribute_place``, ``failing_place``, ``source_digest``.
+Public names: ``MARK``, ``DESCRIPTIVE``, ``recipe_source``, ``is_recipe``, ``kind_of``,
+``class_place``, ``attribute_place``, ``failing_place``, ``source_digest``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     import ast
 
 MARK = "__tykky_recipe__"
+
+#: Fields that change nothing of an install that is there: a new version in the list, or a new
+#: maintainer, must not make another install of what is installed already.
+DESCRIPTIVE = frozenset(
+    {"versions", "homepage", "license", "maintainers", "deprecated", "keywords"}
+)
 
 
 def recipe_source(cls: type) -> bytes | None:
@@ -188,8 +194,9 @@ def _name_place(file: Path, lines: list[str], line: int, name: str) -> Where:
 def source_digest(cls: type) -> str:
     """A SHA-256 over what the recipe's file, and those of the recipes it extends, say.
 
-    Comments, docstrings and formatting do not count, nor where the files are; helpers and
-    constants beside the class do. The digest is the same under every Python.
+    Comments, docstrings and formatting do not count, nor where the files are, nor the fields in
+    :data:`DESCRIPTIVE`; helpers and constants beside the class do. The digest is the same under
+    every Python.
     """
     import hashlib
 
@@ -212,7 +219,20 @@ def _canonical(source: bytes) -> str:
             and ast.get_docstring(node, clean=False) is not None
         ):
             del body[0]
+        if isinstance(node, ast.ClassDef):
+            node.body = [part for part in node.body if not _describes(part)]
     return repr(_plain(tree))
+
+
+def _describes(statement: ast.stmt) -> bool:
+    """Whether a statement sets nothing but fields that only describe."""
+    import ast
+
+    if isinstance(statement, ast.Assign) and all(
+        isinstance(target, ast.Name) for target in statement.targets
+    ):
+        return _assigned(statement) <= DESCRIPTIVE
+    return False
 
 
 def _plain(node: object) -> object:
