@@ -85,10 +85,12 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
         temporary.replace(path)
         if durable:
             sync(path.parent)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C as well
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise from_os_error(error, f"write {path}") from error
+        if isinstance(error, OSError):
+            raise from_os_error(error, f"write {path}") from error
+        raise
 
 
 def sync(path: Path) -> None:
