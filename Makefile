@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 root := $(filter 0,$(shell id -u))
 venv := build/venv
 c_sources = $(wildcard tykky/runtime/launcher/*.c)
-c_warnings := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only
+c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
 # Scripts without an extension are known by their first line.
 shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cache' \) -prune \
 	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
