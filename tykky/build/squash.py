@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StepError, ToolError, from_os_error
 
@@ -73,9 +73,7 @@ def _settle(path: Path) -> None:
         path.chmod(wanted | (0o200 if stat.S_ISDIR(mode) else 0))
 
 
-def squash(
-    tree: Path, folder: Path, config: Config, log: BinaryIO, run: Callable[[list[str]], str]
-) -> Image:
+def squash(tree: Path, folder: Path, config: Config, run: Callable[[list[str]], str]) -> Image:
     """Squash ``tree`` into ``folder`` and name the image after its digest.
 
     ``run`` runs a command, logs it, and raises ``StepError`` when it fails. Times, owners and

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import gzip
+import io
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -68,26 +69,19 @@ def install(spec: Spec, config: Config, repos: Repos, store: Store) -> Outcome:
     Raises ``TykkyError``; then nothing is installed, and the error's details say where the
     build log is.
     """
-    clock = Clock()
-    hooks = Hooks(config.hooks, tuple(STEPS))
-    with clock.step("resolve") as line:
-        plan = plans.make(spec, config, repos, store, line.update)
-        line.update(f"{plan.module}, {len(plan.lock.packages)} packages")
-    if plan.lock_is_new:
-        console.note(
-            f"          no lock beside the recipe; 'tykky lock {plan.recipe.spec}' makes one"
-        )
+    build = Build(spec, config, repos, store)
+    build.resolve()
+    plan = build.plan
     if (record := store.committed(plan.prefix)) is not None:
         return Outcome(_repair(plan, record, config, store), True)
-    with clock.step("base") as line:
-        plans.check(plan, config, store)
-        line.update(f"{plan.base.name} ({plan.base.id})")
+    build.base()
     store.prepare()
     _check_modules(config, store)
     with store.claim(plan.hash, plan.title, console.note):
         if (record := store.committed(plan.prefix)) is not None:
             return Outcome(_repair(plan, record, config, store), True)
-        with Build(plan, config, store, clock, hooks) as build:
+        with build.cleaning_up():
+            build.prepare()
             build.build()
             build.finish()
             build.squash()
@@ -98,11 +92,11 @@ def install(spec: Spec, config: Config, repos: Repos, store: Store) -> Outcome:
 
 
 def _repair(plan: Plan, record: Record, config: Config, store: Store) -> Record:
-    """Publish a committed install again if a killed process did not come to that."""
+    """Do for a committed install what a killed process did not come to."""
     if not (store.database / record.file_name).exists():
         store.prepare()
         store.enter(record)
-    if not plan.module_file.exists():
+    if not modules.is_published(record.entry(), config, store):
         modules.publish(plan.recipe, record, config, store)
     return record
 
@@ -149,61 +143,99 @@ class Clock:
 
 
 class Build:
-    """The steps that write, on a claimed prefix; as a context it cleans up after itself."""
+    """One build and its steps. Those that write run within ``cleaning_up``.
 
-    def __init__(
-        self, plan: Plan, config: Config, store: Store, clock: Clock, hooks: Hooks
-    ) -> None:
-        self.plan = plan
+    Hooks are given this: ``spec``, ``config`` and ``store``, from ``after_resolve`` on ``plan``,
+    from ``before_build`` on ``scratch`` and ``log``, from ``after_squash`` on ``image``.
+    """
+
+    def __init__(self, spec: Spec, config: Config, repos: Repos, store: Store) -> None:
+        self.spec = spec
         self.config = config
+        self.repos = repos
         self.store = store
-        self.clock = clock
-        self.hooks = hooks
-        self.scratch = Scratch(config.build_dir / plan.hash[:16])
-        self.log_path = (
-            config.build_dir / "logs" / f"{plan.module.replace('/', '-')}-{plan.hash[:8]}.log"
-        )
-        self.log: BinaryIO
+        self.clock = Clock()
+        self.hooks = Hooks(config.hooks, tuple(STEPS))
+        self.plan: Plan
+        self.scratch: Scratch
+        self.log_path: Path
+        # Until there is a place for the file, the log is kept in memory.
+        self._early = io.BytesIO()
+        self.log: BinaryIO = self._early
         self.commands: tuple[str, ...] = ()
         self.image: Image
 
-    def __enter__(self) -> Build:
+    def resolve(self) -> None:
+        """Select the recipe, find its lock, and know the hash and the prefix."""
+        with self._step("resolve") as line:
+            self.plan = plan = plans.make(
+                self.spec, self.config, self.repos, self.store, line.update
+            )
+            line.update(f"{plan.module}, {len(plan.lock.packages)} packages")
+        if plan.lock_is_new:
+            console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")
+        # The same install may be under way in two roots at once.
+        name = locks.digest_of(str(plan.prefix))[:16]
+        self.scratch = Scratch(self.config.build_dir / name)
+        title = plan.module.replace("/", "-")
+        self.log_path = self.config.build_dir / "logs" / f"{title}-{name[:8]}.log"
+
+    def base(self) -> None:
+        """Find out early, on the base and elsewhere, what would fail late."""
+        with self._step("base") as line:
+            plans.check(self.plan, self.config, self.store)
+            line.update(f"{self.plan.base.name} ({self.plan.base.id})")
+
+    @contextlib.contextmanager
+    def cleaning_up(self) -> Iterator[None]:
+        """Whatever happens within: no scratch is left, and a whole install or none."""
+        try:
+            yield
+        except BaseException as error:
+            self._note(f"{type(error).__name__}: {error}")
+            self._undo(error)
+            raise
+        else:
+            self.log_path.unlink(missing_ok=True)
+        finally:
+            self.log.close()
+            with contextlib.suppress(OSError):
+                discard(self.scratch.path)
+
+    def _undo(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            console.note("stopping, and cleaning up")
+        record = self.store.committed(self.plan.prefix)
+        if record is not None:
+            self.store.enter(record)
+            console.note(f"{record.module} is installed, and its module may not be; run this again")
+        else:
+            with contextlib.suppress(OSError):
+                discard(self.plan.prefix)
+                self.plan.prefix.parent.rmdir()
+        if isinstance(error, TykkyError):
+            error.details = (*error.details, f"the whole log: {self.log_path}")
+        elif record is None:
+            console.note(f"nothing was installed; the store is as before. Log: {self.log_path}")
+
+    def prepare(self) -> None:
+        """Lay out the scratch directory and an empty prefix.
+
+        What a killed build left in either was never an install: it had no record.
+        """
         try:
             _own_folder(self.config.build_dir)
             self.log_path.parent.mkdir(exist_ok=True)
             self.log = self.log_path.open("wb")
+            self.log.write(self._early.getvalue())
             discard(self.scratch.path)
             self.scratch.root.mkdir(parents=True)
             (self.scratch.path / "empty").mkdir()
-            # What an interrupted build left here was never an install: it had no record.
             discard(self.plan.prefix)
             make_folder(self.plan.prefix / HIDDEN, self.store.permissions)
         except OSError as error:
             raise from_os_error(error, f"prepare the build of {self.plan.title}") from error
         self._note(f"tykky install {self.plan.recipe.spec}: {self.plan.prefix}")
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            console.note("stopping, and cleaning up")
-        with contextlib.suppress(OSError):
-            discard(self.scratch.path)
-        committed = (self.plan.prefix / HIDDEN / "record.json").exists()
-        if not committed:
-            with contextlib.suppress(OSError):
-                discard(self.plan.prefix)
-                self.plan.prefix.parent.rmdir()
-        if error is None:
-            self.log.close()
-            self.log_path.unlink(missing_ok=True)
-            return
-        self._note(f"{type(error).__name__}: {error}")
-        self.log.close()
-        if isinstance(error, TykkyError):
-            kept = f"the whole log: {self.log_path}"
-            error.details = (*error.details, kept)
-        elif not committed:
-            console.note(f"nothing was installed; the store is as before. Log: {self.log_path}")
 
     def _note(self, text: str) -> None:
         self.log.write(f"# {time.strftime('%H:%M:%S')} {text}\n".encode())
@@ -258,7 +290,7 @@ class Build:
             files = count(self.scratch.root)
             line.update(f"{files} files into one image")
             box = self._box(TestBox, line.update)
-            self.image = squash(self.scratch.root, hidden, self.config, self.log, box.run)
+            self.image = squash(self.scratch.root, hidden, self.config, box.run)
             self.store.permissions.apply(hidden / self.image.file)
             discard(self.scratch.root)
             commands.make(self._launch_plan(), self.commands, self.store.permissions)

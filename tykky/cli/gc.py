@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Empty the trash."""
-    removed, freed = Store.of(config).empty_trash(args.days * 86400)
+    store = Store.of(config)
+    removed, freed = store.empty_trash(args.days * 86400)
+    store.forget_owners()
     if args.json:
         console.json_out({"removed": removed, "bytes": freed})
     else:

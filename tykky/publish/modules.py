@@ -3,8 +3,8 @@
 The first line of a modulefile names the install it belongs to, so that nothing of somebody
 else's is ever overwritten or removed.
 
-Public names: ``path_of``, ``owner_of``, ``render``, ``publish``, ``withdraw``, ``mark_default``,
-``check_loads``, ``lua``.
+Public names: ``path_of``, ``owner_of``, ``render``, ``publish``, ``withdraw``,
+``is_published``, ``check_loads``, ``lmod``, ``lua``.
 """
 
 from __future__ import annotations
@@ -142,29 +142,46 @@ def withdraw(entry: Entry, config: Config, store: Store) -> None:
 
 
 def mark_default(name: str, config: Config, store: Store, without: Entry | None = None) -> None:
-    """Write ``.modulerc.lua``: the newest version without a suffix is the default.
-
-    Lmod itself would choose by the whole string, so that a variant's suffix would win. To be
-    called with the lock of the name held.
-    """
+    """Write ``.modulerc.lua``, which names the default version. Hold the lock of the name."""
     folder = config.module_path / name
+    text = _rc_text(name, config, store, without)
+    if text:
+        write_file(folder / ".modulerc.lua", text.encode(), store.permissions)
+        return
+    (folder / ".modulerc.lua").unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def is_published(entry: Entry, config: Config, store: Store) -> bool:
+    """Whether the modulefile of an install is there, and its name's default marked."""
+    rc = config.module_path / entry.name / ".modulerc.lua"
+    try:
+        marked = rc.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return owner_of(path_of(config, entry.module)) == entry.prefix and marked == _rc_text(
+        entry.name, config, store, None
+    )
+
+
+def _rc_text(name: str, config: Config, store: Store, without: Entry | None) -> str:
+    """The newest version without a suffix is the default; empty if nothing is published.
+
+    Lmod itself would choose by the whole string, so that a variant's suffix would win.
+    """
     entries = [
         entry
         for entry in store.entries(name)
         if entry != without and path_of(config, entry.module).exists()
     ]
-    rc = folder / ".modulerc.lua"
     if not entries:
-        rc.unlink(missing_ok=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        return
+        return ""
     default = ([entry for entry in entries if not entry.suffix] or entries)[-1]
-    text = (
+    return (
         f"-- Made by Tykky; do not edit, it is made anew with every install of {name}.\n"
         f'module_version({lua(default.module)}, "default")\n'
     )
-    write_file(rc, text.encode(), store.permissions)
 
 
 def check_loads(recipe: Recipe) -> None:

@@ -19,6 +19,9 @@ from tykky.recipe.variants import Variant
 if TYPE_CHECKING:
     from tykky.recipe.recipe import Recipe
 
+#: Fields that a recipe may leave to the user's choice: ``gpu = variant("none", "cuda12")``.
+CHOOSABLE = frozenset({"gpu"})
+
 _REQUIRED = {
     "versions": 'versions = "26.11", "26.05"',
     "homepage": 'homepage = "https://..."',
@@ -38,7 +41,7 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
         if name in reserved:
             _refuse(cls, name, f"'{name}' is set by Tykky", "choose another name")
         elif isinstance(value, Variant):
-            if name in known or name in offered:
+            if (name in known and name not in CHOOSABLE) or name in offered:
                 what = "field" if name in known else "step"
                 _refuse(cls, name, f"'{name}' is already a {what}", "choose another name")
         elif name in known:

@@ -250,6 +250,14 @@ class Store:
         make_folder(self.trash, self.permissions)
         return self.trash / f"{stack}-{name}-{time.time_ns()}"
 
+    def forget_owners(self) -> None:
+        """Remove what killed processes left beside locks that nobody holds any more."""
+        from filelock import Timeout
+
+        for owner in self.locks.glob("*.owner"):
+            with contextlib.suppress(Timeout), self._lock(owner.stem).acquire(timeout=0):
+                owner.unlink(missing_ok=True)
+
     def empty_trash(self, older_than: float) -> tuple[int, int]:
         """Delete what has been in the trash for ``older_than`` seconds.
 

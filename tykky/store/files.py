@@ -72,9 +72,11 @@ def make_folder(path: Path, permissions: Permissions) -> None:
 def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bool = True) -> None:
     """Write a file by a temporary name and a rename: readers see the old or the new one.
 
-    Raises the ``TykkyError`` behind an ``OSError``; then nothing has changed.
+    Who writes to a path holds a lock for it, so the temporary name is always the same, and what
+    a killed writer left is overwritten by the next. Raises the ``TykkyError`` behind an
+    ``OSError``; then nothing has changed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary = path.with_name(f".{path.name}.new")
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
