@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any
 
-from tykky.errors import TykkyError, Where
+from tykky.errors import TykkyError
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -71,6 +73,26 @@ def flush() -> None:
             _discard(stream)
 
 
+def _visible(text: str, keep: str = "\n\t") -> str:
+    """The text with control characters written out: what others wrote must not steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char in keep or not unicodedata.category(char) == "Cc" else f"\\x{ord(char):02x}"
+        for char in text
+    )
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char)
+        for char in text
+    )
+
+
 def say(text: str = "") -> None:
     """An answer: a line on stdout."""
     _write(sys.stdout, text)
@@ -78,22 +100,22 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """A line on stderr about what happens."""
-    _write(sys.stderr, text)
+    _write(sys.stderr, _visible(text))
 
 
 def warn(text: str) -> None:
     """A line on stderr about what may be wrong."""
-    _write(sys.stderr, f"tykky: {_coloured(sys.stderr, _YELLOW, 'warning:')} {text}")
+    _write(sys.stderr, f"tykky: {_coloured(sys.stderr, _YELLOW, 'warning:')} {_visible(text)}")
 
 
 def error(problem: TykkyError) -> None:
     """An error on stderr: the cause, its place, details, and what to do."""
-    lines = [f"tykky: {_coloured(sys.stderr, _RED, problem.cause)}"]
-    if isinstance(problem.where, Where):
-        lines += [f"  {line}" for line in str(problem.where).splitlines()]
-    lines += [f"  {_coloured(sys.stderr, _DIM, line)}" for line in problem.details]
+    lines = [f"tykky: {_coloured(sys.stderr, _RED, _visible(problem.cause))}"]
+    if problem.where is not None:
+        lines += [f"  {line}" for line in _visible(str(problem.where)).splitlines()]
+    lines += [f"  {_coloured(sys.stderr, _DIM, _visible(line))}" for line in problem.details]
     if problem.remedy:
-        lines.append(f"  {problem.remedy}")
+        lines.append(f"  {_visible(problem.remedy)}")
     _write(sys.stderr, "\n".join(lines))
 
 
@@ -127,10 +149,10 @@ class Step:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
-        self._started = time.monotonic()
         self._status: Status | None = None
         if is_terminal(sys.stderr):
             self._spin()
+        self._started = time.monotonic()
 
     def _spin(self) -> None:
         from rich.console import Console
@@ -176,14 +198,13 @@ def step(name: str, text: str = "") -> Iterator[Step]:
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None:
     """Aligned columns on stdout, two blanks apart; headers, on a terminal in bold."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[_visible(str(cell), keep="") for cell in row] for row in rows]
     lines = [list(headers), *cells] if headers else cells
-    widths: list[int] = []
+    widths = [max(map(_width, column)) for column in zip_longest(*lines, fillvalue="")]
+    shown = []
     for line in lines:
-        widths += [0] * (len(line) - len(widths))
-        widths = [max(w, len(c)) for w, c in zip(widths, line + [""] * len(widths), strict=False)]
-    shown = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=False)) for line in lines]
-    shown = [line.rstrip() for line in shown]
+        padded = (c + " " * (w - _width(c)) for c, w in zip(line, widths, strict=False))
+        shown.append("  ".join(padded).rstrip())
     if headers:
         shown[0] = _coloured(sys.stdout, _BOLD, shown[0])
     if shown:

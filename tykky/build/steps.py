@@ -6,19 +6,16 @@ Each step prints one line with its time, has its own exit code, and a hook befor
 The prefix is claimed under a lock for all that writes; until *commit* has written the record
 there is no install, and whatever stops a build leaves the store as it was.
 
-Public names: ``STEPS``, ``install``, ``Outcome``.
+Public names: ``install``, ``Outcome``, ``Build`` (which hooks are given).
 """
 
 from __future__ import annotations
 
 import contextlib
-import getpass
-import gzip
 import io
-import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,6 +23,8 @@ from tykky import console
 from tykky import lock as locks
 from tykky.build import plan as plans
 from tykky.build.box import BuildBox, RealBox, Scratch, TestBox
+from tykky.build.clock import STEPS, Clock
+from tykky.build.commit import keep_inputs, keep_log, record_of
 from tykky.build.hooks import Hooks
 from tykky.build.plan import Plan
 from tykky.build.squash import Image, squash
@@ -34,25 +33,12 @@ from tykky.publish import commands, modules
 from tykky.recipe import guarded, recipe_code
 from tykky.runtime.base import EnvAction, EnvChange, LaunchPlan
 from tykky.store import HIDDEN, Record, Store
-from tykky.store.files import count, discard, make_folder, sync, write_file
-from tykky.store.record import Step
+from tykky.store.files import count, discard, make_folder, sync
 
 if TYPE_CHECKING:
     from tykky.config import Config
     from tykky.repos import Repos
     from tykky.spec import Spec
-
-#: The steps and the exit code of each, for failures that have no more exact one.
-STEPS = {
-    "resolve": Exit.RESOLVE,
-    "base": Exit.BASE,
-    "build": Exit.BUILD,
-    "finish": Exit.FINISH,
-    "squash": Exit.SQUASH,
-    "test": Exit.TEST,
-    "commit": Exit.COMMIT,
-    "module": Exit.MODULE,
-}
 
 
 @dataclass(frozen=True)
@@ -115,31 +101,6 @@ def _check_modules(config: Config, store: Store) -> None:
             remedy="choose another directory: 'tykky config set module_path DIR'",
             code=Exit.NOT_WRITABLE,
         )
-
-
-class Clock:
-    """Prints a line for every step and remembers how long each took."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-
-    @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[console.Step]:
-        """Run one step; an error in it without an exact exit code gets the step's own."""
-        start = time.monotonic()
-        try:
-            with console.step(name) as line:
-                yield line
-        except TykkyError as error:
-            if error.code in (Exit.FAILED, Exit.BUILD):
-                error.code = STEPS[name]
-            raise
-        except OSError as error:
-            problem = from_os_error(error, f"do the step '{name}'")
-            if problem.code == Exit.FAILED:
-                problem.code = STEPS[name]
-            raise problem from error
-        self.steps.append(Step(name, round(time.monotonic() - start, 3)))
 
 
 class Build:
@@ -327,11 +288,12 @@ class Build:
         """Write the record, after everything it speaks of is safe on disk."""
         with self._step("commit") as line:
             hidden = self.plan.prefix / HIDDEN
-            self._keep_inputs(hidden)
+            keep_inputs(self.plan, self.store.permissions)
             for path in (*hidden.iterdir(), hidden, self.plan.prefix / "bin", self.plan.prefix):
                 sync(path)
-            record = self._record()
-            self._keep_log(hidden / "build.log.gz")
+            record = record_of(self.plan, self.image, self.commands, self.clock.steps)
+            self.log.flush()
+            keep_log(self.log_path, self.plan.prefix, self.store.permissions)
             self.store.commit(record)
             line.update(f"{record.files} files and folders, {len(record.commands)} commands")
         return record
@@ -341,64 +303,6 @@ class Build:
         with self._step("module") as line:
             modules.publish(self.plan.recipe, record, self.config, self.store)
             line.update(record.module)
-
-    def _record(self) -> Record:
-        import tykky
-        from tykky.recipe import source_digest
-
-        plan, recipe = self.plan, self.plan.recipe
-        record = Record(
-            name=recipe.name,
-            version=str(recipe.version),
-            suffix=recipe.suffix,
-            module=plan.module,
-            hash=plan.hash,
-            prefix=str(plan.prefix),
-            kind=recipe.kind,
-            description=recipe.description,
-            installed=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            choices=dict(recipe.choices),
-            needs=tuple(entry.hash for entry in plan.needs),
-            spec=str(recipe.spec),
-            arch=plan.arch,
-            homepage=recipe.homepage,
-            license=recipe.license,
-            maintainers=tuple(recipe.maintainers),
-            module_file=str(plan.module_file),
-            commands=self.commands,
-            packages=tuple((p.name, p.version) for p in sorted(plan.lock.packages)),
-            lock=plan.lock.digest,
-            loads=tuple(recipe.loads),
-            base={"name": plan.base.name, "id": plan.base.id, "digest": plan.base.digest},
-            recipe={"file": str(recipe.file), "digest": source_digest(type(recipe))},
-            image={
-                "file": self.image.file,
-                "sha256": self.image.sha256,
-                "bytes": self.image.bytes,
-            },
-            by={
-                "user": getpass.getuser(),
-                "host": socket.gethostname(),
-                "tykky": tykky.__version__,
-            },
-            steps=tuple(self.clock.steps),
-        )
-        # The record and the log are still to come; commands are names of one file.
-        present = count(plan.prefix) - len(self.commands)
-        return replace(record, files=present + 2)
-
-    def _keep_inputs(self, hidden: Path) -> None:
-        """What the install was made from stays with it, whatever becomes of the repository."""
-        recipe = self.plan.recipe.file.read_bytes()
-        write_file(hidden / "recipe.py", recipe, self.store.permissions)
-        write_file(
-            hidden / "lock.json", locks.render(self.plan.lock).encode(), self.store.permissions
-        )
-
-    def _keep_log(self, path: Path) -> None:
-        self.log.flush()
-        # No time stamp in the archive: the log's own lines have the times.
-        write_file(path, gzip.compress(self.log_path.read_bytes(), mtime=0), self.store.permissions)
 
 
 def _own_folder(path: Path) -> None:

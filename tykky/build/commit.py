@@ -1,0 +1,90 @@
+"""What an install says of itself: its record, and what it keeps of its making.
+
+Public names: ``record_of``, ``keep_inputs``, ``keep_log``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import gzip
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky import lock as locks
+from tykky.recipe.source import recipe_source
+from tykky.store import HIDDEN, Record
+from tykky.store.files import Permissions, count, write_file
+
+if TYPE_CHECKING:
+    from tykky.build.plan import Plan
+    from tykky.build.squash import Image
+    from tykky.store.record import Step
+
+
+def record_of(plan: Plan, image: Image, commands: tuple[str, ...], steps: Sequence[Step]) -> Record:
+    """The record of an install whose prefix is complete but for record and log."""
+    import tykky
+    from tykky.recipe import source_digest
+
+    recipe = plan.recipe
+    record = Record(
+        name=recipe.name,
+        version=str(recipe.version),
+        suffix=recipe.suffix,
+        module=plan.module,
+        hash=plan.hash,
+        prefix=str(plan.prefix),
+        kind=recipe.kind,
+        description=recipe.description,
+        installed=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        choices=dict(recipe.choices),
+        needs=tuple(entry.hash for entry in plan.needs),
+        spec=str(recipe.spec),
+        arch=plan.arch,
+        homepage=recipe.homepage,
+        license=recipe.license,
+        maintainers=tuple(recipe.maintainers),
+        module_file=str(plan.module_file),
+        commands=commands,
+        packages=tuple((p.name, p.version) for p in sorted(plan.lock.packages)),
+        lock=plan.lock.digest,
+        loads=tuple(recipe.loads),
+        base={"name": plan.base.name, "id": plan.base.id, "digest": plan.base.digest},
+        recipe={"file": str(recipe.file), "digest": source_digest(type(recipe))},
+        image={
+            "file": image.file,
+            "sha256": image.sha256,
+            "bytes": image.bytes,
+        },
+        by={
+            "user": getpass.getuser(),
+            "host": socket.gethostname(),
+            "tykky": tykky.__version__,
+        },
+        steps=tuple(steps),
+    )
+    # The record and the log are still to come; commands are names of one file.
+    present = count(plan.prefix) - len(commands)
+    return replace(record, files=present + 2)
+
+
+def keep_inputs(plan: Plan, permissions: Permissions) -> None:
+    """What an install was made from stays with it, whatever becomes of the repository."""
+    hidden = plan.prefix / HIDDEN
+    write_file(hidden / "lock.json", locks.render(plan.lock).encode(), permissions)
+    sources = [recipe_source(base) for base in type(plan.recipe).__mro__]
+    # First the recipe itself, then those that it extends.
+    for number, text in enumerate(text for text in sources if text is not None):
+        name = f"recipe-{number}.py" if number else "recipe.py"
+        write_file(hidden / name, text, permissions)
+
+
+def keep_log(log: Path, prefix: Path, permissions: Permissions) -> None:
+    """The build log stays with the install, compressed."""
+    # No time stamp in the archive: the log's own lines have the times.
+    data = gzip.compress(log.read_bytes(), mtime=0)
+    write_file(prefix / HIDDEN / "build.log.gz", data, permissions)
