@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -52,7 +51,11 @@ def _write(stream: IO[str], text: str) -> None:
     pointed at /dev/null so that neither this nor Python's last flush raises.
     """
     try:
-        stream.write(text + "\n")
+        try:
+            stream.write(text + "\n")
+        except UnicodeEncodeError:  # a name that is no text, or a terminal with few characters
+            stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
+            stream.write("\n")
         stream.flush()
     except BrokenPipeError:
         _discard(stream)
@@ -78,15 +81,20 @@ def _visible(text: str, keep: str = "\n\t") -> str:
     if text.isprintable():
         return text
     return "".join(
-        char if char in keep or not unicodedata.category(char) == "Cc" else f"\\x{ord(char):02x}"
-        for char in text
+        char if char in keep or not _is_control(char) else f"\\x{ord(char):02x}" for char in text
     )
+
+
+def _is_control(char: str) -> bool:
+    return char < " " or "\x7f" <= char < "\xa0"
 
 
 def _width(text: str) -> int:
     """How many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(
         2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char)
         for char in text
