@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tykky.errors import TykkyError
 
@@ -33,18 +33,18 @@ _BOLD, _RED, _YELLOW, _GREEN, _DIM, _PLAIN = (
 _STEP_WIDTH = 9
 
 
-def is_terminal(stream: IO[str]) -> bool:
+def is_terminal(stream: TextIO) -> bool:
     """Whether a person looks at this stream on a terminal that can redraw a line."""
     return os.environ.get("TERM", "dumb") != "dumb" and stream.isatty()
 
 
-def _coloured(stream: IO[str], code: str, text: str) -> str:
+def _coloured(stream: TextIO, code: str, text: str) -> str:
     if is_terminal(stream) and not os.environ.get("NO_COLOR"):
         return f"{code}{text}{_PLAIN}"
     return text
 
 
-def _write(stream: IO[str], text: str) -> None:
+def _write(stream: TextIO, text: str) -> None:
     """Write one or more whole lines.
 
     A reader that went away (``tykky find | head -1``) is no error of ours: the stream is
@@ -61,7 +61,7 @@ def _write(stream: IO[str], text: str) -> None:
         _discard(stream)
 
 
-def _discard(stream: IO[str]) -> None:
+def _discard(stream: TextIO) -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, stream.fileno())
     os.close(sink)

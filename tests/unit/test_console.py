@@ -145,8 +145,8 @@ def test_name_that_is_no_text_is_shown_with_its_bytes_written_out() -> None:
     code = "import os; from tykky import console; console.say(os.fsdecode(b'a\\xffb'))"
     root = Path(console.__file__).parent.parent
     done = subprocess.run(
-        [sys.executable, "-X", "utf8", "-c", code],
-        env={"PYTHONPATH": str(root)},
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(root), "PYTHONIOENCODING": "ascii:strict"},
         capture_output=True,
         text=True,
         check=True,
