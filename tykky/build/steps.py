@@ -60,6 +60,7 @@ def install(spec: Spec, config: Config, repos: Repos, store: Store) -> Outcome:
     plan = build.plan
     if (record := store.committed(plan.prefix)) is not None:
         return Outcome(_repair(plan, record, config, store), True)
+    store.check_outside(plan.prefix)
     build.base()
     store.prepare()
     _check_modules(config, store)

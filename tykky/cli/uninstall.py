@@ -7,6 +7,7 @@ disturbed; 'tykky gc' deletes it for good.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from tykky import console
 from tykky.cli import common
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     entries = list(dict.fromkeys(store.one(name).hash for name in args.install))
     chosen = [store.one(digest) for digest in entries]
     for entry in chosen:
+        store.check_outside(Path(entry.prefix))
         needing = [other for other in store.dependents(entry) if other.hash not in entries]
         if needing:
             raise StoreError(

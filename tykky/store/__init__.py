@@ -170,6 +170,22 @@ class Store:
                 raise
             return None
 
+    def check_outside(self, prefix: Path) -> None:
+        """Raise ``StoreError`` if this process runs inside the stack at ``prefix``.
+
+        There the image lies over the prefix: its record cannot be seen, nor anything changed.
+        """
+        try:
+            inside = prefix.stat().st_dev != prefix.parent.stat().st_dev
+        except OSError:
+            return
+        if inside:
+            raise StoreError(
+                f"this runs inside the stack {prefix}, from where it cannot be changed",
+                remedy="run it in a shell that was not started by a command of the stack",
+                code=Exit.CONFLICT,
+            )
+
     # -- writing ---------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -234,9 +250,10 @@ class Store:
 
         What runs keeps its image, since a file in the trash is still the same file.
         """
+        prefix = Path(entry.prefix)
+        self.check_outside(prefix)
         try:
             (self.database / entry.file_name).unlink(missing_ok=True)
-            prefix = Path(entry.prefix)
             if prefix.is_dir():
                 # Without its record it is no install any more, wherever this stops.
                 (prefix / HIDDEN / "record.json").unlink(missing_ok=True)
