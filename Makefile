@@ -2,12 +2,11 @@
 # host (through sudo if need be, shown before it runs) and may be run again at any time.
 
 # The distribution's own Python: what users and staff have, and readable by every user.
-PYTHON ?= /usr/bin/python3
+export PYTHON ?= /usr/bin/python3
 # Where the demonstration lives; a short path, because a script's first line holds it.
 DEMO ?= $(HOME)/tykky-demo
 # What `make test` hands to pytest: T="tests/unit -k spec", say.
-T ?=
-export T
+export T ?=
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
@@ -32,14 +31,14 @@ help:
 
 demo:
 	@tools/provision base
-	@PYTHON=$(PYTHON) tools/demo $(DEMO)
+	@tools/demo $(DEMO)
 
 test bench:
 	@tools/provision base dev $(if $(filter bench,$@),apptainer benchmarks)
 ifdef root
-	@tools/as-tester make $@ PYTHON=$(PYTHON)
+	@tools/as-tester make $@
 else
-	@$(MAKE) venv PYTHON=$(PYTHON)
+	@$(MAKE) --silent venv
 	@$(if $(filter bench,$@),$(venv)/bin/python -m tests.benchmarks,$(venv)/bin/pytest $(T))
 endif
 
@@ -67,9 +66,10 @@ venv: $(venv)/.made
 # An editable install, so that a change is seen at once; made again when what it needs changes.
 $(venv)/.made: pyproject.toml
 	@tools/provision base dev
-	$(PYTHON) -m venv $(venv)
-	$(venv)/bin/pip install --quiet --upgrade pip
-	$(venv)/bin/pip install --quiet --editable '.[dev]'
+	@echo 'making $(venv)'
+	@$(PYTHON) -m venv $(venv)
+	@$(venv)/bin/pip install --quiet --upgrade pip
+	@$(venv)/bin/pip install --quiet --editable '.[dev]'
 	@touch $@
 
 clean:
