@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 from textwrap import dedent, indent
 from typing import Any
 
-from tests.support import Tykky, User
+from tests.support import DOWNLOADS, Tykky, User
 
 LMOD = "/usr/share/lmod/lmod/init/bash"
 
@@ -117,6 +117,12 @@ def settle(place: Path, user: User) -> Site:
     """A site for ``user``, with an empty repository in ``place``."""
     repo = place / "repo"
     repo.mkdir()
+    # A checkout has no compiled launcher: it is compiled once, and not for every test.
+    compiled = DOWNLOADS / "launcher"
+    compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache = user.home / ".cache/tykky"
+    cache.mkdir(parents=True)
+    (cache / "launcher").symlink_to(compiled)
     env = {**user.env, "TYKKY_REPOS": str(repo)}
     return Site(User(user.home, env), repo)
 

@@ -18,6 +18,8 @@ import pytest
 from tests.stacks import TINY, Site, settle
 from tests.support import Tykky, User, log_in, new_place, remove
 
+pytest.register_assert_rewrite("tests.system.wholeness")
+
 LMOD = "/usr/share/lmod/lmod/init/bash"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -1,0 +1,210 @@
+"""Several installs at once: one builds and the others wait, and no record is lost."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from tests.stacks import Site
+
+
+def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    """How each process ended, and what it said."""
+    answers = []
+    for process in processes:
+        _, err = process.communicate(timeout=300)
+        answers.append((process.returncode, err))
+    return answers
+
+
+def until(process: subprocess.Popen[str], words: str) -> str:
+    """Read what a process says until a line has the words in it; returns that line."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without saying '{words}'")
+
+
+def test_two_installs_of_the_same_build_once_and_the_second_waits_for_the_first(
+    site: Site, place: Path
+) -> None:
+    go = place / "go"
+    site.hello(more=waits_for(go))
+    first = site.start("install", "hello")
+    until(first, "build")
+    second = site.start("install", "hello")
+    line = until(second, "waiting")
+    assert "hello/1.0" in line
+    assert getpass.getuser() in line
+    assert socket.gethostname() in line
+    assert f"process {first.pid}" in line
+    go.touch()
+    (status_1, said_1), (status_2, said_2) = outcomes([first, second])
+    assert (status_1, status_2) == (0, 0), said_1 + said_2
+    assert "squash" in said_1
+    assert "squash" not in said_2
+    assert "is installed already" in said_2
+    assert len(site.found()) == 1
+
+
+def waits_for(sign: Path) -> str:
+    """A step of a recipe that ends when a file is there."""
+    return f"""
+    def finish(self, box):
+        import pathlib
+        import time
+
+        while not pathlib.Path({str(sign)!r}).exists():
+            time.sleep(0.05)
+    """
+
+
+def test_one_who_waits_builds_itself_when_the_builder_is_killed(site: Site, place: Path) -> None:
+    go = place / "go"
+    site.hello(more=waits_for(go))
+    first = site.start("install", "hello")
+    until(first, "build")
+    second = site.start("install", "hello")
+    until(second, "waiting")
+    os.killpg(first.pid, signal.SIGKILL)
+    go.touch()
+    (status_1, _), (status_2, said_2) = outcomes([first, second])
+    assert status_1 == -signal.SIGKILL
+    assert status_2 == 0, said_2
+    assert "squash" in said_2
+    assert len(site.found()) == 1
+
+
+def test_one_who_waits_builds_itself_when_the_builder_fails(site: Site, place: Path) -> None:
+    go = place / "go"
+    failed = place / "failed"
+    site.hello(
+        more=waits_for(go)
+        + f"""
+    def test(self, box):
+        import pathlib
+
+        failed = pathlib.Path({str(failed)!r})
+        if not failed.exists():
+            failed.touch()
+            box.run("false")
+    """
+    )
+    first = site.start("install", "hello")
+    until(first, "build")
+    second = site.start("install", "hello")
+    until(second, "waiting")
+    go.touch()
+    (status_1, said_1), (status_2, said_2) = outcomes([first, second])
+    assert status_1 == 15, said_1
+    assert status_2 == 0, said_2
+    assert len(site.found()) == 1
+    assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
+
+
+def test_interrupting_one_who_waits_disturbs_nobody(site: Site, place: Path) -> None:
+    go = place / "go"
+    site.hello(more=waits_for(go))
+    first = site.start("install", "hello")
+    until(first, "build")
+    second = site.start("install", "hello")
+    until(second, "waiting")
+    second.send_signal(signal.SIGINT)
+    ((status_2, said_2),) = outcomes([second])
+    assert status_2 == 130
+    assert "Traceback" not in said_2
+    third = site.start("install", "hello")
+    assert f"process {first.pid}" in until(third, "waiting"), "the first is still the owner"
+    go.touch()
+    answers = outcomes([first, third])
+    assert [status for status, _ in answers] == [0, 0], answers
+    assert len(site.found()) == 1
+
+
+def test_eight_installs_at_once_lose_no_record(site: Site) -> None:
+    versions = [f"{number}.0" for number in range(4)]
+    site.hello("hello", *versions)
+    names = [f"other{number}" for number in range(4)]
+    for name in names:
+        site.hello(name)
+    specs = [f"hello@{version}" for version in versions] + names
+    answers = outcomes([site.start("install", spec) for spec in specs])
+    assert [status for status, _ in answers] == [0] * 8, answers
+    wanted = [f"hello/{version}" for version in versions] + [f"{name}/1.0" for name in names]
+    assert sorted(entry["module"] for entry in site.found()) == sorted(wanted)
+    assert site.modulefiles() == sorted(f"{module}.lua" for module in wanted)
+    for module in wanted:
+        name, version = module.split("/")
+        assert site.lmod(f"module load {module}; hello").stdout == f"hello {version}\n", name
+    assert site.lmod("module load hello; hello").stdout == "hello 3.0\n", "the newest is default"
+
+
+def test_same_spec_into_two_roots_at_once(site: Site, place: Path) -> None:
+    site.hello(
+        more="""
+        def finish(self, box):
+            import pathlib
+            import time
+
+            while not pathlib.Path(f"{box.prefix.parents[2]}.go").exists():
+                time.sleep(0.05)
+        """
+    )
+    roots = [place / "a", place / "b"]
+    builds = []
+    for root in roots:
+        builds.append(site.start("install", "--root", root, "hello"))
+        until(builds[-1], "build")
+    for root, build in zip(roots, builds, strict=True):
+        root.with_name(f"{root.name}.go").touch()
+        ((status, said),) = outcomes([build])
+        assert status == 0, said
+        command = next(root.glob("store/hello/*/bin/hello"))
+        assert site.user.run(command).stdout == "hello 1.0\n"
+
+
+def test_uninstall_waits_for_an_install_of_the_same(site: Site, place: Path) -> None:
+    go = place / "go"
+    site.hello("hello", "1.0", "0.9")
+    site("install", "hello")
+    hooks = site.hooks(
+        f"""
+        import pathlib, time
+
+        def before_module(build):
+            pathlib.Path({str(place / "there")!r}).touch()
+            while not pathlib.Path({str(go)!r}).exists():
+                time.sleep(0.05)
+        """
+    )
+    first = site.start("install", "hello@0.9", "-c", f"hooks={hooks}")
+    while not (place / "there").exists() and first.poll() is None:
+        pass
+    second = site.start("uninstall", "hello/0.9")
+    until(second, "waiting")
+    go.touch()
+    answers = outcomes([first, second])
+    assert [status for status, _ in answers] == [0, 0], answers
+    assert [entry["module"] for entry in site.found()] == ["hello/1.0"]
+    assert site.modulefiles() == ["hello/1.0.lua"]
+
+
+def test_installs_and_uninstalls_of_one_name_do_not_disturb_each_other(site: Site) -> None:
+    versions = [f"{number}.0" for number in range(6)]
+    site.hello("hello", *versions)
+    site("install", *[f"hello@{version}" for version in versions[:3]])
+    going = [site.start("uninstall", f"hello/{version}") for version in versions[:3]]
+    coming = [site.start("install", f"hello@{version}") for version in versions[3:]]
+    answers = outcomes(going + coming)
+    assert [status for status, _ in answers] == [0] * 6, answers
+    left = [f"hello/{version}" for version in versions[3:]]
+    assert [entry["module"] for entry in site.found()] == left
+    assert site.modulefiles() == [f"{module}.lua" for module in left]
+    assert site.lmod("module load hello; hello").stdout == "hello 5.0\n"
+    assert not re.search("Traceback", "".join(said for _, said in answers))

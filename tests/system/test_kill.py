@@ -1,0 +1,168 @@
+"""An install or uninstall that dies between any two of its steps leaves nothing half done."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.stacks import Site, listing
+from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
+
+STEPS = ("build", "finish", "squash", "test", "commit", "module")
+POINTS = [f"{when}_{step}" for step in STEPS for when in ("before", "after")]
+COMMITTED = ("after_commit", "before_module", "after_module")
+
+KILL = """
+    import os, signal
+
+    def {point}(build):
+        os.killpg(0, signal.SIGKILL)
+"""
+STOP = """
+    import os, signal
+
+    def {point}(build):
+        os.kill(os.getpid(), signal.{signal})
+        # The signal is handled between two lines of Python.
+        for _ in range(1000):
+            pass
+"""
+
+
+def processes_of(place: Path) -> list[str]:
+    """The command lines of all processes that name something below ``place``.
+
+    The servers of mounted images may outlive the commands that started them.
+    """
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        line = b" ".join(words).decode(errors="replace")
+        if f"{place}/" in line and "squashfuse" not in line and int(folder.name) != os.getpid():
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_install_killed_at_a_step_leaves_nothing_and_can_be_repeated(
+    site: Site, point: str
+) -> None:
+    site.hello()
+    hooks = site.hooks(KILL.format(point=point))
+    killed = site.start("install", "hello", "-c", f"hooks={hooks}")
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    if point not in COMMITTED:
+        assert site.found() == []
+    if point != "after_module":
+        assert site.modulefiles() == []
+    assert_nothing_is_half_done(site)
+    assert processes_of(site.root.parent) == []
+    site("install", "hello")
+    assert_whole(site)
+
+
+@pytest.mark.parametrize("point", ["before_build", "after_finish", "after_squash", "before_commit"])
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 143)])
+def test_install_stopped_by_a_signal_cleans_up_and_says_what_is_left(
+    site: Site, point: str, name: str, status: int
+) -> None:
+    site.hello()
+    hooks = site.hooks(STOP.format(point=point, signal=name))
+    done = site("install", "hello", "-c", f"hooks={hooks}", status=status)
+    assert "nothing was installed" in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    log = re.search(r"log: (\S+)", done.stderr, re.I)
+    assert log is not None
+    assert Path(log[1]).exists()
+    assert site.found() == []
+    assert listing(site.root / "store") == []
+    assert site.modulefiles() == []
+    assert_no_litter(site)
+    site("install", "hello")
+    assert_whole(site)
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_install_stopped_after_its_commit_keeps_the_install(
+    site: Site, name: str, status: int
+) -> None:
+    site.hello()
+    hooks = site.hooks(STOP.format(point="before_module", signal=name))
+    done = site("install", "hello", "-c", f"hooks={hooks}", status=status)
+    assert "nothing was installed" not in done.stderr.lower()
+    assert "hello/1.0" in done.stderr, "it should say that the install is there, without module"
+    assert [entry["module"] for entry in site.found()] == ["hello/1.0"]
+    site("install", "hello")
+    assert_whole(site)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("group", [True, False], ids=["group", "alone"])
+def test_signal_in_the_middle_of_a_build_step_ends_all_that_the_step_started(
+    site: Site, number: signal.Signals, group: bool
+) -> None:
+    seconds = 100_000 + os.getpid()  # by which they are told from what other tests start
+    site.hello(
+        more=f"""
+        def finish(self, box):
+            # The first ignores what it can; the second is what the step waits for.
+            box.run(
+                "(trap '' TERM INT HUP; exec sleep {seconds}) & touch started; exec sleep {seconds}"
+            )
+        """
+    )
+    process = site.start("install", "hello")
+    build = Path(site.user.env["TYKKY_BUILD_DIR"])
+    try:
+        while not list(build.glob("*/root/started")) and process.poll() is None:
+            pass
+        assert process.poll() is None, process.communicate()
+        started = sleepers(seconds)
+        if group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    expected = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+    assert process.returncode == expected, err
+    assert "Traceback" not in err
+    assert len(started) == 2
+    assert gone(started, seconds)
+    assert site.found() == []
+    site.hello()
+    site("install", "hello")
+    assert_whole(site)
+
+
+def sleepers(seconds: int) -> list[int]:
+    """The processes that sleep for so long."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", str(seconds).encode()]:
+            found.append(int(folder.name))
+    return found
+
+
+def gone(processes: list[int], seconds: int) -> bool:
+    """Whether none of them is left after a moment, as the kernel needs one to end them."""
+    for _ in range(50):
+        if not set(processes) & set(sleepers(seconds)):
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,35 @@
+"""What must hold in a store at every moment, whoever was killed in the middle of something."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.stacks import Site, listing
+
+
+def assert_nothing_is_half_done(site: Site) -> None:
+    """What ``find`` lists is whole and has its command; every module belongs to such a one."""
+    entries = site.found()
+    modules = [f"{entry['module']}.lua" for entry in entries]
+    assert set(site.modulefiles()) <= set(modules)
+    for entry in entries:
+        assert (Path(entry["prefix"]) / ".tykky/record.json").exists()
+        for command in (Path(entry["prefix"]) / "bin").iterdir():
+            assert "hello" in site.user.run(command).stdout
+
+
+def assert_whole(site: Site, name: str = "hello", version: str = "1.0") -> None:
+    """One install is found, its module is loaded by name, and its command runs."""
+    assert [entry["module"] for entry in site.found(name)] == [f"{name}/{version}"]
+    assert site.modulefiles() == [f"{name}/{version}.lua"]
+    said = site.lmod(f"module load {name}; hello there").stdout
+    assert said == f"hello {version} there\n"
+
+
+def assert_no_litter(site: Site) -> None:
+    """Nothing temporary is left in the store, and nothing of the build."""
+    left = [path for path in listing(site.root) if re.search(r"\.new$", path)]
+    assert left == []
+    build = Path(site.user.env["TYKKY_BUILD_DIR"])
+    assert [path for path in listing(build) if not path.startswith("logs")] == []
