@@ -5,24 +5,25 @@ namespace where a scratch directory lies over the prefix and the rest of the hos
 read-only; ``TestBox`` runs them as a user would, on the squashed image; ``PlanBox`` writes
 down what would be run. So a dry run is the very same recipe code.
 
-Public names: ``Box``, ``BuildBox``, ``TestBox``, ``PlanBox``, ``Scratch``, ``enclosed``,
-``closed``.
+Public names: ``Box``, ``BuildBox``, ``TestBox``, ``PlanBox``, ``enclosed``, ``closed``.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 from tykky.build.base import PATH, Base
-from tykky.errors import Exit, StepError, TykkyError
+from tykky.build.scratch import Scratch
+from tykky.errors import Exit, RecipeError, StepError, TykkyError
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -35,26 +36,10 @@ PASSED = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
 
+#: Where fetched files are in the box of a build.
+FETCHED = Path("/tmp/fetched")
+
 Command = str | Sequence[str | os.PathLike[str]]
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """The folders of one build on local disk; ``root`` becomes the prefix."""
-
-    path: Path
-
-    @property
-    def root(self) -> Path:
-        return self.path / "root"
-
-    @property
-    def home(self) -> Path:
-        return self.path / "home"
-
-    @property
-    def tmp(self) -> Path:
-        return self.path / "tmp"
 
 
 class Box(ABC):
@@ -88,6 +73,15 @@ class Box(ABC):
     def write(self, path: str | Path, text: str) -> Path:
         """Write a file below the prefix (a relative path counts from there)."""
 
+    @abstractmethod
+    def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
+        """Download a file and return its path in the box; ``name`` if not the address's own.
+
+        Downloads are kept, and taken from the configured mirrors first. The build stops with
+        both digests if the file is not the one that ``sha256`` names; without a digest, it is
+        downloaded anew each time, and ``tykky audit`` refuses the recipe. Raises ``StepError``.
+        """
+
     def inside(self, path: str | Path) -> Path:
         """The full path of something in the prefix. Raises ``StepError`` outside of it."""
         full = Path(os.path.normpath(self.prefix / path))
@@ -100,7 +94,12 @@ class Box(ABC):
 
 
 class PlanBox(Box):
-    """Writes down what would be done; ``lines`` has it."""
+    """Writes down what would be done; ``lines`` has it.
+
+    With ``strict``, it refuses what only a recipe that is still being written may do.
+    """
+
+    strict = False
 
     def __init__(
         self, prefix: Path, directory: Path, base: Base, lock: Lock, config: Config
@@ -116,6 +115,16 @@ class PlanBox(Box):
         full = self.inside(path)
         self.lines.append(f"write  {full}")
         return full
+
+    def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
+        file = _file_name(url, sha256, name)
+        if self.strict and not sha256:
+            raise RecipeError(
+                f"the recipe fetches {url} without a digest",
+                remedy="add sha256='...'; the log of a build says which it is",
+            )
+        self.lines.append(f"fetch  {url}")
+        return FETCHED / file
 
 
 class RealBox(Box):
@@ -161,6 +170,27 @@ class RealBox(Box):
         """Where commands start on the host."""
         return Path("/")
 
+    def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
+        from tykky import fetch
+
+        file, cache = _file_name(url, sha256, name), self.config.cache_dir
+        if sha256:
+            kept = fetch.fetch(url, sha256, cache, mirrors=self.config.mirrors, say=self.say)
+        else:
+            kept, digest = fetch.fetch_unpinned(url, cache, self.say)
+            self.say(f"{file} has no digest in the recipe; it is sha256='{digest}'")
+        self.log.write(f"# fetched {url}: {kept.name}\n".encode())
+        # A copy: what a step does to its file must not reach the cache.
+        copy = self.scratch.tmp / FETCHED.name / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, copy)
+        return self.tmp / FETCHED.name / file
+
+    @property
+    @abstractmethod
+    def tmp(self) -> Path:
+        """Where the scratch directory for temporary files is in this box."""
+
     def write(self, path: str | Path, text: str) -> Path:
         full = self.inside(path)
         real = self.scratch.root / full.relative_to(self.prefix)
@@ -171,6 +201,10 @@ class RealBox(Box):
 
 class BuildBox(RealBox):
     """Commands see the scratch directory at the prefix, and a read-only host."""
+
+    @property
+    def tmp(self) -> Path:
+        return FETCHED.parent
 
     def environment(self) -> dict[str, str]:
         return {**closed(self.scratch, self.config), "PATH": f"{self.prefix}/bin:{PATH}"}
@@ -247,6 +281,10 @@ class TestBox(RealBox):
 
     __test__ = False  # not a test class, whatever its name says to a test runner
 
+    @property
+    def tmp(self) -> Path:
+        return self.scratch.tmp
+
     def environment(self) -> dict[str, str]:
         import getpass
 
@@ -264,7 +302,24 @@ class TestBox(RealBox):
 
     @property
     def cwd(self) -> Path:
-        return self.scratch.path / "empty"
+        return self.scratch.empty
+
+
+def _file_name(url: str, sha256: str, name: str) -> str:
+    """The name that a fetched file gets. Raises ``RecipeError`` for arguments that are none."""
+    from tykky.fetch import is_sha256
+
+    file = name or Path(unquote(urlsplit(url).path)).name
+    if not file or file in (".", "..") or "/" in file:
+        raise RecipeError(
+            f"the file at {url} has no name", remedy="give it one: box.fetch(url, name='...')"
+        )
+    if sha256 and not is_sha256(sha256):
+        raise RecipeError(
+            f"'{sha256}' is no sha256, which has 64 digits from 0-9 and a-f",
+            remedy="copy it from where the file is published, or from 'sha256sum FILE'",
+        )
+    return file
 
 
 def _words(command: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from tykky import console
 from tykky import lock as locks
 from tykky.build import plan as plans
-from tykky.build.box import BuildBox, RealBox, Scratch, TestBox
+from tykky.build.box import BuildBox, RealBox, TestBox
 from tykky.build.clock import STEPS, Clock
 from tykky.build.commit import keep_inputs, keep_log, record_of
 from tykky.build.hooks import Hooks
 from tykky.build.plan import Plan
+from tykky.build.scratch import Scratch, sweep
 from tykky.build.squash import Image, squash
 from tykky.errors import Exit, TykkyError, from_os_error
 from tykky.publish import commands, modules
@@ -85,6 +86,7 @@ def _repair(plan: Plan, record: Record, config: Config, store: Store) -> Record:
         store.enter(record)
     if not modules.is_published(record.entry(), config, store):
         modules.publish(plan.recipe, record, config, store)
+        sweep(config.build_dir)
     return record
 
 
@@ -152,7 +154,8 @@ class Build:
     def cleaning_up(self) -> Iterator[None]:
         """Whatever happens within: no scratch is left, and a whole install or none."""
         try:
-            yield
+            with self.scratch.held():
+                yield
         except BaseException as error:
             self._note(f"{type(error).__name__}: {error}")
             self._undo(error)
@@ -161,8 +164,6 @@ class Build:
             self.log_path.unlink(missing_ok=True)
         finally:
             self.log.close()
-            with contextlib.suppress(OSError):
-                discard(self.scratch.path)
 
     def _undo(self, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):
@@ -181,18 +182,14 @@ class Build:
             console.note(f"nothing was installed; the store is as before. Log: {self.log_path}")
 
     def prepare(self) -> None:
-        """Lay out the scratch directory and an empty prefix.
+        """Open the log and lay out an empty prefix.
 
-        What a killed build left in either was never an install: it had no record.
+        What a killed build left there was never an install: it had no record.
         """
         try:
-            _own_folder(self.config.build_dir)
             self.log_path.parent.mkdir(exist_ok=True)
             self.log = self.log_path.open("wb")
             self.log.write(self._early.getvalue())
-            discard(self.scratch.path)
-            self.scratch.root.mkdir(parents=True)
-            (self.scratch.path / "empty").mkdir()
             discard(self.plan.prefix)
             make_folder(self.plan.prefix / HIDDEN, self.store.permissions)
         except OSError as error:
@@ -304,22 +301,3 @@ class Build:
         with self._step("module") as line:
             modules.publish(self.plan.recipe, record, self.config, self.store)
             line.update(record.module)
-
-
-def _own_folder(path: Path) -> None:
-    """Make the build directory, closed to others; refuse one that somebody else laid out.
-
-    It usually lies below /tmp, where anybody may have made a folder or link of that name.
-    """
-    import os
-    import stat
-
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise TykkyError(
-            f"the build directory {path} is a link, belongs to somebody else, or can be written "
-            "to by others",
-            remedy="remove it, or choose another: 'tykky config set build_dir DIR'",
-            code=Exit.NOT_WRITABLE,
-        )

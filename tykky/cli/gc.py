@@ -1,4 +1,4 @@
-"""Delete for good what was uninstalled.
+"""Delete for good what was uninstalled, and what killed builds left.
 
 Programs that still run from a deleted image may fail, on this node or another one, so
 only what was uninstalled more than a week ago is deleted, unless told otherwise.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from tykky import console
+from tykky.build.scratch import sweep
 from tykky.cli import common
 from tykky.config import Config
 from tykky.store import Store
@@ -32,8 +33,12 @@ def run(args: argparse.Namespace, config: Config) -> int:
     store = Store.of(config)
     removed, freed = store.empty_trash(args.days * 86400)
     store.forget_owners()
+    swept = sweep(config.build_dir)
     if args.json:
-        console.json_out({"removed": removed, "bytes": freed})
+        console.json_out({"removed": removed, "bytes": freed, "builds": swept})
     else:
-        console.note(f"deleted {removed} uninstalled stacks, {console.size(freed)}")
+        console.note(
+            f"deleted {removed} uninstalled stacks ({console.size(freed)}) and what {swept} killed "
+            "builds had left"
+        )
     return 0

@@ -77,7 +77,8 @@ def resolve(
     in ``source``, whose own code may run for it: hence the box. Nothing is installed. Raises
     ``TykkyError`` with the resolver's reason.
     """
-    from tykky.build.box import Scratch, closed, enclosed
+    from tykky.build.box import closed, enclosed
+    from tykky.build.scratch import Scratch
 
     line = [program(), "pip", "compile", "requirements.in", "--output-file", "pylock.toml"]
     line += ["--quiet", "--format", "pylock.toml"]

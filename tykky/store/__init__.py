@@ -219,7 +219,8 @@ class Store:
     def _lock(self, key: str) -> FileLock:
         from filelock import FileLock
 
-        return FileLock(self.locks / f"{key}.lock", mode=self.permissions.file | 0o200)
+        # Who may make installs here may take the lock, whoever made its file.
+        return FileLock(self.locks / f"{key}.lock", mode=self.permissions.folder & 0o666)
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:

@@ -1,0 +1,102 @@
+"""The scratch directory of a build, on local disk.
+
+Each is held under a lock while it is used. So what a killed build left can be told from what
+is in use, and removed by the next build of the same, or by ``tykky gc``.
+
+Public names: ``Scratch``, ``sweep``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tykky.errors import Exit, TykkyError
+from tykky.store.files import discard
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The folders of one build; ``root`` becomes the prefix."""
+
+    path: Path
+
+    @property
+    def root(self) -> Path:
+        """What lies over the prefix while building."""
+        return self.path / "root"
+
+    @property
+    def home(self) -> Path:
+        """The home directory of everything that is built and tested."""
+        return self.path / "home"
+
+    @property
+    def tmp(self) -> Path:
+        """What lies over /tmp."""
+        return self.path / "tmp"
+
+    @property
+    def empty(self) -> Path:
+        """Where the tests of a stack start."""
+        return self.path / "empty"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the directory, empty at first; nothing is left of it afterwards."""
+        from filelock import FileLock
+
+        own_folder(self.path.parent)
+        with FileLock(_lock_of(self.path)):
+            try:
+                discard(self.path)
+                self.root.mkdir(parents=True)
+                self.empty.mkdir()
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    discard(self.path)
+                _lock_of(self.path).unlink(missing_ok=True)
+
+
+def sweep(build_dir: Path) -> int:
+    """Remove what killed builds left; returns how many there were."""
+    from filelock import FileLock, Timeout
+
+    if not build_dir.is_dir():
+        return 0
+    own_folder(build_dir)
+    swept = 0
+    for path in build_dir.iterdir():
+        if not re.fullmatch("[0-9a-f]{16}", path.name):
+            continue
+        with contextlib.suppress(Timeout), FileLock(_lock_of(path), timeout=0):
+            discard(path)
+            _lock_of(path).unlink(missing_ok=True)
+            swept += 1
+    return swept
+
+
+def own_folder(path: Path) -> None:
+    """Make the build directory, closed to others; refuse one that somebody else laid out.
+
+    It usually lies below /tmp, where anybody may have made a folder or link of that name.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise TykkyError(
+            f"the build directory {path} is a link, belongs to somebody else, or can be written "
+            "to by others",
+            remedy="remove it, or choose another: 'tykky config set build_dir DIR'",
+            code=Exit.NOT_WRITABLE,
+        )
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
