@@ -30,22 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Print all probes; exit 26 unless stacks can be run here."""
     report = examine(config)
+    good_for = {
+        "run": report.works("run"),
+        "install": report.works("run") and report.works("install"),
+        "modules": report.works("modules"),
+    }
     if args.json:
-        console.json_out(
-            {
-                "run": {
-                    "possible": report.can_run,
-                    "native": report.works("run"),
-                    "apptainer": report.works("apptainer"),
-                },
-                "install": report.works("install"),
-                "modules": report.works("modules"),
-                "probes": [asdict(probe) for probe in report.probes],
-            }
-        )
+        console.json_out({**good_for, "probes": [asdict(probe) for probe in report.probes]})
     else:
         _print(report)
-    return Exit.OK if report.can_run else Exit.NODE
+        console.say()
+        console.say(f"run stacks      {_answer(good_for['run'])}")
+        console.say(f"install stacks  {_answer(good_for['install'])}")
+        console.say(f"load modules    {_answer(good_for['modules'])}")
+    return Exit.OK if good_for["run"] else Exit.NODE
 
 
 def _print(report: Report) -> None:
@@ -54,18 +52,7 @@ def _print(report: Report) -> None:
         line = f"{probe.found}; {probe.remedy}" if probe.remedy else probe.found
         rows.append((probe.verdict, probe.purpose, probe.name, line))
     console.table(rows, ("", "FOR", "WHAT", "FOUND"))
-    console.say()
-    console.say(f"run stacks      {_answer(report.can_run)}{_with(report)}")
-    console.say(f"install stacks  {_answer(report.can_run and report.works('install'))}")
-    console.say(f"load modules    {_answer(report.works('modules'))}")
 
 
 def _answer(possible: bool) -> str:
     return "yes" if possible else "no"
-
-
-def _with(report: Report) -> str:
-    if not report.can_run:
-        return ""
-    native = report.runtime != "apptainer" and report.works("run")
-    return ", with the native runtime" if native else ", with Apptainer"

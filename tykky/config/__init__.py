@@ -84,6 +84,7 @@ class Config:
     build_dir: Path
     cache_dir: Path
     base: str
+    mirrors: tuple[str, ...]
     repos: tuple[Path, ...]
     builtin_repo: bool
     runtime: Runtime

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Runtime = Literal["native", "apptainer", "auto"]
+Runtime = Literal["native"]
 Compression = Literal["zstd", "gzip", "lz4", "xz"]
 
 
@@ -180,9 +180,10 @@ KEYS: dict[str, Kind] = {
     "build_dir": _PATH,
     "cache_dir": _PATH,
     "base": Kind("host, path, or docker://...", _needed),
+    "mirrors": Kind("list of addresses", _url, is_list=True),
     "repos": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "builtin_repo": _SWITCH,
-    "runtime": _choice("native", "apptainer", "auto"),
+    "runtime": _choice("native"),
     "jobs": Kind("number from 0 to 65536", _jobs),
     "hooks": _OPTIONAL_PATH,
     "idle": _number(1, 86400),

@@ -94,7 +94,7 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
         if scope == "site" and environ.get("TYKKY_SITE_CONFIG"):
             raise ConfigError(
                 f"the file that $TYKKY_SITE_CONFIG names does not exist: {path}",
-                remedy="correct the variable, or unset it",
+                remedy="make the file, or correct or unset the variable",
             ) from None
         return []
     except OSError as error:

@@ -18,20 +18,10 @@ class Report:
     """All probes, and for what this machine is good."""
 
     probes: tuple[Probe, ...]
-    runtime: str
 
     def works(self, purpose: Purpose) -> bool:
         """Whether no probe that matters for this failed."""
         return not any(p.purpose == purpose and p.verdict == "no" for p in self.probes)
-
-    @property
-    def can_run(self) -> bool:
-        """Whether stacks run here, with the runtime that the configuration asks for."""
-        return {
-            "native": self.works("run"),
-            "apptainer": self.works("apptainer"),
-            "auto": self.works("run") or self.works("apptainer"),
-        }[self.runtime]
 
 
 def examine(config: Config) -> Report:
@@ -49,4 +39,4 @@ def examine(config: Config) -> Report:
         *places.probes(config),
     )
     order = ("run", "apptainer", "install", "modules")
-    return Report(tuple(sorted(found, key=lambda p: order.index(p.purpose))), config.runtime)
+    return Report(tuple(sorted(found, key=lambda p: order.index(p.purpose))))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Purpose = Literal["run", "apptainer", "install", "modules"]
-"""What a probe matters for: running stacks natively, running them with Apptainer,
-installing, and loading modules."""
+"""What a probe matters for: running stacks, using containers, installing, loading modules."""
 
 Verdict = Literal["ok", "limited", "no"]
 """Works; works but could be better; does not work."""

@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def probes(config: Config, *, unprivileged: bool) -> Iterator[Probe]:
     yield _lmod()
 
 
-def _output(*command: str) -> str:
+def _output(*command: str, **variables: str) -> str:
     """What a program prints on both streams; empty if it cannot be run."""
     try:
         done = subprocess.run(
@@ -52,7 +53,7 @@ def _output(*command: str) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=20,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", **variables},
             errors="replace",
             text=True,
         )
@@ -86,27 +87,28 @@ def _apptainer(unprivileged: bool) -> Probe:
     name = "apptainer"
     path = shutil.which("apptainer") or shutil.which("singularity")
     if path is None:
-        return Probe(name, "apptainer", "no", "is not on PATH", "only needed for its own runtime")
-    version = _output(path, "--version").strip()
-    if not version:
+        remedy = "only needed for stacks in containers"
+        return Probe(name, "apptainer", "no", "is not on PATH", remedy)
+    # It makes a folder in the home of whoever calls it, even for this.
+    with tempfile.TemporaryDirectory(prefix="tykky-doctor-") as home:
+        # "apptainer version 1.4.5-1", "singularity-ce version 4.1.0", perhaps after warnings.
+        version = re.search(r"version (\d\S*)", _output(path, "--version", HOME=home))
+        libexec = _output(path, "buildcfg", "LIBEXECDIR", HOME=home).strip()
+    if version is None:
         remedy = f"run '{path} --version' to see why"
         return Probe(name, "apptainer", "no", f"{path} does not run", remedy)
-    found = f"{version.rpartition(' ')[2]} ({path})"
-    if _is_setuid(path):
+    found = f"{version[1]} ({path})"
+    if _is_setuid(Path(libexec, Path(path).name, "bin", "starter-suid")):
         return Probe(name, "apptainer", "ok", f"{found}, setuid")
     if unprivileged:
         return Probe(name, "apptainer", "ok", f"{found}, with user namespaces")
-    remedy = "ask the administrator for the package apptainer-suid"
-    return Probe(
-        name, "apptainer", "no", f"{found}, needs what the kernel refuses to you above", remedy
-    )
+    remedy = "ask the administrator for user namespaces, or for the package apptainer-suid"
+    return Probe(name, "apptainer", "no", f"{found}, needs user namespaces", remedy)
 
 
-def _is_setuid(apptainer: str) -> bool:
-    folder = _output(apptainer, "buildcfg", "LIBEXECDIR").strip()
-    starter = Path(folder, Path(apptainer).name, "bin", "starter-suid")
+def _is_setuid(program: Path) -> bool:
     try:
-        return bool(starter.stat().st_mode & stat.S_ISUID)
+        return bool(program.stat().st_mode & stat.S_ISUID)
     except OSError:
         return False
 

@@ -32,7 +32,9 @@ def probes(config: Config) -> Iterator[Probe]:
     try:
         with tempfile.TemporaryDirectory(prefix=".tykky-doctor-", dir=_place(config)) as folder:
             yield _try(config, mksquashfs, Path(folder))
-    except (TykkyError, OSError, subprocess.SubprocessError) as error:
+    except OSError as error:
+        yield Probe(_NAME, "run", "limited", f"not tried: {error.strerror}")
+    except (TykkyError, subprocess.SubprocessError) as error:
         yield Probe(_NAME, "run", "limited", f"not tried: {error}")
 
 
