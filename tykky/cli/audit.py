@@ -1,7 +1,8 @@
 """Check every version and variant of recipes, without building anything.
 
 For each combination the recipe is loaded and selected, its lock is there and fits, its
-steps are planned, and the modules that it loads are known to Lmod.
+steps are planned, what it fetches has a digest, and the modules that it loads are known to
+Lmod.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def _visit(recipe: Stack, config: Config) -> None:
             remedy=f"make it: tykky lock {recipe.spec}",
         )
     box = PlanBox(config.root / "audit", recipe.directory, bases.host(), lock, config)
+    box.strict = True
     for method in ("assemble", "finish", "seal", "prove", "test"):
         with recipe_code(recipe, method):
             getattr(recipe, method)(box)

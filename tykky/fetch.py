@@ -1,0 +1,264 @@
+"""Downloads: resumed, verified, kept, and taken from mirrors where there are some.
+
+A file is known by its sha256. It is kept in ``<cache_dir>/downloads`` under that digest and is
+digested again whenever it is used, so a damaged or altered copy is never handed out. A download
+that breaks off goes on where it stopped, in the same run or the next.
+
+Public names: ``fetch``, ``fetch_unpinned``, ``is_sha256``, ``digest_file``, ``Say``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from tykky.errors import Exit, StepError, TykkyError, from_os_error
+
+if TYPE_CHECKING:
+    import requests
+
+Say = Callable[[str], None]
+
+#: Seconds to wait for a connection, and for the next bytes of an answer.
+TIMEOUT = (15, 60)
+#: How often in a row a source may fail without sending one more byte.
+FRUITLESS = 3
+_BLOCK = 1 << 20
+
+
+class _BrokenOff(Exception):
+    """A download that ended early; what has come is kept."""
+
+
+def is_sha256(text: str) -> bool:
+    """Whether a text is a sha256 in hex."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
+
+
+def digest_file(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fetch(
+    url: str,
+    sha256: str,
+    cache_dir: Path,
+    *,
+    mirrors: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+    say: Say = lambda _: None,
+) -> Path:
+    """The path of the file with this digest in the cache, downloaded if it is not there.
+
+    The ``mirrors`` are tried first, in order, then ``url`` itself (``https``, ``http`` or
+    ``file``); ``headers`` go to ``url`` only. ``say`` is told what is under way.
+
+    Raises ``StepError``: with code ``DAMAGED`` and both digests if the last source has another
+    file, with ``NETWORK`` if none can be reached.
+    """
+    kept = cache_dir / "downloads" / sha256
+    with _alone(kept):
+        if kept.exists():
+            if digest_file(kept) == sha256:
+                return kept
+            kept.unlink()
+        partial = kept.with_name(f"{sha256}.part")
+        for mirror in mirrors:
+            try:
+                return _verified(_on_mirror(mirror, url), sha256, partial, kept, {}, say)
+            except StepError as error:
+                say(f"{error.cause}; trying the next source")
+        return _verified(url, sha256, partial, kept, headers or {}, say)
+
+
+def fetch_unpinned(url: str, cache_dir: Path, say: Say = lambda _: None) -> tuple[Path, str]:
+    """Download a file that nothing is known of, anew each time; its path and its sha256.
+
+    No mirror is asked, since nobody could tell whether it has the right file.
+    """
+    name = hashlib.sha256(url.encode()).hexdigest()
+    partial = cache_dir / "downloads" / f"unpinned-{name}.part"
+    with _alone(partial):
+        partial.unlink(missing_ok=True)
+        _receive(url, partial, {}, say)
+        digest = digest_file(partial)
+        return partial.replace(partial.with_name(digest)), digest
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process at a time download a file, and explain what the disk refuses."""
+    from filelock import FileLock
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            yield
+    except OSError as error:
+        raise from_os_error(error, f"download to {path.parent}") from error
+
+
+def _on_mirror(mirror: str, url: str) -> str:
+    """Where a mirror has what is at ``url``: below the host's name, as ``wget -x`` makes it."""
+    parts = urlsplit(url)
+    return f"{mirror.rstrip('/')}/{parts.hostname or 'localhost'}{parts.path}"
+
+
+def _verified(
+    url: str, sha256: str, partial: Path, kept: Path, headers: Mapping[str, str], say: Say
+) -> Path:
+    resumed = partial.exists()
+    _receive(url, partial, headers, say)
+    found = digest_file(partial)
+    if found != sha256 and resumed:
+        # Its beginning may be of another file, or of another source.
+        partial.unlink()
+        _receive(url, partial, headers, say)
+        found = digest_file(partial)
+    if found != sha256:
+        partial.unlink()
+        raise StepError(
+            f"{url} is not the file that was expected: its sha256 is {found} instead of {sha256}",
+            remedy="find out why it changed before you trust it; then correct the digest",
+            code=Exit.DAMAGED,
+        )
+    return partial.replace(kept)
+
+
+def _receive(url: str, partial: Path, headers: Mapping[str, str], say: Say) -> None:
+    """Complete ``partial`` from one source, in as many attempts as make progress."""
+    name = Path(urlsplit(url).path).name or url
+    say(f"downloading {name}")
+    if urlsplit(url).scheme == "file":
+        _copy(url, partial)
+        return
+    fruitless = 0
+    while True:
+        before = _size(partial)
+        try:
+            _attempt(url, partial, headers, lambda text: say(f"downloading {name}, {text}"))
+            return
+        except _BrokenOff as error:
+            fruitless = 0 if _size(partial) > before else fruitless + 1
+            if fruitless == FRUITLESS:
+                raise unreachable(url, str(error)) from error
+            time.sleep(0.2 * 4**fruitless)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _copy(url: str, partial: Path) -> None:
+    import shutil
+
+    path = Path(unquote(urlsplit(url).path))
+    try:
+        shutil.copyfile(path, partial)
+    except OSError as error:
+        if path.is_file():
+            raise
+        raise StepError(
+            f"there is no file {path}", remedy="check the address in the recipe"
+        ) from error
+
+
+def _attempt(url: str, partial: Path, headers: Mapping[str, str], say: Say) -> None:
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    have = _size(partial)
+    # The file itself, and not a form that a server thinks is handier.
+    wanted = {**headers, "Accept-Encoding": "identity"}
+    if have:
+        wanted["Range"] = f"bytes={have}-"
+    try:
+        with requests.get(url, headers=wanted, stream=True, timeout=TIMEOUT) as answer:
+            if answer.status_code == 416:  # nothing follows; or another file, says the digest
+                return
+            check_status(answer, url)
+            goes_on = answer.status_code == 206 and _starts_at(answer) == have
+            _save(answer, partial, have if goes_on else 0, say)
+    except requests.exceptions.InvalidURL as error:
+        raise unreachable(url, "the address is not valid") from error
+    except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as error:
+        raise StepError(
+            f"{url} is no address that can be downloaded",
+            remedy="an address starts with https://, http:// or file://",
+        ) from error
+    except (requests.RequestException, HTTPError) as error:
+        raise _BrokenOff(reason(error)) from error
+
+
+def check_status(answer: requests.Response, url: str) -> None:
+    """Raise for an answer that is not the file: for good, or to be tried again."""
+    status = answer.status_code
+    if status < 400:
+        return
+    if status in (408, 429) or status >= 500:
+        raise _BrokenOff(f"the server answers {status} {answer.reason}")
+    remedy = "check the address; the file may have moved"
+    if status in (401, 403):
+        remedy = "the server lets only some users have it: ask its owner, or use a mirror"
+    raise StepError(
+        f"{url} cannot be had: the server answers {status} {answer.reason}", remedy=remedy
+    )
+
+
+def _starts_at(answer: requests.Response) -> int:
+    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+    return int(found[1]) if found else -1
+
+
+def _save(answer: requests.Response, partial: Path, start: int, say: Say) -> None:
+    from urllib3.exceptions import ProtocolError
+
+    from tykky.console import size
+
+    length = answer.headers.get("Content-Length")
+    end = start + int(length) if length and length.isdigit() else None
+    have, told = start, time.monotonic()
+    with partial.open("r+b" if start else "wb") as stream:
+        stream.seek(start)
+        # A connection that ends early is told by the number of bytes.
+        with suppress(*((ProtocolError,) if end else ())):
+            for block in answer.raw.stream(_BLOCK, decode_content=False):
+                stream.write(block)
+                have += len(block)
+                if time.monotonic() - told > 0.5:
+                    told = time.monotonic()
+                    say(f"{size(have)} of {size(end)}" if end else size(have))
+    if end is not None and have < end:
+        raise _BrokenOff(f"it broke off after {have} of {end} bytes")
+
+
+def reason(error: Exception) -> str:
+    """The innermost reason of an error of requests or urllib3, without its wrappings."""
+    text: Any = error
+    while getattr(text, "args", None) and isinstance(text.args[-1], BaseException):
+        text = text.args[-1]
+    text = getattr(text, "reason", None) or text
+    words = re.sub(r"<[^>]*>:?\s*|\(Caused by.*|HTTPS?ConnectionPool\([^)]*\):?\s*", "", str(text))
+    return words.strip() or type(error).__name__
+
+
+def unreachable(url: str, why: str) -> TykkyError:
+    """The error for a server that does not give what it should."""
+    host = urlsplit(url).netloc or url
+    return StepError(
+        f"{url} cannot be downloaded: {why}",
+        remedy=f"check the network and proxies, or name a mirror that has the files of {host}: "
+        "'tykky config why mirrors'",
+        code=Exit.NETWORK,
+    )
