@@ -60,6 +60,27 @@ def test_plain_reader_agrees_with_yaml_wherever_it_answers() -> None:
     assert answered > 300
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "squash:\n  level: 3\n    block_size: 4K\n",
+        "squash:\n    level: 3\n  block_size: 4K\n",
+        "repos:\n  - /a\n - /b\n",
+        "repos:\n- /a\n  - /b\n",
+        "root: /a\n  jobs: 1\n",
+        "root: /a # \x01\n",
+        "root: '/a\x85b'\n",
+        "root: '/a\u2028'\n",
+        "\ufeffroot: /a\n",
+        "root: '/a\n  b'\n",
+        "root: /a\n  b\n",
+        "  root: /a\njobs: 1\n",
+    ],
+)
+def test_plain_reader_leaves_to_yaml_what_only_looks_plain(content: str) -> None:
+    assert read_plain(content) is None
+
+
 def test_section_that_contains_itself_is_read_without_end() -> None:
     tree = read_yaml(HERE, "squash: &x\n  level: *x\n")
     assert isinstance(tree, Section)
