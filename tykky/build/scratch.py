@@ -3,7 +3,7 @@
 Each is held under a lock while it is used. So what a killed build left can be told from what
 is in use, and removed by the next build of the same, or by ``tykky gc``.
 
-Public names: ``Scratch``, ``sweep``.
+Public names: ``Scratch``, ``contained``, ``sweep``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tykky.errors import Exit, TykkyError
+from tykky.errors import Exit, StepError, TykkyError
 from tykky.store.files import discard
 
 
@@ -62,6 +62,25 @@ class Scratch:
                 with contextlib.suppress(OSError):
                     discard(self.path)
                 _lock_of(self.path).unlink(missing_ok=True)
+
+
+def contained(root: Path, path: Path) -> Path:
+    """The real path of ``path``, which counts from ``root``, with its folder made.
+
+    What a build has run may have left links that lead to the installer's own files: one on the
+    way raises ``StepError``, one in the last place is removed.
+    """
+    root = root.resolve()
+    real = (root / path).parent.resolve() / path.name if path.name else root
+    if real != root and root not in real.parents:
+        raise StepError(
+            f"a link in the build leads out of it: {path.parent}",
+            remedy="what was built is broken or hostile; the log says what was run",
+        )
+    if real.is_symlink():
+        real.unlink()
+    real.parent.mkdir(parents=True, exist_ok=True)
+    return real
 
 
 def sweep(build_dir: Path) -> int:

@@ -1,12 +1,12 @@
 """What several verbs share: the recipe repositories, spec arguments, matching names.
 
-Public names: ``repos_of``, ``add_specs``, ``add_json``, ``recipes``.
+Public names: ``repos_of``, ``specs_of``, ``add_specs``, ``add_json``, ``recipes``.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from tykky.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from tykky.repos import Repos
+    from tykky.spec import Spec
 
 
 def repos_of(config: Config) -> Repos:
@@ -27,6 +28,14 @@ def repos_of(config: Config) -> Repos:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option ``--json``."""
     parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def specs_of(words: Sequence[str]) -> list[Spec]:
+    """The specs of a command line, at least one. Raises ``SpecError``."""
+    from tykky.spec import parse, parse_one
+
+    # Words that hold nothing are answered like a missing one.
+    return parse(words) or [parse_one(words)]
 
 
 def add_specs(parser: argparse.ArgumentParser, *, many: bool, what: str) -> None:

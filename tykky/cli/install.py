@@ -16,7 +16,7 @@ from tykky.build.steps import Outcome, install
 from tykky.cli import common
 from tykky.config import Config
 from tykky.repos import Repos
-from tykky.spec import Spec, parse
+from tykky.spec import Spec
 from tykky.store import Store
 
 EXAMPLES = """\
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Install, or plan, each spec in turn."""
     repos, store = common.repos_of(config), Store.of(config)
-    specs = parse(args.spec)
+    specs = common.specs_of(args.spec)
     if args.plan:
         answers = [_plan(spec, config, repos, store, shown=not args.json) for spec in specs]
     else:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
-from tykky import console
+from tykky import bases, console
 from tykky import lock as locks
-from tykky.build import base as bases
 from tykky.build import plan as plans
 from tykky.cli import common
 from tykky.config import Config
 from tykky.recipe import selections
-from tykky.spec import parse
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
@@ -51,7 +49,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
     repos = common.repos_of(config)
     chosen: list[Stack] = []
-    for spec in parse(args.spec):
+    for spec in common.specs_of(args.spec):
         if args.all:
             chosen += cast("list[Stack]", list(selections(repos.load(spec.name))))
         else:

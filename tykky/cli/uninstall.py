@@ -33,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Remove each install; none is removed unless all may be."""
     store = Store.of(config)
+    store.prepare()
     entries = list(dict.fromkeys(store.one(name).hash for name in args.install))
     chosen = [store.one(digest) for digest in entries]
     for entry in chosen:
-        store.check_outside(Path(entry.prefix))
+        store.check_removable(Path(entry.prefix))
+        modules.check_removable(entry, config)
         needing = [other for other in store.dependents(entry) if other.hash not in entries]
         if needing:
             raise StoreError(
@@ -44,7 +46,6 @@ def run(args: argparse.Namespace, config: Config) -> int:
                 remedy="uninstall those first, or name them in the same command",
                 code=Exit.CONFLICT,
             )
-    store.prepare()
     for entry in chosen:
         with store.claim(entry.hash, entry.module, console.note):
             modules.withdraw(entry, config, store)

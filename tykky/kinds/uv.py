@@ -156,8 +156,9 @@ def explain(output: str) -> TykkyError:
         )
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return StepError(
-            "there is no space left for the download",
-            remedy="free some space, or choose another disk: 'tykky config why cache_dir'",
+            "there is no space left for the packages",
+            remedy="free some space, or choose other disks: 'tykky config why build_dir' and "
+            "'tykky config why cache_dir' say which are used",
             code=Exit.NO_SPACE,
             details=lines,
         )

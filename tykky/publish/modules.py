@@ -4,7 +4,7 @@ The first line of a modulefile names the install it belongs to, so that nothing 
 else's is ever overwritten or removed.
 
 Public names: ``path_of``, ``owner_of``, ``render``, ``publish``, ``withdraw``,
-``is_published``, ``check_loads``, ``lmod``, ``lua``.
+``check_removable``, ``is_published``, ``check_loads``, ``lmod``, ``lua``.
 """
 
 from __future__ import annotations
@@ -139,6 +139,17 @@ def withdraw(entry: Entry, config: Config, store: Store) -> None:
         if owner_of(path) == entry.prefix:
             path.unlink(missing_ok=True)
         mark_default(entry.name, config, store, without=entry)
+
+
+def check_removable(entry: Entry, config: Config) -> None:
+    """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
+    folder = path_of(config, entry.module).parent
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"you may not remove the module {entry.module}: {folder} is not writable",
+            remedy="ask its owner, whom 'ls -ld' shows, to do it",
+            code=Exit.NOT_WRITABLE,
+        )
 
 
 def mark_default(name: str, config: Config, store: Store, without: Entry | None = None) -> None:

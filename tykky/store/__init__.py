@@ -186,6 +186,17 @@ class Store:
                 code=Exit.CONFLICT,
             )
 
+    def check_removable(self, prefix: Path) -> None:
+        """Raise ``StoreError`` if ``prefix`` cannot be moved into the trash."""
+        self.check_outside(prefix)
+        for folder in (prefix.parent, prefix, prefix / HIDDEN, self.database, self.trash):
+            if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+                raise StoreError(
+                    f"you may not uninstall {prefix}: {folder} is not writable",
+                    remedy="ask its owner, whom 'ls -ld' shows, to do it",
+                    code=Exit.NOT_WRITABLE,
+                )
+
     # -- writing ---------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -252,7 +263,7 @@ class Store:
         What runs keeps its image, since a file in the trash is still the same file.
         """
         prefix = Path(entry.prefix)
-        self.check_outside(prefix)
+        self.check_removable(prefix)
         try:
             (self.database / entry.file_name).unlink(missing_ok=True)
             if prefix.is_dir():

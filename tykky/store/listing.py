@@ -52,7 +52,10 @@ def listing(database: Path, cache: Path | None, name: str = "", digest: str = ""
         return Listing([], [])
     except OSError as error:
         raise StoreError(
-            f"the database {database} cannot be read: {error.strerror}", code=Exit.NOT_WRITABLE
+            f"the database {database} cannot be read: {error.strerror}",
+            remedy="choose a directory that you may read: --root DIR; "
+            "'tykky config why root' says where it was set",
+            code=Exit.NOT_WRITABLE,
         ) from error
     found = _read(database, [file for file in files if _wanted(file, name, digest)])
     if not name and not digest and not found.unreadable:
