@@ -61,7 +61,7 @@ def test_a_name_that_is_no_field(repo: Repository, body: str, line: str, words: 
             "commands = 'python*', 'pip* dask*'  #^ 'pip* dask*'",
             ("one name or glob in each string",),
         ),
-        ("commands = 'bin/x'", "commands = 'bin/x'  #^ 'bin/x'", ("no directory",)),
+        ("commands = {'bin/x': 'x'}", "commands = {'bin/x': 'x'}  #^ 'x'", ("no directory",)),
         ("needs = 'other ++x'", "needs = 'other ++x'  #^ 'other ++x'", ("variant is missing",)),
         ("versions = 26.10", "versions = 26.10  #^ 26.10", ("quotes around it",)),
         ("versions = '2 0'", "versions = '2 0'  #^ '2 0'", ("cannot be a version",)),

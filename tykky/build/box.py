@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from tykky.build.base import PATH, Base
-from tykky.build.scratch import Scratch
+from tykky.bases import PATH, Base
+from tykky.build.scratch import Scratch, contained
 from tykky.errors import Exit, RecipeError, StepError, TykkyError
 
 if TYPE_CHECKING:
@@ -72,6 +72,19 @@ class Box(ABC):
     @abstractmethod
     def write(self, path: str | Path, text: str) -> Path:
         """Write a file below the prefix (a relative path counts from there)."""
+
+    @abstractmethod
+    def copy(self, source: str | Path, target: str | Path = ".") -> Path:
+        """Copy a file or directory of the host below the prefix, and return where it is there.
+
+        A relative ``source`` counts from the recipe's folder. What a directory contains goes into
+        ``target``; a file becomes ``target``, or goes into it if that is a directory. Raises
+        ``StepError``.
+        """
+
+    @abstractmethod
+    def real(self, path: str | Path) -> Path | None:
+        """Where something below the prefix is on disk meanwhile; ``None`` if nothing is real."""
 
     @abstractmethod
     def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
@@ -125,6 +138,14 @@ class PlanBox(Box):
             )
         self.lines.append(f"fetch  {url}")
         return FETCHED / file
+
+    def copy(self, source: str | Path, target: str | Path = ".") -> Path:
+        full = self.inside(target)
+        self.lines.append(f"copy   {self.directory / source} to {full}")
+        return full
+
+    def real(self, path: str | Path) -> Path | None:
+        return None
 
 
 class RealBox(Box):
@@ -181,10 +202,27 @@ class RealBox(Box):
             self.say(f"{file} has no digest in the recipe; it is sha256='{digest}'")
         self.log.write(f"# fetched {url}: {kept.name}\n".encode())
         # A copy: what a step does to its file must not reach the cache.
-        copy = self.scratch.tmp / FETCHED.name / file
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kept, copy)
+        shutil.copyfile(kept, contained(self.scratch.tmp, Path(FETCHED.name, file)))
         return self.tmp / FETCHED.name / file
+
+    def copy(self, source: str | Path, target: str | Path = ".") -> Path:
+        origin, full = self.directory / source, self.inside(target)
+        real = self.real(target)
+        if origin.is_dir():
+            real.mkdir(parents=True, exist_ok=True)
+        else:
+            (real if str(target).endswith("/") else real.parent).mkdir(parents=True, exist_ok=True)
+        self.say(f"a copy of {self.directory / source}")
+        line = ["cp", "--recursive", "--no-dereference", "--preserve=mode,timestamps"]
+        line += ["--remove-destination"]  # never through a link that was built
+        line += ["--reflink=auto", "--", f"{origin}/." if origin.is_dir() else str(origin)]
+        status, output = _run([*line, str(real)], self.environment(), Path("/"), self.log)
+        if status != 0:
+            raise _failure(f"copying {self.directory / source}", status, output)
+        return full
+
+    def real(self, path: str | Path) -> Path:
+        return contained(self.scratch.root, self.inside(path).relative_to(self.prefix))
 
     @property
     @abstractmethod
@@ -193,9 +231,7 @@ class RealBox(Box):
 
     def write(self, path: str | Path, text: str) -> Path:
         full = self.inside(path)
-        real = self.scratch.root / full.relative_to(self.prefix)
-        real.parent.mkdir(parents=True, exist_ok=True)
-        real.write_text(text, encoding="utf-8")
+        self.real(full).write_text(text, encoding="utf-8")
         return full
 
 

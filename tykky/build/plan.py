@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from tykky import bases
 from tykky import lock as locks
-from tykky.build import base as bases
-from tykky.build.base import Base
+from tykky.bases import Base
 from tykky.build.box import PlanBox
 from tykky.errors import Exit, LockError, StoreError, TykkyError
 from tykky.lock import Lock

@@ -239,7 +239,7 @@ class Build:
         with self._step("finish") as line:
             box = self._box(BuildBox, line.update)
             self._call(box, "finish", "seal")
-            self.commands = commands.choose(self.plan.recipe, self.scratch.root / "bin")
+            self.commands = commands.choose(self.plan.recipe, self.scratch.root, self.plan.base)
             line.update(f"{len(self.commands)} commands")
 
     def squash(self) -> None:

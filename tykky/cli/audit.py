@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, cast
 
-from tykky import console
-from tykky.build import base as bases
+from tykky import bases, console
 from tykky.build import plan as plans
 from tykky.build.box import PlanBox
 from tykky.cli import common

@@ -154,7 +154,7 @@ def _launcher() -> Probe:
 
 
 def _pythons() -> Probe:
-    from tykky.build.base import host
+    from tykky.bases import host
 
     found = host().pythons()
     if not found:

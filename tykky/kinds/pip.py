@@ -20,7 +20,7 @@ from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 
 if TYPE_CHECKING:
-    from tykky.build.base import Base
+    from tykky.bases import Base
     from tykky.build.box import Box
     from tykky.config import Config
     from tykky.lock import Package

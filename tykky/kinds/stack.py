@@ -9,12 +9,12 @@ Public name: ``Stack``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tykky.recipe import Recipe
 
 if TYPE_CHECKING:
-    from tykky.build.base import Base
+    from tykky.bases import Base
     from tykky.build.box import Box
     from tykky.config import Config
     from tykky.lock import Package
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 class Stack(Recipe):
     """A recipe that the pipeline can build; the order of the methods is that of their calls."""
+
+    wraps_base: ClassVar[bool] = False
+    """Whether its commands are programs of the base."""
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from: strings and lists of strings by name."""

@@ -21,43 +21,96 @@ from tykky.store import HIDDEN
 from tykky.store.files import Permissions, make_folder, write_file
 
 if TYPE_CHECKING:
-    from tykky.recipe import Recipe
+    from tykky.bases import Base
+    from tykky.kinds.stack import Stack
 
 
-def choose(recipe: Recipe, folder: Path) -> tuple[str, ...]:
-    """The names in ``folder`` (the tree's ``bin``) that the recipe offers as commands.
+def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
+    """The names in the ``bin`` of the tree ``root`` that the recipe offers as commands.
 
-    A mapping gives programs other names: they become links beside the programs. Raises
-    ``RecipeError`` for a pattern that nothing matches: a command that users rely on must not
-    vanish silently.
+    A pattern without a slash is a glob of names there (and, if the recipe wraps what its base
+    has, along the base's PATH); one with a slash is a path or directory in the tree; one that
+    begins with a slash, in the base. What is not in ``bin`` is linked there; a mapping gives
+    programs other names the same way.
+
+    Raises ``RecipeError`` for a pattern that nothing matches, since a command that users rely on
+    must not vanish silently, and for two programs that would get one name.
     """
     wanted = guarded(recipe, "commands")
-    there = programs(folder)
+    chosen: dict[str, str] = {}
     if isinstance(wanted, Mapping):
-        for name, program in wanted.items():
-            _matching(recipe, program, there)
-            if name not in there:
-                (folder / name).symlink_to(program)
-        return tuple(sorted(wanted))
-    chosen = {name for pattern in wanted for name in _matching(recipe, pattern, there)}
+        for name, pattern in wanted.items():
+            chosen[name] = _only(recipe, pattern, _matching(recipe, pattern, root, base))
+    else:
+        for pattern in wanted:
+            for program in _matching(recipe, pattern, root, base):
+                name = Path(program).name
+                if chosen.setdefault(name, program) != program:
+                    raise _refused(
+                        recipe,
+                        f"offers two programs as '{name}': {chosen[name]} and {program}",
+                        "give one of them another name: commands = {'NAME': 'PATH'}",
+                    )
+    for name, program in chosen.items():
+        _link_to(program, root / "bin" / name)
     return tuple(sorted(chosen))
 
 
-def _matching(recipe: Recipe, pattern: str, there: list[str]) -> list[str]:
-    if found := [name for name in there if fnmatchcase(name, pattern)]:
+def _link_to(program: str, link: Path) -> None:
+    """Let a name in ``bin`` lead to a program: a name there, a path from above, or in the base."""
+    if program == link.name:
+        return
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    if "/" in program and not program.startswith("/"):
+        program = f"../{program}"
+    link.symlink_to(program)
+
+
+def _matching(recipe: Stack, pattern: str, root: Path, base: Base) -> list[str]:
+    """The programs that a pattern means: names in ``bin``, or paths."""
+    there: list[str] = []
+    if pattern.startswith("/"):
+        found = base.programs(pattern)
+    elif "/" in pattern:
+        paths = [path for path in sorted(root.glob(pattern.rstrip("/"))) if path.exists()]
+        inside = [p / name for p in paths if p.is_dir() for name in programs(p)]
+        files = [p for p in paths if p.is_file() and os.access(p, os.X_OK)]
+        found = [str(p.relative_to(root)) for p in (*files, *inside)]
+    else:
+        there = programs(root / "bin")
+        found = [name for name in there if fnmatchcase(name, pattern)]
+        if recipe.wraps_base:
+            found = found or base.programs(pattern)
+    if found:
         return found
-    raise RecipeError(
-        f"the recipe '{recipe.name}' offers the command '{pattern}', and the stack has "
-        "no such program",
-        remedy=did_you_mean(pattern.rstrip("*"), there)
-        or f"it has {', '.join(there[:8]) or 'none at all'}",
-        where=attribute_place(type(recipe), "commands") or Where(recipe.file),
+    raise _refused(
+        recipe,
+        f"offers the command '{pattern}', and the stack has no such program",
+        did_you_mean(pattern.rstrip("*"), there)
+        or (f"it has {', '.join(there[:8])}" if there else "correct 'commands'"),
     )
+
+
+def _only(recipe: Stack, pattern: str, found: list[str]) -> str:
+    if len(found) == 1:
+        return found[0]
+    raise _refused(
+        recipe,
+        f"gives one name to {len(found)} programs: '{pattern}' means {', '.join(found[:4])}",
+        "write the full name of one program",
+    )
+
+
+def _refused(recipe: Stack, what: str, remedy: str) -> RecipeError:
+    where = attribute_place(type(recipe), "commands") or Where(recipe.file)
+    return RecipeError(f"the recipe '{recipe.name}' {what}", remedy=remedy, where=where)
 
 
 def programs(folder: Path) -> list[str]:
     """The executable files and links in a folder, sorted."""
-    if not folder.is_dir():
+    # A link could lead out of what was built.
+    if folder.is_symlink() or not folder.is_dir():
         return []
     return sorted(
         path.name

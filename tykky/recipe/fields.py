@@ -232,10 +232,10 @@ def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
                 'one name or glob in each string: "python*", "pip*"',
                 (step,),
             )
-        if "/" in name:
+        if "/" in name and isinstance(commands, Mapping):
             raise WrongValue(
                 f"a command has no directory in its name, and {name!r} has",
-                'write the name alone, or give it one: {"name": "path/of/program"}',
+                'write the name alone, with the path behind it: {"name": "path/of/program"}',
                 (step,),
             )
 

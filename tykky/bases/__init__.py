@@ -5,6 +5,7 @@ Public names: ``Base``, ``host``, ``arch``.
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from dataclasses import dataclass
@@ -40,6 +41,27 @@ class Base:
                 if re.fullmatch(r"python3\.\d+", path.name):
                     found.setdefault(path.name.removeprefix("python"), path)
         return found
+
+    def programs(self, pattern: str) -> list[str]:
+        """The paths of the programs that a pattern means, sorted.
+
+        It is a path or glob from ``/`` on, or a directory for all programs in it; without a
+        slash, a glob of names along PATH, of which the first with each name counts.
+        """
+        if "/" in pattern:
+            paths = list(Path("/").glob(pattern.strip("/")))
+            inside = [program for path in paths if path.is_dir() for program in path.iterdir()]
+            return sorted(str(path) for path in (*paths, *inside) if _is_program(path))
+        found: dict[str, str] = {}
+        for folder in PATH.split(":"):
+            for path in Path(folder).glob(pattern):
+                if _is_program(path):
+                    found.setdefault(path.name, str(path))
+        return sorted(found.values())
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def arch() -> str:

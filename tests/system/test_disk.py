@@ -1,0 +1,140 @@
+"""Stacks of what is on disk: copied, compiled, renamed, with libraries beside the programs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.stacks import Site
+from tykky.errors import Exit
+
+HEAD = """\
+from tykky import DiskStack
+
+
+class Tool(DiskStack):
+    '''A tool from disk.'''
+
+    homepage = "https://example.org"
+    license = "MIT"
+    versions = "1"
+"""
+
+
+def recipe(site: Site, body: str) -> None:
+    site.write("tool", HEAD + "".join(f"    {line}\n" for line in body.splitlines()))
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def vendor(place: Path) -> Path:
+    """An installation as vendors make them: programs in odd places, data, links."""
+    top = place / "vendor tool"
+    program(top / "bin/solve", 'cat "$(dirname "$(readlink -f "$0")")/../share/data"')
+    program(top / "tools/mesh", "echo mesh $@")
+    program(top / "tools/refine", "echo refine $@")
+    (top / "tools/README").write_text("not a program\n")
+    (top / "share").mkdir()
+    (top / "share/data").write_text("42\n")
+    (top / "bin/absolute").symlink_to(top / "tools/mesh")
+    return top
+
+
+def test_directory_becomes_a_stack_that_no_longer_needs_it(site: Site, vendor: Path) -> None:
+    recipe(site, f"source = {str(vendor)!r}\ncommands = 'solve', 'absolute', 'tools/'")
+    site("install", "tool")
+    vendor.rename(vendor.with_name("gone"))
+    done = site.lmod("module load tool; solve; absolute a; mesh b; refine c")
+    assert done.stdout.split() == ["42", "mesh", "a", "mesh", "b", "refine", "c"]
+    assert sorted(p.name for p in (site.prefix("tool") / "bin").iterdir()) == [
+        *("absolute", "mesh", "refine", "solve"),
+    ]
+
+
+def test_commands_get_other_names_and_one_program_may_have_two(site: Site, vendor: Path) -> None:
+    renamed = "{'z5': 'bin/solve', 'z': 'solve', 'vendor-mesh': 'tools/mesh'}"
+    recipe(site, f"source = {str(vendor)!r}\ncommands = {renamed}")
+    site("install", "tool")
+    done = site.lmod("module load tool; z5; z; vendor-mesh x; ! command -v solve")
+    assert done.stdout.split() == ["42", "42", "mesh", "x"]
+
+
+def test_source_that_changed_after_it_was_locked_is_not_installed(site: Site, vendor: Path) -> None:
+    recipe(site, f"source = {str(vendor)!r}\ncommands = 'solve'")
+    site("lock", "tool")
+    site("audit", "tool")
+    (vendor / "share/data").write_text("43\n")
+    done = site("install", "tool", status=Exit.DAMAGED)
+    assert "has changed since" in done.stderr and "tykky lock tool@1" in done.stderr
+    assert site.found() == []
+    site("lock", "tool")
+    site("install", "tool")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "cause"),
+    [
+        ("commands = 'x'", Exit.RECIPE, "says neither what to copy nor how to build it"),
+        ("mask = True\ndef build(self, box): pass", Exit.RECIPE, "masks nothing"),
+        ("source = 'opt/x'", Exit.RECIPE, "is not an absolute path"),
+        ("source = '/nowhere/x'", Exit.NOT_FOUND, "the directory /nowhere/x"),
+        ("source = {vendor!r}\ncommands = 'tools/mush'", Exit.RECIPE, "no such program"),
+        ("source = {vendor!r}\ncommands = {{'a': 'tools/*'}}", Exit.RECIPE, "to 2 programs"),
+        ("source = {vendor!r}\ncommands = 'tools/*', 'solv'", Exit.RECIPE, "'solve'"),
+        ("source = {vendor!r}\nlibraries = 'lib99'", Exit.FINISH, "no directory 'lib99'"),
+    ],
+)
+def test_recipe_without_what_the_kind_needs_is_one_error_and_leaves_nothing(
+    site: Site, vendor: Path, body: str, status: Exit, cause: str
+) -> None:
+    recipe(site, body.format(vendor=str(vendor)))
+    done = site("install", "tool", status=None)
+    assert cause in done.stderr
+    assert done.returncode in (status, Exit.BUILD)
+    assert "Traceback" not in done.stderr
+    assert site.found() == []
+
+
+COMPILED = """\
+source = {vendor!r}
+commands = "ask"
+def build(self, box):
+    box.copy("answer.c", "src/")
+    box.copy("ask.c", "src/ask.c")
+    box.run(
+        "mkdir -p lib bin && cc -shared -fPIC -o lib/libanswer.so src/answer.c &&"
+        " cc -o bin/ask src/ask.c -Llib -lanswer && rm -r src",
+    )
+"""
+
+
+def test_library_beside_a_compiled_command_is_found_and_does_not_leak(
+    site: Site, place: Path
+) -> None:
+    (place / "v").mkdir()
+    recipe(site, COMPILED.format(vendor=str(place / "v")))
+    (site.repo / "tool/answer.c").write_text("int answer(void) { return 42; }\n")
+    (site.repo / "tool/ask.c").write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\nint answer(void);\n"
+        'int main(void) { printf("%d ", answer()); fflush(stdout);'
+        ' return system("echo [$LD_LIBRARY_PATH]"); }\n'
+    )
+    site("install", "tool")
+    other = place / "other"
+    other.mkdir()
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", other / "libanswer.so"],
+        input=b"int answer(void) { return 13; }",
+        check=True,
+    )
+    assert site.lmod("module load tool; ask").stdout == "42 []\n"
+    # Nor does a library of the user's, loaded for something else, get into the stack.
+    script = f"module load tool; export LD_LIBRARY_PATH={other}; ask"
+    assert site.lmod(script).stdout == f"42 [{other}]\n"

@@ -1,0 +1,72 @@
+"""Directory trees that are copied: their digests, and the links in them.
+
+Public names: ``Tree``, ``digest``, ``relink``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tykky.errors import from_os_error
+from tykky.fetch import digest_file
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree's sha256 over names, contents, links and what is executable; files and bytes."""
+
+    sha256: str
+    files: int
+    bytes: int
+
+
+def digest(root: Path) -> Tree:
+    """Digest a tree, wherever it lies and whoever owns it. Raises the error behind ``OSError``.
+
+    Empty directories count, times and modes (but for the right to execute) do not.
+    """
+    total, files, octets = hashlib.sha256(), 0, 0
+    try:
+        for path in _walk(root):
+            status = path.lstat()
+            mode = status.st_mode
+            if stat.S_ISLNK(mode):
+                what = f"link {path.readlink()}"
+            elif stat.S_ISREG(mode):
+                what = f"{'program' if mode & 0o100 else 'file'} {digest_file(path)}"
+                octets += status.st_size
+            else:
+                what = "directory" if stat.S_ISDIR(mode) else "other"
+            files += not stat.S_ISDIR(mode)
+            name = os.fsencode(path.relative_to(root))
+            total.update(b"%d %s\0%s\n" % (len(name), name, what.encode(errors="surrogateescape")))
+    except OSError as error:
+        raise from_os_error(error, f"read {root}") from error
+    return Tree(total.hexdigest(), files, octets)
+
+
+def relink(root: Path, old: Path, new: Path) -> None:
+    """Let absolute links in a tree that pointed below ``old`` point below ``new``."""
+    for path in _walk(root):
+        if path.is_symlink():
+            target = path.readlink()
+            if target.is_absolute() and (target == old or old in target.parents):
+                path.unlink()
+                path.symlink_to(new / target.relative_to(old))
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Everything below a directory, in one order everywhere, without following links."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files in os.walk(root, onerror=stop):
+        folders.sort()
+        for name in sorted([*folders, *files]):
+            yield Path(folder, name)
