@@ -69,8 +69,7 @@ _tykky_prefix_of() {
         *)
             _tykky_found=$(_tykky_in_path "$1")
             if [ -n "$_tykky_found" ]; then
-                _tykky_first=${_tykky_found%%'
-'*}
+                _tykky_first=$(printf '%s\n' "$_tykky_found" | head -n 1)
                 if [ "$_tykky_first" != "$_tykky_found" ]; then
                     _tykky_say "several folders of TYKKY_PATH have '$1'; the first is taken:" \
                         "$_tykky_first"

@@ -164,7 +164,7 @@ _tykky_stacks() {
   compgen -d -- "$1"
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base repos builtin_repo runtime jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc | _tykky_matching "$1"
+  printf '%s\n' root module_path build_dir cache_dir base mirrors repos builtin_repo runtime jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -112,6 +112,12 @@ def test_root_that_cannot_be_written_forbids_installing_only(site: Site) -> None
     assert report["run"] is True
 
 
+def test_root_below_a_closed_directory_is_no_surprise(site: Site, place: Path) -> None:
+    (place / "closed").mkdir(mode=0o000)
+    report = site.json("--root", str(place / "closed/deep/root"), "doctor")
+    assert "cannot be made" in probe(report, "root")["found"]
+
+
 def test_little_space_is_a_warning(site: Site) -> None:
     site.root.mkdir()
     script = f"mount -t tmpfs -o size=20m none {site.root}; {BACK}"

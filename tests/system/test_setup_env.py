@@ -273,6 +273,34 @@ def test_installed_stack_is_activated_by_name_and_its_command_runs(
     assert lines[3] == "(hello/0.9) $ "
 
 
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_modulefile_of_tykky_brings_the_function_and_takes_it_away(
+    installed: Site, tmp_path: Path, name: str
+) -> None:
+    if not shutil.which(name):
+        pytest.skip(f"{name} is not installed")
+    share = share_of_a_wheel(tmp_path)
+    example = (resource("configs") / "examples/tykky.lua").read_text()
+    (tmp_path / "modules/tykky").mkdir(parents=True)
+    module = re.sub(r'(?m)^local share = ".*"$', f'local share = "{share}"', example)
+    (tmp_path / "modules/tykky/1.0.lua").write_text(module)
+    script = f"""
+        . /usr/share/lmod/lmod/init/{name}
+        module use '{tmp_path}/modules'
+        before=$PATH
+        module load tykky
+        command -v tykky
+        tykky activate hello && hello you
+        tykky deactivate
+        module unload tykky
+        command -v tykky || echo gone
+        [ "$PATH" = "$before" ] && echo same
+    """
+    env = {"PATH": "/usr/bin:/bin"}
+    lines = installed.user.run(name, *OPTIONS[name], "-c", script, env=env).stdout.splitlines()
+    assert lines == ["tykky", "hello 1.0 you", "gone", "same"]
+
+
 class Terminal:
     """A shell on a terminal, at which keys are typed."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -60,6 +61,14 @@ def test_defaults_file_has_exactly_the_keys_of_the_schema() -> None:
     path = resource("configs") / "defaults.yaml"
     settings = scopes.parse("defaults", path, path.read_bytes())
     assert sorted(setting.key for setting in settings) == sorted(KEYS)
+
+
+def test_reference_has_every_key_with_its_default() -> None:
+    path = resource("configs") / "defaults.yaml"
+    shipped = {s.key: s.raw or "empty" for s in scopes.parse("", path, path.read_bytes())}
+    page = (resource("share") / "doc/reference/configuration.md").read_text()
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (\S+|`.*?`) \| \S", page, re.MULTILINE)
+    assert {key: default.strip("`") for key, default in rows} == shipped
 
 
 def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:

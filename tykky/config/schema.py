@@ -179,7 +179,7 @@ KEYS: dict[str, Kind] = {
     "module_path": _PATH,
     "build_dir": _PATH,
     "cache_dir": _PATH,
-    "base": Kind("host, path, or docker://...", _needed),
+    "base": Kind("name of a base", _needed),
     "mirrors": Kind("list of addresses", _url, is_list=True),
     "repos": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "builtin_repo": _SWITCH,

@@ -100,7 +100,9 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
     except OSError as error:
         raise ConfigError(
             f"cannot read the {scope} configuration {path}: {error.strerror}",
-            remedy="make it a file that you can read, or remove it",
+            remedy="make it a file that you can read, or remove it"
+            if scope != "user"
+            else "make it a file that you can read, or set HOME or XDG_CONFIG_HOME",
         ) from error
     return parse(scope, path, content)
 

@@ -38,5 +38,5 @@ def examine(config: Config) -> Report:
         *trial.probes(config),
         *places.probes(config),
     )
-    order = ("run", "apptainer", "install", "modules")
+    order = ("run", "apptainer", "install", "modules", "shell")
     return Report(tuple(sorted(found, key=lambda p: order.index(p.purpose))))

@@ -32,24 +32,23 @@ def probes(config: Config) -> Iterator[Probe]:
 
 
 def existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that exists: where it would be made."""
-    while not path.exists() and path != path.parent:
+    """The path, or the nearest folder above it that can be seen: where it would be made."""
+    while not os.access(path, os.F_OK) and path != path.parent:
         path = path.parent
     return path
 
 
 def writable(path: Path) -> bool:
     """Whether files can be made in this directory."""
-    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+    return os.access(path, os.R_OK | os.W_OK | os.X_OK) and path.is_dir()
 
 
 def _root(config: Config) -> Probe:
     root, place = config.root, existing(config.root)
-    if root.is_dir() and writable(root):
-        return Probe("root", "install", "ok", f"{root} can be written")
-    if not root.exists() and writable(place):
-        return Probe("root", "install", "ok", f"{root} will be made")
-    found = f"{root} cannot be written" if root.exists() else f"{root} cannot be made"
+    if writable(place):
+        found = "can be written" if place == root else "will be made"
+        return Probe("root", "install", "ok", f"{root} {found}")
+    found = f"{root} cannot be {'written' if place == root else 'made'}"
     remedy = f"set another root, or ask who owns {place}; you can run what is installed there"
     return Probe("root", "install", "no", found, remedy)
 
@@ -135,9 +134,10 @@ def _group(config: Config) -> Iterator[Probe]:
 
 
 def _repos(config: Config) -> Iterator[Probe]:
-    missing = [path for path in config.repos if not path.is_dir()]
-    for path in missing:
+    unusable = [path for path in config.repos if not os.access(path, os.R_OK | os.X_OK)]
+    for path in unusable:
         remedy = f"correct 'repos' ({config.origin('repos').place})"
-        yield Probe("recipes", "install", "no", f"{path} does not exist", remedy)
-    if not missing:
+        why = "cannot be read" if os.access(path, os.F_OK) else "does not exist"
+        yield Probe("recipes", "install", "no", f"{path} {why}", remedy)
+    if not unusable:
         yield Probe("recipes", "install", "ok", ", ".join(map(str, config.repos)) or "none")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Purpose = Literal["run", "apptainer", "install", "modules"]
-"""What a probe matters for: running stacks, using containers, installing, loading modules."""
+Purpose = Literal["run", "apptainer", "install", "modules", "shell"]
+"""What a probe matters for: running stacks, using containers, installing, loading modules, and
+``tykky activate`` with its completion."""
 
 Verdict = Literal["ok", "limited", "no"]
 """Works; works but could be better; does not work."""

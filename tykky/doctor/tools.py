@@ -31,7 +31,7 @@ _LMOD = Path("/usr/share/lmod/lmod/libexec/lmod")
 
 
 def probes(config: Config, *, unprivileged: bool) -> Iterator[Probe]:
-    """The image server, Apptainer, mksquashfs, uv, the launcher, Pythons and Lmod.
+    """The image server, Apptainer, mksquashfs, uv, the launcher, Pythons, Lmod and the shell.
 
     ``unprivileged`` tells whether this node lets a program without privileges mount images.
     """
@@ -42,6 +42,7 @@ def probes(config: Config, *, unprivileged: bool) -> Iterator[Probe]:
     yield _launcher()
     yield _pythons()
     yield _lmod()
+    yield _shell()
 
 
 def _output(*command: str, **variables: str) -> str:
@@ -179,3 +180,13 @@ def _lmod() -> Probe:
         remedy = "ask for Lmod 8.6 or newer: modules of stacks are written for it"
         return Probe(name, "modules", "limited", f"{version} is older than 8.6", remedy)
     return Probe(name, "modules", "ok", version)
+
+
+def _shell() -> Probe:
+    from tykky.resources import resource
+
+    name, share = "setup-env.sh", resource("share")
+    if str(share / "bin") in os.environ.get("PATH", "").split(":"):
+        return Probe(name, "shell", "ok", f"{share / name} is in use")
+    remedy = f"for 'tykky activate' and completion: . {share / name}"
+    return Probe(name, "shell", "limited", "is not in use", remedy)

@@ -1,0 +1,15 @@
+-- A modulefile for Tykky itself, so that users type `module load tykky`.
+--
+-- Copy it as tykky/<version>.lua into a directory of your MODULEPATH and correct this line:
+-- `tykky doctor` shows the path in its line about setup-env.sh.
+local share = "/appl/tykky/lib/python3.11/site-packages/tykky/data/share"
+
+help([[Tykky installs software stacks, one image each.
+`tykky -h` lists its commands; `tykky activate NAME` puts a stack's commands on PATH.]])
+whatis("Name: tykky")
+whatis("Description: installs software stacks, one image each")
+
+prepend_path("PATH", pathJoin(share, "bin"))
+-- Activation changes the shell that calls it, and completion belongs to it: both are functions.
+execute { cmd = ". '" .. pathJoin(share, "setup-env.sh") .. "'", modeA = { "load" } }
+execute { cmd = "unset -f tykky", modeA = { "unload" } }
