@@ -1,0 +1,475 @@
+"""Every failure: one cause, one remedy, an exit code of its own, and the old state intact."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stacks import TINY, Site, listing
+from tykky.errors import Exit
+
+TINY_HEAD = TINY.partition("    packages")[0]
+
+
+def pip_recipe(packages: str, more: str = "") -> str:
+    """A recipe of a pip stack with other packages."""
+    return f"{TINY_HEAD}    packages = {packages}\n{more}"
+
+
+@pytest.fixture
+def old(site: Site) -> Iterator[Site]:
+    """A site with one install, which must be there and work after whatever went wrong."""
+    site.hello("old")
+    site("install", "old")
+    before = listing(site.root)
+    yield site
+    after = listing(site.root)
+    locks = [path for path in after if path.startswith("locks/")]
+    assert [path for path in after if path not in locks] == [
+        path for path in before if not path.startswith("locks/")
+    ]
+    assert site.lmod("module load old; hello").stdout == "hello 1.0\n"
+
+
+def assert_explained(done: subprocess.CompletedProcess[str], *words: str, remedy: str = "") -> None:
+    """One line says what is wrong, the last one what helps, and neither is a traceback."""
+    said = done.stderr
+    assert "Traceback" not in said
+    causes = [line for line in said.splitlines() if line.startswith("tykky: ")]
+    assert len(causes) == 1, said
+    for word in words:
+        assert word in causes[0], said
+    last = said.splitlines()[-1]
+    assert last.startswith("  "), f"there is no remedy in:\n{said}"
+    assert remedy in last, said
+
+
+def failed(
+    site: Site, code: Exit, *arguments: str | Path, says: tuple[str, ...] = (), remedy: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """``tykky ARGUMENTS`` ends with this code and explains itself."""
+    done = site(*arguments, status=int(code))
+    assert_explained(done, *says, remedy=remedy)
+    return done
+
+
+# -- the network and the package index ---------------------------------------------------
+
+
+@pytest.fixture
+def offline(old: Site, place: Path) -> Site:
+    """The same site without a network: the proxy is a port that nobody listens at."""
+    closed = "http://127.0.0.1:9"
+    return old.with_env(
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), closed),
+        TYKKY_CACHE_DIR=str(place / "cache"),
+    )
+
+
+@pytest.mark.slow
+def test_no_network(old: Site, offline: Site) -> None:
+    old.write("locked", TINY.replace("Tiny", "Locked"))
+    old("lock", "locked")
+    old.write("tiny", TINY)
+    # At once, since each of them tries several times.
+    calls = [("lock", "tiny"), ("install", "tiny"), ("install", "locked")]
+    for process in [offline.start(*call) for call in calls]:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == Exit.NETWORK, said
+        done = subprocess.CompletedProcess(process.args, process.returncode, "", said)
+        assert_explained(done, "package index", remedy="network")
+
+
+def test_unknown_package(old: Site) -> None:
+    old.write("tiny", pip_recipe('"tabulate", "surely-no-package-is-named-so"'))
+    for verb in ("lock", "install"):
+        failed(old, Exit.UNKNOWN_PACKAGE, verb, "tiny", says=("'surely-no-package-is-named-so'",))
+
+
+def test_unknown_version_of_a_package(old: Site) -> None:
+    old.write("tiny", pip_recipe('"tabulate==99.9",'))
+    done = failed(old, Exit.RESOLVE, "install", "tiny")
+    assert "tabulate==99.9" in done.stderr
+
+
+def test_packages_that_contradict_each_other(old: Site) -> None:
+    old.write("tiny", pip_recipe('"six<1.16", "six>=1.16"'))
+    failed(old, Exit.RESOLVE, "install", "tiny", says=("contradict",))
+
+
+def test_package_that_has_no_wheel(old: Site) -> None:
+    old.write("tiny", pip_recipe('"docopt==0.6.2",'))
+    failed(old, Exit.RESOLVE, "install", "tiny", says=("'docopt'", "no wheel"), remedy="source")
+
+
+def test_requirement_that_is_none(old: Site) -> None:
+    old.write("tiny", pip_recipe('"six ==== 1",'))
+    done = failed(old, Exit.RESOLVE, "install", "tiny")
+    assert "six ==== 1" in done.stderr
+
+
+# -- locks --------------------------------------------------------------------------------
+
+
+def lock_of(site: Site, name: str) -> Path:
+    (path,) = (site.repo / name / "locks").iterdir()
+    return path
+
+
+def test_downloaded_file_that_is_not_the_one_in_the_lock(old: Site) -> None:
+    old.write("tiny", TINY)
+    old("lock", "tiny")
+    path = lock_of(old, "tiny")
+    lock = json.loads(path.read_text())
+    for package in lock["packages"]:
+        if package["name"] == "six":
+            package["sha256"] = "0" * 64
+    path.write_text(json.dumps(lock))
+    done = failed(old, Exit.DAMAGED, "install", "tiny", says=("not the one in the lock",))
+    assert "six" in done.stderr
+
+
+def test_lock_that_no_longer_fits_its_recipe(old: Site) -> None:
+    old.write("tiny", TINY)
+    old("lock", "tiny")
+    old.write("tiny", TINY.replace("six==1.17.0", "six==1.16.0"))
+    failed(old, Exit.LOCK, "install", "tiny", says=("no longer fits",), remedy="tykky lock tiny")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"format": 99}', '{"format": 1}', '{"format": 1, "recipe": 5}']
+)
+def test_damaged_lock(old: Site, text: str) -> None:
+    old.write("tiny", TINY)
+    old("lock", "tiny")
+    lock_of(old, "tiny").write_text(text)
+    failed(old, Exit.LOCK, "install", "tiny", says=("lock",), remedy="tykky lock")
+
+
+@pytest.mark.parametrize("packages", ["null", "[1]", '[{"name": "six"}]', '{"a": "b"}'])
+def test_lock_with_damaged_packages(old: Site, packages: str) -> None:
+    old.write("tiny", TINY)
+    old("lock", "tiny")
+    path = lock_of(old, "tiny")
+    lock = json.loads(path.read_text())
+    lock["packages"] = json.loads(packages)
+    path.write_text(json.dumps(lock))
+    failed(old, Exit.LOCK, "install", "tiny", says=("lock",), remedy="tykky lock")
+
+
+# -- disks --------------------------------------------------------------------------------
+
+
+UNSHARE = ["unshare", "--user", "--map-root-user", "--mount", "--", "bash", "-c"]
+
+
+def test_no_space_left_to_build_in(old: Site, place: Path) -> None:
+    old.write("tiny", TINY)
+    old("lock", "tiny")
+    script = "tykky install tiny; echo $?; find build -mindepth 1 -not -path 'build/logs*'"
+    mounted = f"cd {place}; " + script
+    build = place / "build"
+    done = old.user.run(
+        *UNSHARE, f'mount -t tmpfs -o size=4m,mode=700 tmpfs "{build}"; {mounted}', status=None
+    )
+    assert done.stdout == f"{int(Exit.NO_SPACE)}\n"
+    assert_explained(done, "no space", remedy="build_dir")
+
+
+@pytest.mark.parametrize("spec", ["tiny", "hello"])
+def test_no_space_left_in_the_store(site: Site, place: Path, spec: str) -> None:
+    site.write("tiny", TINY)
+    site.hello("hello")
+    site("lock", "tiny")
+    size = "1m" if spec == "tiny" else "40k"
+    folder = place / "small"
+    folder.mkdir()
+    done = site.user.run(
+        *UNSHARE,
+        f"""
+        mount -t tmpfs -o size={size} tmpfs {folder}
+        export TYKKY_ROOT={folder}
+        tykky install {spec}
+        echo $?
+        tykky find --format '{{module}}'
+        find {folder}/store {folder}/modules -mindepth 1
+        """,
+        status=None,
+    )
+    assert done.stdout == f"{int(Exit.NO_SPACE)}\n"
+    said = re.sub("nothing is installed.*\n", "", done.stderr)
+    assert "Traceback" not in said
+    assert len(re.findall("^tykky: .*[nN]o space", said, re.M)) == 1, said
+
+
+@pytest.mark.slow
+def test_no_room_for_one_more_file_anywhere_in_the_store(site: Site, place: Path) -> None:
+    """The file system of the store takes N files and no more, for every N until it suffices."""
+    site.hello("hello")
+    folder = place / "small"
+    folder.mkdir()
+    script = f"""
+        for inodes in $(seq 2 40); do
+            mount -t tmpfs -o nr_inodes=$inodes tmpfs {folder}
+            tykky install hello 2>{place}/said
+            status=$?
+            echo "$inodes $status $(tykky find --format '{{module}}' 2>&1 | tr '\\n' ' ')"
+            grep -q Traceback {place}/said && cat {place}/said
+            [ $status = 0 ] && break
+            [ $status = 20 ] || cat {place}/said
+            umount {folder}
+        done
+        find {folder} -name '*.new'
+        hello=$(echo {folder}/store/hello/*/bin/hello)
+        $hello
+    """
+    site = site.with_env(TYKKY_ROOT=str(folder))
+    lines = site.user.run(*UNSHARE, script).stdout.splitlines()
+    assert lines[-1] == "hello 1.0"
+    *failures, success = [line.split()[1:] for line in lines[:-1]]
+    assert success == ["0", "hello/1.0"]
+    assert len(failures) > 10
+    for status, *found in failures:
+        assert status == str(int(Exit.NO_SPACE)), lines
+        # What was committed before the disk was full is there, without a module.
+        assert found in ([], ["hello/1.0"])
+
+
+# -- places that cannot be written to -----------------------------------------------------
+
+
+def read_only(site: Site, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command while a folder is mounted read-only."""
+    script = 'mount --rbind "$0" "$0"; mount -o remount,ro,bind "$0"; exec "$@"'
+    return site.user.run(*UNSHARE, script, folder, *command, status=None)
+
+
+@pytest.mark.parametrize("what", ["t", "t/store", "t/db", "t/locks", "t/modules"])
+def test_read_only_store(old: Site, place: Path, what: str) -> None:
+    old.hello("new")
+    done = read_only(old, place / what, "tykky", "install", "new")
+    assert done.returncode == Exit.NOT_WRITABLE, done.stderr
+    assert_explained(done, str(place / what), remedy="root" if what != "t/modules" else "")
+    assert "build" not in done.stderr.replace(str(place), ""), "it was built in vain"
+
+
+@pytest.mark.parametrize("what", ["t", "t/db", "t/modules", "t/store/old", "t/store"])
+def test_uninstall_from_a_read_only_store(old: Site, place: Path, what: str) -> None:
+    done = read_only(old, place / what, "tykky", "uninstall", "old")
+    assert done.returncode == Exit.NOT_WRITABLE, done.stderr
+    assert_explained(done)
+
+
+def test_folder_that_others_own(old: Site, place: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    closed = place / "closed"
+    closed.mkdir(mode=0o555)
+    old.hello("new")
+    failed(old, Exit.NOT_WRITABLE, "install", "new", "--root", closed, says=(str(closed),))
+    below = closed / "root"
+    failed(old, Exit.NOT_WRITABLE, "install", "new", "--root", below, says=(str(below),))
+    old.write("tiny", TINY)
+    for key in ("build_dir", "cache_dir", "module_path"):
+        done = failed(old, Exit.NOT_WRITABLE, "install", "tiny", "-c", f"{key}={closed}")
+        assert str(closed) in done.stderr
+
+
+def test_root_that_is_a_file(old: Site, place: Path) -> None:
+    file = place / "file"
+    file.touch()
+    old.hello("new")
+    done = old("install", "new", "--root", file, status=None)
+    assert done.returncode not in (0, 1), done.stderr
+    assert_explained(done, str(file))
+
+
+@pytest.mark.parametrize("how", ["link", "open"])
+def test_build_directory_that_somebody_else_could_change(old: Site, place: Path, how: str) -> None:
+    shutil.rmtree(place / "build")
+    if how == "link":
+        (place / "build").symlink_to(place / "home")
+    else:
+        (place / "build").mkdir()
+        (place / "build").chmod(0o777)
+    old.hello("new")
+    failed(old, Exit.NOT_WRITABLE, "install", "new", says=(str(place / "build"),))
+
+
+def test_path_too_long_for_a_shebang(old: Site, place: Path) -> None:
+    old.write("tiny", TINY)
+    root = place / ("x" * 40) / ("y" * 40)
+    failed(old, Exit.PATH_TOO_LONG, "install", "tiny", "--root", root, remedy="shorter")
+    assert not root.exists()
+
+
+def test_path_with_a_blank(old: Site, place: Path) -> None:
+    old.write("tiny", TINY)
+    failed(old, Exit.PATH_TOO_LONG, "install", "tiny", "--root", place / "a b", says=("blank",))
+
+
+# -- the host -----------------------------------------------------------------------------
+
+
+def test_missing_mksquashfs(old: Site, place: Path) -> None:
+    old.hello("new")
+    bare = old.with_env(PATH=str(place / "bin"))
+    failed(bare, Exit.MISSING_TOOL, "install", "new", says=("mksquashfs",), remedy="squashfs-tools")
+
+
+def test_python_that_the_base_has_not(old: Site) -> None:
+    old.write("tiny", TINY.replace("    packages", '    python = "3.99"\n    packages'))
+    done = failed(old, Exit.BASE, "install", "tiny", says=("3.99",), remedy="3.99")
+    assert re.search(r"it has 3\.\d+", done.stderr)
+
+
+# -- recipes and hooks --------------------------------------------------------------------
+
+
+def test_failing_test_of_a_recipe_means_no_install(old: Site) -> None:
+    old.hello(more="def test(self, box):\n    box.run('echo so it is; hello && exit 3')")
+    done = failed(old, Exit.TEST, "install", "hello", says=("exit status 3",))
+    assert "so it is" in done.stderr
+    log = re.search(r"log: (\S+)", done.stderr)
+    assert log is not None
+    assert "so it is" in Path(log[1]).read_text()
+    assert "so it is" in old("log", "--failed", "hello").stdout
+    assert old("log", "hello", "--path").stdout.strip() == log[1]
+
+
+@pytest.mark.parametrize(
+    ("step", "code"), [("assemble", Exit.BUILD), ("finish", Exit.FINISH), ("test", Exit.TEST)]
+)
+def test_command_that_fails_in_a_step_has_the_exit_code_of_the_step(
+    old: Site, step: str, code: Exit
+) -> None:
+    old.hello(more=f"def {step}(self, box):\n    box.run('echo why >&2; exit 7')")
+    done = failed(old, code, "install", "hello", says=("exit status 7",))
+    assert "why" in done.stderr
+
+
+@pytest.mark.parametrize("step", ["assemble", "finish", "test"])
+def test_python_that_fails_in_a_step_is_shown_with_its_line(old: Site, step: str) -> None:
+    file = old.hello(more=f"def {step}(self, box):\n    1 / 0  # here")
+    done = failed(old, Exit.RECIPE, "install", "hello")
+    number = file.read_text().splitlines().index("        1 / 0  # here") + 1
+    assert f"{file}:{number}" in done.stderr
+    assert "1 / 0  # here" in done.stderr
+
+
+def test_command_that_the_stack_has_not(old: Site) -> None:
+    file = old.hello(more='commands = "hello", "helo"')
+    done = failed(old, Exit.RECIPE, "install", "hello", says=("'helo'",), remedy="hello")
+    assert f"{file}:" in done.stderr
+
+
+def test_file_that_cannot_go_into_an_image(old: Site) -> None:
+    old.hello(more="def finish(self, box):\n    box.run('mkfifo pipe')")
+    failed(old, Exit.SQUASH, "install", "hello", says=("pipe",))
+
+
+def test_path_outside_of_the_prefix(old: Site, place: Path) -> None:
+    old.hello(more=f"def finish(self, box):\n    box.write({str(place / 'x')!r}, 'x')")
+    failed(old, Exit.FINISH, "install", "hello", says=("prefix",))
+    old.hello(more="def finish(self, box):\n    box.write('../../x', 'x')")
+    failed(old, Exit.FINISH, "install", "hello", says=("prefix",))
+
+
+def test_build_cannot_write_outside_of_its_prefix(old: Site, place: Path) -> None:
+    for path in (place / "repo", place / "t", Path("/usr"), Path("/var/lib")):
+        old.hello(more=f"def finish(self, box):\n    box.run('touch {path}/x')")
+        done = failed(old, Exit.FINISH, "install", "hello")
+        assert "Read-only file system" in done.stderr or "Permission denied" in done.stderr
+        assert not (path / "x").exists()
+
+
+@pytest.mark.parametrize("path", ["bin/link", "folder/victim", "folder/new"])
+def test_link_out_of_the_prefix_is_not_written_through(old: Site, place: Path, path: str) -> None:
+    """What a build made (a link) must not lead a later ``box.write`` elsewhere."""
+    target = place / "victim"
+    target.write_text("mine")
+    old.hello(
+        more=f"""
+        def finish(self, box):
+            box.run(["ln", "-s", {str(target)!r}, "bin/link"])
+            box.run(["ln", "-s", {str(place)!r}, "folder"])
+            box.write("{path}", "yours")
+            box.run("false")
+        """
+    )
+    old("install", "hello", status=int(Exit.FINISH))
+    assert target.read_text() == "mine"
+
+
+def test_failing_hook_is_shown_with_its_line(old: Site) -> None:
+    hooks = old.hooks("def before_squash(build):\n    raise RuntimeError('not today')\n")
+    old.hello()
+    done = failed(old, Exit.CONFIG, "install", "hello", "-c", f"hooks={hooks}", says=("not today",))
+    assert f"{hooks}:2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def before_squahs(build): pass", "before_squahs"),
+        ("def before_squash(build) pass", "not valid Python"),
+        ("import no_such_module_anywhere", "no_such_module_anywhere"),
+        ("before_squash = 5", "before_squash"),
+    ],
+)
+def test_hooks_file_that_cannot_be_used(old: Site, text: str, says: str) -> None:
+    old.hello()
+    hooks = old.hooks(text)
+    failed(old, Exit.CONFIG, "install", "hello", "-c", f"hooks={hooks}", says=(says,))
+
+
+def test_hooks_file_that_is_not_there(old: Site, place: Path) -> None:
+    old.hello()
+    path = place / "nowhere.py"
+    failed(old, Exit.CONFIG, "install", "hello", "-c", f"hooks={path}", says=(str(path),))
+
+
+# -- the command line ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["install", "helo"], Exit.SPEC),
+        (["install", "hello@7"], Exit.SPEC),
+        (["install", "hello+x"], Exit.SPEC),
+        (["install", "hello@@"], Exit.SPEC),
+        (["install", ""], Exit.SPEC),
+        (["uninstall", "hello"], Exit.NOT_FOUND),
+        (["log", "hello"], Exit.NOT_FOUND),
+        (["info", "helo"], Exit.SPEC),
+        (["audit", "helo"], Exit.SPEC),
+        (["lock", "helo"], Exit.SPEC),
+        (["find", "@@"], Exit.SPEC),
+        (["install", "hello", "-c", "rot=/x"], Exit.CONFIG),
+        (["install", "hello", "--root", "relative\nline"], Exit.CONFIG),
+        (["find", "--format", "{nothing}"], Exit.USAGE),
+        (["find", "--format", "{"], Exit.USAGE),
+        (["find", "--format", "{name.x}"], Exit.USAGE),
+        (["find", "--format", "{installed:>q}"], Exit.USAGE),
+        (["module", "file", "hello"], Exit.NOT_FOUND),
+    ],
+)
+def test_mistake_on_the_command_line(old: Site, words: list[str], code: Exit) -> None:
+    old.hello()
+    failed(old, code, *words)
+
+
+@pytest.mark.parametrize(
+    "words", [["instal"], ["install"], ["install", "--nope"], ["gc", "--days", "x"]]
+)
+def test_wrong_usage(old: Site, words: list[str]) -> None:
+    done = old(*words, status=2)
+    assert "Traceback" not in done.stderr
