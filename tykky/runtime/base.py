@@ -53,8 +53,9 @@ class LaunchPlan:
 
     ``image`` is the name of a file in ``<prefix>/.tykky``, ``image_size`` its size in bytes.
     ``idle`` and ``idle_step`` are the seconds that an unused mount is kept, outside and inside
-    a Slurm step. ``servers`` are candidates for ``squashfuse_ll``; empty means that the
-    launcher looks in the usual places.
+    a Slurm job. ``needs`` are the prefixes of installs that are mounted together with this
+    one, and whose ``environment`` is applied before its own. ``servers`` are candidates for
+    ``squashfuse_ll``; empty means that the launcher looks in the usual places.
     """
 
     name: str
@@ -62,6 +63,7 @@ class LaunchPlan:
     image: str
     image_size: int
     environment: tuple[EnvChange, ...] = ()
+    needs: tuple[Path, ...] = ()
     servers: tuple[Path, ...] = ()
     idle: int = 60
     idle_step: int = 10
@@ -89,6 +91,8 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
     yield "image_size", str(plan.image_size)
     yield "idle", str(plan.idle)
     yield "idle_step", str(plan.idle_step)
+    for need in plan.needs:
+        yield "need", _path("need", need)
     for server in plan.servers:
         yield "server", _path("server", server)
     for change in plan.environment:

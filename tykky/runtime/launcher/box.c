@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 {
     static struct problem problem;
     struct box box = {0};
-    bool user_namespace;
+    bool user_namespace = false;
     int report[2], alive[2];
     parse(&box, argc, argv);
     change_environment(&box);

@@ -119,6 +119,12 @@ static bool key_server(struct parser *p, char *value)
     return is_absolute_path(value) || refuse(p, "not an absolute, plain path:", value);
 }
 
+static bool key_need(struct parser *p, char *value)
+{
+    p->conf->needs[p->conf->need_count++] = value;
+    return is_absolute_path(value) || refuse(p, "not an absolute, plain path:", value);
+}
+
 static bool parse_env(struct parser *p, enum env_action action, char *value)
 {
     char *rest = action == ENV_UNSET ? NULL : strchr(value, ' ');
@@ -172,6 +178,7 @@ static const struct key {
     {"idle", key_idle, ONCE},
     {"idle_step", key_idle_step, ONCE},
     {"server", key_server, REPEATED},
+    {"need", key_need, REPEATED},
     {"set", key_set, REPEATED},
     {"prepend", key_prepend, REPEATED},
     {"append", key_append, REPEATED},
@@ -199,6 +206,15 @@ static bool parse_line(struct parser *p, char *line)
         return refuse(p, "a second", line);
     p->seen |= 1u << k;
     return keys[k].parse(p, value);
+}
+
+/* FNV-1a. */
+static uint64_t digest(const char *text, size_t size)
+{
+    uint64_t sum = 0xcbf29ce484222325;
+    for (size_t i = 0; i < size; i++)
+        sum = (sum ^ (unsigned char)text[i]) * 0x100000001b3;
+    return sum;
 }
 
 static size_t count_lines(const char *text, size_t size)
@@ -234,10 +250,12 @@ bool conf_parse(struct conf *conf, const char *file, char *text, size_t size,
                 struct problem *problem)
 {
     *conf = (struct conf){.file = file, .text = text, .idle = 60, .idle_step = 10};
+    conf->digest = digest(text, size);
     size_t lines = count_lines(text, size) + 1;
     conf->env = calloc(lines, sizeof *conf->env);
     conf->servers = calloc(lines, sizeof *conf->servers);
-    if (!conf->env || !conf->servers) {
+    conf->needs = calloc(lines, sizeof *conf->needs);
+    if (!conf->env || !conf->servers || !conf->needs) {
         cause(problem, "no memory to read %s", file);
         return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
     }
@@ -254,28 +272,42 @@ static bool cannot_read(const char *file, struct problem *problem)
     return remedy(problem, "ask the owner of the install to make it readable for you");
 }
 
+/* The whole file, in as few calls as can be: every start of a command reads it. */
+static char *read_all(int fd, size_t *size)
+{
+    char *text = NULL;
+    *size = 0;
+    for (size_t room = 8192; room <= MAX_SIZE; room *= 8) {
+        char *larger = realloc(text, room);
+        if (!larger)
+            break;
+        text = larger;
+        ssize_t length = read(fd, text + *size, room - *size);
+        if (length < 0)
+            break;
+        *size += (size_t)length;
+        if (*size < room)
+            return text;
+        errno = EFBIG;
+    }
+    int error = errno;
+    free(text);
+    errno = error;
+    return NULL;
+}
+
 bool conf_read(struct conf *conf, const char *file, struct problem *problem)
 {
+    size_t size;
     *conf = (struct conf){.file = file};
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return cannot_read(file, problem);
-    struct stat status;
-    char *text = NULL;
-    ssize_t size = -1;
-    bool fits = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size < MAX_SIZE;
-    if (fits && (text = malloc((size_t)status.st_size + 1)))
-        size = read(fd, text, (size_t)status.st_size);
-    if (!fits)
-        errno = EFBIG;
+    char *text = read_all(fd, &size);
     int error = errno;
     close(fd);
     errno = error;
-    if (size < 0) {
-        free(text);
-        return cannot_read(file, problem);
-    }
-    return conf_parse(conf, file, text, (size_t)size, problem);
+    return text ? conf_parse(conf, file, text, size, problem) : cannot_read(file, problem);
 }
 
 void conf_free(struct conf *conf)
@@ -283,5 +315,6 @@ void conf_free(struct conf *conf)
     free(conf->text);
     free(conf->env);
     free(conf->servers);
+    free(conf->needs);
     *conf = (struct conf){0};
 }

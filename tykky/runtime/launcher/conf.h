@@ -40,13 +40,16 @@ struct conf {
     const char *prefix;
     const char *image; /* a file name in <prefix>/.tykky */
     uint64_t image_size;
+    uint64_t digest;    /* of the whole text */
     unsigned idle;      /* seconds that an unused mount is kept */
-    unsigned idle_step; /* the same, inside a Slurm step */
+    unsigned idle_step; /* the same, inside a Slurm job */
 
     struct env_op *env;
     size_t env_count;
     const char **servers; /* candidates for squashfuse_ll, in order */
     size_t server_count;
+    const char **needs; /* prefixes of installs that are mounted together with this one */
+    size_t need_count;
 };
 
 /* Reads and parses a file; `file` must stay valid as long as conf is used. */

@@ -44,15 +44,20 @@ static bool check_open_image(int fd, const char *path, uint64_t size, struct pro
     return true;
 }
 
+bool image_missing(const char *path, struct problem *problem)
+{
+    int error = errno;
+    cause(problem, "cannot read the image %s: %s", path, strerror(error));
+    return remedy(problem, error == ENOENT
+                               ? "install the stack again"
+                               : "ask the owner of the install to make it readable for you");
+}
+
 bool image_check(const char *path, uint64_t size, struct problem *problem)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0) {
-        cause(problem, "cannot read the image %s: %s", path, strerror(errno));
-        return remedy(problem, errno == ENOENT
-                                   ? "install the stack again"
-                                   : "ask the owner of the install to make it readable for you");
-    }
+    if (fd < 0)
+        return image_missing(path, problem);
     bool good = check_open_image(fd, path, size, problem);
     close(fd);
     return good;

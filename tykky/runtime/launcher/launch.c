@@ -19,6 +19,8 @@
 #include "place.h"
 #include "problem.h"
 #include "program.h"
+#include "shared.h"
+#include "stack.h"
 
 /* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
  * The placeholders close on exec: the program finds them closed, as it was started. */
@@ -32,25 +34,46 @@ static void hold_stdio(void)
             return;
 }
 
+/* In the namespace that all commands of this user share, or else in one of its own. */
+static bool enter(const struct stack *stack, char **argv, bool *user_namespace,
+                  struct problem *problem)
+{
+    static struct servers servers;
+    switch (shared_enter(stack, argv, user_namespace, problem)) {
+    case SHARED_ENTERED:
+        return true;
+    case SHARED_FAILED:
+        return false;
+    default:
+        return mount_prepare(&servers, stack, problem) &&
+               mount_enter(&servers, stack, user_namespace, problem);
+    }
+}
+
 static bool launch(char **argv, struct problem *problem)
 {
     static struct place place;
+    static struct stack stack;
     static struct directory directory;
-    struct conf conf;
-    bool user_namespace;
+    bool user_namespace = false;
 
-    if (!place_find(&place, argv, problem) || !conf_read(&conf, place.conf, problem) ||
-        !place_check(&place, conf.prefix, problem))
+    if (!place_find(&place, argv, problem) || !stack_read(&stack, place.conf, problem) ||
+        !place_check(&place, stack.confs[0].prefix, problem) ||
+        !stack_find_images(&stack, problem))
         return false;
     directory_save(&directory);
-    if (!mount_privately(&conf, &user_namespace, problem) || !environment_apply(&conf, problem))
+    if (!enter(&stack, argv, &user_namespace, problem))
         return false;
     directory_restore(&directory);
+    /* What is needed comes first: the stack's own settings win. */
+    for (size_t i = stack.count; i-- > 0;)
+        if (!environment_apply(&stack.confs[i], problem))
+            return false;
     /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
      * as another user, for whom they work. */
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return program_execute(&place, &conf, argv, problem);
+    return program_execute(&place, &stack.confs[0], argv, problem);
 }
 
 int main(int argc, char **argv)

@@ -9,9 +9,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "image.h"
 #include "namespace.h"
-#include "server.h"
 
 /* Opens /dev/fuse and mounts it on `target`. It must be opened in the namespace that mounts.
  *
@@ -42,33 +40,58 @@ static int mount_fuse(const char *source, const char *target, struct problem *pr
     return -1;
 }
 
-bool mount_privately(const struct conf *conf, bool *user_namespace, struct problem *problem)
+static void hang_up(struct servers *servers, size_t first, size_t count)
 {
-    struct server server;
+    for (size_t i = first; i < count; i++)
+        close(servers->of[i].channel);
+}
+
+bool mount_prepare(struct servers *servers, const struct stack *stack, struct problem *problem)
+{
+    if (!stack_check_images(stack, problem) ||
+        !server_find(&servers->of[0], &stack->confs[0], problem))
+        return false;
+    for (size_t i = 0; i < stack->count; i++) {
+        if (i > 0)
+            memcpy(servers->of[i].program, servers->of[0].program, sizeof servers->of[0].program);
+        if (!server_start(&servers->of[i], stack->images[i].file, problem)) {
+            hang_up(servers, 0, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool mount_image(struct server *server, const struct image *image, struct problem *problem)
+{
     struct statfs mounted;
-    char image[PATH_MAX];
-    if (snprintf(image, sizeof image, "%s/" CONF_DIRECTORY "/%s", conf->prefix, conf->image) >=
-        (int)sizeof image) {
-        cause(problem, "the path of the image in %s is too long", conf->prefix);
-        return remedy(problem, "install the stack at a shorter path");
-    }
-    if (!image_check(image, conf->image_size, problem) || !server_find(&server, conf, problem) ||
-        !server_start(&server, image, problem))
-        return false;
-    int fuse = -1;
-    if (!namespace_enter(0, user_namespace, problem) ||
-        (fuse = mount_fuse(image, conf->prefix, problem)) < 0) {
-        close(server.channel);
+    int fuse = mount_fuse(image->file, image->target, problem);
+    if (fuse < 0) {
+        close(server->channel);
         return false;
     }
-    if (!server_serve(&server, fuse, problem))
+    if (!server_serve(server, fuse, problem))
         return false;
     /* Waits for the server's first answer; stat would not do, it may come from a cache. */
-    if (statfs(conf->prefix, &mounted) != 0) {
-        cause(problem, "the image server %s gave up on %s", server.program, image);
-        return remedy(problem, "run '%s -f %s DIR' on an empty directory to see why (too old for "
-                               "this compression?)",
-                      server.program, image);
+    if (statfs(image->target, &mounted) == 0)
+        return true;
+    cause(problem, "the image server %s gave up on %s", server->program, image->file);
+    return remedy(problem, "run '%s -f %s DIR' on an empty directory to see why (too old for this "
+                           "compression?)",
+                  server->program, image->file);
+}
+
+bool mount_enter(struct servers *servers, const struct stack *stack, bool *user_namespace,
+                 struct problem *problem)
+{
+    if (!namespace_enter(0, user_namespace, problem)) {
+        hang_up(servers, 0, stack->count);
+        return false;
     }
+    for (size_t i = 0; i < stack->count; i++)
+        if (!mount_image(&servers->of[i], &stack->images[i], problem)) {
+            hang_up(servers, i + 1, stack->count);
+            return false;
+        }
     return true;
 }

@@ -1,12 +1,20 @@
-/* Mounting the image, inside the namespace. */
+/* Mounting the images of a stack, in a namespace made for them. */
 #ifndef TYKKY_MOUNT_H
 #define TYKKY_MOUNT_H
 
-#include "conf.h"
-#include "place.h"
 #include "problem.h"
+#include "server.h"
+#include "stack.h"
 
-/* Enters a new mount namespace with the image over the prefix, for this process alone. */
-bool mount_privately(const struct conf *conf, bool *user_namespace, struct problem *problem);
+struct servers {
+    struct server of[MAX_INSTALLS];
+};
+
+/* Checks the images and starts a server for each, in the present namespaces. */
+bool mount_prepare(struct servers *servers, const struct stack *stack, struct problem *problem);
+
+/* Enters a new mount namespace (see namespace_enter) and mounts all there. */
+bool mount_enter(struct servers *servers, const struct stack *stack, bool *user_namespace,
+                 struct problem *problem);
 
 #endif

@@ -82,8 +82,8 @@ bool namespace_enter(int more, bool *user_namespace, struct problem *problem)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    *user_namespace = false;
-    if (uid != 0 || unshare(CLONE_NEWNS | more) != 0) {
+    bool have_power = uid == 0 || *user_namespace;
+    if (!have_power || unshare(CLONE_NEWNS | more) != 0) {
         *user_namespace = true;
         if (unshare(CLONE_NEWUSER | CLONE_NEWNS | more) != 0)
             return explain("unshare", errno, problem);

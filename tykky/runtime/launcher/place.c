@@ -20,6 +20,8 @@ static bool is_launcher(const struct place *place, const char *path)
 static const char *invoked_path(const struct place *place, char **argv)
 {
     const char *executed = (const char *)getauxval(AT_EXECFN);
+    if (executed && strcmp(executed, place->exe) == 0)
+        return place->exe;
     if (is_launcher(place, executed))
         return executed;
     if (is_launcher(place, argv[0]))

@@ -2,21 +2,14 @@
 #include "server.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRAM "squashfuse_ll"
+#include "daemon.h"
 
 static const char *const usual_places[] = {
     "/usr/bin",
@@ -41,7 +34,7 @@ static bool find_in_path(char *found, size_t size)
     while (path && *path) {
         size_t length = strcspn(path, ":");
         if (path[0] == '/' && length < size &&
-            snprintf(found, size, "%.*s/" PROGRAM, (int)length, path) < (int)size &&
+            snprintf(found, size, "%.*s/" SERVER_NAME, (int)length, path) < (int)size &&
             is_program(found))
             return true;
         path += length + (path[length] == ':');
@@ -62,92 +55,14 @@ bool server_find(struct server *server, const struct conf *conf, struct problem 
         return remedy(problem, "install squashfuse, or correct the 'server' lines of that file");
     }
     for (size_t i = 0; i < sizeof usual_places / sizeof usual_places[0]; i++)
-        if (snprintf(server->program, size, "%s/" PROGRAM, usual_places[i]) < (int)size &&
+        if (snprintf(server->program, size, "%s/" SERVER_NAME, usual_places[i]) < (int)size &&
             is_program(server->program))
             return true;
     if (find_in_path(server->program, size))
         return true;
-    cause(problem, "this node has no " PROGRAM ", which makes the files of the image visible");
+    cause(problem, "this node has no " SERVER_NAME ", which makes the files of the image visible");
     return remedy(problem, "ask the administrator to install the package 'squashfuse' (or apptainer, "
                            "which brings it)");
-}
-
-/* Like fork, but the child's end raises no signal: the caller may have SIGCHLD blocked, and the
- * program would find it pending. */
-static pid_t fork_silently(void)
-{
-    return (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
-}
-
-static void close_above(int last)
-{
-#ifdef SYS_close_range
-    if (syscall(SYS_close_range, (unsigned)last + 1, ~0u, 0) == 0)
-        return;
-#endif
-    struct rlimit limit;
-    int most = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < 1 << 20
-                   ? (int)limit.rlim_max
-                   : 1 << 20;
-    for (int fd = last + 1; fd < most; fd++)
-        close(fd);
-}
-
-/* The limits that a user sets for a program (ulimit -t 60) must not end the server of all. */
-static void raise_limits(void)
-{
-    static const int kinds[] = {RLIMIT_CPU, RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        struct rlimit limit;
-        if (getrlimit(kinds[i], &limit) == 0 && limit.rlim_cur != limit.rlim_max) {
-            limit.rlim_cur = limit.rlim_max;
-            setrlimit(kinds[i], &limit);
-        }
-    }
-}
-
-/* Signals for a job or a terminal (TERM, INT, HUP, USR1, ...) are not for the server: ranks that
- * write a checkpoint still need their files. Ignoring is not enough, since newer squashfuse sets
- * handlers of its own; only a blocked mask stays. Faults are left alone. */
-static void block_signals(void)
-{
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
-    struct sigaction by_default = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < 32; number++)
-        sigaction(number, &by_default, NULL);
-    sigset_t set;
-    sigfillset(&set);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(&set, faults[i]);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-}
-
-/* The first rank may be bound to one core; the server works for all. The cpuset still holds. */
-static void use_all_cpus(void)
-{
-    unsigned long mask[8192 / (8 * sizeof(unsigned long))];
-    memset(mask, 0xff, sizeof mask);
-    syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
-}
-
-static void leave_the_caller(int *channel)
-{
-    setsid();
-    if (chdir("/") != 0)
-        _exit(STATUS_LAUNCHER);
-    if (*channel != 3) {
-        dup3(*channel, 3, O_CLOEXEC);
-        *channel = 3;
-    }
-    close_above(3);
-    int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd < 3; fd++)
-        dup2(null, fd);
-    if (null > 3)
-        close(null);
-    block_signals();
-    use_all_cpus();
-    raise_limits();
 }
 
 static int receive_descriptor(int channel)
@@ -190,18 +105,21 @@ static bool send_descriptor(int channel, int fd)
     return sendmsg(channel, &message, MSG_NOSIGNAL) == 1;
 }
 
-static _Noreturn void be_server(const char *program, const char *image, int channel)
+/* In a process of its own. Nothing of the user's environment: LD_PRELOAD of a profiler has no
+ * place here. */
+static void be_server(void *argument)
 {
+    const struct server *server = argument;
     char mount_point[32];
-    /* Nothing of the user's environment: LD_PRELOAD of a profiler has no place here. */
-    static char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
-    leave_the_caller(&channel);
+    static char *const environment[] = {SERVER_MARK, "PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+    int channel = server->other_end;
+    daemon_detach(&channel, 1);
     int fuse = receive_descriptor(channel);
     if (fuse < 0) /* the launcher gave up, and has said why */
         _exit(0);
     snprintf(mount_point, sizeof mount_point, "/dev/fd/%d", fuse);
-    char *const arguments[] = {PROGRAM, "-f", (char *)image, mount_point, NULL};
-    execve(program, arguments, environment);
+    char *const arguments[] = {SERVER_NAME, "-f", (char *)server->image, mount_point, NULL};
+    execve(server->program, arguments, environment);
     int error = errno;
     if (send(channel, &error, sizeof error, MSG_NOSIGNAL) < 0)
         _exit(STATUS_LAUNCHER);
@@ -210,38 +128,19 @@ static _Noreturn void be_server(const char *program, const char *image, int chan
 
 bool server_start(struct server *server, const char *image, struct problem *problem)
 {
-    int ends[2], reaper = 0;
+    int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
         cause(problem, "cannot make a socket: %s", strerror(errno));
         return remedy(problem, "too many open files? see ulimit -n");
     }
-    /* A subreaper would adopt the server as its own child; not if it is none at that moment. */
-    prctl(PR_GET_CHILD_SUBREAPER, &reaper, 0, 0, 0);
-    if (reaper)
-        prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-    pid_t middle = fork_silently();
-    if (middle == 0) {
-        pid_t last = fork_silently();
-        if (last == 0) {
-            close(ends[0]);
-            be_server(server->program, image, ends[1]);
-        }
-        _exit(last < 0 ? errno : 0);
-    }
-    int error = middle < 0 ? errno : 0, status = 0;
-    while (middle > 0 && waitpid(middle, &status, __WALL) < 0 && errno == EINTR)
-        ;
-    if (middle > 0 && WIFEXITED(status))
-        error = WEXITSTATUS(status);
-    if (reaper)
-        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    close(ends[1]);
+    server->image = image;
     server->channel = ends[0];
-    if (!error)
-        return true;
-    close(ends[0]);
-    cause(problem, "cannot start the image server: %s", strerror(error));
-    return remedy(problem, "too many processes or too little memory (see ulimit -u)");
+    server->other_end = ends[1];
+    bool started = daemon_start(be_server, server, problem);
+    close(ends[1]);
+    if (!started)
+        close(ends[0]);
+    return started;
 }
 
 bool server_serve(struct server *server, int fuse, struct problem *problem)

@@ -11,16 +11,21 @@
 #include "conf.h"
 #include "problem.h"
 
+/* The first variable of a server's environment, by which a keeper knows it. */
+#define SERVER_MARK "TYKKY_SERVER=1"
+#define SERVER_NAME "squashfuse_ll"
+
 struct server {
     char program[PATH_MAX];
+    const char *image;
     int channel; /* to the process that will be the server */
+    int other_end;
 };
 
 /* Finds the program: what launch.conf names, else the usual places, else PATH. */
 bool server_find(struct server *server, const struct conf *conf, struct problem *problem);
 
-/* Starts a process that waits, in the present namespaces, for a FUSE descriptor. It is nobody's
- * child: the program that is executed later does not get one that it does not expect. */
+/* Starts a process that waits, in the present namespaces, for a FUSE descriptor. */
 bool server_start(struct server *server, const char *image, struct problem *problem);
 
 /* Gives it the descriptor (which is closed here) and waits until it runs. */

@@ -1,0 +1,370 @@
+"""One mount and one server for all commands of a user, robust, and gone when nobody needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.launcher.stacks import Stack, make_stack, squash, wait_for
+
+
+@pytest.fixture
+def registry(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of the test's own, which must be empty in the end."""
+    directory = place / "registry"
+    directory.mkdir(mode=0o700)
+    monkeypatch.setenv("TYKKY_RUNTIME_DIR", str(directory))
+    for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    return directory
+
+
+@pytest.fixture
+def stack(place: Path, registry: Path) -> Iterator[Stack]:
+    stack = make_stack(place / "stack")
+    yield stack
+    assert stack.is_gone()
+    assert list(registry.iterdir()) == []
+
+
+def show(stack: Stack, *arguments: str, **options: Any) -> dict[str, Any]:
+    done = stack.run("show", *arguments, **options)
+    assert done.returncode == 0, done.stderr
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
+
+
+@contextmanager
+def running(stack: Stack, code: str = "", **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A Python of the stack that has started, reads lines and executes them."""
+    loop = f"import sys\n{code}\nprint('ready', flush=True)\nfor line in sys.stdin: exec(line)"
+    program = subprocess.Popen(
+        [stack.command("python"), "-uc", loop],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    assert program.stdout
+    assert program.stdout.readline() == "ready\n"
+    yield program
+    program.kill()
+    program.communicate()
+
+
+def tell(program: subprocess.Popen[str], line: str) -> str:
+    """Have a running program execute a line, and give back the line that it prints."""
+    assert program.stdin
+    assert program.stdout
+    program.stdin.write(line + "\n")
+    program.stdin.flush()
+    return program.stdout.readline().strip()
+
+
+def keeper(stack: Stack) -> int:
+    (pid,) = stack.processes("tykky-keeper")
+    return pid
+
+
+def server(stack: Stack) -> int:
+    (pid,) = stack.processes("squashfuse_ll")
+    return pid
+
+
+def start_many(stacks: list[Stack], count: int) -> list[dict[str, Any]]:
+    programs = [
+        subprocess.Popen([stack.command("show")], stdout=subprocess.PIPE, text=True)
+        for stack in stacks * count
+    ]
+    return [json.loads(program.communicate()[0]) for program in programs]
+
+
+def test_many_cold_starts_at_once_make_one_mount(stack: Stack) -> None:
+    shown = start_many([stack], 64)
+    assert len({(one["user_ns"], one["mount_ns"]) for one in shown}) == 1
+    assert len(stack.processes("tykky-keeper")) == len(stack.processes("squashfuse_ll")) == 1
+
+
+def test_many_cold_starts_of_two_stacks_make_two_mounts(stack: Stack, place: Path) -> None:
+    other = make_stack(place / "other")
+    shown = start_many([stack, other], 32)
+    assert [one["prefix"] for one in shown] == [str(stack.prefix), str(other.prefix)] * 32
+    assert len({one["mount_ns"] for one in shown}) == 2
+    for one in (stack, other):
+        assert len(one.processes("tykky-keeper")) == len(one.processes("squashfuse_ll")) == 1
+    assert other.is_gone()
+
+
+def test_a_later_command_joins(stack: Stack) -> None:
+    assert show(stack)["mount_ns"] == show(stack)["mount_ns"]
+
+
+def test_the_mount_is_not_visible_outside(stack: Stack) -> None:
+    with running(stack):
+        assert str(stack.prefix) not in Path("/proc/self/mountinfo").read_text()
+        assert (stack.prefix / ".tykky").is_dir()
+
+
+def test_a_running_program_survives_the_death_of_the_keeper(stack: Stack) -> None:
+    with running(stack) as program:
+        os.kill(keeper(stack), signal.SIGKILL)
+        assert tell(program, "import colorsys; print(colorsys.__name__)") == "colorsys"
+        assert show(stack)["prefix"] == str(stack.prefix)
+        assert len(stack.processes("tykky-keeper")) == 1
+
+
+def test_the_next_command_recovers_from_the_death_of_the_server(stack: Stack) -> None:
+    show(stack)
+    for _ in range(3):
+        os.kill(server(stack), signal.SIGKILL)
+        assert wait_for(lambda: not stack.processes("squashfuse_ll"))
+        done = stack.run("show")
+        assert json.loads(done.stdout)["prefix"] == str(stack.prefix), done.stderr
+        assert "had died" in done.stderr
+        assert stack.run("show").stderr == ""
+        assert wait_for(lambda: len(stack.processes("tykky-keeper")) == 1)
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM"])
+def test_signals_for_a_job_leave_keeper_and_server_alone(stack: Stack, name: str) -> None:
+    with running(stack) as program:
+        pids = [keeper(stack), server(stack)]
+        for pid in pids:
+            os.kill(pid, signal.Signals[f"SIG{name}"])
+        assert tell(program, "import colorsys; print(colorsys.__name__)") == "colorsys"
+        assert [keeper(stack), server(stack)] == pids
+
+
+def test_a_program_that_holds_no_file_open_keeps_its_image(stack: Stack, place: Path) -> None:
+    with running(stack, cwd=place) as program:
+        time.sleep(3 * stack.plan.idle)
+        assert tell(program, "import colorsys; print(colorsys.__name__)") == "colorsys"
+        assert len(stack.processes("tykky-keeper")) == 1
+
+
+def test_idle_time_over_nothing_is_left(stack: Stack, registry: Path) -> None:
+    show(stack)
+    assert len(list(registry.iterdir())) == 2
+    assert stack.is_gone()
+    assert wait_for(lambda: not list(registry.iterdir()))
+
+
+def test_a_program_keeps_the_image_it_started_with(stack: Stack, place: Path) -> None:
+    tree = place / "tree"
+    subprocess.run(["unsquashfs", "-q", "-n", "-d", tree, stack.image], check=True)
+    for version in ("old", "new"):
+        (tree / "lib" / "which.py").write_text(f"name = '{version}'")
+    old = place / "stack" / ".tykky" / "img-old.sqfs"
+    new = place / "stack" / ".tykky" / "img-new.sqfs"
+    path = f"sys.path.insert(0, '{stack.prefix}/lib')"
+    (tree / "lib" / "which.py").write_text("name = 'old'")
+    before = stack.change(image=old.name, image_size=squash(tree, old))
+    with running(before, path) as program:
+        (tree / "lib" / "which.py").write_text("name = 'new'")
+        after = before.change(image=new.name, image_size=squash(tree, new))
+        old.unlink()
+        assert tell(program, "import which; print(which.name)") == "old"
+        with running(after, path) as later:
+            assert tell(later, "import which; print(which.name)") == "new"
+
+
+def test_a_process_reads_the_memory_of_another(stack: Stack) -> None:
+    code = (
+        "import ctypes, os\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "class Piece(ctypes.Structure):\n"
+        "    _fields_ = [('base', ctypes.c_void_p), ('length', ctypes.c_size_t)]\n"
+        "def read(pid, address, length):\n"
+        "    here = ctypes.create_string_buffer(length)\n"
+        "    local = Piece(ctypes.addressof(here), length)\n"
+        "    done = libc.process_vm_readv(pid, ctypes.byref(local), 1,\n"
+        "        ctypes.byref(Piece(address, length)), 1, 0)\n"
+        "    return here.raw if done == length else os.strerror(ctypes.get_errno())\n"
+        "buffer = ctypes.create_string_buffer(b'in the memory')\n"
+    )
+    allow = "libc.prctl(0x59616d61, ctypes.c_ulong(-1), 0, 0, 0)\n"  # where Yama restricts it
+    with running(stack, code + allow) as one, running(stack, code) as two:
+        address = tell(one, "print(ctypes.addressof(buffer))")
+        assert tell(two, f"print(read({one.pid}, {address}, 13))") == "b'in the memory'"
+        assert tell(two, f"print(len(os.listdir('/proc/{one.pid}/fd')) > 2)") == "True"
+
+
+def test_without_a_registry_each_command_has_a_mount_of_its_own(stack: Stack) -> None:
+    env = {**os.environ, "TYKKY_RUNTIME_DIR": "/proc/nowhere"}
+    first, second = show(stack, env=env), show(stack, env=env)
+    assert first["prefix"] == str(stack.prefix)
+    assert first["mount_ns"] != str(Path("/proc/self/ns/mnt").readlink())
+    assert second["prefix"] == str(stack.prefix)
+    assert not stack.processes("tykky-keeper")
+
+
+@pytest.mark.parametrize("how", ["open", "link", "file"])
+def test_an_unsafe_registry_is_refused(
+    stack: Stack, place: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsafe = place / "unsafe"
+    if how == "open":
+        unsafe.mkdir(mode=0o755)
+    elif how == "link":
+        unsafe.symlink_to(place / "registry")
+    else:
+        unsafe.touch(mode=0o600)
+    done = stack.run("show", env={**os.environ, "TYKKY_RUNTIME_DIR": str(unsafe)})
+    assert done.returncode == 125
+    assert str(unsafe) in done.stderr
+    assert done.stderr.count("\n") == 2
+
+
+def entry(registry: Path) -> Path:
+    (found,) = (path for path in registry.iterdir() if path.is_symlink())
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pid=1 start=1 user=1 mount=1",
+        "garbage",
+        "pid=99999999999999999999 start=1 user=1 mount=1",
+        "x" * 4000,
+    ],
+)
+def test_a_wrong_entry_is_replaced(stack: Stack, registry: Path, text: str) -> None:
+    with running(stack):
+        right = entry(registry)
+        right.unlink()
+        right.symlink_to(text)
+        assert show(stack)["prefix"] == str(stack.prefix)
+        assert str(entry(registry).readlink()) != text
+
+
+def test_an_entry_of_a_process_number_used_again_is_not_believed(
+    stack: Stack, registry: Path
+) -> None:
+    with running(stack):
+        right = entry(registry)
+        namespaces = str(right.readlink()).split(" ", 2)[2]
+        right.unlink()
+        right.symlink_to(f"pid={os.getpid()} start=12345 {namespaces}")
+        assert show(stack)["prefix"] == str(stack.prefix)
+
+
+def test_the_entry_of_a_killed_keeper_is_swept_by_the_next(
+    stack: Stack, place: Path, registry: Path
+) -> None:
+    other = make_stack(place / "other")
+    show(other)
+    os.kill(keeper(other), signal.SIGKILL)
+    left = entry(registry)
+    assert other.is_gone()
+    with running(stack):
+        assert wait_for(lambda: not left.is_symlink())
+
+
+def test_jobs_and_steps_have_mounts_of_their_own(stack: Stack) -> None:
+    def mount_of(job: str, step: str) -> Any:
+        return show(stack, env={**os.environ, "SLURM_JOB_ID": job, "SLURM_STEP_ID": step})[
+            "mount_ns"
+        ]
+
+    assert mount_of("1", "0") == mount_of("1", "0")
+    assert len({mount_of("1", "0"), mount_of("1", "1"), mount_of("2", "0")}) == 3
+
+
+def test_a_step_killed_as_a_whole_does_not_harm_another(stack: Stack) -> None:
+    def step(number: int) -> dict[str, str]:
+        return {**os.environ, "SLURM_JOB_ID": str(number), "SLURM_STEP_ID": "0"}
+
+    with running(stack, env=step(1)):
+        doomed = stack.processes()
+        with running(stack, env=step(2)) as survivor:
+            for pid in doomed:
+                os.kill(pid, signal.SIGKILL)
+            assert tell(survivor, "import colorsys; print(colorsys.__name__)") == "colorsys"
+
+
+def test_installs_that_are_needed_are_mounted_too(place: Path, registry: Path) -> None:
+    bottom = make_stack(place / "bottom")
+    middle = make_stack(place / "middle", needs=(bottom.prefix,))
+    top = make_stack(place / "top", needs=(middle.prefix, bottom.prefix))
+    code = (
+        "import os, subprocess, sys\n"
+        "for command in sys.argv[1:]:\n"
+        "    subprocess.run([command, '-c', 'import os, sys;'\n"
+        "        'print(sys.prefix, os.readlink(\"/proc/self/ns/mnt\"), flush=True)'])\n"
+    )
+    pythons = [one.command("python") for one in (top, middle, bottom)]
+    done = top.run("python", "-c", code, *pythons)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines] == [str(one.prefix) for one in (top, middle, bottom)]
+    assert len({line[1] for line in lines}) == 1
+    assert all(one.is_gone() for one in (top, middle, bottom))
+
+
+def test_a_needed_install_that_is_gone_is_named(place: Path, registry: Path) -> None:
+    bottom = make_stack(place / "bottom")
+    top = make_stack(place / "top", needs=(bottom.prefix,))
+    shutil.rmtree(bottom.prefix)
+    done = top.run("show")
+    assert done.returncode == 125
+    assert str(bottom.prefix) in done.stderr
+    assert top.plan.name in done.stderr
+
+
+def test_a_caller_in_a_process_tree_of_its_own_is_served(stack: Stack) -> None:
+    """A PID namespace whose /proc still shows the numbers outside, as some containers have."""
+    if os.getuid() == 0:
+        new = ["unshare", "--pid", "--fork", "--"]
+    else:
+        new = ["unshare", "--user", "--map-current-user", "--pid", "--fork", "--"]
+    done = subprocess.run([*new, stack.command("show")], capture_output=True, text=True)
+    assert json.loads(done.stdout)["prefix"] == str(stack.prefix), done.stderr
+
+
+def test_commands_of_one_stack_share_inside_another(stack: Stack, place: Path) -> None:
+    other = make_stack(place / "other")
+    script = f"for i in 1 2; do {other.command('show')}; done"
+    done = stack.run("sh", "-c", script)
+    shown = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len({one["mount_ns"] for one in shown}) == 1
+    assert other.is_gone()
+
+
+def test_an_unprivileged_sandbox_shares_inside_and_leaves_nothing(stack: Stack) -> None:
+    script = f"for i in 1 2; do {stack.command('show')}; done"
+    done = subprocess.run(
+        ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+    )
+    shown = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(shown) == 2, done.stderr
+    assert len({one["mount_ns"] for one in shown}) == 1
+
+
+def test_a_limit_on_cpu_time_does_not_end_the_server(stack: Stack) -> None:
+    limited = [sys.executable, "-c"]
+    code = (
+        "import os, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (5, resource.RLIM_INFINITY))\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    program = subprocess.Popen([*limited, code, stack.command("sleep"), "30"])
+    assert wait_for(lambda: bool(stack.processes("squashfuse_ll")))
+    assert wait_for(lambda: len(stack.processes()) == 2)
+    limits = Path(f"/proc/{server(stack)}/limits").read_text()
+    assert "Max cpu time              unlimited" in limits
+    program.kill()
+    program.wait()

@@ -1,0 +1,194 @@
+#define _GNU_SOURCE
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "members.h"
+#include "mount.h"
+
+#define NAME "tykky-keeper"
+
+struct report {
+    enum keeper_result result;
+    struct problem problem;
+};
+
+extern char **environ;
+
+static const char *end_of_strings(char **strings, const char *end)
+{
+    /* The kernel put them one after the other. */
+    for (char **string = strings; *string && (!end || *string == end); string++)
+        end = *string + strlen(*string) + 1;
+    return end;
+}
+
+/* The keeper is a copy of the launcher; ps should not show it as one more python. */
+static void set_title(char **argv, const char *prefix)
+{
+    prctl(PR_SET_NAME, NAME, 0, 0, 0);
+    const char *end = end_of_strings(environ, end_of_strings(argv, NULL));
+    char *start = argv[0];
+    if (!start || end <= start)
+        return;
+    size_t size = (size_t)(end - start);
+    char title[PATH_MAX + sizeof NAME];
+    int length = snprintf(title, sizeof title, NAME " %s", prefix);
+    memset(start, 0, size);
+    memcpy(start, title, (size_t)length < size ? (size_t)length : size - 1);
+}
+
+static uint64_t namespace_number(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+static bool describe(struct entry *entry, bool user_namespace)
+{
+    char self[32] = "";
+    /* As /proc names it, because that is where others will look. */
+    if (readlink("/proc/self", self, sizeof self - 1) < 0)
+        return false;
+    entry->pid = atoi(self);
+    entry->start = process_start("self");
+    entry->user_namespace = user_namespace ? namespace_number("/proc/self/ns/user") : 0;
+    entry->mount_namespace = namespace_number("/proc/self/ns/mnt");
+    return entry->pid > 0 && entry->start && entry->mount_namespace;
+}
+
+static bool hold_roots(const struct stack *stack)
+{
+    for (size_t i = 0; i < stack->count; i++) {
+        int fd = open(stack->images[i].target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || dup2(fd, KEEPER_ROOTS + (int)i) < 0)
+            return false;
+        if (fd != KEEPER_ROOTS + (int)i)
+            close(fd);
+    }
+    return true;
+}
+
+static void send_report(const struct keeper *keeper, const struct report *report)
+{
+    if (write(keeper->report, report, sizeof *report) != sizeof *report)
+        _exit(STATUS_LAUNCHER); /* the command was killed meanwhile */
+}
+
+static bool try_leave(const struct keeper *keeper, const struct entry *entry)
+{
+    int lock = registry_lock(&keeper->registry, false);
+    if (lock < 0 && errno == EWOULDBLOCK)
+        return false;
+    if (members_find()) {
+        close(lock);
+        return false;
+    }
+    if (lock >= 0)
+        registry_remove(&keeper->registry, entry);
+    return true;
+}
+
+static void pause_for(long milliseconds)
+{
+    poll(NULL, 0, (int)milliseconds);
+}
+
+static long now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (long)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* While there is a member, it waits for the end of that one and uses no time at all. */
+static void keep(const struct keeper *keeper, const struct entry *entry)
+{
+    const long idle = (long)keeper->idle * 1000;
+    const long look = idle / 10 < 100 ? 100 : idle / 10 > 2000 ? 2000 : idle / 10;
+    long last_use = now();
+    for (;;) {
+        pid_t member = members_find();
+        if (member) {
+            members_wait(member, 1);
+            last_use = now();
+            pause_for(look / 2);
+        } else if (!registry_names(&keeper->registry, entry)) {
+            return; /* replaced, because its server died or somebody cleaned up */
+        } else if (now() - last_use < idle) {
+            long left = last_use + idle - now();
+            pause_for(left < look ? left + 1 : look);
+        } else if (try_leave(keeper, entry)) {
+            return;
+        } else {
+            last_use = now();
+        }
+    }
+}
+
+static void be_keeper(void *argument)
+{
+    static struct servers servers;
+    static struct report report;
+    struct keeper *keeper = argument;
+    struct entry entry;
+    bool user_namespace = keeper->user_namespace;
+    int fds[] = {keeper->report, keeper->lock, keeper->registry.fd};
+    daemon_detach(fds, 3);
+    keeper->report = fds[0];
+    keeper->registry.fd = fds[2];
+    set_title(keeper->argv, keeper->stack->confs[0].prefix);
+    report.result = KEEPER_FAILED;
+    if (!mount_prepare(&servers, keeper->stack, &report.problem) ||
+        !mount_enter(&servers, keeper->stack, &user_namespace, &report.problem)) {
+        send_report(keeper, &report);
+        return;
+    }
+    /* So that commands of the same user may look into /proc/PID and enter. */
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    bool listed = hold_roots(keeper->stack) && describe(&entry, user_namespace) &&
+                  registry_write(&keeper->registry, &entry);
+    report.result = listed ? KEEPER_READY : KEEPER_UNLISTED;
+    close(fds[1]);
+    send_report(keeper, &report);
+    close(keeper->report);
+    if (!listed)
+        return;
+    registry_sweep(&keeper->registry);
+    keep(keeper, &entry);
+}
+
+enum keeper_result keeper_start(struct keeper *keeper, struct problem *problem)
+{
+    static struct report report;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        cause(problem, "cannot make a pipe: %s", strerror(errno));
+        remedy(problem, "too many open files? see ulimit -n");
+        return KEEPER_FAILED;
+    }
+    keeper->report = ends[1];
+    bool started = daemon_start(be_keeper, keeper, problem);
+    close(ends[1]);
+    ssize_t length = started ? read(ends[0], &report, sizeof report) : 0;
+    close(ends[0]);
+    if (!started)
+        return KEEPER_FAILED;
+    if (length != sizeof report) {
+        cause(problem, "the process that keeps the image mounted ended too early");
+        remedy(problem, "out of memory, or killed? Try again");
+        return KEEPER_FAILED;
+    }
+    *problem = report.problem;
+    return report.result;
+}
