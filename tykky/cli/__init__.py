@@ -1,6 +1,8 @@
 """The ``tykky`` program: finds the verb, imports only that, and answers errors.
 
 Public names: ``main``, ``build_parser`` (with every verb, for completions), ``VERBS``.
+
+The verb ``list`` is a module of this package and so hides the built-in name here.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ _FLAT = {verb: line for group in VERBS.values() for verb, line in group.items()}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the return value is its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]
     try:
         status = _run(words)
     except BrokenPipeError:
@@ -82,6 +84,14 @@ def _run(words: list[str]) -> int:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning
             signal.signal(each, _on_signal)
+    if words[:1] in (["activate"], ["deactivate"]):
+        from tykky.resources import resource
+
+        raise TykkyError(
+            f"'tykky {words[0]}' changes the shell, which only a function of the shell can do",
+            remedy=f"first '. {resource('share') / 'setup-env.sh'}', which defines that function",
+            code=Exit.USAGE,
+        )
     parser = _parser([verb for verb in _FLAT if verb in words])
     args = parser.parse_args(words)
     if args.verb is None:
@@ -107,7 +117,7 @@ def _setting(parser: argparse.ArgumentParser, text: str) -> tuple[str, str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all verbs in full."""
-    return _parser(list(_FLAT))
+    return _parser([*_FLAT])
 
 
 def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
