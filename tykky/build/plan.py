@@ -155,6 +155,12 @@ def check(plan: Plan, config: Config, store: Store) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
     from tykky.build.squash import program
 
+    if ":" in str(plan.prefix):
+        raise TykkyError(
+            f"the path of the install has a colon in it, which PATH cannot hold: {plan.prefix}",
+            remedy="choose another root: --root DIR, or 'tykky config set root DIR'",
+            code=Exit.PATH_TOO_LONG,
+        )
     _check_name(plan, config, store)
     with recipe_code(plan.recipe, "check"):
         plan.recipe.check(plan.prefix, plan.base)

@@ -7,6 +7,7 @@ the build log.
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -69,7 +70,8 @@ def _tell(outcome: Outcome, config: Config) -> None:
             f"installed {record.module} in {taken}: {record.files} files and folders and "
             f"{len(record.commands)} commands, {console.size(record.image['bytes'])}"
         )
-    console.note(f"use it: module use {config.module_path}; module load {record.module}")
+    folder = shlex.quote(str(config.module_path))
+    console.note(f"use it: module use {folder}; module load {record.module}")
 
 
 def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool) -> dict[str, Any]:

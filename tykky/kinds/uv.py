@@ -169,6 +169,13 @@ def explain(output: str) -> TykkyError:
             code=Exit.DAMAGED,
             details=lines,
         )
+    if "Failed to initialize cache" in output or "Permission denied" in output:
+        return StepError(
+            "uv may not write to the cache",
+            remedy="choose a directory that you may write to: 'tykky config set cache_dir DIR'",
+            code=Exit.NOT_WRITABLE,
+            details=lines,
+        )
     if _UNREACHABLE.search(output):
         return StepError(
             "the package index cannot be reached",
@@ -176,4 +183,4 @@ def explain(output: str) -> TykkyError:
             code=Exit.NETWORK,
             details=lines,
         )
-    return StepError("uv failed", details=lines)
+    return StepError("uv failed", remedy="the lines above are what it says", details=lines)
