@@ -34,7 +34,7 @@ from tykky.publish import commands, modules
 from tykky.recipe import guarded, recipe_code
 from tykky.runtime.base import EnvAction, EnvChange, LaunchPlan
 from tykky.store import HIDDEN, Record, Store
-from tykky.store.files import count, discard, make_folder, sync
+from tykky.store.files import clear, count, discard, make_folder, sync
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -123,6 +123,7 @@ class Build:
         self.plan: Plan
         self.scratch: Scratch
         self.log_path: Path
+        self._made_prefix = False
         # Until there is a place for the file, the log is kept in memory.
         self._early = io.BytesIO()
         self.log: BinaryIO = self._early
@@ -174,8 +175,10 @@ class Build:
             console.note(f"{record.module} is installed, and its module may not be; run this again")
         else:
             with contextlib.suppress(OSError):
-                discard(self.plan.prefix)
-                self.plan.prefix.parent.rmdir()
+                clear(self.plan.prefix)
+                if self._made_prefix:
+                    self.plan.prefix.rmdir()
+                    self.plan.prefix.parent.rmdir()
         if isinstance(error, TykkyError):
             error.details = (*error.details, f"the whole log: {self.log_path}")
         elif record is None:
@@ -184,13 +187,16 @@ class Build:
     def prepare(self) -> None:
         """Open the log and lay out an empty prefix.
 
-        What a killed build left there was never an install: it had no record.
+        What a killed build left there was never an install: it had no record. The directory of
+        an uninstalled one stays the same, since what runs from that has its image on it.
         """
         try:
             self.log_path.parent.mkdir(exist_ok=True)
             self.log = self.log_path.open("wb")
             self.log.write(self._early.getvalue())
-            discard(self.plan.prefix)
+            self._made_prefix = not self.plan.prefix.exists()
+            make_folder(self.plan.prefix, self.store.permissions)
+            clear(self.plan.prefix)
             make_folder(self.plan.prefix / HIDDEN, self.store.permissions)
         except OSError as error:
             raise from_os_error(error, f"prepare the build of {self.plan.title}") from error

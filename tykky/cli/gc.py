@@ -12,7 +12,7 @@ from tykky import console
 from tykky.build.scratch import sweep
 from tykky.cli import common
 from tykky.config import Config
-from tykky.store import Store
+from tykky.store import Store, trash
 
 EXAMPLES = """\
   tykky gc                 what was uninstalled more than 7 days ago
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Empty the trash."""
     store = Store.of(config)
-    removed, freed = store.empty_trash(args.days * 86400)
-    store.forget_owners()
+    removed, freed = trash.empty(store, args.days * 86400)
+    trash.forget_owners(store)
     swept = sweep(config.build_dir)
     if args.json:
         console.json_out({"removed": removed, "bytes": freed, "builds": swept})

@@ -1,7 +1,7 @@
 """Remove stacks: first the module, then the install.
 
-An install goes into the store's trash, so that programs that run from it are not
-disturbed; 'tykky gc' deletes it for good.
+Programs that run from an install go on undisturbed: it is kept in the store's trash until
+'tykky gc' deletes it for good.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tykky.cli import common
 from tykky.config import Config
 from tykky.errors import Exit, StoreError
 from tykky.publish import modules
-from tykky.store import Store
+from tykky.store import Store, trash
 
 EXAMPLES = """\
   tykky uninstall fireworks                 the only install of that name
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     for entry in chosen:
         with store.claim(entry.hash, entry.module, console.note):
             modules.withdraw(entry, config, store)
-            store.remove(entry)
+            trash.bury(store, entry)
         console.note(f"uninstalled {entry.module} ({entry.short_hash})")
     if args.json:
         console.json_out([{"module": e.module, "hash": e.hash, "prefix": e.prefix} for e in chosen])

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
 from tykky.store import record as records
-from tykky.store.files import Permissions, discard, make_folder, write_file
+from tykky.store.files import Permissions, make_folder, write_file
 from tykky.store.listing import listing
 from tykky.store.record import HIDDEN, Entry, Record
 
@@ -210,7 +210,7 @@ class Store:
         from filelock import Timeout
 
         self.prepare()
-        lock = self._lock(key)
+        lock = self.lock(key)
         owner = self.locks / f"{key}.owner"
         try:
             try:
@@ -227,7 +227,8 @@ class Store:
             owner.unlink(missing_ok=True)
             lock.release()
 
-    def _lock(self, key: str) -> FileLock:
+    def lock(self, key: str) -> FileLock:
+        """The lock of that name, not yet held."""
         from filelock import FileLock
 
         # Who may make installs here may take the lock, whoever made its file.
@@ -238,7 +239,7 @@ class Store:
         """Hold the lock for what all versions of one name share; for moments only."""
         self.prepare()
         try:
-            with self._lock(f"name-{name}"):
+            with self.lock(f"name-{name}"):
                 yield
         except OSError as error:
             raise from_os_error(error, f"take the lock for {name}") from error
@@ -256,52 +257,6 @@ class Store:
     def dependents(self, entry: Entry) -> list[Entry]:
         """The installs that need this one."""
         return [other for other in self.entries() if entry.hash in other.needs]
-
-    def remove(self, entry: Entry) -> None:
-        """Take an install out of the database, then its prefix into the trash.
-
-        What runs keeps its image, since a file in the trash is still the same file.
-        """
-        prefix = Path(entry.prefix)
-        self.check_removable(prefix)
-        try:
-            (self.database / entry.file_name).unlink(missing_ok=True)
-            if prefix.is_dir():
-                # Without its record it is no install any more, wherever this stops.
-                (prefix / HIDDEN / "record.json").unlink(missing_ok=True)
-                prefix.rename(self._grave(prefix.name, entry.name))
-            with contextlib.suppress(OSError):
-                prefix.parent.rmdir()  # the last version takes the name's folder with it
-        except OSError as error:
-            raise from_os_error(error, f"uninstall {entry.module}") from error
-
-    def _grave(self, name: str, stack: str) -> Path:
-        make_folder(self.trash, self.permissions)
-        return self.trash / f"{stack}-{name}-{time.time_ns()}"
-
-    def forget_owners(self) -> None:
-        """Remove what killed processes left beside locks that nobody holds any more."""
-        from filelock import Timeout
-
-        for owner in self.locks.glob("*.owner"):
-            with contextlib.suppress(Timeout), self._lock(owner.stem).acquire(timeout=0):
-                owner.unlink(missing_ok=True)
-
-    def empty_trash(self, older_than: float) -> tuple[int, int]:
-        """Delete what has been in the trash for ``older_than`` seconds.
-
-        Returns how many installs went and how many bytes that freed.
-        """
-        removed = freed = 0
-        now = time.time()
-        for grave in sorted(self.trash.iterdir()) if self.trash.is_dir() else []:
-            buried = grave.name.rpartition("-")[2]
-            if not buried.isdigit() or now - int(buried) / 1e9 < older_than:
-                continue
-            size = sum(f.lstat().st_size for f in grave.rglob("*") if not f.is_dir())
-            discard(grave)
-            removed, freed = removed + 1, freed + size
-        return removed, freed
 
 
 def _self() -> str:

@@ -1,7 +1,7 @@
 """Files and folders of the store: written whole or not at all, with the site's modes.
 
 Public names: ``Permissions``, ``make_folder``, ``write_file``, ``sync``, ``discard``,
-``count``.
+``clear``, ``count``.
 """
 
 from __future__ import annotations
@@ -115,6 +115,12 @@ def discard(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         shutil.rmtree(path)
+
+
+def clear(folder: Path) -> None:
+    """Remove everything in a folder, but not the folder itself."""
+    for path in folder.iterdir():
+        discard(path)
 
 
 def count(path: Path) -> int:
