@@ -1,0 +1,74 @@
+"""Uninstalling while programs run: they go on, also when the same is installed again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.stacks import TINY, Site
+
+# Says that it has started, waits to be told to go on, and then needs a file it never opened.
+PROGRAM = "print('started', flush=True); input(); import tabulate; print(tabulate.__file__)"
+
+
+def start(site: Site, prefix: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [prefix / "bin/python", "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=site.user.env,
+        cwd=site.user.home,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    out, _ = process.communicate("go on\n", timeout=60)
+    assert process.returncode == 0
+    return out
+
+
+def test_running_program_outlives_uninstall_and_reinstall_of_its_stack(site: Site) -> None:
+    site.write("tiny", TINY)
+    site("lock", "tiny")
+    site("install", "tiny")
+    prefix = site.prefix("tiny")
+    programs = [start(site, prefix) for _ in range(3)]
+    module = f"{prefix}/lib/python3.11/site-packages/tabulate/__init__.py\n"
+    assert answer(programs.pop()) == module
+    site("uninstall", "tiny")
+    assert site.found("tiny") == []
+    assert list(prefix.iterdir()) == []
+    assert answer(programs.pop()) == module
+    site("install", "tiny")
+    assert site.prefix("tiny") == prefix
+    assert answer(programs.pop()) == module
+
+
+def test_gc_deletes_what_was_uninstalled_and_nothing_else(site: Site) -> None:
+    site.hello("hello", "1.0", "0.9")
+    site("install", "hello@1.0", "hello@0.9")
+    gone, kept = site.prefix("hello@1.0"), site.prefix("hello@0.9")
+    site("uninstall", "hello/1.0")
+    site("gc")
+    assert list((site.root / "trash").iterdir()), "what is younger than a week stays"
+    site("gc", "--days", "0")
+    assert not list((site.root / "trash").iterdir())
+    assert not gone.exists()
+    assert kept.exists()
+    assert site.lmod("module load hello; hello").stdout == "hello 0.9\n"
+    site("uninstall", "hello")
+    site("gc", "--days", "0")
+    assert not kept.parent.exists()
+
+
+def test_gc_leaves_a_stack_that_was_installed_again(site: Site) -> None:
+    site.hello("hello")
+    site("install", "hello")
+    site("uninstall", "hello")
+    site("install", "hello")
+    site("gc", "--days", "0")
+    assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
