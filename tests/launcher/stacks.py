@@ -6,6 +6,7 @@ or give it a launch.conf that ``tykky install`` would never write.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky.runtime.base import CONF_DIRECTORY, CONF_NAME, LAUNCHER_NAME, LaunchPlan, render
-from tykky.runtime.native import launcher_program
+from tykky.runtime.native import box_program, launcher_program
 
 SHOW = """#!{prefix}/bin/python
 import json, os, sys
@@ -24,6 +25,14 @@ print(json.dumps(dict(
     pid=os.getpid(), user_ns=os.readlink("/proc/self/ns/user"),
     mount_ns=os.readlink("/proc/self/ns/mnt"), environ=dict(os.environ))))
 """
+
+
+def program(name: str) -> Path:
+    """The program under test: TYKKY_TEST_PROGRAMS may name a directory with sanitized ones."""
+    given = os.environ.get("TYKKY_TEST_PROGRAMS")
+    if given:
+        return Path(given) / name
+    return {"launch": launcher_program, "box": box_program}[name]()
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ def squash(tree: Path, image: Path) -> int:
 def link_commands(prefix: Path, names: Iterable[str]) -> None:
     """Install the launcher, and hard-link it under every name."""
     launcher = prefix / CONF_DIRECTORY / LAUNCHER_NAME
-    shutil.copy(launcher_program(), launcher)
+    shutil.copy(program("launch"), launcher)
     launcher.chmod(0o755)
     (prefix / "bin").mkdir(exist_ok=True)
     for name in names:

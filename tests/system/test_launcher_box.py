@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.launcher.stacks import command_lines, make_stack, wait_for
-from tykky.runtime.native import box_program
+from tests.launcher.stacks import command_lines, make_stack, program, wait_for
 
 
 def box(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     options.setdefault("capture_output", True)
     options.setdefault("timeout", 60)
-    return subprocess.run([box_program(), *words], text=True, **options)
+    return subprocess.run([program("box"), *words], text=True, **options)
 
 
 def shell(script: str, *options: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -138,7 +137,7 @@ def test_stdin_and_descriptors_pass_through() -> None:
 def test_signals_to_the_box_reach_the_command(number: signal.Signals) -> None:
     script = f"trap 'echo got; exit 5' {number.name[3:]}; echo ready; while :; do sleep 0.05; done"
     running = subprocess.Popen(
-        [box_program(), "--", "bash", "-c", script], stdout=subprocess.PIPE, text=True
+        [program("box"), "--", "bash", "-c", script], stdout=subprocess.PIPE, text=True
     )
     assert running.stdout
     assert running.stdout.readline() == "ready\n"
@@ -165,7 +164,7 @@ def test_nothing_survives_when_the_builder_is_killed() -> None:
         "box, script = sys.argv[1:]\n"
         "subprocess.run([box, '--parent', str(os.getpid()), '--', 'sh', '-c', script])\n"
     )
-    builder = subprocess.Popen([sys.executable, "-c", code, box_program(), script])
+    builder = subprocess.Popen([sys.executable, "-c", code, program("box"), script])
     assert wait_for(lambda: len(marked(f"sleep {mark} ")) >= 2)
     builder.kill()
     builder.wait()
@@ -184,7 +183,7 @@ def test_a_stack_runs_inside_a_box(place: Path) -> None:
 
 
 def test_a_box_runs_inside_a_box(place: Path) -> None:
-    inner = [str(box_program()), "--root-readonly", "--tmpfs", "/tmp", "--", "ls", "-A", "/tmp"]
+    inner = [str(program("box")), "--root-readonly", "--tmpfs", "/tmp", "--", "ls", "-A", "/tmp"]
     done = box("--root-readonly", "--", *inner)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 

@@ -1,12 +1,13 @@
 #include "conf.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "files.h"
 
 enum { MAX_SIZE = 1 << 20 };
 
@@ -300,7 +301,7 @@ bool conf_read(struct conf *conf, const char *file, struct problem *problem)
 {
     size_t size;
     *conf = (struct conf){.file = file};
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open_file(file, O_RDONLY | O_NOCTTY);
     if (fd < 0)
         return cannot_read(file, problem);
     char *text = read_all(fd, &size);

@@ -55,7 +55,7 @@ struct conf {
 /* Reads and parses a file; `file` must stay valid as long as conf is used. */
 bool conf_read(struct conf *conf, const char *file, struct problem *problem);
 
-/* Parses `size` bytes at `text`, which conf then owns (malloc'ed, with room for one byte more). */
+/* Parses `size` bytes at `text`, which was malloc'ed and belongs to conf from now on. */
 bool conf_parse(struct conf *conf, const char *file, char *text, size_t size,
                 struct problem *problem);
 

@@ -1,12 +1,13 @@
 #define _GNU_SOURCE
 #include "directory.h"
 
-#include <fcntl.h>
 #include <unistd.h>
+
+#include "files.h"
 
 void directory_save(struct directory *directory)
 {
-    directory->fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    directory->fd = open_file(".", O_PATH | O_DIRECTORY);
     if (!getcwd(directory->path, sizeof directory->path) || directory->path[0] != '/')
         directory->path[0] = '\0';
 }

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "files.h"
 
 #define DIRECTORY_VARIABLE "TYKKY_RUNTIME_DIR"
 #define ENTRY_FORMAT "pid=%ld start=%" PRIu64 " user=%" PRIu64 " mount=%" PRIu64
@@ -113,7 +114,7 @@ static enum registry_result open_place(struct registry *registry, bool make,
 {
     if (make && mkdir(registry->path, 0700) != 0 && errno != EEXIST)
         return REGISTRY_NONE;
-    registry->fd = open(registry->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    registry->fd = open_file(registry->path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (registry->fd < 0) {
         if (errno == ENOENT)
             return REGISTRY_NONE;
@@ -246,7 +247,7 @@ uint64_t process_start(const char *pid)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_file(path, O_RDONLY);
     if (fd < 0)
         return 0;
     ssize_t length = read(fd, text, sizeof text - 1);

@@ -1,10 +1,11 @@
 #include "scope.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "files.h"
 
 static void set_scope(struct scope *scope, const char *start, size_t length)
 {
@@ -64,7 +65,7 @@ void scope_find(struct scope *scope)
         snprintf(scope->text, sizeof scope->text, "job_%s/step_%s", job, step);
         return;
     }
-    int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+    int fd = open_file("/proc/self/cgroup", O_RDONLY);
     ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0)
         close(fd);

@@ -2,7 +2,6 @@
 #include "shared.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "keeper.h"
 #include "registry.h"
 #include "scope.h"
@@ -44,7 +44,7 @@ static int open_namespace(const struct entry *entry, const char *kind, uint64_t 
     char path[64];
     struct stat status;
     snprintf(path, sizeof path, "/proc/%ld/ns/%s", (long)entry->pid, kind);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_file(path, O_RDONLY);
     if (fd >= 0 && fstat(fd, &status) == 0 && status.st_ino == number)
         return fd;
     close(fd);
