@@ -221,6 +221,6 @@ def lmod() -> str | None:
 
 def _available(program: str, module: str) -> bool:
     done = subprocess.run(
-        [program, "shell", "is-avail", module], capture_output=True, text=True, check=False
+        [program, "bash", "is-avail", module], capture_output=True, text=True, check=False
     )
-    return done.returncode == 0 and "false" not in done.stdout
+    return done.returncode == 0
