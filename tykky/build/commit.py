@@ -5,19 +5,17 @@ Public names: ``record_of``, ``keep_inputs``, ``keep_log``.
 
 from __future__ import annotations
 
-import getpass
 import gzip
-import socket
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky import lock as locks
+from tykky.host import host_name, user_name
 from tykky.recipe.source import recipe_source
 from tykky.store import HIDDEN, Record
-from tykky.store.files import Permissions, count, write_file
+from tykky.store.files import Permissions, write_file
 
 if TYPE_CHECKING:
     from tykky.build.plan import Plan
@@ -31,7 +29,7 @@ def record_of(plan: Plan, image: Image, commands: tuple[str, ...], steps: Sequen
     from tykky.recipe import source_digest
 
     recipe = plan.recipe
-    record = Record(
+    return Record(
         name=recipe.name,
         version=str(recipe.version),
         suffix=recipe.suffix,
@@ -61,15 +59,12 @@ def record_of(plan: Plan, image: Image, commands: tuple[str, ...], steps: Sequen
             "bytes": image.bytes,
         },
         by={
-            "user": getpass.getuser(),
-            "host": socket.gethostname(),
+            "user": user_name(),
+            "host": host_name(),
             "tykky": tykky.__version__,
         },
         steps=tuple(steps),
     )
-    # The record and the log are still to come; commands are names of one file.
-    present = count(plan.prefix) - len(commands)
-    return replace(record, files=present + 2)
 
 
 def keep_inputs(plan: Plan, permissions: Permissions) -> None:

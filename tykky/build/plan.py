@@ -6,6 +6,7 @@ Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``check``,
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -85,9 +86,11 @@ def _installed_lock(recipe: Stack, config: Config, arch: str, store: Store) -> L
     for entry in store.entries(recipe.name):
         path = Path(entry.prefix) / HIDDEN / "lock.json"
         if (entry.version, entry.suffix) == (recipe.version, recipe.suffix) and path.exists():
-            lock = locks.read(path)
-            if lock.asked_digest == asked:
-                return lock
+            # Another install's file: if it is damaged, that is not for this one to say.
+            with contextlib.suppress(LockError):
+                lock = locks.read(path)
+                if lock.asked_digest == asked:
+                    return lock
     return None
 
 
@@ -155,6 +158,15 @@ def check(plan: Plan, config: Config, store: Store) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
     from tykky.build.squash import program
 
+    try:
+        str(plan.prefix).encode()
+    except UnicodeEncodeError:
+        raise TykkyError(
+            "the path of the install is not text that every program can read: "
+            + ascii(str(plan.prefix)),
+            remedy="choose another root: --root DIR (or is LC_ALL=C set? unset it)",
+            code=Exit.PATH_TOO_LONG,
+        ) from None
     if ":" in str(plan.prefix):
         raise TykkyError(
             f"the path of the install has a colon in it, which PATH cannot hold: {plan.prefix}",

@@ -15,9 +15,13 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.store.files import discard
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,20 @@ class Scratch:
         from filelock import FileLock
 
         own_folder(self.path.parent)
-        with FileLock(_lock_of(self.path)):
-            try:
+        lock = FileLock(_lock_of(self.path))
+        with _guard(self.path.parent):
+            lock.acquire()
+        try:
+            discard(self.path)
+            self.root.mkdir(parents=True)
+            self.empty.mkdir()
+            yield
+        finally:
+            with contextlib.suppress(OSError):
                 discard(self.path)
-                self.root.mkdir(parents=True)
-                self.empty.mkdir()
-                yield
-            finally:
-                with contextlib.suppress(OSError):
-                    discard(self.path)
+            with _guard(self.path.parent):
                 _lock_of(self.path).unlink(missing_ok=True)
+                lock.release()
 
 
 def contained(root: Path, path: Path) -> Path:
@@ -91,13 +99,14 @@ def sweep(build_dir: Path) -> int:
         return 0
     own_folder(build_dir)
     swept = 0
-    for path in build_dir.iterdir():
-        if not re.fullmatch("[0-9a-f]{16}", path.name):
-            continue
-        with contextlib.suppress(Timeout), FileLock(_lock_of(path), timeout=0):
-            discard(path)
-            _lock_of(path).unlink(missing_ok=True)
-            swept += 1
+    with _guard(build_dir):
+        for path in build_dir.iterdir():
+            if not re.fullmatch("[0-9a-f]{16}", path.name):
+                continue
+            with contextlib.suppress(Timeout), FileLock(_lock_of(path), timeout=0):
+                discard(path)
+                _lock_of(path).unlink(missing_ok=True)
+                swept += 1
     return swept
 
 
@@ -115,6 +124,13 @@ def own_folder(path: Path) -> None:
             remedy="remove it, or choose another: 'tykky config set build_dir DIR'",
             code=Exit.NOT_WRITABLE,
         )
+
+
+def _guard(build_dir: Path) -> FileLock:
+    """Held while locks are taken or removed: nobody then holds one whose file is gone."""
+    from filelock import FileLock
+
+    return FileLock(build_dir / ".lock")
 
 
 def _lock_of(path: Path) -> Path:

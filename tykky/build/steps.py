@@ -15,7 +15,7 @@ import contextlib
 import io
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -142,13 +142,15 @@ class Build:
         # The same install may be under way in two roots at once.
         name = locks.digest_of(str(plan.prefix))[:16]
         self.scratch = Scratch(self.config.build_dir / name)
-        title = plan.module.replace("/", "-")
-        self.log_path = self.config.build_dir / "logs" / f"{title}-{name[:8]}.log"
+        self.log_path = self.config.build_dir / "logs" / f"{plan.module}-{name[:8]}.log"
 
     def base(self) -> None:
         """Find out early, on the base and elsewhere, what would fail late."""
         with self._step("base") as line:
             plans.check(self.plan, self.config, self.store)
+            # A template of the site that is wrong must not be found after an hour of building.
+            draft = record_of(self.plan, Image("", "", 0), (), ())
+            modules.render(self.plan.recipe, draft, self.config)
             line.update(f"{self.plan.base.name} ({self.plan.base.id})")
 
     @contextlib.contextmanager
@@ -163,6 +165,8 @@ class Build:
             raise
         else:
             self.log_path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.log_path.parent.rmdir()
         finally:
             self.log.close()
 
@@ -191,7 +195,7 @@ class Build:
         an uninstalled one stays the same, since what runs from that has its image on it.
         """
         try:
-            self.log_path.parent.mkdir(exist_ok=True)
+            self.log_path.parent.mkdir(parents=True, exist_ok=True)
             self.log = self.log_path.open("wb")
             self.log.write(self._early.getvalue())
             self._made_prefix = not self.plan.prefix.exists()
@@ -203,7 +207,8 @@ class Build:
         self._note(f"tykky install {self.plan.recipe.spec}: {self.plan.prefix}")
 
     def _note(self, text: str) -> None:
-        self.log.write(f"# {time.strftime('%H:%M:%S')} {text}\n".encode())
+        line = f"# {time.strftime('%H:%M:%S')} {text}\n"
+        self.log.write(line.encode(errors="backslashreplace"))
         self.log.flush()
 
     @contextlib.contextmanager
@@ -295,9 +300,12 @@ class Build:
             keep_inputs(self.plan, self.store.permissions)
             for path in (*hidden.iterdir(), hidden, self.plan.prefix / "bin", self.plan.prefix):
                 sync(path)
-            record = record_of(self.plan, self.image, self.commands, self.clock.steps)
             self.log.flush()
             keep_log(self.log_path, self.plan.prefix, self.store.permissions)
+            record = record_of(self.plan, self.image, self.commands, self.clock.steps)
+            # The record itself is still to come; commands are names of one file.
+            present = count(self.plan.prefix) - len(self.commands)
+            record = replace(record, files=present + 1)
             self.store.commit(record)
             line.update(f"{record.files} files and folders, {len(record.commands)} commands")
         return record

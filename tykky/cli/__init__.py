@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ _FLAT = {verb: line for group in VERBS.values() for verb, line in group.items()}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the return value is its exit code."""
+    _open_streams()
     words = [*(sys.argv[1:] if argv is None else argv)]
     try:
         status = _run(words)
@@ -67,6 +69,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = problem.code
     console.flush()
     return int(status)
+
+
+def _open_streams() -> None:
+    """Give closed standard streams (``>&-``, some daemons) somewhere to lead.
+
+    Otherwise the next file that is opened would become standard output.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 class _Terminated(KeyboardInterrupt):

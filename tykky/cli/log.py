@@ -55,9 +55,10 @@ def _any(name: str, config: Config) -> Path:
 
 
 def _failed(name: str, config: Config) -> Path:
-    start = name.replace("/", "-").replace("@", "-") + "-"
-    every = (config.build_dir / "logs").glob("*.log")
-    logs = [path for path in every if path.name.startswith(start)]
+    stack, _, version = name.replace("@", "/").partition("/")
+    folder = config.build_dir / "logs" / stack
+    every = [] if "/" in version or ".." in stack else folder.glob("*.log")
+    logs = [path for path in every if path.name.startswith(f"{version}-" if version else "")]
     if not logs:
         raise StoreError(f"no failed build of '{name}' has left a log in {config.build_dir}/logs")
     return max(logs, key=lambda path: path.stat().st_mtime)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
+from tykky.host import host_name, user_name
 from tykky.store import record as records
 from tykky.store.files import Permissions, make_folder, write_file
 from tykky.store.listing import listing
@@ -261,12 +262,9 @@ class Store:
 
 def _self() -> str:
     """Who this process is, for those who wait for it."""
-    import getpass
-    import socket
-
     job = os.environ.get("SLURM_JOB_ID")
-    place = f"on {socket.gethostname()}, process {os.getpid()}" + (f", job {job}" if job else "")
-    return f"{getpass.getuser()} {place}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    place = f"on {host_name()}, process {os.getpid()}" + (f", job {job}" if job else "")
+    return f"{user_name()} {place}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
 
 
 def _owner(path: Path) -> str:
