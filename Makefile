@@ -55,11 +55,10 @@ check-shell:
 	@tools/provision dev
 	shellcheck $(shell_scripts)
 
-check-c:
-	@tools/provision base dev
+check-c: $(venv)/.made
 	gcc $(c_warnings) $(c_sources)
 	clang $(c_warnings) $(c_sources)
-	$(MAKE) -C tests/launcher check
+	$(MAKE) -C tests/launcher check PYTHON=$(CURDIR)/$(venv)/bin/python
 
 venv: $(venv)/.made
 
