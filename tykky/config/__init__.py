@@ -5,7 +5,7 @@ winning value of every key, and keeps where each came from: ``config.origin(key)
 winner, ``config.why(key)`` all scopes that set the key.
 
 Public names: ``Config``, ``Origin``, and from the schema ``KEYS``, ``Squash``, ``Permissions``,
-``Module``, ``Pip``.
+``Module``, ``Pip``, ``Conda``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tykky.config.schema import (
     KEYS,
     SECTIONS,
     BadValueError,
+    Conda,
     Module,
     Permissions,
     Pip,
@@ -41,6 +42,7 @@ from tykky.errors import ConfigError
 
 __all__ = [
     "KEYS",
+    "Conda",
     "Config",
     "Module",
     "Origin",
@@ -53,7 +55,13 @@ __all__ = [
 # An item of a list that stands for the list of the scopes before.
 INHERITED = "{inherited}"
 
-_GROUPS = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
+_GROUPS = {
+    "squash": Squash,
+    "permissions": Permissions,
+    "module": Module,
+    "pip": Pip,
+    "conda": Conda,
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Config:
     permissions: Permissions
     module: Module
     pip: Pip
+    conda: Conda
     warnings: tuple[str, ...] = ()
     chains: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict, repr=False)
 

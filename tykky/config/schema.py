@@ -4,7 +4,7 @@ The defaults and what each key means are in ``configs/defaults.yaml``; a unit te
 three lists (keys here, fields of the dataclasses, that file) together.
 
 Public names: ``KEYS``, ``Kind``, ``BadValueError``, and the groups ``Squash``, ``Permissions``,
-``Module`` and ``Pip`` of :class:`tykky.config.Config`.
+``Module``, ``Pip`` and ``Conda`` of :class:`tykky.config.Config`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,19 @@ class Pip:
     index_url: str
     extra_index_urls: tuple[str, ...]
     glibc: str
+
+
+@dataclass(frozen=True)
+class Conda:
+    """Where conda packages come from, and what the machines that stacks run on have."""
+
+    channels: tuple[str, ...]
+    channel_alias: str
+    aliases: tuple[str, ...]
+    strict_priority: bool
+    blocked: tuple[str, ...]
+    blocked_message: str
+    virtual_packages: tuple[str, ...]
 
 
 class BadValueError(ValueError):
@@ -168,6 +181,20 @@ def _url(text: str) -> str:
     return text
 
 
+def _channel_alias(text: str) -> str:
+    name, _, address = text.partition("=")
+    if not name.strip() or "/" in name:
+        raise BadValueError("is no NAME=ADDRESS, such as conda-forge=https://mirror/conda-forge")
+    return f"{name.strip()}={_url(address.strip()).rstrip('/')}"
+
+
+def _virtual_package(text: str) -> str:
+    plain = text.replace(" ", "")
+    if plain != "machine" and not re.fullmatch(r"__[a-z0-9_]+(=+[^=]+(=[^=]+)?)?", plain):
+        raise BadValueError("is no virtual package, such as __glibc=2.28, and not 'machine'")
+    return plain
+
+
 _PATH = Kind("path", _absolute, path=True)
 _OPTIONAL_PATH = Kind("path or empty", _path_or_none, path=True)
 _SWITCH = Kind("true | false", _switch)
@@ -201,6 +228,13 @@ KEYS: dict[str, Kind] = {
     "pip.index_url": Kind("address", _url),
     "pip.extra_index_urls": Kind("list of addresses", _url, is_list=True),
     "pip.glibc": Kind("version of glibc", _glibc),
+    "conda.channels": Kind("list of channels", _needed, is_list=True),
+    "conda.channel_alias": Kind("address", _url),
+    "conda.aliases": Kind("list of NAME=ADDRESS", _channel_alias, is_list=True),
+    "conda.strict_priority": _SWITCH,
+    "conda.blocked": Kind("list of channels", _needed, is_list=True),
+    "conda.blocked_message": _TEXT,
+    "conda.virtual_packages": Kind("list of virtual packages", _virtual_package, is_list=True),
 }
 
 SECTIONS: dict[str, tuple[str, ...]] = {}
