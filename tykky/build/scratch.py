@@ -9,19 +9,16 @@ Public names: ``Scratch``, ``contained``, ``sweep``.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.store.files import discard
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 
 @dataclass(frozen=True)
@@ -126,11 +123,15 @@ def own_folder(path: Path) -> None:
         )
 
 
-def _guard(build_dir: Path) -> FileLock:
+@contextlib.contextmanager
+def _guard(build_dir: Path) -> Iterator[None]:
     """Held while locks are taken or removed: nobody then holds one whose file is gone."""
-    from filelock import FileLock
-
-    return FileLock(build_dir / ".lock")
+    descriptor = os.open(build_dir, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _lock_of(path: Path) -> Path:
