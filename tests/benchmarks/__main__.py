@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -33,17 +34,18 @@ PROGRAMS = {
 }
 
 
-def measure_startup(
-    tykky: Tykky, stack: peers.Stack, plain: peers.Plain, place: Path
-) -> Iterator[Row]:
-    """The time from a command's start to its end: through a stack, on disk, in a container."""
+def measure_startup(tykky: Tykky, stack: Path, plain: Path, place: Path) -> Iterator[Row]:
+    """The time from a command's start to its end: through a stack, on disk, in a container.
+
+    ``stack`` and ``plain`` are the directories with the commands.
+    """
     container = peers.make_container(place)
     if container is None:
         print("no apptainer or no mmdebstrap here: containers are not compared", file=sys.stderr)
     for case, (name, *arguments) in PROGRAMS.items():
         runners = {
-            "disk": Runner([plain.bin / name, *arguments], tykky.user.env),
-            "stack": Runner([stack.bin / name, *arguments], tykky.user.env),
+            "disk": Runner([plain / name, *arguments], tykky.user.env),
+            "stack": Runner([stack / name, *arguments], tykky.user.env),
         }
         if container:
             inside = [*container, f"/bench/venv/bin/{name}", *arguments]
@@ -55,14 +57,29 @@ def measure_startup(
             yield Row("start-up", case, seconds["stack"], peer, seconds["container"], rounds)
 
 
-def measure_steps(stack: peers.Stack, plain: peers.Plain) -> Iterator[Row]:
-    """The steps of installing numpy and scipy, against the bare tools that they use."""
+def measure_steps(tykky: Tykky, place: Path) -> Iterator[Row]:
+    """The steps of installing numpy and scipy, against the bare tools that they use.
+
+    Leaves the last round's results at ``place/1`` and ``place/bench/venv``.
+    """
+    rounds = 3
+    mine: dict[str, list[float]] = {}
+    peer: dict[str, list[float]] = {}
+    for number in reversed(range(1, rounds + 1)):
+        installed = peers.install(tykky, place / str(number))
+        venv = place / ("bench" if number == 1 else f"bench{number}") / "venv"
+        for step, seconds in peers.install_by_hand(tykky, venv, installed).items():
+            peer.setdefault(step, []).append(seconds)
+        for step in installed.steps:
+            mine.setdefault(step.name, []).append(step.seconds)
     names = {"build": "uv venv, uv pip install", "finish": "compileall", "squash": "mksquashfs"}
-    for step in stack.record.steps:
-        peer = names.get(step.name, "")
-        yield Row("install", step.name, step.seconds, peer, plain.steps.get(step.name))
-    whole = sum(step.seconds for step in stack.record.steps)
-    yield Row("install", "all steps", whole, "the three by hand", sum(plain.steps.values()))
+    for step, seconds in mine.items():
+        by_hand = median(peer[step]) if step in peer else None
+        yield Row("install", step, median(seconds), names.get(step, ""), by_hand, rounds)
+    whole, whole_by_hand = (
+        median(map(sum, zip(*steps.values(), strict=True))) for steps in (mine, peer)
+    )
+    yield Row("install", "all steps", whole, "the three by hand", whole_by_hand, rounds)
 
 
 def measure_listing(tykky: Tykky, place: Path) -> Iterator[Row]:
@@ -120,11 +137,12 @@ def main() -> int:
     place = new_place()
     try:
         tykky = Tykky(log_in(place))
-        stack = peers.install_stack(tykky, place)
-        plain = peers.make_plain(tykky, stack, place)
+        peers.prepare(tykky, place)
+        steps = list(measure_steps(tykky, place))
+        (stack,) = place.glob("1/store/bench/*/bin")
         rows = [
-            *measure_startup(tykky, stack, plain, place),
-            *measure_steps(stack, plain),
+            *measure_startup(tykky, stack, place / "bench" / "venv" / "bin", place),
+            *steps,
             *measure_listing(tykky, place),
         ]
     finally:

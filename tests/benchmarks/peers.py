@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import DOWNLOADS, Tykky
@@ -17,59 +16,45 @@ HERE = Path(__file__).parent
 UV = Path(sys.executable).parent / "uv"
 
 
-@dataclass(frozen=True)
-class Stack:
-    """The stack under test: its commands, its record, and how long its install took."""
-
-    bin: Path
-    record: Record
-
-
-@dataclass(frozen=True)
-class Plain:
-    """The same packages in a virtual environment on disk, and the seconds of each step."""
-
-    bin: Path
-    steps: dict[str, float]
-
-
-def install_stack(tykky: Tykky, place: Path) -> Stack:
-    """Lock and install the stack of ``repo/bench`` with the real program."""
+def prepare(tykky: Tykky, place: Path) -> None:
+    """Lock the stack of ``repo/bench``, and download all that it needs."""
     shutil.copytree(HERE / "repo", place / "repo")
     tykky.user.env["TYKKY_REPOS"] = str(place / "repo")
     tykky("lock", "bench")
-    # Once into another root, so that neither side pays for the downloads.
-    tykky("install", "--root", place / "w", "bench")
-    tykky("install", "bench")
-    (found,) = tykky.json("find", "bench")
-    prefix = Path(found["prefix"])
-    return Stack(prefix / "bin", record.read(prefix))
+    install(tykky, place / "warm")
 
 
-def make_plain(tykky: Tykky, stack: Stack, place: Path) -> Plain:
-    """Do by hand what the pipeline does, without any of its care, and time it."""
-    home = place / "bench" / "venv"
-    wanted = [f"{name}=={version}" for name, version in stack.record.packages]
-    python = home / "bin" / "python"
-    cache = ["--cache-dir", DOWNLOADS / "uv"]
+def install(tykky: Tykky, root: Path) -> Record:
+    """Install the stack with the real program; the record has the seconds of each step."""
+    tykky("install", "--root", root, "bench")
+    (found,) = tykky.json("find", "--root", root, "bench")
+    return record.read(Path(found["prefix"]))
+
+
+def install_by_hand(tykky: Tykky, venv: Path, wanted: Record) -> dict[str, float]:
+    """Do what the pipeline does, without any of its care; the seconds of each step."""
+    packages = [f"{name}=={version}" for name, version in wanted.packages]
+    python = venv / "bin" / "python"
+    image = venv.with_suffix(".sqfs")
     steps = {
         "build": [
-            [UV, "venv", "--quiet", "--python", "/usr/bin/python3", home],
-            [UV, "pip", "install", "--quiet", *cache, "--python", python, *wanted],
+            [UV, "venv", "--quiet", "--python", "/usr/bin/python3", venv],
+            [UV, "pip", "install", "--quiet", "--cache-dir", DOWNLOADS / "uv", "--python", python]
+            + packages,
         ],
-        "finish": [[python, "-m", "compileall", "-q", "-j", "0", home / "lib"]],
-        "squash": [
-            ["mksquashfs", home, place / "plain.sqfs", "-comp", "zstd", "-Xcompression-level", "3"]
-        ],
+        "finish": [[python, "-m", "compileall", "-q", "-j", "0", venv / "lib"]],
+        "squash": [["mksquashfs", venv, image, "-comp", "zstd", "-Xcompression-level", "3"]],
     }
     seconds = {}
     for step, commands in steps.items():
         started = time.perf_counter()
         for command in commands:
+            # compileall minds the few files that are not meant for this Python.
             tykky.user.run(*command, status=None if step == "finish" else 0)
         seconds[step] = time.perf_counter() - started
-    shutil.copy("/bin/true", home / "bin" / "true")
-    return Plain(home / "bin", seconds)
+    image.unlink()
+    shutil.copy("/bin/true", venv / "bin" / "true")
+    return seconds
 
 
 def make_container(place: Path) -> list[str | Path] | None:
