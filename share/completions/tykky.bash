@@ -6,8 +6,9 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_tykky_module_subparsers=(path file)
+_shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install uninstall gc find log module doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install uninstall gc find log module base doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --root -c --json)
 _shtab_tykky_info_option_strings=(-h --help --root -c --json)
@@ -21,6 +22,10 @@ _shtab_tykky_log_option_strings=(-h --help --root -c --failed --path)
 _shtab_tykky_module_path_option_strings=(-h --help)
 _shtab_tykky_module_file_option_strings=(-h --help)
 _shtab_tykky_module_option_strings=(-h --help --root -c)
+_shtab_tykky_base_list_option_strings=(-h --help --json)
+_shtab_tykky_base_pull_option_strings=(-h --help --again --json)
+_shtab_tykky_base_verify_option_strings=(-h --help --json)
+_shtab_tykky_base_option_strings=(-h --help --root -c)
 _shtab_tykky_doctor_option_strings=(-h --help --root -c --json)
 _shtab_tykky_config_get_option_strings=(-h --help --json)
 _shtab_tykky_config_set_option_strings=(-h --help --scope --json)
@@ -50,6 +55,7 @@ _shtab_tykky_log_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_log___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module_file_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_module___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_base___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_doctor___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_config_get_pos_0_COMPGEN=_tykky_keys
 _shtab_tykky_config_set_pos_0_COMPGEN=_tykky_keys
@@ -61,10 +67,11 @@ _shtab_tykky___root_COMPGEN=_shtab_compgen_dirs
 
 _shtab_tykky_lock___arch_choices=(x86_64 aarch64)
 _shtab_tykky_module_pos_0_choices=(path file)
+_shtab_tykky_base_pos_0_choices=(list pull verify)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install uninstall gc find log module doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install uninstall gc find log module base doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -111,6 +118,20 @@ _shtab_tykky_module_file___help_nargs=0
 _shtab_tykky_module_pos_0_nargs=A...
 _shtab_tykky_module__h_nargs=0
 _shtab_tykky_module___help_nargs=0
+_shtab_tykky_base_list__h_nargs=0
+_shtab_tykky_base_list___help_nargs=0
+_shtab_tykky_base_list___json_nargs=0
+_shtab_tykky_base_pull__h_nargs=0
+_shtab_tykky_base_pull___help_nargs=0
+_shtab_tykky_base_pull___again_nargs=0
+_shtab_tykky_base_pull___json_nargs=0
+_shtab_tykky_base_verify_pos_0_nargs='*'
+_shtab_tykky_base_verify__h_nargs=0
+_shtab_tykky_base_verify___help_nargs=0
+_shtab_tykky_base_verify___json_nargs=0
+_shtab_tykky_base_pos_0_nargs=A...
+_shtab_tykky_base__h_nargs=0
+_shtab_tykky_base___help_nargs=0
 _shtab_tykky_doctor__h_nargs=0
 _shtab_tykky_doctor___help_nargs=0
 _shtab_tykky_doctor___json_nargs=0
@@ -164,7 +185,7 @@ _tykky_stacks() {
   compgen -d -- "$1"
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base mirrors repos builtin_repo runtime jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc | _tykky_matching "$1"
+  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors repos builtin_repo runtime jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -11,13 +11,14 @@ complete tykky \
         'c/--root=/d/' \
         'c/--arch=/(x86_64 aarch64)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(all arch check days failed format help json path plan root scope version)/' \
+        'c/--/(again all arch check days failed format help json path plan root scope version)/' \
         'c/-/(- c h)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install uninstall gc find log module doctor config completion)/' \
+        'p/1/(list info lock audit install uninstall gc find log module base doctor config completion)/' \
         'n/module/(path file)/' \
+        'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \
         'n/completion/(bash zsh tcsh)/' \
         'p/*/()/'

@@ -1,89 +1,143 @@
-"""The base a stack is built in and runs on. Here: the host itself.
+"""Bases: what stacks are built in and run on. The host, or an image.
 
-Public names: ``Base``, ``host``, ``arch``.
+``find`` says what a name means, without downloading anything large; ``provide`` sees that it is
+there. Images that have to be pulled are kept once for a site, see :mod:`tykky.bases.cache`.
+
+Public names: ``Base``, ``ImageBase``, ``HostBase``, ``PATH``, ``arch``, ``host``, ``find``,
+``provide``, ``Pending``.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tykky.errors import TykkyError
-from tykky.lock import digest_of
+from tykky.bases.base import PATH, Base, arch
+from tykky.bases.host import HostBase, host
+from tykky.bases.images import ImageBase, image_base
+from tykky.bases.reference import Reference, resolve
+from tykky.errors import Exit, StepError, TykkyError
 
-#: Where programs of a base are looked for, whatever PATH the installer has.
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.fetch import Say
+
+__all__ = [
+    "PATH",
+    "Base",
+    "HostBase",
+    "ImageBase",
+    "Pending",
+    "arch",
+    "find",
+    "host",
+    "provide",
+]
 
 
 @dataclass(frozen=True)
-class Base:
-    """A base that has been found. ``id`` says in words what it is: ``debian-12``."""
+class Pending(Base):
+    """A base of which no more is known than what it is; ``provide`` makes the real one of it.
 
-    name: str
-    id: str
-    digest: str
+    It answers as if everything were there, which is right for a plan that is only shown.
+    ``locked`` tells that the digest is a lock's, and not what is there now.
+    """
+
+    reference: Reference
+    locked: bool = False
 
     def which(self, program: str) -> Path | None:
-        """The path of a program in the base, or ``None``."""
-        import shutil
-
-        found = shutil.which(program, path=PATH)
-        return Path(found) if found else None
+        """The path that a program usually has."""
+        return Path("/usr/bin", program)
 
     def pythons(self) -> dict[str, Path]:
-        """Every Python of the base, by its ``major.minor``."""
-        found: dict[str, Path] = {}
-        for folder in PATH.split(":"):
-            for path in sorted(Path(folder).glob("python3.*")):
-                if re.fullmatch(r"python3\.\d+", path.name):
-                    found.setdefault(path.name.removeprefix("python"), path)
-        return found
+        """Every Python there may be."""
+        names = (f"3.{minor}" for minor in range(6, 30))
+        return {name: Path(f"/usr/bin/python{name}") for name in names}
 
     def programs(self, pattern: str) -> list[str]:
-        """The paths of the programs that a pattern means, sorted.
-
-        It is a path or glob from ``/`` on, or a directory for all programs in it; without a
-        slash, a glob of names along PATH, of which the first with each name counts.
-        """
-        if "/" in pattern:
-            paths = list(Path("/").glob(pattern.strip("/")))
-            inside = [program for path in paths if path.is_dir() for program in path.iterdir()]
-            return sorted(str(path) for path in (*paths, *inside) if _is_program(path))
-        found: dict[str, str] = {}
-        for folder in PATH.split(":"):
-            for path in Path(folder).glob(pattern):
-                if _is_program(path):
-                    found.setdefault(path.name, str(path))
-        return sorted(found.values())
+        """The pattern itself."""
+        return [pattern]
 
 
-def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+def find(name: str, config: Config, *, folder: Path = Path("/"), digest: str = "") -> Base:
+    """What a name means on this machine; relative files count from ``folder``.
 
-
-def arch() -> str:
-    """The architecture of this machine, as the kernel names it: ``x86_64``, ``aarch64``."""
-    return platform.machine()
-
-
-def find(name: str) -> Base:
-    """The base of that name. Raises ``TykkyError`` for one that cannot be used."""
-    if name in ("", "host"):
+    ``digest`` is what a lock says that the base is. Raises ``TykkyError`` with code ``BASE`` for
+    a name that means nothing, and what a registry answers if it has to be asked.
+    """
+    reference = resolve(name or "host", config.bases, folder)
+    if reference.scheme == "host":
         return host()
-    raise TykkyError(
-        f"the base '{name}' cannot be used",
-        remedy="stacks are built on the host: set 'base: host'",
-    )
+    known = digest or _digest(reference, config)
+    return Pending(name, "not looked into yet", known, reference, bool(digest))
 
 
-def host() -> Base:
-    """The host as a base, identified by its distribution's name and version."""
-    try:
-        values = platform.freedesktop_os_release()
-    except OSError:
-        values = {}
-    identity = f"{values.get('ID', 'linux')}-{values.get('VERSION_ID', 'rolling')}"
-    return Base("host", identity, digest_of(["host", identity, arch()]))
+def _digest(reference: Reference, config: Config) -> str:
+    from tykky.bases.pull import identify
+    from tykky.lock import digest_of
+
+    if reference.scheme == "stack":
+        raise TykkyError(
+            f"'{reference}' cannot be used as a base yet",
+            remedy="name the stack in 'needs'",
+            code=Exit.BASE,
+        )
+    if reference.scheme == "path" and reference.path.is_dir():
+        # A directory may change at any time; its name is all that stays.
+        return digest_of(["directory", reference.target])
+    if reference.scheme == "path" and not reference.path.exists():
+        raise TykkyError(
+            f"the base {reference} is not there",
+            remedy="correct its path in the recipe or in 'bases', or build it",
+            code=Exit.BASE,
+        )
+    return identify(reference, config, arch())
+
+
+def provide(found: Base, config: Config, say: Say) -> Base:
+    """The base itself, pulled if it is not there. Raises ``TykkyError``."""
+    if not isinstance(found, Pending):
+        return found
+    reference = found.reference
+    if reference.scheme == "path":
+        base = image_base(found.name, found.digest, reference.path, {})
+        _check(base, found)
+        return base
+    from tykky.bases import cache
+    from tykky.bases.pull import pull
+
+    pulled = cache.by_digest(config, found.digest)
+    if pulled is None:
+        pulled = pull(reference, config, arch(), say, found.digest)
+    path = cache.file_of(config, pulled)
+    if not path.exists() or path.stat().st_size != pulled.bytes:
+        raise StepError(
+            f"the image {path} is missing or damaged",
+            remedy=f"pull it again: tykky base pull --again {found.name}",
+            code=Exit.DAMAGED,
+        )
+    return image_base(found.name, found.digest, path, pulled.config)
+
+
+def _check(base: ImageBase, found: Pending) -> None:
+    """See that a file is what it was when it was locked, and is for this machine."""
+    if base.file is None:
+        return
+    if base.file.arch and base.file.arch != arch():
+        from tykky.bases.registry import wrong_arch
+
+        raise wrong_arch(found.reference, arch(), base.file.arch)
+    if not found.locked:
+        return
+    from tykky.fetch import digest_file
+
+    now = digest_file(base.file.path)
+    if now != found.digest:
+        raise StepError(
+            f"{found.reference} is not what was locked: its digest is {now} instead of "
+            f"{found.digest}",
+            remedy="if it should have changed, lock the recipe again",
+            code=Exit.DAMAGED,
+        )

@@ -108,13 +108,13 @@ def make(
 ) -> Plan:
     """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
     recipe = cast("Stack", repos.select(spec))
-    base = bases.find(recipe.base or config.base)
     arch = bases.arch()
     lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, store)
     is_new = lock is None
     if lock is None:
         say("resolving, since there is no lock")
         lock = fresh_lock(recipe, config, arch)
+    base = recipe.find_base(config, arch, lock)
     needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
     digest = locks.digest_of(
         {

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tykky import console
+from tykky import bases, console
 from tykky import lock as locks
 from tykky.build import plan as plans
 from tykky.build.box import BuildBox, RealBox, TestBox
@@ -147,6 +147,8 @@ class Build:
     def base(self) -> None:
         """Find out early, on the base and elsewhere, what would fail late."""
         with self._step("base") as line:
+            found = bases.provide(self.plan.base, self.config, line.update)
+            self.plan = replace(self.plan, base=found)
             plans.check(self.plan, self.config, self.store)
             # A template of the site that is wrong must not be found after an hour of building.
             draft = record_of(self.plan, Image("", "", 0), (), ())

@@ -37,6 +37,7 @@ VERBS: dict[str, dict[str, str]] = {
         "module": "tell where the modulefiles are",
     },
     "Keeping": {
+        "base": "list, pull and verify the images that stacks run on",
         "doctor": "check whether this machine can build and run stacks",
         "config": "show and change the configuration",
         "completion": "print the completion script for a shell",

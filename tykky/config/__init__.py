@@ -82,7 +82,8 @@ class Origin:
 class Config:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
 
-    ``repos`` ends with the recipes that come with Tykky unless ``builtin_repo`` is false.
+    ``bases`` are aliases, of which the last with a name counts. ``repos`` ends with the recipes
+    that come with Tykky unless ``builtin_repo`` is false.
     ``server`` is empty where the launcher shall look for one itself. ``warnings`` are lines
     for the user that are no errors.
     """
@@ -92,6 +93,8 @@ class Config:
     build_dir: Path
     cache_dir: Path
     base: str
+    bases: tuple[tuple[str, str], ...]
+    bases_dir: Path
     mirrors: tuple[str, ...]
     repos: tuple[Path, ...]
     builtin_repo: bool

@@ -80,13 +80,15 @@ class Kind:
 
     ``parse`` raises :class:`BadValueError`. ``path`` marks values that a relative path is
     completed in; ``separator`` marks lists, and splits them where they are one text (in the
-    environment and in flags; ``None`` is white space).
+    environment and in flags; ``None`` is white space); ``is_table`` marks lists of
+    ``name=value`` that a file may write as a section, which then adds to what it inherits.
     """
 
     name: str
     parse: Callable[[str], Any]
     path: bool = False
     is_list: bool = False
+    is_table: bool = False
     separator: str | None = None
 
     def split(self, text: str) -> tuple[str, ...]:
@@ -175,6 +177,13 @@ def _glibc(text: str) -> str:
     return text
 
 
+def _alias(text: str) -> tuple[str, str]:
+    name, _, target = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not target:
+        raise BadValueError("is not NAME=REFERENCE")
+    return name, _text(target)
+
+
 def _url(text: str) -> str:
     if not re.match(r"(https?|file)://.", _needed(text)):
         raise BadValueError("is no address that starts with https://, http:// or file://")
@@ -207,6 +216,8 @@ KEYS: dict[str, Kind] = {
     "build_dir": _PATH,
     "cache_dir": _PATH,
     "base": Kind("name of a base", _needed),
+    "bases": Kind("names with their references", _alias, is_list=True, is_table=True),
+    "bases_dir": _PATH,
     "mirrors": Kind("list of addresses", _url, is_list=True),
     "repos": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "builtin_repo": _SWITCH,

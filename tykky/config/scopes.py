@@ -174,6 +174,8 @@ def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
     if kind.is_list and isinstance(value, Items):
         items = tuple(item.text for item in value.texts)
         return Setting(key, scope, source, items=items, where=where)
+    if kind.is_table and isinstance(value, Section):
+        return Setting(key, scope, source, items=_table(key, value, where), where=where)
     if not kind.is_list and isinstance(value, Text):
         if value.text:
             where = Where(where.path, value.line, value.column, value.width)
@@ -183,6 +185,20 @@ def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
         remedy = "put quotes around a value that starts with a brace"
     wanted = "a list, such as [a, b]" if kind.is_list else "one value"
     raise ConfigError(f"{key} is not {wanted}", remedy=remedy, where=where)
+
+
+def _table(key: str, section: Section, where: Where) -> tuple[str, ...]:
+    """A section of names and texts as a list that extends the inherited one."""
+    items = ["{inherited}"]
+    for name, value in section.entries:
+        if not isinstance(value, Text) or not value.text:
+            raise ConfigError(
+                f"{key}.{name.text} is not one value",
+                remedy=f"write one text behind the name; {key} is: {KEYS[key].name}",
+                where=Where(where.path, name.line, name.column, name.width),
+            )
+        items.append(f"{name.text}={value.text}")
+    return tuple(items)
 
 
 def unknown_key_remedy(key: str) -> str:

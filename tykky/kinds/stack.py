@@ -8,16 +8,20 @@ Public name: ``Stack``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tykky.recipe import Recipe
+from tykky import bases
+from tykky.errors import RecipeError
+from tykky.recipe import Recipe, guarded
+from tykky.recipe.source import attribute_place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
     from tykky.build.box import Box
     from tykky.config import Config
-    from tykky.lock import Package
+    from tykky.lock import Lock, Package
 
 
 class Stack(Recipe):
@@ -33,6 +37,19 @@ class Stack(Recipe):
     def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
         """The exact packages for the lock. Raises ``TykkyError``."""
         return ()
+
+    def find_base(self, config: Config, arch: str, lock: Lock) -> Base:
+        """What the recipe's base is on this machine. Raises ``TykkyError``."""
+        named = guarded(self, "base") or config.base
+        if isinstance(named, Mapping):
+            if arch not in named:
+                raise RecipeError(
+                    f"the recipe '{self.name}' names no base for {arch}",
+                    remedy="add one: base = {" + repr(arch) + ": ...}",
+                    where=attribute_place(type(self), "base"),
+                )
+            named = named[arch]
+        return bases.find(named, config, folder=self.directory)
 
     def check(self, prefix: Path, base: Base) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""

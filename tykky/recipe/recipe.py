@@ -35,8 +35,8 @@ class Recipe:
     """The versions on offer, the default first; required."""
     deprecated: bool | str = False
     """True, or the sentence that users are told, if the whole recipe is on its way out."""
-    base: str = ""
-    """What the stack is built in and runs on; empty for the configured base."""
+    base: str | Mapping[str, str] = ""
+    """What the stack is built in and runs on, perhaps by architecture; empty: as configured."""
     commands: tuple[str, ...] | Mapping[str, str] = ()
     """Globs of the programs to offer, or a mapping from command names to programs."""
     env: Mapping[str, str] = _NOTHING

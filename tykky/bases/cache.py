@@ -1,0 +1,129 @@
+"""The images that were pulled: one copy for a site, shared by all installs that use it.
+
+Each is a file named after its digest, ``<bases_dir>/<digest16>.sif`` or ``.sqfs``, with a JSON
+beside it that says what it is. The JSON is written last, so that its existence means a whole
+image. A file is never written twice.
+
+Public names: ``Pulled``, ``all_pulled``, ``by_digest``, ``by_reference``, ``keep``,
+``describe``, ``claim``, ``file_of``, ``name_of``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.errors import Exit, TykkyError, from_os_error
+from tykky.store.files import Permissions, make_folder, sync, write_file
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+FORMAT = 1
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A pulled image.
+
+    ``references`` are the names by which it was pulled. ``digest`` is what it is known by: that
+    of its manifest in a registry, of its archive, or of its definition. ``sha256`` and ``bytes``
+    are those of the file here. ``config`` is what an image from a registry says of itself.
+    """
+
+    references: tuple[str, ...]
+    digest: str
+    file: str
+    sha256: str
+    bytes: int
+    arch: str
+    pulled: str  # ISO 8601, UTC
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def all_pulled(config: Config) -> list[Pulled]:
+    """Everything in the cache, the newest first. Raises ``TykkyError`` for a damaged entry."""
+    found = [_read(path) for path in sorted(config.bases_dir.glob("*.json"))]
+    return sorted(found, key=lambda pulled: pulled.pulled, reverse=True)
+
+
+def by_digest(config: Config, digest: str) -> Pulled | None:
+    """The pulled image with that digest, if there is one."""
+    path = config.bases_dir / f"{digest[:_DIGITS]}.json"
+    return _read(path) if path.exists() else None
+
+
+def by_reference(config: Config, reference: str, arch: str) -> Pulled | None:
+    """The image that was pulled last by that name."""
+    return next(
+        (p for p in all_pulled(config) if reference in p.references and p.arch == arch), None
+    )
+
+
+def file_of(config: Config, pulled: Pulled) -> Path:
+    """Where the file of a pulled image is."""
+    return config.bases_dir / pulled.file
+
+
+def _read(path: Path) -> Pulled:
+    try:
+        data = json.loads(path.read_bytes())
+        if data.pop("format") != FORMAT:
+            raise ValueError("it was written by another version of Tykky")
+        return Pulled(**{**data, "references": tuple(data["references"])})
+    except OSError as error:
+        raise from_os_error(error, f"read {path}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TykkyError(
+            f"{path} is damaged: {error}",
+            remedy="remove it and the image beside it, and pull the image again",
+            code=Exit.DAMAGED,
+        ) from error
+
+
+@contextmanager
+def claim(config: Config, digest: str) -> Iterator[Path]:
+    """Be the only one who pulls an image; gives a path to put it at for the time being."""
+    from filelock import FileLock
+
+    try:
+        make_folder(config.bases_dir, _permissions(config))
+        new = config.bases_dir / f".{digest[:_DIGITS]}.new"
+        with FileLock(config.bases_dir / f".{digest[:_DIGITS]}.lock"):
+            try:
+                yield new
+            finally:
+                new.unlink(missing_ok=True)
+    except OSError as error:
+        raise from_os_error(error, f"keep an image in {config.bases_dir}") from error
+
+
+def keep(config: Config, new: Path, pulled: Pulled) -> None:
+    """Give an image its place; what it says of itself is written last."""
+    _permissions(config).apply(new)
+    sync(new)
+    new.replace(file_of(config, pulled))
+    describe(config, pulled)
+
+
+def describe(config: Config, pulled: Pulled) -> None:
+    """Write what is known of a pulled image."""
+    text = json.dumps({"format": FORMAT, **asdict(pulled)}, indent=1) + "\n"
+    path = config.bases_dir / f"{pulled.digest[:_DIGITS]}.json"
+    write_file(path, text.encode(), _permissions(config))
+
+
+def name_of(digest: str, suffix: str) -> str:
+    """The file name of an image in the cache."""
+    return f"{digest[:_DIGITS]}.{suffix}"
+
+
+def _permissions(config: Config) -> Permissions:
+    from tykky.store import Store
+
+    return Store.of(config).permissions

@@ -1,0 +1,162 @@
+"""Images made of Debian packages by mmdebstrap, from a definition of a few lines.
+
+A definition is a text file::
+
+    # What the image is for.
+    suite bookworm
+    packages samtools bcftools
+    packages bwa
+
+It needs a Debian mirror (apt's own, which may be on this machine) and no other network.
+
+Public names: ``Definition``, ``read``, ``build``, ``pack``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.build.squash import program
+from tykky.errors import Exit, RecipeError, StepError, ToolError, Where
+from tykky.fetch import Say
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+#: Raised whenever the same definition would give another image than before.
+FORMAT = 1
+#: What nobody looks for in an image; licences stay.
+_LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*")
+_KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A suite of Debian, and the packages in addition to its essential ones."""
+
+    suite: str
+    packages: tuple[str, ...]
+
+    def digest(self, arch: str) -> str:
+        """What an image of this definition is known by.
+
+        The same definition gives newer packages when Debian has them, so it is the definition
+        that is known by it, and the pulled image by its own sha256.
+        """
+        text = repr((FORMAT, self.suite, sorted(self.packages), arch))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(path: Path) -> Definition:
+    """Read a definition. Raises ``RecipeError`` with the line that is wrong."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RecipeError(
+            f"the definition {path} cannot be read: {error.strerror}",
+            remedy="correct its path in the recipe or in 'bases'",
+        ) from error
+    suite, packages = "", []
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if words[0] == "suite" and len(words) == 2 and not suite:
+            suite = words[1]
+        elif words[0] == "packages" and len(words) > 1:
+            packages += words[1:]
+        else:
+            raise RecipeError(
+                "a definition has one line 'suite NAME' and lines 'packages NAME ...'",
+                remedy="correct this line",
+                where=Where(path, number),
+            )
+        for word in words[1:]:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", word):
+                raise RecipeError(f"'{word}' is no name in Debian", where=Where(path, number))
+    if not suite:
+        raise RecipeError(
+            "the definition names no suite",
+            remedy="add a line, for example: suite bookworm",
+            where=Where(path),
+        )
+    return Definition(suite, tuple(packages))
+
+
+def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: Say) -> None:
+    """Build the image of a definition as a squashfs at ``new``. Raises ``TykkyError``."""
+    definition = read(path)
+    tool = shutil.which("mmdebstrap")
+    if not tool:
+        raise ToolError(
+            "mmdebstrap is not installed on this machine, and the image is made of Debian packages",
+            remedy="install it (apt install mmdebstrap), or build the image on a Debian machine "
+            "with 'tykky base pull' and name its file in 'bases'",
+        )
+    root = scratch / "root.tar"
+    line = [tool, "--quiet", "--variant=minbase", "--format=tar"]
+    if definition.packages:
+        line.append(f"--include={','.join(definition.packages)}")
+    line += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+    line += [f"--dpkgopt=path-include={pattern}" for pattern in _KEPT]
+    line += ["--skip=output/dev", "--aptopt=Acquire::Languages none", definition.suite, str(root)]
+    say(f"Debian {definition.suite} with {len(definition.packages)} packages")
+    # For an ordinary user it works as one of their subordinate users, who must get in there.
+    open_place = config.build_dir.parent if _is_open(config.build_dir.parent) else Path("/tmp")
+    variables = {**os.environ, "TMPDIR": str(open_place), "SOURCE_DATE_EPOCH": "315532800"}
+    done = subprocess.run(
+        line, env=variables, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0:
+        raise StepError(
+            f"mmdebstrap could not make the image of {path}",
+            remedy="is the Debian mirror reached, and are the names right? 'apt-cache policy NAME'",
+            code=Exit.BASE,
+            details=tuple(done.stderr.splitlines()[-6:]),
+        )
+    say("one image of it")
+    _pack_tar(root, new, config)
+
+
+def _is_open(folder: Path) -> bool:
+    return all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
+
+
+def _options(config: Config) -> list[str]:
+    wanted = config.squash
+    line = ["-noappend", "-no-progress", "-quiet", "-comp", wanted.compression]
+    line += ["-b", wanted.block_size, "-all-root", "-no-xattrs", "-all-time", "0"]
+    line += ["-mkfs-time", "0", "-processors", str(config.jobs)]
+    if wanted.compression in ("zstd", "gzip"):
+        line += ["-Xcompression-level", str(wanted.level)]
+    return line
+
+
+def pack(tree: Path, new: Path, config: Config) -> None:
+    """Squash the root directory of an image. Raises ``StepError``."""
+    _squash([program(), str(tree), str(new), *_options(config)])
+
+
+def _pack_tar(tar: Path, new: Path, config: Config) -> None:
+    # From the archive, since an ordinary user could not unpack files of several owners.
+    _squash([program(), "-", str(new), "-tar", *_options(config)], tar)
+
+
+def _squash(line: list[str], source: Path | None = None) -> None:
+    with (source or Path(os.devnull)).open("rb") as stream:
+        done = subprocess.run(line, stdin=stream, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        full = "No space left" in done.stderr
+        raise StepError(
+            "mksquashfs could not make the image" + (": no space left" if full else ""),
+            remedy="free some space: 'tykky config why bases_dir'" if full else "",
+            code=Exit.NO_SPACE if full else Exit.BASE,
+            details=tuple(done.stderr.splitlines()[-4:]),
+        )

@@ -1,0 +1,249 @@
+"""Images as files: SIF and squashfs, what is in them, and whether they are whole.
+
+A SIF holds a squashfs somewhere in the middle, which is mounted at its offset; nothing here runs
+a container. The contents are listed and read with ``unsquashfs``.
+
+Public names: ``ImageFile``, ``open_image``, ``Listing``, ``listing``, ``extract``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from tykky.errors import Exit, ToolError, TykkyError
+
+# The SIF format, version 1: https://github.com/apptainer/sif (pkg/sif: header and descriptors).
+_MAGIC = b"SIF_MAGIC\0"
+_DESCRIPTOR = struct.Struct("<i?IIIqqqqqqq128s384s")
+_PARTITION, _JSON = 0x4004, 0x4006
+_SQUASHFS, _ENCRYPTED = 1, 5
+_PRIMARY = 2
+_ARCHITECTURES = {
+    "01": "i386",
+    "02": "x86_64",
+    "03": "arm",
+    "04": "aarch64",
+    "05": "ppc64",
+    "06": "ppc64le",
+    "13": "s390x",
+    "14": "riscv64",
+}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A squashfs in a file: at which byte it begins, the file's size in bytes.
+
+    ``arch`` is empty where the file does not say. ``config`` is the configuration that an image
+    from a registry brought with it (``Env``, ``WorkingDir`` ...), if it did.
+    """
+
+    path: Path
+    offset: int
+    bytes: int
+    arch: str = ""
+    config: Mapping[str, object] = field(default_factory=dict)
+
+
+def open_image(path: Path) -> ImageFile:
+    """Look at an image file. Raises ``TykkyError`` for one that is damaged or of another kind."""
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            head = stream.read(128)
+            if head[32:42] == _MAGIC:
+                image = _sif(path, stream, head, size)
+            elif head[:4] == b"hsqs":
+                image = ImageFile(path, 0, size)
+            else:
+                raise _damaged(path, "is neither a SIF nor a squashfs image")
+            _check_squashfs(image, stream)
+            return image
+    except OSError as error:
+        raise TykkyError(
+            f"the image {path} cannot be read: {error.strerror}",
+            remedy="correct its path in the recipe or in 'bases', or its permissions",
+            code=Exit.BASE,
+        ) from error
+
+
+def _damaged(path: Path, what: str) -> TykkyError:
+    return TykkyError(
+        f"the image {path} {what}",
+        remedy="copy or pull it again, and compare its digest with that of the original",
+        code=Exit.DAMAGED,
+    )
+
+
+def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
+    total, start = struct.unpack_from("<q", head, 88)[0], struct.unpack_from("<q", head, 96)[0]
+    if not 0 < total < 10_000 or not 0 < start < size:
+        raise _damaged(path, "is damaged: its table of contents is not where it should be")
+    stream.seek(start)
+    table = stream.read(_DESCRIPTOR.size * total)
+    if len(table) < _DESCRIPTOR.size * total:
+        raise _damaged(path, "is truncated: its table of contents is cut off")
+    found, config = None, {}
+    for entry in _DESCRIPTOR.iter_unpack(table):
+        kind, used, offset, length, name, extra = entry[0], entry[1], *entry[5:7], *entry[12:14]
+        if not used:
+            continue
+        if offset < 0 or length < 0 or offset + length > size:
+            raise _damaged(path, f"is truncated: it has {size} of at least {offset + length} bytes")
+        if kind == _PARTITION:
+            file_system, part = struct.unpack_from("<ii", extra)
+            if part == _PRIMARY:
+                arch = extra[8:11].rstrip(b"\0").decode(errors="replace")
+                found = (file_system, offset, _ARCHITECTURES.get(arch, ""))
+        elif kind == _JSON and name.rstrip(b"\0") == b"oci-config":
+            stream.seek(offset)
+            config = _json(stream.read(length))
+    if found is None:
+        raise _damaged(path, "has no root file system in it")
+    if found[0] != _SQUASHFS:
+        what = "encrypted" if found[0] == _ENCRYPTED else "not squashfs"
+        raise TykkyError(
+            f"the file system in the image {path} is {what}, which cannot be mounted here",
+            remedy="build the image again with a plain squashfs (the default of 'apptainer build')",
+            code=Exit.BASE,
+        )
+    return ImageFile(path, found[1], size, found[2], config)
+
+
+def _json(data: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _check_squashfs(image: ImageFile, stream: BinaryIO) -> None:
+    stream.seek(image.offset)
+    block = stream.read(96)
+    if len(block) < 96 or block[:4] != b"hsqs" or struct.unpack_from("<H", block, 28)[0] != 4:
+        raise _damaged(image.path, "is damaged: there is no squashfs where one should be")
+    used = struct.unpack_from("<q", block, 40)[0]
+    if image.offset + used > image.bytes:
+        raise _damaged(
+            image.path, f"is truncated: it has {image.bytes} of {image.offset + used} bytes"
+        )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is in an image: every path from ``/`` on, with the first letter of its mode.
+
+    ``links`` has the target of each symbolic link, ``programs`` the files that may be executed.
+    """
+
+    kinds: Mapping[str, str]
+    links: Mapping[str, str]
+    programs: frozenset[str]
+
+    def resolve(self, path: str) -> str:
+        """The path without symbolic links on the way; empty if it leads nowhere."""
+        for _ in range(40):  # as many as the kernel follows
+            parts = PurePosixPath(path).parts
+            for count in range(2, len(parts) + 1):
+                here = str(PurePosixPath(*parts[:count]))
+                if here in self.links:
+                    rest = parts[count:]
+                    parent = PurePosixPath(here).parent
+                    path = os.path.normpath(str(parent / self.links[here] / PurePosixPath(*rest)))
+                    break
+            else:
+                return path if path in self.kinds or path == "/" else ""
+        return ""
+
+    def is_program(self, path: str) -> bool:
+        """Whether a path leads to a file that may be executed."""
+        return self.resolve(path) in self.programs
+
+    def inside(self, folder: str) -> list[str]:
+        """The paths of all that is directly in a directory, by the name it is asked for."""
+        real = self.resolve(folder)
+        start = real.rstrip("/") + "/"
+        return [
+            f"{folder.rstrip('/')}/{path[len(start) :]}"
+            for path in self.kinds
+            if path.startswith(start) and "/" not in path[len(start) :]
+        ]
+
+    def glob(self, pattern: str) -> list[str]:
+        """The paths that match a pattern whose parts may be globs, sorted."""
+        found = ["/"]
+        for part in PurePosixPath(pattern).parts[1:]:
+            if re.search(r"[*?\[]", part):
+                found = [
+                    path
+                    for folder in found
+                    for path in self.inside(folder)
+                    if fnmatchcase(PurePosixPath(path).name, part)
+                ]
+            else:
+                joined = [f"{folder.rstrip('/')}/{part}" for folder in found]
+                found = [path for path in joined if self.resolve(path)]
+        return sorted(found)
+
+
+_LINE = re.compile(r"([-dlbcps])(\S{9})\s+\S+\s+(?:\d+|\d+,\s*\d+)\s+\S+\s+\S+ (/.*|)")
+
+
+def listing(image: ImageFile) -> Listing:
+    """List an image. Raises ``TykkyError``."""
+    kinds: dict[str, str] = {}
+    links: dict[str, str] = {}
+    programs: set[str] = set()
+    output = _unsquashfs(image, "-lln", "-d", "")
+    for line in output.splitlines():
+        match = _LINE.fullmatch(line)
+        if match is None:
+            continue
+        kind, mode, path = match.groups()
+        if kind == "l":
+            path, _, links_to = path.partition(" -> ")
+            links[path] = links_to
+        kinds[path or "/"] = kind
+        if kind == "-" and "x" in mode:
+            programs.add(path)
+    return Listing(kinds, links, frozenset(programs))
+
+
+def extract(image: ImageFile, paths: Sequence[str], folder: Path) -> None:
+    """Unpack some paths of an image (those that are there) into a new folder."""
+    wanted = [path.lstrip("/") for path in paths]
+    _unsquashfs(image, "-no-progress", "-no-xattrs", "-d", str(folder), paths=wanted, strict=False)
+
+
+def _unsquashfs(
+    image: ImageFile, *options: str, paths: Sequence[str] = (), strict: bool = True
+) -> str:
+    program = shutil.which("unsquashfs", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not program:
+        raise ToolError(
+            "unsquashfs is not installed on this machine",
+            remedy="install the package squashfs-tools, or work on a node that has it",
+        )
+    line = [program, "-o", str(image.offset), *options, str(image.path), *paths]
+    done = subprocess.run(
+        line, capture_output=True, text=True, errors="surrogateescape", check=False
+    )
+    if strict and done.returncode != 0:
+        raise TykkyError(
+            f"the contents of the image {image.path} cannot be read",
+            remedy="copy or pull it again",
+            code=Exit.DAMAGED,
+            details=tuple(done.stderr.splitlines()[-3:]),
+        )
+    return done.stdout

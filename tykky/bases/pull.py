@@ -1,0 +1,242 @@
+"""Pulling: from a registry, an archive or a definition to one image file in the cache.
+
+Parts of images are downloaded and verified here; layers are put on top of each other by programs
+made for it: ``apptainer build`` (the result is a SIF), else ``umoci`` (a squashfs).
+
+Public names: ``pull``, ``identify``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky import fetch
+from tykky.bases import cache, debian, registry
+from tykky.bases.cache import Pulled
+from tykky.bases.image import open_image
+from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
+
+if TYPE_CHECKING:
+    from tykky.bases.reference import Reference
+    from tykky.bases.registry import Remote
+    from tykky.config import Config
+
+_SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
+
+
+def identify(reference: Reference, config: Config, arch: str) -> str:
+    """The digest by which a reference's image is known; only a registry's name asks the network.
+
+    A name that was pulled before means what it meant then.
+    """
+    if reference.scheme in ("docker", "oras"):
+        pulled = cache.by_reference(config, str(reference), arch)
+        return pulled.digest if pulled else registry.look_up(reference.target, arch).digest
+    if reference.scheme == "debian":
+        return debian.read(reference.path).digest(arch)
+    try:
+        return fetch.digest_file(reference.path)
+    except OSError as error:
+        raise TykkyError(
+            f"the archive {reference.path} cannot be read: {error.strerror}",
+            remedy="correct its path in the recipe or in 'bases'",
+            code=Exit.BASE,
+        ) from error
+
+
+def pull(
+    reference: Reference,
+    config: Config,
+    arch: str,
+    say: fetch.Say,
+    digest: str = "",
+    *,
+    again: bool = False,
+) -> Pulled:
+    """Pull what a reference means now (or meant, by ``digest``), unless it is there.
+
+    With ``again``, an image that is there is made anew if its file is not what it was.
+
+    Raises ``TykkyError``; then nothing has changed but for downloads that can be resumed.
+    """
+    remote = None
+    if reference.scheme in ("docker", "oras"):
+        remote = registry.look_up(reference.target, arch, digest)
+        found = remote.digest
+    else:
+        found = identify(reference, config, arch)
+    if digest and found != digest:
+        raise StepError(
+            f"{reference} is not what was locked: its digest is {found} instead of {digest}",
+            remedy="if it should have changed, lock the recipe again",
+            code=Exit.DAMAGED,
+        )
+    with cache.claim(config, found) as new:
+        pulled = cache.by_digest(config, found)
+        if pulled is not None and again and not _is_whole(pulled, config):
+            pulled = None
+        if pulled is None:
+            pulled = _make(reference, remote, found, new, config, arch, say)
+        elif str(reference) not in pulled.references:
+            pulled = replace(pulled, references=(*pulled.references, str(reference)))
+            cache.describe(config, pulled)
+    return pulled
+
+
+def _is_whole(pulled: Pulled, config: Config) -> bool:
+    path = cache.file_of(config, pulled)
+    return path.exists() and fetch.digest_file(path) == pulled.sha256
+
+
+def _make(
+    reference: Reference,
+    remote: Remote | None,
+    digest: str,
+    new: Path,
+    config: Config,
+    arch: str,
+    say: fetch.Say,
+) -> Pulled:
+    downloads: list[Path] = []
+    settings: Mapping[str, Any] = {}
+    try:
+        with _scratch(config) as scratch:
+            if remote is not None and reference.scheme == "oras":
+                downloads = [_sif_layer(remote, reference, config, say)]
+                shutil.copyfile(downloads[0], new)
+                suffix = "sif"
+            elif remote is not None:
+                downloads = registry.layout(remote, scratch / "layout", config.cache_dir, say)
+                settings = _settings(downloads[0], reference, arch)
+                suffix = _unpack(f"oci:{scratch}/layout:latest", new, scratch, config, say)
+            elif reference.scheme == "debian":
+                debian.build(reference.path, new, scratch, config, arch, say)
+                suffix = "sqfs"
+            else:
+                suffix = _unpack(f"{reference.scheme}:{reference.path}", new, scratch, config, say)
+    except OSError as error:
+        raise from_os_error(error, f"pull {reference}") from error
+    image = open_image(new)
+    if image.arch and image.arch != arch:
+        raise registry.wrong_arch(reference, arch, image.arch)
+    say("a digest of the whole image")
+    pulled = Pulled(
+        references=(str(reference),),
+        digest=digest,
+        file=cache.name_of(digest, suffix),
+        sha256=fetch.digest_file(new),
+        bytes=image.bytes,
+        arch=arch,
+        pulled=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        config=settings or dict(image.config.get("config") or {}),  # type: ignore[call-overload]
+    )
+    cache.keep(config, new, pulled)
+    for path in downloads:
+        path.unlink(missing_ok=True)
+    return pulled
+
+
+@contextmanager
+def _scratch(config: Config) -> Iterator[Path]:
+    from tykky.build.scratch import own_folder
+    from tykky.store.files import discard
+
+    own_folder(config.build_dir)
+    folder = Path(tempfile.mkdtemp(prefix="pull-", dir=config.build_dir))
+    try:
+        yield folder
+    finally:
+        discard(folder)
+
+
+def _settings(path: Path, reference: Reference, arch: str) -> Mapping[str, Any]:
+    """What the configuration of an image says of its environment; it names the machine, too."""
+    try:
+        data = json.loads(path.read_bytes())
+        settings, made_for = dict(data.get("config") or {}), str(data.get("architecture", ""))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise StepError(
+            f"the configuration of the image {reference} is damaged: {error}", code=Exit.DAMAGED
+        ) from error
+    names = {"amd64": "x86_64", "arm64": "aarch64"}
+    if made_for and names.get(made_for, made_for) != arch:
+        raise registry.wrong_arch(reference, arch, made_for)
+    return settings
+
+
+def _sif_layer(remote: Remote, reference: Reference, config: Config, say: fetch.Say) -> Path:
+    layers = [part for part in remote.manifest["layers"] if part.get("mediaType") == _SIF_LAYER]
+    if len(layers) != 1:
+        raise StepError(
+            f"{reference} is no image in SIF format",
+            remedy=f"if it is an ordinary container image, write docker://{reference.target}",
+            code=Exit.BASE,
+        )
+    return registry.blob(remote, layers[0], config.cache_dir, say)
+
+
+def _unpack(source: str, new: Path, scratch: Path, config: Config, say: fetch.Say) -> str:
+    """Make an image file of layers with the program that this machine has; its suffix."""
+    say("putting the layers together")
+    program = shutil.which("apptainer") or shutil.which("singularity")
+    if program:
+        _with_apptainer(program, source, new, scratch)
+        return "sif"
+    if not shutil.which("umoci"):
+        raise ToolError(
+            "this machine has neither apptainer nor umoci, one of which is needed to unpack "
+            "container images",
+            remedy="install one of them, or pull on a machine that has it and name the SIF",
+        )
+    layout = source.removeprefix("oci:").removesuffix(":latest")
+    if not source.startswith("oci:"):
+        layout = str(scratch / "layout")
+        _run(["skopeo", "copy", "--quiet", source, f"oci:{layout}:latest"], scratch)
+    line = ["umoci", "unpack", "--rootless", "--image", f"{layout}:latest", str(scratch / "bundle")]
+    _run(line, scratch)
+    debian.pack(scratch / "bundle/rootfs", new, config)
+    return "sqfs"
+
+
+def _with_apptainer(program: str, source: str, new: Path, scratch: Path) -> None:
+    line = [program, "--silent", "build", "--force", "--disable-cache", str(new), source]
+    _run(line, scratch)
+
+
+def _run(line: Sequence[str], scratch: Path) -> None:
+    """Run a program that unpacks images. Raises ``ToolError`` or ``StepError``."""
+    temporary = str(scratch)
+    variables = {name: os.environ[name] for name in ("PATH", "HOME", "USER") if name in os.environ}
+    variables |= {"TMPDIR": temporary, "LANG": "C.UTF-8"}
+    variables |= {"APPTAINER_TMPDIR": temporary, "SINGULARITY_TMPDIR": temporary}
+    try:
+        done = subprocess.run(
+            line, env=variables, capture_output=True, text=True, errors="replace", check=False
+        )
+    except FileNotFoundError as error:
+        raise ToolError(
+            f"{line[0]} is not installed on this machine",
+            remedy="install apptainer, or skopeo and umoci",
+        ) from error
+    if done.returncode != 0:
+        lines = tuple(text for text in (done.stderr or done.stdout).splitlines() if text.strip())
+        full = "No space left" in done.stderr or "quota exceeded" in done.stderr
+        raise StepError(
+            f"{Path(line[0]).name} could not unpack the image"
+            + (": no space left" if full else ""),
+            remedy="free some space, or choose another disk: 'tykky config why build_dir'"
+            if full
+            else "is the archive whole, and of the kind that its name says?",
+            code=Exit.NO_SPACE if full else Exit.BASE,
+            details=lines[-6:],
+        )

@@ -1,0 +1,115 @@
+"""How a base or an image is named: what a text means, and the table of aliases.
+
+Public names: ``Reference``, ``parse``, ``resolve``, ``REMEDY``.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tykky.errors import Exit, TykkyError, did_you_mean
+
+REMEDY = (
+    "a base is 'host', 'auto', the path of an image or directory, docker://..., oras://..., "
+    "oci-archive:FILE, docker-archive:FILE, debian:FILE, stack:NAME@VERSION, or an alias: "
+    "'tykky base list' shows them"
+)
+_SCHEMES = ("docker", "oras", "oci-archive", "docker-archive", "debian", "stack", "path")
+#: Schemes whose target is a file, counted from the folder of who names it.
+_FILES = ("oci-archive", "docker-archive", "debian", "path")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A base as it is named: the scheme, and what the scheme is about.
+
+    For ``docker`` and ``oras`` the target is ``host/repository[:tag][@sha256:...]``; for files,
+    an absolute path; for ``stack``, a spec; for ``host``, empty.
+    """
+
+    scheme: str
+    target: str
+
+    def __str__(self) -> str:
+        if self.scheme in ("docker", "oras"):
+            return f"{self.scheme}://{self.target}"
+        if self.scheme in ("host", "path"):
+            return self.target or self.scheme
+        return f"{self.scheme}:{self.target}"
+
+    @property
+    def path(self) -> Path:
+        """The file of a scheme that has one."""
+        return Path(self.target)
+
+
+def resolve(text: str, aliases: Sequence[tuple[str, str]], folder: Path) -> Reference:
+    """The reference that a text means, through aliases and ``auto``.
+
+    Raises ``TykkyError`` with code ``BASE`` for a text that means nothing.
+    """
+    table = dict(aliases)
+    seen: list[str] = []
+    while text not in seen:
+        seen.append(text)
+        if text == "auto":
+            text = _automatic(table)
+        if text in table:
+            text = table[text]
+        else:
+            return parse(text, list(table), folder)
+    raise TykkyError(
+        f"the aliases of bases go in a circle: {' -> '.join([*seen, text])}",
+        remedy="correct them: 'tykky config why bases'",
+        code=Exit.CONFIG,
+    )
+
+
+def parse(text: str, known: list[str], folder: Path) -> Reference:
+    """The reference that a text spells out; a relative file counts from ``folder``."""
+    if text in ("", "host"):
+        return Reference("host", "")
+    if text.startswith(("/", "./", "../")):
+        return Reference("path", str(folder / text))
+    scheme, _, target = text.removeprefix("file://").partition(":")
+    target = target.removeprefix("//") if scheme in ("docker", "oras") else target
+    if text.startswith("file:///"):
+        scheme, target = "path", text.removeprefix("file://")
+    if scheme not in _SCHEMES or not target:
+        raise TykkyError(
+            f"'{text}' is no base",
+            remedy=did_you_mean(text, ["host", "auto", *known]) or REMEDY,
+            code=Exit.BASE,
+        )
+    return Reference(scheme, str(folder / target) if scheme in _FILES else target)
+
+
+def _automatic(table: dict[str, str]) -> str:
+    """The alias that is named after the host's distribution."""
+    names = list(_names_of_host())
+    for name in names:
+        if name in table:
+            return name
+    raise TykkyError(
+        "the base 'auto' finds no image for this host: there is no alias "
+        + " or ".join(f"'{name}'" for name in names),
+        remedy=f"give it one: tykky config set bases '{names[0]}=/path/of/image.sif'",
+        code=Exit.BASE,
+    )
+
+
+def _names_of_host() -> Iterator[str]:
+    """``rocky-9.4``, ``rocky-9``, then the same for the distributions it is like."""
+    try:
+        values = platform.freedesktop_os_release()
+    except OSError:
+        values = {}
+    version = values.get("VERSION_ID", "")
+    for name in (values.get("ID", "linux"), *values.get("ID_LIKE", "").split()):
+        yield from dict.fromkeys(
+            re.sub("-$", "", f"{name}-{text}") for text in (version, version.partition(".")[0])
+        )

@@ -1,0 +1,272 @@
+"""Images in registries: their digests, and their parts downloaded and verified.
+
+The registry is asked directly (the OCI distribution protocol), so that an image is known by its
+digest before anything large is downloaded, a download that breaks off is resumed, and mirrors and
+errors are those of all other downloads. What the layers mean is left to programs made for it.
+
+Public names: ``Remote``, ``look_up``, ``layout``, ``blob``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tykky import fetch
+from tykky.errors import Exit, StepError, TykkyError
+
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+#: The kernel's names of architectures, and those that registries use.
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+#: No manifest is larger; what claims to be is no manifest.
+_MOST = 8 << 20
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One image of a registry for one architecture, known by its manifest.
+
+    ``digest`` is the sha256 of the manifest in hex; ``bytes`` what its parts are together.
+    """
+
+    address: str
+    digest: str
+    text: bytes
+    manifest: Mapping[str, Any]
+    headers: Mapping[str, str]
+    bytes: int
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the manifest."""
+        return str(self.manifest.get("mediaType") or _MANIFESTS[0])
+
+
+def look_up(target: str, arch: str, digest: str = "") -> Remote:
+    """The image that ``host/repository[:tag][@digest]`` names, or that ``digest`` names there.
+
+    Raises ``StepError``: no such image, not for this architecture, no answer, a wrong digest.
+    """
+    host, repository, wanted = _split(target)
+    session = _Session(host, repository)
+    text, headers = session.manifest(f"sha256:{digest}" if digest else wanted)
+    manifest = _parsed(text, target)
+    if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
+        text, headers = session.manifest(_for_arch(manifest, target, arch))
+        manifest = _parsed(text, target)
+    parts = [manifest.get("config") or {}, *manifest.get("layers", ())]
+    if not all(re.fullmatch(r"sha256:[0-9a-f]{64}", str(part.get("digest"))) for part in parts):
+        raise StepError(
+            f"the image {target} has a manifest that this Tykky does not understand",
+            remedy="pull it with another program into a file, and name that: oci-archive:FILE",
+            code=Exit.BASE,
+        )
+    return Remote(
+        address=session.address,
+        digest=hashlib.sha256(text).hexdigest(),
+        text=text,
+        manifest=manifest,
+        headers=headers,
+        bytes=sum(int(part.get("size", 0)) for part in parts),
+    )
+
+
+def _split(target: str) -> tuple[str, str, str]:
+    """The registry, the repository there, and the tag or digest."""
+    name, _, digest = target.partition("@")
+    host, slash, repository = name.partition("/")
+    if not slash or not (re.search(r"[.:]", host) or host == "localhost"):
+        host, repository = "registry-1.docker.io", name
+    elif host == "docker.io":
+        host = "registry-1.docker.io"
+    repository, _, tag = repository.partition(":")
+    if host == "registry-1.docker.io" and "/" not in repository:
+        repository = f"library/{repository}"
+    if not re.fullmatch(r"[a-z0-9]+([._/-]+[a-z0-9]+)*", repository):
+        raise TykkyError(
+            f"'{target}' is no name of an image in a registry",
+            remedy="write HOST/REPOSITORY:TAG or HOST/REPOSITORY@sha256:..., in small letters",
+            code=Exit.BASE,
+        )
+    return host, repository, digest or tag or "latest"
+
+
+def _parsed(text: bytes, target: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    raise StepError(
+        f"the registry's answer for {target} is no manifest",
+        remedy="is there a proxy or login page in between? Check the network",
+        code=Exit.NETWORK,
+    )
+
+
+def _for_arch(index: Mapping[str, Any], target: str, arch: str) -> str:
+    """The digest of the manifest in an index that is for an architecture."""
+    wanted, there = _ARCHITECTURES.get(arch, arch), []
+    for entry in index.get("manifests", ()):
+        made_for = entry.get("platform") or {}
+        if made_for.get("os", "linux") == "linux" and made_for.get("architecture") == wanted:
+            return str(entry["digest"])
+        there.append(str(made_for.get("architecture", "unknown")))
+    raise wrong_arch(target, arch, ", ".join(sorted(set(there) - {"unknown"})) or "none")
+
+
+def wrong_arch(what: object, arch: str, there: str) -> TykkyError:
+    """The error for an image that is not for this machine."""
+    names = {short: name for name, short in _ARCHITECTURES.items()}
+    shown = ", ".join(names.get(name, name) for name in there.split(", "))
+    return StepError(
+        f"the image {what} is not for {arch}, but for {shown}",
+        remedy=f"choose an image that was built for {arch}, or install on another machine",
+        code=Exit.BASE,
+    )
+
+
+class _Session:
+    """One repository of a registry, with the token that it asks for."""
+
+    def __init__(self, host: str, repository: str) -> None:
+        scheme = "http" if _is_local(host) else "https"
+        self.repository = repository
+        self.address = f"{scheme}://{host}/v2/{repository}"
+        self.token: dict[str, str] = {}
+
+    def manifest(self, name: str) -> tuple[bytes, dict[str, str]]:
+        """The text of a manifest by tag or digest, and the headers that its parts need."""
+        url = f"{self.address}/manifests/{name}"
+        accept = {"Accept": ", ".join((*_INDEXES, *_MANIFESTS))}
+        answer = _get(url, {**accept, **self.token})
+        if answer.status == 401 and not self.token:
+            self.token = self._log_in(answer, url)
+            answer = _get(url, {**accept, **self.token})
+        if answer.status != 200:
+            raise _refused(answer, url)
+        found = hashlib.sha256(answer.content).hexdigest()
+        if name.startswith("sha256:") and name != f"sha256:{found}":
+            raise StepError(
+                f"{url} is not what was asked for: its sha256 is {found} instead of {name[7:]}",
+                remedy="the registry is damaged or not to be trusted; ask who runs it",
+                code=Exit.DAMAGED,
+            )
+        return answer.content, self.token
+
+    def _log_in(self, answer: _Answer, url: str) -> dict[str, str]:
+        """The header with a token for anonymous readers, as the registry's answer tells."""
+        challenge = answer.headers.get("WWW-Authenticate", "")
+        words = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        if not challenge.lower().startswith("bearer ") or "realm" not in words:
+            raise _refused(answer, url)
+        realm = words.pop("realm")
+        query = {"service": words.get("service", ""), "scope": words.get("scope", "")}
+        given = _get(realm, {}, query)
+        if given.status != 200:
+            raise _refused(given, url)
+        values = _parsed(given.content, self.repository)
+        return {"Authorization": f"Bearer {values.get('token') or values.get('access_token', '')}"}
+
+
+def _is_local(host: str) -> bool:
+    """Whether a registry is on this machine, where plain http is usual and harmless."""
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A registry's whole answer."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def _get(url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None) -> _Answer:
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    try:
+        with requests.get(
+            url, headers=headers, params=query, timeout=fetch.TIMEOUT, stream=True
+        ) as answer:
+            content = answer.raw.read(_MOST, decode_content=True)
+            return _Answer(answer.status_code, answer.reason, answer.headers, content)
+    except (requests.RequestException, HTTPError) as error:
+        raise fetch.unreachable(url, fetch.reason(error)) from error
+
+
+def _refused(answer: _Answer, url: str) -> TykkyError:
+    status = answer.status
+    cause = f"the registry does not give {url}: it answers {status} {answer.reason}"
+    if status == 404:
+        remedy, code = "check the name and the tag of the image", Exit.BASE
+    elif status in (401, 403):
+        remedy = (
+            "the image is not public, or there is none of that name; if it is yours, save it "
+            "to a file (skopeo copy) and name that: oci-archive:FILE"
+        )
+        code = Exit.BASE
+    else:
+        remedy, code = "try again later, or ask who runs the registry", Exit.NETWORK
+    return StepError(cause, remedy=remedy, code=code)
+
+
+def blob(remote: Remote, part: Mapping[str, Any], cache_dir: Path, say: fetch.Say) -> Path:
+    """One part of an image, verified, in the cache of downloads."""
+    digest = str(part["digest"])
+    url = f"{remote.address}/blobs/{digest}"
+    return fetch.fetch(
+        url, digest.removeprefix("sha256:"), cache_dir, headers=remote.headers, say=say
+    )
+
+
+def layout(remote: Remote, folder: Path, cache_dir: Path, say: fetch.Say) -> list[Path]:
+    """Make an OCI layout of an image in a folder, and return the downloads that it links to."""
+    blobs = folder / "blobs/sha256"
+    blobs.mkdir(parents=True)
+    parts = [remote.manifest["config"], *remote.manifest["layers"]]
+    downloads = []
+    for number, part in enumerate(parts):
+
+        def tell(text: str, number: int = number) -> None:
+            say(f"part {number + 1} of {len(parts)}, {text}")
+
+        path = blob(remote, part, cache_dir, tell)
+        downloads.append(path)
+        link = blobs / path.name
+        if not link.is_symlink():
+            link.symlink_to(path)
+    (blobs / remote.digest).write_bytes(remote.text)
+    entry = {
+        "mediaType": remote.media_type,
+        "digest": f"sha256:{remote.digest}",
+        "size": len(remote.text),
+        "annotations": {"org.opencontainers.image.ref.name": "latest"},
+    }
+    index = {"schemaVersion": 2, "manifests": [entry]}
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return downloads

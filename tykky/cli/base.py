@@ -1,0 +1,156 @@
+"""List, pull and verify bases: the images that stacks are built in and run on.
+
+An image is pulled once for a site and shared by all installs that use it. What has no need to be
+pulled, a SIF of the site's own say, is listed with the aliases.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tykky import bases, console
+from tykky.bases import cache
+from tykky.bases.reference import Reference, resolve
+from tykky.cli import common
+from tykky.config import Config
+from tykky.errors import Exit, TykkyError
+from tykky.fetch import digest_file
+
+EXAMPLES = """\
+  tykky base list                              aliases, and images that were pulled
+  tykky base pull docker://almalinux:9
+  tykky base pull rocky-9                      what an alias names
+  tykky base pull debian:builds/debian-12.txt  build one of Debian packages
+  tykky base verify                            compare all pulled images with their digests
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The actions list, pull and verify."""
+    actions = parser.add_subparsers(dest="action", metavar="list | pull | verify", required=True)
+    shown = actions.add_parser("list", help="list aliases and pulled images")
+    pull = actions.add_parser("pull", help="pull an image into the site's cache")
+    pull.add_argument("base", metavar="BASE", help="an alias, docker://..., a file, ...")
+    pull.add_argument(
+        "--again", action="store_true", help="ask for it anew, though it was pulled before"
+    )
+    verify = actions.add_parser("verify", help="compare pulled images with their digests")
+    verify.add_argument("base", nargs="*", metavar="BASE", help="names of bases; default: all")
+    for action in (shown, pull, verify):
+        common.add_json(action)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Do one of the three."""
+    actions = {"list": _list, "pull": _pull, "verify": _verify}
+    return actions[args.action](args, config)
+
+
+def _list(args: argparse.Namespace, config: Config) -> int:
+    rows: list[dict[str, Any]] = []
+    for name, text in dict(config.bases).items():
+        rows.append({"name": name, "reference": text, **_state(name, config)})
+    named = {row["digest"] for row in rows}
+    for pulled in cache.all_pulled(config):
+        if pulled.digest not in named:
+            rows.append({"name": "", "reference": pulled.references[0], **_of(pulled)})
+    if args.json:
+        console.json_out(rows)
+        return Exit.OK
+    table = [
+        (row["name"], row["reference"], row["state"], console.size(row["bytes"]), row["pulled"])
+        for row in rows
+    ]
+    console.table(table, ("name", "reference", "state", "size", "pulled"))
+    return Exit.OK
+
+
+def _state(name: str, config: Config) -> dict[str, Any]:
+    """What is here of an alias, without asking any registry."""
+    blank = {"state": "not pulled", "digest": "", "bytes": 0, "pulled": ""}
+    try:
+        reference = resolve(name, config.bases, Path("/"))
+        if reference.scheme == "path":
+            there = reference.path.exists()
+            octets = reference.path.stat().st_size if reference.path.is_file() else 0
+            return {**blank, "state": "here" if there else "missing", "bytes": octets}
+        pulled = cache.by_reference(config, str(reference), bases.arch())
+    except TykkyError as error:
+        return {**blank, "state": error.cause}
+    return _of(pulled) if pulled else blank
+
+
+def _of(pulled: cache.Pulled) -> dict[str, Any]:
+    return {
+        "state": "pulled",
+        "digest": pulled.digest,
+        "bytes": pulled.bytes,
+        "pulled": pulled.pulled,
+    }
+
+
+def _pull(args: argparse.Namespace, config: Config) -> int:
+    from tykky.bases.pull import pull
+
+    reference = resolve(args.base, config.bases, Path.cwd())
+    if reference.scheme in ("host", "path", "stack"):
+        raise TykkyError(
+            f"'{args.base}' needs no pulling: it is {reference}",
+            remedy="name it in a recipe or in the configuration as it is",
+            code=Exit.USAGE,
+        )
+    with console.step("base", str(reference)) as line:
+        before = None if args.again else _known(reference, config)
+        pulled = before or pull(reference, config, bases.arch(), line.update, again=args.again)
+        state = "was pulled before" if before else "pulled"
+        line.update(f"{args.base} {state}, {console.size(pulled.bytes)}, {pulled.digest[:16]}")
+    if args.json:
+        console.json_out({**_of(pulled), "file": cache.file_of(config, pulled)})
+    return Exit.OK
+
+
+def _known(reference: Reference, config: Config) -> cache.Pulled | None:
+    """What was pulled by that name; a file is looked at again, since it may have changed."""
+    if reference.scheme not in ("docker", "oras"):
+        return None
+    return cache.by_reference(config, str(reference), bases.arch())
+
+
+def _verify(args: argparse.Namespace, config: Config) -> int:
+    wanted = [_named(name, config) for name in args.base] or cache.all_pulled(config)
+    answers = []
+    for pulled in wanted:
+        path = cache.file_of(config, pulled)
+        problem = ""
+        with console.step("verify", pulled.references[0]) as line:
+            if not path.exists():
+                problem = "it is missing"
+            elif (found := digest_file(path)) != pulled.sha256:
+                problem = f"its sha256 is {found} instead of {pulled.sha256}"
+            line.update(f"{pulled.references[0]}: {problem or 'good'}")
+        answers.append({"reference": pulled.references[0], "file": path, "problem": problem})
+    wrong = [answer for answer in answers if answer["problem"]]
+    if args.json:
+        console.json_out(answers)
+    if wrong:
+        console.error(
+            TykkyError(
+                f"{len(wrong)} of {len(answers)} pulled images are damaged",
+                remedy=f"pull again: tykky base pull --again {wrong[0]['reference']}",
+            )
+        )
+    return Exit.DAMAGED if wrong else Exit.OK
+
+
+def _named(name: str, config: Config) -> cache.Pulled:
+    reference = resolve(name, config.bases, Path.cwd())
+    pulled = cache.by_reference(config, str(reference), bases.arch())
+    if pulled is None:
+        raise TykkyError(
+            f"the base '{name}' was not pulled",
+            remedy=f"pull it: tykky base pull {name}",
+            code=Exit.NOT_FOUND,
+        )
+    return pulled
