@@ -70,6 +70,10 @@ class Box(ABC):
         """
 
     @abstractmethod
+    def do(self, what: str, action: Callable[[RealBox], None]) -> None:
+        """Have a kind do something that is no command; ``what`` says it where it is planned."""
+
+    @abstractmethod
     def write(self, path: str | Path, text: str) -> Path:
         """Write a file below the prefix (a relative path counts from there)."""
 
@@ -123,6 +127,9 @@ class PlanBox(Box):
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         self.lines.append("run    " + _shown(command))
         return ""
+
+    def do(self, what: str, action: Callable[[RealBox], None]) -> None:
+        self.lines.append(f"do     {what}")
 
     def write(self, path: str | Path, text: str) -> Path:
         full = self.inside(path)
@@ -185,6 +192,10 @@ class RealBox(Box):
         if status != 0:
             raise _failure(_shown(command), status, output)
         return output
+
+    def do(self, what: str, action: Callable[[RealBox], None]) -> None:
+        self.log.write(f"# {what}\n".encode())
+        action(self)
 
     @property
     def cwd(self) -> Path:
