@@ -32,13 +32,30 @@ FORMAT = 1
 
 @dataclass(frozen=True, order=True)
 class Package:
-    """One file that goes into a stack. ``size`` is in bytes, 0 where it is not known."""
+    """One file that goes into a stack. ``size`` is in bytes, 0 where it is not known.
+
+    A conda package also has the ``url`` it is at, its ``build`` and its ``license``; these are
+    empty for a package that is found by its name.
+    """
 
     name: str
     version: str
     file: str
     sha256: str
     size: int = 0
+    build: str = ""
+    url: str = ""
+    license: str = ""
+
+    @property
+    def is_conda(self) -> bool:
+        """Whether it is a conda package."""
+        return bool(self.url and self.build)
+
+    @property
+    def channel(self) -> str:
+        """The address of the channel that a conda package is from."""
+        return self.url.rsplit("/", 2)[0]
 
 
 @dataclass(frozen=True)
@@ -110,10 +127,16 @@ def render(lock: Lock) -> str:
     lines = ["{"]
     lines += [f"  {json.dumps(key)}: {_value(value)}," for key, value in head.items()]
     lines.append('  "packages": [')
-    rows = [json.dumps(asdict(package)) for package in sorted(lock.packages)]
+    rows = [json.dumps(_row(package)) for package in sorted(lock.packages)]
     lines.append(",\n".join("    " + row for row in rows))
     lines += ["  ]", "}", ""]
     return "\n".join(lines)
+
+
+def _row(package: Package) -> dict[str, Any]:
+    """The fields of a package; of those that only some have, what there is."""
+    row = asdict(package)
+    return {k: v for k, v in row.items() if v or k not in ("build", "url", "license")}
 
 
 def _value(value: Any) -> str:
@@ -172,9 +195,19 @@ def write(lock: Lock, path: Path) -> None:
 
 
 def compare(old: Lock, new: Lock) -> Difference:
-    """What changed between two locks, by package name."""
+    """What changed between two locks, by package name.
+
+    A package of the same version but another build counts as changed; then, and only then, the
+    builds are told as well.
+    """
     before = {package.name: package.version for package in old.packages}
     after = {package.name: package.version for package in new.packages}
+    builds = {package.name: package.build for package in old.packages}
+    for package in new.packages:
+        build = builds.get(package.name, "")
+        if before.get(package.name) == package.version and build != package.build:
+            before[package.name] = f"{package.version} ({build or 'no build'})"
+            after[package.name] = f"{package.version} ({package.build or 'no build'})"
     return Difference(
         added={name: after[name] for name in after.keys() - before.keys()},
         removed={name: before[name] for name in before.keys() - after.keys()},

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.errors import Exit, RecipeError, StepError, TykkyError, Where
+from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds import uv
+from tykky.kinds.paths import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from tykky.build.box import Box
     from tykky.config import Config
     from tykky.lock import Package
-
-#: The longest first line of a script that every kernel reads whole (BINPRM_BUF_SIZE before
-#: Linux 5.1), in bytes, with its ``#!`` and the line's end.
-SHEBANG = 127
 
 
 class PipStack(Stack):
@@ -95,20 +92,7 @@ class PipStack(Stack):
 
     def check(self, prefix: Path, base: Base) -> None:
         """Refuse a prefix that no script could name, and a base without the right Python."""
-        shebang = f"#!{prefix}/bin/python3\n"
-        if len(shebang.encode()) > SHEBANG:
-            raise TykkyError(
-                f"the path of the install is {len(shebang.encode()) - SHEBANG} bytes too long for "
-                f"the first line of its scripts: {prefix}",
-                remedy="choose a shorter root: --root DIR, or 'tykky config set root DIR'",
-                code=Exit.PATH_TOO_LONG,
-            )
-        if re.search(r"\s", str(prefix)):
-            raise TykkyError(
-                f"the path of the install has a blank in it, which scripts cannot name: {prefix}",
-                remedy="choose a root without blanks: --root DIR",
-                code=Exit.PATH_TOO_LONG,
-            )
+        check_prefix(prefix, "bin/python3")
         self._interpreter(base)
 
     def _interpreter(self, base: Base) -> Path:

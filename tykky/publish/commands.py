@@ -108,14 +108,15 @@ def _refused(recipe: Stack, what: str, remedy: str) -> RecipeError:
 
 
 def programs(folder: Path) -> list[str]:
-    """The executable files and links in a folder, sorted."""
+    """The executable files and links in a folder, sorted; not what a shell would hide."""
     # A link could lead out of what was built.
     if folder.is_symlink() or not folder.is_dir():
         return []
     return sorted(
         path.name
         for path in folder.iterdir()
-        if path.is_symlink() or (path.is_file() and os.access(path, os.X_OK))
+        if not path.name.startswith(".")
+        and (path.is_symlink() or (path.is_file() and os.access(path, os.X_OK)))
     )
 
 
