@@ -1,0 +1,140 @@
+"""Channels: from the names that recipes and environment files use to addresses.
+
+A site says in its configuration what a name means (``conda.aliases``), where all other names
+are found (``conda.channel_alias``), and which channels may not be used and why
+(``conda.blocked``).
+
+Public names: ``Channel``, ``resolve``, ``subdir_of``, ``virtual_packages``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.errors import ConfigError, Exit, StepError, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+#: What conda means by ``defaults`` on Linux.
+DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+
+#: The oldest Linux that stacks can run on: the first with FUSE in user namespaces.
+_LINUX = "4.18"
+
+_SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
+_SUBDIR = re.compile(r"/(noarch|linux-(64|aarch64|ppc64le))/?$")
+_VIRTUAL = re.compile(r"(__[a-z0-9_]+)(?:=+([^=\s]+)(?:=([^=\s]+))?)?")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel: its name as it was written, and its address without a slash at the end."""
+
+    name: str
+    url: str
+
+
+def subdir_of(arch: str) -> str:
+    """The folder of a channel for an architecture. Raises ``TykkyError`` if conda has none."""
+    if arch not in _SUBDIRS:
+        raise TykkyError(
+            f"conda has no packages for {arch}",
+            remedy=f"it has them for {', '.join(_SUBDIRS)}",
+            code=Exit.NODE,
+        )
+    return _SUBDIRS[arch]
+
+
+def resolve(names: Iterable[str], config: Config) -> tuple[Channel, ...]:
+    """The channels behind names, in order. ``nodefaults`` means none.
+
+    Raises ``StepError`` for one that the site has blocked, ``ConfigError`` for a broken alias.
+    """
+    aliases = _aliases(config)
+    found: dict[str, Channel] = {}
+    for name in names:
+        if name == "nodefaults":
+            continue
+        for url in _addresses(name, aliases, config):
+            _check_blocked(name, url, config)
+            found.setdefault(url, Channel(name, url))
+    return tuple(found.values())
+
+
+def _addresses(name: str, aliases: dict[str, str], config: Config) -> tuple[str, ...]:
+    if name in aliases:
+        return (aliases[name],)
+    if name == "defaults":
+        return DEFAULTS
+    if name.startswith("/"):
+        return (Path(name).as_uri(),)
+    if "://" in name:
+        return (_SUBDIR.sub("", name.rstrip("/")).rstrip("/"),)
+    first, _, rest = name.partition("/")  # conda-forge/label/rc
+    if first in aliases:
+        return (f"{aliases[first]}/{rest}",)
+    return (f"{config.conda.channel_alias.rstrip('/')}/{name}",)
+
+
+def _aliases(config: Config) -> dict[str, str]:
+    found = {}
+    for item in config.conda.aliases:
+        name, separator, url = item.partition("=")
+        if not separator or "://" not in url:
+            raise ConfigError(
+                f"conda.aliases has '{item}', which is no NAME=ADDRESS",
+                remedy="write, for example, conda-forge=https://mirror.example.org/conda-forge; "
+                "'tykky config why conda.aliases' says where it was set",
+            )
+        found[name.strip()] = url.strip().rstrip("/")
+    return found
+
+
+def _check_blocked(name: str, url: str, config: Config) -> None:
+    for blocked in config.conda.blocked:
+        plain = blocked.rstrip("/")
+        if name == plain or url == plain or url.startswith(f"{plain}/"):
+            raise StepError(
+                f"the channel '{name}' may not be used here"
+                + (f": {config.conda.blocked_message}" if config.conda.blocked_message else ""),
+                remedy="name another channel, such as conda-forge, and 'nodefaults'; "
+                "'tykky config why conda.blocked' says who decided it",
+                code=Exit.RESOLVE,
+            )
+
+
+def virtual_packages(
+    wanted: Iterable[str], config: Config, arch: str
+) -> tuple[tuple[str, str, str], ...]:
+    """What the machines that a stack will run on offer: name, version and build of each.
+
+    ``wanted`` are a recipe's own, ``__cuda=12.4``, which count more than the configured. One of
+    the configured may be ``machine``, for all that this machine has, if it is of the
+    architecture. Raises ``ConfigError`` for what is no virtual package.
+    """
+    import platform
+
+    found = {
+        "__unix": ("__unix", "0", "0"),
+        "__linux": ("__linux", _LINUX, "0"),
+        "__glibc": ("__glibc", config.pip.glibc, "0"),
+        "__archspec": ("__archspec", "1", arch),
+    }
+    for text in (*config.conda.virtual_packages, *wanted):
+        if text == "machine":
+            if arch == platform.machine():
+                found["machine"] = ("machine", "0", "0")
+            continue
+        match = _VIRTUAL.fullmatch(text.replace(" ", ""))
+        if match is None:
+            raise ConfigError(
+                f"'{text}' is no virtual package",
+                remedy="write NAME=VERSION, for example __glibc=2.28 or __cuda=12.4",
+            )
+        found[match[1]] = (match[1], match[2] or "0", match[3] or "0")
+    return tuple(found.values())

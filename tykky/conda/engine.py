@@ -1,0 +1,253 @@
+"""The process that runs rattler: it reads a job, does it, and writes what came of it.
+
+``python -m tykky.conda.engine JOB.json`` where the job names the file for the result. Whoever
+starts it goes by that file and not by the exit status, because rattler's threads now and then
+crash while the interpreter ends; for the same reason it leaves without ending it.
+
+Two jobs: ``solve`` finds the packages that satisfy specs, ``install`` makes an environment have
+exactly the packages given, from files that are there already. A result is ``{"packages": ...}``,
+``{"done": ...}`` or ``{"error": {"kind": ..., "text": ...}}``.
+
+Public names: ``main``, ``run``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rattler
+from rattler.exceptions import (
+    FetchRepoDataError,
+    GatewayError,
+    InvalidMatchSpecError,
+    SolverError,
+)
+from rattler.networking import Client
+from rattler.repo_data.gateway import SourceConfig
+
+Job = Mapping[str, Any]
+Result = dict[str, Any]
+
+#: Where packages are unpacked while an environment is made. Below the prefix, so that their
+#: files can become those of the environment by hard links; removed at the end.
+UNPACKED = ".tykky-unpacked"
+
+
+class Refused(Exception):
+    """A job that cannot be done; ``kind`` says to a program why, ``facts`` what it is about."""
+
+    def __init__(self, kind: str, text: str, **facts: Any) -> None:
+        super().__init__(text)
+        self.problem = {"kind": kind, "text": text, **facts}
+
+
+def run(job: Job) -> Result:
+    """Do a job and return the result; never raises."""
+    try:
+        return asyncio.run(_JOBS[job["do"]](job))
+    except Refused as error:
+        return {"error": error.problem}
+    except Exception as error:
+        return {"error": {"kind": "other", "text": f"{type(error).__name__}: {error}"}}
+
+
+def main() -> None:
+    """Do the job that the command line names, and leave without further ado."""
+    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    result = Path(job["result"])
+    temporary = result.with_suffix(".new")
+    temporary.write_text(json.dumps(run(job)), encoding="utf-8")
+    temporary.replace(result)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+# -- solve --------------------------------------------------------------------------------
+
+
+async def _solve(job: Job) -> Result:
+    gateway = rattler.Gateway(
+        cache_dir=Path(job["cache"]),
+        default_config=SourceConfig(cache_action=job.get("cache_action", "cache-or-fetch")),
+        client=Client.default_client(),
+    )
+    sources = [rattler.Channel(url) for url in job["channels"]]
+    platforms = [job["subdir"], "noarch"]
+    specs = [_spec(text) for text in job["specs"]]
+    present = _present(Path(job["prefix"])) if job.get("prefix") else []
+    keep = {"pinned_packages" if job.get("freeze") else "locked_packages": present}
+    priority = rattler.ChannelPriority.Strict if job["strict"] else rattler.ChannelPriority.Disabled
+    try:
+        records = await rattler.solve(
+            sources,
+            specs,
+            gateway=gateway,
+            platforms=platforms,
+            virtual_packages=_virtual(job["virtual_packages"]),
+            channel_priority=priority,
+            constraints=[_spec(text) for text in job.get("constraints", ())],
+            **keep,  # type: ignore[arg-type]
+        )
+    except SolverError as error:
+        facts = await _unsolved(gateway, sources, platforms, specs)
+        raise Refused("unsolvable", str(error), **facts) from None
+    except (GatewayError, FetchRepoDataError) as error:
+        bad = await _bad_channel(job["channels"], platforms, gateway)
+        raise Refused("channel", str(error), channel=bad) from None
+    return {"packages": [_described(record) for record in records]}
+
+
+def _spec(text: str) -> rattler.MatchSpec:
+    try:
+        return rattler.MatchSpec(text)
+    except InvalidMatchSpecError as error:
+        raise Refused("spec", str(error), spec=text) from None
+
+
+def _name(spec: rattler.MatchSpec) -> str:
+    return str(spec).split()[0].split("::")[-1].split("[")[0]
+
+
+def _virtual(wanted: Iterable[Sequence[str]]) -> list[rattler.GenericVirtualPackage]:
+    """The virtual packages ``(name, version, build)``; one named ``machine`` is all of this one."""
+    found: dict[str, rattler.GenericVirtualPackage] = {}
+    for name, version, build in wanted:
+        if name == "machine":
+            detected = [package.into_generic() for package in rattler.VirtualPackage.detect()]
+            found.update({package.name.normalized: package for package in detected})
+        else:
+            found[name] = rattler.GenericVirtualPackage(
+                rattler.PackageName(name), rattler.Version(version), rattler.BuildString(build)
+            )
+    return list(found.values())
+
+
+def _present(prefix: Path) -> list[Any]:
+    paths = sorted((prefix / "conda-meta").glob("*.json"))
+    return [rattler.PrefixRecord.from_path(path) for path in paths]
+
+
+def _described(record: rattler.RepoDataRecord) -> Result:
+    return {
+        "name": record.name.normalized,
+        "version": str(record.version),
+        "build": str(record.build),
+        "url": record.url,
+        "sha256": record.sha256.hex() if record.sha256 else "",
+        "md5": record.md5.hex() if record.md5 else "",
+        "size": record.size or 0,
+        "license": record.license or "",
+    }
+
+
+async def _unsolved(
+    gateway: rattler.Gateway,
+    sources: list[rattler.Channel],
+    platforms: list[Any],
+    specs: list[rattler.MatchSpec],
+) -> Result:
+    """Which of the names asked for are unknown, with names like them; else their versions."""
+    unknown: dict[str, list[str]] = {}
+    versions: dict[str, list[str]] = {}
+    known: list[str] = []
+    for spec in specs:
+        name = _name(spec)
+        found = await gateway.query(sources, platforms, [name], recursive=False)
+        records = [record for source in found for record in source]
+        if records:
+            newest = sorted({record.version for record in records}, reverse=True)
+            versions[name] = [str(version) for version in newest[:8]]
+            continue
+        if not known:
+            known = [found.normalized for found in await gateway.names(sources, platforms)]
+        unknown[name] = difflib.get_close_matches(name, known, n=3)
+    return {"unknown": unknown, "versions": versions}
+
+
+async def _bad_channel(urls: list[str], platforms: list[Any], gateway: rattler.Gateway) -> str:
+    for url in urls:
+        try:
+            await gateway.names([rattler.Channel(url)], platforms)
+        except (GatewayError, FetchRepoDataError):
+            return url
+    return urls[0] if len(urls) == 1 else ""
+
+
+# -- install ------------------------------------------------------------------------------
+
+
+async def _install(job: Job) -> Result:
+    prefix = Path(job["prefix"])
+    unpacked = prefix / UNPACKED
+    unpacked.mkdir(parents=True)
+    try:
+        records = [await _record(prefix, package) for package in job["packages"]]
+        await rattler.install(
+            records,
+            prefix,
+            cache_dir=unpacked,
+            show_progress=False,
+            execute_link_scripts=False,
+            platform=rattler.Subdir(job["subdir"]),
+        )
+    except Refused:
+        raise
+    except Exception as error:  # rattler has many classes for it
+        raise Refused("install", str(error)) from None
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+    (prefix / "CACHEDIR.TAG").unlink(missing_ok=True)
+    asked: dict[str, list[str]] = {}
+    for text in job["specs"]:
+        asked.setdefault(_name(_spec(text)), []).append(text)
+    for package in job["packages"]:
+        _settle(prefix, package, asked)
+    order = rattler.PackageRecord.sort_topologically(list(records))
+    return {"done": [record.name.normalized for record in order]}
+
+
+async def _record(prefix: Path, package: Mapping[str, str]) -> rattler.RepoDataRecord:
+    """What is known of a package: from the environment if it is there, else from its file."""
+    there = prefix / "conda-meta" / f"{package['stem']}.json"
+    if there.exists():
+        present = rattler.PrefixRecord.from_path(there)
+        if present.sha256 and present.sha256.hex() == package["sha256"]:
+            return present
+    # The cache's name of the file is its digest; rattler goes by the ending.
+    link = prefix / UNPACKED / package["name"]
+    link.symlink_to(package["file"])
+    try:
+        record = await rattler.RepoDataRecord.from_package_archive(link)
+    except Exception as error:
+        raise Refused("package", str(error), package=package["name"]) from None
+    record.url, record.file_name = link.as_uri(), package["name"]
+    return record
+
+
+def _settle(prefix: Path, package: Mapping[str, str], asked: Mapping[str, Sequence[str]]) -> None:
+    """Let the environment's record of a package say who asked for it and where it is from.
+
+    Where it lay when it was unpacked is of no interest, and not the same everywhere.
+    """
+    path = prefix / "conda-meta" / f"{package['stem']}.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["url"], record["channel"] = package["url"], package["channel"]
+    record["requested_specs"] = list(asked.get(record["name"], record.get("requested_specs", ())))
+    for key in ("extracted_package_dir", "package_tarball_full_path", "link"):
+        record.pop(key, None)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+_JOBS = {"solve": _solve, "install": _install}
+
+if __name__ == "__main__":
+    main()

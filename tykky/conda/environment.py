@@ -1,0 +1,237 @@
+"""Files that say what an environment consists of, as conda users write them.
+
+Three forms: YAML (``environment.yml``), a list of the exact addresses of packages (it has a line
+``@EXPLICIT``), and a list of specs, one a line.
+
+Public names: ``Environment``, ``Pinned``, ``read``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tykky.errors import Exit, RecipeError, Where
+from tykky.fetch import is_sha256
+
+_SELECTOR = re.compile(r"\s#\s*\[([^\]]*)\]\s*$")
+_SEL_KEY = re.compile(r"sel\((.*)\)")
+_KNOWN_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A package by its address; with its digest, if the file has it."""
+
+    url: str
+    sha256: str = ""
+    md5: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a file asks for. ``pip`` are requirements, ``variables`` are set on activation.
+
+    ``pinned`` are the packages of an explicit list, which has nothing else.
+    """
+
+    channels: tuple[str, ...] = ()
+    specs: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    pinned: tuple[Pinned, ...] = ()
+
+
+def read(path: Path, arch: str) -> Environment:
+    """What a file asks for on an architecture. Raises ``RecipeError`` with the line to blame."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(
+            f"the environment file {path} cannot be read: {reason}", code=Exit.NOT_FOUND
+        ) from error
+    if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
+        return Environment(pinned=tuple(_explicit(path, text)))
+    if path.suffix in (".yml", ".yaml"):
+        return _yaml(path, text, arch)
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
+    return Environment(specs=tuple(line for line in lines if line))
+
+
+# -- explicit lists -----------------------------------------------------------------------
+
+
+def _explicit(path: Path, text: str) -> list[Pinned]:
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#") or line == "@EXPLICIT":
+            continue
+        url, _, digest = line.partition("#")
+        if not urlsplit(url).scheme or not url.endswith((".conda", ".tar.bz2")):
+            raise RecipeError(
+                "an explicit list has addresses of packages only",
+                remedy="make it with 'conda list --explicit --sha256'",
+                where=Where(path, number),
+            )
+        digest = digest.lower().removeprefix("sha256:").removeprefix("md5:")
+        if digest and not is_sha256(digest) and not re.fullmatch("[0-9a-f]{32}", digest):
+            raise RecipeError(
+                f"'{digest}' is neither a sha256 nor an md5",
+                remedy="correct it, or take it away",
+                where=Where(path, number),
+            )
+        sha256 = digest if is_sha256(digest) else ""
+        found.append(Pinned(url, sha256, "" if sha256 else digest))
+    return found
+
+
+# -- YAML ---------------------------------------------------------------------------------
+
+
+def _yaml(path: Path, text: str, arch: str) -> Environment:
+    import yaml
+
+    lines = [_selected(path, number, line, arch) for number, line in enumerate(text.split("\n"), 1)]
+    try:
+        data = yaml.safe_load("\n".join(lines))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise RecipeError(
+            f"the environment file is not valid YAML: {getattr(error, 'problem', error)}",
+            where=Where(path, mark.line + 1 if mark else 0),
+        ) from None
+    reader = _Reader(path, text, arch)
+    return reader.environment({} if data is None else data)
+
+
+def _selected(path: Path, number: int, line: str, arch: str) -> str:
+    """The line, or nothing if its selector (``# [win]``) is for other machines."""
+    found = _SELECTOR.search(line)
+    return "" if found and not _applies(found[1], arch, Where(path, number)) else line
+
+
+def _applies(selector: str, arch: str, where: Where) -> bool:
+    """Whether a selector such as ``linux and not aarch64`` is for Linux on ``arch``."""
+    true = {"linux", "unix", arch, f"linux_{arch}"}
+    true |= {"x86_64": {"linux64", "x86", "linux-64"}, "aarch64": {"arm64", "linux-aarch64"}}.get(
+        arch, set()
+    )
+    known = true | {"win", "win32", "win64", "osx", "osx64", "osx-64", "osx-arm64", "emscripten"}
+    known |= {"x86", "x86_64", "aarch64", "arm64", "ppc64le", "linux32", "linux64", "linux-64"}
+    known |= {"linux-aarch64", "linux-ppc64le"}
+
+    def holds(term: str) -> bool:
+        words = term.split()
+        wanted = not (len(words) == 2 and words[0] == "not")
+        if words[-1:] == [] or len(words) > 2 or words[-1] not in known:
+            raise RecipeError(
+                f"the selector [{selector}] is not understood",
+                remedy="use linux, osx, win, x86_64, aarch64, with not, and, or",
+                where=where,
+            )
+        return (words[-1] in true) == wanted
+
+    return any(all(map(holds, part.split(" and "))) for part in selector.split(" or "))
+
+
+class _Reader:
+    """Turns the data of one file into an environment, and knows its lines for errors."""
+
+    def __init__(self, path: Path, text: str, arch: str) -> None:
+        self.path = path
+        self.lines = text.splitlines()
+        self.arch = arch
+
+    def error(self, cause: str, remedy: str, word: object = "") -> RecipeError:
+        wanted = str(word)
+        number = next((n for n, line in enumerate(self.lines, 1) if wanted and wanted in line), 0)
+        return RecipeError(cause, remedy=remedy, where=Where(self.path, number))
+
+    def environment(self, data: object) -> Environment:
+        if not isinstance(data, Mapping):
+            raise self.error("the environment file is no mapping", "it begins with 'dependencies:'")
+        for key in data:
+            if key not in _KNOWN_KEYS:
+                raise self.error(
+                    f"an environment file has no '{key}'",
+                    f"it has {', '.join(_KNOWN_KEYS[:4])}",
+                    key,
+                )
+        specs, pip = self._dependencies(self._list(data, "dependencies"))
+        variables = data.get("variables") or {}
+        if not isinstance(variables, Mapping):
+            raise self.error("'variables' is no mapping", "write NAME: value below it", "variables")
+        return Environment(
+            channels=tuple(self._strings(self._list(data, "channels"), "channels")),
+            specs=tuple(specs),
+            pip=tuple(pip),
+            variables={str(name): str(value) for name, value in variables.items()},
+        )
+
+    def _list(self, data: Mapping[str, Any], key: str) -> Sequence[Any]:
+        value = data.get(key) or []
+        if not isinstance(value, list):
+            raise self.error(f"'{key}' is no list", "begin each line with '- '", key)
+        return value
+
+    def _strings(self, values: Sequence[Any], key: str) -> list[str]:
+        for value in values:
+            if not isinstance(value, str) or not value.strip():
+                raise self.error(f"'{key}' has {value!r} in it, which is no text", "quote it", key)
+        return [value.strip() for value in values]
+
+    def _dependencies(self, values: Sequence[Any]) -> tuple[list[str], list[str]]:
+        specs: list[str] = []
+        pip: list[str] = []
+        for value in values:
+            if not isinstance(value, Mapping):
+                specs += self._strings([value], "dependencies")
+                continue
+            for key, below in value.items():
+                items = below if isinstance(below, list) else [below]
+                if key == "pip":
+                    pip += self._requirements(self._strings(items, "pip"))
+                elif found := _SEL_KEY.fullmatch(str(key)):
+                    if _applies(found[1], self.arch, Where(self.path)):
+                        specs += self._strings(items, str(key))
+                else:
+                    raise self.error(
+                        f"'{key}' is no kind of dependencies",
+                        "only 'pip:' has a list of its own",
+                        key,
+                    )
+        return specs, pip
+
+    def _requirements(self, values: Sequence[str]) -> list[str]:
+        found: list[str] = []
+        for value in values:
+            option, _, rest = value.partition(" ")
+            if option in ("-r", "--requirement"):
+                found += self._from_file(rest.strip())
+            elif value.startswith("-") or value.startswith((".", "/")) or "git+" in value:
+                raise self.error(
+                    f"'{value}' cannot be locked",
+                    "name released packages here; set indexes in the configuration "
+                    "('pip.index_url'), and install the rest in the recipe's finish step",
+                    value,
+                )
+            else:
+                found.append(value)
+        return found
+
+    def _from_file(self, name: str) -> list[str]:
+        path = self.path.parent / name
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise self.error(
+                f"the requirements file {path} cannot be read: {error.strerror}", "", name
+            ) from error
+        lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
+        return _Reader(path, text, self.arch)._requirements([line for line in lines if line])

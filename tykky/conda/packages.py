@@ -1,0 +1,203 @@
+"""The packages of an environment: found by solving, downloaded, installed at a prefix.
+
+A package is one file that is kept in the cache under its sha256 and digested again at each use,
+so that the cache needs few inodes, and nothing in it that is damaged is ever installed. It is
+unpacked below the prefix itself, whose files it then becomes.
+
+Public names: ``Request``, ``solve``, ``pinned``, ``download``, ``install``, ``link_scripts``,
+``python_of``, ``stem_of``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from tykky import fetch
+from tykky.conda.channels import Channel
+from tykky.conda.environment import Pinned
+from tykky.conda.process import Scene, perform
+from tykky.errors import Exit, StepError
+from tykky.lock import Package
+
+if TYPE_CHECKING:
+    from tykky.build.box import RealBox
+    from tykky.config import Config
+
+#: How many packages are downloaded at once.
+DOWNLOADS = 8
+
+_ENDINGS = (".conda", ".tar.bz2")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of an environment: specs, where from, and for which machines."""
+
+    specs: tuple[str, ...]
+    channels: tuple[Channel, ...]
+    subdir: str
+    virtual_packages: tuple[tuple[str, str, str], ...]
+    strict: bool = True
+
+
+def solve(request: Request, scene: Scene, **more: Any) -> tuple[Package, ...]:
+    """The packages that satisfy a request. Raises ``TykkyError`` with the solver's reasons."""
+    job = {
+        "do": "solve",
+        "specs": request.specs,
+        "channels": [channel.url for channel in request.channels],
+        "subdir": request.subdir,
+        "virtual_packages": request.virtual_packages,
+        "strict": request.strict,
+        "cache": str(scene.config.cache_dir / "conda"),
+        **more,
+    }
+    return tuple(_package(row, scene.config) for row in perform(job, scene)["packages"])
+
+
+def _package(row: dict[str, Any], config: Config) -> Package:
+    sha256, size = row["sha256"], row["size"]
+    if not sha256:  # old channels have md5 only
+        path, sha256 = fetch.fetch_unpinned(row["url"], config.cache_dir)
+        size = path.stat().st_size
+    return Package(
+        name=row["name"],
+        version=row["version"],
+        file=unquote(Path(urlsplit(row["url"]).path).name),
+        sha256=sha256,
+        size=size,
+        build=row["build"],
+        url=row["url"],
+        license=row["license"],
+    )
+
+
+def python_of(packages: Iterable[Package]) -> str:
+    """The ``major.minor`` of the Python among conda packages, or an empty string."""
+    for package in packages:
+        if package.is_conda and package.name == "python":
+            return ".".join(package.version.split(".")[:2])
+    return ""
+
+
+def download(
+    packages: Sequence[Package], config: Config, say: Callable[[str], None]
+) -> dict[str, Path]:
+    """The files of conda packages in the cache, by sha256, downloaded if they are not there.
+
+    Raises ``StepError`` for the first that cannot be had or is not what the lock says.
+    """
+
+    def one(package: Package) -> Path:
+        return fetch.fetch(
+            package.url, package.sha256, config.cache_dir, mirrors=config.mirrors, say=say
+        )
+
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        pending = {package.sha256: pool.submit(one, package) for package in packages}
+        try:
+            return {sha256: future.result() for sha256, future in pending.items()}
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def install(
+    packages: Sequence[Package],
+    prefix: Path,
+    scene: Scene,
+    *,
+    subdir: str,
+    specs: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> list[str]:
+    """Make the environment at ``prefix`` consist of exactly these conda packages.
+
+    Returns their names, each after those that it depends on. Raises ``StepError``.
+    """
+    files = download(packages, scene.config, say)
+    rows = [
+        {
+            "file": str(files[package.sha256]),
+            "name": package.file,
+            "stem": stem_of(package.file),
+            "url": package.url,
+            "channel": package.channel,
+            "sha256": package.sha256,
+        }
+        for package in packages
+    ]
+    say(f"{len(packages)} packages into a conda environment")
+    job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}
+    done: list[str] = perform({**job, "subdir": subdir}, scene)["done"]
+    return done
+
+
+def stem_of(file: str) -> str:
+    """A package's file name without its ending."""
+    for ending in _ENDINGS:
+        file = file.removesuffix(ending)
+    return file
+
+
+def pinned(wanted: Sequence[Pinned], config: Config) -> tuple[Package, ...]:
+    """The packages of an explicit list; those without a sha256 are downloaded to know it.
+
+    Raises ``StepError`` for a file that has another md5 than the list says.
+    """
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        return tuple(pool.map(lambda one: _pinned(one, config), wanted))
+
+
+def _pinned(wanted: Pinned, config: Config) -> Package:
+    file = unquote(Path(urlsplit(wanted.url).path).name)
+    name, version, build = stem_of(file).rsplit("-", 2)
+    sha256, size = wanted.sha256, 0
+    if not sha256:
+        path, sha256 = fetch.fetch_unpinned(wanted.url, config.cache_dir)
+        size = path.stat().st_size
+        if wanted.md5 and wanted.md5 != (found := _md5(path)):
+            raise StepError(
+                f"{wanted.url} has the md5 {found}, and the list says {wanted.md5}",
+                remedy="the channel or something on the way altered it; do not install it",
+                code=Exit.DAMAGED,
+            )
+    return Package(name, version, file, sha256, size, build, wanted.url)
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def link_scripts(box: RealBox, names: Sequence[str]) -> None:
+    """Run what packages want to be run when they are in place, in the order of ``names``.
+
+    Raises ``StepError`` with the last lines of one that fails.
+    """
+    meta = box.real("conda-meta")
+    for name in names:
+        script = f"bin/.{name}-post-link.sh"
+        if not box.real(script).is_file():
+            continue
+        record = json.loads(next(meta.glob(f"{name}-*.json")).read_text(encoding="utf-8"))
+        variables = {
+            "PREFIX": str(box.prefix),
+            "ROOT_PREFIX": str(box.prefix),
+            "CONDA_PREFIX": str(box.prefix),
+            "PKG_NAME": name,
+            "PKG_VERSION": record["version"],
+            "PKG_BUILDNUM": str(record["build_number"]),
+        }
+        say = f"what {name} does when it is in place"
+        box.run(["/bin/bash", box.prefix / script], env=variables, say=say)

@@ -1,0 +1,160 @@
+"""``CondaStack``: a conda environment, made without conda.
+
+The packages are solved, downloaded and put at the prefix by rattler, so there is no Miniforge in
+the image. What ``conda activate`` would set is found out once, while building, and stored.
+
+Public name: ``CondaStack``.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.conda import channels as known
+from tykky.conda import packages as contents
+from tykky.conda.environment import Environment, read
+from tykky.conda.process import Scene
+from tykky.errors import RecipeError, Where
+from tykky.kinds.paths import check_prefix
+from tykky.kinds.stack import Stack
+from tykky.recipe import guarded
+from tykky.recipe.source import class_place
+
+if TYPE_CHECKING:
+    from tykky.bases import Base
+    from tykky.build.box import Box, RealBox
+    from tykky.config import Config
+    from tykky.lock import Package
+
+
+class CondaStack(Stack):
+    """Packages from conda channels, and from the package index as well if need be.
+
+    ``packages`` are specs as conda writes them; ``environment`` names a file beside the recipe
+    instead, or in addition: an ``environment.yml``, an explicit list, or a list of specs. ``pip``
+    are requirements that are resolved against the environment's own Python; ``source`` names
+    those of them that may be built from source. ``channels`` are names that the configuration
+    resolves, or addresses; ``virtual_packages`` what the machines have that the stack is for.
+    """
+
+    channels: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    environment: str = ""
+    pip: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    virtual_packages: tuple[str, ...] = ()
+    commands = ("*",)
+
+    def _wanted(self, config: Config, arch: str) -> Environment:
+        """The file's wishes and the recipe's own, as one."""
+        name = guarded(self, "environment")
+        path = self.beside(name) if name else None
+        file = read(path, arch) if path else Environment()
+        specs = (*file.specs, *guarded(self, "packages"))
+        pip = (*file.pip, *guarded(self, "pip"))
+        if not specs and not file.pinned:
+            raise RecipeError(
+                f"the recipe '{self.name}' names no packages",
+                remedy="set 'packages', or 'environment' to a file beside the recipe",
+                where=class_place(type(self)),
+            )
+        if file.pinned and specs:
+            raise RecipeError(
+                f"the recipe '{self.name}' adds packages to an explicit list, which is complete",
+                remedy="take 'packages' out, or write an environment.yml",
+                where=Where(self.file),
+            )
+        if pip and not file.pinned and "pip" not in specs:
+            specs = (*specs, "pip")
+        return Environment(
+            channels=guarded(self, "channels") or file.channels or _default(config),
+            specs=tuple(sorted(dict.fromkeys(specs), key=str.lower)),
+            pip=tuple(sorted(dict.fromkeys(pip), key=str.lower)),
+            variables=file.variables,
+            pinned=file.pinned,
+        )
+
+    def asked(self, config: Config, arch: str) -> dict[str, Any]:
+        """What the lock is resolved from."""
+        wanted = self._wanted(config, arch)
+        return {
+            "channels": list(wanted.channels),
+            "specs": list(wanted.specs),
+            "pip": list(wanted.pip),
+            "source": list(guarded(self, "source")),
+            "pinned": [f"{p.url}#{p.sha256 or p.md5}" for p in wanted.pinned],
+            "variables": [f"{name}={value}" for name, value in sorted(wanted.variables.items())],
+            "platform": known.subdir_of(arch),
+            "strict_priority": str(config.conda.strict_priority).lower(),
+            "virtual_packages": ["=".join(v) for v in self._virtual_packages(config, arch)],
+        }
+
+    def _virtual_packages(self, config: Config, arch: str) -> tuple[tuple[str, str, str], ...]:
+        return known.virtual_packages(guarded(self, "virtual_packages"), config, arch)
+
+    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+        """The packages for the lock, from the channels and the package index."""
+        from tykky.build.scratch import Scratch
+
+        wanted = self._wanted(config, arch)
+        with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
+            scratch = Scratch(Path(folder))
+            scene = Scene(scratch, config)
+            if wanted.pinned:
+                found = contents.pinned(wanted.pinned, config)
+            else:
+                request = contents.Request(
+                    specs=wanted.specs,
+                    channels=known.resolve(wanted.channels, config),
+                    subdir=known.subdir_of(arch),
+                    virtual_packages=self._virtual_packages(config, arch),
+                    strict=config.conda.strict_priority,
+                )
+                found = contents.solve(request, scene)
+            return found
+
+    def check(self, prefix: Path, base: Base) -> None:
+        """Refuse a prefix that no script could name."""
+        check_prefix(prefix, "bin/python3.12")
+
+    def assemble(self, box: Box) -> None:
+        """Install exactly what the lock says."""
+        conda = [package for package in box.lock.packages if package.is_conda]
+        subdir = known.subdir_of(box.lock.arch)
+
+        def install(real: RealBox) -> None:
+            scene = Scene.of(real)
+            specs = box.lock.asked.get("specs", ())
+            order = contents.install(
+                conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
+            )
+            contents.link_scripts(real, order)
+
+        box.do(f"install {len(conda)} conda packages", install)
+        variables = dict(item.partition("=")[::2] for item in box.lock.asked.get("variables", ()))
+        if variables:
+            _write_state(box, variables)
+
+    def seal(self, box: Box) -> None:
+        """Compile the byte code once."""
+        if not contents.python_of(box.lock.packages):
+            return
+        script = (Path(__file__).parent / "seal_conda.py").read_text(encoding="utf-8")
+        box.write(".tykky-seal.py", script)
+        python = box.prefix / "bin/python"
+        say = "byte code for all modules"
+        box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs)], say=say)
+
+
+def _default(config: Config) -> tuple[str, ...]:
+    return config.conda.channels or ("conda-forge",)
+
+
+def _write_state(box: Box, variables: Mapping[str, str]) -> None:
+    """The variables of an environment file, where conda keeps them."""
+    state = {"env_vars": {name.upper(): value for name, value in variables.items()}}
+    box.write("conda-meta/state", json.dumps(state, indent=1, sort_keys=True) + "\n")
