@@ -1,0 +1,145 @@
+"""Conda stacks, from a channel to ``module load``, with rattler and a real channel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stacks import Site
+from tests.support import User, log_in, new_place, remove
+from tests.system.conda_site import make, recipe
+
+_DEMO = """\
+packages = "python=3.11", "numpy", "tabulate", "activated", "scripted", "prefixed", "pip"
+
+def test(self, box):
+    box.run("python -c 'import numpy'")
+"""
+
+# What rattler itself does with the packages of a lock, on plain disk.
+_BY_RATTLER = """
+import asyncio, json, os, sys
+from pathlib import Path
+import rattler
+
+async def main(lock, prefix):
+    records = []
+    for package in json.loads(Path(lock).read_text())["packages"]:
+        path = package["url"].removeprefix("file://")
+        record = await rattler.RepoDataRecord.from_package_archive(path)
+        record.channel = package["url"].rsplit("/", 2)[0]
+        records.append(record)
+    await rattler.install(records, prefix, cache_dir=Path(prefix, "cache"), show_progress=False)
+
+asyncio.run(main(*sys.argv[1:]))
+os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Site]:
+    """A site with the conda stack ``demo`` in it, locked and installed, that no test changes."""
+    place = new_place()
+    site = make(place, log_in(place))
+    recipe(site, "demo", _DEMO)
+    site("lock", "demo")
+    site("install", "demo")
+    yield site
+    remove(place)
+
+
+@pytest.fixture
+def conda(place: Path, user: User) -> Site:
+    """A site with an empty store that knows the tests' channel."""
+    return make(place, user)
+
+
+def test_module_of_a_conda_stack_gives_its_commands(demo: Site) -> None:
+    prefix = demo.prefix("demo")
+    said = demo.lmod("module load demo; python -c 'import sys; print(sys.prefix)'; tabulate -h")
+    assert said.stdout.startswith(f"{prefix}\nUsage: tabulate")
+
+
+def test_prefix_is_replaced_in_text_and_in_programs(demo: Site) -> None:
+    prefix = demo.prefix("demo")
+    assert demo.user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
+    assert demo.user.run(prefix / "bin/show-prefix-link").stdout == f"{prefix}\n"
+    seen = demo.user.run(
+        prefix / "bin/python", "-c", f"print(open('{prefix}/etc/prefixed.conf').read())"
+    )
+    assert f"# {prefix}/share\n" in seen.stdout
+
+
+def test_image_has_what_rattler_installs_on_plain_disk(demo: Site, place: Path) -> None:
+    prefix = demo.prefix("demo")
+    (lock,) = (demo.repo / "demo/locks").iterdir()
+    # At the very same path, whose length and name are in files, in a namespace of our own.
+    plain = place / "plain"
+    plain.mkdir()
+    box = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
+    script = 'mount --bind "$1" "$2"; shift 2; exec "$@"'
+    by_rattler = [sys.executable, "-c", _BY_RATTLER, str(lock), str(prefix)]
+    shell = [*box, script, "sh", str(plain), str(prefix), *by_rattler]
+    subprocess.run(
+        shell, check=True, env={**demo.user.env, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
+    )
+    image = next((prefix / ".tykky").glob("img-*.sqfs"))
+    subprocess.run(["unsquashfs", "-q", "-n", "-d", str(place / "image"), str(image)], check=True)
+    ours, theirs = _contents(place / "image"), _contents(plain)
+    added = {"share/scripted", *_ADDED}
+    assert {name for name in ours if name not in theirs} <= added
+    assert {name: ours.get(name) for name in theirs} == theirs
+
+
+_ADDED = {"bin/list-packages"}
+
+
+def _contents(root: Path) -> dict[str, tuple[str, object]]:
+    """What every file of a tree is, but for byte code and what conda writes of the machine."""
+    found: dict[str, tuple[str, object]] = {}
+    for path in root.rglob("*"):
+        name = str(path.relative_to(root))
+        if (
+            name == "CACHEDIR.TAG"
+            or name.endswith(".pyc")
+            or name.startswith(("conda-meta/", "cache/"))
+        ):
+            continue
+        if path.is_symlink():
+            found[name] = ("link", str(path.readlink()))
+        elif path.is_file():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = ("program" if path.stat().st_mode & 0o100 else "file", digest)
+    return found
+
+
+def test_same_lock_gives_the_same_image_wherever_the_cache_is(demo: Site, place: Path) -> None:
+    (first,) = (demo.prefix("demo") / ".tykky").glob("img-*.sqfs")
+    own_cache = {"TYKKY_CACHE_DIR": str(place / "cache"), "TYKKY_BUILD_DIR": str(place / "build")}
+    demo("uninstall", "demo")
+    demo("install", "demo", env=own_cache)
+    (second,) = (demo.prefix("demo") / ".tykky").glob("img-*.sqfs")
+    assert first.name == second.name
+
+
+def test_environment_without_python_is_fine(conda: Site) -> None:
+    recipe(conda, "data", 'packages = "prefixed"')
+    conda("install", "data")
+    prefix = conda.prefix("data")
+    assert conda.user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
+
+
+def test_lock_names_addresses_and_digests(demo: Site) -> None:
+    (path,) = (demo.repo / "demo/locks").iterdir()
+    lock = json.loads(path.read_text())
+    numpy = next(package for package in lock["packages"] if package["name"] == "numpy")
+    assert numpy["url"].endswith("/linux-64/numpy-1.26.4-py311_0.conda")
+    assert (numpy["build"], numpy["license"]) == ("py311_0", "BSD-3-Clause")
+    data = Path(numpy["url"].removeprefix("file://")).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == numpy["sha256"]
