@@ -180,11 +180,13 @@ class Build:
             self.store.enter(record)
             console.note(f"{record.module} is installed, and its module may not be; run this again")
         else:
+            prefix = self.plan.prefix
             with contextlib.suppress(OSError):
-                clear(self.plan.prefix)
+                clear(prefix)
                 if self._made_prefix:
-                    self.plan.prefix.rmdir()
-                    self.plan.prefix.parent.rmdir()
+                    prefix.rmdir()
+            with contextlib.suppress(OSError):
+                prefix.parent.rmdir()  # only if it is empty
         if isinstance(error, TykkyError):
             error.details = (*error.details, f"the whole log: {self.log_path}")
         elif record is None:
