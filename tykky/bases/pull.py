@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky import fetch
-from tykky.bases import cache, debian, registry
+from tykky.bases import archive, cache, debian, registry
 from tykky.bases.cache import Pulled
 from tykky.bases.image import open_image
 from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
@@ -117,12 +117,14 @@ def _make(
                 suffix = "sif"
             elif remote is not None:
                 downloads = registry.layout(remote, scratch / "layout", config.cache_dir, say)
-                settings = _settings(downloads[0], reference, arch)
-                suffix = _unpack(f"oci:{scratch}/layout:latest", new, scratch, config, say)
+                settings = _settings(_parsed(downloads[0], reference), reference, arch)
+                suffix = _unpack(f"oci:{scratch}/layout", new, scratch, config, say)
             elif reference.scheme == "debian":
                 debian.build(reference.path, new, scratch, config, arch, say)
                 suffix = "sqfs"
             else:
+                said = archive.configuration(reference.scheme, reference.path)
+                settings = _settings(said, reference, arch)
                 suffix = _unpack(f"{reference.scheme}:{reference.path}", new, scratch, config, say)
     except OSError as error:
         raise from_os_error(error, f"pull {reference}") from error
@@ -159,19 +161,24 @@ def _scratch(config: Config) -> Iterator[Path]:
         discard(folder)
 
 
-def _settings(path: Path, reference: Reference, arch: str) -> Mapping[str, Any]:
-    """What the configuration of an image says of its environment; it names the machine, too."""
+def _parsed(path: Path, reference: Reference) -> Mapping[str, Any]:
     try:
-        data = json.loads(path.read_bytes())
-        settings, made_for = dict(data.get("config") or {}), str(data.get("architecture", ""))
-    except (ValueError, AttributeError, TypeError) as error:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
         raise StepError(
-            f"the configuration of the image {reference} is damaged: {error}", code=Exit.DAMAGED
+            f"the configuration of the image {reference} is damaged: {error}",
+            remedy="the image was pushed so; ask who made it",
+            code=Exit.DAMAGED,
         ) from error
-    names = {"amd64": "x86_64", "arm64": "aarch64"}
-    if made_for and names.get(made_for, made_for) != arch:
+
+
+def _settings(said: Mapping[str, Any], reference: Reference, arch: str) -> Mapping[str, Any]:
+    """What the configuration of an image says of its environment; it names the machine, too."""
+    made_for = str(said.get("architecture", ""))
+    if made_for and registry.kernel_name(made_for) != arch:
         raise registry.wrong_arch(reference, arch, made_for)
-    return settings
+    settings = said.get("config")
+    return settings if isinstance(settings, dict) else {}
 
 
 def _sif_layer(remote: Remote, reference: Reference, config: Config, say: fetch.Say) -> Path:
@@ -198,7 +205,7 @@ def _unpack(source: str, new: Path, scratch: Path, config: Config, say: fetch.Sa
             "container images",
             remedy="install one of them, or pull on a machine that has it and name the SIF",
         )
-    layout = source.removeprefix("oci:").removesuffix(":latest")
+    layout = source.removeprefix("oci:")
     if not source.startswith("oci:"):
         layout = str(scratch / "layout")
         _run(["skopeo", "copy", "--quiet", source, f"oci:{layout}:latest"], scratch)

@@ -49,11 +49,6 @@ class Remote:
     headers: Mapping[str, str]
     bytes: int
 
-    @property
-    def media_type(self) -> str:
-        """The media type of the manifest."""
-        return str(self.manifest.get("mediaType") or _MANIFESTS[0])
-
 
 def look_up(target: str, arch: str, digest: str = "") -> Remote:
     """The image that ``host/repository[:tag][@digest]`` names, or that ``digest`` names there.
@@ -131,13 +126,17 @@ def _for_arch(index: Mapping[str, Any], target: str, arch: str) -> str:
 
 def wrong_arch(what: object, arch: str, there: str) -> TykkyError:
     """The error for an image that is not for this machine."""
-    names = {short: name for name, short in _ARCHITECTURES.items()}
-    shown = ", ".join(names.get(name, name) for name in there.split(", "))
+    shown = ", ".join(map(kernel_name, there.split(", ")))
     return StepError(
         f"the image {what} is not for {arch}, but for {shown}",
         remedy=f"choose an image that was built for {arch}, or install on another machine",
         code=Exit.BASE,
     )
+
+
+def kernel_name(arch: str) -> str:
+    """What the kernel calls an architecture of a registry: ``x86_64`` for ``amd64``."""
+    return next((name for name, short in _ARCHITECTURES.items() if short == arch), arch)
 
 
 class _Session:
@@ -259,14 +258,32 @@ def layout(remote: Remote, folder: Path, cache_dir: Path, say: fetch.Say) -> lis
         link = blobs / path.name
         if not link.is_symlink():
             link.symlink_to(path)
-    (blobs / remote.digest).write_bytes(remote.text)
+    text = _as_oci(remote)
+    digest = hashlib.sha256(text).hexdigest()
+    (blobs / digest).write_bytes(text)
     entry = {
-        "mediaType": remote.media_type,
-        "digest": f"sha256:{remote.digest}",
-        "size": len(remote.text),
+        "mediaType": _MANIFESTS[0],
+        "digest": f"sha256:{digest}",
+        "size": len(text),
         "annotations": {"org.opencontainers.image.ref.name": "latest"},
     }
     index = {"schemaVersion": 2, "manifests": [entry]}
     (folder / "index.json").write_text(json.dumps(index))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     return downloads
+
+
+def _as_oci(remote: Remote) -> bytes:
+    """The manifest in OCI's words: Docker's differ in the names of types only."""
+    types = {
+        "application/vnd.docker.image.rootfs.diff.tar.gzip": "tar+gzip",
+        "application/vnd.docker.image.rootfs.diff.tar": "tar",
+    }
+    start = "application/vnd.oci.image"
+    layers = []
+    for part in remote.manifest["layers"]:
+        kind = types.get(str(part.get("mediaType")))
+        layers.append({**part, "mediaType": f"{start}.layer.v1.{kind}"} if kind else part)
+    config = {**remote.manifest["config"], "mediaType": f"{start}.config.v1+json"}
+    manifest = {"schemaVersion": 2, "mediaType": _MANIFESTS[0], "config": config, "layers": layers}
+    return json.dumps(manifest).encode()
