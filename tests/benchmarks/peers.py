@@ -36,11 +36,11 @@ def install_by_hand(tykky: Tykky, venv: Path, wanted: Record) -> dict[str, float
     packages = [f"{name}=={version}" for name, version in wanted.packages]
     python = venv / "bin" / "python"
     image = venv.with_suffix(".sqfs")
+    cache = ["--cache-dir", DOWNLOADS / "uv"]
     steps = {
         "build": [
             [UV, "venv", "--quiet", "--python", "/usr/bin/python3", venv],
-            [UV, "pip", "install", "--quiet", "--cache-dir", DOWNLOADS / "uv", "--python", python]
-            + packages,
+            [UV, "pip", "install", "--quiet", *cache, "--python", python, *packages],
         ],
         "finish": [[python, "-m", "compileall", "-q", "-j", "0", venv / "lib"]],
         "squash": [["mksquashfs", venv, image, "-comp", "zstd", "-Xcompression-level", "3"]],
