@@ -12,6 +12,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 root := $(filter 0,$(shell id -u))
 venv := build/venv
+bench_parts := apptainer benchmarks
 c_sources = $(wildcard tykky/runtime/launcher/*.c)
 c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
 # Scripts without an extension are known by their first line.
@@ -33,16 +34,21 @@ demo:
 	@tools/provision base
 	@tools/demo $(DEMO)
 
-test bench:
-	@tools/provision base dev $(if $(filter bench,$@),apptainer benchmarks)
 ifdef root
-	@tools/as-tester make $@
+# Nobody uses Tykky as root, so nothing is tested as root.
+test check bench:
+	@tools/provision base dev $($@_parts)
+	@tools/as-tester make --keep-going $@
 else
-	@$(MAKE) --silent venv
-	@$(if $(filter bench,$@),$(venv)/bin/python -m tests.benchmarks,$(venv)/bin/pytest $(T))
-endif
+test: venv
+	@$(venv)/bin/pytest $(T)
 
 check: check-python check-types check-shell check-c
+
+bench: venv
+	@tools/provision $(bench_parts)
+	@$(venv)/bin/python -m tests.benchmarks
+endif
 
 check-python: $(venv)/.made
 	$(venv)/bin/ruff check
@@ -61,6 +67,7 @@ check-c: $(venv)/.made
 	$(MAKE) -C tests/launcher check PYTHON=$(CURDIR)/$(venv)/bin/python
 
 venv: $(venv)/.made
+	@tools/provision base dev
 
 # An editable install, so that a change is seen at once; made again when what it needs changes.
 $(venv)/.made: pyproject.toml
