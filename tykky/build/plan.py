@@ -18,7 +18,7 @@ from tykky.build.box import PlanBox
 from tykky.errors import Exit, LockError, StoreError, TykkyError
 from tykky.lock import Lock
 from tykky.publish import modules
-from tykky.recipe import guarded, recipe_code, source_digest
+from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.store import HIDDEN, Entry, Store
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ def check(plan: Plan, config: Config, store: Store) -> None:
             code=Exit.PATH_TOO_LONG,
         )
     _check_name(plan, config, store)
+    read_all(plan.recipe)
     with recipe_code(plan.recipe, "check"):
         plan.recipe.check(plan.prefix, plan.base)
     program()

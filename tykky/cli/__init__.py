@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from tykky import console
 from tykky.errors import Exit, TykkyError, from_os_error
@@ -116,20 +117,31 @@ def _run(words: list[str]) -> int:
         return Exit.OK
     from tykky.config import Config
 
-    flags = dict(_setting(parser, text) for text in args.set)
-    if args.root:
-        flags["root"] = args.root
-    config = Config.load(flags)
+    config = Config.load(args.flags)
     for warning in config.warnings:
         console.warn(warning)
     return int(args.run(args, config))
 
 
-def _setting(parser: argparse.ArgumentParser, text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        parser.error(f"-c wants KEY=VALUE, not '{text}'")
-    return key, value
+class _Flag(argparse.Action):
+    """Collects settings of the configuration, wherever on the command line they stand."""
+
+    def __init__(self, *, key: str = "", flags: dict[str, str], **more: Any) -> None:
+        super().__init__(**{**more, "default": argparse.SUPPRESS})
+        self._key = key
+        self._flags = flags
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        key, equals, value = (self._key, "=", values) if self._key else values.partition("=")
+        if not equals:
+            parser.error(f"-c wants KEY=VALUE, not '{values}'")
+        self._flags[key] = value
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -150,7 +162,9 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"tykky {tykky.__version__}")
-    _add_common(parser, root="", settings=[])
+    flags: dict[str, str] = {}
+    parser.set_defaults(flags=flags)
+    _add_common(parser, flags)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", help=argparse.SUPPRESS, prog="tykky")
     for verb, line in _FLAT.items():
         if verb not in wanted:
@@ -165,23 +179,22 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        _add_common(child, root=argparse.SUPPRESS, settings=argparse.SUPPRESS)
+        _add_common(child, flags)
         module.add_arguments(child)
+        for action in child._actions:  # argparse has no other way to ask for subcommands
+            if isinstance(action, argparse._SubParsersAction):
+                for each in action.choices.values():
+                    _add_common(each, flags)
         child.set_defaults(run=module.run)
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser, *, root: str, settings: list[str] | str) -> None:
+def _add_common(parser: argparse.ArgumentParser, flags: dict[str, str]) -> None:
     """Options that stand before or after the verb."""
-    parser.add_argument("--root", metavar="DIR", default=root, help="the root of the installs")
-    parser.add_argument(
-        "-c",
-        dest="set",
-        action="append",
-        metavar="KEY=VALUE",
-        default=settings,
-        help="set a configuration key for this call",
-    )
+    help = "the root of the installs"
+    parser.add_argument("--root", metavar="DIR", action=_Flag, key="root", flags=flags, help=help)
+    help = "set a configuration key for this call"
+    parser.add_argument("-c", metavar="KEY=VALUE", action=_Flag, flags=flags, help=help)
 
 
 def _epilog() -> str:

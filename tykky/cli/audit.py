@@ -17,7 +17,7 @@ from tykky.cli import common
 from tykky.config import Config
 from tykky.errors import Exit, LockError, TykkyError
 from tykky.publish import modules
-from tykky.recipe import guarded, recipe_code, selections
+from tykky.recipe import read_all, recipe_code, selections
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
@@ -27,8 +27,6 @@ EXAMPLES = """\
   tykky audit 'python-*'       those whose names match
   tykky audit --json           for programs
 """
-
-_FIELDS = ("commands", "env", "setenv", "needs", "loads")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +68,7 @@ def _bad(what: str, error: TykkyError, *, shown: bool) -> dict[str, str]:
 
 
 def _visit(recipe: Stack, config: Config) -> None:
-    for field in _FIELDS:
-        guarded(recipe, field)
+    read_all(recipe)
     lock = plans.fitting_lock(recipe, config, bases.arch())
     if lock is None:
         raise LockError(

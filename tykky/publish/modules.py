@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +70,9 @@ def render(recipe: Recipe, record: Record, config: Config) -> str:
         loader=jinja2.ChoiceLoader(loaders), undefined=jinja2.StrictUndefined, autoescape=False
     )
     environment.filters["lua"] = lua
+    values = _values(recipe, record, config)
     try:
-        text = environment.get_template(_TEMPLATE).render(_values(recipe, record, config))
+        text = environment.get_template(_TEMPLATE).render(values)
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(
             f"the template of the modulefile is wrong: {error.message}",
@@ -81,7 +83,25 @@ def render(recipe: Recipe, record: Record, config: Config) -> str:
             f"the template of the modulefile cannot be used: {error}",
             remedy="'tykky config why module.templates' says where it was set",
         ) from None
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+    except Exception as error:  # whatever an expression in the template may raise
+        raise ConfigError(
+            f"the template of the modulefile fails: {type(error).__name__}: {error}",
+            remedy="'tykky config why module.templates' says where it was set",
+            where=_template_place(error, own),
+        ) from None
+    # Always the first line, whatever the site's template says: by it we know what is ours.
+    owner = f"-- Made by Tykky for {record.prefix}; do not edit, it is made anew with the install."
+    return f"{owner}\n" + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _template_place(error: Exception, folder: Path | None) -> Where | None:
+    """The line of the site's template that raised, as Jinja writes it into the traceback."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if folder is not None and Path(frame.filename).parent == folder
+    ]
+    return Where(Path(frames[-1].filename), frames[-1].lineno or 0) if frames else None
 
 
 def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:

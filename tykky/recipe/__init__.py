@@ -11,7 +11,7 @@ recipes are the same code.
 For kinds: an annotated, public class attribute is a field, a public method is a step.
 """
 
-from tykky.recipe.reading import guarded, recipe_code
+from tykky.recipe.reading import guarded, read_all, recipe_code
 from tykky.recipe.recipe import Recipe, selections
 from tykky.recipe.source import source_digest
 from tykky.recipe.variants import Variant, variant
@@ -22,6 +22,7 @@ __all__ = [
     "Variant",
     "Version",
     "guarded",
+    "read_all",
     "recipe_code",
     "selections",
     "source_digest",

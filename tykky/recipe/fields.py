@@ -241,7 +241,13 @@ def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
 
 
 def _variables(variables: Mapping[str, str]) -> None:
-    for name in variables:
+    for name, value in variables.items():
+        if re.search(r"[\x00-\x1f\x7f]", value):
+            raise WrongValue(
+                f"the value of {name} has a line break or another control character in it",
+                "no launch file or shell could set that; put it on one line",
+                (name,),
+            )
         if not _VARIABLE.fullmatch(name):
             raise WrongValue(
                 f"{name!r} cannot be the name of an environment variable",

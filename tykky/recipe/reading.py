@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import RecipeError, TykkyError, did_you_mean
-from tykky.recipe.fields import WrongValue, convert
+from tykky.recipe.fields import WrongValue, convert, fields
 from tykky.recipe.source import attribute_place, failing_place
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ def checked_property(
                 ) from None
 
     return property(get, doc=read.__doc__)
+
+
+def read_all(recipe: Recipe) -> None:
+    """Read every field once, so that a wrong one is found before anything is done with it."""
+    for field in fields(type(recipe)):
+        guarded(recipe, field)
 
 
 def explained(error: BaseException, what: str) -> BaseException:
