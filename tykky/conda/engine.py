@@ -31,7 +31,6 @@ from rattler.exceptions import (
     SolverError,
 )
 from rattler.networking import Client
-from rattler.repo_data.gateway import SourceConfig
 
 Job = Mapping[str, Any]
 Result = dict[str, Any]
@@ -39,6 +38,8 @@ Result = dict[str, Any]
 #: Where packages are unpacked while an environment is made. Below the prefix, so that their
 #: files can become those of the environment by hard links; removed at the end.
 UNPACKED = ".tykky-unpacked"
+
+_RETRIES = 3
 
 
 class Refused(Exception):
@@ -75,16 +76,25 @@ def main() -> None:
 
 
 async def _solve(job: Job) -> Result:
-    gateway = rattler.Gateway(
-        cache_dir=Path(job["cache"]),
-        default_config=SourceConfig(cache_action=job.get("cache_action", "cache-or-fetch")),
-        client=Client.default_client(),
-    )
+    # Rattler tries again what a server answered with "not found", too, and waits in between; so
+    # it does that only if it has to.
+    for retries in (0, _RETRIES):
+        client = Client.default_client(max_retries=retries)
+        gateway = rattler.Gateway(cache_dir=Path(job["cache"]), client=client)
+        try:
+            return await _solve_with(gateway, job)
+        except (GatewayError, FetchRepoDataError) as error:
+            if retries:
+                bad = await _bad_channel(job, gateway)
+                raise Refused("channel", str(error), channel=bad) from None
+    raise AssertionError
+
+
+async def _solve_with(gateway: rattler.Gateway, job: Job) -> Result:
     sources = [rattler.Channel(url) for url in job["channels"]]
     platforms = [job["subdir"], "noarch"]
     specs = [_spec(text) for text in job["specs"]]
     present = _present(Path(job["prefix"])) if job.get("prefix") else []
-    keep = {"pinned_packages" if job.get("freeze") else "locked_packages": present}
     priority = rattler.ChannelPriority.Strict if job["strict"] else rattler.ChannelPriority.Disabled
     try:
         records = await rattler.solve(
@@ -92,17 +102,14 @@ async def _solve(job: Job) -> Result:
             specs,
             gateway=gateway,
             platforms=platforms,
+            locked_packages=present,
+            pinned_packages=present if job.get("freeze") else [],
             virtual_packages=_virtual(job["virtual_packages"]),
             channel_priority=priority,
-            constraints=[_spec(text) for text in job.get("constraints", ())],
-            **keep,  # type: ignore[arg-type]
         )
     except SolverError as error:
         facts = await _unsolved(gateway, sources, platforms, specs)
         raise Refused("unsolvable", str(error), **facts) from None
-    except (GatewayError, FetchRepoDataError) as error:
-        bad = await _bad_channel(job["channels"], platforms, gateway)
-        raise Refused("channel", str(error), channel=bad) from None
     return {"packages": [_described(record) for record in records]}
 
 
@@ -173,13 +180,17 @@ async def _unsolved(
     return {"unknown": unknown, "versions": versions}
 
 
-async def _bad_channel(urls: list[str], platforms: list[Any], gateway: rattler.Gateway) -> str:
+async def _bad_channel(job: Job, gateway: rattler.Gateway) -> str:
+    """The channel to blame, as far as asking each by itself can tell."""
+    urls: list[str] = job["channels"]
+    if len(urls) == 1:
+        return urls[0]
     for url in urls:
         try:
-            await gateway.names([rattler.Channel(url)], platforms)
+            await gateway.names([rattler.Channel(url)], [job["subdir"], "noarch"])
         except (GatewayError, FetchRepoDataError):
             return url
-    return urls[0] if len(urls) == 1 else ""
+    return ""
 
 
 # -- install ------------------------------------------------------------------------------
