@@ -2,7 +2,7 @@
 
 Fixtures: ``lmod`` (a bash script with ``module`` in it), ``other_user`` (a different uid),
 ``site`` (a user with a repository of recipes), ``installed`` (one for all tests, with stacks in
-it, that no test may change).
+it, that no test may change), ``old`` (a site that must be the same after the test).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.stacks import TINY, Site, settle
+from tests.stacks import TINY, Site, listing, settle
 from tests.support import Tykky, User, log_in, new_place, remove
 
 pytest.register_assert_rewrite("tests.system.wholeness")
@@ -85,3 +85,18 @@ def installed() -> Iterator[Site]:
     site("install", "tiny", "hello@1.0", "hello@0.9")
     yield site
     remove(place)
+
+
+@pytest.fixture
+def old(site: Site) -> Iterator[Site]:
+    """A site with one install, which must be there and work after whatever went wrong."""
+    site.hello("old")
+    site("install", "old")
+    before = listing(site.root)
+    yield site
+    after = listing(site.root)
+    locks = [path for path in after if path.startswith("locks/")]
+    assert [path for path in after if path not in locks] == [
+        path for path in before if not path.startswith("locks/")
+    ]
+    assert site.lmod("module load old; hello").stdout == "hello 1.0\n"

@@ -1,11 +1,13 @@
-"""What must hold in a store at every moment, whoever was killed in the middle of something."""
+"""What must hold in a store at every moment, and of every failure."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 from tests.stacks import Site, listing
+from tykky.errors import Exit
 
 
 def assert_nothing_is_half_done(site: Site) -> None:
@@ -32,4 +34,26 @@ def assert_no_litter(site: Site) -> None:
     left = [path for path in listing(site.root) if re.search(r"\.new$", path)]
     assert left == []
     build = Path(site.user.env["TYKKY_BUILD_DIR"])
-    assert [path for path in listing(build) if not path.startswith("logs")] == []
+    assert [path for path in listing(build) if not path.startswith(("logs", ".lock"))] == []
+
+
+def assert_explained(done: subprocess.CompletedProcess[str], *words: str, remedy: str = "") -> None:
+    """One line says what is wrong, the last one what helps, and neither is a traceback."""
+    said = done.stderr
+    assert "Traceback" not in said
+    causes = [line for line in said.splitlines() if line.startswith("tykky: ")]
+    assert len(causes) == 1, said
+    for word in words:
+        assert word in causes[0], said
+    last = said.splitlines()[-1]
+    assert last.startswith("  "), f"there is no remedy in:\n{said}"
+    assert remedy in last, said
+
+
+def failed(
+    site: Site, code: Exit, *arguments: str | Path, says: tuple[str, ...] = (), remedy: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """``tykky ARGUMENTS`` ends with this code and explains itself."""
+    done = site(*arguments, status=int(code))
+    assert_explained(done, *says, remedy=remedy)
+    return done

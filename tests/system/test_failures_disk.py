@@ -1,0 +1,169 @@
+"""Disks that are full or cannot be written to: the cause is said, and the old state is intact."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.stacks import TINY, Site
+from tests.system.wholeness import assert_explained, failed
+from tykky.errors import Exit
+
+
+def elsewhere(site: Site, script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a bash script in namespaces of its own, in which the user may mount."""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "--", "bash", "-c"]
+    own = site.root.parent / "run"
+    own.mkdir(mode=0o700, exist_ok=True)
+    env = {"TYKKY_RUNTIME_DIR": str(own)}
+    return site.user.run(*unshare, script, *words, status=None, env=env)
+
+
+# -- disks --------------------------------------------------------------------------------
+
+
+def test_no_space_left_to_build_in(old: Site, place: Path) -> None:
+    old.write("tiny", TINY)
+    old("lock", "tiny")
+    script = "tykky install tiny; echo $?; find build -mindepth 1 -not -path 'build/logs*'"
+    mounted = f"cd {place}; " + script
+    build = place / "build"
+    done = elsewhere(old, f'mount -t tmpfs -o size=4m,mode=700 tmpfs "{build}"; {mounted}')
+    assert done.stdout == f"{int(Exit.NO_SPACE)}\n"
+    assert_explained(done, "no space", remedy="build_dir")
+
+
+@pytest.mark.parametrize("spec", ["tiny", "hello"])
+def test_no_space_left_in_the_store(site: Site, place: Path, spec: str) -> None:
+    site.write("tiny", TINY)
+    site.hello("hello")
+    site("lock", "tiny")
+    size = "1m" if spec == "tiny" else "40k"
+    folder = place / "small"
+    folder.mkdir()
+    done = elsewhere(
+        site,
+        f"""
+        mount -t tmpfs -o size={size} tmpfs {folder}
+        export TYKKY_ROOT={folder}
+        tykky install {spec}
+        echo $?
+        tykky find --format '{{module}}'
+        find {folder}/store {folder}/modules -mindepth 1
+        """,
+    )
+    assert done.stdout == f"{int(Exit.NO_SPACE)}\n"
+    said = re.sub("nothing is installed.*\n", "", done.stderr)
+    assert "Traceback" not in said
+    assert len(re.findall("^tykky: .*[nN]o space", said, re.M)) == 1, said
+
+
+@pytest.mark.slow
+def test_no_room_for_one_more_file_anywhere_in_the_store(site: Site, place: Path) -> None:
+    """The file system of the store takes N files and no more, for every N until it suffices."""
+    site.hello("hello")
+    folder = place / "small"
+    folder.mkdir()
+    script = f"""
+        for inodes in $(seq 2 40); do
+            mount -t tmpfs -o nr_inodes=$inodes tmpfs {folder}
+            tykky install hello 2>{place}/said
+            status=$?
+            echo "$inodes $status $(tykky find --format '{{module}}' 2>&1 | tr '\\n' ' ')"
+            grep -q Traceback {place}/said && cat {place}/said
+            [ $status = 0 ] && break
+            [ $status = 20 ] || cat {place}/said
+            umount {folder}
+        done
+        find {folder} -name '*.new'
+        hello=$(echo {folder}/store/hello/*/bin/hello)
+        $hello
+    """
+    site = site.with_env(TYKKY_ROOT=str(folder))
+    lines = elsewhere(site, script).stdout.splitlines()
+    assert lines[-1] == "hello 1.0"
+    *failures, success = [line.split()[1:] for line in lines[:-1]]
+    assert success == ["0", "hello/1.0"]
+    assert len(failures) > 10
+    for status, *found in failures:
+        assert status == str(int(Exit.NO_SPACE)), lines
+        # What was committed before the disk was full is there, without a module.
+        assert found in ([], ["hello/1.0"])
+
+
+# -- places that cannot be written to -----------------------------------------------------
+
+
+def read_only(site: Site, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command while a folder is mounted read-only."""
+    script = 'mount --rbind "$0" "$0"; mount -o remount,ro,bind "$0"; exec "$@"'
+    return elsewhere(site, script, folder, *command)
+
+
+@pytest.mark.parametrize("what", ["t", "t/store", "t/db", "t/locks", "t/modules"])
+def test_read_only_store(old: Site, place: Path, what: str) -> None:
+    old.hello("new")
+    done = read_only(old, place / what, "tykky", "install", "new")
+    assert done.returncode == Exit.NOT_WRITABLE, done.stderr
+    assert_explained(done, str(place / what), remedy="root" if what != "t/modules" else "")
+    assert "build" not in done.stderr.replace(str(place), ""), "it was built in vain"
+
+
+@pytest.mark.parametrize("what", ["t", "t/db", "t/modules", "t/store/old", "t/store"])
+def test_uninstall_from_a_read_only_store(old: Site, place: Path, what: str) -> None:
+    done = read_only(old, place / what, "tykky", "uninstall", "old")
+    assert done.returncode == Exit.NOT_WRITABLE, done.stderr
+    assert_explained(done)
+
+
+def test_folder_that_others_own(old: Site, place: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    closed = place / "closed"
+    closed.mkdir(mode=0o555)
+    old.hello("new")
+    failed(old, Exit.NOT_WRITABLE, "install", "new", "--root", closed, says=(str(closed),))
+    below = closed / "root"
+    failed(old, Exit.NOT_WRITABLE, "install", "new", "--root", below, says=(str(below),))
+    old.write("tiny", TINY)
+    for key in ("build_dir", "cache_dir", "module_path"):
+        done = failed(old, Exit.NOT_WRITABLE, "install", "tiny", "-c", f"{key}={closed}")
+        assert str(closed) in done.stderr
+
+
+def test_root_that_is_a_file(old: Site, place: Path) -> None:
+    file = place / "file"
+    file.touch()
+    old.hello("new")
+    done = old("install", "new", "--root", file, status=None)
+    assert done.returncode not in (0, 1), done.stderr
+    assert_explained(done, str(file))
+
+
+@pytest.mark.parametrize("how", ["link", "open"])
+def test_build_directory_that_somebody_else_could_change(old: Site, place: Path, how: str) -> None:
+    shutil.rmtree(place / "build")
+    if how == "link":
+        (place / "build").symlink_to(place / "home")
+    else:
+        (place / "build").mkdir()
+        (place / "build").chmod(0o777)
+    old.hello("new")
+    failed(old, Exit.NOT_WRITABLE, "install", "new", says=(str(place / "build"),))
+
+
+def test_path_too_long_for_a_shebang(old: Site, place: Path) -> None:
+    old.write("tiny", TINY)
+    root = place / ("x" * 40) / ("y" * 40)
+    failed(old, Exit.PATH_TOO_LONG, "install", "tiny", "--root", root, remedy="shorter")
+    assert not root.exists()
+
+
+def test_path_with_a_blank(old: Site, place: Path) -> None:
+    old.write("tiny", TINY)
+    failed(old, Exit.PATH_TOO_LONG, "install", "tiny", "--root", place / "a b", says=("blank",))
