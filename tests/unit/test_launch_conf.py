@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from tykky.errors import Exit, TykkyError
-from tykky.runtime.base import EnvAction, EnvChange, LaunchPlan, render
+from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root, render
 
 PLAN = LaunchPlan(name="demo/1", prefix=Path("/s/demo/1"), image="img-a.sqfs", image_size=4096)
 
@@ -33,8 +33,25 @@ def test_the_environment_keeps_its_order_and_its_spaces() -> None:
         EnvChange(EnvAction.UNSET, "B"),
         EnvChange(EnvAction.PREPEND, "A", "x"),
     )
-    written = lines(replace(PLAN, environment=changes))
-    assert written[-3:] == ["set A one  two ", "unset B", "prepend A x"]
+    keys = ("set", "unset", "prepend")
+    written = [
+        line for line in lines(replace(PLAN, environment=changes)) if line.split()[0] in keys
+    ]
+    assert written == ["set A one  two ", "unset B", "prepend A x"]
+
+
+def test_spaces_in_the_words_of_a_bind_are_escaped() -> None:
+    binds = (Bind("$HOME/my data", "/data\\x", optional=True), Bind("/a", "/b"))
+    written = lines(replace(PLAN, binds=binds))
+    assert "try_bind $HOME/my\\040data /data\\134x" in written
+    assert "bind /a /b" in written
+
+
+def test_a_root_needs_no_image() -> None:
+    plan = replace(PLAN, image="", image_size=0, root=Root(Path("/base.sif"), 40960, 99999))
+    keys = [line.split()[0] for line in lines(plan)]
+    assert "image" not in keys
+    assert {"root", "root_offset", "root_size"} <= set(keys)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +69,14 @@ def test_the_environment_keeps_its_order_and_its_spaces() -> None:
         {"environment": (EnvChange(EnvAction.SET, "A", "nul\0byte"),)},
         {"environment": (EnvChange(EnvAction.PREPEND, "A", ""),)},
         {"environment": (EnvChange(EnvAction.UNSET, ""),)},
+        {"image": "", "image_size": 0},
+        {"mount_at": Path("relative")},
+        {"binds": (Bind("relative", "/x"),)},
+        {"binds": (Bind("/x", "$home"),)},
+        {"binds": (Bind("/x/../y", "/x"),)},
+        {"commands": (Command("a/b", PurePosixPath("/c")),)},
+        {"commands": (Command("a", PurePosixPath("c")),)},
+        {"options": ("rm",)},
     ],
 )
 def test_what_the_format_cannot_hold_is_an_error(fields: dict[str, object]) -> None:

@@ -24,22 +24,27 @@ from tykky.errors import ToolError
 
 SOURCES = Path(__file__).parent / "launcher"
 
-_SHARED = ("problem.c", "namespace.c", "directory.c")
+_SHARED = ("problem.c", "namespace.c", "directory.c", "octal.c")
 PROGRAMS = {
     "launch": (
         *_SHARED,
         "conf.c",
+        "conf_values.c",
         "place.c",
         "image.c",
         "stack.c",
         "daemon.c",
         "server.c",
+        "fuse.c",
+        "tree.c",
+        "root.c",
         "mount.c",
         "scope.c",
         "registry.c",
         "members.c",
         "keeper.c",
         "shared.c",
+        "inside.c",
         "environment.c",
         "program.c",
         "launch.c",

@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "octal.h"
+
 /* Linux 5.12; the same number on every architecture. Older headers do not have it. */
 enum { MOUNT_SETATTR = 442, RECURSIVE = 0x8000 };
 static const uint64_t read_only_attribute = 1;
@@ -46,21 +48,6 @@ static bool remount(const char *path, bool read_only)
                  MS_REMOUNT | MS_BIND | kept_flags(path) | (read_only ? MS_RDONLY : 0), NULL) == 0;
 }
 
-/* /proc/self/mountinfo writes space, tab, newline and backslash as \ooo. */
-static void decode(char *text)
-{
-    char *to = text;
-    for (char *from = text; *from; to++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
-            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
 /* For kernels without mount_setattr: one mount after the other. A mount that cannot be reached
  * (autofs, covered by another) cannot be written to either. */
 static bool remount_each(struct problem *problem)
@@ -73,9 +60,8 @@ static bool remount_each(struct problem *problem)
         char *save = NULL, *field = strtok_r(line, " ", &save);
         for (int i = 0; field && i < 4; i++) /* the fifth field is the mount point */
             field = strtok_r(NULL, " ", &save);
-        if (!field)
+        if (!field || !octal_decode(field))
             continue;
-        decode(field);
         if (!remount(field, true) && strcmp(field, "/") == 0)
             good = false;
     }

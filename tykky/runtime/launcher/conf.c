@@ -4,19 +4,18 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf_values.h"
 #include "files.h"
 
 enum { MAX_SIZE = 1 << 20 };
 
-/* A key: what reads its value, and whether it may come again. */
 struct parser {
     struct conf *conf;
     struct problem *problem;
     unsigned line;
-    unsigned seen; /* one bit for each key */
+    uint64_t seen; /* one bit for each key */
 };
 
 static bool refuse(struct parser *p, const char *what, const char *word)
@@ -28,74 +27,20 @@ static bool refuse(struct parser *p, const char *what, const char *word)
                               "install the stack again, or run 'tykky refresh'");
 }
 
-/* A path of /-separated names that stays what it is: absolute, without . and .. */
-static bool is_absolute_path(const char *path)
-{
-    if (path[0] != '/' || strlen(path) >= PATH_MAX)
-        return false;
-    for (const char *name = path; name; name = strchr(name, '/')) {
-        name++;
-        size_t length = strcspn(name, "/");
-        if ((length == 0 && path[1]) || (length == 1 && name[0] == '.') ||
-            (length == 2 && name[0] == '.' && name[1] == '.'))
-            return false;
-    }
-    return true;
-}
+/* --- one function for each kind of value ------------------------------------------------------ */
 
-static bool is_file_name(const char *name)
+static bool read_path(struct parser *p, char *value, const char **path)
 {
-    return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) <= NAME_MAX;
-}
-
-static bool parse_number(const char *text, uint64_t most, uint64_t *number)
-{
-    if (!text[0] || strlen(text) > 19 || strspn(text, "0123456789") != strlen(text))
-        return false;
-    *number = strtoull(text, NULL, 10);
-    return *number <= most;
-}
-
-static bool key_format(struct parser *p, char *value)
-{
-    return strcmp(value, "1") == 0 || refuse(p, "this launcher reads format 1, not", value);
-}
-
-static bool key_name(struct parser *p, char *value)
-{
-    p->conf->name = value;
-    return true;
-}
-
-static bool key_prefix(struct parser *p, char *value)
-{
-    p->conf->prefix = value;
+    *path = value;
     return is_absolute_path(value) || refuse(p, "not an absolute, plain path:", value);
 }
 
-static bool key_runtime(struct parser *p, char *value)
+static bool read_number(struct parser *p, char *value, uint64_t *number)
 {
-    return strcmp(value, "native") == 0 || refuse(p, "unknown runtime", value);
+    return parse_number(value, INT64_MAX, number) || refuse(p, "not a number of bytes:", value);
 }
 
-static bool key_mount(struct parser *p, char *value)
-{
-    return strcmp(value, "prefix") == 0 || refuse(p, "unknown mount plan", value);
-}
-
-static bool key_image(struct parser *p, char *value)
-{
-    p->conf->image = value;
-    return is_file_name(value) || refuse(p, "not a plain file name:", value);
-}
-
-static bool key_image_size(struct parser *p, char *value)
-{
-    return parse_number(value, INT64_MAX, &p->conf->image_size) ||
-           refuse(p, "not a size in bytes:", value);
-}
-
-static bool parse_seconds(struct parser *p, const char *value, unsigned *seconds)
+static bool read_seconds(struct parser *p, const char *value, unsigned *seconds)
 {
     uint64_t number;
     if (!parse_number(value, 7 * 24 * 3600, &number) || number == 0)
@@ -104,29 +49,21 @@ static bool parse_seconds(struct parser *p, const char *value, unsigned *seconds
     return true;
 }
 
-static bool key_idle(struct parser *p, char *value)
+static bool read_choice(struct parser *p, const char *value, const char *const *choices,
+                        unsigned *choice)
 {
-    return parse_seconds(p, value, &p->conf->idle);
+    for (*choice = 0; choices[*choice]; ++*choice)
+        if (strcmp(choices[*choice], value) == 0)
+            return true;
+    return refuse(p, "not a value that this key can have:", value);
 }
 
-static bool key_idle_step(struct parser *p, char *value)
+static bool read_listed_path(struct parser *p, char *value, struct list *list)
 {
-    return parse_seconds(p, value, &p->conf->idle_step);
+    return read_path(p, value, &list->items[list->count++]);
 }
 
-static bool key_server(struct parser *p, char *value)
-{
-    p->conf->servers[p->conf->server_count++] = value;
-    return is_absolute_path(value) || refuse(p, "not an absolute, plain path:", value);
-}
-
-static bool key_need(struct parser *p, char *value)
-{
-    p->conf->needs[p->conf->need_count++] = value;
-    return is_absolute_path(value) || refuse(p, "not an absolute, plain path:", value);
-}
-
-static bool parse_env(struct parser *p, enum env_action action, char *value)
+static bool read_env(struct parser *p, enum env_action action, char *value)
 {
     char *rest = action == ENV_UNSET ? NULL : strchr(value, ' ');
     if (action != ENV_UNSET) {
@@ -142,51 +79,213 @@ static bool parse_env(struct parser *p, enum env_action action, char *value)
     return true;
 }
 
+static bool read_bind(struct parser *p, char *value, bool optional)
+{
+    char *words[2];
+    if (!split_words(value, words, 2))
+        return refuse(p, "not a source and a target:", value);
+    struct bind *bind = &p->conf->binds[p->conf->bind_count++];
+    *bind = (struct bind){words[0], words[1], optional};
+    for (int i = 0; i < 2; i++)
+        if (!is_absolute_path(words[i]) && !is_variable_path(words[i]))
+            return refuse(p, "not an absolute, plain path:", words[i]);
+    return true;
+}
+
+/* --- the keys --------------------------------------------------------------------------------- */
+
+static bool key_format(struct parser *p, char *value)
+{
+    return strcmp(value, "1") == 0 || refuse(p, "this launcher reads format 1, not", value);
+}
+
+static bool key_name(struct parser *p, char *value)
+{
+    p->conf->name = value;
+    return true;
+}
+
+static bool key_prefix(struct parser *p, char *value)
+{
+    return read_path(p, value, &p->conf->prefix);
+}
+
+static bool key_runtime(struct parser *p, char *value)
+{
+    unsigned choice;
+    if (!read_choice(p, value, runtime_names, &choice))
+        return false;
+    p->conf->runtime = (enum runtime)choice;
+    return true;
+}
+
+static bool key_mount(struct parser *p, char *value)
+{
+    static const char path[] = "path ";
+    if (strcmp(value, "prefix") == 0)
+        return true;
+    if (strncmp(value, path, sizeof path - 1) != 0)
+        return refuse(p, "unknown mount plan", value);
+    return read_path(p, value + sizeof path - 1, &p->conf->target);
+}
+
+static bool key_image(struct parser *p, char *value)
+{
+    p->conf->image = value;
+    return is_file_name(value) || refuse(p, "not a plain file name:", value);
+}
+
+static bool key_image_size(struct parser *p, char *value)
+{
+    return read_number(p, value, &p->conf->image_size);
+}
+
+static bool key_root(struct parser *p, char *value)
+{
+    return read_path(p, value, &p->conf->root);
+}
+
+static bool key_root_offset(struct parser *p, char *value)
+{
+    return read_number(p, value, &p->conf->root_offset);
+}
+
+static bool key_root_size(struct parser *p, char *value)
+{
+    return read_number(p, value, &p->conf->root_size);
+}
+
+static bool key_host_roots(struct parser *p, char *value)
+{
+    static const char *const choices[] = {"no", "yes", NULL};
+    unsigned choice;
+    bool good = read_choice(p, value, choices, &choice);
+    p->conf->host_roots = good && choice;
+    return good;
+}
+
+static bool key_bind(struct parser *p, char *value)
+{
+    return read_bind(p, value, false);
+}
+
+static bool key_try_bind(struct parser *p, char *value)
+{
+    return read_bind(p, value, true);
+}
+
+static bool key_need(struct parser *p, char *value)
+{
+    return read_listed_path(p, value, &p->conf->needs);
+}
+
+static bool key_command(struct parser *p, char *value)
+{
+    char *words[2];
+    if (!split_words(value, words, 2) || !is_file_name(words[0]))
+        return refuse(p, "not a command and its program:", value);
+    p->conf->commands[p->conf->command_count++] = (struct command){words[0], words[1]};
+    return is_absolute_path(words[1]) || refuse(p, "not an absolute, plain path:", words[1]);
+}
+
+static bool key_other_stacks(struct parser *p, char *value)
+{
+    static const char *const choices[] = {"allow", "refuse", NULL};
+    unsigned choice;
+    bool good = read_choice(p, value, choices, &choice);
+    p->conf->refuse_other_stacks = good && choice;
+    return good;
+}
+
 static bool key_set(struct parser *p, char *value)
 {
-    return parse_env(p, ENV_SET, value);
+    return read_env(p, ENV_SET, value);
 }
 
 static bool key_prepend(struct parser *p, char *value)
 {
-    return parse_env(p, ENV_PREPEND, value);
+    return read_env(p, ENV_PREPEND, value);
 }
 
 static bool key_append(struct parser *p, char *value)
 {
-    return parse_env(p, ENV_APPEND, value);
+    return read_env(p, ENV_APPEND, value);
 }
 
 static bool key_unset(struct parser *p, char *value)
 {
-    return parse_env(p, ENV_UNSET, value);
+    return read_env(p, ENV_UNSET, value);
+}
+
+static bool key_idle(struct parser *p, char *value)
+{
+    return read_seconds(p, value, &p->conf->idle);
+}
+
+static bool key_idle_step(struct parser *p, char *value)
+{
+    return read_seconds(p, value, &p->conf->idle_step);
+}
+
+static bool key_server(struct parser *p, char *value)
+{
+    return read_listed_path(p, value, &p->conf->servers);
+}
+
+static bool key_container(struct parser *p, char *value)
+{
+    return read_path(p, value, &p->conf->container);
+}
+
+static bool key_apptainer(struct parser *p, char *value)
+{
+    return read_listed_path(p, value, &p->conf->apptainers);
+}
+
+static bool key_option(struct parser *p, char *value)
+{
+    p->conf->options.items[p->conf->options.count++] = value;
+    return value[0] == '-' || refuse(p, "not an option:", value);
 }
 
 enum repeat { ONCE, NEEDED, REPEATED };
 
 static const struct key {
     const char *name;
-    bool (*parse)(struct parser *p, char *value);
+    bool (*read)(struct parser *p, char *value);
     enum repeat repeat;
 } keys[] = {
     {"format", key_format, NEEDED},
     {"name", key_name, NEEDED},
     {"prefix", key_prefix, NEEDED},
     {"runtime", key_runtime, NEEDED},
-    {"mount", key_mount, NEEDED},
-    {"image", key_image, NEEDED},
-    {"image_size", key_image_size, NEEDED},
-    {"idle", key_idle, ONCE},
-    {"idle_step", key_idle_step, ONCE},
-    {"server", key_server, REPEATED},
+    {"mount", key_mount, ONCE},
+    {"image", key_image, ONCE},
+    {"image_size", key_image_size, ONCE},
+    {"root", key_root, ONCE},
+    {"root_offset", key_root_offset, ONCE},
+    {"root_size", key_root_size, ONCE},
+    {"host_roots", key_host_roots, ONCE},
+    {"bind", key_bind, REPEATED},
+    {"try_bind", key_try_bind, REPEATED},
     {"need", key_need, REPEATED},
+    {"command", key_command, REPEATED},
+    {"other_stacks", key_other_stacks, ONCE},
     {"set", key_set, REPEATED},
     {"prepend", key_prepend, REPEATED},
     {"append", key_append, REPEATED},
     {"unset", key_unset, REPEATED},
+    {"idle", key_idle, ONCE},
+    {"idle_step", key_idle_step, ONCE},
+    {"server", key_server, REPEATED},
+    {"container", key_container, ONCE},
+    {"apptainer", key_apptainer, REPEATED},
+    {"option", key_option, REPEATED},
 };
 
 enum { KEYS = sizeof keys / sizeof keys[0] };
+
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static bool parse_line(struct parser *p, char *line)
 {
@@ -203,27 +302,29 @@ static bool parse_line(struct parser *p, char *line)
         return refuse(p, "unknown key", line);
     if (p->seen == 0 && k != 0)
         return refuse(p, "the first line must be 'format 1', not", line);
-    if (keys[k].repeat != REPEATED && (p->seen & 1u << k))
+    uint64_t bit = UINT64_C(1) << k;
+    if (keys[k].repeat != REPEATED && (p->seen & bit))
         return refuse(p, "a second", line);
-    p->seen |= 1u << k;
-    return keys[k].parse(p, value);
+    p->seen |= bit;
+    return keys[k].read(p, value);
 }
 
-/* FNV-1a. */
-static uint64_t digest(const char *text, size_t size)
+/* What one key alone cannot tell. */
+static bool check_whole(struct parser *p)
 {
-    uint64_t sum = 0xcbf29ce484222325;
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ (unsigned char)text[i]) * 0x100000001b3;
-    return sum;
-}
-
-static size_t count_lines(const char *text, size_t size)
-{
-    size_t lines = 0;
-    for (size_t i = 0; i < size; i++)
-        lines += text[i] == '\n';
-    return lines;
+    struct conf *conf = p->conf;
+    for (unsigned k = 0; k < KEYS; k++)
+        if (keys[k].repeat == NEEDED && !(p->seen & UINT64_C(1) << k))
+            return refuse(p, "the file ends here without the key", keys[k].name);
+    if (!conf->target)
+        conf->target = conf->prefix;
+    if (!conf->image && !conf->root && !conf->container)
+        return refuse(p, "the file ends here without the key", "image");
+    if (conf->image && conf->image_size == 0)
+        return refuse(p, "the file ends here without the key", "image_size");
+    if (conf->runtime == RUNTIME_APPTAINER && !conf->container)
+        return refuse(p, "the file ends here without the key", "container");
+    return true;
 }
 
 static bool parse_lines(struct parser *p, char *text, size_t size)
@@ -241,22 +342,40 @@ static bool parse_lines(struct parser *p, char *text, size_t size)
             return false;
         line = newline + 1;
     }
-    for (unsigned k = 0; k < KEYS; k++)
-        if (keys[k].repeat == NEEDED && !(p->seen & 1u << k))
-            return refuse(p, "the file ends here without the key", keys[k].name);
-    return true;
+    return check_whole(p);
+}
+
+/* FNV-1a. */
+static uint64_t digest(const char *text, size_t size)
+{
+    uint64_t sum = 0xcbf29ce484222325;
+    for (size_t i = 0; i < size; i++)
+        sum = (sum ^ (unsigned char)text[i]) * 0x100000001b3;
+    return sum;
+}
+
+/* Room for as many of each as the file has lines. */
+static bool make_room(struct conf *conf, size_t lines)
+{
+    struct list *lists[] = {&conf->servers, &conf->needs, &conf->apptainers, &conf->options};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (!(lists[i]->items = calloc(lines, sizeof *lists[i]->items)))
+            return false;
+    conf->env = calloc(lines, sizeof *conf->env);
+    conf->binds = calloc(lines, sizeof *conf->binds);
+    conf->commands = calloc(lines, sizeof *conf->commands);
+    return conf->env && conf->binds && conf->commands;
 }
 
 bool conf_parse(struct conf *conf, const char *file, char *text, size_t size,
                 struct problem *problem)
 {
+    size_t lines = 1;
+    for (size_t i = 0; i < size; i++)
+        lines += text[i] == '\n';
     *conf = (struct conf){.file = file, .text = text, .idle = 60, .idle_step = 10};
     conf->digest = digest(text, size);
-    size_t lines = count_lines(text, size) + 1;
-    conf->env = calloc(lines, sizeof *conf->env);
-    conf->servers = calloc(lines, sizeof *conf->servers);
-    conf->needs = calloc(lines, sizeof *conf->needs);
-    if (!conf->env || !conf->servers || !conf->needs) {
+    if (!make_room(conf, lines)) {
         cause(problem, "no memory to read %s", file);
         return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
     }
@@ -266,8 +385,9 @@ bool conf_parse(struct conf *conf, const char *file, char *text, size_t size,
 
 static bool cannot_read(const char *file, struct problem *problem)
 {
-    cause(problem, "cannot read %s: %s", file, strerror(errno));
-    if (errno == ENOENT)
+    int error = errno;
+    cause(problem, "cannot read %s: %s", file, strerror(error));
+    if (error == ENOENT)
         return remedy(problem, "a command works only where it was installed: if it was copied, "
                                "make a symbolic link instead; else install the stack again");
     return remedy(problem, "ask the owner of the install to make it readable for you");
@@ -315,7 +435,11 @@ void conf_free(struct conf *conf)
 {
     free(conf->text);
     free(conf->env);
-    free(conf->servers);
-    free(conf->needs);
+    free(conf->binds);
+    free(conf->commands);
+    free(conf->servers.items);
+    free(conf->needs.items);
+    free(conf->apptainers.items);
+    free(conf->options.items);
     *conf = (struct conf){0};
 }

@@ -2,16 +2,30 @@
  *
  * Plain text: `format 1` first, then one `key value` per line; empty lines and lines that begin
  * with # are ignored. A key that is not known here is refused, because leaving out what it asks
- * for would run the program in another environment than the one that was tested.
+ * for would run the program in another environment than the one that was tested. Where a value
+ * has several words, a space in a word is written \040, as in /etc/fstab.
  *
- *     format 1
- *     name python-data/26.11
- *     prefix /appl/store/python-data/26.11-1a2b3c4d
- *     runtime native
- *     mount prefix
- *     image img-0123456789abcdef.sqfs
- *     image_size 81234567
- *     set OMP_NUM_THREADS 1
+ *     name python-data/26.11       how messages call it
+ *     prefix /s/python-data/1a2b   where the install is
+ *     runtime native               or apptainer; or auto: apptainer where native cannot be
+ *     mount prefix                 the image covers the prefix; or `mount path /LOCAL/x`
+ *     image img-0123abcd.sqfs      in <prefix>/.tykky
+ *     image_size 81234567          of the file, in bytes
+ *     root /s/bases/debian.sif     a squashfs, SIF or directory that is entered as /
+ *     root_offset 40960            where the squashfs begins in the file
+ *     root_size 88000000
+ *     host_roots yes               with a root: what else the host has in / is there, too
+ *     bind /appl /appl             source on the host, target inside; $HOME/x is understood
+ *     try_bind /scratch /scratch   the same, if the source exists
+ *     need /s/other/5e6f           another install, mounted together with this one
+ *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
+ *     other_stacks refuse          when called from inside another stack; default: allow
+ *     set OMP_NUM_THREADS 1        also: prepend, append (joined by :) and unset
+ *     idle 60, idle_step 10        seconds that an unused mount is kept; inside a Slurm job
+ *     server /usr/bin/squashfuse_ll          the image server; default: the usual places
+ *     container /s/bases/debian.sif          for apptainer: the container
+ *     apptainer /usr/bin/apptainer           for apptainer: the program
+ *     option --nv                            for apptainer: one more word for `exec`
  */
 #ifndef TYKKY_CONF_H
 #define TYKKY_CONF_H
@@ -32,24 +46,48 @@ struct env_op {
     const char *value; /* NULL for ENV_UNSET */
 };
 
+struct bind {
+    const char *source, *target;
+    bool optional;
+};
+
+struct command {
+    const char *name, *program;
+};
+
+enum runtime { RUNTIME_NATIVE, RUNTIME_APPTAINER, RUNTIME_AUTO };
+
+struct list {
+    const char **items;
+    size_t count;
+};
+
 struct conf {
     const char *file; /* where it was read from, for messages */
     char *text;       /* the strings below point into it */
 
+    uint64_t digest;  /* of the whole text */
+
     const char *name;
     const char *prefix;
-    const char *image; /* a file name in <prefix>/.tykky */
+    enum runtime runtime;
+    const char *target; /* where the image is mounted */
+    const char *image;  /* NULL if the root is all there is */
     uint64_t image_size;
-    uint64_t digest;    /* of the whole text */
-    unsigned idle;      /* seconds that an unused mount is kept */
-    unsigned idle_step; /* the same, inside a Slurm job */
+    const char *root; /* NULL: that of the host */
+    uint64_t root_size, root_offset;
+    bool host_roots;
+    bool refuse_other_stacks;
+    unsigned idle, idle_step;
+    const char *container;
 
     struct env_op *env;
     size_t env_count;
-    const char **servers; /* candidates for squashfuse_ll, in order */
-    size_t server_count;
-    const char **needs; /* prefixes of installs that are mounted together with this one */
-    size_t need_count;
+    struct bind *binds;
+    size_t bind_count;
+    struct command *commands;
+    size_t command_count;
+    struct list servers, needs, apptainers, options;
 };
 
 /* Reads and parses a file; `file` must stay valid as long as conf is used. */

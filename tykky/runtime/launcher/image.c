@@ -19,7 +19,8 @@ static uint64_t little_endian(const unsigned char *bytes, unsigned count)
     return number;
 }
 
-static bool check_open_image(int fd, const char *path, uint64_t size, struct problem *problem)
+static bool check_open_image(int fd, const char *path, uint64_t size, uint64_t offset,
+                             struct problem *problem)
 {
     struct stat status;
     unsigned char block[SUPERBLOCK];
@@ -32,12 +33,13 @@ static bool check_open_image(int fd, const char *path, uint64_t size, struct pro
               (uint64_t)status.st_size, size);
         return remedy(problem, "install the stack again, or restore the file from a copy");
     }
-    if (pread(fd, block, sizeof block, 0) != sizeof block || memcmp(block, "hsqs", 4) != 0 ||
+    if (pread(fd, block, sizeof block, (off_t)offset) != sizeof block || memcmp(block, "hsqs", 4) != 0 ||
         little_endian(block + VERSION_AT, 2) != 4) {
         cause(problem, "the image %s is not a squashfs 4 image", path);
         return remedy(problem, "install the stack again, or restore the file from a copy");
     }
-    if (little_endian(block + BYTES_USED_AT, 8) > size) {
+    uint64_t used = little_endian(block + BYTES_USED_AT, 8);
+    if (offset > size || used > size - offset) {
         cause(problem, "the image %s is damaged: its end is missing", path);
         return remedy(problem, "install the stack again, or restore the file from a copy");
     }
@@ -53,12 +55,12 @@ bool image_missing(const char *path, struct problem *problem)
                                : "ask the owner of the install to make it readable for you");
 }
 
-bool image_check(const char *path, uint64_t size, struct problem *problem)
+bool image_check(const char *path, uint64_t size, uint64_t offset, struct problem *problem)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return image_missing(path, problem);
-    bool good = check_open_image(fd, path, size, problem);
+    bool good = check_open_image(fd, path, size, offset, problem);
     close(fd);
     return good;
 }

@@ -6,8 +6,9 @@
 
 #include "problem.h"
 
-/* Checks that `path` is a squashfs image of `size` bytes that this user can read. */
-bool image_check(const char *path, uint64_t size, struct problem *problem);
+/* Checks that `path` is a file of `size` bytes that this user can read, with a squashfs in it that
+ * begins at `offset` and is whole. */
+bool image_check(const char *path, uint64_t size, uint64_t offset, struct problem *problem);
 
 /* Says, from errno, why the image cannot be had. Returns false. */
 bool image_missing(const char *path, struct problem *problem);

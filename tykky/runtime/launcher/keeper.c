@@ -67,15 +67,15 @@ static bool describe(struct entry *entry, bool user_namespace)
     return entry->pid > 0 && entry->start && entry->mount_namespace;
 }
 
-static bool hold_roots(const struct stack *stack)
+/* Moves them to where others look for them: first out of the way, for one may be there already. */
+static bool hold_roots(int *roots, size_t count)
 {
-    for (size_t i = 0; i < stack->count; i++) {
-        int fd = open(stack->images[i].target, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || dup2(fd, KEEPER_ROOTS + (int)i) < 0)
+    for (size_t i = 0; i < count; i++)
+        if ((roots[i] = fcntl(roots[i], F_DUPFD_CLOEXEC, KEEPER_ROOTS + MAX_IMAGES)) < 0)
             return false;
-        if (fd != KEEPER_ROOTS + (int)i)
-            close(fd);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (dup3(roots[i], KEEPER_ROOTS + (int)i, O_CLOEXEC) < 0)
+            return false;
     return true;
 }
 
@@ -138,7 +138,7 @@ static void keep(const struct keeper *keeper, const struct entry *entry)
 
 static void be_keeper(void *argument)
 {
-    static struct servers servers;
+    static struct mounts mounts;
     static struct report report;
     struct keeper *keeper = argument;
     struct entry entry;
@@ -149,14 +149,14 @@ static void be_keeper(void *argument)
     keeper->registry.fd = fds[2];
     set_title(keeper->argv, keeper->stack->confs[0].prefix);
     report.result = KEEPER_FAILED;
-    if (!mount_prepare(&servers, keeper->stack, &report.problem) ||
-        !mount_enter(&servers, keeper->stack, &user_namespace, &report.problem)) {
+    if (!mount_prepare(&mounts, keeper->stack, &report.problem) ||
+        !mount_enter(&mounts, keeper->stack, &user_namespace, &report.problem)) {
         send_report(keeper, &report);
         return;
     }
     /* So that commands of the same user may look into /proc/PID and enter. */
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    bool listed = hold_roots(keeper->stack) && describe(&entry, user_namespace) &&
+    bool listed = hold_roots(mounts.roots, keeper->stack->image_count) && describe(&entry, user_namespace) &&
                   registry_write(&keeper->registry, &entry);
     report.result = listed ? KEEPER_READY : KEEPER_UNLISTED;
     close(fds[1]);

@@ -15,6 +15,7 @@
 #include "conf.h"
 #include "directory.h"
 #include "environment.h"
+#include "inside.h"
 #include "mount.h"
 #include "place.h"
 #include "problem.h"
@@ -38,15 +39,15 @@ static void hold_stdio(void)
 static bool enter(const struct stack *stack, char **argv, bool *user_namespace,
                   struct problem *problem)
 {
-    static struct servers servers;
+    static struct mounts mounts;
     switch (shared_enter(stack, argv, user_namespace, problem)) {
     case SHARED_ENTERED:
         return true;
     case SHARED_FAILED:
         return false;
     default:
-        return mount_prepare(&servers, stack, problem) &&
-               mount_enter(&servers, stack, user_namespace, problem);
+        return mount_prepare(&mounts, stack, problem) &&
+               mount_enter(&mounts, stack, user_namespace, problem);
     }
 }
 
@@ -59,12 +60,14 @@ static bool launch(char **argv, struct problem *problem)
 
     if (!place_find(&place, argv, problem) || !stack_read(&stack, place.conf, problem) ||
         !place_check(&place, stack.confs[0].prefix, problem) ||
-        !stack_find_images(&stack, problem))
+        !inside_check_others(&stack, problem))
         return false;
-    directory_save(&directory);
-    if (!enter(&stack, argv, &user_namespace, problem))
-        return false;
-    directory_restore(&directory);
+    if (!inside_this_stack(&stack)) {
+        directory_save(&directory);
+        if (!stack_find(&stack, problem) || !enter(&stack, argv, &user_namespace, problem))
+            return false;
+        directory_restore(&directory);
+    }
     /* What is needed comes first: the stack's own settings win. */
     for (size_t i = stack.count; i-- > 0;)
         if (!environment_apply(&stack.confs[i], problem))

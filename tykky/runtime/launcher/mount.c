@@ -4,94 +4,151 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/statfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "fuse.h"
 #include "namespace.h"
+#include "root.h"
+#include "tree.h"
 
-/* Opens /dev/fuse and mounts it on `target`. It must be opened in the namespace that mounts.
- *
- * default_permissions: the kernel judges by the modes in the image, and overlays work on it.
- * allow_other: programs of the stack that make user namespaces themselves may still read it. */
-static int mount_fuse(const char *source, const char *target, struct problem *problem)
-{
-    char options[128];
-    int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-    if (fuse < 0) {
-        cause(problem, "cannot open /dev/fuse: %s", strerror(errno));
-        remedy(problem, "ask the administrator of this node to load the module 'fuse' and to set "
-                        "/dev/fuse to mode 0666");
-        return -1;
-    }
-    snprintf(options, sizeof options,
-             "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,allow_other", fuse,
-             (unsigned)geteuid(), (unsigned)getegid());
-    if (mount(source, target, "fuse.squashfuse", MS_NOSUID | MS_NODEV | MS_RDONLY, options) == 0)
-        return fuse;
-    cause(problem, "cannot mount the image on %s: %s", target, strerror(errno));
-    if (errno == ENOENT || errno == ENOTDIR)
-        remedy(problem, "the directory is gone; install the stack again");
-    else
-        remedy(problem, "mounting FUSE in a user namespace needs Linux 4.18 or newer, and a node "
-                        "that does not forbid it; 'tykky doctor' tells more");
-    close(fuse);
-    return -1;
-}
-
-static void hang_up(struct servers *servers, size_t first, size_t count)
+static void hang_up(struct mounts *mounts, size_t first, size_t count)
 {
     for (size_t i = first; i < count; i++)
-        close(servers->of[i].channel);
+        close(mounts->servers[i].channel);
 }
 
-bool mount_prepare(struct servers *servers, const struct stack *stack, struct problem *problem)
+bool mount_prepare(struct mounts *mounts, const struct stack *stack, struct problem *problem)
 {
+    struct server *servers = mounts->servers;
     if (!stack_check_images(stack, problem) ||
-        !server_find(&servers->of[0], &stack->confs[0], problem))
+        (stack->image_count && !server_find(&servers[0], &stack->confs[0], problem)))
         return false;
-    for (size_t i = 0; i < stack->count; i++) {
+    for (size_t i = 0; i < stack->image_count; i++) {
+        const struct image *image = &stack->images[i];
         if (i > 0)
-            memcpy(servers->of[i].program, servers->of[0].program, sizeof servers->of[0].program);
-        if (!server_start(&servers->of[i], stack->images[i].file, problem)) {
-            hang_up(servers, 0, i);
+            memcpy(servers[i].program, servers[0].program, sizeof servers[0].program);
+        if (!server_start(&servers[i], image->file, image->offset, problem)) {
+            hang_up(mounts, 0, i);
             return false;
         }
     }
     return true;
 }
 
-static bool mount_image(struct server *server, const struct image *image, struct problem *problem)
+/* The sources of binds, opened while the host's paths still lead there. */
+struct source {
+    const struct bind *bind;
+    int fd;
+    bool is_directory;
+};
+
+struct sources {
+    struct source *items;
+    size_t count;
+};
+
+static bool open_source(struct source *source, const struct conf *conf, struct problem *problem)
 {
-    struct statfs mounted;
-    int fuse = mount_fuse(image->file, image->target, problem);
-    if (fuse < 0) {
-        close(server->channel);
-        return false;
-    }
-    if (!server_serve(server, fuse, problem))
-        return false;
-    /* Waits for the server's first answer; stat would not do, it may come from a cache. */
-    if (statfs(image->target, &mounted) == 0)
+    struct stat status;
+    source->fd = open(source->bind->source, O_PATH | O_CLOEXEC);
+    if (source->fd >= 0 && fstat(source->fd, &status) == 0) {
+        source->is_directory = S_ISDIR(status.st_mode);
         return true;
-    cause(problem, "the image server %s gave up on %s", server->program, image->file);
-    return remedy(problem, "run '%s -f %s DIR' on an empty directory to see why (too old for this "
-                           "compression?)",
-                  server->program, image->file);
+    }
+    int error = errno;
+    close(source->fd);
+    source->fd = -1;
+    if (source->bind->optional)
+        return true;
+    cause(problem, "the stack %s asks for %s, which is not there: %s", conf->name,
+          source->bind->source, strerror(error));
+    return remedy(problem, "is a file system of this node not mounted? Else correct the binds");
 }
 
-bool mount_enter(struct servers *servers, const struct stack *stack, bool *user_namespace,
-                 struct problem *problem)
+static bool open_sources(struct sources *sources, const struct stack *stack,
+                         struct problem *problem)
 {
-    if (!namespace_enter(0, user_namespace, problem)) {
-        hang_up(servers, 0, stack->count);
-        return false;
+    size_t count = 0;
+    for (size_t i = 0; i < stack->count; i++)
+        count += stack->confs[i].bind_count;
+    *sources = (struct sources){.items = calloc(count + 1, sizeof *sources->items)};
+    if (!sources->items) {
+        cause(problem, "no memory for the binds of %s", stack->confs[0].name);
+        return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
     }
     for (size_t i = 0; i < stack->count; i++)
-        if (!mount_image(&servers->of[i], &stack->images[i], problem)) {
-            hang_up(servers, i + 1, stack->count);
-            return false;
+        for (size_t k = 0; k < stack->confs[i].bind_count; k++) {
+            struct source *source = &sources->items[sources->count++];
+            source->bind = &stack->confs[i].binds[k];
+            if (!open_source(source, &stack->confs[i], problem))
+                return false;
         }
     return true;
+}
+
+static bool bind_sources(const struct sources *sources, struct problem *problem)
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct source *source = &sources->items[i];
+        const char *target = source->bind->target;
+        char path[32];
+        if (source->fd < 0)
+            continue;
+        if (!(source->is_directory ? tree_make_directory : tree_make_file)(target, problem))
+            return false;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", source->fd);
+        if (mount(path, target, NULL, MS_BIND | MS_REC, NULL) != 0) {
+            cause(problem, "cannot bind %s over %s: %s", source->bind->source, target,
+                  strerror(errno));
+            return remedy(problem, "is one a directory and the other a file?");
+        }
+    }
+    return true;
+}
+
+static void close_sources(struct sources *sources)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        if (sources->items[i].fd >= 0)
+            close(sources->items[i].fd);
+    free(sources->items);
+}
+
+static bool mount_all(struct mounts *mounts, const struct stack *stack, size_t *served,
+                      struct problem *problem)
+{
+    if (root_is_needed(stack)) {
+        bool root_image = stack->image_count && strcmp(stack->images[0].target, "/") == 0;
+        *served = root_image;
+        if (!root_make(stack, &mounts->servers[0], &mounts->roots[0], problem))
+            return false;
+    }
+    while (*served < stack->image_count) {
+        size_t i = *served;
+        const struct image *image = &stack->images[i];
+        if (!tree_make_directory(image->target, problem))
+            return false;
+        ++*served;
+        if (!fuse_mount(&mounts->servers[i], image, image->target, &mounts->roots[i], problem))
+            return false;
+    }
+    return true;
+}
+
+bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace,
+                 struct problem *problem)
+{
+    struct sources sources = {0};
+    size_t served = 0; /* servers that have been given their task, or have been let go */
+    bool entered = namespace_enter(0, user_namespace, problem) &&
+                   open_sources(&sources, stack, problem) &&
+                   mount_all(mounts, stack, &served, problem) && bind_sources(&sources, problem);
+    if (!entered)
+        hang_up(mounts, served, stack->image_count);
+    close_sources(&sources);
+    return entered;
 }

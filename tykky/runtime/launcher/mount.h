@@ -1,4 +1,4 @@
-/* Mounting the images of a stack, in a namespace made for them. */
+/* The namespace of a stack: its images, its binds, and if need be its root. */
 #ifndef TYKKY_MOUNT_H
 #define TYKKY_MOUNT_H
 
@@ -6,15 +6,16 @@
 #include "server.h"
 #include "stack.h"
 
-struct servers {
-    struct server of[MAX_INSTALLS];
+struct mounts {
+    struct server servers[MAX_IMAGES]; /* of the stack's images, in the same order */
+    int roots[MAX_IMAGES];             /* each is open on the root of an image */
 };
 
 /* Checks the images and starts a server for each, in the present namespaces. */
-bool mount_prepare(struct servers *servers, const struct stack *stack, struct problem *problem);
+bool mount_prepare(struct mounts *mounts, const struct stack *stack, struct problem *problem);
 
 /* Enters a new mount namespace (see namespace_enter) and mounts all there. */
-bool mount_enter(struct servers *servers, const struct stack *stack, bool *user_namespace,
+bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace,
                  struct problem *problem);
 
 #endif

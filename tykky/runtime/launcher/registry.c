@@ -42,12 +42,19 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
     uint64_t numbers[] = {getegid(), host.st_ino, host.st_dev, scope->in_job};
     hash_add(&hash, numbers, sizeof numbers);
     hash_add(&hash, scope->text, strlen(scope->text) + 1);
-    for (size_t i = 0; i < stack->count; i++) {
+    for (size_t i = 0; i < stack->image_count; i++) {
         const struct stat *image = &stack->images[i].status;
         uint64_t identity[] = {image->st_dev, image->st_ino, (uint64_t)image->st_size,
-                               (uint64_t)image->st_mtim.tv_sec, (uint64_t)image->st_mtim.tv_nsec,
-                               stack->confs[i].digest};
+                               (uint64_t)image->st_mtim.tv_sec, (uint64_t)image->st_mtim.tv_nsec};
         hash_add(&hash, identity, sizeof identity);
+    }
+    for (size_t i = 0; i < stack->count; i++) {
+        const struct conf *conf = &stack->confs[i];
+        hash_add(&hash, &conf->digest, sizeof conf->digest);
+        for (size_t k = 0; k < conf->bind_count; k++) { /* with the values of variables */
+            hash_add(&hash, conf->binds[k].source, strlen(conf->binds[k].source) + 1);
+            hash_add(&hash, conf->binds[k].target, strlen(conf->binds[k].target) + 1);
+        }
     }
     snprintf(registry->key, sizeof registry->key, "%016" PRIx64 "%016" PRIx64, hash.a, hash.b);
     return true;

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,13 +46,13 @@ static bool find_in_path(char *found, size_t size)
 bool server_find(struct server *server, const struct conf *conf, struct problem *problem)
 {
     size_t size = sizeof server->program;
-    for (size_t i = 0; i < conf->server_count; i++)
-        if (snprintf(server->program, size, "%s", conf->servers[i]) < (int)size &&
+    for (size_t i = 0; i < conf->servers.count; i++)
+        if (snprintf(server->program, size, "%s", conf->servers.items[i]) < (int)size &&
             is_program(server->program))
             return true;
-    if (conf->server_count) {
+    if (conf->servers.count) {
         cause(problem, "the image server named in %s is not there: %s", conf->file,
-              conf->servers[0]);
+              conf->servers.items[0]);
         return remedy(problem, "install squashfuse, or correct the 'server' lines of that file");
     }
     for (size_t i = 0; i < sizeof usual_places / sizeof usual_places[0]; i++)
@@ -110,7 +111,7 @@ static bool send_descriptor(int channel, int fd)
 static void be_server(void *argument)
 {
     const struct server *server = argument;
-    char mount_point[32];
+    char mount_point[32], options[48];
     static char *const environment[] = {SERVER_MARK, "PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
     int channel = server->other_end;
     daemon_detach(&channel, 1);
@@ -118,7 +119,8 @@ static void be_server(void *argument)
     if (fuse < 0) /* the launcher gave up, and has said why */
         _exit(0);
     snprintf(mount_point, sizeof mount_point, "/dev/fd/%d", fuse);
-    char *const arguments[] = {SERVER_NAME, "-f", (char *)server->image, mount_point, NULL};
+    snprintf(options, sizeof options, "-ooffset=%" PRIu64, server->offset);
+    char *const arguments[] = {SERVER_NAME, "-f", options, (char *)server->image, mount_point, NULL};
     execve(server->program, arguments, environment);
     int error = errno;
     if (send(channel, &error, sizeof error, MSG_NOSIGNAL) < 0)
@@ -126,7 +128,8 @@ static void be_server(void *argument)
     _exit(STATUS_NOT_EXECUTABLE);
 }
 
-bool server_start(struct server *server, const char *image, struct problem *problem)
+bool server_start(struct server *server, const char *image, uint64_t offset,
+                  struct problem *problem)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -134,6 +137,7 @@ bool server_start(struct server *server, const char *image, struct problem *prob
         return remedy(problem, "too many open files? see ulimit -n");
     }
     server->image = image;
+    server->offset = offset;
     server->channel = ends[0];
     server->other_end = ends[1];
     bool started = daemon_start(be_server, server, problem);

@@ -18,6 +18,7 @@
 struct server {
     char program[PATH_MAX];
     const char *image;
+    uint64_t offset; /* of the squashfs in that file */
     int channel; /* to the process that will be the server */
     int other_end;
 };
@@ -26,7 +27,8 @@ struct server {
 bool server_find(struct server *server, const struct conf *conf, struct problem *problem);
 
 /* Starts a process that waits, in the present namespaces, for a FUSE descriptor. */
-bool server_start(struct server *server, const char *image, struct problem *problem);
+bool server_start(struct server *server, const char *image, uint64_t offset,
+                  struct problem *problem);
 
 /* Gives it the descriptor (which is closed here) and waits until it runs. */
 bool server_serve(struct server *server, int fuse, struct problem *problem);

@@ -78,7 +78,7 @@ static enum join join(const struct registry *registry, const struct stack *stack
         return NO_KEEPER;
     enum join result = NOT_ALLOWED;
     if (enter_user_namespace(&entry, inside)) {
-        if (!mounts_are_healthy(&entry, stack->count))
+        if (!mounts_are_healthy(&entry, stack->image_count))
             result = SERVER_DIED;
         else if (setns(mount, CLONE_NEWNS) == 0)
             result = JOINED;

@@ -5,7 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf_values.h"
 #include "image.h"
+
+static bool no_memory(const char *name, struct problem *problem)
+{
+    cause(problem, "no memory to read the stack %s", name);
+    return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
+}
+
+static bool too_long(const char *name, struct problem *problem)
+{
+    cause(problem, "a path of the stack %s is too long", name);
+    return remedy(problem, "install the stack at a shorter path");
+}
+
+/* --- the install and its needs ---------------------------------------------------------------- */
 
 static bool is_read(const struct stack *stack, const char *prefix)
 {
@@ -15,7 +30,21 @@ static bool is_read(const struct stack *stack, const char *prefix)
     return false;
 }
 
-static bool read_need(struct stack *stack, const struct conf *by, const char *prefix,
+static bool check_need(const struct conf *conf, const char *prefix, struct problem *problem)
+{
+    if (strcmp(conf->prefix, prefix) != 0) {
+        cause(problem, "%s: the prefix is %s, not where the file lies", conf->file, conf->prefix);
+        return remedy(problem, "install the stack %s again", conf->name);
+    }
+    if (conf->root || !conf->image) {
+        cause(problem, "%s is entered as a root of its own, so no other stack can need it",
+              conf->name);
+        return remedy(problem, "take it out of the 'needs' of the recipe");
+    }
+    return true;
+}
+
+static bool read_need(struct stack *stack, const char *by, const char *prefix,
                       struct problem *problem)
 {
     if (stack->count == MAX_INSTALLS) {
@@ -24,23 +53,17 @@ static bool read_need(struct stack *stack, const struct conf *by, const char *pr
     }
     size_t size = strlen(prefix) + sizeof "/" CONF_DIRECTORY "/" CONF_NAME;
     char *file = malloc(size); /* conf.file points to it as long as the launcher lives */
-    if (!file) {
-        cause(problem, "no memory to read the stack %s", by->name);
-        return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
-    }
+    if (!file)
+        return no_memory(by, problem);
     snprintf(file, size, "%s/" CONF_DIRECTORY "/" CONF_NAME, prefix);
     struct conf *conf = &stack->confs[stack->count];
     if (!conf_read(conf, file, problem)) {
         if (!conf->text)
-            remedy(problem, "%s needs the install at %s; install that again", by->name, prefix);
+            remedy(problem, "%s needs the install at %s; install that again", by, prefix);
         return false;
     }
-    if (strcmp(conf->prefix, prefix) != 0) {
-        cause(problem, "%s: the prefix is %s, not where the file lies", file, conf->prefix);
-        return remedy(problem, "install the stack %s again", conf->name);
-    }
     stack->count++;
-    return true;
+    return check_need(conf, prefix, problem);
 }
 
 bool stack_read(struct stack *stack, const char *file, struct problem *problem)
@@ -49,35 +72,122 @@ bool stack_read(struct stack *stack, const char *file, struct problem *problem)
         return false;
     stack->count = 1;
     for (size_t i = 0; i < stack->count; i++)
-        for (size_t k = 0; k < stack->confs[i].need_count; k++) {
-            const char *prefix = stack->confs[i].needs[k];
-            if (!is_read(stack, prefix) && !read_need(stack, &stack->confs[i], prefix, problem))
+        for (size_t k = 0; k < stack->confs[i].needs.count; k++) {
+            const char *prefix = stack->confs[i].needs.items[k];
+            if (!is_read(stack, prefix) &&
+                !read_need(stack, stack->confs[i].name, prefix, problem))
                 return false;
         }
     return true;
 }
 
-bool stack_find_images(struct stack *stack, struct problem *problem)
+/* --- images ----------------------------------------------------------------------------------- */
+
+static bool add_root(struct stack *stack, struct problem *problem)
 {
-    for (size_t i = 0; i < stack->count; i++) {
-        const struct conf *conf = &stack->confs[i];
-        struct image *image = &stack->images[i];
-        image->target = conf->prefix;
-        if (snprintf(image->file, sizeof image->file, "%s/" CONF_DIRECTORY "/%s", conf->prefix,
-                     conf->image) >= (int)sizeof image->file) {
-            cause(problem, "the path of the image of %s is too long", conf->name);
-            return remedy(problem, "install the stack at a shorter path");
+    const struct conf *conf = &stack->confs[0];
+    struct image *image = &stack->images[0];
+    if (snprintf(image->file, sizeof image->file, "%s", conf->root) >= (int)sizeof image->file)
+        return too_long(conf->name, problem);
+    if (stat(image->file, &image->status) != 0)
+        return image_missing(image->file, problem);
+    if (S_ISDIR(image->status.st_mode)) {
+        stack->root_directory = conf->root;
+        return true;
+    }
+    image->target = "/";
+    image->offset = conf->root_offset;
+    image->size = conf->root_size;
+    stack->image_count = 1;
+    return true;
+}
+
+bool stack_image_file(const struct conf *conf, char *file)
+{
+    return snprintf(file, PATH_MAX, "%s/" CONF_DIRECTORY "/%s", conf->prefix, conf->image) <
+           PATH_MAX;
+}
+
+static bool add_image(struct stack *stack, const struct conf *conf, struct problem *problem)
+{
+    struct image *image = &stack->images[stack->image_count++];
+    image->target = conf->target;
+    image->size = conf->image_size;
+    if (!stack_image_file(conf, image->file))
+        return too_long(conf->name, problem);
+    return stat(image->file, &image->status) == 0 || image_missing(image->file, problem);
+}
+
+/* --- binds ------------------------------------------------------------------------------------ */
+
+/* The value of the variable that the path begins with, and its rest. */
+static bool expand(const struct conf *conf, const char **path, bool *known, struct problem *problem)
+{
+    *known = true;
+    if ((*path)[0] != '$')
+        return true;
+    size_t length = strcspn(*path + 1, "/");
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)length, *path + 1);
+    const char *value = getenv(name), *rest = *path + 1 + length;
+    *known = value && is_absolute_path(value);
+    if (!*known)
+        return true;
+    size_t size = strlen(value) + strlen(rest) + 1;
+    char *whole = malloc(size);
+    if (!whole)
+        return no_memory(conf->name, problem);
+    snprintf(whole, size, "%s%s", value, rest);
+    *path = whole;
+    return true;
+}
+
+static bool expand_binds(struct conf *conf, struct problem *problem)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < conf->bind_count; i++) {
+        struct bind *bind = &conf->binds[i];
+        bool source_known, target_known;
+        if (!expand(conf, &bind->source, &source_known, problem) ||
+            !expand(conf, &bind->target, &target_known, problem))
+            return false;
+        if (source_known && target_known) {
+            conf->binds[kept++] = *bind;
+        } else if (!bind->optional) {
+            cause(problem, "%s: the variable in 'bind %s %s' has no path", conf->file,
+                  bind->source, bind->target);
+            return remedy(problem, "set it to an absolute path");
         }
-        if (stat(image->file, &image->status) != 0)
-            return image_missing(image->file, problem);
+    }
+    conf->bind_count = kept;
+    return true;
+}
+
+bool stack_find(struct stack *stack, struct problem *problem)
+{
+    if (stack->confs[0].root && !add_root(stack, problem))
+        return false;
+    for (size_t i = 0; i < stack->count; i++) {
+        if (stack->confs[i].image && !add_image(stack, &stack->confs[i], problem))
+            return false;
+        if (!expand_binds(&stack->confs[i], problem))
+            return false;
     }
     return true;
 }
 
 bool stack_check_images(const struct stack *stack, struct problem *problem)
 {
-    for (size_t i = 0; i < stack->count; i++)
-        if (!image_check(stack->images[i].file, stack->confs[i].image_size, problem))
+    for (size_t i = 0; i < stack->image_count; i++) {
+        const struct image *image = &stack->images[i];
+        if (!image_check(image->file, image->size, image->offset, problem))
             return false;
+    }
     return true;
+}
+
+bool stack_stays_outside(const struct stack *stack)
+{
+    const struct conf *own = &stack->confs[0];
+    return !own->image || own->target != own->prefix;
 }
