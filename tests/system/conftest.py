@@ -7,7 +7,6 @@ it, that no test may change), ``old`` (a site that must be the same after the te
 
 from __future__ import annotations
 
-import getpass
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from tests.stacks import TINY, Site, listing, settle
 from tests.support import Tykky, User, log_in, new_place, remove
+from tests.system.strangers import OtherUser, stranger
 
 pytest.register_assert_rewrite("tests.system.wholeness")
 
@@ -38,34 +38,12 @@ def lmod(tykky: Tykky) -> Run:
     return run
 
 
-class OtherUser(User):
-    """A user with another uid, who owns nothing of what the test has made.
-
-    The uid is one of those that /etc/subuid lends to whoever runs the tests, so to the
-    kernel it is a stranger's, and no root is needed to become it.
-    """
-
-    def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run ``command`` as the other user; options are those of ``User.run``."""
-        become = ["unshare", "--user", "--map-auto", "--map-root-user", "--"]
-        drop = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--"]
-        return super().run(*become, *drop, *command, **options)
-
-
 @pytest.fixture
-def other_user(tykky: Tykky, place: Path) -> OtherUser:
+def other_user(tykky: Tykky, place: Path) -> Iterator[OtherUser]:
     """Another user, with an empty home and the same store configured as the test's."""
-    name = getpass.getuser()
-    lent = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines()]
-    if name not in lent:
-        pytest.skip(f"/etc/subuid lends no uids to {name}, so there is nobody else to be")
-    home = place / "other"
-    home.mkdir()
-    home.chmod(0o777)
-    env = {**tykky.user.env, "HOME": str(home), "USER": "other", "LOGNAME": "other"}
-    # What the other user downloads or builds must not land among the test's own things.
-    del env["TYKKY_CACHE_DIR"], env["TYKKY_BUILD_DIR"]
-    return OtherUser(home, env)
+    person = stranger(tykky, place)
+    yield person
+    person.leave()
 
 
 @pytest.fixture

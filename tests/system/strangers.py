@@ -1,0 +1,50 @@
+"""People with other uids, whom whoever runs the tests may become without being root."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import Tykky, User
+
+
+@dataclass(frozen=True)
+class OtherUser(User):
+    """A user with another uid, who owns nothing of what the test has made.
+
+    The uid is one of those that /etc/subuid lends to whoever runs the tests, so to the
+    kernel it is a stranger's, and no root is needed to become it. All of them have the same
+    group.
+    """
+
+    number: int = 1000
+
+    def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``command`` as the other user; options are those of ``User.run``."""
+        become = ["unshare", "--user", "--map-auto", "--map-root-user", "--"]
+        drop = ["setpriv", f"--reuid={self.number}", "--regid=1000", "--clear-groups", "--"]
+        return super().run(*become, *drop, *command, **options)
+
+    def leave(self) -> None:
+        """Remove what they have made at home, which nobody else can."""
+        self.run("find", self.home, "-mindepth", "1", "-delete", status=None)
+
+
+def stranger(tykky: Tykky, place: Path, number: int = 1000) -> OtherUser:
+    """Another user, with an empty home in ``place`` and the same store configured as yours."""
+    name = getpass.getuser()
+    lent = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines()]
+    if name not in lent:
+        pytest.skip(f"/etc/subuid lends no uids to {name}, so there is nobody else to be")
+    home = place / f"other{number}"
+    home.mkdir()
+    home.chmod(0o777)
+    env = {**tykky.user.env, "HOME": str(home), "USER": home.name, "LOGNAME": home.name}
+    # What they download or build must not land among the test's own things.
+    env |= {"TYKKY_CACHE_DIR": f"{home}/cache", "TYKKY_BUILD_DIR": f"{home}/build"}
+    return OtherUser(home, env, number)
