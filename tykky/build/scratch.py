@@ -47,6 +47,13 @@ class Scratch:
         """Where the tests of a stack start."""
         return self.path / "empty"
 
+    def renew(self) -> None:
+        """Remove what was built and what building left beside it: a stack works without."""
+        for folder in (self.root, self.home, self.tmp, self.empty):
+            discard(folder)
+        for folder in (self.home, self.tmp, self.empty):
+            folder.mkdir()
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the directory, empty at first; nothing is left of it afterwards."""

@@ -1,6 +1,6 @@
 """From a finished tree to one squashfs image: the same tree gives the same bytes.
 
-Public names: ``Image``, ``squash``, ``program``.
+Public names: ``Image``, ``settle``, ``squash``, ``program``.
 """
 
 from __future__ import annotations
@@ -43,43 +43,42 @@ def program() -> str:
     return found
 
 
-def prepare(tree: Path) -> None:
+def settle(tree: Path) -> None:
     """Make a tree readable by everybody and writable by nobody else; refuse odd files.
 
     An image has no business with devices, sockets or setuid programs: the first two raise
     ``StepError``, the third loses its bit.
     """
-    for folder, _, names in os.walk(tree):
-        _settle(Path(folder))
-        for name in names:
-            _settle(Path(folder, name))
-
-
-def _settle(path: Path) -> None:
-    mode = path.lstat().st_mode
+    mode = tree.lstat().st_mode
     if stat.S_ISLNK(mode):
         return
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise StepError(
-            f"the build made a file that cannot go into an image: {path} "
+            f"the build made a file that cannot go into an image: {tree} "
             f"({stat.filemode(mode)[0]})",
             remedy="remove it in the recipe's finish step",
             code=Exit.SQUASH,
         )
     wanted = stat.S_IMODE(mode) & ~0o7022 | 0o444
-    if stat.S_ISDIR(mode) or mode & 0o111:
+    if stat.S_ISDIR(mode):
+        wanted |= 0o311  # its owner still has to delete what is in it
+    elif mode & 0o111:
         wanted |= 0o111
     if wanted != stat.S_IMODE(mode):
-        path.chmod(wanted | (0o200 if stat.S_ISDIR(mode) else 0))
+        tree.chmod(wanted)
+    if stat.S_ISDIR(mode):
+        # Only now, since one that its owner cannot read could not be listed before.
+        with os.scandir(tree) as entries:
+            for entry in entries:
+                settle(Path(entry.path))
 
 
 def squash(tree: Path, folder: Path, config: Config, run: Callable[[list[str]], str]) -> Image:
-    """Squash ``tree`` into ``folder`` and name the image after its digest.
+    """Squash a settled ``tree`` into ``folder`` and name the image after its digest.
 
     ``run`` runs a command, logs it, and raises ``StepError`` when it fails. Times, owners and
     extended attributes do not go into the image.
     """
-    prepare(tree)
     target = folder / "image.new"
     target.unlink(missing_ok=True)
     wanted = config.squash

@@ -28,13 +28,13 @@ from tykky.build.commit import keep_inputs, keep_log, record_of
 from tykky.build.hooks import Hooks
 from tykky.build.plan import Plan
 from tykky.build.scratch import Scratch, sweep
-from tykky.build.squash import Image, squash
+from tykky.build.squash import Image, settle, squash
 from tykky.errors import Exit, TykkyError, from_os_error
 from tykky.publish import commands, modules
 from tykky.recipe import guarded, recipe_code
 from tykky.runtime.base import EnvAction, EnvChange, LaunchPlan
 from tykky.store import HIDDEN, Record, Store
-from tykky.store.files import clear, count, discard, make_folder, sync
+from tykky.store.files import clear, count, make_folder, sync
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -261,12 +261,13 @@ class Build:
         """Make the image and the commands; from here on the scratch directory is gone."""
         plan, hidden = self.plan, self.plan.prefix / HIDDEN
         with self._step("squash") as line:
+            settle(self.scratch.root)
             files = count(self.scratch.root)
             line.update(f"{files} files into one image")
             box = self._box(TestBox, line.update)
             self.image = squash(self.scratch.root, hidden, self.config, box.run)
             self.store.permissions.apply(hidden / self.image.file)
-            discard(self.scratch.root)
+            self.scratch.renew()
             commands.make(self._launch_plan(), self.commands, self.store.permissions)
             line.update(f"{files} files into one image of {console.size(self.image.bytes)}")
         self._note(f"image {self.image.sha256}, prefix {plan.prefix}")

@@ -24,7 +24,15 @@ from tykky.errors import ConfigError, Where, did_you_mean
 SYSTEM_FILE = Path("/etc/tykky/config.yaml")
 
 # Variables that start like a key's and are none: of the shell functions, and of this module.
-OTHER_VARIABLES = frozenset({"TYKKY_CHANGE_PS1", "TYKKY_PATH", "TYKKY_PREFIX", "TYKKY_SITE_CONFIG"})
+OTHER_VARIABLES = frozenset(
+    {
+        "TYKKY_CHANGE_PS1",
+        "TYKKY_PATH",
+        "TYKKY_PREFIX",
+        "TYKKY_RUNTIME_DIR",  # the launcher's
+        "TYKKY_SITE_CONFIG",
+    }
+)
 
 
 @dataclass(frozen=True)
