@@ -40,6 +40,13 @@ def test_the_environment_keeps_its_order_and_its_spaces() -> None:
     assert written == ["set A one  two ", "unset B", "prepend A x"]
 
 
+def test_what_activates_comes_before_what_the_recipe_sets() -> None:
+    changes = (EnvChange(EnvAction.INSERT, "PATH", "/s/bin"), EnvChange(EnvAction.UNSET, "B"))
+    plan = replace(PLAN, activation=changes, environment=(EnvChange(EnvAction.SET, "B", "1"),))
+    written = [line for line in lines(plan) if line.split()[0] in ("activate", "set")]
+    assert written == ["activate insert PATH /s/bin", "activate unset B", "set B 1"]
+
+
 def test_spaces_in_the_words_of_a_bind_are_escaped() -> None:
     binds = (Bind("$HOME/my data", "/data\\x", optional=True), Bind("/a", "/b"))
     written = lines(replace(PLAN, binds=binds))

@@ -40,6 +40,9 @@ class EnvAction(Enum):
     PREPEND = "prepend"
     APPEND = "append"
     UNSET = "unset"
+    INSERT = "insert"
+    DEFAULT = "default"
+    EXPAND = "expand"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ class EnvChange:
     """One change of the program's environment.
 
     ``PREPEND`` and ``APPEND`` join with ``:`` and do nothing if the value already stands at
-    that end of the list. ``value`` is empty for ``UNSET``.
+    that end of the list; ``INSERT`` prepends unless it stands anywhere in it. ``EXPAND`` sets,
+    and ``DEFAULT`` sets if nothing is set yet, after it has replaced ``${NAME}`` by the variable
+    of that name and ``$$`` by a dollar. ``value`` is empty for ``UNSET``.
     """
 
     action: EnvAction
@@ -101,8 +106,10 @@ class LaunchPlan:
     directory in ``/`` of the host that the root does not have.
 
     ``needs`` are the prefixes of installs that are mounted together with this one, and whose
-    ``environment`` is applied before its own. ``refuse_other_stacks`` makes calls from inside
-    another stack an error.
+    ``environment`` is applied before its own. ``activation`` comes before ``environment``, and
+    only where calling a command activates the stack: not through a virtual environment on top
+    (unless CW_FORCE_CONDA_ACTIVATE is set), and not with CW_NO_CONDA_ACTIVATE.
+    ``refuse_other_stacks`` makes calls from inside another stack an error.
 
     ``servers`` are candidates for ``squashfuse_ll``, ``apptainers`` for ``apptainer``; empty
     means that the launcher looks in the usual places. ``container`` and ``options`` (words for
@@ -115,6 +122,7 @@ class LaunchPlan:
     image: str = ""
     image_size: int = 0
     environment: tuple[EnvChange, ...] = ()
+    activation: tuple[EnvChange, ...] = ()
     runtime: Runtime = Runtime.NATIVE
     mount_at: Path | None = None
     root: Root | None = None
@@ -156,6 +164,8 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
         yield "command", _words(_name(command.name), _path("command", command.program))
     if plan.refuse_other_stacks:
         yield "other_stacks", "refuse"
+    for change in plan.activation:
+        yield "activate", f"{change.action.value} {_change(change)}"
     for change in plan.environment:
         yield change.action.value, _change(change)
     yield "idle", str(plan.idle)

@@ -75,7 +75,23 @@ static bool read_env(struct parser *p, enum env_action action, char *value)
     }
     if (!value[0] || strpbrk(value, "= "))
         return refuse(p, "not the name of a variable:", value);
-    p->conf->env[p->conf->env_count++] = (struct env_op){action, value, rest};
+    p->conf->env[p->conf->env_count++] = (struct env_op){action, value, rest, false};
+    return true;
+}
+
+/* An operation whose name is the first word. */
+static bool read_activation(struct parser *p, char *value)
+{
+    static const char *const names[] = {"set",    "prepend", "append",  "unset",
+                                        "insert", "expand",  "default", NULL};
+    unsigned action;
+    char *rest = strchr(value, ' ');
+    if (!rest)
+        return refuse(p, "not an operation on a variable:", value);
+    *rest++ = '\0';
+    if (!read_choice(p, value, names, &action) || !read_env(p, (enum env_action)action, rest))
+        return false;
+    p->conf->env[p->conf->env_count - 1].activates = true;
     return true;
 }
 
@@ -217,6 +233,21 @@ static bool key_unset(struct parser *p, char *value)
     return read_env(p, ENV_UNSET, value);
 }
 
+static bool key_insert(struct parser *p, char *value)
+{
+    return read_env(p, ENV_INSERT, value);
+}
+
+static bool key_expand(struct parser *p, char *value)
+{
+    return read_env(p, ENV_EXPAND, value);
+}
+
+static bool key_default(struct parser *p, char *value)
+{
+    return read_env(p, ENV_DEFAULT, value);
+}
+
 static bool key_idle(struct parser *p, char *value)
 {
     return read_seconds(p, value, &p->conf->idle);
@@ -275,6 +306,10 @@ static const struct key {
     {"prepend", key_prepend, REPEATED},
     {"append", key_append, REPEATED},
     {"unset", key_unset, REPEATED},
+    {"insert", key_insert, REPEATED},
+    {"expand", key_expand, REPEATED},
+    {"default", key_default, REPEATED},
+    {"activate", read_activation, REPEATED},
     {"idle", key_idle, ONCE},
     {"idle_step", key_idle_step, ONCE},
     {"server", key_server, REPEATED},

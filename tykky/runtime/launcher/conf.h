@@ -21,6 +21,10 @@
  *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
  *     other_stacks refuse          when called from inside another stack; default: allow
  *     set OMP_NUM_THREADS 1        also: prepend, append (joined by :) and unset
+ *     insert PATH /s/x/bin         prepend, unless it is somewhere in the list
+ *     expand CACHE ${HOME}/.cache  set; ${NAME} is a variable of whoever calls, $$ a dollar
+ *     default LEVEL 3              the same, if it is not set
+ *     activate set CONDA_SHLVL 1   any of these, if calling a command activates the stack
  *     idle 60, idle_step 10        seconds that an unused mount is kept; inside a Slurm job
  *     server /usr/bin/squashfuse_ll          the image server; default: the usual places
  *     container /s/bases/debian.sif          for apptainer: the container
@@ -38,12 +42,21 @@
 #define CONF_DIRECTORY ".tykky"
 #define CONF_NAME "launch.conf"
 
-enum env_action { ENV_SET, ENV_PREPEND, ENV_APPEND, ENV_UNSET };
+enum env_action {
+    ENV_SET,
+    ENV_PREPEND,
+    ENV_APPEND,
+    ENV_UNSET,
+    ENV_INSERT,
+    ENV_EXPAND,
+    ENV_DEFAULT,
+};
 
 struct env_op {
     enum env_action action;
     const char *name;
     const char *value; /* NULL for ENV_UNSET */
+    bool activates;    /* left out where the stack is not activated */
 };
 
 struct bind {

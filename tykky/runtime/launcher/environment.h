@@ -5,8 +5,22 @@
 #include "conf.h"
 #include "problem.h"
 
+/* Whether, and how, calling a command activates its stack, as conda would. */
+enum activation {
+    ACTIVATION_OFF,    /* called through a virtual environment on top, or the user wants none */
+    ACTIVATION_ON,
+    ACTIVATION_FORCED, /* through a virtual environment, and the user wants both */
+};
+
+/* `invoked` is the path by which the command was called. */
+enum activation environment_activation(const char *invoked);
+
 /* Applies the operations in the order of the file. Adding what already stands at that end of a
  * list changes nothing, so that nested calls do not make it longer. */
-bool environment_apply(const struct conf *conf, struct problem *problem);
+bool environment_apply(const struct conf *conf, enum activation activation,
+                       struct problem *problem);
+
+/* Activates the virtual environment that the command was called through. */
+bool environment_join_venv(const char *invoked, struct problem *problem);
 
 #endif

@@ -62,6 +62,8 @@ static bool launch(char **argv, struct problem *problem)
         !place_check(&place, stack.confs[0].prefix, problem) ||
         !inside_check_others(&stack, problem))
         return false;
+    /* Before entering: an image may have a pyvenv.cfg of its own. */
+    enum activation activation = environment_activation(place.invoked);
     if (!inside_this_stack(&stack)) {
         directory_save(&directory);
         if (!stack_find(&stack, problem) || !enter(&stack, argv, &user_namespace, problem))
@@ -70,8 +72,10 @@ static bool launch(char **argv, struct problem *problem)
     }
     /* What is needed comes first: the stack's own settings win. */
     for (size_t i = stack.count; i-- > 0;)
-        if (!environment_apply(&stack.confs[i], problem))
+        if (!environment_apply(&stack.confs[i], activation, problem))
             return false;
+    if (activation == ACTIVATION_FORCED && !environment_join_venv(place.invoked, problem))
+        return false;
     /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
      * as another user, for whom they work. */
     if (user_namespace)
