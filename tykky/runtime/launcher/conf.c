@@ -101,7 +101,7 @@ static bool read_bind(struct parser *p, char *value, bool optional)
     if (!split_words(value, words, 2))
         return refuse(p, "not a source and a target:", value);
     struct bind *bind = &p->conf->binds[p->conf->bind_count++];
-    *bind = (struct bind){words[0], words[1], optional};
+    *bind = (struct bind){.source = words[0], .target = words[1], .optional = optional};
     for (int i = 0; i < 2; i++)
         if (!is_absolute_path(words[i]) && !is_variable_path(words[i]))
             return refuse(p, "not an absolute, plain path:", words[i]);

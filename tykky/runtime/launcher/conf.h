@@ -16,7 +16,7 @@
  *     root_size 88000000
  *     host_roots yes               with a root: what else the host has in / is there, too
  *     bind /appl /appl             source on the host, target inside; $HOME/x is understood
- *     try_bind /scratch /scratch   the same, if the source exists
+ *     try_bind /scratch /scratch   the same, if the source exists; for $PWD, if the target does not
  *     need /s/other/5e6f           another install, mounted together with this one
  *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
  *     other_stacks refuse          when called from inside another stack; default: allow
@@ -62,6 +62,7 @@ struct env_op {
 struct bind {
     const char *source, *target;
     bool optional;
+    bool if_missing; /* not over what is there inside: the working directory */
 };
 
 struct command {

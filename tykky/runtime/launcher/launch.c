@@ -9,10 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "apptainer.h"
 #include "conf.h"
+#include "conf_values.h"
 #include "directory.h"
 #include "environment.h"
 #include "inside.h"
@@ -51,36 +55,85 @@ static bool enter(const struct stack *stack, char **argv, bool *user_namespace,
     }
 }
 
-static bool launch(char **argv, struct problem *problem)
+/* What is needed comes first: the stack's own settings win. */
+static bool apply_environment(const struct stack *stack, const struct place *place,
+                              enum activation activation, struct problem *problem)
 {
-    static struct place place;
-    static struct stack stack;
+    for (size_t i = stack->count; i-- > 0;)
+        if (!environment_apply(&stack->confs[i], activation, problem))
+            return false;
+    return activation != ACTIVATION_FORCED || environment_join_venv(place->invoked, problem);
+}
+
+/* Looked up only for a stack that has something to activate; most have not. */
+static enum activation find_activation(const struct stack *stack, const struct place *place)
+{
+    for (size_t i = 0; i < stack->count; i++)
+        for (size_t k = 0; k < stack->confs[i].env_count; k++)
+            if (stack->confs[i].env[k].activates)
+                return environment_activation(place->invoked);
+    return ACTIVATION_OFF;
+}
+
+/* The runtime that launch.conf names, unless the user names another one. */
+static bool choose_runtime(const struct conf *conf, enum runtime *runtime, struct problem *problem)
+{
+    const char *wish = getenv("TYKKY_RUNTIME");
+    unsigned choice = 0;
+    *runtime = conf->runtime;
+    if (!wish || !*wish)
+        return true;
+    while (runtime_names[choice] && strcmp(runtime_names[choice], wish) != 0)
+        choice++;
+    *runtime = (enum runtime)choice;
+    if (runtime_names[choice])
+        return true;
+    cause(problem, "there is no runtime '%.64s', which the variable TYKKY_RUNTIME asks for", wish);
+    return remedy(problem, "set it to native, apptainer or auto, or unset it");
+}
+
+static bool launch_native(const struct place *place, const struct stack *stack,
+                          enum activation activation, char **argv, struct problem *problem)
+{
     static struct directory directory;
     bool user_namespace = false;
-
-    if (!place_find(&place, argv, problem) || !stack_read(&stack, place.conf, problem) ||
-        !place_check(&place, stack.confs[0].prefix, problem) ||
-        !inside_check_others(&stack, problem))
+    directory_save(&directory);
+    if (!enter(stack, argv, &user_namespace, problem))
         return false;
-    /* Before entering: an image may have a pyvenv.cfg of its own. */
-    enum activation activation = environment_activation(place.invoked);
-    if (!inside_this_stack(&stack)) {
-        directory_save(&directory);
-        if (!stack_find(&stack, problem) || !enter(&stack, argv, &user_namespace, problem))
-            return false;
-        directory_restore(&directory);
-    }
-    /* What is needed comes first: the stack's own settings win. */
-    for (size_t i = stack.count; i-- > 0;)
-        if (!environment_apply(&stack.confs[i], activation, problem))
-            return false;
-    if (activation == ACTIVATION_FORCED && !environment_join_venv(place.invoked, problem))
+    directory_restore(&directory);
+    if (!apply_environment(stack, place, activation, problem))
         return false;
     /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
      * as another user, for whom they work. */
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return program_execute(&place, &stack.confs[0], argv, problem);
+    return program_execute(place, &stack->confs[0], argv, problem);
+}
+
+static bool launch(char **argv, struct problem *problem)
+{
+    static struct place place;
+    static struct stack stack;
+    enum runtime runtime;
+
+    if (!place_find(&place, argv, problem) || !stack_read(&stack, place.conf, problem) ||
+        !place_check(&place, stack.confs[0].prefix, problem) ||
+        !choose_runtime(&stack.confs[0], &runtime, problem))
+        return false;
+    if (inside_this_stack(&stack) || apptainer_inside(&stack))
+        return program_execute(&place, &stack.confs[0], argv, problem);
+    if (!inside_check_others(&stack, problem) || !stack_find(&stack, problem))
+        return false;
+    /* Before the image covers the prefix, where it would be seen as a virtual environment. */
+    enum activation activation = find_activation(&stack, &place);
+    bool in_container = runtime == RUNTIME_APPTAINER;
+    if (!in_container && launch_native(&place, &stack, activation, argv, problem))
+        return true;
+    /* Where the node forbids the native way, apptainer may have a way of its own. */
+    if (!in_container && (runtime != RUNTIME_AUTO || problem->status != STATUS_LAUNCHER))
+        return false;
+    return apply_environment(&stack, &place, activation, problem) &&
+           apptainer_execute(&stack, &place, argv, problem);
 }
 
 int main(int argc, char **argv)

@@ -90,13 +90,28 @@ static bool open_sources(struct sources *sources, const struct stack *stack,
     return true;
 }
 
-static bool bind_sources(const struct sources *sources, struct problem *problem)
+/* Whether an image is mounted somewhere below: the bind must not cover it. */
+static bool holds_image(const char *target, const struct stack *stack)
 {
+    size_t length = strlen(target);
+    for (size_t i = 0; i < stack->image_count; i++)
+        if (strncmp(stack->images[i].target, target, length) == 0 &&
+            stack->images[i].target[length] == '/')
+            return true;
+    return false;
+}
+
+/* Either those that images lie below, or all others. */
+static bool bind_sources(const struct sources *sources, const struct stack *stack, bool holders,
+                         struct problem *problem)
+{
+    struct stat status;
     for (size_t i = 0; i < sources->count; i++) {
         const struct source *source = &sources->items[i];
         const char *target = source->bind->target;
         char path[32];
-        if (source->fd < 0)
+        if (source->fd < 0 || holds_image(target, stack) != holders ||
+            (source->bind->if_missing && stat(target, &status) == 0))
             continue;
         if (!(source->is_directory ? tree_make_directory : tree_make_file)(target, problem))
             return false;
@@ -118,8 +133,8 @@ static void close_sources(struct sources *sources)
     free(sources->items);
 }
 
-static bool mount_all(struct mounts *mounts, const struct stack *stack, size_t *served,
-                      struct problem *problem)
+static bool mount_all(struct mounts *mounts, const struct stack *stack,
+                      const struct sources *sources, size_t *served, struct problem *problem)
 {
     if (root_is_needed(stack)) {
         bool root_image = stack->image_count && strcmp(stack->images[0].target, "/") == 0;
@@ -127,6 +142,8 @@ static bool mount_all(struct mounts *mounts, const struct stack *stack, size_t *
         if (!root_make(stack, &mounts->servers[0], &mounts->roots[0], problem))
             return false;
     }
+    if (!bind_sources(sources, stack, true, problem))
+        return false;
     while (*served < stack->image_count) {
         size_t i = *served;
         const struct image *image = &stack->images[i];
@@ -136,7 +153,7 @@ static bool mount_all(struct mounts *mounts, const struct stack *stack, size_t *
         if (!fuse_mount(&mounts->servers[i], image, image->target, &mounts->roots[i], problem))
             return false;
     }
-    return true;
+    return bind_sources(sources, stack, false, problem);
 }
 
 bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace,
@@ -146,7 +163,7 @@ bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_na
     size_t served = 0; /* servers that have been given their task, or have been let go */
     bool entered = namespace_enter(0, user_namespace, problem) &&
                    open_sources(&sources, stack, problem) &&
-                   mount_all(mounts, stack, &served, problem) && bind_sources(&sources, problem);
+                   mount_all(mounts, stack, &sources, &served, problem);
     if (!entered)
         hang_up(mounts, served, stack->image_count);
     close_sources(&sources);

@@ -86,25 +86,25 @@ static bool cannot_execute(const char *path, struct problem *problem)
     return false;
 }
 
-/* The path that launch.conf gives for this command, or NULL. */
-static const char *mapped(const struct place *place, const struct conf *conf)
+const char *program_path(const struct place *place, const struct conf *conf)
 {
     const char *name = strrchr(place->exe, '/') + 1;
     for (size_t i = 0; i < conf->command_count; i++)
         if (strcmp(conf->commands[i].name, name) == 0)
             return conf->commands[i].program;
-    return NULL;
+    return place->invoked;
 }
 
 bool program_execute(const struct place *place, const struct conf *conf, char **argv,
                      struct problem *problem)
 {
     struct stat status;
-    const char *program = mapped(place, conf), *path = program ? program : place->invoked;
+    const char *path = program_path(place, conf);
     bool found = stat(path, &status) == 0;
     /* A relative path leads elsewhere if the working directory was below the prefix and is not in
      * the image. */
-    if (!program && path != place->exe && (!found || is_launcher(place, path, &status))) {
+    if (path == place->invoked && path != place->exe &&
+        (!found || is_launcher(place, path, &status))) {
         path = place->exe;
         found = stat(path, &status) == 0;
     }

@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon.h"
+#include "search.h"
 
 static const char *const usual_places[] = {
     "/usr/bin",
@@ -20,47 +19,18 @@ static const char *const usual_places[] = {
     "/usr/lib/x86_64-linux-gnu/apptainer/bin",
     "/usr/lib/aarch64-linux-gnu/apptainer/bin",
     "/opt/apptainer/libexec/apptainer/bin",
+    NULL,
 };
-
-static bool is_program(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
-}
-
-/* PATH comes last, because in a module environment anything may be there. */
-static bool find_in_path(char *found, size_t size)
-{
-    const char *path = getenv("PATH");
-    while (path && *path) {
-        size_t length = strcspn(path, ":");
-        if (path[0] == '/' && length < size &&
-            snprintf(found, size, "%.*s/" SERVER_NAME, (int)length, path) < (int)size &&
-            is_program(found))
-            return true;
-        path += length + (path[length] == ':');
-    }
-    return false;
-}
 
 bool server_find(struct server *server, const struct conf *conf, struct problem *problem)
 {
-    size_t size = sizeof server->program;
-    for (size_t i = 0; i < conf->servers.count; i++)
-        if (snprintf(server->program, size, "%s", conf->servers.items[i]) < (int)size &&
-            is_program(server->program))
-            return true;
+    if (search_program(server->program, SERVER_NAME, &conf->servers, usual_places))
+        return true;
     if (conf->servers.count) {
         cause(problem, "the image server named in %s is not there: %s", conf->file,
               conf->servers.items[0]);
         return remedy(problem, "install squashfuse, or correct the 'server' lines of that file");
     }
-    for (size_t i = 0; i < sizeof usual_places / sizeof usual_places[0]; i++)
-        if (snprintf(server->program, size, "%s/" SERVER_NAME, usual_places[i]) < (int)size &&
-            is_program(server->program))
-            return true;
-    if (find_in_path(server->program, size))
-        return true;
     cause(problem, "this node has no " SERVER_NAME ", which makes the files of the image visible");
     return remedy(problem, "ask the administrator to install the package 'squashfuse' (or apptainer, "
                            "which brings it)");

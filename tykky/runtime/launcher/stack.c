@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf_values.h"
 #include "image.h"
@@ -142,15 +143,32 @@ static bool expand(const struct conf *conf, const char **path, bool *known, stru
     return true;
 }
 
+/* Whether a bind before number `count` brings this path to its own place already. */
+static bool is_bound(const struct conf *conf, size_t count, const char *path)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct bind *bind = &conf->binds[i];
+        size_t length = strlen(bind->source);
+        if (strcmp(bind->source, bind->target) == 0 && strncmp(path, bind->source, length) == 0 &&
+            (path[length] == '/' || path[length] == '\0') && access(bind->source, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool expand_binds(struct conf *conf, struct problem *problem)
 {
     size_t kept = 0;
     for (size_t i = 0; i < conf->bind_count; i++) {
         struct bind *bind = &conf->binds[i];
         bool source_known, target_known;
+        bind->if_missing = bind->optional && strcmp(bind->source, "$PWD") == 0;
         if (!expand(conf, &bind->source, &source_known, problem) ||
             !expand(conf, &bind->target, &target_known, problem))
             return false;
+        /* Commands in all directories that are there anyway share one namespace. */
+        if (source_known && bind->if_missing && is_bound(conf, kept, bind->source))
+            continue;
         if (source_known && target_known) {
             conf->binds[kept++] = *bind;
         } else if (!bind->optional) {

@@ -1,0 +1,229 @@
+#define _GNU_SOURCE
+#include "apptainer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "program.h"
+#include "search.h"
+
+/* Set inside, to the prefix: how a command that is called there knows that it has arrived. */
+#define MARK "TYKKY_INSIDE"
+
+static const char *const usual_places[] = {"/usr/bin", "/usr/local/bin", "/opt/apptainer/bin", NULL};
+
+/* --- variables -------------------------------------------------------------------------------- */
+
+static bool in_container(void)
+{
+    struct stat status;
+    return stat("/.singularity.d", &status) == 0;
+}
+
+bool apptainer_inside(const struct stack *stack)
+{
+    const char *mark = getenv(MARK);
+    return mark && strcmp(mark, stack->confs[0].prefix) == 0 && in_container();
+}
+
+/* What an outer container has left, when a batch system or ssh has carried the environment out of
+ * it: there, its list of binds means nothing. */
+static void forget_container(void)
+{
+    static const char *const names[] = {"BIND",    "BINDPATH",    "CONTAINER", "NAME",
+                                        "COMMAND", "ENVIRONMENT", "APPNAME"};
+    char name[64];
+    if (in_container() || (!getenv("APPTAINER_CONTAINER") && !getenv("SINGULARITY_CONTAINER")))
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(name, sizeof name, "APPTAINER_%s", names[i]);
+        unsetenv(name);
+        snprintf(name, sizeof name, "SINGULARITY_%s", names[i]);
+        unsetenv(name);
+    }
+}
+
+/* `prefix`ENV_NAME: how a variable is handed over that the runtime would keep or change. */
+static bool hand_over(const char *prefix, const char *name)
+{
+    const char *value = getenv(name);
+    size_t size = strlen(prefix) + strlen(name) + sizeof "ENV_";
+    char *long_name = value ? malloc(size) : NULL;
+    if (!long_name)
+        return value == NULL;
+    snprintf(long_name, size, "%sENV_%s", prefix, name);
+    bool done = setenv(long_name, value, 1) == 0;
+    free(long_name);
+    return done;
+}
+
+static bool hand_over_all(const struct stack *stack, const char *prefix)
+{
+    char no_eval[32];
+    snprintf(no_eval, sizeof no_eval, "%s_NO_EVAL", prefix); /* values are values, not shell text */
+    bool done = setenv(no_eval, "1", 1) == 0 && hand_over(prefix, "PATH") &&
+                hand_over(prefix, "LD_LIBRARY_PATH");
+    for (size_t i = 0; done && i < stack->count; i++)
+        for (size_t k = 0; done && k < stack->confs[i].env_count; k++)
+            if (stack->confs[i].env[k].action != ENV_UNSET)
+                done = hand_over(prefix, stack->confs[i].env[k].name);
+    return done;
+}
+
+static bool prepare_environment(const struct stack *stack, const char *program,
+                                struct problem *problem)
+{
+    bool singularity = strstr(strrchr(program, '/'), "singularity") != NULL;
+    forget_container();
+    /* A program of that name may be either one; Apptainer reads both spellings. */
+    if (setenv(MARK, stack->confs[0].prefix, 1) == 0 && hand_over_all(stack, "APPTAINER") &&
+        (!singularity || hand_over_all(stack, "SINGULARITY")))
+        return true;
+    cause(problem, "no memory for the environment of %s", stack->confs[0].name);
+    return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
+}
+
+/* --- the command line ------------------------------------------------------------------------- */
+
+struct line {
+    char **words;
+    size_t count, room;
+    bool failed;
+};
+
+static void add(struct line *line, const char *word)
+{
+    if (line->count + 1 >= line->room) {
+        size_t room = line->room ? 2 * line->room : 64;
+        char **words = realloc(line->words, room * sizeof *words);
+        if (!words) {
+            line->failed = true;
+            return;
+        }
+        line->words = words;
+        line->room = room;
+    }
+    line->words[line->count++] = (char *)word;
+    line->words[line->count] = NULL;
+}
+
+static bool add_bind(struct line *line, const char *source, const char *target, const char *option,
+                     struct problem *problem)
+{
+    if (strpbrk(source, ":,") || strpbrk(target, ":,")) {
+        cause(problem, "apptainer cannot bind a path with ':' or ',' in it: %s to %s", source,
+              target);
+        return remedy(problem, "use another path, or the native runtime");
+    }
+    size_t size = strlen(source) + strlen(target) + strlen(option) + 2;
+    char *word = malloc(size);
+    if (!word) {
+        line->failed = true;
+        return true;
+    }
+    snprintf(word, size, "%s:%s%s", source, target, option);
+    add(line, "--bind");
+    add(line, word);
+    return true;
+}
+
+/* By the kind that the listing tells: looking at the directories themselves could hang, if one of
+ * them is a dead network file system. */
+static bool add_host_roots(struct line *line, struct problem *problem)
+{
+    static const char *const left_out[] = {".", "..", "dev", "proc", "sys", "lost+found"};
+    DIR *root = opendir("/");
+    bool good = true;
+    for (struct dirent *entry; root && good && (entry = readdir(root));) {
+        size_t i = 0, count = sizeof left_out / sizeof left_out[0];
+        while (i < count && strcmp(left_out[i], entry->d_name) != 0)
+            i++;
+        char path[NAME_MAX + 2];
+        snprintf(path, sizeof path, "/%s", entry->d_name);
+        if (i == count && entry->d_type == DT_DIR)
+            good = add_bind(line, path, path, "", problem);
+    }
+    if (root)
+        closedir(root);
+    return good;
+}
+
+static bool add_binds(struct line *line, const struct stack *stack, struct problem *problem)
+{
+    struct stat status;
+    if (stack->confs[0].host_roots && !add_host_roots(line, problem))
+        return false;
+    for (size_t i = 0; i < stack->count; i++)
+        for (size_t k = 0; k < stack->confs[i].bind_count; k++) {
+            const struct bind *bind = &stack->confs[i].binds[k];
+            if ((!bind->optional || stat(bind->source, &status) == 0) &&
+                !add_bind(line, bind->source, bind->target, "", problem))
+                return false;
+        }
+    for (size_t i = 0; i < stack->image_count; i++) {
+        const struct image *image = &stack->images[i];
+        if (strcmp(image->target, "/") != 0 &&
+            !add_bind(line, image->file, image->target, ":image-src=/", problem))
+            return false;
+    }
+    return true;
+}
+
+static bool find(const struct conf *conf, char *program, struct problem *problem)
+{
+    if (search_program(program, "apptainer", &conf->apptainers, usual_places) ||
+        (!conf->apptainers.count &&
+         search_program(program, "singularity", &conf->apptainers, usual_places)))
+        return true;
+    cause(problem, "the stack %s runs in apptainer, which this node does not have", conf->name);
+    return remedy(problem, "ask the administrator to install it, or set TYKKY_RUNTIME=native");
+}
+
+static bool check_container(const struct conf *conf, struct problem *problem)
+{
+    struct stat status;
+    if (!conf->container) {
+        cause(problem, "the stack %s has no container for apptainer", conf->name);
+        return remedy(problem, "leave TYKKY_RUNTIME unset, or install it with 'runtime: apptainer'");
+    }
+    if (stat(conf->container, &status) == 0)
+        return true;
+    cause(problem, "cannot find the container of %s: %s: %s", conf->name, conf->container,
+          strerror(errno));
+    return remedy(problem, "install the stack again, or ask its owner to make it readable");
+}
+
+bool apptainer_execute(const struct stack *stack, const struct place *place, char **argv,
+                       struct problem *problem)
+{
+    const struct conf *conf = &stack->confs[0];
+    char program[PATH_MAX];
+    struct line line = {0};
+    if (!check_container(conf, problem) || !find(conf, program, problem) ||
+        !prepare_environment(stack, program, problem))
+        return false;
+    add(&line, program);
+    add(&line, "--silent");
+    add(&line, "exec");
+    for (size_t i = 0; i < conf->options.count; i++)
+        add(&line, conf->options.items[i]);
+    if (!add_binds(&line, stack, problem))
+        return false;
+    add(&line, conf->container);
+    add(&line, program_path(place, conf));
+    for (size_t i = 1; argv[0] && argv[i]; i++)
+        add(&line, argv[i]);
+    if (line.failed) {
+        cause(problem, "no memory for the command line of apptainer");
+        return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
+    }
+    execv(program, line.words);
+    cause(problem, "cannot execute %s: %s", program, strerror(errno));
+    return remedy(problem, errno == E2BIG ? "the arguments are too long; pass less"
+                                          : "is it made for this kind of machine?");
+}

@@ -1,0 +1,21 @@
+/* The other runtime: the launcher executes `apptainer exec`, and leaves nothing to a shell.
+ *
+ * Every bind is on its command line, so the user's own APPTAINER_BIND stays in force beside them.
+ * SingularityCE is used in the same way; its variables have another spelling.
+ */
+#ifndef TYKKY_APPTAINER_H
+#define TYKKY_APPTAINER_H
+
+#include "place.h"
+#include "problem.h"
+#include "stack.h"
+
+/* Whether this process is in a container that a command of this stack has started. */
+bool apptainer_inside(const struct stack *stack);
+
+/* Executes the command in the container. The environment must have been applied. Returns (false)
+ * only on failure. */
+bool apptainer_execute(const struct stack *stack, const struct place *place, char **argv,
+                       struct problem *problem);
+
+#endif
