@@ -43,8 +43,8 @@ class Hooks:
             function(build)
         except TykkyError:
             raise
-        except Exception as error:
-            raise _failure(self._path or Path(), f"The hook '{name}' failed", error) from error
+        except (Exception, SystemExit) as error:
+            raise _failure(self._path or Path(), f"the hook '{name}' failed", error) from error
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -60,11 +60,11 @@ def _load(path: Path) -> dict[str, Any]:
             f"the hooks file is not valid Python: {error.msg}",
             where=Where(path, error.lineno or 0),
         ) from None
-    except Exception as error:
-        raise _failure(path, "The hooks file failed", error) from error
+    except (Exception, SystemExit) as error:
+        raise _failure(path, "the hooks file failed", error) from error
 
 
-def _failure(path: Path, what: str, error: Exception) -> ConfigError:
+def _failure(path: Path, what: str, error: BaseException) -> ConfigError:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     line = frames[-1].lineno if frames else 0
     return ConfigError(

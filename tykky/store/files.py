@@ -109,9 +109,14 @@ def discard(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    for folder, _, _ in os.walk(path):
-        with contextlib.suppress(OSError):
-            Path(folder).chmod(0o700)
+    with contextlib.suppress(OSError):
+        path.chmod(0o700)
+    for folder, below, _ in os.walk(path):
+        # Before they are walked into: what cannot be read has nothing in it for os.walk.
+        for each in (Path(folder, name) for name in below):
+            with contextlib.suppress(OSError):
+                if not each.is_symlink():
+                    each.chmod(0o700)
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         shutil.rmtree(path)

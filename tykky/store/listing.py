@@ -102,7 +102,7 @@ def _kept(database: Path, cache: Path | None, stamp: int) -> list[Entry] | None:
         if [data["format"], data["database"], data["stamp"]] != [FORMAT, str(database), stamp]:
             return None
         return [parse_entry(row) for row in data["entries"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
