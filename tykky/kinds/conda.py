@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.conda import channels as known
 from tykky.conda import packages as contents
+from tykky.conda import pip as conda_pip
 from tykky.conda.environment import Environment, read
 from tykky.conda.process import Scene
 from tykky.errors import RecipeError, Where
+from tykky.kinds import uv
 from tykky.kinds.paths import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
@@ -115,6 +117,15 @@ class CondaStack(Stack):
                     strict=config.conda.strict_priority,
                 )
                 found = contents.solve(request, scene)
+            if wanted.pip:
+                found += conda_pip.resolve(
+                    wanted.pip,
+                    found,
+                    arch=arch,
+                    source=guarded(self, "source"),
+                    config=config,
+                    scratch=scratch,
+                )
             return found
 
     def check(self, prefix: Path, base: Base) -> None:
@@ -135,6 +146,10 @@ class CondaStack(Stack):
             contents.link_scripts(real, order)
 
         box.do(f"install {len(conda)} conda packages", install)
+        pip = [package for package in box.lock.packages if not package.is_conda]
+        if pip:
+            uv.install(box, pip, guarded(self, "source"), "it from the package index")
+            box.run(["/bin/rm", box.prefix / ".tykky-requirements.txt"])
         variables = dict(item.partition("=")[::2] for item in box.lock.asked.get("variables", ()))
         if variables:
             _write_state(box, variables)

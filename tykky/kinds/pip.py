@@ -10,7 +10,6 @@ Public name: ``PipStack``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +110,6 @@ class PipStack(Stack):
         """Make the virtual environment and install exactly what the lock says."""
         tool = uv.program()
         environment = uv.environment(box.config)
-        python = box.prefix / "bin/python"
         box.run(
             [
                 tool,
@@ -125,19 +123,8 @@ class PipStack(Stack):
             env=environment,
             say=f"a virtual environment with Python {self.python}",
         )
-        wanted = box.write(".tykky-requirements.txt", _pinned(box.lock.packages))
-        line: list[str | Path] = [tool, "pip", "install", "--python", python]
-        line += ["--require-hashes", "--no-deps", "--requirements", wanted]
-        for name in self.source:
-            line += ["--no-binary", name]
-        if not self.source:
-            line.append("--no-build")
-        count = len(box.lock.packages)
-        say = f"{count} packages into a virtual environment with Python {self.python}"
-        try:
-            box.run(line, env=environment, say=say)
-        except StepError as error:
-            raise uv.explain("\n".join(error.details)) from error
+        what = f"a virtual environment with Python {self.python}"
+        uv.install(box, box.lock.packages, self.source, what)
 
     def seal(self, box: Box) -> None:
         """Compile the byte code once, and make the environment a base for those on top."""
@@ -153,7 +140,3 @@ class PipStack(Stack):
             ["python", "-m", "pip", "--disable-pip-version-check", "check"],
             say="python -m pip check",
         )
-
-
-def _pinned(packages: Iterable[Package]) -> str:
-    return "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages)

@@ -1,6 +1,6 @@
 """Everything Tykky asks of uv: resolving requirements, and the words of its failures.
 
-Public names: ``program``, ``environment``, ``resolve``, ``explain``.
+Public names: ``program``, ``environment``, ``platform``, ``resolve``, ``install``, ``explain``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,7 @@ from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError
 from tykky.lock import Package
 
 if TYPE_CHECKING:
+    from tykky.build.box import Box
     from tykky.config import Config
 
 _UNREACHABLE = re.compile(
@@ -70,11 +72,13 @@ def resolve(
     arch: str,
     source: Sequence[str],
     config: Config,
+    present: Mapping[str, str] | None = None,
 ) -> tuple[Package, ...]:
     """The exact files that satisfy ``requirements`` on a Python and an architecture.
 
     Only wheels are taken, since a wheel is the same everywhere, except for the projects named
-    in ``source``, whose own code may run for it: hence the box. Nothing is installed. Raises
+    in ``source``, whose own code may run for it: hence the box. Nothing is installed. What is
+    ``present`` already (names and versions) is kept if it can be, and not in the result. Raises
     ``TykkyError`` with the resolver's reason.
     """
     from tykky.build.box import closed, enclosed
@@ -92,26 +96,73 @@ def resolve(
         work.mkdir()
         (work / "requirements.in").write_text("\n".join(requirements) + "\n", encoding="utf-8")
         variables = {**closed(scratch, config), **environment(config)}
-        done = subprocess.run(
-            enclosed(line, variables, scratch, config, places={work: work}),
-            stdin=subprocess.DEVNULL,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise explain(done.stderr)
-        return _packages((work / "pylock.toml").read_text(encoding="utf-8"))
+        options: list[str] = []
+        if present:
+            stand_ins(present, work / "present")
+            pins = "".join(f"{name}=={version}\n" for name, version in present.items())
+            (work / "present.txt").write_text(pins, encoding="utf-8")
+            options = ["--find-links", "present", "--constraints", "present.txt"]
+        # If what is there cannot be kept, the second attempt may replace it.
+        for more in (options, options[:2])[: 2 if options else 1]:
+            done = subprocess.run(
+                enclosed([*line, *more], variables, scratch, config, places={work: work}),
+                stdin=subprocess.DEVNULL,
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+            if done.returncode == 0:
+                text = (work / "pylock.toml").read_text(encoding="utf-8")
+                return _packages(text, present or {})
+        raise explain(done.stderr)
 
 
-def _packages(text: str) -> tuple[Package, ...]:
+def stand_ins(present: Mapping[str, str], folder: Path) -> None:
+    """Empty wheels of the projects that are there already, for the resolver to find.
+
+    What is there may not be on the index as a wheel, or at all; and what it needs is there, too.
+    """
+    folder.mkdir()
+    for name, version in present.items():
+        info = f"{re.sub('[-_.]+', '_', name)}-{version}"
+        head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        with zipfile.ZipFile(folder / f"{info}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{info}.dist-info/METADATA", head)
+            wheel.writestr(f"{info}.dist-info/WHEEL", tag)
+            wheel.writestr(f"{info}.dist-info/RECORD", "")
+
+
+def _packages(text: str, present: Mapping[str, str]) -> tuple[Package, ...]:
     import sys
 
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
-    return tuple(_package(row) for row in tomllib.loads(text).get("packages", []))
+    rows = tomllib.loads(text).get("packages", [])
+    return tuple(_package(row) for row in rows if present.get(row["name"]) != row.get("version"))
+
+
+def install(
+    box: Box, packages: Sequence[Package], source: Sequence[str], what: str, *options: str
+) -> None:
+    """Install exactly these files into the environment at the prefix.
+
+    ``what`` it is completes the progress line. Raises ``StepError`` with uv's reason.
+    """
+    pins = "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages)
+    wanted = box.write(".tykky-requirements.txt", pins)
+    line: list[str | Path] = [program(), "pip", "install", "--python", box.prefix / "bin/python"]
+    line += ["--require-hashes", "--no-deps", *options, "--requirements", wanted]
+    for name in source:
+        line += ["--no-binary", name]
+    if not source:
+        line.append("--no-build")
+    try:
+        box.run(line, env=environment(box.config), say=f"{len(packages)} packages into {what}")
+    except StepError as error:
+        raise explain("\n".join(error.details)) from error
 
 
 def _package(row: dict[str, Any]) -> Package:

@@ -1,0 +1,267 @@
+"""What ``conda activate`` would change in the environment, found out once by really doing it.
+
+The variables of conda itself, those of packages (``etc/conda/env_vars.d``) and of the environment
+(``conda-meta/state``) are set, then the scripts of packages (``etc/conda/activate.d``) are run by
+bash, in conda's order. That is done three times: for two users on two hosts, to see what must not
+be frozen, and once with all variables set beforehand, to see whether a script sets, extends, or
+only provides a value. So a command of the stack needs no shell to be in the environment.
+
+Public names: ``snapshot``, ``compare``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.errors import StepError
+from tykky.runtime.base import EnvAction, EnvChange
+
+if TYPE_CHECKING:
+    from tykky.build.box import RealBox
+
+Environment = dict[str, str]
+
+#: Names in a script: assigned, unset, or looked at.
+_MENTIONED = re.compile(r"\$\{?([A-Za-z_]\w*)|\b([A-Za-z_]\w*)\+?=|\bunset\s+([A-Za-z_]\w*)")
+#: What bash sets, or what is different for reasons of its own.
+_OURS = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "PATH", "BASH_ENV", "PS1"})
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Stands in conda's files for a variable that the user has taken back.
+_UNSET = "***unset***"
+#: Around the name of a variable that a value refers to.
+_OPEN, _CLOSE = "\x01", "\x02"
+
+_SCRIPT = r"""
+hostname() { printf '%s\n' "$HOSTNAME"; }
+whoami() { printf '%s\n' "$USER"; }
+tykky_out=$1
+tykky_cat=$(command -v cat)
+shift
+for tykky_script in "$@"; do
+    printf '%s\n' "$tykky_script" > "$tykky_out.at"
+    . "$tykky_script"
+done
+"$tykky_cat" /proc/self/environ > "$tykky_out"
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody on some host; what is theirs has to be found again in values."""
+
+    letter: str
+    home: str
+
+    @property
+    def variables(self) -> Environment:
+        """What their environment has of them."""
+        return {
+            "HOME": self.home,
+            "USER": f"tykky-user-{self.letter}",
+            "LOGNAME": f"tykky-user-{self.letter}",
+            "HOSTNAME": f"tykky-host-{self.letter}",
+            "TMPDIR": f"/tmp/tykky-tmpdir-{self.letter}",
+        }
+
+    def template(self, value: str) -> str:
+        """The value with a reference for everything in it that is this person's."""
+        for name in ("HOME", "TMPDIR", "USER", "HOSTNAME"):
+            value = value.replace(self.variables[name], f"{_OPEN}{name}{_CLOSE}")
+        return value
+
+
+def snapshot(box: RealBox) -> tuple[EnvChange, ...]:
+    """The changes that activating the finished environment makes.
+
+    Raises ``StepError`` naming the script that ends bash.
+    """
+    prefix = str(box.prefix)
+    own = {
+        "CONDA_PREFIX": prefix,
+        "CONDA_DEFAULT_ENV": prefix,
+        "CONDA_SHLVL": "1",
+        **_variables(box.real(".")),
+    }
+    changes = [EnvChange(EnvAction.INSERT, "PATH", f"{prefix}/bin")]
+    scripts = sorted(box.real("etc/conda/activate.d").glob("*.sh"))
+    if not scripts:
+        return (*changes, *(EnvChange(EnvAction.SET, *item) for item in own.items()))
+    inside = [str(box.prefix / "etc/conda/activate.d" / script.name) for script in scripts]
+    box.say(f"activation scripts of {len(scripts)} packages")
+    one, other = (Person(letter, str(box.scratch.home / letter)) for letter in "ab")
+    for person in (one, other):
+        (box.scratch.home / person.letter).mkdir(exist_ok=True)
+
+    def activated(person: Person, preset: Environment) -> Environment:
+        return _run(box, {**person.variables, **preset, **own}, inside)
+
+    first, second = activated(one, {}), activated(other, {})
+    # Neither what a build sets anyway nor conda's own is a script's to extend.
+    usual = {*box.environment(), *one.variables, *_OURS}
+    names = ({*first} | _mentioned(scripts)) - usual - {*own}
+    third = activated(one, {name: was(name) for name in names})
+    changes += _of_path(first["PATH"], box.environment()["PATH"])
+
+    def drop(name: str) -> None:
+        box.log.write(f"# {name} is different each time; it is left out\n".encode())
+
+    changes += compare(
+        {name: one.template(value) for name, value in first.items() if name not in usual},
+        {name: other.template(value) for name, value in second.items()},
+        {name: one.template(value) for name, value in third.items() if name not in usual},
+        names,
+        drop,
+    )
+    return tuple(changes)
+
+
+def _mentioned(scripts: Iterable[Path]) -> set[str]:
+    """The names that scripts speak of."""
+    found: set[str] = set()
+    for script in scripts:
+        for groups in _MENTIONED.findall(script.read_text(encoding="utf-8", errors="replace")):
+            found.update(name for name in groups if name)
+    return found
+
+
+def was(name: str) -> str:
+    """The value that a variable has beforehand in the third run."""
+    return f"/tykky/was/{name}/"
+
+
+def _variables(root: Path) -> Environment:
+    """What packages and the environment itself want to be set, in the order of precedence."""
+    files = sorted((root / "etc/conda/env_vars.d").glob("*.json"))
+    found: Environment = {}
+    for path in files:
+        found.update(_strings(path, _json(path)))
+    state = root / "conda-meta/state"
+    if state.exists():
+        found.update(_strings(state, _json(state).get("env_vars", {})))
+    return {name: value for name, value in found.items() if value != _UNSET}
+
+
+def _json(path: Path) -> Any:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StepError(
+            f"{path.name} in the environment, which sets variables, is no JSON: {error}",
+            remedy="it came with a package: install another version of that",
+        ) from None
+    return data if isinstance(data, dict) else {}
+
+
+def _strings(path: Path, values: Mapping[str, Any]) -> Environment:
+    return {
+        str(name): str(value)
+        for name, value in values.items()
+        if _NAME.fullmatch(str(name)) and "\n" not in str(value)
+    }
+
+
+def _run(box: RealBox, env: Environment, scripts: list[str]) -> Environment:
+    """The environment after the scripts, run by bash in the box."""
+    runner, out = ".tykky-activate.sh", ".tykky-environ"
+    box.write(runner, _SCRIPT)
+    real, at = box.real(out), box.real(f"{out}.at")
+    try:
+        line = ["/bin/bash", "--noprofile", "--norc", str(box.prefix / runner)]
+        problem: StepError | None = None
+        try:
+            box.run([*line, str(box.prefix / out), *scripts], env=env)
+        except StepError as error:
+            problem = error
+        if not real.exists():
+            last = Path(at.read_text(encoding="utf-8").strip()).name if at.exists() else "?"
+            raise StepError(
+                f"the activation script {last} of a package ends the shell",
+                remedy="remove it in the recipe's finish step, and set what it sets in 'env'",
+                details=problem.details if problem else (),
+            )
+        items = real.read_bytes().split(b"\0")
+    finally:
+        for path in (box.real(runner), real, at):
+            path.unlink(missing_ok=True)
+    pairs = (item.decode(errors="surrogateescape").partition("=") for item in items if item)
+    return {name: value for name, _, value in pairs}
+
+
+def _of_path(after: str, before: str) -> Iterator[EnvChange]:
+    """What scripts put before PATH, the first last, because each is put in front."""
+    known = before.split(":")
+    for folder in reversed(after.split(":")):
+        if folder and folder not in known:
+            yield EnvChange(EnvAction.INSERT, "PATH", folder)
+
+
+def compare(
+    first: Mapping[str, str],
+    second: Mapping[str, str],
+    preset: Mapping[str, str],
+    names: Iterable[str],
+    drop: Callable[[str], object] = lambda _: None,
+) -> Iterator[EnvChange]:
+    """The changes that explain three environments after activation.
+
+    ``first`` and ``second`` are two people's, with references in place of what is theirs; before
+    ``preset``, the variables with these ``names`` were set to what :func:`was` gives. ``drop`` is
+    told the names of those that differ for no known reason.
+    """
+    for name in sorted({*first, *preset, *names}):
+        if not _NAME.fullmatch(name):
+            continue  # a function of bash, say
+        value, then = first.get(name), preset.get(name)
+        if value != second.get(name) or any(char in "\n\r" for char in f"{value}{then}"):
+            drop(name)
+        else:
+            yield from _change(name, value, then)
+
+
+def _change(name: str, value: str | None, then: str | None) -> Iterator[EnvChange]:
+    old = was(name)
+    if then is None:
+        # It was taken away; or a script sets it only where it was not set.
+        yield EnvChange(EnvAction.UNSET, name) if value is None else _set(name, value)
+    elif old in then and then != old:
+        yield from _extended(name, value, then, old)
+    elif value is not None and then == old:
+        yield EnvChange(EnvAction.DEFAULT, name, _reference(value))
+    elif value is not None:
+        yield _set(name, value)
+    # Otherwise it is untouched, or a copy of another variable for the way back.
+
+
+def _extended(name: str, value: str | None, then: str, old: str) -> Iterator[EnvChange]:
+    """A value that has the earlier one in it, as an item of a list or in another way."""
+    before, _, after = then.partition(old)
+    is_list = before[-1:] in ("", ":") and after[:1] in ("", ":") and _OPEN not in before + after
+    if not is_list:
+        template = then.replace(old, f"{_OPEN}{name}{_CLOSE}")
+        yield EnvChange(EnvAction.EXPAND, name, _reference(template))
+        return
+    before, after = before.removesuffix(":"), after.removeprefix(":")
+    start = value.removeprefix(before).removeprefix(":") if value is not None else ""
+    default = start.removesuffix(after).removesuffix(":")
+    if default:
+        yield EnvChange(EnvAction.DEFAULT, name, _reference(default))
+    if before:
+        yield EnvChange(EnvAction.PREPEND, name, before)
+    if after:
+        yield EnvChange(EnvAction.APPEND, name, after)
+
+
+def _set(name: str, value: str) -> EnvChange:
+    if _OPEN in value:
+        return EnvChange(EnvAction.EXPAND, name, _reference(value))
+    return EnvChange(EnvAction.SET, name, value)
+
+
+def _reference(value: str) -> str:
+    """The value as a template: ``${NAME}`` is replaced when a command starts, ``$$`` is ``$``."""
+    return value.replace("$", "$$").replace(_OPEN, "${").replace(_CLOSE, "}")
