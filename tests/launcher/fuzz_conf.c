@@ -9,6 +9,11 @@ const char *const fuzz_seeds[] = {
     "format 1\n# comment\nname a/1\nprefix /s/a/1\nruntime native\nmount prefix\n"
     "image img.sqfs\nimage_size 4096\nidle 60\nidle_step 10\nserver /usr/bin/squashfuse_ll\n"
     "need /s/b/1\nset A b c\nprepend PATH /s/a/1/bin\nappend X y\nunset Z\n",
+    "format 1\nname a/1\nprefix /s/a/1\nruntime auto\nmount path /LOCAL/a\nimage img.sqfs\n"
+    "image_size 4096\nroot /s/base.sif\nroot_offset 40960\nroot_size 99999\nhost_roots yes\n"
+    "bind $HOME/my\\040data /data\ntry_bind /a /b\ncommand sh /usr/bin/sh\n"
+    "other_stacks refuse\ninsert A b\nexpand C ${HOME}/x\ndefault D 3\nactivate set E 1\n"
+    "container /s/base.sif\napptainer /usr/bin/apptainer\noption --nv\n",
     "format 1\nname\n",
     "format 2\n",
     "",

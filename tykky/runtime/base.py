@@ -102,8 +102,8 @@ class LaunchPlan:
     it is mounted over the prefix, or at ``mount_at``, which need not exist on the host. Without
     an image there must be a ``root`` or a ``container``.
 
-    With a ``root``, only that and ``binds`` are visible, and with ``host_roots`` also every
-    directory in ``/`` of the host that the root does not have.
+    With a ``root`` or a ``container``, only that and ``binds`` are visible, and with
+    ``host_roots`` also every directory in ``/`` of the host that the root does not have.
 
     ``needs`` are the prefixes of installs that are mounted together with this one, and whose
     ``environment`` is applied before its own. ``activation`` comes before ``environment``, and
@@ -191,9 +191,10 @@ def _files(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
         yield "root", _path("root", plan.root.path)
         yield "root_offset", str(plan.root.offset)
         yield "root_size", str(plan.root.size)
-        yield "host_roots", "yes" if plan.host_roots else "no"
     if plan.container is not None:
         yield "container", _path("container", plan.container)
+    if plan.host_roots:
+        yield "host_roots", "yes"
 
 
 def _change(change: EnvChange) -> str:

@@ -19,10 +19,21 @@ static const char *const usual_places[] = {"/usr/bin", "/usr/local/bin", "/opt/a
 
 /* --- variables -------------------------------------------------------------------------------- */
 
+/* Asked only if a variable claims it, because an environment may be carried out of a container.
+ * Most containers have the directory; in all of them the session's mounts can be seen. */
 static bool in_container(void)
 {
     struct stat status;
-    return stat("/.singularity.d", &status) == 0;
+    char *line = NULL;
+    size_t room = 0;
+    bool found = stat("/.singularity.d", &status) == 0;
+    FILE *table = found ? NULL : fopen("/proc/self/mountinfo", "re");
+    while (table && !found && getline(&line, &room, table) > 0)
+        found = strstr(line, "/mnt/session/") != NULL;
+    free(line);
+    if (table)
+        fclose(table);
+    return found;
 }
 
 bool apptainer_inside(const struct stack *stack)
@@ -38,7 +49,7 @@ static void forget_container(void)
     static const char *const names[] = {"BIND",    "BINDPATH",    "CONTAINER", "NAME",
                                         "COMMAND", "ENVIRONMENT", "APPNAME"};
     char name[64];
-    if (in_container() || (!getenv("APPTAINER_CONTAINER") && !getenv("SINGULARITY_CONTAINER")))
+    if ((!getenv("APPTAINER_CONTAINER") && !getenv("SINGULARITY_CONTAINER")) || in_container())
         return;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(name, sizeof name, "APPTAINER_%s", names[i]);
