@@ -83,7 +83,10 @@ def contained(root: Path, path: Path) -> Path:
     way raises ``StepError``, one in the last place is removed.
     """
     root = root.resolve()
-    real = (root / path).parent.resolve() / path.name if path.name else root
+    try:
+        real = (root / path).parent.resolve() / path.name if path.name else root
+    except (OSError, RuntimeError):  # links that lead to each other
+        real = Path()
     if real != root and root not in real.parents:
         raise StepError(
             f"a link in the build leads out of it: {path.parent}",
