@@ -139,6 +139,14 @@ def test_what_was_built_is_gone_when_it_is_tested(site: Site, place: Path) -> No
     assert said.strip() == ""
 
 
+def test_what_a_test_leaves_running_is_ended_and_waited_for_by_nobody(site: Site) -> None:
+    seconds = str(200_000 + os.getpid())
+    site.hello(more=f"def test(self, box):\n    box.run('hello; sleep {seconds} &')")
+    site("install", "hello", timeout=60)
+    left = subprocess.run(["pgrep", "-x", "-f", f"sleep {seconds}"], stdout=subprocess.PIPE)
+    assert left.stdout == b""
+
+
 def test_stack_that_works_only_where_it_was_built_fails_its_test(site: Site) -> None:
     """A link into the scratch directory is valid while building, and never again."""
     site.hello(

@@ -108,13 +108,14 @@ def test_install_stopped_after_its_commit_keeps_the_install(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("group", [True, False], ids=["group", "alone"])
-def test_signal_in_the_middle_of_a_build_step_ends_all_that_the_step_started(
-    site: Site, number: signal.Signals, group: bool
+@pytest.mark.parametrize("step", ["finish", "test"])
+def test_signal_in_the_middle_of_a_step_ends_all_that_the_step_started(
+    site: Site, number: signal.Signals, group: bool, step: str
 ) -> None:
     seconds = 100_000 + os.getpid()  # by which they are told from what other tests start
     site.hello(
         more=f"""
-        def finish(self, box):
+        def {step}(self, box):
             # The first ignores what it can; the second is what the step waits for.
             box.run(
                 "(trap '' TERM INT HUP; exec sleep {seconds}) & exec sleep {seconds}"

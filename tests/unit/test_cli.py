@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tykky.cli import VERBS, build_parser, main
+from tykky.errors import Exit
+from tykky.resources import resource
+
+ALL = [verb for group in VERBS.values() for verb in group]
+
+
+def output(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "tykky", *words], text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_names_every_verb_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    for group, verbs in VERBS.items():
+        assert f"{group.lower()}:" in text
+        for verb, line in verbs.items():
+            assert re.search(rf"^  {verb} +{re.escape(line)}$", text, re.M)
+
+
+@pytest.mark.parametrize("verb", ALL)
+def test_every_verb_explains_itself_with_examples(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "-h"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "examples:\n" in text
+    assert f"tykky {verb}" in text.split("examples:\n")[1]
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("verb", ALL)
+def test_every_example_is_understood(verb: str) -> None:
+    import importlib
+    import shlex
+
+    parser = build_parser()
+    for line in importlib.import_module(f"tykky.cli.{verb}").EXAMPLES.splitlines():
+        command = re.split(r" {2,}|&&|;|\)| >", line.strip())[0]
+        words = shlex.split(command.replace('"$(', "").strip('"'))
+        if words[:1] != ["tykky"]:
+            continue
+        try:
+            parser.parse_args(words[1:])
+        except SystemExit:
+            pytest.fail(f"'{command}' is not understood")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from tykky.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'yaml', 'jinja2', 'rich', 'requests', 'filelock', 'uv', 'shtab', 'packaging'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize("words", [["instal"], ["--nope"], ["find", "--nope"], ["-c"], ["--root"]])
+def test_wrong_usage_ends_with_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == Exit.USAGE
+    assert "tykky" in capsys.readouterr().err
+
+
+def test_every_exit_code_is_documented() -> None:
+    text = (resource("share") / "doc/reference/exit-codes.md").read_text()
+    rows = dict(re.findall(r"^\| (\d+) \| (\w+) \|", text, re.M))
+    assert rows == {str(int(code)): code.name for code in Exit}
+
+
+def test_verbs_are_in_the_changelog_or_help_in_one_line_each() -> None:
+    for verbs in VERBS.values():
+        for line in verbs.values():
+            assert line[0].islower()
+            assert not line.endswith(".")
+            assert len(line) < 70

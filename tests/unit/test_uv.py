@@ -1,0 +1,105 @@
+"""What uv says is turned into a cause and a remedy; the texts are uv's own, drawn plainly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tykky.config import Config
+from tykky.errors import Exit
+from tykky.kinds import uv
+
+UNKNOWN = """\
+  x No solution found when resolving dependencies:
+  ╰─▶ Because surely-not-there was not found in the package registry and you
+      require surely-not-there, we can conclude that your requirements are
+      unsatisfiable.
+"""
+CONTRADICTION = """\
+  x No solution found when resolving dependencies:
+  ╰─▶ Because you require six<1.16 and six>=1.16, we can conclude that your
+      requirements are unsatisfiable.
+"""
+NO_WHEEL = """\
+  x No solution found when resolving dependencies:
+  ╰─▶ Because docopt==0.6.2 has no usable wheels and you require
+      docopt==0.6.2, we can conclude that your requirements are unsatisfiable.
+
+      hint: Wheels are required for `docopt` because building from source is
+      disabled for all packages (i.e., with `--no-build`)
+"""
+OFFLINE = """\
+error: Request failed after 3 retries
+  Caused by: Failed to fetch: `https://pypi.org/simple/six/`
+  Caused by: error sending request for url (https://pypi.org/simple/six/)
+  Caused by: client error (Connect)
+  Caused by: tcp connect error: Connection refused (os error 111)
+"""
+TLS = """\
+error: Failed to fetch: `https://pypi.org/simple/six/`
+  Caused by: error sending request for url (https://pypi.org/simple/six/)
+  Caused by: invalid peer certificate: UnknownIssuer
+"""
+FULL = """\
+error: Failed to install: pip-26.3-py3-none-any.whl (pip==26.3)
+  Caused by: failed to copy file from /c/pip to /p/pip: No space left on device (os error 28)
+"""
+MISMATCH = """\
+  x Failed to download `six==1.17.0`
+  ╰─▶ Hash mismatch for `six==1.17.0`
+
+      Expected:
+        sha256:0000
+
+      Computed:
+        sha256:4721
+"""
+BUILD = """\
+  x Failed to build `subtitles==1.0`
+  ├─▶ The build backend returned an error
+  ╰─▶ Call to `setuptools.build_meta:__legacy__.build_wheel` failed (exit status: 1)
+
+      [stderr]
+      subtitles.c:1:10: fatal error: Python.h: No such file or directory
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "says"),
+    [
+        (UNKNOWN, Exit.UNKNOWN_PACKAGE, "surely-not-there"),
+        (CONTRADICTION, Exit.RESOLVE, "contradict"),
+        (NO_WHEEL, Exit.RESOLVE, "docopt"),
+        (OFFLINE, Exit.NETWORK, "reached"),
+        (TLS, Exit.NETWORK, "reached"),
+        (FULL, Exit.NO_SPACE, "no space"),
+        (MISMATCH, Exit.DAMAGED, "lock"),
+        (BUILD, Exit.BUILD, ""),
+        ("", Exit.BUILD, "uv"),
+    ],
+)
+def test_what_uv_says_has_a_cause_a_remedy_and_a_code(output: str, code: Exit, says: str) -> None:
+    error = uv.explain(output)
+    assert error.code is code
+    assert says in error.cause
+    assert error.remedy
+    assert len(error.details) <= 12
+
+
+def test_nothing_of_the_users_configuration_reaches_uv(tmp_path: Path) -> None:
+    config = Config.load(
+        {"cache_dir": str(tmp_path), "pip.index_url": "https://mirror.example/simple"},
+        {"HOME": str(tmp_path)},
+    )
+    variables = uv.environment(config)
+    assert variables["UV_NO_CONFIG"] == "1"
+    assert variables["UV_PYTHON_DOWNLOADS"] == "never"
+    assert variables["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    assert variables["UV_CACHE_DIR"] == f"{tmp_path}/uv"
+    assert all(variables.values()), "an empty variable means something else than none"
+
+
+def test_platform_names_the_oldest_glibc() -> None:
+    config = Config.load({"pip.glibc": "2.17"}, {"HOME": "/nowhere"})
+    assert uv.platform(config, "aarch64") == "aarch64-manylinux_2_17"
