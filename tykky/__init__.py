@@ -15,14 +15,25 @@ __version__ = "1.0.0.dev0"
 
 if TYPE_CHECKING:
     from tykky.kinds.conda import CondaStack
+    from tykky.kinds.container import ContainerStack
     from tykky.kinds.disk import DiskStack
     from tykky.kinds.pip import PipStack
     from tykky.recipe import Recipe, Version, variant
 
-__all__ = ["CondaStack", "DiskStack", "PipStack", "Recipe", "Version", "__version__", "variant"]
+__all__ = [
+    "CondaStack",
+    "ContainerStack",
+    "DiskStack",
+    "PipStack",
+    "Recipe",
+    "Version",
+    "__version__",
+    "variant",
+]
 
 _HOMES = {
     "CondaStack": "tykky.kinds.conda",
+    "ContainerStack": "tykky.kinds.container",
     "DiskStack": "tykky.kinds.disk",
     "PipStack": "tykky.kinds.pip",
     "Recipe": "tykky.recipe",

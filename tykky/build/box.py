@@ -17,13 +17,14 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from tykky.bases import PATH, Base
+from tykky.bases import PATH, Base, ImageBase
 from tykky.build.scratch import Scratch, contained
 from tykky.errors import Exit, RecipeError, StepError, TykkyError
+from tykky.host import user_name
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -85,6 +86,10 @@ class Box(ABC):
         ``target``; a file becomes ``target``, or goes into it if that is a directory. Raises
         ``StepError``.
         """
+
+    @abstractmethod
+    def link(self, path: str | Path, target: str | PurePath) -> Path:
+        """Make a symbolic link below the prefix, in place of what has its name; its path."""
 
     @abstractmethod
     def real(self, path: str | Path) -> Path | None:
@@ -151,6 +156,11 @@ class PlanBox(Box):
         self.lines.append(f"copy   {self.directory / source} to {full}")
         return full
 
+    def link(self, path: str | Path, target: str | PurePath) -> Path:
+        full = self.inside(path)
+        self.lines.append(f"link   {full} to {target}")
+        return full
+
     def real(self, path: str | Path) -> Path | None:
         return None
 
@@ -186,7 +196,7 @@ class RealBox(Box):
             self.say(say)
         argv = ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else _words(command)
         variables = {**self.environment(), **(env or {})}
-        self.log.write(f"$ {_shown(command)}\n".encode())
+        self.log.write(f"$ {_shown(command)}\n".encode(errors="backslashreplace"))
         self.log.flush()
         status, output = _run(self.enclose(argv, variables), variables, self.cwd, self.log)
         if status != 0:
@@ -235,6 +245,13 @@ class RealBox(Box):
     def real(self, path: str | Path) -> Path:
         return contained(self.scratch.root, self.inside(path).relative_to(self.prefix))
 
+    def link(self, path: str | Path, target: str | PurePath) -> Path:
+        full = self.inside(path)
+        real = contained(self.scratch.root, full.relative_to(self.prefix))
+        real.unlink(missing_ok=True)
+        real.symlink_to(target)
+        return full
+
     @property
     @abstractmethod
     def tmp(self) -> Path:
@@ -254,13 +271,23 @@ class BuildBox(RealBox):
         return FETCHED.parent
 
     def environment(self) -> dict[str, str]:
-        return {**closed(self.scratch, self.config), "PATH": f"{self.prefix}/bin:{PATH}"}
+        return {**closed(self.scratch, self.config), "PATH": f"{self.prefix}/bin:{self._path()}"}
+
+    def _path(self) -> str:
+        return self.base.path if isinstance(self.base, ImageBase) else PATH
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
+        from tykky.build.root import box_inside
+
         self.scratch.root.mkdir(parents=True, exist_ok=True)
         seen = [self.config.root, self.directory, *self.config.repos]
         places = {self.scratch.root: self.prefix}
-        return enclosed(argv, env, self.scratch, self.config, seen=seen, places=places)
+        program = None
+        if isinstance(self.base, ImageBase):
+            program = box_inside(self.base, self.scratch, self.config, seen)
+        return enclosed(
+            argv, env, self.scratch, self.config, seen=seen, places=places, program=program
+        )
 
 
 def closed(scratch: Scratch, config: Config) -> dict[str, str]:
@@ -290,18 +317,20 @@ def enclosed(
     *,
     seen: Sequence[Path] = (),
     places: Mapping[Path, Path] | None = None,
+    program: Path | None = None,
 ) -> list[str]:
     """The command line that runs ``argv`` where only scratch and cache can be written to.
 
     ``places`` are more folders to write to, and where they lie inside (the last is where
-    ``argv`` starts); ``seen`` stays visible even if it lies below the host's /tmp.
+    ``argv`` starts); ``seen`` stays visible even if it lies below the host's /tmp. ``program`` is
+    the box to use, if not the host's.
     """
     from tykky.runtime.native import box_program
 
     for folder in (scratch.home, scratch.tmp, config.cache_dir):
         folder.mkdir(parents=True, exist_ok=True)
     inside = {scratch.home: scratch.home, config.cache_dir: config.cache_dir, **(places or {})}
-    line = [str(box_program()), "--root-readonly", "--clear-env"]
+    line = [str(program or box_program()), "--root-readonly", "--clear-env"]
     line += ["--bind", str(scratch.tmp), "/tmp", "--bind", str(scratch.tmp), "/var/tmp"]
     for path in _hidden([*seen, Path(sys.prefix), Path(__file__).parent.parent]):
         line += ["--ro-bind", str(path), str(path)]
@@ -333,15 +362,13 @@ class TestBox(RealBox):
         return self.scratch.tmp
 
     def environment(self) -> dict[str, str]:
-        import getpass
-
         return {
             **passed(),
             "PATH": f"{self.prefix}/bin:{PATH}",
             "HOME": str(self.scratch.home),
             "TMPDIR": str(self.scratch.tmp),
             "LANG": "C.UTF-8",
-            "USER": getpass.getuser(),
+            "USER": user_name(),
         }
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:

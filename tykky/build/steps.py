@@ -15,7 +15,7 @@ import contextlib
 import io
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -31,8 +31,9 @@ from tykky.build.scratch import Scratch, sweep
 from tykky.build.squash import Image, settle, squash
 from tykky.errors import Exit, TykkyError, from_os_error
 from tykky.publish import commands, modules
-from tykky.recipe import guarded, recipe_code
-from tykky.runtime.base import EnvAction, EnvChange, LaunchPlan
+from tykky.publish.entering import Entering, entering, launch_plan
+from tykky.recipe import recipe_code
+from tykky.runtime.base import LaunchPlan
 from tykky.store import HIDDEN, Record, Store
 from tykky.store.files import clear, count, make_folder, sync
 
@@ -128,6 +129,8 @@ class Build:
         self._early = io.BytesIO()
         self.log: BinaryIO = self._early
         self.commands: tuple[str, ...] = ()
+        self.contents: tuple[Installed, ...] = ()
+        self.way: Entering
         self.image: Image
 
     def resolve(self) -> None:
@@ -254,8 +257,25 @@ class Build:
         with self._step("finish") as line:
             box = self._box(BuildBox, line.update)
             self._call(box, "finish", "seal")
+            with recipe_code(self.plan.recipe, "variables"):
+                more = self.plan.recipe.variables(box)
+            plan = self.plan
+            self.way = entering(plan.recipe, plan.base, plan.prefix, plan.needs, more, self.config)
+            with recipe_code(plan.recipe, "activation"):
+                changes = plan.recipe.activation(box)
+            activation = tuple((c.action.value, c.name, c.value) for c in changes)
+            self.way = replace(self.way, activation=activation)
             self.commands = commands.choose(self.plan.recipe, self.scratch.root, self.plan.base)
+            self._list_packages(box)
             line.update(f"{len(self.commands)} commands")
+
+    def _list_packages(self, box: RealBox) -> None:
+        """See what the stack consists of, whatever its steps have added to the lock."""
+        with recipe_code(self.plan.recipe, "contents"):
+            self.contents = tuple(self.plan.recipe.contents(box))
+        if self.contents and contents.COMMAND not in self.commands:
+            contents.put(self.contents, box)
+            self.commands = tuple(sorted((*self.commands, contents.COMMAND)))
 
     def squash(self) -> None:
         """Make the image and the commands; from here on the scratch directory is gone."""
@@ -273,17 +293,9 @@ class Build:
         self._note(f"image {self.image.sha256}, prefix {plan.prefix}")
 
     def _launch_plan(self) -> LaunchPlan:
-        return LaunchPlan(
-            name=self.plan.module,
-            prefix=self.plan.prefix,
-            image=self.image.file,
-            image_size=self.image.bytes,
-            environment=tuple(
-                EnvChange(EnvAction.SET, name, value)
-                for name, value in guarded(self.plan.recipe, "env").items()
-            ),
-            servers=(Path(self.config.server),) if self.config.server else (),
-            idle=self.config.idle,
+        plan = self.plan
+        return launch_plan(
+            self.way, plan.module, plan.prefix, self.image, self.commands, self.config
         )
 
     def test(self) -> None:
@@ -302,12 +314,15 @@ class Build:
         """Write the record, after everything it speaks of is safe on disk."""
         with self._step("commit") as line:
             hidden = self.plan.prefix / HIDDEN
-            keep_inputs(self.plan, self.store.permissions)
+            keep_inputs(self.plan, self.contents, self.store.permissions)
             for path in (*hidden.iterdir(), hidden, self.plan.prefix / "bin", self.plan.prefix):
                 sync(path)
             self.log.flush()
             keep_log(self.log_path, self.plan.prefix, self.store.permissions)
             record = record_of(self.plan, self.image, self.commands, self.clock.steps)
+            record = replace(record, launch=asdict(self.way))
+            if self.contents:
+                record = replace(record, packages=tuple((p.name, p.version) for p in self.contents))
             # The record itself is still to come; commands are names of one file.
             present = count(self.plan.prefix) - len(self.commands)
             record = replace(record, files=present + 1)

@@ -22,6 +22,7 @@ from tykky.config.schema import (
     SECTIONS,
     BadValueError,
     Conda,
+    Isolation,
     Module,
     Permissions,
     Pip,
@@ -99,6 +100,8 @@ class Config:
     repos: tuple[Path, ...]
     builtin_repo: bool
     runtime: Runtime
+    isolation: Isolation
+    mount_points: tuple[Path, ...]
     jobs: int
     hooks: Path | None
     idle: int

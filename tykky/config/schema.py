@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native"]
 Compression = Literal["zstd", "gzip", "lz4", "xz"]
 
@@ -222,6 +223,8 @@ KEYS: dict[str, Kind] = {
     "repos": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "builtin_repo": _SWITCH,
     "runtime": _choice("native"),
+    "isolation": _choice("open", "mounts", "closed"),
+    "mount_points": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "jobs": Kind("number from 0 to 65536", _jobs),
     "hooks": _OPTIONAL_PATH,
     "idle": _number(1, 86400),

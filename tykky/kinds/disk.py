@@ -115,6 +115,10 @@ class DiskStack(Stack):
         if not self.mask:
             tree.relink(copied, source, box.prefix)
 
+    def mount_at(self) -> Path | None:
+        """The source itself, if it is masked."""
+        return self._source() if self.mask else None
+
     def seal(self, box: Box) -> None:
         """Let programs find the libraries beside them, without a variable that others see."""
         libraries.settle(box, self.libraries)

@@ -8,7 +8,7 @@ Public name: ``Stack``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,9 +19,11 @@ from tykky.recipe.source import attribute_place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
-    from tykky.build.box import Box
+    from tykky.build.box import Box, RealBox
     from tykky.config import Config
+    from tykky.contents import Installed
     from tykky.lock import Lock, Package
+    from tykky.runtime.base import EnvChange
 
 
 class Stack(Recipe):
@@ -62,6 +64,22 @@ class Stack(Recipe):
 
     def seal(self, box: Box) -> None:
         """Step *finish*, for the kind: the last touch before nothing changes any more."""
+
+    def variables(self, box: RealBox) -> Mapping[str, str]:
+        """Step *finish*: variables that scripts of the base set for its programs."""
+        return {}
+
+    def mount_at(self) -> Path | None:
+        """Where the image is mounted if not over the prefix."""
+        return None
+
+    def contents(self, box: RealBox) -> Sequence[Installed]:
+        """Step *finish*: the packages that the finished stack has, if its kind knows such."""
+        return ()
+
+    def activation(self, box: RealBox) -> Sequence[EnvChange]:
+        """Step *finish*: what activating the finished stack changes in the environment."""
+        return ()
 
     def prove(self, box: Box) -> None:
         """Step *test*, for the kind: what must hold for every stack of this kind."""

@@ -127,6 +127,8 @@ def make(plan: LaunchPlan, commands: tuple[str, ...], permissions: Permissions) 
     """
     hidden = plan.prefix / HIDDEN
     launcher = hidden / "launch"
+    if plan.root is not None and plan.root.path.parent == hidden:
+        make_folder(plan.root.path, permissions)  # a root that consists of binds
     write_file(hidden / "launch.conf", render(plan).encode(), permissions)
     try:
         temporary = hidden / ".launch.new"

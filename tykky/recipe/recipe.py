@@ -37,6 +37,12 @@ class Recipe:
     """True, or the sentence that users are told, if the whole recipe is on its way out."""
     base: str | Mapping[str, str] = ""
     """What the stack is built in and runs on, perhaps by architecture; empty: as configured."""
+    runtime: Literal["", "native", "apptainer", "auto"] = ""
+    """How the stack is entered; empty: as configured."""
+    isolation: Literal["", "open", "mounts", "closed"] = ""
+    """How much of the host its programs see; empty: as configured."""
+    binds: tuple[str, ...] = ()
+    """Places of the host that are visible in any case: ``/data``, or ``/host/place:/inside``."""
     commands: tuple[str, ...] | Mapping[str, str] = ()
     """Globs of the programs to offer, or a mapping from command names to programs."""
     env: Mapping[str, str] = _NOTHING

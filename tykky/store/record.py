@@ -61,8 +61,9 @@ class Record(Entry):
     """All that is known of an install.
 
     ``image`` has ``file``, ``sha256`` and ``bytes``; ``base`` has ``name``, ``id`` and
-    ``digest``; ``recipe`` has ``file`` and ``digest``; ``by`` has ``user``, ``host`` and
-    ``tykky`` (its version); ``packages`` are pairs of name and version; ``files`` counts
+    ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how the install is
+    entered (see :mod:`tykky.publish.entering`); ``by`` has ``user``, ``host`` and ``tykky`` (its
+    version); ``packages`` are pairs of name and version; ``files`` counts
     the files and folders of the prefix.
     """
 
@@ -80,6 +81,7 @@ class Record(Entry):
     recipe: Mapping[str, str] = field(default_factory=dict)
     image: Mapping[str, Any] = field(default_factory=dict)
     by: Mapping[str, str] = field(default_factory=dict)
+    launch: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     files: int = 0
 

@@ -1,0 +1,346 @@
+"""Programs of images as commands: found, entered, with their own environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.images import docker_archive, static_program
+from tests.stacks import Site, settle
+from tests.support import DOWNLOADS, log_in, new_place, remove
+from tykky.errors import Exit
+from tykky.resources import resource
+
+HEAD = """\
+from tykky import ContainerStack, PipStack
+
+
+class Wrapped({kind}):
+    '''Programs of an image.'''
+
+    homepage = "https://example.org"
+    license = "MIT"
+    versions = "1"
+"""
+
+
+def recipe(site: Site, body: str, name: str = "wrapped", kind: str = "ContainerStack") -> None:
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    site.write(name, HEAD.format(kind=kind) + lines)
+
+
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return static_program(tmp_path_factory.mktemp("hello"))
+
+
+@pytest.fixture
+def scratch(place: Path, hello: bytes) -> Path:
+    """An image that has nothing but one static program, under three names."""
+    files = {"opt/tools/hello": hello, "opt/tools/second": hello, "bin/hello": hello}
+    env = ["PATH=/opt/tools:/usr/bin:/bin", "GREETING=good day"]
+    return docker_archive(place / "scratch.tar", files, env=env)
+
+
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """The small Debian base of builds/, made once on this machine."""
+    place = new_place()
+    site = settle(place, log_in(place)).with_env(TYKKY_BASES_DIR=str(DOWNLOADS / "bases"))
+    definition = resource("builds") / "debian-12.txt"
+    file = site.json("base", "pull", f"debian:{definition}")["file"]
+    remove(place)
+    return Path(file)
+
+
+def forms(image: Path, place: Path) -> dict[str, Path]:
+    """The same image as squashfs, SIF and root directory."""
+    root = place / "root"
+    subprocess.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", root, image], check=True)
+    return {"squashfs": image, "directory": root}
+
+
+# -- a scratch image --------------------------------------------------------------------------
+
+
+def test_image_of_one_static_program_needs_no_shell(site: Site, scratch: Path) -> None:
+    recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'")
+    site("install", "wrapped")
+    done = site.lmod("module load wrapped; hello")
+    assert done.stdout == "hello from hello\n"
+    assert site.lmod("module load wrapped; hello exit 7", status=7)
+
+
+def test_environment_of_the_image_and_of_the_user_are_both_there(site: Site, scratch: Path) -> None:
+    recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'\nenv = {{'OWN': 'a b'}}")
+    site("install", "wrapped")
+    script = "export MINE='x y' LD_LIBRARY_PATH=/nowhere; module load wrapped; hello env"
+    lines = site.lmod(script).stdout.splitlines()
+    shown = dict(line.partition("=")[::2] for line in lines)
+    assert (shown["GREETING"], shown["OWN"], shown["MINE"]) == ("good day", "a b", "x y")
+    assert "LD_LIBRARY_PATH" not in shown
+    path = shown["PATH"].split(":")
+    assert path[:2] == [f"{site.prefix('wrapped')}/bin", "/opt/tools"]
+    assert "" not in path
+
+
+def test_commands_are_found_by_name_glob_path_and_directory_and_get_new_names(
+    site: Site, scratch: Path
+) -> None:
+    image = f"image = 'docker-archive:{scratch}'\n"
+    for number, (commands, names) in enumerate(
+        (
+            ("'hello'", ["hello"]),
+            ("'*e*'", ["hello", "second"]),
+            ("'/opt/tools/s*', '/bin/hello'", ["hello", "second"]),
+            ("'/opt/tools/'", ["hello", "second"]),
+            ("{'hi': 'hello', 'two': '/opt/tools/second'}", ["hi", "two"]),
+        )
+    ):
+        recipe(site, f"{image}commands = {commands}", name=f"wrapped{number}")
+        site("install", f"wrapped{number}")
+        bin_ = site.prefix(f"wrapped{number}") / "bin"
+        assert sorted(path.name for path in bin_.iterdir()) == names
+        for name in names:
+            assert "hello from" in site.user.run(bin_ / name).stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "cause"),
+    [
+        ("commands = 'hello'", Exit.RECIPE, "names no image"),
+        ("image = {image!r}", Exit.RECIPE, "offers no commands"),
+        ("image = {image!r}\ncommands = 'hallo'", Exit.RECIPE, "has no program 'hallo'"),
+        ("image = {image!r}\ncommands = '/bin/hello', 'hello'", Exit.RECIPE, "two programs"),
+        ("image = {{'sparc': 'x'}}\ncommands = 'hello'", Exit.RECIPE, "names no image for"),
+        ("image = '/nowhere.sif'\ncommands = 'hello'", Exit.BASE, "is not there"),
+        ("image = 'host'\ncommands = 'hello'", Exit.RECIPE, "names no image"),
+    ],
+)
+def test_recipe_without_what_the_kind_needs_is_one_error_and_leaves_nothing(
+    site: Site, scratch: Path, body: str, status: Exit, cause: str
+) -> None:
+    recipe(site, body.format(image=f"docker-archive:{scratch}"))
+    done = site("install", "wrapped", status=status)
+    assert cause in done.stderr
+    assert site.found() == []
+
+
+def test_image_that_changed_after_it_was_locked_is_not_installed(site: Site, scratch: Path) -> None:
+    recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'")
+    site("lock", "wrapped")
+    site("audit", "wrapped")
+    scratch.write_bytes(scratch.read_bytes() + bytes(512))
+    done = site("install", "wrapped", status=Exit.DAMAGED)
+    assert "is not what was locked" in done.stderr
+    assert site.found() == []
+
+
+def test_image_is_shared_by_all_installs_that_use_it(site: Site, scratch: Path) -> None:
+    for name in ("one", "two"):
+        recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'", name=name)
+        site("install", name)
+    assert len(list((site.root / "bases").glob("*.s*"))) == 1
+    size = sum(path.stat().st_size for path in site.prefix("one").rglob("*.sqfs"))
+    assert size <= 8192
+
+
+# -- Debian -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def python(site: Site, debian: Path) -> Site:
+    """A site with a wrapped Python."""
+    recipe(site, f"image = {str(debian)!r}\ncommands = 'python3*', 'ls', 'cat', 'sh'")
+    site("install", "wrapped")
+    return site
+
+
+def test_wrapped_program_reads_and_writes_where_its_user_is(python: Site) -> None:
+    work = python.user.home / "my work"
+    work.mkdir()
+    (work / "in").write_text("some text\n")
+    code = "open('out', 'w').write(open('in').read().upper())"
+    python.lmod(f'module load wrapped; python3 -c "{code}"; cat out | tr A-Z a-z', cwd=work)
+    assert (work / "out").read_text() == "SOME TEXT\n"
+
+
+def test_virtual_environment_on_top_of_a_wrapped_python(python: Site) -> None:
+    show = "import sys, json; print(sys.prefix, sys.base_prefix, json.__file__)"
+    script = f"""
+        module load wrapped
+        python3 -m venv --without-pip v
+        v/bin/python -c '{show}'
+        . v/bin/activate
+        python -c '{show}'
+        sh -c 'command -v python'
+    """
+    first, second, third = python.lmod(script).stdout.splitlines()
+    venv = python.user.home / "v"
+    assert first == second
+    assert first.split()[0] == str(venv)
+    assert third == f"{venv}/bin/python"
+
+
+def test_calls_from_inside_run_directly(python: Site) -> None:
+    (python.user.home / "show.py").write_text(
+        "import os, subprocess, sys\n"
+        "print(os.readlink('/proc/self/ns/mnt'), flush=True)\n"
+        "if sys.argv[1:]:\n    subprocess.check_call([sys.executable, __file__])\n"
+    )
+    outer, inner = python.lmod("module load wrapped; python3 show.py again").stdout.split()
+    assert outer == inner
+
+
+def test_root_directory_is_entered_like_an_image(site: Site, debian: Path, place: Path) -> None:
+    root = forms(debian, place)["directory"]
+    recipe(site, f"image = {str(root)!r}\ncommands = 'python3'")
+    site("install", "wrapped")
+    code = "import platform; print(platform.freedesktop_os_release()['ID'])"
+    assert site.lmod(f'module load wrapped; python3 -c "{code}"').stdout == "debian\n"
+
+
+def test_pip_stack_is_built_inside_a_base_image_and_runs_on_it(site: Site, debian: Path) -> None:
+    recipe(
+        site,
+        f"base = {str(debian)!r}\npackages = 'six==1.17.0', 'tabulate==0.9.0'\n"
+        "commands = 'python*', 'tabulate'",
+        kind="PipStack",
+    )
+    site("install", "wrapped")
+    code = "import sys, os, six; print(sys.executable, os.path.realpath(sys.executable))"
+    script = f"module load wrapped; python -c '{code}'; printf 'a b' | tabulate"
+    lines = site.lmod(script).stdout.splitlines()
+    assert lines[0] == f"{site.prefix('wrapped')}/bin/python /usr/bin/python3.11"
+    record = json.loads((site.prefix("wrapped") / ".tykky/record.json").read_text())
+    assert record["base"]["id"] == "debian-12"
+
+
+def test_base_without_the_wanted_python_is_one_error(site: Site, debian: Path) -> None:
+    recipe(
+        site,
+        f"base = {str(debian)!r}\npackages = 'six'\npython = '3.12'\ncommands = 'python*'",
+        kind="PipStack",
+    )
+    done = site("install", "wrapped", status=Exit.BASE)
+    assert "has no Python 3.12; it has 3.11" in done.stderr
+
+
+# -- isolation --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A directory that is neither in /tmp nor in the home of the test's user."""
+    own = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    folder = own / f"tykky-test-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    remove(folder)
+
+
+SEES = (
+    "import os, sys;"
+    "print(int(os.path.exists(sys.argv[1])), os.getcwd());"
+    "open('written', 'w').close(); open(os.environ['TMPDIR'] + '/t', 'w').close();"
+    "open('/dev/shm/tykky-shm', 'w').close(); os.unlink('/dev/shm/tykky-shm');"
+    "assert os.path.exists('/proc/self') and os.path.exists('/sys/class');"
+    "open('/dev/null', 'w').close()"
+)
+
+
+@pytest.mark.parametrize("on", ["image", "host"])
+@pytest.mark.parametrize(
+    ("level", "home", "mounted", "seen"),
+    [
+        ("open", True, False, True),
+        ("mounts", True, False, True),
+        ("mounts", False, True, True),
+        ("mounts", False, False, False),
+        ("closed", True, True, False),
+    ],
+)
+def test_isolation_decides_what_of_the_host_is_there(
+    site: Site,
+    debian: Path,
+    place: Path,
+    outside: Path,
+    on: str,
+    level: str,
+    home: bool,
+    mounted: bool,
+    seen: bool,
+) -> None:
+    body = f"isolation = {level!r}\ncommands = 'python*'\n"
+    if on == "image":
+        recipe(site, body + f"image = {str(debian)!r}")
+    else:
+        recipe(site, body + "packages = 'six==1.17.0'", kind="PipStack")
+    points = ("-c", f"mount_points={outside}") if mounted else ()
+    site(*points, "install", "wrapped")
+    # Where somebody works, and what they have there, is visible at each level.
+    work, tmp = outside / "work", place / "tmp"
+    work.mkdir()
+    tmp.mkdir()
+    (outside / "other").mkdir()
+    env = {"TMPDIR": str(tmp), "PWD": str(work), **({"HOME": str(outside)} if home else {})}
+    command = site.prefix("wrapped") / "bin/python3"
+    done = site.user.run(command, "-c", SEES, outside / "other", cwd=work, env=env)
+    assert done.stdout.split() == [str(int(seen)), str(work)]
+    assert (work / "written").exists() and (tmp / "t").exists()
+
+
+def test_closed_stack_sees_what_its_recipe_asks_for(
+    site: Site, debian: Path, outside: Path
+) -> None:
+    (outside / "data").write_text("42\n")
+    recipe(
+        site,
+        f"image = {str(debian)!r}\ncommands = 'cat'\nisolation = 'closed'\n"
+        f"binds = '{outside}:/data'",
+    )
+    site("install", "wrapped")
+    assert site.lmod("module load wrapped; cat /data/data").stdout == "42\n"
+
+
+def test_other_isolated_stack_is_refused_with_a_clear_message(
+    site: Site, debian: Path, scratch: Path
+) -> None:
+    recipe(
+        site,
+        f"image = 'docker-archive:{scratch}'\ncommands = 'hello'\nisolation = 'closed'",
+        name="closed",
+    )
+    recipe(site, f"image = {str(debian)!r}\ncommands = 'sh'", name="open")
+    site("install", "closed", "open")
+    done = site.user.run(
+        site.prefix("open") / "bin/sh", "-c", f"{site.prefix('closed')}/bin/hello", status=125
+    )
+    assert "from inside another stack" in done.stderr
+
+
+# -- masked installations ---------------------------------------------------------------------
+
+
+def test_masked_stack_lies_over_its_original_path(site: Site, place: Path) -> None:
+    tool = place / "tool"
+    (tool / "bin").mkdir(parents=True)
+    (tool / "bin/show").write_text(f"#!/bin/sh\ncat {tool}/data\n")
+    (tool / "bin/show").chmod(0o755)
+    (tool / "data").write_text("as installed\n")
+    site.write(
+        "masked",
+        HEAD.format(kind="DiskStack").replace("ContainerStack", "DiskStack")
+        + f"    source = {str(tool)!r}\n    mask = True\n"
+        "    commands = {'show': 'show', 'z5': 'bin/show'}\n",
+    )
+    site("install", "masked")
+    (tool / "data").write_text("changed on disk\n")
+    assert site.lmod("module load masked; show; z5").stdout == "as installed\n" * 2
+    assert (tool / "data").read_text() == "changed on disk\n"

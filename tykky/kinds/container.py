@@ -1,0 +1,130 @@
+"""``ContainerStack``: programs of an existing container image as ordinary commands.
+
+The image is not copied and not changed. What an install adds is a small image of its own with a
+link for each command, which lies over the prefix; so a command's path leads to its program inside
+and to the launcher outside, as in any other stack.
+
+Public name: ``ContainerStack``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tykky import bases
+from tykky.bases import ImageBase
+from tykky.errors import RecipeError, StepError
+from tykky.kinds.stack import Stack
+from tykky.lock import Package
+from tykky.recipe import guarded
+from tykky.recipe.source import attribute_place, class_place
+
+if TYPE_CHECKING:
+    from tykky.bases import Base
+    from tykky.build.box import Box, RealBox
+    from tykky.config import Config
+    from tykky.lock import Lock
+
+#: Where Apptainer's images keep the scripts that set their environment.
+_SCRIPTS = "/.singularity.d/env"
+#: What a shell sets by itself, or the box; not the image's.
+_NOT_OF_THE_IMAGE = frozenset(
+    {"_", "PWD", "OLDPWD", "SHLVL", "HOME", "TMPDIR", "LANG", "XDG_CACHE_HOME", "PS1"}
+    | {"SOURCE_DATE_EPOCH", "PYTHONHASHSEED", "SINGULARITY_NAME", "APPTAINER_NAME"}
+)
+
+
+class ContainerStack(Stack):
+    """Programs of an image.
+
+    ``image`` is a reference as a base has them, perhaps by architecture: ``docker://...``, a SIF,
+    ``oci-archive:...``. ``commands`` are names or globs along the image's PATH, paths
+    (``/opt/x/bin/*``), directories (``/opt/x/bin/``), or a mapping that gives new names.
+    """
+
+    image: str | Mapping[str, str] = ""
+    wraps_base: ClassVar[bool] = True
+
+    def _image(self, arch: str) -> str:
+        image = guarded(self, "image")
+        if isinstance(image, Mapping):
+            image = image.get(arch, "")
+        if not image or image == "host":
+            raise RecipeError(
+                f"the recipe '{self.name}' names no image for {arch}",
+                remedy="set 'image' to docker://..., a SIF, or another reference",
+                where=attribute_place(type(self), "image"),
+            )
+        if not guarded(self, "commands"):
+            raise RecipeError(
+                f"the recipe '{self.name}' offers no commands of its image",
+                remedy="set 'commands' to names, paths or directories in the image",
+                where=class_place(type(self)),
+            )
+        return str(image)
+
+    def asked(self, config: Config, arch: str) -> dict[str, Any]:
+        """What the lock is resolved from."""
+        return {"image": self._image(arch)}
+
+    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+        """The image as one package, with its digest."""
+        image = self._image(arch)
+        found = bases.find(image, config, folder=self.directory)
+        return (Package("image", str(self.version), image, found.digest),)
+
+    def find_base(self, config: Config, arch: str, lock: Lock) -> Base:
+        """The image, as it was locked."""
+        (package,) = lock.packages
+        return bases.find(self._image(arch), config, folder=self.directory, digest=package.sha256)
+
+    def check(self, prefix: Path, base: Base) -> None:
+        """Refuse commands that the image does not have, before anything is made."""
+        wanted = guarded(self, "commands")
+        patterns = wanted.values() if isinstance(wanted, Mapping) else wanted
+        for pattern in patterns:
+            if not base.programs(pattern):
+                raise RecipeError(
+                    f"the image of the recipe '{self.name}' has no program '{pattern}'",
+                    remedy="correct 'commands'; names are looked for along the image's PATH",
+                    where=attribute_place(type(self), "commands"),
+                )
+
+    def seal(self, box: Box) -> None:
+        """Let virtual environments on top of a wrapped Python find its library."""
+        if not isinstance(box.base, ImageBase):
+            return
+        wanted = guarded(self, "commands")
+        patterns = wanted.values() if isinstance(wanted, Mapping) else wanted
+        programs = {path for pattern in patterns for path in box.base.programs(pattern)}
+        for program in sorted(programs):
+            real = PurePosixPath(box.base.listing.resolve(program))
+            if re.fullmatch(r"python3\.\d+", real.name):
+                for name in (real.name, "python3"):
+                    library = real.parent.parent / "lib" / name
+                    if box.base.listing.resolve(str(library)):
+                        box.link(f"lib/{name}", library)
+
+    def variables(self, box: RealBox) -> dict[str, str]:
+        """What the image's own scripts add to the environment, told by running them in it."""
+        base = box.base
+        if not isinstance(base, ImageBase) or not base.listing.resolve(_SCRIPTS):
+            return {}
+        if base.which("/bin/sh") is None or base.which("env") is None:
+            return {}
+        script = f'for f in {_SCRIPTS}/*.sh; do [ -f "$f" ] && . "$f"; done; env -0'
+        try:
+            printed = box.run(["/bin/sh", "-c", script], env={"PATH": base.path})
+        except StepError as error:
+            error.remedy = error.remedy or f"correct the scripts in {_SCRIPTS} of the image"
+            raise
+        given = {**box.environment(), "PATH": base.path}
+        pairs = (entry.partition("=") for entry in printed.split("\0"))
+        return {
+            name: value
+            for name, equals, value in pairs
+            if equals and name not in _NOT_OF_THE_IMAGE and given.get(name) != value
+        }

@@ -1,0 +1,201 @@
+"""How an install is entered: which files of the host its programs see, and with which runtime.
+
+What an install needs is kept in its record; what the site wants (mount points, servers) is taken
+from the configuration whenever the commands are made, at first and by ``tykky refresh``.
+
+Public names: ``Entering``, ``entering``, ``launch_plan``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky.bases import PATH, ImageBase
+from tykky.publish.gpu import libraries
+from tykky.recipe import guarded
+from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root, Runtime
+
+if TYPE_CHECKING:
+    from tykky.bases import Base
+    from tykky.build.squash import Image
+    from tykky.config import Config
+    from tykky.kinds.stack import Stack
+    from tykky.store import Entry
+
+#: What a distribution consists of: seen at each level if the base is the host.
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/var")
+#: What says who and where we are; an image knows nothing of that.
+_IDENTITY = (
+    *("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/var/lib/sss"),
+    *("/etc/hosts", "/etc/resolv.conf", "/etc/localtime"),
+)
+#: Directories that an image has as well, and that are the host's when everything is visible.
+_SHARED = ("/home", "/root", "/tmp", "/var/tmp", "/mnt", "/media", "/srv", "/run", "/var/spool")
+#: What users have with them; only $PWD makes commands in different directories enter separately.
+_OWN = {
+    "open": ("$HOME", "$TMPDIR"),
+    "mounts": ("/tmp", "/var/tmp", "$HOME", "$TMPDIR", "$PWD"),
+    "closed": ("/tmp", "/var/tmp", "$TMPDIR", "$PWD"),
+}
+
+
+@dataclass(frozen=True)
+class Entering:
+    """What must be known of an install to make its commands again.
+
+    ``environment`` and ``activation`` are triples of action, name and value. ``root`` is the image or directory that
+    is entered as ``/``, empty for the host's own; ``bare`` are directories that an image leaves
+    empty. ``binds`` are pairs of a place on the host and one inside.
+    """
+
+    runtime: str = "native"
+    isolation: str = "open"
+    environment: tuple[tuple[str, str, str], ...] = ()
+    activation: tuple[tuple[str, str, str], ...] = ()
+    root: str = ""
+    root_offset: int = 0
+    root_size: int = 0
+    bare: tuple[str, ...] = ()
+    mount_at: str = ""
+    needs: tuple[str, ...] = ()
+    binds: tuple[tuple[str, str], ...] = ()
+    gpu: str = ""
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Entering:
+        """The same from the JSON of a record."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: _frozen(value) for key, value in data.items() if key in known})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def entering(
+    recipe: Stack,
+    base: Base,
+    prefix: Path,
+    needs: tuple[Entry, ...],
+    more: Mapping[str, str],
+    config: Config,
+) -> Entering:
+    """How a new install is entered; ``more`` are variables that the image sets by scripts."""
+    environment = [("set", name, value) for name, value in guarded(recipe, "env").items()]
+    plain = Entering(
+        runtime=_chosen(recipe, config, "runtime"),
+        isolation=_chosen(recipe, config, "isolation"),
+        environment=tuple(environment),
+        mount_at=str(recipe.mount_at() or ""),
+        needs=tuple(entry.prefix for entry in needs),
+        binds=tuple(_pair(text) for text in guarded(recipe, "binds")),
+        gpu=guarded(recipe, "gpu"),
+    )
+    if not isinstance(base, ImageBase):
+        return plain
+    values = {**vars(plain), "environment": (*_of_image(base, more, prefix), *environment)}
+    if base.file is None:
+        return Entering(**{**values, "root": str(base.directory)})
+    shown = {
+        "root": str(base.file.path),
+        "root_offset": base.file.offset,
+        "root_size": base.file.bytes,
+        "bare": tuple(path for path in ("/opt", "/srv", "/run") if not base.listing.inside(path)),
+    }
+    return Entering(**{**values, **shown})
+
+
+def _chosen(recipe: Stack, config: Config, key: str) -> str:
+    """The recipe's own wish, unless it was asked for something else just now."""
+    asked = config.origin(key).scope in ("environment", "flags")
+    return str((not asked and guarded(recipe, key)) or config.get(key))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    source, _, target = text.partition(":")
+    return source, target or source
+
+
+def _of_image(
+    base: ImageBase, more: Mapping[str, str], prefix: Path
+) -> Iterator[tuple[str, str, str]]:
+    """What an image sets. The host's library path and shell start-up file are not for it."""
+    variables = {**base.environment, **more}
+    # Where Apptainer puts libraries of the host; with its runtime, it sets that itself.
+    paths = variables.pop("LD_LIBRARY_PATH", "").split(":")
+    if paths := [path for path in paths if path and path != "/.singularity.d/libs"]:
+        variables["LD_LIBRARY_PATH"] = ":".join(paths)
+    path = dict.fromkeys(variables.pop("PATH", base.path).split(":"))
+    # Those that only the image has come first. The others are in everybody's PATH already, and
+    # must not get in front of the stack's own directory or a virtual environment on top.
+    if first := [folder for folder in path if folder and folder not in PATH.split(":")]:
+        yield "prepend", "PATH", ":".join([str(prefix / "bin"), *first])
+    yield "append", "PATH", ":".join(folder for folder in path if folder and folder not in first)
+    for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "BASH_ENV", "ENV"):
+        if name not in variables:
+            yield "unset", name, ""
+    for name, value in variables.items():
+        yield "set", name, value
+
+
+def launch_plan(
+    way: Entering,
+    name: str,
+    prefix: Path,
+    image: Image,
+    commands: tuple[str, ...],
+    config: Config,
+) -> LaunchPlan:
+    """What the launcher is told."""
+    root, binds = _root(way, prefix), tuple(_binds(way, config))
+    environment = [
+        EnvChange(EnvAction(action), key, value) for action, key, value in way.environment
+    ]
+    more_binds, more_environment, options = libraries(way.gpu, rooted=root is not None)
+    return LaunchPlan(
+        name=name,
+        prefix=prefix,
+        image=image.file,
+        image_size=image.bytes,
+        environment=(*more_environment, *environment),
+        activation=tuple(EnvChange(EnvAction(a), key, value) for a, key, value in way.activation),
+        runtime=Runtime(way.runtime),
+        mount_at=Path(way.mount_at) if way.mount_at else None,
+        root=root,
+        host_roots=root is not None and way.isolation == "open",
+        binds=(*binds, *more_binds),
+        needs=tuple(map(Path, way.needs)),
+        commands=tuple(
+            Command(command, Path(way.mount_at, "bin", command))
+            for command in (commands if way.mount_at else ())
+        ),
+        refuse_other_stacks=way.isolation == "closed",
+        servers=(Path(config.server),) if config.server else (),
+        container=Path(way.root) if way.root else None,
+        options=options,
+        idle=config.idle,
+    )
+
+
+def _root(way: Entering, prefix: Path) -> Root | None:
+    if way.root:
+        return Root(Path(way.root), way.root_offset, way.root_size)
+    # Of the host, less than everything: a root that has nothing but what is bound into it.
+    return None if way.isolation == "open" else Root(prefix / ".tykky" / "root")
+
+
+def _binds(way: Entering, config: Config) -> Iterator[Bind]:
+    """What of the host is there besides the root, in the order in which it is put there."""
+    if way.root or way.isolation != "open":
+        places = [*(_IDENTITY if way.root else _SYSTEM)]
+        if way.isolation == "open":
+            places += [*_SHARED, *way.bare]
+        if way.isolation == "mounts":
+            places += map(str, config.mount_points)
+        for place in dict.fromkeys((*places, *_OWN[way.isolation])):
+            yield Bind(place, place, optional=True)
+    for source, target in way.binds:
+        yield Bind(source, target)
