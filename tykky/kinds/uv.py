@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _UNREACHABLE = re.compile(
     r"error sending request|dns error|failed to lookup address|connection refused|"
     r"connection reset|connect error|network is unreachable|timed out|could not connect|"
-    r"tls|certificate",
+    r"tls",
     re.IGNORECASE,
 )
 _UNKNOWN = re.compile(r"Because (\S+) was not found in the package registry")
@@ -51,6 +51,9 @@ def environment(config: Config) -> dict[str, str]:
         "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
+        # The certificates of this machine, as pip takes them: sites add their own to those.
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
         "UV_LINK_MODE": "copy",
         "UV_CACHE_DIR": str(config.cache_dir / "uv"),
         "UV_DEFAULT_INDEX": config.pip.index_url,
@@ -225,6 +228,14 @@ def explain(output: str) -> TykkyError:
             "uv may not write to the cache",
             remedy="choose a directory that you may write to: 'tykky config set cache_dir DIR'",
             code=Exit.NOT_WRITABLE,
+            details=lines,
+        )
+    if "certificate" in output:
+        return StepError(
+            "the package index has a certificate that this machine does not trust",
+            remedy="have its authority added to the system's certificates, or name a file with it: "
+            "export SSL_CERT_FILE=FILE",
+            code=Exit.NETWORK,
             details=lines,
         )
     if _UNREACHABLE.search(output):
