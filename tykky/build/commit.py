@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import contents
 from tykky import lock as locks
 from tykky.host import host_name, user_name
 from tykky.recipe.source import recipe_source
@@ -20,6 +21,7 @@ from tykky.store.files import Permissions, write_file
 if TYPE_CHECKING:
     from tykky.build.plan import Plan
     from tykky.build.squash import Image
+    from tykky.contents import Installed
     from tykky.store.record import Step
 
 
@@ -67,9 +69,14 @@ def record_of(plan: Plan, image: Image, commands: tuple[str, ...], steps: Sequen
     )
 
 
-def keep_inputs(plan: Plan, permissions: Permissions) -> None:
-    """What an install was made from stays with it, whatever becomes of the repository."""
+def keep_inputs(plan: Plan, found: Sequence[Installed], permissions: Permissions) -> None:
+    """What an install was made from stays with it, whatever becomes of the repository.
+
+    So do the packages that were ``found`` in it.
+    """
     hidden = plan.prefix / HIDDEN
+    if found:
+        write_file(hidden / contents.FILE, contents.render(found).encode(), permissions)
     write_file(hidden / "lock.json", locks.render(plan.lock).encode(), permissions)
     sources = [recipe_source(base) for base in type(plan.recipe).__mro__]
     # First the recipe itself, then those that it extends.

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tykky import bases, console
+from tykky import bases, console, contents
 from tykky import lock as locks
 from tykky.build import plan as plans
 from tykky.build.box import BuildBox, RealBox, TestBox
@@ -39,6 +39,7 @@ from tykky.store.files import clear, count, make_folder, sync
 
 if TYPE_CHECKING:
     from tykky.config import Config
+    from tykky.contents import Installed
     from tykky.repos import Repos
     from tykky.spec import Spec
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.conda import channels as known
 from tykky.conda import packages as contents
 from tykky.conda import pip as conda_pip
+from tykky.conda.activation import snapshot
 from tykky.conda.environment import Environment, read
 from tykky.conda.process import Scene
+from tykky.contents import Installed, files_of_conda, of_conda, of_python
 from tykky.errors import RecipeError, Where
 from tykky.kinds import uv
 from tykky.kinds.paths import check_prefix
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tykky.build.box import Box, RealBox
     from tykky.config import Config
     from tykky.lock import Package
+    from tykky.runtime.base import EnvChange
 
 
 class CondaStack(Stack):
@@ -163,6 +166,16 @@ class CondaStack(Stack):
         python = box.prefix / "bin/python"
         say = "byte code for all modules"
         box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs)], say=say)
+
+    def contents(self, box: RealBox) -> Sequence[Installed]:
+        """The conda packages, and what pip has added to them."""
+        prefix, alias = box.real("."), box.config.conda.channel_alias
+        added = of_python(prefix, files_of_conda(prefix))
+        return sorted((*of_conda(prefix, alias), *added), key=lambda p: p.name.lower())
+
+    def activation(self, box: RealBox) -> Sequence[EnvChange]:
+        """What ``conda activate`` would change."""
+        return snapshot(box)
 
 
 def _default(config: Config) -> tuple[str, ...]:

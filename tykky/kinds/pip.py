@@ -10,9 +10,11 @@ Public name: ``PipStack``.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tykky.contents import Installed, of_python
 from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds import uv
 from tykky.kinds.paths import check_prefix
@@ -21,7 +23,7 @@ from tykky.recipe import guarded
 
 if TYPE_CHECKING:
     from tykky.bases import Base
-    from tykky.build.box import Box
+    from tykky.build.box import Box, RealBox
     from tykky.config import Config
     from tykky.lock import Package
 
@@ -133,6 +135,10 @@ class PipStack(Stack):
         python = box.prefix / "bin/python"
         say = "byte code for all modules"
         box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs)], say=say)
+
+    def contents(self, box: RealBox) -> Sequence[Installed]:
+        """The packages of the virtual environment."""
+        return sorted(of_python(box.real(".")), key=lambda package: package.name.lower())
 
     def prove(self, box: Box) -> None:
         """What holds for every stack of this kind: its packages are there and agree."""

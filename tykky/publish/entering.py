@@ -17,6 +17,7 @@ from tykky.bases import PATH, ImageBase
 from tykky.publish.gpu import libraries
 from tykky.recipe import guarded
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root, Runtime
+from tykky.store import HIDDEN
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -46,9 +47,9 @@ _OWN = {
 class Entering:
     """What must be known of an install to make its commands again.
 
-    ``environment`` and ``activation`` are triples of action, name and value. ``root`` is the image or directory that
-    is entered as ``/``, empty for the host's own; ``bare`` are directories that an image leaves
-    empty. ``binds`` are pairs of a place on the host and one inside.
+    ``environment`` and ``activation`` are triples of action, name and value. ``root`` is the
+    image or directory that is entered as ``/``, empty for the host's own; ``bare`` are directories
+    that an image leaves empty. ``binds`` are pairs of a place on the host and one inside.
     """
 
     runtime: str = "native"
@@ -155,6 +156,8 @@ def launch_plan(
         EnvChange(EnvAction(action), key, value) for action, key, value in way.environment
     ]
     more_binds, more_environment, options = libraries(way.gpu, rooted=root is not None)
+    if way.isolation == "closed":
+        options = (*options, "--no-mount=home")
     return LaunchPlan(
         name=name,
         prefix=prefix,
@@ -165,7 +168,7 @@ def launch_plan(
         runtime=Runtime(way.runtime),
         mount_at=Path(way.mount_at) if way.mount_at else None,
         root=root,
-        host_roots=root is not None and way.isolation == "open",
+        host_roots=way.isolation == "open" and (root is not None or way.runtime != "native"),
         binds=(*binds, *more_binds),
         needs=tuple(map(Path, way.needs)),
         commands=tuple(
@@ -174,7 +177,7 @@ def launch_plan(
         ),
         refuse_other_stacks=way.isolation == "closed",
         servers=(Path(config.server),) if config.server else (),
-        container=Path(way.root) if way.root else None,
+        container=_container(way, prefix),
         options=options,
         idle=config.idle,
     )
@@ -184,7 +187,16 @@ def _root(way: Entering, prefix: Path) -> Root | None:
     if way.root:
         return Root(Path(way.root), way.root_offset, way.root_size)
     # Of the host, less than everything: a root that has nothing but what is bound into it.
-    return None if way.isolation == "open" else Root(prefix / ".tykky" / "root")
+    return None if way.isolation == "open" else Root(prefix / HIDDEN / "root")
+
+
+def _container(way: Entering, prefix: Path) -> Path | None:
+    """What Apptainer enters. Where that is the host, a directory that has only its names."""
+    if way.root:
+        return Path(way.root)
+    if way.isolation != "open":
+        return prefix / HIDDEN / "root"
+    return prefix / HIDDEN / "host" if way.runtime != "native" else None
 
 
 def _binds(way: Entering, config: Config) -> Iterator[Bind]:

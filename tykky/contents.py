@@ -1,0 +1,144 @@
+"""The packages that an install really has: what a stack's kind found in it when it was finished.
+
+They are kept beside the record in ``packages.json``, one a line, and told by the stack's own
+command ``list-packages``.
+
+Public names: ``Installed``, ``of_conda``, ``of_python``, ``render``, ``read``, ``put``,
+``COMMAND``, ``FILE``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.errors import Exit, StoreError
+
+if TYPE_CHECKING:
+    from tykky.build.box import RealBox
+
+#: The name of the file, in the hidden folder of an install.
+FILE = "packages.json"
+#: The command of every stack that knows its packages.
+COMMAND = "list-packages"
+
+#: A licence longer than this is its whole text, which some write where its name belongs.
+_NAME_OF_A_LICENCE = 60
+
+
+@dataclass(frozen=True, order=True)
+class Installed:
+    """A package of an install; what its kind does not know is empty.
+
+    ``channel`` is the name or address of what it came from: a conda channel, or ``pypi``.
+    """
+
+    name: str
+    version: str
+    build: str = ""
+    channel: str = ""
+    license: str = ""
+
+
+def of_conda(prefix: Path, alias: str) -> Iterator[Installed]:
+    """The conda packages of an environment; channels below ``alias`` by their names."""
+    for path in sorted((prefix / "conda-meta").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        channel = str(record.get("channel") or "").rstrip("/")
+        yield Installed(
+            name=record["name"],
+            version=record["version"],
+            build=record["build"],
+            channel=channel.removeprefix(f"{alias.rstrip('/')}/"),
+            license=record.get("license") or "",
+        )
+
+
+def files_of_conda(prefix: Path) -> set[str]:
+    """The paths, from the prefix on, of all files that conda packages have."""
+    found: set[str] = set()
+    for path in (prefix / "conda-meta").glob("*.json"):
+        found.update(json.loads(path.read_text(encoding="utf-8")).get("files", ()))
+    return found
+
+
+def of_python(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
+    """The Python projects below ``prefix``; not those whose metadata is among the files ``but``."""
+    for path in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/METADATA")):
+        if str(path.relative_to(prefix)) in but:
+            continue
+        head = HeaderParser().parsestr(path.read_text(encoding="utf-8", errors="replace"))
+        if head["Name"] and head["Version"]:
+            yield Installed(head["Name"], head["Version"], "", "pypi", _license(head))
+
+
+def _license(head: Message) -> str:
+    """The licence as a wheel's metadata has it: an expression, a name, or a classifier."""
+    for field in ("License-Expression", "License"):
+        text = str(head[field] or "").strip()
+        if text and text != "UNKNOWN" and "\n" not in text and len(text) <= _NAME_OF_A_LICENCE:
+            return text
+    named = [
+        str(text).rpartition("::")[2].strip()
+        for text in head.get_all("Classifier", [])
+        if str(text).startswith("License ::")
+    ]
+    return ", ".join(named)
+
+
+def render(packages: Sequence[Installed]) -> str:
+    """The text of the file."""
+    rows = ",\n".join(json.dumps(asdict(package)) for package in packages)
+    return f"[\n{rows}\n]\n" if rows else "[]\n"
+
+
+def read(path: Path) -> tuple[Installed, ...]:
+    """The packages in a file; none if it is not there. Raises ``StoreError``."""
+    try:
+        return tuple(Installed(**row) for row in json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"{path} cannot be read: {error}",
+            remedy="install the stack again",
+            code=Exit.DAMAGED,
+        ) from None
+
+
+def put(packages: Sequence[Installed], box: RealBox) -> None:
+    """Let the stack tell its packages itself: its command, and what that prints."""
+    folder = box.prefix / "share/tykky"
+    box.write("share/tykky/packages.txt", _table(packages))
+    box.write("share/tykky/packages.json", render(packages))
+    program = box.write(f"bin/{COMMAND}", _SCRIPT.format(folder=shlex.quote(str(folder))))
+    box.real(program).chmod(0o755)
+
+
+_SCRIPT = """\
+#!/bin/sh
+# What this stack consists of, as it was when it was built.
+case ${{1-}} in
+    "") exec cat {folder}/packages.txt ;;
+    --json) exec cat {folder}/packages.json ;;
+    -h | --help) echo "usage: list-packages [--json]" ;;
+    *) echo "list-packages: unknown option '$1'; there is --json" >&2; exit 2 ;;
+esac
+"""
+
+
+def _table(packages: Iterable[Installed]) -> str:
+    rows = [("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE")]
+    rows += [(p.name, p.version, p.build, p.channel, p.license) for p in packages]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        + "\n"
+        for row in rows
+    )
