@@ -232,6 +232,30 @@ def test_an_unsafe_registry_is_refused(
     assert done.stderr.count("\n") == 2
 
 
+def test_a_usual_place_that_somebody_else_has_taken_is_passed_over(
+    stack: Stack, place: Path
+) -> None:
+    session = place / "session"
+    session.mkdir(mode=0o700)
+    script = (
+        "mount -t tmpfs none /dev/shm; umask 0; "
+        'mkdir /dev/shm/tykky-0 "/dev/shm/tykky-0-$(stat -Lc %i /proc/self/ns/user)"; '
+        'exec "$@"'
+    )
+    env = {name: value for name, value in os.environ.items() if name != "TYKKY_RUNTIME_DIR"}
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"]
+    done = subprocess.run(
+        [*inside, "sh", "-ec", script, "sh", stack.command("show")],
+        env={**env, "XDG_RUNTIME_DIR": str(session)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["prefix"] == str(stack.prefix)
+    assert [path.name for path in session.iterdir()] == ["tykky-0"]
+
+
 def entry(registry: Path) -> Path:
     (found,) = (path for path in registry.iterdir() if path.is_symlink())
     return found

@@ -143,7 +143,8 @@ enum registry_result registry_open(struct registry *registry, bool make, struct 
         uint64_t inner = result == REGISTRY_UNSAFE ? inner_user_namespace() : 0;
         if (inner && name_place(registry, place, inner))
             result = open_place(registry, make, problem);
-        if (result != REGISTRY_NONE)
+        /* Anybody may have made a directory of that name: then the next place is as good. */
+        if (result == REGISTRY_OPEN || (result == REGISTRY_UNSAFE && registry->given))
             return result;
     }
     return REGISTRY_NONE;

@@ -38,7 +38,8 @@ enum registry_result { REGISTRY_OPEN, REGISTRY_NONE, REGISTRY_UNSAFE };
 bool registry_key(struct registry *registry, const struct stack *stack, const struct scope *scope);
 
 /* Opens the directory, and makes it if `make` is set. REGISTRY_NONE: there is none, or this node
- * has no place for one. REGISTRY_UNSAFE: others could write in it; `problem` says which. */
+ * has no place for one. REGISTRY_UNSAFE: others could write in the one that the user
+ * names; `problem` says why. A usual place that is unsafe is passed over. */
 enum registry_result registry_open(struct registry *registry, bool make, struct problem *problem);
 
 /* The entry for the key; false if there is none or it cannot be read. */
