@@ -20,7 +20,8 @@ Make = Callable[..., Plan]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return Config.load({"root": str(tmp_path / "t")}, {"HOME": str(tmp_path)})
+    flags = {"root": str(tmp_path / "t"), "build_dir": str(tmp_path / "b")}
+    return Config.load(flags, {"HOME": str(tmp_path)})
 
 
 @pytest.fixture

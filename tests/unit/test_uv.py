@@ -72,7 +72,7 @@ BUILD = """\
         (CONTRADICTION, Exit.RESOLVE, "contradict"),
         (NO_WHEEL, Exit.RESOLVE, "docopt"),
         (OFFLINE, Exit.NETWORK, "reached"),
-        (TLS, Exit.NETWORK, "reached"),
+        (TLS, Exit.NETWORK, "trust"),
         (FULL, Exit.NO_SPACE, "no space"),
         (MISMATCH, Exit.DAMAGED, "lock"),
         (BUILD, Exit.BUILD, ""),

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -22,14 +23,70 @@ if TYPE_CHECKING:
     from tykky.build.box import Box
     from tykky.config import Config
 
-_UNREACHABLE = re.compile(
-    r"error sending request|dns error|failed to lookup address|connection refused|"
-    r"connection reset|connect error|network is unreachable|timed out|could not connect|"
-    r"tls",
-    re.IGNORECASE,
+
+@dataclass(frozen=True)
+class _Problem:
+    """A failure of uv that can be told by its words; ``{0}`` is what the pattern captured."""
+
+    pattern: str
+    cause: str
+    remedy: str
+    code: Exit
+
+
+_PROBLEMS = (
+    _Problem(
+        r"Because (\S+) was not found in the package registry",
+        "there is no package '{0}' in the package index",
+        "check its spelling in the recipe, and 'tykky config why pip.index_url'",
+        Exit.UNKNOWN_PACKAGE,
+    ),
+    _Problem(
+        r"(?:Because|and) (\S+?)(?:==\S+)? has no (?:usable )?wheels",
+        "'{0}' has no wheel for this Python and platform",
+        "let the recipe build it from source: source = ('{0}',)",
+        Exit.RESOLVE,
+    ),
+    _Problem(
+        "No solution found",
+        "the requirements of the recipe contradict each other",
+        "loosen one of the requirements that the lines above name",
+        Exit.RESOLVE,
+    ),
+    _Problem(
+        "No space left on device|Disk quota exceeded",
+        "there is no space left for the packages",
+        "free some space, or choose other disks: 'tykky config why build_dir' and "
+        "'tykky config why cache_dir' say which are used",
+        Exit.NO_SPACE,
+    ),
+    _Problem(
+        "Hash mismatch",
+        "a downloaded file is not the one in the lock",
+        "the index or something on the way altered it; do not install it",
+        Exit.DAMAGED,
+    ),
+    _Problem(
+        "Failed to initialize cache|Permission denied",
+        "uv may not write to the cache",
+        "choose a directory that you may write to: 'tykky config set cache_dir DIR'",
+        Exit.NOT_WRITABLE,
+    ),
+    _Problem(
+        "certificate",
+        "the package index has a certificate that this machine does not trust",
+        "have its authority added to the system's certificates, or name a file with it: "
+        "export SSL_CERT_FILE=FILE",
+        Exit.NETWORK,
+    ),
+    _Problem(
+        r"(?i)error sending request|dns error|failed to lookup address|connection refused|"
+        r"connection reset|connect error|network is unreachable|timed out|could not connect|tls",
+        "the package index cannot be reached",
+        "check the network and proxies, and 'tykky config why pip.index_url'",
+        Exit.NETWORK,
+    ),
 )
-_UNKNOWN = re.compile(r"Because (\S+) was not found in the package registry")
-_NO_WHEEL = re.compile(r"(?:Because|and) (\S+?)(?:==\S+)? has no (?:usable )?wheels")
 
 
 def program() -> str:
@@ -187,62 +244,13 @@ def _package(row: dict[str, Any]) -> Package:
 def explain(output: str) -> TykkyError:
     """The error for what uv printed when it failed."""
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
-    if unknown := _UNKNOWN.search(output):
-        return StepError(
-            f"there is no package '{unknown[1]}' in the package index",
-            remedy="check its spelling in the recipe, and 'tykky config why pip.index_url'",
-            code=Exit.UNKNOWN_PACKAGE,
-            details=lines,
-        )
-    if wheel := _NO_WHEEL.search(output):
-        return StepError(
-            f"'{wheel[1]}' has no wheel for this Python and platform",
-            remedy=f"let the recipe build it from source: source = ('{wheel[1]}',)",
-            code=Exit.RESOLVE,
-            details=lines,
-        )
-    if "No solution found" in output:
-        return StepError(
-            "the requirements of the recipe contradict each other",
-            remedy="loosen one of the requirements that the lines above name",
-            code=Exit.RESOLVE,
-            details=lines,
-        )
-    if "No space left on device" in output or "Disk quota exceeded" in output:
-        return StepError(
-            "there is no space left for the packages",
-            remedy="free some space, or choose other disks: 'tykky config why build_dir' and "
-            "'tykky config why cache_dir' say which are used",
-            code=Exit.NO_SPACE,
-            details=lines,
-        )
-    if "Hash mismatch" in output:
-        return StepError(
-            "a downloaded file is not the one in the lock",
-            remedy="the index or something on the way altered it; do not install it",
-            code=Exit.DAMAGED,
-            details=lines,
-        )
-    if "Failed to initialize cache" in output or "Permission denied" in output:
-        return StepError(
-            "uv may not write to the cache",
-            remedy="choose a directory that you may write to: 'tykky config set cache_dir DIR'",
-            code=Exit.NOT_WRITABLE,
-            details=lines,
-        )
-    if "certificate" in output:
-        return StepError(
-            "the package index has a certificate that this machine does not trust",
-            remedy="have its authority added to the system's certificates, or name a file with it: "
-            "export SSL_CERT_FILE=FILE",
-            code=Exit.NETWORK,
-            details=lines,
-        )
-    if _UNREACHABLE.search(output):
-        return StepError(
-            "the package index cannot be reached",
-            remedy="check the network and proxies, and 'tykky config why pip.index_url'",
-            code=Exit.NETWORK,
-            details=lines,
-        )
+    for problem in _PROBLEMS:
+        if found := re.search(problem.pattern, output):
+            words = found.groups()
+            return StepError(
+                problem.cause.format(*words),
+                remedy=problem.remedy.format(*words),
+                code=problem.code,
+                details=lines,
+            )
     return StepError("uv failed", remedy="the lines above are what it says", details=lines)
