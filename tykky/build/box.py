@@ -11,9 +11,7 @@ Public names: ``Box``, ``BuildBox``, ``TestBox``, ``PlanBox``, ``enclosed``, ``c
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +20,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from tykky.bases import PATH, Base, ImageBase
+from tykky.build import process
+from tykky.build.process import Command
 from tykky.build.scratch import Scratch, contained
-from tykky.errors import Exit, RecipeError, StepError, TykkyError
+from tykky.errors import RecipeError, StepError
 from tykky.host import user_name
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ PASSED = (
 
 #: Where fetched files are in the box of a build.
 FETCHED = Path("/tmp/fetched")
-
-Command = str | Sequence[str | os.PathLike[str]]
 
 
 class Box(ABC):
@@ -59,6 +57,10 @@ class Box(ABC):
         self.lock = lock
         self.config = config
         self.jobs = config.jobs or len(os.sched_getaffinity(0))
+        #: Set for all commands; a kind may add what its commands count on.
+        self.variables: dict[str, str] = {}
+        #: What of the host's /tmp is to be seen in a box that has its own.
+        self.seen: list[Path] = []
         #: Tells what is being done in a few words, for the progress line.
         self.say: Callable[[str], None] = lambda _: None
 
@@ -130,7 +132,7 @@ class PlanBox(Box):
         self.lines: list[str] = []
 
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
-        self.lines.append("run    " + _shown(command))
+        self.lines.append("run    " + process.shown(command))
         return ""
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
@@ -194,13 +196,15 @@ class RealBox(Box):
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         if say:
             self.say(say)
-        argv = ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else _words(command)
+        argv = (
+            ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else process.words(command)
+        )
         variables = {**self.environment(), **(env or {})}
-        self.log.write(f"$ {_shown(command)}\n".encode(errors="backslashreplace"))
+        self.log.write(f"$ {process.shown(command)}\n".encode(errors="backslashreplace"))
         self.log.flush()
-        status, output = _run(self.enclose(argv, variables), variables, self.cwd, self.log)
+        status, output = process.run(self.enclose(argv, variables), variables, self.cwd, self.log)
         if status != 0:
-            raise _failure(_shown(command), status, output)
+            raise process.failure(process.shown(command), status, output)
         return output
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
@@ -237,9 +241,9 @@ class RealBox(Box):
         line = ["cp", "--recursive", "--no-dereference", "--preserve=mode,timestamps"]
         line += ["--remove-destination"]  # never through a link that was built
         line += ["--reflink=auto", "--", f"{origin}/." if origin.is_dir() else str(origin)]
-        status, output = _run([*line, str(real)], self.environment(), Path("/"), self.log)
+        status, output = process.run([*line, str(real)], self.environment(), Path("/"), self.log)
         if status != 0:
-            raise _failure(f"copying {self.directory / source}", status, output)
+            raise process.failure(f"copying {self.directory / source}", status, output)
         return full
 
     def real(self, path: str | Path) -> Path:
@@ -271,7 +275,8 @@ class BuildBox(RealBox):
         return FETCHED.parent
 
     def environment(self) -> dict[str, str]:
-        return {**closed(self.scratch, self.config), "PATH": f"{self.prefix}/bin:{self._path()}"}
+        path = f"{self.prefix}/bin:{self._path()}"
+        return {**closed(self.scratch, self.config), "PATH": path, **self.variables}
 
     def _path(self) -> str:
         return self.base.path if isinstance(self.base, ImageBase) else PATH
@@ -280,7 +285,7 @@ class BuildBox(RealBox):
         from tykky.build.root import box_inside
 
         self.scratch.root.mkdir(parents=True, exist_ok=True)
-        seen = [self.config.root, self.directory, *self.config.repos]
+        seen = [self.config.root, self.directory, *self.config.repos, *self.seen]
         places = {self.scratch.root: self.prefix}
         program = None
         if isinstance(self.base, ImageBase):
@@ -397,58 +402,3 @@ def _file_name(url: str, sha256: str, name: str) -> str:
             remedy="copy it from where the file is published, or from 'sha256sum FILE'",
         )
     return file
-
-
-def _words(command: Sequence[str | os.PathLike[str]]) -> list[str]:
-    return [os.fspath(word) for word in command]
-
-
-def _shown(command: Command) -> str:
-    return command if isinstance(command, str) else shlex.join(_words(command))
-
-
-def _run(argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> tuple[int, str]:
-    """Run a command; what it prints goes into the log as it comes, and is returned."""
-    output = bytearray()
-    process = subprocess.Popen(
-        argv,
-        env=dict(env),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    try:
-        while chunk := os.read(process.stdout.fileno(), 65536):
-            log.write(chunk)
-            log.flush()
-            output += chunk
-        return process.wait(), output.decode(errors="replace")
-    except BaseException:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        raise
-    finally:
-        process.stdout.close()
-        process.wait()
-
-
-def _failure(command: str, status: int, output: str) -> TykkyError:
-    """The error for a command that failed, with the lines of its output that matter."""
-    ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
-    tail = tuple(line for line in output.splitlines() if line.strip())[-12:]
-    first = command.strip().splitlines()[0]
-    cause = f"'{first if len(first) < 80 else first[:77] + '...'}' failed with {ending}"
-    if "No space left on device" in output or "Disk quota exceeded" in output:
-        return StepError(
-            f"{cause}: no space left",
-            remedy="free some space or choose another disk: 'tykky config why build_dir' and "
-            "'tykky config why root' say which are used",
-            code=Exit.NO_SPACE,
-            details=tail,
-        )
-    return StepError(cause, details=tail)
