@@ -12,6 +12,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 root := $(filter 0,$(shell id -u))
 venv := build/venv
+# What of the host each target needs beyond what the virtual environment is made with.
+test_parts := apptainer registry mpi slurm
 bench_parts := apptainer benchmarks
 c_sources = $(wildcard tykky/runtime/launcher/*.c)
 c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
@@ -41,6 +43,7 @@ test check bench:
 	@tools/as-tester make --keep-going $@
 else
 test: venv
+	@tools/provision $(test_parts)
 	@$(venv)/bin/pytest $(T)
 
 check: check-python check-types check-shell check-c
