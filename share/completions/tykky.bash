@@ -8,7 +8,7 @@
 _shtab_tykky_module_subparsers=(path file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install uninstall gc find log module base doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install uninstall gc find log module base refresh doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --root -c --json)
 _shtab_tykky_info_option_strings=(-h --help --root -c --json)
@@ -19,17 +19,18 @@ _shtab_tykky_uninstall_option_strings=(-h --help --root -c --json)
 _shtab_tykky_gc_option_strings=(-h --help --root -c --days --json)
 _shtab_tykky_find_option_strings=(-h --help --root -c --format --json)
 _shtab_tykky_log_option_strings=(-h --help --root -c --failed --path)
-_shtab_tykky_module_path_option_strings=(-h --help)
-_shtab_tykky_module_file_option_strings=(-h --help)
+_shtab_tykky_module_path_option_strings=(-h --help --root -c)
+_shtab_tykky_module_file_option_strings=(-h --help --root -c)
 _shtab_tykky_module_option_strings=(-h --help --root -c)
-_shtab_tykky_base_list_option_strings=(-h --help --json)
-_shtab_tykky_base_pull_option_strings=(-h --help --again --json)
-_shtab_tykky_base_verify_option_strings=(-h --help --json)
+_shtab_tykky_base_list_option_strings=(-h --help --json --root -c)
+_shtab_tykky_base_pull_option_strings=(-h --help --again --json --root -c)
+_shtab_tykky_base_verify_option_strings=(-h --help --json --root -c)
 _shtab_tykky_base_option_strings=(-h --help --root -c)
+_shtab_tykky_refresh_option_strings=(-h --help --root -c --all --runtime --isolation --json)
 _shtab_tykky_doctor_option_strings=(-h --help --root -c --json)
-_shtab_tykky_config_get_option_strings=(-h --help --json)
-_shtab_tykky_config_set_option_strings=(-h --help --scope --json)
-_shtab_tykky_config_why_option_strings=(-h --help --json)
+_shtab_tykky_config_get_option_strings=(-h --help --json --root -c)
+_shtab_tykky_config_set_option_strings=(-h --help --scope --json --root -c)
+_shtab_tykky_config_why_option_strings=(-h --help --json --root -c)
 _shtab_tykky_config_option_strings=(-h --help --root -c --json)
 _shtab_tykky_completion_option_strings=(-h --help --root -c)
 _shtab_tykky_activate_option_strings=(-h --help)
@@ -53,13 +54,23 @@ _shtab_tykky_find_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_find___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_log_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_log___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_module_path___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module_file_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_module_file___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_base_list___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_base_pull___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_base_verify___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_base___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_refresh_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_refresh___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_doctor___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_config_get_pos_0_COMPGEN=_tykky_keys
+_shtab_tykky_config_get___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_config_set_pos_0_COMPGEN=_tykky_keys
+_shtab_tykky_config_set___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_config_why_pos_0_COMPGEN=_tykky_keys
+_shtab_tykky_config_why___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_config___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_completion___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_activate_pos_0_COMPGEN=_tykky_stacks
@@ -68,10 +79,12 @@ _shtab_tykky___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_lock___arch_choices=(x86_64 aarch64)
 _shtab_tykky_module_pos_0_choices=(path file)
 _shtab_tykky_base_pos_0_choices=(list pull verify)
+_shtab_tykky_refresh___runtime_choices=(native apptainer auto)
+_shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install uninstall gc find log module base doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install uninstall gc find log module base refresh doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -132,6 +145,11 @@ _shtab_tykky_base_verify___json_nargs=0
 _shtab_tykky_base_pos_0_nargs=A...
 _shtab_tykky_base__h_nargs=0
 _shtab_tykky_base___help_nargs=0
+_shtab_tykky_refresh_pos_0_nargs='*'
+_shtab_tykky_refresh__h_nargs=0
+_shtab_tykky_refresh___help_nargs=0
+_shtab_tykky_refresh___all_nargs=0
+_shtab_tykky_refresh___json_nargs=0
 _shtab_tykky_doctor__h_nargs=0
 _shtab_tykky_doctor___help_nargs=0
 _shtab_tykky_doctor___json_nargs=0
@@ -185,7 +203,7 @@ _tykky_stacks() {
   compgen -d -- "$1"
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors repos builtin_repo runtime jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
+  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors repos builtin_repo runtime isolation mount_points jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -10,13 +10,17 @@
 complete tykky \
         'c/--root=/d/' \
         'c/--arch=/(x86_64 aarch64)/' \
+        'c/--runtime=/(native apptainer auto)/' \
+        'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch check days failed format help json path plan root scope version)/' \
+        'c/--/(again all arch check days failed format help isolation json path plan root runtime scope version)/' \
         'c/-/(- c h)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
+        'n/--runtime/(native apptainer auto)/' \
+        'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install uninstall gc find log module base doctor config completion)/' \
+        'p/1/(list info lock audit install uninstall gc find log module base refresh doctor config completion)/' \
         'n/module/(path file)/' \
         'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,17 +68,31 @@ def forms(image: Path, place: Path) -> dict[str, Path]:
     return {"squashfs": image, "directory": root}
 
 
+@pytest.fixture(params=["native", "apptainer"])
+def runtime(request: pytest.FixtureRequest, site: Site) -> str:
+    """Each runtime in turn, as the user's configuration has it."""
+    name = str(request.param)
+    if name == "apptainer" and not shutil.which("apptainer"):
+        pytest.skip("apptainer is not installed: tools/provision apptainer")
+    config = site.user.home / ".config/tykky/config.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(f"runtime: {name}\n")
+    return name
+
+
 # -- a scratch image --------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("runtime")
 def test_image_of_one_static_program_needs_no_shell(site: Site, scratch: Path) -> None:
     recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'")
     site("install", "wrapped")
     done = site.lmod("module load wrapped; hello")
-    assert done.stdout == "hello from hello\n"
+    assert re.fullmatch("hello from (.*/bin/)?hello\n", done.stdout)
     assert site.lmod("module load wrapped; hello exit 7", status=7)
 
 
+@pytest.mark.usefixtures("runtime")
 def test_environment_of_the_image_and_of_the_user_are_both_there(site: Site, scratch: Path) -> None:
     recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'\nenv = {{'OWN': 'a b'}}")
     site("install", "wrapped")
@@ -84,12 +100,14 @@ def test_environment_of_the_image_and_of_the_user_are_both_there(site: Site, scr
     lines = site.lmod(script).stdout.splitlines()
     shown = dict(line.partition("=")[::2] for line in lines)
     assert (shown["GREETING"], shown["OWN"], shown["MINE"]) == ("good day", "a b", "x y")
-    assert "LD_LIBRARY_PATH" not in shown
+    # Nothing of the host's; Apptainer has a directory of its own.
+    assert shown.get("LD_LIBRARY_PATH", "/.singularity.d/libs") == "/.singularity.d/libs"
     path = shown["PATH"].split(":")
     assert path[:2] == [f"{site.prefix('wrapped')}/bin", "/opt/tools"]
     assert "" not in path
 
 
+@pytest.mark.usefixtures("runtime")
 def test_commands_are_found_by_name_glob_path_and_directory_and_get_new_names(
     site: Site, scratch: Path
 ) -> None:
@@ -162,6 +180,7 @@ def python(site: Site, debian: Path) -> Site:
     return site
 
 
+@pytest.mark.usefixtures("runtime")
 def test_wrapped_program_reads_and_writes_where_its_user_is(python: Site) -> None:
     work = python.user.home / "my work"
     work.mkdir()
@@ -171,6 +190,7 @@ def test_wrapped_program_reads_and_writes_where_its_user_is(python: Site) -> Non
     assert (work / "out").read_text() == "SOME TEXT\n"
 
 
+@pytest.mark.usefixtures("runtime")
 def test_virtual_environment_on_top_of_a_wrapped_python(python: Site) -> None:
     show = "import sys, json; print(sys.prefix, sys.base_prefix, json.__file__)"
     script = f"""
@@ -188,6 +208,7 @@ def test_virtual_environment_on_top_of_a_wrapped_python(python: Site) -> None:
     assert third == f"{venv}/bin/python"
 
 
+@pytest.mark.usefixtures("runtime")
 def test_calls_from_inside_run_directly(python: Site) -> None:
     (python.user.home / "show.py").write_text(
         "import os, subprocess, sys\n"
@@ -198,6 +219,7 @@ def test_calls_from_inside_run_directly(python: Site) -> None:
     assert outer == inner
 
 
+@pytest.mark.usefixtures("runtime")
 def test_root_directory_is_entered_like_an_image(site: Site, debian: Path, place: Path) -> None:
     root = forms(debian, place)["directory"]
     recipe(site, f"image = {str(root)!r}\ncommands = 'python3'")
@@ -206,6 +228,7 @@ def test_root_directory_is_entered_like_an_image(site: Site, debian: Path, place
     assert site.lmod(f'module load wrapped; python3 -c "{code}"').stdout == "debian\n"
 
 
+@pytest.mark.usefixtures("runtime")
 def test_pip_stack_is_built_inside_a_base_image_and_runs_on_it(site: Site, debian: Path) -> None:
     recipe(
         site,
@@ -266,6 +289,7 @@ SEES = (
         ("closed", True, True, False),
     ],
 )
+@pytest.mark.usefixtures("runtime")
 def test_isolation_decides_what_of_the_host_is_there(
     site: Site,
     debian: Path,
@@ -296,6 +320,7 @@ def test_isolation_decides_what_of_the_host_is_there(
     assert (work / "written").exists() and (tmp / "t").exists()
 
 
+@pytest.mark.usefixtures("runtime")
 def test_closed_stack_sees_what_its_recipe_asks_for(
     site: Site, debian: Path, outside: Path
 ) -> None:
@@ -328,6 +353,7 @@ def test_other_isolated_stack_is_refused_with_a_clear_message(
 # -- masked installations ---------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("runtime")
 def test_masked_stack_lies_over_its_original_path(site: Site, place: Path) -> None:
     tool = place / "tool"
     (tool / "bin").mkdir(parents=True)
@@ -344,3 +370,55 @@ def test_masked_stack_lies_over_its_original_path(site: Site, place: Path) -> No
     (tool / "data").write_text("changed on disk\n")
     assert site.lmod("module load masked; show; z5").stdout == "as installed\n" * 2
     assert (tool / "data").read_text() == "changed on disk\n"
+
+
+# -- switching --------------------------------------------------------------------------------
+
+
+def test_install_is_switched_to_another_runtime_and_back(python: Site) -> None:
+    prefix = python.prefix("wrapped")
+    (image,) = (prefix / ".tykky").glob("img-*.sqfs")
+    before = image.stat()
+    code = "import os; print('APPTAINER_CONTAINER' in os.environ)"
+    script = f'module load wrapped; python3 -c "{code}"'
+    assert python.lmod(script).stdout == "False\n"
+    python("refresh", "wrapped", "--runtime", "apptainer")
+    assert python.lmod(script).stdout == "True\n"
+    python("refresh", "wrapped")
+    assert python.lmod(script).stdout == "True\n"
+    python("refresh", "--all", "--runtime", "native", "--isolation", "mounts")
+    assert python.lmod(script).stdout == "False\n"
+    after = image.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_refresh_leaves_running_programs_alone(python: Site) -> None:
+    prefix = python.prefix("wrapped")
+    running = subprocess.Popen(
+        [prefix / "bin/cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=python.user.env,
+    )
+    python("refresh", "wrapped")
+    out, _ = running.communicate("still here\n", timeout=60)
+    assert out == "still here\n"
+    assert list(prefix.rglob(".*.new")) == []
+
+
+def test_refresh_takes_the_mount_points_of_the_site_again(
+    site: Site, debian: Path, outside: Path
+) -> None:
+    (outside / "data").write_text("42\n")
+    recipe(site, f"image = {str(debian)!r}\ncommands = 'cat'\nisolation = 'mounts'")
+    site("install", "wrapped")
+    script = f"module load wrapped; cat {outside}/data"
+    assert site.lmod(script, status=None).returncode != 0
+    site("-c", f"mount_points={outside}", "refresh", "wrapped")
+    assert site.lmod(script).stdout == "42\n"
+
+
+@pytest.mark.parametrize(("words", "status"), [((), Exit.USAGE), (("nothing",), Exit.NOT_FOUND)])
+def test_refresh_of_nothing_is_one_error(site: Site, words: tuple[str, ...], status: Exit) -> None:
+    assert "Traceback" not in site("refresh", *words, status=status).stderr

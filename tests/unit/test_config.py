@@ -236,7 +236,7 @@ def test_addresses_in_the_environment_are_separated_by_blanks(home: Home) -> Non
         ("module: {format: tcl}", "module.format = 'tcl' is not one of lua"),
         ("jobs: -1", "is not a whole number"),
         ("idle: 0", "is not a whole number from 1 to 86400"),
-        ("runtime: docker", "is not one of native"),
+        ("runtime: docker", "is not one of native, apptainer, auto"),
         ("pip: {index_url: pypi.org}", "is no address"),
         ("pip: {glibc: '3'}", "is no version of glibc"),
         ("root: ''", "is empty"),

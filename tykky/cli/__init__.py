@@ -39,6 +39,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Keeping": {
         "base": "list, pull and verify the images that stacks run on",
+        "refresh": "make the commands of stacks again, perhaps for another runtime",
         "doctor": "check whether this machine can build and run stacks",
         "config": "show and change the configuration",
         "completion": "print the completion script for a shell",

@@ -222,7 +222,7 @@ KEYS: dict[str, Kind] = {
     "mirrors": Kind("list of addresses", _url, is_list=True),
     "repos": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "builtin_repo": _SWITCH,
-    "runtime": _choice("native"),
+    "runtime": _choice("native", "apptainer", "auto"),
     "isolation": _choice("open", "mounts", "closed"),
     "mount_points": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "jobs": Kind("number from 0 to 65536", _jobs),

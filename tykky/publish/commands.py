@@ -129,6 +129,8 @@ def make(plan: LaunchPlan, commands: tuple[str, ...], permissions: Permissions) 
     launcher = hidden / "launch"
     if plan.root is not None and plan.root.path.parent == hidden:
         make_folder(plan.root.path, permissions)  # a root that consists of binds
+    if plan.container == hidden / "host":
+        _name_host(plan.container, permissions)
     write_file(hidden / "launch.conf", render(plan).encode(), permissions)
     try:
         temporary = hidden / ".launch.new"
@@ -142,8 +144,24 @@ def make(plan: LaunchPlan, commands: tuple[str, ...], permissions: Permissions) 
         raise from_os_error(error, "make the commands") from error
 
 
+def _name_host(folder: Path, permissions: Permissions) -> None:
+    """Make a root directory that has the names of the host's, on which all of it is bound."""
+    make_folder(folder, permissions)
+    for entry in sorted(Path("/").iterdir()):
+        name = folder / entry.name
+        if entry.is_symlink():
+            name.unlink(missing_ok=True)
+            name.symlink_to(entry.readlink())
+        elif entry.is_dir():
+            make_folder(name, permissions)
+
+
 def _link(launcher: Path, command: Path) -> None:
+    """Give a command its name, in place of what had it: who runs that is not disturbed."""
+    new = command.with_name(f".{command.name}.new")
+    new.unlink(missing_ok=True)
     try:
-        os.link(launcher, command)
+        os.link(launcher, new)
     except OSError:
-        shutil.copy2(launcher, command)
+        shutil.copy2(launcher, new)
+    new.replace(command)

@@ -156,7 +156,7 @@ def launch_plan(
         EnvChange(EnvAction(action), key, value) for action, key, value in way.environment
     ]
     more_binds, more_environment, options = libraries(way.gpu, rooted=root is not None)
-    if way.isolation == "closed":
+    if way.isolation != "open":  # the home that $HOME says is bound, and only where it shall be
         options = (*options, "--no-mount=home")
     return LaunchPlan(
         name=name,

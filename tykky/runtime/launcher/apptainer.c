@@ -143,20 +143,31 @@ static bool add_bind(struct line *line, const char *source, const char *target, 
     return true;
 }
 
+static bool is_one_of(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+#define IS_ONE_OF(names, name) is_one_of(names, sizeof names / sizeof names[0], name)
+
 /* By the kind that the listing tells: looking at the directories themselves could hang, if one of
  * them is a dead network file system. */
-static bool add_host_roots(struct line *line, struct problem *problem)
+static bool add_host_roots(struct line *line, bool image, struct problem *problem)
 {
     static const char *const left_out[] = {".", "..", "dev", "proc", "sys", "lost+found"};
+    /* What an image has of its own. That cannot be looked at from here, but is everywhere so. */
+    static const char *const of_images[] = {"bin",   "boot", "etc", "home",  "lib", "lib32", "lib64",
+                                            "libx32", "media", "mnt", "opt",  "root", "run", "sbin",
+                                            "srv",   "tmp",  "usr", "var"};
     DIR *root = opendir("/");
     bool good = true;
     for (struct dirent *entry; root && good && (entry = readdir(root));) {
-        size_t i = 0, count = sizeof left_out / sizeof left_out[0];
-        while (i < count && strcmp(left_out[i], entry->d_name) != 0)
-            i++;
         char path[NAME_MAX + 2];
         snprintf(path, sizeof path, "/%s", entry->d_name);
-        if (i == count && entry->d_type == DT_DIR)
+        if (entry->d_type == DT_DIR && !IS_ONE_OF(left_out, entry->d_name) &&
+            !(image && IS_ONE_OF(of_images, entry->d_name)))
             good = add_bind(line, path, path, "", problem);
     }
     if (root)
@@ -167,11 +178,14 @@ static bool add_host_roots(struct line *line, struct problem *problem)
 static bool add_binds(struct line *line, const struct stack *stack, struct problem *problem)
 {
     struct stat status;
-    if (stack->confs[0].host_roots && !add_host_roots(line, problem))
+    const struct conf *own = &stack->confs[0];
+    if (own->host_roots && !add_host_roots(line, own->root != NULL, problem))
         return false;
     for (size_t i = 0; i < stack->count; i++)
         for (size_t k = 0; k < stack->confs[i].bind_count; k++) {
             const struct bind *bind = &stack->confs[i].binds[k];
+            if (bind->if_missing)
+                continue; /* apptainer sees to the working directory itself */
             if ((!bind->optional || stat(bind->source, &status) == 0) &&
                 !add_bind(line, bind->source, bind->target, "", problem))
                 return false;
