@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -46,16 +46,15 @@ class Installed:
     license: str = ""
 
 
-def of_conda(prefix: Path, alias: str) -> Iterator[Installed]:
-    """The conda packages of an environment; channels below ``alias`` by their names."""
+def of_conda(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Installed]:
+    """The conda packages of an environment; ``name_of`` gives the name of a channel's address."""
     for path in sorted((prefix / "conda-meta").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        channel = str(record.get("channel") or "").rstrip("/")
         yield Installed(
             name=record["name"],
             version=record["version"],
             build=record["build"],
-            channel=channel.removeprefix(f"{alias.rstrip('/')}/"),
+            channel=name_of(str(record.get("channel") or "")),
             license=record.get("license") or "",
         )
 

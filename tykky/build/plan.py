@@ -208,7 +208,7 @@ def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:
     ]
     for step, methods in (
         ("build", ("assemble",)),
-        ("finish", ("finish", "seal")),
+        ("finish", ("equip", "finish", "seal")),
         ("squash", ()),
         ("test", ("prove", "test")),
     ):

@@ -257,7 +257,7 @@ class Build:
         """The recipe's own last touch, then the kind's; then see which commands there are."""
         with self._step("finish") as line:
             box = self._box(BuildBox, line.update)
-            self._call(box, "finish", "seal")
+            self._call(box, "equip", "finish", "seal")
             with recipe_code(self.plan.recipe, "variables"):
                 more = self.plan.recipe.variables(box)
             plan = self.plan

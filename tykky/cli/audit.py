@@ -77,7 +77,7 @@ def _visit(recipe: Stack, config: Config) -> None:
         )
     box = PlanBox(config.root / "audit", recipe.directory, bases.host(), lock, config)
     box.strict = True
-    for method in ("assemble", "finish", "seal", "prove", "test"):
+    for method in ("assemble", "equip", "finish", "seal", "prove", "test"):
         with recipe_code(recipe, method):
             getattr(recipe, method)(box)
     modules.check_loads(recipe)

@@ -6,7 +6,7 @@ bash, in conda's order. That is done three times: for two users on two hosts, to
 be frozen, and once with all variables set beforehand, to see whether a script sets, extends, or
 only provides a value. So a command of the stack needs no shell to be in the environment.
 
-Public names: ``snapshot``, ``compare``.
+Public names: ``snapshot``, ``compare``, ``applied``.
 """
 
 from __future__ import annotations
@@ -80,15 +80,15 @@ def snapshot(box: RealBox) -> tuple[EnvChange, ...]:
 
     Raises ``StepError`` naming the script that ends bash.
     """
-    prefix = str(box.prefix)
+    prefix, root = str(box.prefix), box.real(".")
     own = {
         "CONDA_PREFIX": prefix,
         "CONDA_DEFAULT_ENV": prefix,
         "CONDA_SHLVL": "1",
-        **_variables(box.real(".")),
+        **_variables(root),
     }
     changes = [EnvChange(EnvAction.INSERT, "PATH", f"{prefix}/bin")]
-    scripts = sorted(box.real("etc/conda/activate.d").glob("*.sh"))
+    scripts = sorted((root / "etc/conda/activate.d").glob("*.sh"))
     if not scripts:
         return (*changes, *(EnvChange(EnvAction.SET, *item) for item in own.items()))
     inside = [str(box.prefix / "etc/conda/activate.d" / script.name) for script in scripts]
@@ -102,7 +102,7 @@ def snapshot(box: RealBox) -> tuple[EnvChange, ...]:
 
     first, second = activated(one, {}), activated(other, {})
     # Neither what a build sets anyway nor conda's own is a script's to extend.
-    usual = {*box.environment(), *one.variables, *_OURS}
+    usual = {*box.environment(), *one.variables, *_OURS} - {*own}
     names = ({*first} | _mentioned(scripts)) - usual - {*own}
     third = activated(one, {name: was(name) for name in names})
     changes += _of_path(first["PATH"], box.environment()["PATH"])
@@ -127,6 +127,36 @@ def _mentioned(scripts: Iterable[Path]) -> set[str]:
         for groups in _MENTIONED.findall(script.read_text(encoding="utf-8", errors="replace")):
             found.update(name for name in groups if name)
     return found
+
+
+def applied(changes: Iterable[EnvChange], environment: Mapping[str, str]) -> Environment:
+    """An environment after changes, as the launcher makes them."""
+    after = dict(environment)
+    for change in changes:
+        there = after.get(change.name, "")
+        if change.action is EnvAction.UNSET:
+            after.pop(change.name, None)
+        elif change.action is EnvAction.SET:
+            after[change.name] = change.value
+        elif change.action in (EnvAction.EXPAND, EnvAction.DEFAULT):
+            if not there or change.action is EnvAction.EXPAND:
+                after[change.name] = _expanded(change.value, after)
+        elif change.value not in there.split(":"):
+            items = (
+                [there, change.value]
+                if change.action is EnvAction.APPEND
+                else [change.value, there]
+            )
+            after[change.name] = ":".join(filter(None, items))
+    return after
+
+
+def _expanded(template: str, environment: Mapping[str, str]) -> str:
+    return re.sub(
+        r"\$\$|\$\{([^}]*)\}",
+        lambda found: environment.get(found[1], "") if found[1] is not None else "$",
+        template,
+    )
 
 
 def was(name: str) -> str:

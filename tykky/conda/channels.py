@@ -4,7 +4,8 @@ A site says in its configuration what a name means (``conda.aliases``), where al
 are found (``conda.channel_alias``), and which channels may not be used and why
 (``conda.blocked``).
 
-Public names: ``Channel``, ``resolve``, ``subdir_of``, ``virtual_packages``.
+Public names: ``Channel``, ``resolve``, ``name_of``, ``on_disk``, ``subdir_of``,
+``virtual_packages``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from tykky.errors import ConfigError, Exit, StepError, TykkyError
 
@@ -37,6 +39,12 @@ class Channel:
 
     name: str
     url: str
+
+
+def on_disk(channels: Iterable[Channel]) -> list[Path]:
+    """The directories of those channels that are on this machine."""
+    local = (channel.url for channel in channels if channel.url.startswith("file:"))
+    return [Path(unquote(urlsplit(url).path)) for url in local]
 
 
 def subdir_of(arch: str) -> str:
@@ -93,6 +101,13 @@ def _aliases(config: Config) -> dict[str, str]:
             )
         found[name.strip()] = url.strip().rstrip("/")
     return found
+
+
+def name_of(url: str, config: Config) -> str:
+    """What a channel at an address is called here; the address itself if it has no name."""
+    plain, alias = url.rstrip("/"), config.conda.channel_alias.rstrip("/")
+    named = {address: name for name, address in _aliases(config).items()}
+    return named.get(plain) or plain.removeprefix(f"{alias}/")
 
 
 def _check_blocked(name: str, url: str, config: Config) -> None:

@@ -94,7 +94,7 @@ async def _solve_with(gateway: rattler.Gateway, job: Job) -> Result:
     sources = [rattler.Channel(url) for url in job["channels"]]
     platforms = [job["subdir"], "noarch"]
     specs = [_spec(text) for text in job["specs"]]
-    present = _present(Path(job["prefix"])) if job.get("prefix") else []
+    present = _present(Path(job["prefix"]), job.get("free", ())) if job.get("prefix") else []
     priority = rattler.ChannelPriority.Strict if job["strict"] else rattler.ChannelPriority.Disabled
     try:
         records = await rattler.solve(
@@ -138,9 +138,11 @@ def _virtual(wanted: Iterable[Sequence[str]]) -> list[rattler.GenericVirtualPack
     return list(found.values())
 
 
-def _present(prefix: Path) -> list[Any]:
+def _present(prefix: Path, free: Sequence[str]) -> list[Any]:
+    """What an environment has, but for the packages that are ``free`` to change."""
     paths = sorted((prefix / "conda-meta").glob("*.json"))
-    return [rattler.PrefixRecord.from_path(path) for path in paths]
+    records = (rattler.PrefixRecord.from_path(path) for path in paths)
+    return [record for record in records if record.name.normalized not in free]
 
 
 def _described(record: rattler.RepoDataRecord) -> Result:

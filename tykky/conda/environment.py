@@ -36,7 +36,8 @@ class Pinned:
 class Environment:
     """What a file asks for. ``pip`` are requirements, ``variables`` are set on activation.
 
-    ``pinned`` are the packages of an explicit list, which has nothing else.
+    ``pinned`` are the packages of an explicit list, which has nothing else. ``names`` is what the
+    file calls the environment, if it does.
     """
 
     channels: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Environment:
     pip: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     pinned: tuple[Pinned, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def read(path: Path, arch: str) -> Environment:
@@ -172,6 +174,7 @@ class _Reader:
             specs=tuple(specs),
             pip=tuple(pip),
             variables={str(name): str(value) for name, value in variables.items()},
+            names=(str(data["name"]),) if data.get("name") else (),
         )
 
     def _list(self, data: Mapping[str, Any], key: str) -> Sequence[Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,6 @@ from tykky.errors import Exit, StepError
 from tykky.lock import Package
 
 if TYPE_CHECKING:
-    from tykky.build.box import RealBox
     from tykky.config import Config
 
 #: How many packages are downloaded at once.
@@ -116,16 +115,19 @@ def install(
     *,
     subdir: str,
     specs: Sequence[str] = (),
+    present: Container[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Make the environment at ``prefix`` consist of exactly these conda packages.
 
-    Returns their names, each after those that it depends on. Raises ``StepError``.
+    Those whose sha256 is ``present`` are there already. Returns the names of all, each after those
+    that it depends on. Raises ``StepError``.
     """
-    files = download(packages, scene.config, say)
+    missing = [package for package in packages if package.sha256 not in present]
+    files = download(missing, scene.config, say)
     rows = [
         {
-            "file": str(files[package.sha256]),
+            "file": str(files.get(package.sha256, "")),
             "name": package.file,
             "stem": stem_of(package.file),
             "url": package.url,
@@ -180,24 +182,32 @@ def _md5(path: Path) -> str:
     return digest.hexdigest()
 
 
-def link_scripts(box: RealBox, names: Sequence[str]) -> None:
-    """Run what packages want to be run when they are in place, in the order of ``names``.
+@dataclass(frozen=True)
+class LinkScript:
+    """A script of a package: the command that runs it, and the variables that it needs."""
 
-    Raises ``StepError`` with the last lines of one that fails.
+    name: str
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+
+
+def link_scripts(root: Path, prefix: Path, names: Iterable[str]) -> Iterator[LinkScript]:
+    """What packages want to be run when they are in place, in the order of ``names``.
+
+    ``root`` is where the environment at ``prefix`` is on disk.
     """
-    meta = box.real("conda-meta")
     for name in names:
         script = f"bin/.{name}-post-link.sh"
-        if not box.real(script).is_file():
+        if not (root / script).is_file():
             continue
-        record = json.loads(next(meta.glob(f"{name}-*.json")).read_text(encoding="utf-8"))
+        (path,) = (root / "conda-meta").glob(f"{name}-[0-9]*.json")
+        record = json.loads(path.read_text(encoding="utf-8"))
         variables = {
-            "PREFIX": str(box.prefix),
-            "ROOT_PREFIX": str(box.prefix),
-            "CONDA_PREFIX": str(box.prefix),
+            "PREFIX": str(prefix),
+            "ROOT_PREFIX": str(prefix),
+            "CONDA_PREFIX": str(prefix),
             "PKG_NAME": name,
             "PKG_VERSION": record["version"],
             "PKG_BUILDNUM": str(record["build_number"]),
         }
-        say = f"what {name} does when it is in place"
-        box.run(["/bin/bash", box.prefix / script], env=variables, say=say)
+        yield LinkScript(name, ("/bin/bash", str(prefix / script)), variables)

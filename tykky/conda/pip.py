@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tykky.build.scratch import Scratch
 from tykky.conda import packages as contents
 from tykky.conda.channels import subdir_of
-from tykky.conda.process import Scene
+from tykky.conda.process import Outside
 from tykky.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def resolve(
             remedy="add 'python' to its packages",
         )
     scratch.root.mkdir(parents=True, exist_ok=True)
-    scene = Scene(scratch, config, {scratch.root: scratch.root})
+    scene = Outside(scratch, config, {scratch.root: scratch.root})
     contents.install(conda, scratch.root, scene, subdir=subdir_of(arch))
     present = distributions(scratch.root, python)
     return uv.resolve(

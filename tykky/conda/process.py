@@ -1,6 +1,6 @@
-"""Jobs for the engine: a process of its own, in a box of its own, judged by what it wrote.
+"""Jobs for the engine: a process of its own, judged by what it wrote.
 
-Public names: ``Scene``, ``perform``.
+Public names: ``Scene``, ``Outside``, ``Inside``, ``perform``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from tykky.build.box import closed, enclosed
@@ -25,10 +25,31 @@ if TYPE_CHECKING:
     from tykky.build.box import RealBox
     from tykky.config import Config
 
+#: Where temporary files are in a box.
+_TMP = Path("/tmp")
+
+
+class Scene(Protocol):
+    """Where jobs are done."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration, for the cache above all."""
+
+    @property
+    def tmp(self) -> Path:
+        """What is ``/tmp`` where the engine runs."""
+
+    def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
+        """The command line and environment that run ``argv`` there; ``seen`` stays visible."""
+
+    def note(self, said: bytes) -> None:
+        """Keep what the engine printed."""
+
 
 @dataclass(frozen=True)
-class Scene:
-    """Where a job is done: the scratch folders, what lies where, and where the log goes."""
+class Outside:
+    """Jobs from outside of any box get one; ``places`` are folders and where they lie in it."""
 
     scratch: Scratch
     config: Config
@@ -36,60 +57,87 @@ class Scene:
     log: BinaryIO | None = None
 
     @classmethod
-    def of(cls, box: RealBox) -> Scene:
+    def of(cls, box: RealBox) -> Outside:
         """The scene of a build: its scratch directory lies over the prefix."""
         return cls(box.scratch, box.config, {box.scratch.root: box.prefix}, box.log)
+
+    @property
+    def tmp(self) -> Path:
+        """The scratch directory for temporary files."""
+        return self.scratch.tmp
+
+    def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
+        """The command line of a box."""
+        variables = {**closed(self.scratch, self.config), "RATTLER_CACHE_DIR": "/tmp/rattler"}
+        places = self.places
+        line = enclosed(argv, variables, self.scratch, self.config, seen=seen, places=places)
+        return line, dict(os.environ)
+
+    def note(self, said: bytes) -> None:
+        """Write it into the log."""
+        if self.log is not None:
+            self.log.write(said)
+            self.log.flush()
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Jobs from within a box are done in the same box."""
+
+    config: Config
+
+    @property
+    def tmp(self) -> Path:
+        """The same for both."""
+        return _TMP
+
+    def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
+        """Just the command."""
+        return list(argv), {**os.environ, "RATTLER_CACHE_DIR": "/tmp/rattler"}
+
+    def note(self, said: bytes) -> None:
+        """It goes where all output of the box goes."""
+        sys.stderr.buffer.write(said)
 
 
 def perform(job: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
     """Have the engine do a job and return its result. Raises the error behind a refusal."""
-    tmp = scene.scratch.tmp
-    tmp.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=tmp, prefix="conda-") as name:
-        folder, inside = Path(name), Path("/tmp", Path(name).name)
+    scene.tmp.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scene.tmp, prefix="conda-") as name:
+        folder, inside = Path(name), _TMP / Path(name).name
         text = json.dumps({**job, "result": str(inside / "result.json")})
         (folder / "job.json").write_text(text, encoding="utf-8")
-        argv = [sys.executable, "-I", "-m", "tykky.conda.engine", str(inside / "job.json")]
-        variables = {**closed(scene.scratch, scene.config), "RATTLER_CACHE_DIR": "/tmp/rattler"}
         # Channels on disk stay visible, wherever they are.
-        seen = [
-            Path(unquote(urlsplit(url).path))
-            for url in job.get("channels", ())
-            if url.startswith("file:")
-        ]
-        scratch, config = scene.scratch, scene.config
-        line = enclosed(argv, variables, scratch, config, seen=seen, places=scene.places)
-        said = _run(line, scene)
+        urls = [url for url in job.get("channels", ()) if url.startswith("file:")]
+        seen = [Path(unquote(urlsplit(url).path)) for url in urls]
+        argv = [sys.executable, "-I", "-m", "tykky.conda.engine", str(inside / "job.json")]
+        line, variables = scene.line(argv, seen)
+        said = _run(line, variables)
+        scene.note(said)
         try:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise _unanswered(said) from None
+            raise _unanswered(said.decode(errors="replace")) from None
     if "error" in result:
         raise problems.explain(result["error"], job)
     assert isinstance(result, dict)
     return result
 
 
-def _run(line: list[str], scene: Scene) -> str:
-    if scene.log is not None:
-        scene.log.write(b"$ tykky.conda.engine\n")
-        scene.log.flush()
+def _run(line: list[str], variables: dict[str, str]) -> bytes:
     process = subprocess.Popen(
         line,
-        env=dict(os.environ),
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     try:
-        said, _ = process.communicate()
+        return process.communicate()[0]
     except BaseException:
         process.terminate()
         process.wait()
         raise
-    if scene.log is not None:
-        scene.log.write(said)
-    return said.decode(errors="replace")
 
 
 def _unanswered(said: str) -> StepError | ToolError:

@@ -9,6 +9,7 @@ Public name: ``CondaStack``.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from tykky.conda import channels as known
 from tykky.conda import packages as contents
 from tykky.conda import pip as conda_pip
-from tykky.conda.activation import snapshot
+from tykky.conda.activation import applied, snapshot
 from tykky.conda.environment import Environment, read
-from tykky.conda.process import Scene
+from tykky.conda.process import Outside
+from tykky.conda.target import FOLDER, Target, equip
 from tykky.contents import Installed, files_of_conda, of_conda, of_python
 from tykky.errors import RecipeError, Where
 from tykky.kinds import uv
@@ -81,6 +83,7 @@ class CondaStack(Stack):
             pip=tuple(sorted(dict.fromkeys(pip), key=str.lower)),
             variables=file.variables,
             pinned=file.pinned,
+            names=file.names,
         )
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
@@ -108,7 +111,7 @@ class CondaStack(Stack):
         wanted = self._wanted(config, arch)
         with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
             scratch = Scratch(Path(folder))
-            scene = Scene(scratch, config)
+            scene = Outside(scratch, config)
             if wanted.pinned:
                 found = contents.pinned(wanted.pinned, config)
             else:
@@ -141,12 +144,14 @@ class CondaStack(Stack):
         subdir = known.subdir_of(box.lock.arch)
 
         def install(real: RealBox) -> None:
-            scene = Scene.of(real)
+            scene = Outside.of(real)
             specs = box.lock.asked.get("specs", ())
             order = contents.install(
                 conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
             )
-            contents.link_scripts(real, order)
+            for script in contents.link_scripts(real.real("."), box.prefix, order):
+                say = f"what {script.name} does when it is in place"
+                real.run(script.command, env=script.variables, say=say)
 
         box.do(f"install {len(conda)} conda packages", install)
         pip = [package for package in box.lock.packages if not package.is_conda]
@@ -157,9 +162,41 @@ class CondaStack(Stack):
         if variables:
             _write_state(box, variables)
 
+    def equip(self, box: Box) -> None:
+        """Activate the environment for the recipe's commands, and give them ``conda``."""
+
+        def activate(real: RealBox) -> None:
+            wanted = self._wanted(box.config, box.lock.arch)
+            equip(
+                real,
+                Target(
+                    prefix=box.prefix,
+                    channels=wanted.channels,
+                    subdir=known.subdir_of(box.lock.arch),
+                    virtual_packages=self._virtual_packages(box.config, box.lock.arch),
+                    strict=box.config.conda.strict_priority,
+                    names=(self.name, str(box.prefix), "base", *wanted.names),
+                    arch=box.lock.arch,
+                    config=box.config,
+                    state=FOLDER / "target",
+                ),
+            )
+            aliases = (item.partition("=")[0] for item in box.config.conda.aliases)
+            names = (*wanted.channels, *aliases)
+            real.seen = known.on_disk(known.resolve(names, box.config))
+            usual = real.environment()
+            after = applied(snapshot(real), usual)
+            after["PATH"] = f"{FOLDER}:{after['PATH']}"
+            after |= _for_pip(box.config)
+            real.variables = {k: v for k, v in after.items() if usual.get(k) != v}
+
+        box.do("activate the environment, with conda for scripts that call it", activate)
+
     def seal(self, box: Box) -> None:
         """Compile the byte code once."""
-        if not contents.python_of(box.lock.packages):
+        root = box.real(".")
+        planned = contents.python_of(box.lock.packages)
+        if not planned and (root is None or not os.path.lexists(root / "bin/python")):
             return
         script = (Path(__file__).parent / "seal_conda.py").read_text(encoding="utf-8")
         box.write(".tykky-seal.py", script)
@@ -169,13 +206,25 @@ class CondaStack(Stack):
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The conda packages, and what pip has added to them."""
-        prefix, alias = box.real("."), box.config.conda.channel_alias
+        prefix = box.real(".")
+        conda = of_conda(prefix, lambda url: known.name_of(url, box.config))
         added = of_python(prefix, files_of_conda(prefix))
-        return sorted((*of_conda(prefix, alias), *added), key=lambda p: p.name.lower())
+        return sorted((*conda, *added), key=lambda package: package.name.lower())
 
     def activation(self, box: RealBox) -> Sequence[EnvChange]:
         """What ``conda activate`` would change."""
         return snapshot(box)
+
+
+def _for_pip(config: Config) -> dict[str, str]:
+    """What makes a pip that a script calls use the configured indexes, and nothing of a user's."""
+    return {
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_INDEX_URL": config.pip.index_url,
+        "PIP_EXTRA_INDEX_URL": " ".join(config.pip.extra_index_urls),
+        "PIP_NO_INPUT": "1",
+    }
 
 
 def _default(config: Config) -> tuple[str, ...]:

@@ -59,6 +59,9 @@ class Stack(Recipe):
     def assemble(self, box: Box) -> None:
         """Step *build*: put the contents of the stack below the prefix."""
 
+    def equip(self, box: Box) -> None:
+        """Step *finish*, before the recipe's: what its commands may count on."""
+
     def finish(self, box: Box) -> None:
         """Step *finish*, for the recipe: what remains to be done by hand."""
 

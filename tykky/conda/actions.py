@@ -1,0 +1,280 @@
+"""What ``conda`` commands in a box do to the environment of the stack.
+
+Public names: ``install``, ``update``, ``remove``, ``show``, ``configure``, ``nothing``, ``run``,
+``activate``, ``env_update``, ``env_list``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tykky.conda import channels, environment, packages
+from tykky.conda.process import Inside
+from tykky.conda.target import Target
+from tykky.contents import Installed, of_conda
+from tykky.errors import Exit, StepError, TykkyError
+from tykky.lock import Package
+
+_NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)")
+
+
+def install(target: Target, args: Namespace) -> int:
+    """Add packages; what is there stays as it is if it can."""
+    wanted, more = list(args.packages), list(args.channel)
+    pinned: list[environment.Pinned] = []
+    for name in args.file:
+        file = environment.read(Path(name), target.arch)
+        wanted += file.specs
+        more += file.channels
+        pinned += file.pinned
+    if pinned:
+        _apply(target, (*_without(target, pinned), *packages.pinned(pinned, target.config)), args)
+    if wanted or not pinned:
+        _solve(target, args, wanted, more, free=_names(wanted) if args.freeze_installed else ())
+    return 0
+
+
+def update(target: Target, args: Namespace) -> int:
+    """Take newer versions of some packages, or of all."""
+    names = [record["name"] for record in _records(target)]
+    wanted = names if args.all else list(args.packages)
+    _solve(target, args, wanted, list(args.channel), free=_names(wanted))
+    return 0
+
+
+def remove(target: Target, args: Namespace) -> int:
+    """Take packages away, and those that need them."""
+    records = _records(target)
+    gone = set(args.packages)
+    if unknown := gone - {record["name"] for record in records}:
+        raise StepError(
+            f"there is no package '{min(unknown)}' in the environment",
+            remedy="'conda list' shows what there is",
+            code=Exit.UNKNOWN_PACKAGE,
+        )
+    grown = True
+    while grown:
+        needy = {r["name"] for r in records if gone & _names(r.get("depends", ()))}
+        grown, gone = not needy <= gone, gone | needy
+    _apply(target, [_package(record) for record in records if record["name"] not in gone], args)
+    return 0
+
+
+def show(target: Target, args: Namespace) -> int:
+    """List the packages of the environment, those of pip as well."""
+    from tykky.contents import files_of_conda, of_python
+
+    if args.explicit:
+        print("@EXPLICIT")
+        for record in _records(target):
+            print(f"{record['url']}#{record['sha256']}")
+        return 0
+    found = list(of_conda(target.prefix, lambda url: channels.name_of(url, target.config)))
+    found += of_python(target.prefix, files_of_conda(target.prefix))
+    wanted = re.compile(args.pattern or "")
+    found = [package for package in found if wanted.search(package.name)]
+    if args.json:
+        print(json.dumps([asdict(package) for package in found], indent=1))
+    elif args.export:
+        print("\n".join(f"{p.name}={p.version}={p.build or 'pypi_0'}" for p in found))
+    else:
+        print(f"# packages in environment at {target.prefix}:\n#")
+        _table(found)
+    return 0
+
+
+def configure(target: Target, args: Namespace) -> int:
+    """Set channels and their priority for the commands that follow."""
+    for key, value in (*args.add, *args.prepend, *args.append):
+        if key != "channels":
+            raise _no_setting(key)
+        others = tuple(name for name in target.channels if name != value)
+        last = [key, value] in args.append
+        target.keep(channels=(*others, value) if last else (value, *others))
+    for key, value in args.set:
+        if key == "channel_priority" and value in ("strict", "disabled"):
+            target.keep(strict=value == "strict")
+        elif key not in ("always_yes", "auto_update_conda", "notify_outdated_conda"):
+            raise _no_setting(key if key != "channel_priority" else f"{key} {value}")
+    return 0
+
+
+def _no_setting(key: str) -> TykkyError:
+    return TykkyError(
+        f"the build has no setting '{key}'",
+        remedy="there are channels, and channel_priority, which is strict or disabled",
+        code=Exit.USAGE,
+    )
+
+
+def nothing(target: Target, args: Namespace) -> int:
+    """Do nothing: there is nothing to do."""
+    return 0
+
+
+def run(target: Target, args: Namespace) -> int:
+    """Become another command."""
+    words = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not words:
+        raise TykkyError("there is no command to run", code=Exit.USAGE)
+    try:
+        os.execvp(words[0], words)
+    except OSError as error:
+        raise TykkyError(f"cannot run {words[0]}: {error.strerror}", code=Exit.NOT_FOUND) from None
+
+
+def activate(target: Target, args: Namespace) -> int:
+    """Accept the one environment there is, which is active."""
+    wanted = args.environment
+    if wanted and wanted not in target.names and Path(wanted) != target.prefix:
+        raise TykkyError(
+            f"there is no environment '{wanted}'",
+            remedy="leave the line out: the environment of the stack is active",
+            code=Exit.USAGE,
+        )
+    return 0
+
+
+def env_list(target: Target, args: Namespace) -> int:
+    """Name the one environment there is."""
+    print(f"# conda environments:\n#\n{target.names[0]}  *  {target.prefix}")
+    return 0
+
+
+def env_update(target: Target, args: Namespace) -> int:
+    """Add what environment files name, with pip what is for pip."""
+    for name in args.file:
+        file = environment.read(Path(name), target.arch)
+        if file.specs:
+            wanted = list(file.specs)
+            _solve(target, args, wanted, list(file.channels), free=_names(wanted))
+        if file.pip:
+            line = ["pip", "install", "--no-input", *file.pip]
+            if subprocess.run(line, check=False).returncode != 0:
+                raise StepError(f"pip could not install what {name} names")
+    return 0
+
+
+# -- the environment ----------------------------------------------------------------------
+
+
+def _solve(
+    target: Target,
+    args: Namespace,
+    wanted: Sequence[str],
+    more: Sequence[str],
+    *,
+    free: Iterable[str] = (),
+) -> None:
+    """Solve for what is there and what is wanted, and make the environment so."""
+    records = _records(target)
+    named = _names(wanted)
+    kept = [
+        spec
+        for record in records
+        if record["name"] not in named
+        for spec in record.get("requested_specs") or [record["name"]]
+    ]
+    override = getattr(args, "override_channels", False)
+    names = [*more, *(() if override else target.channels)]
+    strict = target.strict and not getattr(args, "no_channel_priority", False)
+    request = packages.Request(
+        specs=(*kept, *wanted),
+        channels=channels.resolve(names, target.config),
+        subdir=target.subdir,
+        virtual_packages=target.virtual_packages,
+        strict=strict or getattr(args, "strict_channel_priority", False),
+    )
+    found = packages.solve(
+        request,
+        Inside(target.config),
+        prefix=str(target.prefix),
+        free=sorted(free),
+        freeze=getattr(args, "freeze_installed", False),
+    )
+    _apply(target, found, args, specs=request.specs)
+
+
+def _apply(
+    target: Target, wanted: Iterable[Package], args: Namespace, specs: Sequence[str] = ()
+) -> None:
+    """Make the environment consist of these packages, and say what that changes."""
+    wanted = list(wanted)
+    before = {_package(record).sha256: _package(record) for record in _records(target)}
+    order = packages.install(
+        wanted,
+        target.prefix,
+        Inside(target.config),
+        subdir=target.subdir,
+        specs=specs,
+        present=before,
+    )
+    new = {package.name for package in wanted if package.sha256 not in before}
+    for script in packages.link_scripts(
+        target.prefix, target.prefix, (name for name in order if name in new)
+    ):
+        variables = {**os.environ, **script.variables}
+        if subprocess.run(script.command, env=variables, check=False).returncode != 0:
+            raise StepError(f"what {script.name} does when it is in place has failed")
+    if not args.quiet:
+        _tell(before.values(), wanted)
+
+
+def _tell(before: Iterable[Package], after: Iterable[Package]) -> None:
+    old = {package.name: f"{package.version} {package.build}" for package in before}
+    new = {package.name: f"{package.version} {package.build}" for package in after}
+    for name in sorted(old.keys() | new.keys()):
+        if name not in new:
+            print(f"- {name} {old[name]}")
+        elif name not in old:
+            print(f"+ {name} {new[name]}")
+        elif old[name] != new[name]:
+            print(f"  {name} {old[name]} -> {new[name]}")
+
+
+def _records(target: Target) -> list[dict[str, Any]]:
+    paths = sorted((target.prefix / "conda-meta").glob("*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _package(record: dict[str, Any]) -> Package:
+    return Package(
+        name=record["name"],
+        version=record["version"],
+        file=record["fn"],
+        sha256=record["sha256"],
+        size=record.get("size") or 0,
+        build=record["build"],
+        url=record["url"],
+        license=record.get("license") or "",
+    )
+
+
+def _without(target: Target, replaced: Iterable[environment.Pinned]) -> list[Package]:
+    names = {packages.stem_of(Path(p.url).name).rsplit("-", 2)[0] for p in replaced}
+    present = (_package(record) for record in _records(target))
+    return [package for package in present if package.name not in names]
+
+
+def _names(specs: Iterable[str]) -> set[str]:
+    """The names of packages in specs."""
+    found = (_NAME.match(spec) for spec in specs)
+    return {match[1].lower() for match in found if match}
+
+
+def _table(found: Sequence[Installed]) -> None:
+    rows = [("# Name", "Version", "Build", "Channel")]
+    rows += [(p.name, p.version, p.build or "pypi_0", p.channel) for p in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")

@@ -1,0 +1,193 @@
+"""``conda`` and ``mamba`` for scripts that call them while a stack is built.
+
+They work on the environment of the stack, with the same engine as the stack itself, and know
+what such scripts use. An option that is not understood is an error that names it, because
+leaving out what it asks for would make another environment than the script wants.
+
+``python -m tykky.conda.command conda install -y numpy``; the file that ``TYKKY_CONDA`` names says
+which environment it is.
+
+Public names: ``main``, ``parser``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tykky.conda import actions
+from tykky.conda.target import Target
+from tykky.errors import Exit, TykkyError
+
+#: The variable with the path of the file that says which environment it is.
+VARIABLE = "TYKKY_CONDA"
+
+_Action = Callable[[Target, argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Name what is not understood, and say what to do about it."""
+        words = message.replace("unrecognized arguments:", "the build has no option")
+        sys.stderr.write(
+            f"tykky: {self.prog}: {words}\n"
+            "  while a stack is built, these commands know what is needed to change its "
+            f"environment; '{self.prog} --help' lists it\n"
+        )
+        sys.exit(int(Exit.USAGE))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command line; ``words`` begin with the name of the program."""
+    words = sys.argv[1:] if words is None else words
+    args = parser(words[0]).parse_args(words[1:])
+    path = Path(os.environ[VARIABLE])
+    with path.open("rb") as stream:
+        target: Target = pickle.load(stream)
+    try:
+        _check_place(args, target)
+        action: _Action = args.action
+        return action(target, args)
+    except TykkyError as error:
+        lines = [f"tykky: {words[0]}: {error.cause}", *(f"  {line}" for line in error.details)]
+        lines += [str(error.where)] if error.where else []
+        sys.stderr.write("\n".join([*lines, f"  {error.remedy}" if error.remedy else ""]) + "\n")
+        return int(error.code)
+
+
+def _check_place(args: argparse.Namespace, target: Target) -> None:
+    """There is one environment: another name or prefix means another one."""
+    name, prefix = getattr(args, "name", None), getattr(args, "prefix", None)
+    if prefix and os.path.realpath(prefix) != os.path.realpath(target.prefix):
+        raise TykkyError(
+            f"there is no environment {prefix} to work on",
+            remedy=f"leave '--prefix' out: the environment of the stack is {target.prefix}",
+            code=Exit.USAGE,
+        )
+    if name and name not in target.names:
+        raise TykkyError(
+            f"there is no environment '{name}'",
+            remedy="leave '--name' out: the stack has one environment",
+            code=Exit.USAGE,
+        )
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """The command line of ``conda``, or of ``mamba``."""
+    top = _Parser(prog=program, allow_abbrev=False, description=__doc__.partition("\n")[0])
+    top.add_argument("-V", "--version", action="version", version=f"{program} of Tykky")
+    verbs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for names, text, add, action in (
+        (("install",), "add packages", _changing, actions.install),
+        (("update", "upgrade"), "take newer packages", _updating, actions.update),
+        (("remove", "uninstall"), "take packages away", _removing, actions.remove),
+        (("list",), "list packages", _listing, actions.show),
+        (("config",), "set channels and their priority", _configuring, actions.configure),
+        (("clean",), "nothing: the cache is not part of the stack", _cleaning, actions.nothing),
+        (("run",), "run a command in the environment", _running, actions.run),
+        (("activate",), "nothing: the environment is active", _activating, actions.activate),
+    ):
+        verb = verbs.add_parser(
+            names[0], aliases=list(names[1:]), help=text, allow_abbrev=False, description=text
+        )
+        add(verb)
+        verb.set_defaults(action=action)
+    env = verbs.add_parser("env", help="update from a file, list", allow_abbrev=False)
+    below = env.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    update = below.add_parser("update", allow_abbrev=False, help="add what a file names")
+    _place(update)
+    update.add_argument("-f", "--file", action="append", required=True)
+    _quiet(update)
+    update.set_defaults(action=actions.env_update)
+    listing = below.add_parser("list", allow_abbrev=False, help="the one environment there is")
+    listing.set_defaults(action=actions.env_list)
+    return top
+
+
+def _place(verb: argparse.ArgumentParser) -> None:
+    where = verb.add_mutually_exclusive_group()
+    where.add_argument("-n", "--name", help="the name of the environment, which is the stack's")
+    where.add_argument("-p", "--prefix", help="the path of the environment")
+
+
+def _quiet(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-y", "--yes", action="store_true", help="nothing is asked anyway")
+    verb.add_argument("-q", "--quiet", action="store_true", help="do not list what changes")
+    verb.add_argument("-v", "--verbose", action="count", help="nothing more is said")
+    verb.add_argument("--solver", "--experimental-solver", help="there is one: rattler's")
+
+
+def _channels(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-c", "--channel", action="append", default=[], help="ask this one first")
+    verb.add_argument(
+        "-O", "--override-channels", action="store_true", help="no channels but those of --channel"
+    )
+    priority = verb.add_mutually_exclusive_group()
+    priority.add_argument("--strict-channel-priority", action="store_true")
+    priority.add_argument("--no-channel-priority", action="store_true")
+
+
+def _changing(verb: argparse.ArgumentParser) -> None:
+    _place(verb)
+    _channels(verb)
+    _quiet(verb)
+    verb.add_argument("--file", action="append", default=[], help="a file with more packages")
+    verb.add_argument(
+        "--freeze-installed",
+        "--no-update-deps",
+        action="store_true",
+        help="do not touch what is there",
+    )
+    verb.add_argument("packages", nargs="*", metavar="SPEC")
+
+
+def _updating(verb: argparse.ArgumentParser) -> None:
+    _changing(verb)
+    verb.add_argument("--all", action="store_true", help="all packages")
+
+
+def _removing(verb: argparse.ArgumentParser) -> None:
+    _place(verb)
+    _quiet(verb)
+    verb.add_argument("packages", nargs="+", metavar="NAME")
+
+
+def _listing(verb: argparse.ArgumentParser) -> None:
+    _place(verb)
+    form = verb.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("-e", "--export", action="store_true", help="as NAME=VERSION=BUILD")
+    form.add_argument("--explicit", action="store_true", help="as addresses")
+    verb.add_argument("pattern", nargs="?", metavar="REGEX")
+
+
+def _configuring(verb: argparse.ArgumentParser) -> None:
+    for option in ("--add", "--prepend", "--append", "--set"):
+        verb.add_argument(option, nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
+    verb.add_argument("--env", "--system", action="store_true", help="there is one place for it")
+
+
+def _cleaning(verb: argparse.ArgumentParser) -> None:
+    for words in ("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes"):
+        verb.add_argument(*words.split(), action="store_true")
+    for words in ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles"):
+        verb.add_argument(*words.split(), action="store_true")
+
+
+def _running(verb: argparse.ArgumentParser) -> None:
+    _place(verb)
+    verb.add_argument("--no-capture-output", "--live-stream", action="store_true")
+    verb.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
+
+
+def _activating(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("environment", nargs="?")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
