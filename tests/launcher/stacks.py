@@ -115,9 +115,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
     return True
 
 
-def make_tree(tree: Path, prefix: Path, files: dict[str, str] | None = None) -> None:
+def make_tree(
+    tree: Path, prefix: Path, files: dict[str, str] | None = None, packages: Iterable[str] = ()
+) -> None:
     """What the image holds: a virtual environment and some programs."""
-    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", tree], check=True)
+    pip = [] if packages else ["--without-pip"]
+    subprocess.run(["/usr/bin/python3", "-m", "venv", *pip, tree], check=True)
+    if packages:
+        subprocess.run([tree / "bin/pip", "--quiet", "install", *packages], check=True)
     for program in ("sleep", "cat", "true", "env", "sh"):
         found = shutil.which(program, path="/usr/bin:/bin")
         assert found
@@ -155,13 +160,14 @@ def make_stack(
     prefix: Path,
     *,
     files: dict[str, str] | None = None,
+    packages: Iterable[str] = (),
     commands: Iterable[str] = (),
     **fields: Any,
 ) -> Stack:
     """An install at ``prefix``; ``files`` are added to the image, ``commands`` to its names."""
     (prefix / CONF_DIRECTORY).mkdir(parents=True)
     tree = prefix / "tree"
-    make_tree(tree, prefix, files)
+    make_tree(tree, prefix, files, packages)
     image = prefix / CONF_DIRECTORY / "img-1.sqfs"
     size = squash(tree, image)
     names = {path.name for path in (tree / "bin").iterdir()} | set(commands)

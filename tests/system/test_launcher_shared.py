@@ -303,13 +303,25 @@ def test_the_entry_of_a_killed_keeper_is_swept_by_the_next(
 
 
 def test_jobs_and_steps_have_mounts_of_their_own(stack: Stack) -> None:
-    def mount_of(job: str, step: str) -> Any:
-        return show(stack, env={**os.environ, "SLURM_JOB_ID": job, "SLURM_STEP_ID": step})[
-            "mount_ns"
-        ]
+    def mount_of(**slurm: str) -> Any:
+        return show(stack, env={**os.environ, **slurm})["mount_ns"]
 
-    assert mount_of("1", "0") == mount_of("1", "0")
-    assert len({mount_of("1", "0"), mount_of("1", "1"), mount_of("2", "0")}) == 3
+    step = {"SLURM_JOB_ID": "1", "SLURM_STEP_ID": "0"}
+    assert mount_of(**step) == mount_of(**step)
+    others = [
+        {"SLURM_JOB_ID": "1", "SLURM_STEP_ID": "1"},
+        {"SLURM_JOB_ID": "2", "SLURM_STEP_ID": "0"},
+        {"SLURM_JOB_ID": "1"},
+        {"SLURM_JOB_ID": "2"},
+        {},
+    ]
+    assert len({mount_of(**step), *(mount_of(**other) for other in others)}) == 6
+
+
+def test_a_keeper_that_could_not_be_started_leaves_nothing(stack: Stack, registry: Path) -> None:
+    broken = stack.change(servers=(Path("/bin/false"),))
+    assert broken.run("show").returncode == 125
+    assert list(registry.iterdir()) == []
 
 
 def test_a_step_killed_as_a_whole_does_not_harm_another(stack: Stack) -> None:

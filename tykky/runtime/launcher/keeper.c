@@ -94,8 +94,10 @@ static bool try_leave(const struct keeper *keeper, const struct entry *entry)
         close(lock);
         return false;
     }
-    if (lock >= 0)
+    if (lock >= 0) {
         registry_remove(&keeper->registry, entry);
+        close(lock);
+    }
     return true;
 }
 

@@ -277,6 +277,13 @@ static bool is_alive(const struct entry *entry)
     return process_start(pid) == entry->start;
 }
 
+/* For a name in the directory: whether its key has no living keeper, so nobody needs it. */
+static bool is_left_over(int directory, const char *key)
+{
+    struct entry entry;
+    return !read_entry(directory, key, &entry) || !is_alive(&entry);
+}
+
 void registry_sweep(const struct registry *registry)
 {
     int fd = openat(registry->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -284,29 +291,37 @@ void registry_sweep(const struct registry *registry)
     if (!directory)
         return;
     for (struct dirent *file; (file = readdir(directory));) {
-        struct entry entry;
-        if (strlen(file->d_name) != KEY_SIZE - 1 || strcmp(file->d_name, registry->key) == 0 ||
-            !read_entry(registry->fd, file->d_name, &entry) || is_alive(&entry))
+        char key[KEY_SIZE];
+        if (strspn(file->d_name, "0123456789abcdef") != KEY_SIZE - 1)
             continue;
-        int lock = lock_key(registry->fd, file->d_name, LOCK_EX | LOCK_NB);
+        snprintf(key, sizeof key, "%.*s", KEY_SIZE - 1, file->d_name);
+        if (strcmp(key, registry->key) == 0 || !is_left_over(registry->fd, key))
+            continue;
+        int lock = lock_key(registry->fd, key, LOCK_EX | LOCK_NB);
         if (lock < 0)
-            continue;
-        if (read_entry(registry->fd, file->d_name, &entry) && !is_alive(&entry))
-            remove_key(registry->fd, file->d_name);
+            continue; /* somebody is just starting a keeper */
+        if (is_left_over(registry->fd, key))
+            remove_key(registry->fd, key);
         close(lock);
     }
     closedir(directory);
+}
+
+void registry_forget(const struct registry *registry)
+{
+    remove_key(registry->fd, registry->key);
+    const char *name = strrchr(registry->path, '/');
+    char again[NAME_MAX + 8];
+    /* By the descriptor, because the path may lead elsewhere in the keeper's namespace. */
+    if (!registry->given && name &&
+        snprintf(again, sizeof again, "..%s", name) < (int)sizeof again)
+        unlinkat(registry->fd, again, AT_REMOVEDIR);
 }
 
 void registry_remove(const struct registry *registry, const struct entry *entry)
 {
     if (!registry_names(registry, entry))
         return;
-    remove_key(registry->fd, registry->key);
     registry_sweep(registry);
-    const char *name = strrchr(registry->path, '/');
-    char again[NAME_MAX + 8];
-    /* By the descriptor, because the path may lead elsewhere in the keeper's namespace. */
-    if (!registry->given && name && snprintf(again, sizeof again, "..%s", name) < (int)sizeof again)
-        unlinkat(registry->fd, again, AT_REMOVEDIR);
+    registry_forget(registry);
 }

@@ -61,7 +61,10 @@ int registry_lock(const struct registry *registry, bool wait);
  * registry_sweep finds, and the directory if it is ours and nothing else is in it. */
 void registry_remove(const struct registry *registry, const struct entry *entry);
 
-/* Removes the entries of other mounts whose keeper was killed and could not do it. */
+/* For the holder of the lock who could not start a keeper: as if it had never been tried. */
+void registry_forget(const struct registry *registry);
+
+/* Removes what belongs to other mounts whose keeper was killed and could not do it. */
 void registry_sweep(const struct registry *registry);
 
 /* When process `pid` started, in clock ticks since the boot; 0 if there is none, or a zombie. */

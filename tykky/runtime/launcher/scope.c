@@ -23,9 +23,8 @@ static bool slurm_part(const char *path, size_t length, size_t *end)
     static const char job[] = "/job_", step[] = "/step_";
     const char *stop = path + length, *found = NULL;
     for (const char *c = path; c < stop; c++)
-        if ((size_t)(stop - c) > sizeof step &&
-            ((found == NULL && strncmp(c, job, sizeof job - 1) == 0) ||
-             strncmp(c, step, sizeof step - 1) == 0))
+        if ((!found && strncmp(c, job, sizeof job - 1) == 0) ||
+            strncmp(c, step, sizeof step - 1) == 0)
             found = c + 1;
     if (!found)
         return false;
@@ -59,9 +58,11 @@ void scope_of_cgroup(struct scope *scope, const char *text)
 void scope_find(struct scope *scope)
 {
     char text[8192];
+    struct scope group = {0};
     const char *job = getenv("SLURM_JOB_ID"), *step = getenv("SLURM_STEP_ID");
-    *scope = (struct scope){.in_job = job && *job};
-    if (job && *job && step && *step) {
+    bool in_job = job && *job;
+    if (in_job && step && *step) {
+        scope->in_job = true;
         snprintf(scope->text, sizeof scope->text, "job_%s/step_%s", job, step);
         return;
     }
@@ -70,5 +71,8 @@ void scope_find(struct scope *scope)
     if (fd >= 0)
         close(fd);
     text[length > 0 ? length : 0] = '\0';
-    scope_of_cgroup(scope, text);
+    scope_of_cgroup(&group, text);
+    /* A batch script has a job and no step; not every Slurm puts jobs into cgroups of their own. */
+    scope->in_job = in_job || group.in_job;
+    snprintf(scope->text, sizeof scope->text, "job_%.64s %.440s", in_job ? job : "", group.text);
 }

@@ -101,8 +101,10 @@ static enum shared_result start_and_join(struct keeper *keeper, uint64_t *inside
     if (state == NO_KEEPER || state == SERVER_DIED) {
         keeper->user_namespace = *inside != 0;
         enum keeper_result started = keeper_start(keeper, problem);
-        if (started != KEEPER_READY)
+        if (started != KEEPER_READY) {
+            registry_forget(&keeper->registry);
             return started == KEEPER_FAILED ? SHARED_FAILED : SHARED_IMPOSSIBLE;
+        }
         state = join(&keeper->registry, keeper->stack, inside);
     }
     return state == JOINED ? SHARED_ENTERED : SHARED_IMPOSSIBLE;
