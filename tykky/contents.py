@@ -3,8 +3,8 @@
 They are kept beside the record in ``packages.json``, one a line, and told by the stack's own
 command ``list-packages``.
 
-Public names: ``Installed``, ``of_conda``, ``of_python``, ``render``, ``read``, ``put``,
-``COMMAND``, ``FILE``.
+Public names: ``Installed``, ``of_conda``, ``files_of_conda``, ``of_python``, ``render``, ``read``,
+``of_install``, ``put``, ``COMMAND``, ``FILE``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError
+from tykky.store.record import HIDDEN
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox
@@ -109,6 +110,11 @@ def read(path: Path) -> tuple[Installed, ...]:
             remedy="install the stack again",
             code=Exit.DAMAGED,
         ) from None
+
+
+def of_install(prefix: str | Path) -> tuple[Installed, ...]:
+    """The packages of an install; none where its kind knows none. Raises ``StoreError``."""
+    return read(Path(prefix) / HIDDEN / FILE)
 
 
 def put(packages: Sequence[Installed], box: RealBox) -> None:

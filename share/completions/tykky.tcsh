@@ -13,7 +13,7 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch check days failed format help isolation json path plan root runtime scope version)/' \
+        'c/--/(again all arch check days failed format help isolation json packages path plan root runtime scope version)/' \
         'c/-/(- c h)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \

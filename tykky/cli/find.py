@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import string
 from dataclasses import asdict, fields
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tykky import console
 from tykky.cli import common
 from tykky.config import Config
+from tykky.contents import Installed, of_install
 from tykky.errors import Exit, TykkyError, did_you_mean
 from tykky.spec import parse_one
 from tykky.store import Entry, Record, Store
@@ -18,6 +20,7 @@ EXAMPLES = """\
   tykky find                                  everything
   tykky find python-data                      every version of it
   tykky find python-data@26 +jupyter          by version and choices
+  tykky find --packages numpy                 which have numpy, with version and build
   tykky find --format '{module} {prefix}'     fields of your choice, one install a line
   tykky find --json                           for programs
 """
@@ -32,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--format", metavar="TEXT", help="print TEXT with {field}s for each install")
     common.add_json(form)  # type: ignore[arg-type]
+    parser.add_argument(
+        "--packages",
+        metavar="GLOB",
+        nargs="?",
+        const="*",
+        help="list the packages in each, or those that GLOB matches, and only installs with such",
+    )
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -41,23 +51,57 @@ def run(args: argparse.Namespace, config: Config) -> int:
     found = store.match(spec)
     for problem in store.unreadable:
         console.warn(f"{problem}; it is left out")
+    inside = _inside(found, args.packages)
+    if args.packages not in (None, "*"):
+        found = [entry for entry in found if inside[entry.hash]]
     if args.json:
-        console.json_out([{**asdict(entry), "short_hash": entry.short_hash} for entry in found])
+        console.json_out([_facts(entry, inside) for entry in found])
     elif args.format is not None:
         for line in _formatted(args.format, found, store):
             console.say(line)
+    elif found and args.packages:
+        console.table(
+            [
+                (entry.module, p.name, p.version, p.build, p.channel, p.license)
+                for entry in found
+                for p in inside[entry.hash]
+            ],
+            ("MODULE", "PACKAGE", "VERSION", "BUILD", "CHANNEL", "LICENCE"),
+        )
     elif found:
         console.table(
             [(e.module, e.short_hash, e.kind, e.installed[:10], e.description) for e in found],
             ("MODULE", "HASH", "KIND", "INSTALLED", "DESCRIPTION"),
         )
-    elif spec is None:
+    elif spec is None and not args.packages:
         console.note(f"nothing is installed in {config.root}")
     if spec is not None and not found:
         if not args.json and args.format is None:
             console.note(f"nothing of '{spec}' is installed in {config.root}")
         return Exit.NOT_FOUND
+    if args.packages and not found:
+        if not args.json:
+            console.note(f"no install in {config.root} has a package '{args.packages}'")
+        return Exit.NOT_FOUND
     return Exit.OK
+
+
+def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed]]:
+    """The packages of each install, by its hash; nothing is read if nobody asked."""
+    if pattern is None:
+        return {}
+    wanted = pattern.lower()
+    return {
+        entry.hash: [p for p in of_install(entry.prefix) if fnmatchcase(p.name.lower(), wanted)]
+        for entry in found
+    }
+
+
+def _facts(entry: Entry, inside: dict[str, list[Installed]]) -> dict[str, Any]:
+    facts = {**asdict(entry), "short_hash": entry.short_hash}
+    if entry.hash in inside:
+        facts["packages"] = [asdict(package) for package in inside[entry.hash]]
+    return facts
 
 
 def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:

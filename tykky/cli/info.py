@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tykky import console
 from tykky.cli import common
 from tykky.config import Config
+from tykky.contents import of_install
 from tykky.recipe import guarded
 from tykky.spec import parse_one
 from tykky.store import Store
@@ -35,7 +37,13 @@ def run(args: argparse.Namespace, config: Config) -> int:
     recipe = common.repos_of(config).select(spec)
     facts = _facts(recipe)
     facts["installed"] = [
-        {"module": e.module, "hash": e.short_hash, "prefix": e.prefix, "installed": e.installed}
+        {
+            "module": e.module,
+            "hash": e.short_hash,
+            "prefix": e.prefix,
+            "installed": e.installed,
+            "packages": [asdict(package) for package in of_install(e.prefix)],
+        }
         for e in Store.of(config).match(type(spec)(spec.name))
     ]
     if args.json:
@@ -89,11 +97,17 @@ def _show(facts: dict[str, Any]) -> None:
         )
     if facts["packages"]:
         console.say(f"\npackages of {facts['selected']}\n  {_text(facts['packages'])}")
-    if facts["installed"]:
+    if there := facts["installed"]:
         console.say("\ninstalled")
-        console.table([(f"  {i['module']}", i["hash"], i["prefix"]) for i in facts["installed"]])
+        console.table(
+            [(f"  {i['module']}", i["hash"], _count(i["packages"]), i["prefix"]) for i in there]
+        )
     else:
         console.say(f"\nnot installed; 'tykky install {facts['name']}' does it")
+
+
+def _count(packages: list[object]) -> str:
+    return f"{len(packages)} packages" if packages else ""
 
 
 def _text(value: object) -> str:
