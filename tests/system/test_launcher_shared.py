@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
@@ -107,6 +108,32 @@ def test_many_cold_starts_of_two_stacks_make_two_mounts(stack: Stack, place: Pat
     for one in (stack, other):
         assert len(one.processes("tykky-keeper")) == len(one.processes("squashfuse_ll")) == 1
     assert other.is_gone()
+
+
+def as_somebody_else() -> list[str]:
+    """Words that run a command as a user with another uid, who owns nothing here."""
+    drop = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--"]
+    if os.getuid() == 0:
+        return drop
+    lent = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines()]
+    if getpass.getuser() not in lent:
+        pytest.skip(f"/etc/subuid lends no uids to {getpass.getuser()}, so there is nobody else")
+    return ["unshare", "--user", "--map-auto", "--map-root-user", "--", *drop]
+
+
+def test_many_cold_starts_of_two_users_make_two_mounts(stack: Stack) -> None:
+    theirs = {**os.environ, "HOME": "/"}
+    del theirs["TYKKY_RUNTIME_DIR"]
+    one = f"{stack.command('sh')} -c 'readlink /proc/self/ns/mnt'"
+    script = f"for i in $(seq 32); do {one} & done; wait"
+    programs = [
+        subprocess.Popen([*who, "sh", "-c", script], env=env, stdout=subprocess.PIPE, text=True)
+        for who, env in ((as_somebody_else(), theirs), ([], None))
+    ]
+    spaces = [program.communicate()[0].split() for program in programs]
+    assert [len(space) for space in spaces] == [32, 32]
+    assert [len(set(space)) for space in spaces] == [1, 1]
+    assert len(stack.processes("squashfuse_ll")) == len(stack.processes("tykky-keeper")) == 2
 
 
 def test_a_later_command_joins(stack: Stack) -> None:
