@@ -120,7 +120,7 @@ def _selected(path: Path, number: int, line: str, arch: str) -> str:
 
 def _applies(selector: str, arch: str, where: Where) -> bool:
     """Whether a selector such as ``linux and not aarch64`` is for Linux on ``arch``."""
-    true = {"linux", "unix", arch, f"linux_{arch}"}
+    true = {"linux", "unix", arch}
     true |= {"x86_64": {"linux64", "x86", "linux-64"}, "aarch64": {"arm64", "linux-aarch64"}}.get(
         arch, set()
     )
