@@ -76,10 +76,19 @@ class Person:
 
 
 def snapshot(box: RealBox) -> tuple[EnvChange, ...]:
-    """The changes that activating the finished environment makes.
+    """The changes that activating the environment makes, as it is now.
 
     Raises ``StepError`` naming the script that ends bash.
     """
+    # The box may have been activated already, for the commands of a recipe.
+    kept, box.variables = box.variables, {}
+    try:
+        return _snapshot(box)
+    finally:
+        box.variables = kept
+
+
+def _snapshot(box: RealBox) -> tuple[EnvChange, ...]:
     prefix, root = str(box.prefix), box.real(".")
     own = {
         "CONDA_PREFIX": prefix,
