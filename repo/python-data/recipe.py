@@ -12,13 +12,18 @@ class PythonData(PipStack):
     license = "various open-source licences, see each package"
     versions = "26.11"
     python = "3.11"
-    commands = "python*", "pip*", "dask*", "jupyter*", "ipython*", "numba", "f2py"
     keywords = "Python", "data", "statistics", "machine learning", "Jupyter"
     family = "python_env"
     # One thread a process unless the user says more: a node is shared by many processes.
     setenv = {"OMP_NUM_THREADS": "1"}
 
     jupyter = variant(True, help="JupyterLab, and a kernel for it")
+
+    @property
+    def commands(self):
+        yield from ("python*", "pip*", "dask*", "ipython*", "numba", "f2py")
+        if self.jupyter:
+            yield "jupyter*"
 
     @property
     def packages(self):

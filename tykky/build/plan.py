@@ -157,6 +157,7 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Entry:
 def check(plan: Plan, config: Config, store: Store) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
     from tykky.build.squash import program
+    from tykky.runtime.native import launcher_program
 
     try:
         str(plan.prefix).encode()
@@ -178,6 +179,7 @@ def check(plan: Plan, config: Config, store: Store) -> None:
     with recipe_code(plan.recipe, "check"):
         plan.recipe.check(plan.prefix, plan.base)
     program()
+    launcher_program()  # may have to be compiled, and a compiler be missing
     modules.check_loads(plan.recipe)
 
 

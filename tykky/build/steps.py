@@ -254,10 +254,14 @@ class Build:
             self._call(self._box(BuildBox, line.update), "assemble")
 
     def finish(self) -> None:
-        """The recipe's own last touch, then the kind's; then see which commands there are."""
+        """The recipe's own last touch; see which commands there are; then the kind's touch."""
         with self._step("finish") as line:
             box = self._box(BuildBox, line.update)
-            self._call(box, "equip", "finish", "seal")
+            self._call(box, "equip", "finish")
+            # A command that is not there is better found before the byte code is made.
+            line.update("the commands")
+            self.commands = commands.choose(self.plan.recipe, self.scratch.root, self.plan.base)
+            self._call(box, "seal")
             with recipe_code(self.plan.recipe, "variables"):
                 more = self.plan.recipe.variables(box)
             plan = self.plan
@@ -266,7 +270,6 @@ class Build:
                 changes = plan.recipe.activation(box)
             activation = tuple((c.action.value, c.name, c.value) for c in changes)
             self.way = replace(self.way, activation=activation)
-            self.commands = commands.choose(self.plan.recipe, self.scratch.root, self.plan.base)
             self._list_packages(box)
             line.update(f"{len(self.commands)} commands")
 

@@ -96,7 +96,8 @@ def _show(facts: dict[str, Any]) -> None:
             ]
         )
     if facts["packages"]:
-        console.say(f"\npackages of {facts['selected']}\n  {_text(facts['packages'])}")
+        console.say(f"\npackages of {facts['selected']}")
+        console.say(_wrapped(_text(facts["packages"])))
     if there := facts["installed"]:
         console.say("\ninstalled")
         console.table(
@@ -108,6 +109,16 @@ def _show(facts: dict[str, Any]) -> None:
 
 def _count(packages: list[object]) -> str:
     return f"{len(packages)} packages" if packages else ""
+
+
+def _wrapped(text: str) -> str:
+    import shutil
+    import textwrap
+
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    return textwrap.fill(
+        text, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
 
 
 def _text(value: object) -> str:

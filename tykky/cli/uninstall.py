@@ -20,7 +20,7 @@ EXAMPLES = """\
   tykky uninstall fireworks                 the only install of that name
   tykky uninstall python-data/26.05         by module name
   tykky uninstall 1a2b3c4d                  by hash
-  tykky uninstall python-data/26.05 && tykky gc    and free the space at once
+  tykky gc --days 0                         free the space at once
 """
 
 

@@ -87,8 +87,8 @@ def _matching(recipe: Stack, pattern: str, root: Path, base: Base) -> list[str]:
     raise _refused(
         recipe,
         f"offers the command '{pattern}', and the stack has no such program",
-        did_you_mean(pattern.rstrip("*"), there)
-        or (f"it has {', '.join(there[:8])}" if there else "correct 'commands'"),
+        did_you_mean(pattern, there)
+        or "where a choice decides, make 'commands' a property: if self.jupyter: yield 'jupyter*'",
     )
 
 
