@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,29 @@ def test_a_symbolic_link_to_the_prefix_works(stack: Stack) -> None:
     link.symlink_to(stack.prefix)
     python = link / "bin" / "python"
     assert report(python)[0] == str(python)
+
+
+@pytest.mark.parametrize("how", ["link", "copy"])
+def test_commands_may_be_links_or_copies_where_hard_links_cannot_be_made(
+    place: Path, how: str
+) -> None:
+    other = make_stack(place / "other")
+    for command in (other.prefix / "bin").iterdir():
+        command.unlink()
+        if how == "link":
+            command.symlink_to("../.tykky/launch")
+        else:
+            shutil.copy(other.prefix / ".tykky/launch", command)
+    assert report(other.command("python"))[:2] == [other.command("python"), str(other.prefix)]
+    done = subprocess.run(["./show"], cwd=other.prefix / "bin", capture_output=True, text=True)
+    assert json.loads(done.stdout)["prefix"] == str(other.prefix), done.stderr
+    assert other.is_gone()
+
+
+def test_a_prefix_that_is_mounted_twice_can_be_called_by_both_paths(stack: Stack) -> None:
+    bwrap = ["bwrap", "--dev-bind", "/", "/", "--bind", str(stack.prefix), "/mnt", "--"]
+    done = subprocess.run([*bwrap, "/mnt/bin/show"], capture_output=True, text=True)
+    assert json.loads(done.stdout)["prefix"] == str(stack.prefix), done.stderr
 
 
 def test_a_virtual_environment_on_top_works(stack: Stack) -> None:

@@ -29,6 +29,7 @@
  *     server /usr/bin/squashfuse_ll          the image server; default: the usual places
  *     container /s/bases/debian.sif          for apptainer: the container
  *     apptainer /usr/bin/apptainer           for apptainer: the program
+ *     gpu nvidia                   or amd: says so on a terminal if the node has none
  *     option --nv                            for apptainer: one more word for `exec`
  */
 #ifndef TYKKY_CONF_H
@@ -41,6 +42,7 @@
 
 #define CONF_DIRECTORY ".tykky"
 #define CONF_NAME "launch.conf"
+#define LAUNCHER_NAME "launch"
 
 enum env_action {
     ENV_SET,
@@ -94,6 +96,7 @@ struct conf {
     bool refuse_other_stacks;
     unsigned idle, idle_step;
     const char *container;
+    int gpu; /* of gpu_names; -1: none */
 
     struct env_op *env;
     size_t env_count;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,32 +87,55 @@ static bool cannot_execute(const char *path, struct problem *problem)
     return false;
 }
 
+/* NAME in <prefix>/bin/NAME; where hard links could not be made, the commands are symbolic links
+ * to <prefix>/.tykky/launch, and only the invoked path tells. */
+static const char *command_name(const struct place *place)
+{
+    const char *name = strrchr(place->exe, '/') + 1, *slash = strrchr(place->invoked, '/');
+    return strcmp(name, LAUNCHER_NAME) == 0 && slash ? slash + 1 : name;
+}
+
 const char *program_path(const struct place *place, const struct conf *conf)
 {
-    const char *name = strrchr(place->exe, '/') + 1;
+    const char *name = command_name(place);
     for (size_t i = 0; i < conf->command_count; i++)
         if (strcmp(conf->commands[i].name, name) == 0)
             return conf->commands[i].program;
     return place->invoked;
 }
 
+/* Chooses among the invoked path, and others that lead to the same program: a relative path leads
+ * elsewhere if the working directory was below the prefix and is not in the image; a path may also
+ * reach the prefix by a mount that the image does not cover. NULL: none leads to a program; then
+ * `found` tells whether the last one is at least there. */
+static const char *choose(const struct place *place, const struct conf *conf, bool *found)
+{
+    static char by_prefix[PATH_MAX];
+    const char *path = program_path(place, conf);
+    struct stat status;
+    int length = snprintf(by_prefix, sizeof by_prefix, "%s/bin/%s", conf->prefix,
+                          command_name(place));
+    const char *others[] = {place->exe, length < PATH_MAX ? by_prefix : place->exe};
+    size_t left = path == place->invoked ? 2 : 0;
+    for (;; path = others[2 - left--]) {
+        *found = stat(path, &status) == 0;
+        if (*found && !is_launcher(place, path, &status))
+            return path;
+        if (left == 0)
+            return NULL;
+    }
+}
+
 bool program_execute(const struct place *place, const struct conf *conf, char **argv,
                      struct problem *problem)
 {
-    struct stat status;
-    const char *path = program_path(place, conf);
-    bool found = stat(path, &status) == 0;
-    /* A relative path leads elsewhere if the working directory was below the prefix and is not in
-     * the image. */
-    if (path == place->invoked && path != place->exe &&
-        (!found || is_launcher(place, path, &status))) {
-        path = place->exe;
-        found = stat(path, &status) == 0;
-    }
-    if (!found)
-        return not_found(path, conf, problem);
-    if (is_launcher(place, path, &status)) {
-        cause(problem, "%s is still the launcher after the image was mounted", path);
+    bool found;
+    const char *path = choose(place, conf, &found);
+    if (!path && !found)
+        return not_found(program_path(place, conf), conf, problem);
+    if (!path) {
+        cause(problem, "%s is still the launcher after the image was mounted",
+              program_path(place, conf));
         return remedy(problem, "this command was copied into the image, or its prefix is not where "
                                "it was; install the stack again");
     }
