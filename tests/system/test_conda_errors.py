@@ -179,3 +179,37 @@ def test_a_package_that_cannot_be_unpacked_is_named(conda: Site, place: Path) ->
     said = conda("install", "wrong", status=Exit.DAMAGED).stderr
     assert "prefixed-1.0-0.conda cannot be unpacked" in said
     assert listing(conda.root / "store") == []
+
+
+# -- the user's own configuration -------------------------------------------------------------
+
+
+def test_the_configuration_of_a_user_has_no_effect_unless_asked_for(conda: Site) -> None:
+    elsewhere = "channels: [nowhere]\nchannel_alias: http://127.0.0.1:9\n"
+    (conda.user.home / ".condarc").write_text(elsewhere)
+    mine = {"CONDA_CHANNELS": "nowhere", "CONDA_OVERRIDE_GLIBC": "2.99", "CONDA_SUBDIR": "win-64"}
+    mine |= {"CONDA_PKGS_DIRS": "/nowhere", "CONDA_PREFIX": "/nowhere", "RATTLER_CACHE_DIR": "/no"}
+    recipe(conda, "mine", "packages = 'tabulate'")
+    conda("lock", "mine", env=mine)
+    first = (conda.repo / "mine/locks/1.0-x86_64.json").read_text()
+    conda("install", "mine", env=mine)
+    recipe(conda, "wrong", "packages = 'modern'")
+    conda("lock", "wrong", status=Exit.RESOLVE, env=mine)
+    conda("lock", "--check", "mine")
+    assert (conda.repo / "mine/locks/1.0-x86_64.json").read_text() == first
+
+
+def test_the_configuration_of_a_user_counts_if_asked_for(conda: Site) -> None:
+    rc = f"channels: [mychannel]\ncustom_channels:\n  mychannel: {channel().parent.as_uri()}\n"
+    (conda.user.home / ".condarc").write_text(rc.replace("mychannel", channel().name))
+    recipe(conda, "mine", "channels = ()\npackages = 'left'")
+    conda("lock", "mine", env={"CW_ENABLE_CONDARC": "yes"})
+    assert channel().name in (conda.repo / "mine/locks/1.0-x86_64.json").read_text()
+    (conda.user.home / ".condarc").write_text("channels: [a\n")
+    said = conda("lock", "mine", status=Exit.CONFIG, env={"CW_ENABLE_CONDARC": "yes"}).stderr
+    assert "unset CW_ENABLE_CONDARC" in said
+
+
+def test_a_spec_may_name_its_channel(conda: Site) -> None:
+    recipe(conda, "one", "channels = 'local'\npackages = 'local::tabulate >=0.9'")
+    conda("lock", "one")

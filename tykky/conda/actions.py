@@ -158,7 +158,7 @@ def env_update(target: Target, args: Namespace) -> int:
             wanted = list(file.specs)
             _solve(target, args, wanted, list(file.channels), free=_names(wanted))
         if file.pip:
-            line = ["pip", "install", "--no-input", *file.pip]
+            line = ["pip", "install", *file.pip]
             if subprocess.run(line, check=False).returncode != 0:
                 raise StepError(f"pip could not install what {name} names")
     return 0
@@ -187,9 +187,10 @@ def _solve(
     override = getattr(args, "override_channels", False)
     names = [*more, *(() if override else target.channels)]
     strict = target.strict and not getattr(args, "no_channel_priority", False)
+    specs, asked = channels.qualify((*kept, *wanted), names, target.config)
     request = packages.Request(
-        specs=(*kept, *wanted),
-        channels=channels.resolve(names, target.config),
+        specs=specs,
+        channels=asked,
         subdir=target.subdir,
         virtual_packages=target.virtual_packages,
         strict=strict or getattr(args, "strict_channel_priority", False),

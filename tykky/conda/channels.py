@@ -4,7 +4,7 @@ A site says in its configuration what a name means (``conda.aliases``), where al
 are found (``conda.channel_alias``), and which channels may not be used and why
 (``conda.blocked``).
 
-Public names: ``Channel``, ``resolve``, ``name_of``, ``on_disk``, ``subdir_of``,
+Public names: ``Channel``, ``resolve``, ``qualify``, ``name_of``, ``on_disk``, ``subdir_of``,
 ``virtual_packages``.
 """
 
@@ -72,6 +72,23 @@ def resolve(names: Iterable[str], config: Config) -> tuple[Channel, ...]:
             _check_blocked(name, url, config)
             found.setdefault(url, Channel(name, url))
     return tuple(found.values())
+
+
+def qualify(
+    specs: Iterable[str], names: Iterable[str], config: Config
+) -> tuple[tuple[str, ...], tuple[Channel, ...]]:
+    """Specs and channels to ask a solver for, with addresses instead of names.
+
+    A channel that only a spec names (``bioconda::samtools``) comes last. Raises as :func:`resolve`.
+    """
+    found, asked = [], list(names)
+    for spec in specs:
+        name, separator, rest = spec.rpartition("::")
+        if separator:
+            asked.append(name.strip())
+            spec = f"{resolve((name.strip(),), config)[0].url}::{rest.strip()}"
+        found.append(spec)
+    return tuple(found), resolve(asked, config)
 
 
 def _addresses(name: str, aliases: dict[str, str], config: Config) -> tuple[str, ...]:

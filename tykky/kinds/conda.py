@@ -19,6 +19,7 @@ from tykky.conda import channels as known
 from tykky.conda import packages as contents
 from tykky.conda import pip as conda_pip
 from tykky.conda.activation import applied, snapshot
+from tykky.conda.condarc import honoured
 from tykky.conda.environment import Environment, read
 from tykky.conda.process import Outside
 from tykky.conda.target import FOLDER, Target, equip
@@ -78,7 +79,7 @@ class CondaStack(Stack):
         if pip and not file.pinned and "pip" not in specs:
             specs = (*specs, "pip")
         return Environment(
-            channels=guarded(self, "channels") or file.channels or _default(config),
+            channels=_named(guarded(self, "channels"), file.channels, config.conda.channels),
             specs=tuple(sorted(dict.fromkeys(specs), key=str.lower)),
             pip=tuple(sorted(dict.fromkeys(pip), key=str.lower)),
             variables=file.variables,
@@ -88,6 +89,7 @@ class CondaStack(Stack):
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
+        config = honoured(config)
         wanted = self._wanted(config, arch)
         return {
             "channels": list(wanted.channels),
@@ -108,6 +110,7 @@ class CondaStack(Stack):
         """The packages for the lock, from the channels and the package index."""
         from tykky.build.scratch import Scratch
 
+        config = honoured(config)
         wanted = self._wanted(config, arch)
         with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
             scratch = Scratch(Path(folder))
@@ -115,9 +118,10 @@ class CondaStack(Stack):
             if wanted.pinned:
                 found = contents.pinned(wanted.pinned, config)
             else:
+                specs, asked = known.qualify(wanted.specs, wanted.channels, config)
                 request = contents.Request(
-                    specs=wanted.specs,
-                    channels=known.resolve(wanted.channels, config),
+                    specs=specs,
+                    channels=asked,
                     subdir=known.subdir_of(arch),
                     virtual_packages=self._virtual_packages(config, arch),
                     strict=config.conda.strict_priority,
@@ -166,24 +170,25 @@ class CondaStack(Stack):
         """Activate the environment for the recipe's commands, and give them ``conda``."""
 
         def activate(real: RealBox) -> None:
-            wanted = self._wanted(box.config, box.lock.arch)
+            config = honoured(box.config)
+            wanted = self._wanted(config, box.lock.arch)
             equip(
                 real,
                 Target(
                     prefix=box.prefix,
                     channels=wanted.channels,
                     subdir=known.subdir_of(box.lock.arch),
-                    virtual_packages=self._virtual_packages(box.config, box.lock.arch),
-                    strict=box.config.conda.strict_priority,
+                    virtual_packages=self._virtual_packages(config, box.lock.arch),
+                    strict=config.conda.strict_priority,
                     names=(self.name, str(box.prefix), "base", *wanted.names),
                     arch=box.lock.arch,
-                    config=box.config,
+                    config=config,
                     state=FOLDER / "target",
                 ),
             )
-            aliases = (item.partition("=")[0] for item in box.config.conda.aliases)
+            aliases = (item.partition("=")[0] for item in config.conda.aliases)
             names = (*wanted.channels, *aliases)
-            real.seen = known.on_disk(known.resolve(names, box.config))
+            real.seen = known.on_disk(known.resolve(names, config))
             usual = real.environment()
             after = applied(snapshot(real), usual)
             after["PATH"] = f"{FOLDER}:{after['PATH']}"
@@ -227,8 +232,12 @@ def _for_pip(config: Config) -> dict[str, str]:
     }
 
 
-def _default(config: Config) -> tuple[str, ...]:
-    return config.conda.channels or ("conda-forge",)
+def _named(*choices: Sequence[str]) -> tuple[str, ...]:
+    """The first choice that names channels."""
+    for names in choices:
+        if found := tuple(name for name in names if name != "nodefaults"):
+            return found
+    return ("conda-forge",)
 
 
 def _write_state(box: Box, variables: Mapping[str, str]) -> None:

@@ -1,0 +1,156 @@
+"""``conda``, ``mamba`` and ``pip`` in the script that finishes a stack."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.channel import channel
+from tests.stacks import Site
+from tests.support import log_in, new_place, remove
+from tests.system.conda_site import make, recipe
+
+# Each command's output comes below its own heading, with its status at the end.
+_TRY = """\
+packages = "python=3.11", "six=1.16", "activated"
+
+def finish(self, box):
+    def say(title, command):
+        box.run(f"echo '== {title}'; ( {command} ) 2>&1 || echo status $?")
+
+    say("active", "echo $CONDA_PREFIX $DATA_LEVEL")
+    say("install", "conda install -y -n base -c local tabulate 'left=1.*'")
+    say("list", "conda list")
+    say("pattern", "conda list --json ^six")
+    say("explicit", "conda list --explicit")
+    say("freeze", "mamba install --yes --freeze-installed packaging")
+    say("update", "mamba update -y six")
+    say("remove", "conda remove -y packaging")
+    say("dependents", "conda remove -y -q shared; conda list --export")
+    say("script", "conda install -yq scripted; cat $CONDA_PREFIX/share/scripted")
+    say("run", "conda run -n trial python -c 'print(6 * 7)'")
+    say("file", "printf 'dependencies: [prefixed, {pip: [colorama==0.4.6]}]' > /tmp/more.yml; "
+        "conda env update -q -f /tmp/more.yml; show-prefix")
+    say("pip", "pip list")
+    say("clean", "conda clean --all --yes")
+    say("config", "conda config --add channels nowhere; conda install -y modern")
+    say("option", "conda install -y --copy tabulate")
+    say("command", "conda create -n other python")
+    say("other", "conda install -n other python")
+    say("prefix", "mamba install -p /other python")
+    say("unknown", "conda install -y -O -c local no-such")
+    say("missing", "conda remove no-such")
+    say("activate", "conda activate other")
+    say("setting", "conda config --set proxy_servers x")
+    say("end", "true")
+"""
+
+
+@pytest.fixture(scope="module")
+def trial() -> Iterator[Site]:
+    """A site with a stack whose finish step tries everything."""
+    place = new_place()
+    site = make(place, log_in(place))
+    recipe(site, "trial", _TRY)
+    site("install", "trial")
+    yield site
+    remove(place)
+
+
+@pytest.fixture(scope="module")
+def said(trial: Site) -> dict[str, str]:
+    """What each of the commands printed."""
+    log = gzip.decompress((trial.prefix("trial") / ".tykky/build.log.gz").read_bytes()).decode()
+    parts = (part.partition("\n") for part in log.split("\n== ")[1:])
+    return {title: text.partition("$ echo '== ")[0] for title, _, text in parts}
+
+
+def test_commands_of_a_recipe_run_in_the_active_environment(
+    trial: Site, said: dict[str, str]
+) -> None:
+    assert said["active"].split() == [str(trial.prefix("trial")), "3"]
+
+
+def test_install_adds_packages_and_keeps_what_is_there(said: dict[str, str]) -> None:
+    assert said["install"].splitlines() == [
+        "+ left 1.0 0",
+        "+ shared 1.0 0",
+        "+ tabulate 0.9.0 pyh0_0",
+    ]
+    assert "six 1.16.0" in " ".join(said["list"].split())
+    assert "+ packaging 24.2" in said["freeze"]
+
+
+def test_list_has_the_forms_that_scripts_read(said: dict[str, str]) -> None:
+    (six,) = json.loads(said["pattern"])
+    assert (six["version"], six["channel"]) == ("1.16.0", "local")
+    assert said["explicit"].startswith("@EXPLICIT\n")
+    assert f"{channel().as_uri()}/noarch/six-1.16.0-pyh0_0.tar.bz2#" in said["explicit"]
+
+
+def test_update_and_remove_change_what_they_name(said: dict[str, str]) -> None:
+    assert said["update"].split() == ["six", "1.16.0", "pyh0_0", "->", "1.17.0", "pyh0_0"]
+    assert said["remove"].strip() == "- packaging 24.2 pyh0_0"
+    left = said["dependents"].split()
+    assert "tabulate=0.9.0=pyh0_0" in left
+    assert not [name for name in left if name.startswith(("shared", "left"))]
+
+
+def test_link_scripts_run_and_so_do_commands(said: dict[str, str]) -> None:
+    assert said["script"].strip() == "scripted 1.0"
+    assert said["run"].strip() == "42"
+
+
+def test_an_environment_file_adds_to_the_environment_and_so_does_pip(
+    trial: Site, said: dict[str, str]
+) -> None:
+    assert "status" not in said["file"]
+    assert said["file"].strip().splitlines()[-1] == str(trial.prefix("trial"))
+    assert "colorama" in said["pip"]
+
+
+def test_cleaning_is_accepted(said: dict[str, str]) -> None:
+    assert said["clean"].strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("title", "words", "status"),
+    [
+        ("config", "nowhere", 22),
+        ("option", "the build has no option --copy", 2),
+        ("command", "'create'", 2),
+        ("other", "there is no environment 'other'", 2),
+        ("prefix", "there is no environment /other", 2),
+        ("unknown", "there is no package 'no-such'", 23),
+        ("missing", "there is no package 'no-such'", 23),
+        ("activate", "there is no environment 'other'", 2),
+        ("setting", "no setting 'proxy_servers'", 2),
+    ],
+)
+def test_what_is_not_understood_or_not_there_is_named(
+    said: dict[str, str], title: str, words: str, status: int
+) -> None:
+    assert words in said[title]
+    assert said[title].rstrip().endswith(f"status {status}")
+    assert "Traceback" not in said[title]
+
+
+def test_what_scripts_have_installed_is_in_the_record_and_the_list(trial: Site) -> None:
+    (entry,) = trial.json("find", "trial", "--packages")
+    found = {package["name"]: package for package in entry["packages"]}
+    assert found["tabulate"]["channel"] == "local"
+    assert found["colorama"]["channel"] == "pypi"
+    assert found["six"]["version"] == "1.17.0"
+    assert "packaging" not in found
+    record = json.loads((Path(entry["prefix"]) / ".tykky/record.json").read_text())
+    assert ["six", "1.17.0"] in record["packages"]
+
+
+def test_users_get_the_commands_of_what_scripts_have_installed(trial: Site) -> None:
+    prefix = trial.prefix("trial")
+    assert trial.user.run(prefix / "bin/tabulate", "--help").stdout
+    assert not (prefix / "bin/conda").exists()
