@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.channel import channel
 from tests.stacks import Site
 from tests.support import User, log_in, new_place, remove
 from tests.system.conda_site import make, recipe
+from tykky.errors import Exit
 
 _DEMO = """\
 packages = "python=3.11", "numpy", "tabulate", "activated", "scripted", "prefixed", "pip"
@@ -97,7 +99,7 @@ def test_image_has_what_rattler_installs_on_plain_disk(demo: Site, place: Path) 
     assert {name: ours.get(name) for name in theirs} == theirs
 
 
-_ADDED = {"bin/list-packages"}
+_ADDED = {"bin/list-packages", "share/tykky/packages.txt", "share/tykky/packages.json"}
 
 
 def _contents(root: Path) -> dict[str, tuple[str, object]]:
@@ -143,3 +145,28 @@ def test_lock_names_addresses_and_digests(demo: Site) -> None:
     assert (numpy["build"], numpy["license"]) == ("py311_0", "BSD-3-Clause")
     data = Path(numpy["url"].removeprefix("file://")).read_bytes()
     assert hashlib.sha256(data).hexdigest() == numpy["sha256"]
+
+
+def test_the_smallest_recipe_that_comes_with_tykky_is_built_from_conda_packages(
+    conda: Site,
+) -> None:
+    site = conda.with_env(TYKKY_CONDA_ALIASES=f"conda-forge={channel().as_uri()}")
+    site("install", "tabulate")
+    assert site.lmod("module load tabulate; echo a b | tabulate").stdout.endswith("\n")
+
+
+def test_recipes_whose_channels_are_elsewhere_are_audited_but_for_their_locks(conda: Site) -> None:
+    answers = conda.json("audit", "qiime2", "python-geo", "tabulate")
+    assert len(answers) == 6
+    assert all(
+        not answer["problem"] and "must be reached" in answer["unlocked"] for answer in answers
+    )
+    conda(
+        "lock",
+        "qiime2",
+        status=Exit.NETWORK,
+        env={
+            "TYKKY_CONDA_CHANNEL_ALIAS": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+        },
+    )

@@ -16,6 +16,7 @@ from tykky.build.box import PlanBox
 from tykky.cli import common
 from tykky.config import Config
 from tykky.errors import Exit, LockError, TykkyError
+from tykky.lock import Lock
 from tykky.publish import modules
 from tykky.recipe import read_all, recipe_code, selections
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Visit everything; exit 4 if anything is wrong."""
     repos = common.repos_of(config)
     answers: list[dict[str, str]] = []
+    unlocked = 0
     for name in common.recipes(repos, args.pattern):
         try:
             chosen = cast("list[Stack]", list(selections(repos.load(name))))
@@ -47,16 +49,18 @@ def run(args: argparse.Namespace, config: Config) -> int:
             continue
         for recipe in chosen:
             try:
-                _visit(recipe, config)
+                why = _visit(recipe, config)
             except TykkyError as error:
                 answers.append(_bad(str(recipe.spec), error, shown=not args.json))
             else:
-                answers.append({"spec": str(recipe.spec), "problem": ""})
+                unlocked += bool(why)
+                answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})
     wrong = sum(bool(answer["problem"]) for answer in answers)
     if args.json:
         console.json_out(answers)
     else:
-        console.note(f"audited {len(answers)} selections, {wrong} of them wrong")
+        without = f", {unlocked} without a lock" if unlocked else ""
+        console.note(f"audited {len(answers)} selections, {wrong} of them wrong{without}")
     return Exit.RECIPE if wrong else Exit.OK
 
 
@@ -64,20 +68,32 @@ def _bad(what: str, error: TykkyError, *, shown: bool) -> dict[str, str]:
     if shown:
         console.note(f"{what}:")
         console.error(error)
-    return {"spec": what, "problem": error.cause}
+    return {"spec": what, "problem": error.cause, "unlocked": ""}
 
 
-def _visit(recipe: Stack, config: Config) -> None:
+def _visit(recipe: Stack, config: Config) -> str:
+    """Visit one selection; why it has no lock, if the recipe says so itself."""
     read_all(recipe)
-    lock = plans.fitting_lock(recipe, config, bases.arch())
+    lock, why = plans.fitting_lock(recipe, config, bases.arch()), ""
     if lock is None:
-        raise LockError(
-            f"{recipe.spec} has no lock for {bases.arch()}",
-            remedy=f"make it: tykky lock {recipe.spec}",
-        )
+        why = getattr(recipe, "unlocked", "")
+        if not why:
+            raise LockError(
+                f"{recipe.spec} has no lock for {bases.arch()}",
+                remedy=f"make it: tykky lock {recipe.spec}",
+            )
+        lock = _empty(recipe, config)
     box = PlanBox(config.root / "audit", recipe.directory, bases.host(), lock, config)
     box.strict = True
     for method in ("assemble", "equip", "finish", "seal", "prove", "test"):
         with recipe_code(recipe, method):
             getattr(recipe, method)(box)
     modules.check_loads(recipe)
+    return str(why)
+
+
+def _empty(recipe: Stack, config: Config) -> Lock:
+    """A lock to plan with that has nothing in it."""
+    with recipe_code(recipe, "packages"):
+        asked = recipe.asked(config, bases.arch())
+    return Lock(recipe.name, str(recipe.version), recipe.suffix, bases.arch(), asked, ())
