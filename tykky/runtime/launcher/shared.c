@@ -81,7 +81,7 @@ static enum join join(const struct registry *registry, const struct stack *stack
         if (!mounts_are_healthy(&entry, stack->image_count))
             result = SERVER_DIED;
         else if (setns(mount, CLONE_NEWNS) == 0)
-            result = JOINED;
+            return JOINED; /* and what is open is closed by exec, at no cost */
     }
     close(mount);
     return result;
@@ -146,9 +146,9 @@ static enum shared_result find_or_create(struct keeper *keeper, uint64_t *inside
         return SHARED_FAILED;
     if (opened == REGISTRY_OPEN) {
         enum join state = join(&keeper->registry, keeper->stack, inside);
-        close(keeper->registry.fd);
         if (state == JOINED)
             return SHARED_ENTERED;
+        close(keeper->registry.fd);
         if (state == NOT_ALLOWED)
             return SHARED_IMPOSSIBLE;
     }
