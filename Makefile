@@ -13,8 +13,8 @@ MAKEFLAGS += --no-print-directory
 root := $(filter 0,$(shell id -u))
 venv := build/venv
 # What of the host each target needs beyond what the virtual environment is made with.
-test_parts := apptainer registry mpi slurm
-bench_parts := apptainer benchmarks
+test_parts := apptainer bases registry mpi slurm
+bench_parts := apptainer bases
 c_sources = $(wildcard tykky/runtime/launcher/*.c)
 c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
 # Scripts without an extension are known by their first line.
