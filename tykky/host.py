@@ -1,12 +1,13 @@
 """Who runs this, and where.
 
-Public names: ``user_name``, ``host_name``.
+Public names: ``user_name``, ``host_name``, ``owner_of``.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 
 def user_name() -> str:
@@ -25,3 +26,11 @@ def user_name() -> str:
 def host_name() -> str:
     """The name of this machine."""
     return socket.gethostname()
+
+
+def owner_of(path: Path) -> str:
+    """The name of the user whom a file belongs to; the number if this machine knows no name."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)

@@ -155,7 +155,10 @@ def read(path: Path) -> Lock:
     except FileNotFoundError:
         raise LockError(f"there is no lock {path}", remedy=remedy) from None
     except OSError as error:
-        raise LockError(f"the lock {path} cannot be read: {error.strerror}") from error
+        raise LockError(
+            f"the lock {path} cannot be read: {error.strerror}",
+            remedy="ask its owner, whom 'ls -l' shows, to run 'chmod a+r' on it",
+        ) from error
     except ValueError as error:
         line = getattr(error, "lineno", 0)
         raise LockError(
@@ -186,6 +189,12 @@ def write(lock: Lock, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(render(lock), encoding="utf-8")
+        # Who may read the recipe may read its lock, whatever the umask of who locks it.
+        recipe = path.parent.parent / "recipe.py"
+        if recipe.exists():
+            temporary.chmod(recipe.stat().st_mode & 0o666)
+            if path.parent.stat().st_uid == temporary.stat().st_uid:
+                path.parent.chmod(recipe.parent.stat().st_mode & 0o7777)
         temporary.replace(path)
     except OSError as error:
         raise LockError(

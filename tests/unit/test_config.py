@@ -402,3 +402,24 @@ def test_example_of_a_site_is_valid(home: Home, path: Path) -> None:
     home.env["TYKKY_SITE_CONFIG"] = str(path)
     assert home.load().origin("root").path == path
     assert read_tree(path, path.read_bytes())
+
+
+def test_root_of_ones_own_has_modules_and_permissions_of_its_own(home: Home) -> None:
+    home.write("site", "root: /appl\nmodule_path: /modules\npermissions: {group: staff}\n")
+    assert home.load().module_path == Path("/modules")
+    mine = home.load(root="/mine")
+    assert mine.module_path == Path("/mine/modules")
+    assert mine.permissions.group == ""
+
+
+def test_who_sets_root_and_modules_together_keeps_both(home: Home) -> None:
+    home.write("site", "root: /appl\nmodule_path: /modules\n")
+    home.write("user", "root: /mine\nmodule_path: /elsewhere\n")
+    assert home.load().module_path == Path("/elsewhere")
+
+
+def test_modules_set_by_a_later_scope_than_the_root_count(home: Home) -> None:
+    home.write("site", "root: /appl\nmodule_path: /modules\n")
+    home.write("user", "module_path: /elsewhere\n")
+    assert home.load().root == Path("/appl")
+    assert home.load().module_path == Path("/elsewhere")

@@ -194,11 +194,8 @@ class RealBox(Box):
         """The variables that every command in this box has."""
 
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
-        if say:
-            self.say(say)
-        argv = (
-            ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else process.words(command)
-        )
+        self.say(say or process.brief(command))
+        argv = process.words(command)
         variables = {**self.environment(), **(env or {})}
         self.log.write(f"$ {process.shown(command)}\n".encode(errors="backslashreplace"))
         self.log.flush()

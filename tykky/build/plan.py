@@ -1,6 +1,6 @@
 """What an install would be, before anything is done: the steps *resolve* and *base*.
 
-Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``check``,
+Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``check_name``, ``check``,
 ``rehearse``.
 """
 
@@ -174,7 +174,6 @@ def check(plan: Plan, config: Config, store: Store) -> None:
             remedy="choose another root: --root DIR, or 'tykky config set root DIR'",
             code=Exit.PATH_TOO_LONG,
         )
-    _check_name(plan, config, store)
     read_all(plan.recipe)
     with recipe_code(plan.recipe, "check"):
         plan.recipe.check(plan.prefix, plan.base)
@@ -183,7 +182,8 @@ def check(plan: Plan, config: Config, store: Store) -> None:
     modules.check_loads(plan.recipe)
 
 
-def _check_name(plan: Plan, config: Config, store: Store) -> None:
+def check_name(plan: Plan, config: Config, store: Store) -> None:
+    """Raise ``StoreError`` if another install, or somebody else, has the module's name."""
     for entry in store.entries(plan.recipe.name):
         if entry.module == plan.module and entry.hash != plan.hash:
             raise StoreError(

@@ -1,6 +1,6 @@
 """Running one command of a build: its output goes into the log, its failure is explained.
 
-Public names: ``Command``, ``words``, ``shown``, ``run``, ``failure``.
+Public names: ``Command``, ``words``, ``shown``, ``brief``, ``run``, ``failure``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ def words(command: Command) -> list[str]:
 def shown(command: Command) -> str:
     """The command as a person would type it."""
     return command if isinstance(command, str) else shlex.join(words(command))
+
+
+def brief(command: Command) -> str:
+    """The first line of the command, at most 80 characters of it."""
+    lines = shown(command).strip().splitlines() or [""]
+    return lines[0] if len(lines[0]) < 80 else lines[0][:77] + "..."
 
 
 def run(argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> tuple[int, str]:
@@ -63,8 +69,7 @@ def failure(command: str, status: int, output: str) -> TykkyError:
     """The error for a command that failed, with the lines of its output that matter."""
     ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
     tail = tuple(line for line in output.splitlines() if line.strip())[-12:]
-    first = command.strip().splitlines()[0]
-    cause = f"'{first if len(first) < 80 else first[:77] + '...'}' failed with {ending}"
+    cause = f"'{brief(command)}' failed with {ending}"
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return StepError(
             f"{cause}: no space left",

@@ -141,6 +141,7 @@ class Build:
                 self.spec, self.config, self.repos, self.store, line.update
             )
             line.update(f"{plan.module}, {len(plan.lock.packages)} packages")
+            plans.check_name(plan, self.config, self.store)
         if plan.lock_is_new:
             console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")
         # The same install may be under way in two roots at once.

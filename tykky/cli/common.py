@@ -6,10 +6,12 @@ Public names: ``repos_of``, ``specs_of``, ``add_specs``, ``add_json``, ``recipes
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from tykky import console
 from tykky.config import Config
 from tykky.errors import SpecError, did_you_mean
 
@@ -22,7 +24,14 @@ def repos_of(config: Config) -> Repos:
     """The recipe repositories that the configuration names, in order."""
     from tykky.repos import Repos
 
-    return Repos(config.repos)
+    usable = []
+    for path in config.repos:
+        # A directory that is not mounted here must not hide all other recipes.
+        if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+            usable.append(path)
+        else:
+            console.warn(f"the recipe repository {path} cannot be read; 'tykky config why repos'")
+    return Repos(usable)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

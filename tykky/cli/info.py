@@ -63,7 +63,10 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "homepage": recipe.homepage,
         "license": recipe.license,
         "maintainers": list(recipe.maintainers),
-        "versions": [str(version) for version in recipe.versions],
+        "versions": [
+            f"{version} (deprecated)" if version.deprecated else str(version)
+            for version in recipe.versions
+        ],
         "selected": str(recipe.spec),
         "deprecated": recipe.deprecation,
         "variants": {
@@ -104,7 +107,7 @@ def _show(facts: dict[str, Any]) -> None:
             [(f"  {i['module']}", i["hash"], _count(i["packages"]), i["prefix"]) for i in there]
         )
     else:
-        console.say(f"\nnot installed; 'tykky install {facts['name']}' does it")
+        console.say(f"\nnot installed; 'tykky install {facts['selected']}' does it")
 
 
 def _count(packages: list[object]) -> str:

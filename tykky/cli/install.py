@@ -16,6 +16,7 @@ from tykky.build import plan as plans
 from tykky.build.steps import Outcome, install
 from tykky.cli import common
 from tykky.config import Config
+from tykky.errors import StoreError
 from tykky.repos import Repos
 from tykky.spec import Spec
 from tykky.store import Store
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 def _install(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, Any]:
     recipe = repos.select(spec)
     if recipe.deprecation:
-        console.warn(recipe.deprecation)
+        console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
     outcome = install(spec, config, repos, store)
     _tell(outcome, config)
     return {"was_there": outcome.was_there, **asdict(outcome.record)}
@@ -77,7 +78,12 @@ def _tell(outcome: Outcome, config: Config) -> None:
 def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool) -> dict[str, Any]:
     plan = plans.make(spec, config, repos, store, console.note)
     there = store.committed(plan.prefix) is not None
+    state = "installed already" if there else "not installed"
     if not there:
+        try:
+            plans.check_name(plan, config, store)
+        except StoreError as clash:
+            state = f"cannot be installed: {clash.cause}"
         plans.check(plan, config, store)
     steps = plans.rehearse(plan, config)
     if shown:
@@ -86,7 +92,7 @@ def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool
             [
                 ("  prefix", plan.prefix),
                 ("  module", plan.module_file),
-                ("  state", "installed already" if there else "not installed"),
+                ("  state", state),
             ]
         )
         for name, lines in steps:
@@ -99,5 +105,6 @@ def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool
         "prefix": plan.prefix,
         "module": plan.module,
         "installed": there,
+        "state": state,
         "steps": [{"name": name, "does": lines} for name, lines in steps],
     }

@@ -1,6 +1,7 @@
-"""Make the commands of installs again: after a change of the configuration, or another runtime.
+"""Make the commands and modules of installs again, after a change or for another runtime.
 
-The image stays as it is, and so does what runs at the moment. What is taken from the
+The image stays as it is, and so does what runs at the moment. The module is made again from
+the recipe as it is now, with its deprecation and the site's template. What is taken from the
 configuration again: mount points, the image server, how long mounts are kept, and this Tykky's
 launcher. The runtime and the isolation stay what they were unless they are named here.
 """
@@ -15,9 +16,10 @@ from tykky import console
 from tykky.build.squash import Image
 from tykky.cli import common
 from tykky.config import Config
-from tykky.errors import Exit, StoreError
-from tykky.publish import commands
+from tykky.errors import Exit, StoreError, TykkyError
+from tykky.publish import commands, modules
 from tykky.publish.entering import Entering, launch_plan
+from tykky.spec import parse_one
 from tykky.store import HIDDEN, Entry, Record, Store
 from tykky.store.files import write_file
 from tykky.store.record import read, render
@@ -59,11 +61,22 @@ def run(args: argparse.Namespace, config: Config) -> int:
         with console.step("refresh", entry.module) as line:
             record = _refresh(entry, args, config, store)
             way = Entering.read(record.launch)
-            line.update(f"{entry.module}: {way.runtime}, {way.isolation}")
+            module = _publish(record, config, store)
+            line.update(f"{entry.module}: {way.runtime}, {way.isolation}, {module}")
         answers.append({"module": entry.module, "launch": record.launch})
     if args.json:
         console.json_out(answers)
     return Exit.OK
+
+
+def _publish(record: Record, config: Config, store: Store) -> str:
+    """Make the modulefile again, from the recipe as it is now; says whether that could be done."""
+    try:
+        recipe = common.repos_of(config).select(parse_one(record.spec))
+    except TykkyError:
+        return "its module as it was, since its recipe is not there any more"
+    modules.publish(recipe, record, config, store)
+    return "its module made anew"
 
 
 def _refresh(entry: Entry, args: argparse.Namespace, config: Config, store: Store) -> Record:

@@ -30,11 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
+def _named(words: list[str]) -> list[str]:
+    """The installs meant by the words: choices belong to the name before them."""
+    names: list[str] = []
+    for word in words:
+        if names and (word[:1] in "+~" or "=" in word):
+            names[-1] += f" {word}"
+        else:
+            names.append(word)
+    return names
+
+
 def run(args: argparse.Namespace, config: Config) -> int:
     """Remove each install; none is removed unless all may be."""
     store = Store.of(config)
     store.prepare()
-    entries = list(dict.fromkeys(store.one(name).hash for name in args.install))
+    entries = list(dict.fromkeys(store.one(name).hash for name in _named(args.install)))
     chosen = [store.one(digest) for digest in entries]
     for entry in chosen:
         store.check_removable(Path(entry.prefix))

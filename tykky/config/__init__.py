@@ -185,6 +185,7 @@ def _build(
     chains: dict[str, list[Setting]] = {}
     for setting in settings:
         chains.setdefault(setting.key, []).append(setting)
+    _keep_to_its_root(chains)
     expander = Expander(environ)
     values: dict[str, Any] = {}
     for key in KEYS:  # root comes first: the others may refer to it
@@ -211,6 +212,25 @@ def _build(
         warnings=warnings,
         chains={key: tuple(chain) for key, chain in chains.items()},
     )
+
+
+#: What belongs to the root of the scope that sets it, and means nothing for another one.
+_OF_A_ROOT = ("module_path", *(f"permissions.{name}" for name in SECTIONS["permissions"]))
+_ORDER = ("defaults", "system", "site", "user", "environment", "flags")
+
+
+def _keep_to_its_root(chains: dict[str, list[Setting]]) -> None:
+    """Who sets a root of their own gets the defaults for what others have set for theirs.
+
+    A user's own stacks must not go into the site's module directory, nor belong to its staff.
+    """
+    chosen = max(_ORDER.index(setting.scope) for setting in chains.get("root", []))
+    for key in _OF_A_ROOT:
+        chains[key] = [
+            setting
+            for setting in chains.get(key, [])
+            if setting.scope == "defaults" or _ORDER.index(setting.scope) >= chosen
+        ]
 
 
 def _value(chain: Sequence[Setting], expander: Expander) -> Any:

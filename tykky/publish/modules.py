@@ -55,6 +55,16 @@ def lua(text: object) -> str:
     return '"' + re.sub(r'[\\"\x00-\x1f\x7f]', escape, str(text)) + '"'
 
 
+def lua_text(text: str) -> str:
+    """A text of several lines as a Lua string that people can read, too."""
+    if re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text):
+        return lua(text)
+    level = ""
+    while f"]{level}]" in text or text.endswith(f"]{level}"):
+        level += "="
+    return f"[{level}[\n{text}]{level}]"  # Lua leaves out the first line break
+
+
 def render(recipe: Recipe, record: Record, config: Config) -> str:
     """The text of a modulefile. Raises ``ConfigError`` for a broken template of the site."""
     import jinja2
@@ -69,7 +79,7 @@ def render(recipe: Recipe, record: Record, config: Config) -> str:
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders), undefined=jinja2.StrictUndefined, autoescape=False
     )
-    environment.filters["lua"] = lua
+    environment.filters.update(lua=lua, lua_text=lua_text)
     values = _values(recipe, record, config)
     try:
         text = environment.get_template(_TEMPLATE).render(values)
@@ -121,6 +131,7 @@ def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
         "keywords": list(recipe.keywords),
         "packages": [f"{name}/{version}" for name, version in record.packages],
         "help": _help(recipe, record),
+        "deprecation": recipe.deprecation,
     }
 
 

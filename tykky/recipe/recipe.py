@@ -131,7 +131,7 @@ class Recipe:
         """What to tell users of this version if it is deprecated, otherwise empty."""
         reason = self.version.deprecated or self.deprecated
         if reason is True:
-            return f"{self.name}/{self.version} is deprecated"
+            return "it will be removed"
         return reason or ""
 
     def beside(self, name: str) -> Path:

@@ -221,7 +221,15 @@ def _canonical(source: bytes) -> str:
             del body[0]
         if isinstance(node, ast.ClassDef):
             node.body = [part for part in node.body if not _describes(part)]
+    # A name that is imported in vain changes nothing, and one that is used stands where it is.
+    tree.body = [part for part in tree.body if not _imports_tykky(part)]
     return repr(_plain(tree))
+
+
+def _imports_tykky(statement: ast.stmt) -> bool:
+    import ast
+
+    return isinstance(statement, ast.ImportFrom) and statement.module == "tykky"
 
 
 def _describes(statement: ast.stmt) -> bool:

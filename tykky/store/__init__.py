@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
-from tykky.host import host_name, user_name
+from tykky.host import host_name, owner_of, user_name
 from tykky.store import record as records
 from tykky.store.files import Permissions, make_folder, write_file
 from tykky.store.listing import listing
@@ -87,8 +87,9 @@ class Store:
         for folder in (self.prefixes, self.database, self.locks):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StoreError(
-                    f"you may not install into {self.root}: {folder} is not writable",
-                    remedy="choose a root of your own: --root DIR, or 'tykky config set root DIR'",
+                    f"you may not change what is in {self.root}: {folder} is not writable",
+                    remedy="choose a root of your own (--root DIR, 'tykky config set root DIR'), "
+                    f"or ask {owner_of(folder)}, whose it is",
                     code=Exit.NOT_WRITABLE,
                 )
 
