@@ -94,14 +94,20 @@ def start_many(stacks: list[Stack], count: int) -> list[dict[str, Any]]:
     return [json.loads(program.communicate()[0]) for program in programs]
 
 
+# A keeper must not find itself idle between two commands of a slow machine.
+PATIENT = 5
+
+
 def test_many_cold_starts_at_once_make_one_mount(stack: Stack) -> None:
+    stack = stack.change(idle=PATIENT)
     shown = start_many([stack], 64)
     assert len({(one["user_ns"], one["mount_ns"]) for one in shown}) == 1
     assert len(stack.processes("tykky-keeper")) == len(stack.processes("squashfuse_ll")) == 1
 
 
 def test_many_cold_starts_of_two_stacks_make_two_mounts(stack: Stack, place: Path) -> None:
-    other = make_stack(place / "other")
+    stack = stack.change(idle=PATIENT)
+    other = make_stack(place / "other", idle=PATIENT)
     shown = start_many([stack, other], 32)
     assert [one["prefix"] for one in shown] == [str(stack.prefix), str(other.prefix)] * 32
     assert len({one["mount_ns"] for one in shown}) == 2
@@ -122,6 +128,7 @@ def as_somebody_else() -> list[str]:
 
 
 def test_many_cold_starts_of_two_users_make_two_mounts(stack: Stack) -> None:
+    stack = stack.change(idle=PATIENT)
     theirs = {**os.environ, "HOME": "/"}
     del theirs["TYKKY_RUNTIME_DIR"]
     one = f"{stack.command('sh')} -c 'readlink /proc/self/ns/mnt'"
