@@ -18,7 +18,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import peers
+from tests.benchmarks import conda, peers
 from tests.benchmarks.measure import Row, Runner, race
 from tests.support import Tykky, log_in, new_place, remove
 from tykky.store import Entry, Store
@@ -143,6 +143,8 @@ def main() -> int:
         rows = [
             *measure_startup(tykky, stack, place / "bench" / "venv" / "bin", place),
             *steps,
+            *conda.measure_start(tykky, place, stack),
+            *conda.measure(tykky, place),
             *measure_listing(tykky, place),
         ]
     finally:
