@@ -4,7 +4,8 @@ Answers go to stdout, everything else to stderr. Colours, the spinner and the li
 redrawn appear on terminals only, never with ``NO_COLOR``, ``TERM=dumb`` or in a pipe.
 
 Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``json_out``,
-``duration``, ``size``, ``flush``.
+``duration``, ``size``, ``plural``,
+``flush``.
 """
 
 from __future__ import annotations
@@ -139,6 +140,11 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def plural(number: int, what: str) -> str:
+    """``1 command``, ``2 commands``."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def size(octets: int) -> str:

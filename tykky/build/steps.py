@@ -29,7 +29,7 @@ from tykky.build.hooks import Hooks
 from tykky.build.plan import Plan
 from tykky.build.scratch import Scratch, sweep
 from tykky.build.squash import Image, settle, squash
-from tykky.errors import Exit, TykkyError, from_os_error
+from tykky.errors import Exit, StoreError, TykkyError, from_os_error
 from tykky.publish import commands, modules
 from tykky.publish.entering import Entering, entering, launch_plan
 from tykky.recipe import recipe_code
@@ -83,7 +83,14 @@ def install(spec: Spec, config: Config, repos: Repos, store: Store) -> Outcome:
 
 def _repair(plan: Plan, record: Record, config: Config, store: Store) -> Record:
     """Do for a committed install what a killed process did not come to."""
-    if not (store.database / record.file_name).exists():
+    image = record.hidden / record.image["file"]
+    if not image.exists() or image.stat().st_size != record.image["bytes"]:
+        raise StoreError(
+            f"{record.module} is installed, and its image is damaged: {image}",
+            remedy=f"'tykky uninstall {record.module}', and install it again",
+            code=Exit.DAMAGED,
+        )
+    if not store.is_entered(record):
         store.prepare()
         store.enter(record)
     if not modules.is_published(record.entry(), config, store):
@@ -272,7 +279,7 @@ class Build:
             activation = tuple((c.action.value, c.name, c.value) for c in changes)
             self.way = replace(self.way, activation=activation)
             self._list_packages(box)
-            line.update(f"{len(self.commands)} commands")
+            line.update(console.plural(len(self.commands), "command"))
 
     def _list_packages(self, box: RealBox) -> None:
         """See what the stack consists of, whatever its steps have added to the lock."""
@@ -313,7 +320,7 @@ class Build:
                     error.code = Exit.TEST
                     error.remedy = error.remedy or "correct the recipe or its lock, then install"
                 raise
-            line.update(f"{len(self.commands)} commands on the image")
+            line.update(f"{console.plural(len(self.commands), 'command')} on the image")
 
     def commit(self) -> Record:
         """Write the record, after everything it speaks of is safe on disk."""
@@ -332,7 +339,8 @@ class Build:
             present = count(self.plan.prefix) - len(self.commands)
             record = replace(record, files=present + 1)
             self.store.commit(record)
-            line.update(f"{record.files} files and folders, {len(record.commands)} commands")
+            commands = console.plural(len(record.commands), "command")
+            line.update(f"{record.files} files and folders, {commands}")
         return record
 
     def module(self, record: Record) -> None:

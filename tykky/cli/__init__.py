@@ -39,7 +39,9 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Keeping": {
         "base": "list, pull and verify the images that stacks run on",
-        "refresh": "make the commands of stacks again, perhaps for another runtime",
+        "refresh": "make the commands and modules of stacks again",
+        "verify": "check whether installs are what was installed",
+        "reindex": "rebuild the database from the installs",
         "doctor": "check whether this machine can build and run stacks",
         "config": "show and change the configuration",
         "completion": "print the completion script for a shell",

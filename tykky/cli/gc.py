@@ -28,10 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
 def run(args: argparse.Namespace, config: Config) -> int:
     """Empty the trash."""
     store = Store.of(config)
@@ -41,7 +37,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
     if args.json:
         console.json_out({"removed": removed, "bytes": freed, "builds": swept})
     else:
-        console.note(f"deleted {_count(removed, 'uninstalled stack')}, {console.size(freed)}")
+        console.note(
+            f"deleted {console.plural(removed, 'uninstalled stack')}, {console.size(freed)}"
+        )
         if swept:
-            console.note(f"deleted what {_count(swept, 'killed build')} had left")
+            console.note(f"deleted what {console.plural(swept, 'killed build')} had left")
     return 0

@@ -69,7 +69,8 @@ def _tell(outcome: Outcome, config: Config) -> None:
         taken = console.duration(sum(step.seconds for step in record.steps))
         console.note(
             f"installed {record.module} in {taken}: {record.files} files and folders and "
-            f"{len(record.commands)} commands, {console.size(record.image['bytes'])}"
+            f"{console.plural(len(record.commands), 'command')}, "
+            f"{console.size(record.image['bytes'])}"
         )
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")

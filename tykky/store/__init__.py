@@ -128,14 +128,17 @@ class Store:
 
         Raises ``StoreError`` if there is none, or more than one.
         """
-        found = []
+        found: list[Entry] = []
+        others: list[Entry] = []
         if re.fullmatch("/?[0-9a-f]{6,64}", words):
             found = listing(self.database, None, digest=words.lstrip("/")).entries
         if not found:
-            found = self._meant(words)
+            found, others = self._meant(words)
         if not found:
             names = sorted(path.name for path in self.prefixes.glob("*"))
             hint = did_you_mean(words, names)
+            if others:
+                hint = f"there is {', '.join(entry.module for entry in others)};"
             raise StoreError(
                 f"'{words}' is not installed in {self.root}",
                 remedy=f"{hint} 'tykky find' lists what is".strip(),
@@ -148,16 +151,19 @@ class Store:
             )
         return found[0]
 
-    def _meant(self, words: str) -> list[Entry]:
-        """The installs that a module name or a spec could mean."""
+    def _meant(self, words: str) -> tuple[list[Entry], list[Entry]]:
+        """The installs that a module name or a spec means, and others of that name.
+
+        What is typed without a choice never means a variant: 'uninstall' must not take another
+        stack because the one that was meant is gone.
+        """
         from tykky import spec as specs
 
         wanted = specs.parse_one([words])
         found = self.match(wanted)
         exact = [entry for entry in found if entry.module == words]
-        # What was typed without a choice means the install without a suffix, if there is one.
-        plain = [entry for entry in found if not entry.suffix and not wanted.choices]
-        return exact or plain or found
+        plain = [entry for entry in found if wanted.choices or not entry.suffix]
+        return exact or plain, found or self.entries(wanted.name)
 
     def record(self, entry: Entry) -> Record:
         """The whole record of an install. Raises ``StoreError``."""
@@ -250,6 +256,13 @@ class Store:
         """Write the record: from here on the install exists. Then enter it in the database."""
         write_file(record.hidden / "record.json", records.render(record), self.permissions)
         self.enter(record)
+
+    def is_entered(self, record: Record) -> bool:
+        """Whether the database has this install as its record says it."""
+        try:
+            return records.read_entry(self.database / record.file_name) == record.entry()
+        except StoreError:
+            return False
 
     def enter(self, record: Record) -> None:
         """Put a committed install into the database (again)."""

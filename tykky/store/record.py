@@ -133,7 +133,7 @@ def _read(path: Path, kind: type[AnyEntry]) -> AnyEntry:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is damaged: {error}",
-            remedy="uninstall and install it again; its image may still be good",
+            remedy="'tykky reindex' sets it aside; then install it again",
             code=Exit.DAMAGED,
         ) from None
 

@@ -1,0 +1,108 @@
+"""Damage is found, told apart, and mended without losing anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.stacks import Site
+from tykky.errors import Exit
+
+
+@pytest.fixture
+def hello(site: Site) -> Site:
+    site.hello("hello", "1.0", "0.9")
+    site("install", "hello@1.0", "hello@0.9")
+    return site
+
+
+def faults(site: Site, module: str) -> list[str]:
+    answers = json.loads(site("verify", "--json", status=None).stdout)
+    (found,) = (answer["faults"] for answer in answers if answer["module"] == module)
+    assert isinstance(found, list)
+    return found
+
+
+def image(site: Site, spec: str) -> Path:
+    (path,) = (site.prefix(spec) / ".tykky").glob("img-*.sqfs")
+    return path
+
+
+def test_whole_installs_have_no_faults(hello: Site) -> None:
+    assert "verified 2 installs, 0 not whole" in hello("verify").stderr
+
+
+def test_changed_byte_in_the_image_is_found(hello: Site) -> None:
+    path = image(hello, "hello@1.0")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert f"{path}" in hello("verify", "hello@1.0", status=int(Exit.DAMAGED)).stdout
+    assert faults(hello, "hello/0.9") == []
+
+
+def test_truncated_image_is_not_called_installed_already(hello: Site) -> None:
+    path = image(hello, "hello@1.0")
+    path.write_bytes(path.read_bytes()[:-100])
+    done = hello("install", "hello@1.0", status=int(Exit.DAMAGED))
+    assert "'tykky uninstall hello/1.0', and install it again" in done.stderr
+    hello("uninstall", "hello/1.0")
+    hello("install", "hello@1.0")
+    assert hello.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
+
+
+def test_missing_command_is_found_and_refreshed(hello: Site) -> None:
+    (hello.prefix("hello@1.0") / "bin/hello").unlink()
+    assert faults(hello, "hello/1.0") == ["the command hello is missing"]
+    hello("refresh", "hello/1.0")
+    assert faults(hello, "hello/1.0") == []
+
+
+def test_missing_modulefile_is_found_and_refreshed(hello: Site) -> None:
+    (hello.modules / "hello/1.0.lua").unlink()
+    assert faults(hello, "hello/1.0") == ["its modulefile is missing or belongs to another"]
+    hello("refresh", "hello/1.0")
+    assert hello.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
+
+
+def test_damaged_entry_is_mended_by_the_same_install(hello: Site) -> None:
+    (entry,) = (hello.root / "db").glob("hello-1.0-*.json")
+    entry.write_text("{")
+    assert len(hello.found()) == 1
+    hello("install", "hello@1.0")
+    assert len(hello.found()) == 2
+
+
+def test_lost_database_is_rebuilt(hello: Site) -> None:
+    before = hello.found()
+    for entry in (hello.root / "db").iterdir():
+        entry.unlink()
+    assert hello.found() == []
+    said = hello("reindex").stdout
+    assert "entered hello/1.0" in said
+    assert hello.found() == before
+    assert "every install already" in hello("reindex").stderr
+
+
+def test_damaged_record_is_set_aside_and_the_rest_stays(hello: Site) -> None:
+    record = hello.prefix("hello@1.0") / ".tykky/record.json"
+    record.write_text("{")
+    hello("install", "hello@1.0", status=int(Exit.DAMAGED))
+    hello("reindex")
+    assert record.with_name("record.json.damaged").read_text() == "{"
+    assert [entry["module"] for entry in hello.found()] == ["hello/0.9"]
+    hello("install", "hello@1.0")
+    assert faults(hello, "hello/1.0") == []
+
+
+def test_name_never_means_a_variant_that_is_all_that_is_left(site: Site) -> None:
+    file = site.hello("hello", more="loud = variant(False, help='shouts')")
+    file.write_text("from tykky import variant\n" + file.read_text())
+    site("install", "hello", "+loud")
+    for name in ("hello", "hello/1.0"):
+        done = site("uninstall", name, status=int(Exit.NOT_FOUND))
+        assert "there is hello/1.0-loud" in done.stderr
+    site("uninstall", "hello", "+loud")
+    assert site.found() == []

@@ -1,0 +1,57 @@
+"""Check installs: is every image, command and module what was installed?
+
+Reads every image whole, so it takes seconds for each; made for a weekly cron job.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tykky import console
+from tykky.cli import common
+from tykky.config import Config
+from tykky.errors import Exit, StoreError
+from tykky.publish import modules
+from tykky.spec import parse_one
+from tykky.store import Store
+from tykky.store.check import faults
+
+EXAMPLES = """\
+  tykky verify                  everything
+  tykky verify python-data      every version of it
+  tykky verify --json           for programs
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A spec."""
+    common.add_specs(parser, many=False, what="only these")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Print a line for each install that is not whole; exit 28 if there is one."""
+    store = Store.of(config)
+    entries = store.match(parse_one(args.spec) if args.spec else None)
+    answers = []
+    for problem in store.unreadable:
+        answers.append({"module": "", "prefix": "", "faults": [problem]})
+    for entry in entries:
+        try:
+            found = list(faults(store.record(entry), store))
+        except StoreError as error:
+            found = [error.cause]
+        if modules.owner_of(modules.path_of(config, entry.module)) != entry.prefix:
+            found.append("its modulefile is missing or belongs to another")
+        answers.append({"module": entry.module, "prefix": entry.prefix, "faults": found})
+    wrong = [answer for answer in answers if answer["faults"]]
+    if args.json:
+        console.json_out(answers)
+        return Exit.DAMAGED if wrong else Exit.OK
+    for answer in wrong:
+        for fault in answer["faults"]:
+            console.say(f"{answer['module'] or 'database'}: {fault}")
+    console.note(f"verified {console.plural(len(entries), 'install')}, {len(wrong)} not whole")
+    if wrong:
+        console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' the rest")
+    return Exit.DAMAGED if wrong else Exit.OK
