@@ -54,13 +54,17 @@ def site(place: Path, user: User) -> Site:
 
 @pytest.fixture(scope="session")
 def installed() -> Iterator[Site]:
-    """A site with the stacks ``tiny`` and ``hello``, for tests that only use them."""
+    """A site with the stacks ``tiny`` and ``hello``, for tests that only use them.
+
+    What was said while they were installed is in the file ``said`` in the user's home.
+    """
     place = new_place()
     site = settle(place, log_in(place))
     site.write("tiny", TINY)
     site.hello("hello", "1.0", "0.9")
     site("lock", "tiny")
-    site("install", "tiny", "hello@1.0", "hello@0.9")
+    said = site("install", "tiny", "hello@1.0", "hello@0.9").stderr
+    (site.user.home / "said").write_text(said)
     yield site
     remove(place)
 

@@ -71,8 +71,16 @@ def test_install_killed_at_a_step_leaves_nothing_and_can_be_repeated(
     assert_whole(site)
 
 
-@pytest.mark.parametrize("point", ["before_build", "after_finish", "after_squash", "before_commit"])
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 143)])
+@pytest.mark.parametrize(
+    ("point", "name", "status"),
+    [
+        ("before_build", "SIGTERM", 143),
+        ("after_finish", "SIGTERM", 143),
+        ("after_squash", "SIGINT", 130),
+        ("before_test", "SIGHUP", 143),
+        ("before_commit", "SIGINT", 130),
+    ],
+)
 def test_install_stopped_by_a_signal_cleans_up_and_says_what_is_left(
     site: Site, point: str, name: str, status: int
 ) -> None:

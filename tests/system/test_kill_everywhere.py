@@ -31,11 +31,17 @@ def sabotaged(site: Site, number: signal.Signals, **how: str | int) -> Site:
     )
 
 
-def operations(site: Site, *verb: str) -> list[str]:
-    """Every operation of a verb on the store, in order."""
+def operations(site: Site, *verb: str) -> dict[int, str]:
+    """The operations of a verb on the store, by their number.
+
+    Of those on what nobody can see yet, the files of an install without its record, only the
+    first and the last are worth a stop of their own.
+    """
     log = site.root.parent / f"operations-{time.monotonic_ns()}"
     sabotaged(site, signal.SIGKILL, log=log)(*verb)
-    return log.read_text().splitlines()
+    every = dict(enumerate(log.read_text().splitlines(), 1))
+    hidden = [number for number, line in every.items() if "/.tykky/" in line]
+    return {n: line for n, line in every.items() if n not in hidden[1:-1] or "record" in line}
 
 
 def another_store(site: Site, name: str) -> Site:
@@ -74,11 +80,11 @@ def stop_everywhere(
             assert "Traceback" not in said
             check(here, process.returncode)
         except (AssertionError, pytest.fail.Exception) as error:
-            return f"stopped before {todo[at - 1]}:\n{said}\n{error}"
+            return f"stopped before {todo[at]}:\n{said}\n{error}"
         return ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        wrong = [answer for answer in pool.map(stop, range(1, len(todo) + 1)) if answer]
+        wrong = [answer for answer in pool.map(stop, todo) if answer]
     assert not wrong, "\n\n".join(wrong)
 
 

@@ -124,7 +124,7 @@ def members(site: Site, place: Path) -> Iterator[tuple[OtherUser, OtherUser]]:
     root = place / "shared"
     root.mkdir()
     root.chmod(0o777)
-    first, second = (stranger(site, place, number) for number in (1000, 1001))
+    first, second = (stranger(site, place, number) for number in (61000, 61001))
     for person in (first, second):
         person.env.update(
             TYKKY_ROOT=str(root),
