@@ -109,7 +109,8 @@ class LaunchPlan:
     ``environment`` is applied before its own. ``activation`` comes before ``environment``, and
     only where calling a command activates the stack: not through a virtual environment on top
     (unless CW_FORCE_CONDA_ACTIVATE is set), and not with CW_NO_CONDA_ACTIVATE.
-    ``refuse_other_stacks`` makes calls from inside another stack an error.
+    ``refuse_other_stacks`` makes calls from inside another stack an error. ``gpu`` (``nvidia``
+    or ``amd``) lets commands say on a terminal that a node has none.
 
     ``servers`` are candidates for ``squashfuse_ll``, ``apptainers`` for ``apptainer``; empty
     means that the launcher looks in the usual places. ``container`` and ``options`` (words for
@@ -131,6 +132,7 @@ class LaunchPlan:
     needs: tuple[Path, ...] = ()
     commands: tuple[Command, ...] = ()
     refuse_other_stacks: bool = False
+    gpu: str = ""
     servers: tuple[Path, ...] = ()
     container: Path | None = None
     apptainers: tuple[Path, ...] = ()
@@ -164,6 +166,8 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
         yield "command", _words(_name(command.name), _path("command", command.program))
     if plan.refuse_other_stacks:
         yield "other_stacks", "refuse"
+    if plan.gpu:
+        yield "gpu", plan.gpu
     for change in plan.activation:
         yield "activate", f"{change.action.value} {_change(change)}"
     for change in plan.environment:

@@ -29,6 +29,7 @@ PROGRAMS = {
     "launch": (
         *_SHARED,
         "conf.c",
+        "conf_keys.c",
         "conf_values.c",
         "place.c",
         "image.c",
@@ -49,6 +50,7 @@ PROGRAMS = {
         "environment.c",
         "program.c",
         "apptainer.c",
+        "gpu.c",
         "launch.c",
     ),
     "box": (*_SHARED, "box_mounts.c", "box_init.c", "box.c"),

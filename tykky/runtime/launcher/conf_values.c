@@ -7,6 +7,7 @@
 #include "octal.h"
 
 const char *const runtime_names[] = {"native", "apptainer", "auto", NULL};
+const char *const gpu_names[] = {"nvidia", "amd", NULL};
 
 static bool has_plain_names(const char *path)
 {

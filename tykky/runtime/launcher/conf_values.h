@@ -8,6 +8,7 @@
 
 /* In the order of enum runtime; ends with NULL. */
 extern const char *const runtime_names[];
+extern const char *const gpu_names[];
 
 /* A path that stays what it is: from / on, without empty names, . and .. */
 bool is_absolute_path(const char *path);

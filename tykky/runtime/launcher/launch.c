@@ -19,6 +19,7 @@
 #include "conf_values.h"
 #include "directory.h"
 #include "environment.h"
+#include "gpu.h"
 #include "inside.h"
 #include "mount.h"
 #include "place.h"
@@ -124,6 +125,7 @@ static bool launch(char **argv, struct problem *problem)
         return program_execute(&place, &stack.confs[0], argv, problem);
     if (!inside_check_others(&stack, problem) || !stack_find(&stack, problem))
         return false;
+    gpu_warn(&stack.confs[0]);
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
     enum activation activation = find_activation(&stack, &place);
     bool in_container = runtime == RUNTIME_APPTAINER;
