@@ -20,8 +20,26 @@ static size_t any(size_t below)
 
 /* Pieces that parsers stumble over. */
 static const char *const pieces[] = {
-    "\n", " ", "\\", "\\0", "/", "..", "/../", "#", "=", ":", "0", "-1", "18446744073709551616",
-    "9223372036854775807", "format 1\n", "set ", "unset ", "need /", "pid=", "/job_1/step_",
+    "\n",
+    " ",
+    "\\",
+    "\\0",
+    "/",
+    "..",
+    "/../",
+    "#",
+    "=",
+    ":",
+    "0",
+    "-1",
+    "18446744073709551616",
+    "9223372036854775807",
+    "format 1\n",
+    "set ",
+    "unset ",
+    "need /",
+    "pid=",
+    "/job_1/step_",
 };
 
 static size_t change(char *text, size_t size)
@@ -38,8 +56,7 @@ static size_t change(char *text, size_t size)
             length = size - at;
         memmove(text + at, text + at + length, size - at - length);
         return size - length;
-    case 2: /* the end is missing */
-        return at;
+    case 2: /* the end is missing */ return at;
     case 3: /* a piece of itself again */
         if (length > size - at || size + length > ROOM)
             return size;

@@ -11,7 +11,8 @@ const char *const fuzz_seeds[] = {
     "pid=1 start=1 user=0 mount=1",
     "pid= start=1 user=0 mount=1",
     "0::/user.slice/user-1000.slice/session-5.scope\n",
-    "12:freezer:/slurm/uid_1000/job_12/step_0/task_1\n1:name=systemd:/system.slice/slurmd.service\n",
+    "12:freezer:/slurm/uid_1000/job_12/step_0/task_1\n1:name=systemd:/system.slice/"
+    "slurmd.service\n",
     "0::/system.slice/slurmstepd.scope/job_12/step_batch/user/task_0\n",
     NULL,
 };

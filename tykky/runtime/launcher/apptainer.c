@@ -15,7 +15,8 @@
 /* Set inside, to the prefix: how a command that is called there knows that it has arrived. */
 #define MARK "TYKKY_INSIDE"
 
-static const char *const usual_places[] = {"/usr/bin", "/usr/local/bin", "/opt/apptainer/bin", NULL};
+static const char *const usual_places[] = {"/usr/bin", "/usr/local/bin", "/opt/apptainer/bin",
+                                           NULL};
 
 /* --- variables -------------------------------------------------------------------------------- */
 
@@ -158,9 +159,9 @@ static bool add_host_roots(struct line *line, bool image, struct problem *proble
 {
     static const char *const left_out[] = {".", "..", "dev", "proc", "sys", "lost+found"};
     /* What an image has of its own. That cannot be looked at from here, but is everywhere so. */
-    static const char *const of_images[] = {"bin",   "boot", "etc", "home",  "lib", "lib32", "lib64",
-                                            "libx32", "media", "mnt", "opt",  "root", "run", "sbin",
-                                            "srv",   "tmp",  "usr", "var"};
+    static const char *const of_images[] = {"bin",   "boot",   "etc",   "home", "lib", "lib32",
+                                            "lib64", "libx32", "media", "mnt",  "opt", "root",
+                                            "run",   "sbin",   "srv",   "tmp",  "usr", "var"};
     DIR *root = opendir("/");
     bool good = true;
     for (struct dirent *entry; root && good && (entry = readdir(root));) {
@@ -214,7 +215,8 @@ static bool check_container(const struct conf *conf, struct problem *problem)
     struct stat status;
     if (!conf->container) {
         cause(problem, "the stack %s has no container for apptainer", conf->name);
-        return remedy(problem, "leave TYKKY_RUNTIME unset, or install it with 'runtime: apptainer'");
+        return remedy(problem,
+                      "leave TYKKY_RUNTIME unset, or install it with 'runtime: apptainer'");
     }
     if (stat(conf->container, &status) == 0)
         return true;

@@ -14,7 +14,7 @@
  *     root /s/bases/debian.sif     a squashfs, SIF or directory that is entered as /
  *     root_offset 40960            where the squashfs begins in the file
  *     root_size 88000000
- *     host_roots yes               with a root or container: what else the host has in / is there, too
+ *     host_roots yes               with a root or container: and what else the host has in /
  *     bind /appl /appl             source on the host, target inside; $HOME/x is understood
  *     try_bind /scratch /scratch   the same, if the source exists; for $PWD, if the target does not
  *     need /s/other/5e6f           another install, mounted together with this one
@@ -82,7 +82,7 @@ struct conf {
     const char *file; /* where it was read from, for messages */
     char *text;       /* the strings below point into it */
 
-    uint64_t digest;  /* of the whole text */
+    uint64_t digest; /* of the whole text */
 
     const char *name;
     const char *prefix;

@@ -23,7 +23,8 @@ static bool read_path(struct parser *p, char *value, const char **path)
 
 static bool read_number(struct parser *p, char *value, uint64_t *number)
 {
-    return parse_number(value, INT64_MAX, number) || conf_refuse(p, "not a number of bytes:", value);
+    return parse_number(value, INT64_MAX, number) ||
+           conf_refuse(p, "not a number of bytes:", value);
 }
 
 static bool read_seconds(struct parser *p, const char *value, unsigned *seconds)

@@ -30,12 +30,9 @@ static bool has_item(const char *list, const char *item)
 static bool stands_there(enum env_action action, const char *list, const char *item)
 {
     switch (action) {
-    case ENV_APPEND:
-        return ends_with_item(list, item);
-    case ENV_INSERT:
-        return has_item(list, item);
-    default:
-        return starts_with_item(list, item);
+    case ENV_APPEND: return ends_with_item(list, item);
+    case ENV_INSERT: return has_item(list, item);
+    default: return starts_with_item(list, item);
     }
 }
 
@@ -110,16 +107,11 @@ static bool apply(const struct env_op *op)
 {
     const char *value = getenv(op->name);
     switch (op->action) {
-    case ENV_SET:
-        return setenv(op->name, op->value, 1) == 0;
-    case ENV_UNSET:
-        return unsetenv(op->name) == 0;
-    case ENV_DEFAULT:
-        return (value && *value) || set_expanded(op->name, op->value);
-    case ENV_EXPAND:
-        return set_expanded(op->name, op->value);
-    default:
-        return add(op->action, op->name, op->value);
+    case ENV_SET: return setenv(op->name, op->value, 1) == 0;
+    case ENV_UNSET: return unsetenv(op->name) == 0;
+    case ENV_DEFAULT: return (value && *value) || set_expanded(op->name, op->value);
+    case ENV_EXPAND: return set_expanded(op->name, op->value);
+    default: return add(op->action, op->name, op->value);
     }
 }
 
@@ -129,8 +121,7 @@ static bool no_memory(const char *name, struct problem *problem)
     return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
 }
 
-bool environment_apply(const struct conf *conf, enum activation activation,
-                       struct problem *problem)
+bool environment_apply(const struct conf *conf, enum activation activation, struct problem *problem)
 {
     for (size_t i = 0; i < conf->env_count; i++) {
         const struct env_op *op = &conf->env[i];
@@ -146,8 +137,8 @@ bool environment_apply(const struct conf *conf, enum activation activation,
 static bool above(char path[PATH_MAX], const char *invoked, const char *tail)
 {
     const char *slash = strrchr(invoked, '/');
-    return slash && snprintf(path, PATH_MAX, "%.*s/../%s", (int)(slash - invoked), invoked,
-                             tail) < PATH_MAX;
+    return slash &&
+           snprintf(path, PATH_MAX, "%.*s/../%s", (int)(slash - invoked), invoked, tail) < PATH_MAX;
 }
 
 static bool wished(const char *name)

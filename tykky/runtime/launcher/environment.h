@@ -7,7 +7,7 @@
 
 /* Whether, and how, calling a command activates its stack, as conda would. */
 enum activation {
-    ACTIVATION_OFF,    /* called through a virtual environment on top, or the user wants none */
+    ACTIVATION_OFF, /* called through a virtual environment on top, or the user wants none */
     ACTIVATION_ON,
     ACTIVATION_FORCED, /* through a virtual environment, and the user wants both */
 };

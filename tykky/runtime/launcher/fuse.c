@@ -55,7 +55,8 @@ bool fuse_mount(struct server *server, const struct image *image, const char *ta
     if (*root >= 0 && fstatfs(*root, &mounted) == 0)
         return true;
     cause(problem, "the image server %s gave up on %s", server->program, image->file);
-    return remedy(problem, "run '%s -f -o offset=%llu %s DIR' on an empty directory to see why (too "
-                           "old for this compression?)",
+    return remedy(problem,
+                  "run '%s -f -o offset=%llu %s DIR' on an empty directory to see why (too "
+                  "old for this compression?)",
                   server->program, (unsigned long long)image->offset, image->file);
 }

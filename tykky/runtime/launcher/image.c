@@ -29,12 +29,12 @@ static bool check_open_image(int fd, const char *path, uint64_t size, uint64_t o
         return remedy(problem, "install the stack again");
     }
     if ((uint64_t)status.st_size != size) {
-        cause(problem, "the image %s is damaged: it has %" PRIu64 " bytes instead of %" PRIu64, path,
-              (uint64_t)status.st_size, size);
+        cause(problem, "the image %s is damaged: it has %" PRIu64 " bytes instead of %" PRIu64,
+              path, (uint64_t)status.st_size, size);
         return remedy(problem, "install the stack again, or restore the file from a copy");
     }
-    if (pread(fd, block, sizeof block, (off_t)offset) != sizeof block || memcmp(block, "hsqs", 4) != 0 ||
-        little_endian(block + VERSION_AT, 2) != 4) {
+    if (pread(fd, block, sizeof block, (off_t)offset) != sizeof block ||
+        memcmp(block, "hsqs", 4) != 0 || little_endian(block + VERSION_AT, 2) != 4) {
         cause(problem, "the image %s is not a squashfs 4 image", path);
         return remedy(problem, "install the stack again, or restore the file from a copy");
     }

@@ -64,8 +64,7 @@ bool inside_this_stack(const struct stack *stack)
 bool inside_check_others(const struct stack *stack, struct problem *problem)
 {
     char name[256];
-    if (!stack->confs[0].refuse_other_stacks ||
-        !find_mount(stack, OTHERS, name, sizeof name))
+    if (!stack->confs[0].refuse_other_stacks || !find_mount(stack, OTHERS, name, sizeof name))
         return true;
     cause(problem, "%s was called from inside another stack, the one of %s", stack->confs[0].name,
           name);

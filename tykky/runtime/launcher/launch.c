@@ -46,10 +46,8 @@ static bool enter(const struct stack *stack, char **argv, bool *user_namespace,
 {
     static struct mounts mounts;
     switch (shared_enter(stack, argv, user_namespace, problem)) {
-    case SHARED_ENTERED:
-        return true;
-    case SHARED_FAILED:
-        return false;
+    case SHARED_ENTERED: return true;
+    case SHARED_FAILED: return false;
     default:
         return mount_prepare(&mounts, stack, problem) &&
                mount_enter(&mounts, stack, user_namespace, problem);

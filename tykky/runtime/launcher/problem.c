@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 3, 0)))
-static void format_line(char *line, size_t size, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void format_line(char *line, size_t size,
+                                                              const char *format, va_list arguments)
 {
     if (vsnprintf(line, size, format, arguments) < 0)
         line[0] = '\0';

@@ -39,8 +39,8 @@ static bool not_found(const char *path, const struct conf *conf, struct problem 
 {
     cause(problem, "the stack %s has no program %s: %s", conf->name, path, strerror(errno));
     remedy(problem, "remove this command, or install the stack again");
-    problem->status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND
-                                                          : STATUS_NOT_EXECUTABLE;
+    problem->status =
+        errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
     return false;
 }
 
@@ -113,8 +113,8 @@ static const char *choose(const struct place *place, const struct conf *conf, bo
     static char by_prefix[PATH_MAX];
     const char *path = program_path(place, conf);
     struct stat status;
-    int length = snprintf(by_prefix, sizeof by_prefix, "%s/bin/%s", conf->prefix,
-                          command_name(place));
+    int length =
+        snprintf(by_prefix, sizeof by_prefix, "%s/bin/%s", conf->prefix, command_name(place));
     const char *others[] = {place->exe, length < PATH_MAX ? by_prefix : place->exe};
     size_t left = path == place->invoked ? 2 : 0;
     for (;; path = others[2 - left--]) {

@@ -80,7 +80,8 @@ static bool check_directory(int fd, const char *path, struct problem *problem)
         return unsafe(path, why, problem);
     }
     if (status.st_mode & 077) {
-        snprintf(why, sizeof why, "is open to others (mode %04o)", (unsigned)status.st_mode & 07777);
+        snprintf(why, sizeof why, "is open to others (mode %04o)",
+                 (unsigned)status.st_mode & 07777);
         return unsafe(path, why, problem);
     }
     return true;
@@ -175,7 +176,8 @@ static bool parse_field(const char **text, const char *name, char after, uint64_
 bool entry_parse(const char *text, struct entry *entry)
 {
     uint64_t pid;
-    if (!parse_field(&text, "pid=", ' ', &pid) || !parse_field(&text, "start=", ' ', &entry->start) ||
+    if (!parse_field(&text, "pid=", ' ', &pid) ||
+        !parse_field(&text, "start=", ' ', &entry->start) ||
         !parse_field(&text, "user=", ' ', &entry->user_namespace) ||
         !parse_field(&text, "mount=", '\0', &entry->mount_namespace))
         return false;
@@ -313,8 +315,7 @@ void registry_forget(const struct registry *registry)
     const char *name = strrchr(registry->path, '/');
     char again[NAME_MAX + 8];
     /* By the descriptor, because the path may lead elsewhere in the keeper's namespace. */
-    if (!registry->given && name &&
-        snprintf(again, sizeof again, "..%s", name) < (int)sizeof again)
+    if (!registry->given && name && snprintf(again, sizeof again, "..%s", name) < (int)sizeof again)
         unlinkat(registry->fd, again, AT_REMOVEDIR);
 }
 

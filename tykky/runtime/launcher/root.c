@@ -105,10 +105,9 @@ static bool fill(const struct stack *stack, struct stage *stage, int host, int d
     const struct conf *conf = &stack->confs[0];
     if (conf->root && !bind_kernel(stage, problem))
         return false;
-    if (!conf->root ? !tree_fill(stage->path, host, problem)
-        : stack->root_directory
-            ? !tree_fill(stage->path, directory, problem)
-            : !fill_from_image(stack, stage, server, image, problem))
+    if (!conf->root             ? !tree_fill(stage->path, host, problem)
+        : stack->root_directory ? !tree_fill(stage->path, directory, problem)
+                                : !fill_from_image(stack, stage, server, image, problem))
         return false;
     if (conf->root && conf->host_roots && !tree_fill(stage->path, host, problem))
         return false;

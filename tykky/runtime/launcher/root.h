@@ -6,7 +6,8 @@
 #include "server.h"
 #include "stack.h"
 
-/* Whether the stack asks for a root image, or for a path whose first name the host does not have. */
+/* Whether the stack asks for a root image, or for a path whose first name the host does not have.
+ */
 bool root_is_needed(const struct stack *stack);
 
 /* Makes it the root of this process and its namespace. `server` serves the root image, if there

@@ -32,8 +32,9 @@ bool server_find(struct server *server, const struct conf *conf, struct problem 
         return remedy(problem, "install squashfuse, or correct the 'server' lines of that file");
     }
     cause(problem, "this node has no " SERVER_NAME ", which makes the files of the image visible");
-    return remedy(problem, "ask the administrator to install the package 'squashfuse' (or apptainer, "
-                           "which brings it)");
+    return remedy(problem,
+                  "ask the administrator to install the package 'squashfuse' (or apptainer, "
+                  "which brings it)");
 }
 
 static int receive_descriptor(int channel)
@@ -90,7 +91,8 @@ static void be_server(void *argument)
         _exit(0);
     snprintf(mount_point, sizeof mount_point, "/dev/fd/%d", fuse);
     snprintf(options, sizeof options, "-ooffset=%" PRIu64, server->offset);
-    char *const arguments[] = {SERVER_NAME, "-f", options, (char *)server->image, mount_point, NULL};
+    char *const arguments[] = {SERVER_NAME,           "-f",        options,
+                               (char *)server->image, mount_point, NULL};
     execve(server->program, arguments, environment);
     int error = errno;
     if (send(channel, &error, sizeof error, MSG_NOSIGNAL) < 0)
@@ -129,6 +131,7 @@ bool server_serve(struct server *server, int fuse, struct problem *problem)
         return true;
     cause(problem, "cannot run the image server %s: %s", server->program,
           length == sizeof error ? strerror(error) : "it ended too early");
-    return remedy(problem, "install squashfuse for this machine's architecture, or name another one "
-                           "in the 'server' line of launch.conf");
+    return remedy(problem,
+                  "install squashfuse for this machine's architecture, or name another one "
+                  "in the 'server' line of launch.conf");
 }

@@ -19,7 +19,7 @@ struct server {
     char program[PATH_MAX];
     const char *image;
     uint64_t offset; /* of the squashfs in that file */
-    int channel; /* to the process that will be the server */
+    int channel;     /* to the process that will be the server */
     int other_end;
 };
 

@@ -75,8 +75,7 @@ bool stack_read(struct stack *stack, const char *file, struct problem *problem)
     for (size_t i = 0; i < stack->count; i++)
         for (size_t k = 0; k < stack->confs[i].needs.count; k++) {
             const char *prefix = stack->confs[i].needs.items[k];
-            if (!is_read(stack, prefix) &&
-                !read_need(stack, stack->confs[i].name, prefix, problem))
+            if (!is_read(stack, prefix) && !read_need(stack, stack->confs[i].name, prefix, problem))
                 return false;
         }
     return true;
@@ -172,8 +171,8 @@ static bool expand_binds(struct conf *conf, struct problem *problem)
         if (source_known && target_known) {
             conf->binds[kept++] = *bind;
         } else if (!bind->optional) {
-            cause(problem, "%s: the variable in 'bind %s %s' has no path", conf->file,
-                  bind->source, bind->target);
+            cause(problem, "%s: the variable in 'bind %s %s' has no path", conf->file, bind->source,
+                  bind->target);
             return remedy(problem, "set it to an absolute path");
         }
     }

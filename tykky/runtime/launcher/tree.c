@@ -60,9 +60,9 @@ static void bind_entry(int from, int into, const char *name)
         return;
     }
     int empty = -1;
-    if (S_ISDIR(status.st_mode) ? mkdirat(into, name, 0755) != 0
-                                : (empty = openat(into, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC,
-                                                  0444)) < 0)
+    if (S_ISDIR(status.st_mode)
+            ? mkdirat(into, name, 0755) != 0
+            : (empty = openat(into, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444)) < 0)
         return; /* it is there already */
     if (empty >= 0)
         close(empty);
