@@ -73,7 +73,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
-@pytest.mark.parametrize("words", [["instal"], ["--nope"], ["find", "--nope"], ["-c"], ["--root"]])
+def test_misspelt_verb_is_answered_with_the_one_that_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["-c", "jobs=1", "instal", "x"]) == Exit.USAGE
+    assert "did you mean 'install'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--nope"], ["find", "--nope"], ["-c"], ["--root"]])
 def test_wrong_usage_ends_with_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)

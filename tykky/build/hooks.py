@@ -9,7 +9,9 @@ Public name: ``Hooks``.
 
 from __future__ import annotations
 
+import contextlib
 import runpy
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,9 @@ class Hooks:
         if function is None:
             return
         try:
-            function(build)
+            # Standard output is for the program's answer, which may be JSON.
+            with contextlib.redirect_stdout(sys.stderr):
+                function(build)
         except TykkyError:
             raise
         except (Exception, SystemExit) as error:

@@ -73,8 +73,8 @@ def failure(command: str, status: int, output: str) -> TykkyError:
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return StepError(
             f"{cause}: no space left",
-            remedy="free some space or choose another disk: 'tykky config why build_dir' and "
-            "'tykky config why root' say which are used",
+            remedy="free some space or choose other disks: 'tykky config why KEY' says which are "
+            "used; KEY is build_dir, cache_dir or root",
             code=Exit.NO_SPACE,
             details=tail,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -251,7 +252,7 @@ class Build:
 
     def _call(self, box: RealBox, *methods: str) -> None:
         for method in methods:
-            with recipe_code(self.plan.recipe, method):
+            with recipe_code(self.plan.recipe, method), contextlib.redirect_stdout(sys.stderr):
                 getattr(self.plan.recipe, method)(box)
 
     # -- the steps --------------------------------------------------------------------

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from tykky import console
-from tykky.errors import Exit, TykkyError, from_os_error
+from tykky.errors import Exit, TykkyError, did_you_mean, from_os_error
 
 #: Every verb with its one line of help, in the groups in which ``tykky --help`` shows them.
 VERBS: dict[str, dict[str, str]] = {
@@ -113,6 +113,7 @@ def _run(words: list[str]) -> int:
             remedy=f"first '. {resource('share') / 'setup-env.sh'}', which defines that function",
             code=Exit.USAGE,
         )
+    _check_verb(words)
     parser = _parser([verb for verb in _FLAT if verb in words])
     args = parser.parse_args(words)
     if args.verb is None:
@@ -124,6 +125,24 @@ def _run(words: list[str]) -> int:
     for warning in config.warnings:
         console.warn(warning)
     return int(args.run(args, config))
+
+
+def _check_verb(words: Sequence[str]) -> None:
+    """Answer a misspelt verb with the one that was meant; argparse would list all."""
+    taking = {"--root", "-c"}
+    before = ["", *words]
+    verbs = (
+        word
+        for word, last in zip(words, before, strict=False)
+        if word[:1] != "-" and last not in taking
+    )
+    verb = next(verbs, None)
+    if verb is not None and verb not in _FLAT:
+        raise TykkyError(
+            f"there is no verb '{verb}'",
+            remedy=did_you_mean(verb, [*_FLAT]) or "'tykky --help' shows them all",
+            code=Exit.USAGE,
+        )
 
 
 class _Flag(argparse.Action):

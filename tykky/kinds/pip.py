@@ -129,20 +129,16 @@ class PipStack(Stack):
         uv.install(box, box.lock.packages, self.source, what)
 
     def seal(self, box: Box) -> None:
-        """Compile the byte code once, and make the environment a base for those on top."""
+        """See that the packages agree, compile the byte code once, be a base for those on top."""
         script = (Path(__file__).parent / "seal_venv.py").read_text(encoding="utf-8")
         box.write(".tykky-seal.py", script)
         python = box.prefix / "bin/python"
         say = "byte code for all modules"
+        # Through its path, since a recipe need not offer Python as a command.
+        check = ("-m", "pip", "--disable-pip-version-check", "check")
+        box.run([str(python), *check], say="whether the packages agree")
         box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs)], say=say)
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""
         return sorted(of_python(box.real(".")), key=lambda package: package.name.lower())
-
-    def prove(self, box: Box) -> None:
-        """What holds for every stack of this kind: its packages are there and agree."""
-        box.run(
-            ["python", "-m", "pip", "--disable-pip-version-check", "check"],
-            say="python -m pip check",
-        )
