@@ -4,7 +4,7 @@ A file is known by its sha256. It is kept in ``<cache_dir>/downloads`` under tha
 digested again whenever it is used, so a damaged or altered copy is never handed out. A download
 that breaks off goes on where it stopped, in the same run or the next.
 
-Public names: ``fetch``, ``fetch_unpinned``, ``is_sha256``, ``digest_file``, ``Say``.
+Public names: ``fetch``, ``fetch_unpinned``, ``on_mirror``, ``is_sha256``, ``digest_file``, ``Say``.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def fetch(
         partial = kept.with_name(f"{sha256}.part")
         for mirror in mirrors:
             try:
-                return _verified(_on_mirror(mirror, url), sha256, partial, kept, {}, say)
+                return _verified(on_mirror(mirror, url), sha256, partial, kept, {}, say)
             except StepError as error:
                 say(f"{error.cause}; trying the next source")
         return _verified(url, sha256, partial, kept, headers or {}, say)
@@ -109,7 +109,7 @@ def _alone(path: Path) -> Iterator[None]:
         raise from_os_error(error, f"download to {path.parent}") from error
 
 
-def _on_mirror(mirror: str, url: str) -> str:
+def on_mirror(mirror: str, url: str) -> str:
     """Where a mirror has what is at ``url``: below the host's name, as ``wget -x`` makes it."""
     parts = urlsplit(url)
     return f"{mirror.rstrip('/')}/{parts.hostname or 'localhost'}{parts.path}"

@@ -213,3 +213,13 @@ def test_the_configuration_of_a_user_counts_if_asked_for(conda: Site) -> None:
 def test_a_spec_may_name_its_channel(conda: Site) -> None:
     recipe(conda, "one", "channels = 'local'\npackages = 'local::tabulate >=0.9'")
     conda("lock", "one")
+
+
+def test_mirrors_are_asked_for_repodata_and_packages(conda: Site, web: Web) -> None:
+    recipe(conda, "far", "packages = 'prefixed'")
+    mirror = {"TYKKY_MIRRORS": f"{web.address}/mirror"}
+    for name in list(web.files):
+        web.files[f"/mirror/127.0.0.1{name}"] = web.files.pop(name)
+    conda("install", "far", env={**mirror, "TYKKY_CONDA_ALIASES": "local=http://127.0.0.1:9/local"})
+    kept = (conda.prefix("far") / ".tykky/lock.json").read_text()
+    assert '"url": "http://127.0.0.1:9/local/linux-64/prefixed-1.0-0.conda"' in kept

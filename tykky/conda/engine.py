@@ -31,6 +31,7 @@ from rattler.exceptions import (
     SolverError,
 )
 from rattler.networking import Client
+from rattler.networking.middleware import MirrorMiddleware, RetryMiddleware
 
 Job = Mapping[str, Any]
 Result = dict[str, Any]
@@ -79,7 +80,7 @@ async def _solve(job: Job) -> Result:
     # Rattler tries again what a server answered with "not found", too, and waits in between; so
     # it does that only if it has to.
     for retries in (0, _RETRIES):
-        client = Client.default_client(max_retries=retries)
+        client = _client(job.get("mirrors", {}), retries)
         gateway = rattler.Gateway(cache_dir=Path(job["cache"]), client=client)
         try:
             return await _solve_with(gateway, job)
@@ -88,6 +89,13 @@ async def _solve(job: Job) -> Result:
                 bad = await _bad_channel(job, gateway)
                 raise Refused("channel", str(error), channel=bad) from None
     raise AssertionError
+
+
+def _client(mirrors: Mapping[str, list[str]], retries: int) -> Client:
+    """A client that asks the mirrors of an address first, if there are any."""
+    if not mirrors:
+        return Client.default_client(max_retries=retries)
+    return Client([RetryMiddleware(retries), MirrorMiddleware(dict(mirrors))])
 
 
 async def _solve_with(gateway: rattler.Gateway, job: Job) -> Result:

@@ -56,9 +56,21 @@ def solve(request: Request, scene: Scene, **more: Any) -> tuple[Package, ...]:
         "virtual_packages": request.virtual_packages,
         "strict": request.strict,
         "cache": str(scene.config.cache_dir / "conda"),
+        "mirrors": _mirrors(request.channels, scene.config),
         **more,
     }
     return tuple(_package(row, scene.config) for row in perform(job, scene)["packages"])
+
+
+def _mirrors(channels: Iterable[Channel], config: Config) -> dict[str, list[str]]:
+    """Where to look for each channel on the network: on the mirrors, then at its own place."""
+    mirrors = [mirror for mirror in config.mirrors if mirror.startswith("http")]
+    urls = [channel.url for channel in channels if channel.url.startswith("http")]
+    return {
+        f"{url}/": [*(f"{fetch.on_mirror(mirror, url)}/" for mirror in mirrors), f"{url}/"]
+        for url in urls
+        if mirrors
+    }
 
 
 def _package(row: dict[str, Any], config: Config) -> Package:

@@ -46,8 +46,8 @@ class CondaStack(Stack):
     instead, or in addition: an ``environment.yml``, an explicit list, or a list of specs. ``pip``
     are requirements that are resolved against the environment's own Python; ``source`` names
     those of them that may be built from source. ``channels`` are names that the configuration
-    resolves, or addresses; ``virtual_packages`` what the machines have that the stack is for. ``unlocked`` says
-    why no lock comes with the recipe, if none does.
+    resolves, or addresses; ``virtual_packages`` what the machines have that the stack is for.
+    ``unlocked`` says why no lock comes with the recipe, if none does.
     """
 
     channels: tuple[str, ...] = ()
