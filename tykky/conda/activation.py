@@ -217,7 +217,9 @@ def _run(box: RealBox, env: Environment, scripts: list[str]) -> Environment:
         except StepError as error:
             problem = error
         if not real.exists():
-            last = Path(at.read_text(encoding="utf-8").strip()).name if at.exists() else "?"
+            if problem is not None and not at.exists():
+                raise problem  # bash itself could not run
+            last = Path(at.read_text(encoding="utf-8").strip()).name
             raise StepError(
                 f"the activation script {last} of a package ends the shell",
                 remedy="remove it in the recipe's finish step, and set what it sets in 'env'",

@@ -13,12 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.bases import ImageBase
+
 if TYPE_CHECKING:
     from tykky.build.box import RealBox
     from tykky.config import Config
 
 #: Where the commands are in a box; before the environment's own, which may have a conda in it.
 FOLDER = Path("/tmp/tykky-bin")
+
+
+_ABSENT = """\
+echo "tykky: {name}: it is there only for stacks whose base is the host" >&2
+echo "  name the packages in the recipe instead, in 'packages'" >&2
+exit 2"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,9 @@ def equip(box: RealBox, target: Target) -> None:
     python = shlex.quote(sys.executable)
     for name in ("conda", "mamba"):
         line = f"TYKKY_CONDA={target.state} exec {python} -I -m tykky.conda.command {name}"
-        _program(folder / name, f'{line} "$@"')
+        # An image need not have what Tykky's own Python is linked with.
+        inside = isinstance(box.base, ImageBase)
+        _program(folder / name, _ABSENT.format(name=name) if inside else f'{line} "$@"')
     programs = box.real(".") / "bin"
     if os.path.lexists(programs / "python") and not os.path.lexists(programs / "pip"):
         from tykky.kinds import uv

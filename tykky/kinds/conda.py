@@ -150,6 +150,7 @@ class CondaStack(Stack):
         subdir = known.subdir_of(box.lock.arch)
 
         def install(real: RealBox) -> None:
+            real.seen = self._seen(honoured(box.config), box.lock.arch)
             scene = Outside.of(real)
             specs = box.lock.asked.get("specs", ())
             order = contents.install(
@@ -167,6 +168,12 @@ class CondaStack(Stack):
         variables = dict(item.partition("=")[::2] for item in box.lock.asked.get("variables", ()))
         if variables:
             _write_state(box, variables)
+
+    def _seen(self, config: Config, arch: str) -> list[Path]:
+        """The channels on disk that commands in a box may ask, the same in every step."""
+        aliases = (item.partition("=")[0] for item in config.conda.aliases)
+        names = (*self._wanted(config, arch).channels, *aliases)
+        return known.on_disk(known.resolve(names, config))
 
     def equip(self, box: Box) -> None:
         """Activate the environment for the recipe's commands, and give them ``conda``."""
@@ -188,9 +195,7 @@ class CondaStack(Stack):
                     state=FOLDER / "target",
                 ),
             )
-            aliases = (item.partition("=")[0] for item in config.conda.aliases)
-            names = (*wanted.channels, *aliases)
-            real.seen = known.on_disk(known.resolve(names, config))
+            real.seen = self._seen(config, box.lock.arch)
             usual = real.environment()
             after = applied(snapshot(real), usual)
             after["PATH"] = f"{FOLDER}:{after['PATH']}"
