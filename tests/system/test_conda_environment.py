@@ -234,3 +234,9 @@ def test_find_and_info_know_packages(mixed: Site) -> None:
 def test_module_speaks_of_the_packages_that_are_there(mixed: Site) -> None:
     said = mixed.lmod("module --raw show mixed 2>&1")
     assert "numpy/1.26.4" in said.stdout
+
+
+def test_pip_stacks_list_their_packages_too(installed: Site) -> None:
+    said = installed.user.run(installed.prefix("tiny") / "bin/list-packages").stdout
+    rows = [line.split() for line in said.splitlines()]
+    assert ["six", "1.17.0", "pypi", "MIT"] in rows
