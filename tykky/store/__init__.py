@@ -136,7 +136,9 @@ class Store:
             found, others = self._meant(words)
         if not found:
             names = sorted(path.name for path in self.prefixes.glob("*"))
-            hint = did_you_mean(words, names)
+            hint = did_you_mean(words, [name for name in names if name not in words])
+            if self.unreadable:
+                hint = "part of the database is damaged: 'tykky reindex' mends it;"
             if others:
                 hint = f"there is {', '.join(entry.module for entry in others)};"
             raise StoreError(
