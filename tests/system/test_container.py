@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import pwd
 import re
 import shutil
@@ -348,6 +349,30 @@ def test_other_isolated_stack_is_refused_with_a_clear_message(
         site.prefix("open") / "bin/sh", "-c", f"{site.prefix('closed')}/bin/hello", status=125
     )
     assert "from inside another stack" in done.stderr
+
+
+# -- graphics processors ----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("runtime")
+def test_stack_for_processors_that_the_node_lacks_runs_and_says_so_on_a_terminal(
+    site: Site, scratch: Path
+) -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has an NVIDIA graphics processor")
+    recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'\ngpu = 'nvidia'")
+    site("install", "wrapped")
+    command = site.prefix("wrapped") / "bin/hello"
+    assert site.user.run(command).stderr == ""
+    main, terminal = pty.openpty()
+    done = site.user.run(command, stderr=terminal)
+    os.close(terminal)
+    said = os.read(main, 4096).decode()
+    os.close(main)
+    assert "hello from" in done.stdout
+    assert said.splitlines() == [
+        "tykky: wrapped/1 is made for graphics processors of NVIDIA, and this node has none"
+    ]
 
 
 # -- masked installations ---------------------------------------------------------------------

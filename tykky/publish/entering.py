@@ -176,6 +176,7 @@ def launch_plan(
             for command in (commands if way.mount_at else ())
         ),
         refuse_other_stacks=way.isolation == "closed",
+        gpu=way.gpu,
         servers=(Path(config.server),) if config.server else (),
         container=_container(way, prefix),
         options=options,
