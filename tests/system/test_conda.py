@@ -130,6 +130,16 @@ def test_same_lock_gives_the_same_image_wherever_the_cache_is(demo: Site, place:
     assert first.name == second.name
 
 
+def test_byte_code_is_used_as_it_is(demo: Site) -> None:
+    # Byte code that names the time of its source would be made again at each start.
+    code = (
+        "import importlib.util as u, json.decoder as d, numpy as n, os\n"
+        "for m in (d, n, os): print(open(u.cache_from_source(m.__file__), 'rb').read(8)[4:].hex())"
+    )
+    said = demo.user.run(demo.prefix("demo") / "bin/python", "-c", code).stdout
+    assert said.split() == ["01000000"] * 3
+
+
 def test_environment_without_python_is_fine(conda: Site) -> None:
     recipe(conda, "data", 'packages = "prefixed"')
     conda("install", "data")
