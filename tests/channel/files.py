@@ -1,6 +1,6 @@
 """Conda packages as files: what is in one, and the two formats, byte for byte the same each time.
 
-Public names: ``Package``, ``File``, ``write``, ``PLACEHOLDER``.
+Public names: ``Package``, ``File``, ``write``, ``PLACEHOLDER``, ``TIME``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 #: Stands for the prefix in files; as long as conda-build's, so that any prefix fits in its place.
 PLACEHOLDER = "/placeholder" + "_placehold" * 24 + "_p"
-_TIME = 1_600_000_000
+#: When all files were last changed, in seconds since 1970.
+TIME = 1_600_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _info(package: Package) -> dict[str, bytes]:
         "depends": list(package.depends),
         "license": package.license,
         "subdir": package.subdir,
-        "timestamp": _TIME * 1000,
+        "timestamp": TIME * 1000,
         **package.more,
     }
     if package.noarch:
@@ -125,7 +126,7 @@ def _tar(members: dict[str, File]) -> bytes:
 def _add(archive: tarfile.TarFile, members: dict[str, File]) -> None:
     for name, file in sorted(members.items()):
         entry = tarfile.TarInfo(name)
-        entry.mtime = _TIME
+        entry.mtime = TIME
         entry.mode = stat.S_IMODE(file.mode)
         if file.link:
             entry.type, entry.linkname = tarfile.SYMTYPE, file.link

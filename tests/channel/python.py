@@ -9,10 +9,12 @@ Public names: ``package``, ``VERSION``.
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from pathlib import Path
 
-from tests.channel.files import File, Package
+from tests.channel.files import TIME, File, Package
 
 #: The interpreter that is repackaged: the distribution's, whatever runs the tests.
 PYTHON = Path("/usr/bin/python3")
@@ -42,11 +44,24 @@ def package() -> Package:
         name = path.relative_to(library)
         if path.is_file() and _belongs(name):
             files[f"lib/python{MINOR}/{name}"] = File(_corrected(name, path.read_bytes()))
+    name, data = _byte_code(library / "colorsys.py")
+    files[f"lib/python{MINOR}/__pycache__/{name}"] = File(data)
     files[f"lib/python{MINOR}/site-packages/README"] = File(b"Packages go here.\n")
     files[f"lib/python{MINOR}/dist-packages"] = File(link="site-packages")
     return Package(
         "python", VERSION, files, build=f"h0_{MINOR.replace('.', '')}", license="Python-2.0"
     )
+
+
+def _byte_code(source: Path) -> tuple[str, bytes]:
+    """Byte code as packages have it: with the time that its source has when it is unpacked."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, source.name)
+        copy.write_bytes(source.read_bytes())
+        os.utime(copy, (TIME, TIME))
+        subprocess.run([str(PYTHON), "-I", "-m", "py_compile", str(copy)], check=True)
+        (made,) = Path(folder, "__pycache__").iterdir()
+        return made.name, made.read_bytes()
 
 
 def _belongs(name: Path) -> bool:

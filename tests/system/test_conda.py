@@ -133,7 +133,7 @@ def test_same_lock_gives_the_same_image_wherever_the_cache_is(demo: Site, place:
 def test_byte_code_is_used_as_it_is(demo: Site) -> None:
     # Byte code that names the time of its source would be made again at each start.
     code = (
-        "import importlib.util as u, json.decoder as d, numpy as n, os\n"
+        "import importlib.util as u, colorsys as d, numpy as n, os\n"
         "for m in (d, n, os): print(open(u.cache_from_source(m.__file__), 'rb').read(8)[4:].hex())"
     )
     said = demo.user.run(demo.prefix("demo") / "bin/python", "-c", code).stdout
@@ -155,6 +155,17 @@ def test_lock_names_addresses_and_digests(demo: Site) -> None:
     assert (numpy["build"], numpy["license"]) == ("py311_0", "BSD-3-Clause")
     data = Path(numpy["url"].removeprefix("file://")).read_bytes()
     assert hashlib.sha256(data).hexdigest() == numpy["sha256"]
+
+
+def test_the_environment_says_where_its_packages_are_from_and_who_asked_for_them(
+    demo: Site,
+) -> None:
+    prefix = demo.prefix("demo")
+    shown = f"print(open('{prefix}/conda-meta/numpy-1.26.4-py311_0.json').read())"
+    kept = json.loads(demo.user.run(prefix / "bin/python", "-c", shown).stdout)
+    assert kept["url"] == f"{channel().as_uri()}/linux-64/numpy-1.26.4-py311_0.conda"
+    assert kept["requested_specs"] == ["numpy"]
+    assert "unpacked" not in json.dumps(kept)
 
 
 def test_the_smallest_recipe_that_comes_with_tykky_is_built_from_conda_packages(
