@@ -58,6 +58,17 @@ class Permissions:
 
 def make_folder(path: Path, permissions: Permissions) -> None:
     """Make a folder and its missing parents, each with the site's mode and group."""
+    for tries_left in reversed(range(10)):
+        try:
+            _make_missing(path, permissions)
+            return
+        except FileNotFoundError:
+            # Somebody has just removed a parent, together with the last of what was in it.
+            if not tries_left:
+                raise
+
+
+def _make_missing(path: Path, permissions: Permissions) -> None:
     missing: list[Path] = []
     here = path
     while not here.is_dir():
