@@ -8,16 +8,18 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from tests.stacks import Site
+from tests.system.sabotage import sabotaged
 
 
 def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
     """How each process ended, and what it said."""
     answers = []
     for process in processes:
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=100)
         answers.append((process.returncode, err))
     return answers
 
@@ -60,8 +62,11 @@ def waits_for(sign: Path) -> str:
         import pathlib
         import time
 
-        while not pathlib.Path({str(sign)!r}).exists():
+        for _ in range(1200):
+            if pathlib.Path({str(sign)!r}).exists():
+                return
             time.sleep(0.05)
+        raise TimeoutError
     """
 
 
@@ -152,8 +157,11 @@ def test_same_spec_into_two_roots_at_once(site: Site, place: Path) -> None:
             import pathlib
             import time
 
-            while not pathlib.Path(f"{box.prefix.parents[2]}.go").exists():
+            for _ in range(1200):
+                if pathlib.Path(f"{box.prefix.parents[2]}.go").exists():
+                    return
                 time.sleep(0.05)
+            raise TimeoutError
         """
     )
     roots = [place / "a", place / "b"]
@@ -169,6 +177,28 @@ def test_same_spec_into_two_roots_at_once(site: Site, place: Path) -> None:
         assert site.user.run(command).stdout == "hello 1.0\n"
 
 
+def test_install_that_fails_takes_nothing_from_one_that_begins(site: Site) -> None:
+    """The last of a name takes the name's folder with it, in which another wants to begin."""
+    site.hello("hello", "1.0", "2.0")
+    stopped = sabotaged(site, signal.SIGSTOP, match=r"^os.mkdir \S+/store/hello/2.0-")
+    begins = stopped.start("install", "hello@2.0")
+    while state_of(begins) not in ("T", "Z"):
+        time.sleep(0.02)
+    assert (site.root / "store/hello").is_dir()
+    hooks = site.hooks("def before_squash(build):\n    raise RuntimeError('not today')\n")
+    site("install", "hello@1.0", "-c", f"hooks={hooks}", status=5)
+    os.kill(begins.pid, signal.SIGCONT)
+    ((status, said),) = outcomes([begins])
+    assert status == 0, said
+    assert site.lmod("module load hello; hello").stdout == "hello 2.0\n"
+
+
+def state_of(process: subprocess.Popen[str]) -> str:
+    """The kernel's letter for what a process does: ``T`` if it is stopped."""
+    text = Path(f"/proc/{process.pid}/stat").read_text()
+    return text.rpartition(")")[2].split()[0]
+
+
 def test_uninstall_waits_for_an_install_of_the_same(site: Site, place: Path) -> None:
     go = place / "go"
     site.hello("hello", "1.0", "0.9")
@@ -179,7 +209,9 @@ def test_uninstall_waits_for_an_install_of_the_same(site: Site, place: Path) -> 
 
         def before_module(build):
             pathlib.Path({str(place / "there")!r}).touch()
-            while not pathlib.Path({str(go)!r}).exists():
+            for _ in range(1200):
+                if pathlib.Path({str(go)!r}).exists():
+                    break
                 time.sleep(0.05)
         """
     )

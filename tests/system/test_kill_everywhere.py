@@ -10,25 +10,12 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from tests.stacks import Site, listing
+from tests.system.sabotage import sabotaged
 from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
-
-SABOTEUR = Path(__file__).parent / "saboteur"
-
-
-def sabotaged(site: Site, number: signal.Signals, **how: str | int) -> Site:
-    """The program, which is sent a signal before one of its operations in its store."""
-    settings = {f"SABOTAGE_{key.upper()}": str(value) for key, value in how.items()}
-    return site.with_env(
-        PYTHONPATH=str(SABOTEUR),
-        SABOTAGE_BELOW=str(site.root),
-        SABOTAGE_SIGNAL=str(int(number)),
-        **settings,
-    )
 
 
 def operations(site: Site, *verb: str) -> dict[int, str]:

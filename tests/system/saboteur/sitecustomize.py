@@ -6,17 +6,20 @@ what to do:
 
 SABOTAGE_BELOW   only operations on paths below this directory count
 SABOTAGE_AT      the number of the operation, from 1
+SABOTAGE_MATCH   or: the first one whose ``EVENT PATH...`` this regular expression finds
 SABOTAGE_SIGNAL  the signal; to the whole process group if it is SIGKILL
 SABOTAGE_LOG     a file to which every operation is appended that was reached
 """
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
 BELOW = os.environ.get("SABOTAGE_BELOW", "")
 AT = int(os.environ.get("SABOTAGE_AT", "0"))
+MATCH = os.environ.get("SABOTAGE_MATCH", "")
 SIGNAL = int(os.environ.get("SABOTAGE_SIGNAL", "9"))
 LOG = os.environ.get("SABOTAGE_LOG", "")
 # What changes the names that others see. A file is written under a temporary name first, so
@@ -41,7 +44,7 @@ def watch(event, arguments):
         with Path(LOG).open("a") as stream:
             stream.write(line + "\n")
         state["busy"] = False
-    if state["count"] == AT:
+    if state["count"] == AT or (MATCH and re.search(MATCH, line)):
         state["done"] = True
         if SIGNAL == signal.SIGKILL:
             os.killpg(0, SIGNAL)
