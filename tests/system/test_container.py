@@ -256,6 +256,38 @@ def test_base_without_the_wanted_python_is_one_error(site: Site, debian: Path) -
     assert "has no Python 3.12; it has 3.11" in done.stderr
 
 
+# -- a stack as a base ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on", ["host", "image"])
+def test_stack_is_built_on_top_of_another_one_with_its_packages(
+    site: Site, debian: Path, on: str
+) -> None:
+    base = f"base = {str(debian)!r}\n" if on == "image" else ""
+    recipe(
+        site,
+        f"{base}packages = 'six==1.16.0', 'tabulate==0.9.0'\ncommands = 'python*', 'tabulate'",
+        name="lower",
+        kind="PipStack",
+    )
+    upper = "base = 'stack:lower@1'\npackages = 'python-dateutil==2.9.0.post0'\n"
+    recipe(site, upper + "commands = 'python*'", name="upper", kind="PipStack")
+    done = site("install", "upper", status=Exit.BASE)
+    assert "install it first: tykky install lower@1" in done.stderr
+    site("install", "lower")
+    site("install", "upper")
+    code = (
+        "import dateutil, six, tabulate, sys;"
+        "print(sys.prefix, six.__version__, six.__file__, dateutil.__file__)"
+    )
+    prefix, version, low, high = site.lmod(f"module load upper; python -c '{code}'").stdout.split()
+    assert (prefix, version) == (str(site.prefix("upper")), "1.16.0")
+    assert low.startswith(str(site.prefix("lower")))
+    assert high.startswith(str(site.prefix("upper")))
+    done = site("uninstall", "lower", status=Exit.CONFLICT)
+    assert "upper" in done.stderr
+
+
 # -- isolation --------------------------------------------------------------------------------
 
 

@@ -3,8 +3,8 @@
 ``find`` says what a name means, without downloading anything large; ``provide`` sees that it is
 there. Images that have to be pulled are kept once for a site, see :mod:`tykky.bases.cache`.
 
-Public names: ``Base``, ``ImageBase``, ``HostBase``, ``PATH``, ``arch``, ``host``, ``find``,
-``provide``, ``Pending``.
+Public names: ``Base``, ``HostBase``, ``ImageBase``, ``StackBase``, ``Pending``, ``PATH``, ``arch``,
+``host``, ``find``, ``provide``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tykky.bases.base import PATH, Base, arch
 from tykky.bases.host import HostBase, host
 from tykky.bases.images import ImageBase, image_base
 from tykky.bases.reference import Reference, resolve
+from tykky.bases.stacks import StackBase, find_stack, stack_base
 from tykky.errors import Exit, StepError, TykkyError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "HostBase",
     "ImageBase",
     "Pending",
+    "StackBase",
     "arch",
     "find",
     "host",
@@ -79,11 +81,7 @@ def _digest(reference: Reference, config: Config) -> str:
     from tykky.lock import digest_of
 
     if reference.scheme == "stack":
-        raise TykkyError(
-            f"'{reference}' cannot be used as a base yet",
-            remedy="name the stack in 'needs'",
-            code=Exit.BASE,
-        )
+        return find_stack(reference.target, config).hash
     if reference.scheme == "path" and reference.path.is_dir():
         # A directory may change at any time; its name is all that stays.
         return digest_of(["directory", reference.target])
@@ -101,6 +99,8 @@ def provide(found: Base, config: Config, say: Say) -> Base:
     if not isinstance(found, Pending):
         return found
     reference = found.reference
+    if reference.scheme == "stack":
+        return stack_base(found.name, reference.target, config)
     if reference.scheme == "path":
         base = image_base(found.name, found.digest, reference.path, {})
         _check(base, found)

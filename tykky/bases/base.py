@@ -26,6 +26,11 @@ class Base(ABC):
     id: str
     digest: str
 
+    @property
+    def path(self) -> str:
+        """Where programs are looked for in the base, as in ``$PATH``."""
+        return PATH
+
     @abstractmethod
     def which(self, program: str) -> Path | None:
         """The path of a program in the base, or ``None``."""

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from tykky.bases import PATH, Base, ImageBase
+from tykky.bases import PATH, Base, HostBase
 from tykky.build import process
 from tykky.build.process import Command
 from tykky.build.scratch import Scratch, contained
@@ -276,7 +276,7 @@ class BuildBox(RealBox):
         return {**closed(self.scratch, self.config), "PATH": path, **self.variables}
 
     def _path(self) -> str:
-        return self.base.path if isinstance(self.base, ImageBase) else PATH
+        return self.base.path
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
         from tykky.build.root import box_inside
@@ -285,7 +285,7 @@ class BuildBox(RealBox):
         seen = [self.config.root, self.directory, *self.config.repos, *self.seen]
         places = {self.scratch.root: self.prefix}
         program = None
-        if isinstance(self.base, ImageBase):
+        if not isinstance(self.base, HostBase):
             program = box_inside(self.base, self.scratch, self.config, seen)
         return enclosed(
             argv, env, self.scratch, self.config, seen=seen, places=places, program=program

@@ -116,6 +116,8 @@ def make(
         lock = fresh_lock(recipe, config, arch)
     base = recipe.find_base(config, arch, lock)
     needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
+    if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
+        needs = (store.one(base.reference.target), *needs)
     digest = locks.digest_of(
         {
             "format": FORMAT,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bases import ImageBase
+from tykky.bases import Base, ImageBase, StackBase
 from tykky.publish import commands
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root
 from tykky.runtime.native import box_program
@@ -30,15 +30,11 @@ _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
 _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-def box_inside(base: ImageBase, scratch: Scratch, config: Config, seen: Sequence[Path]) -> Path:
+def box_inside(base: Base, scratch: Scratch, config: Config, seen: Sequence[Path]) -> Path:
     """The command that is the box in a base, where ``seen`` is visible at its own place."""
     prefix = scratch.path / "enter"
     command = prefix / "bin/box"
-    if base.file is not None:
-        root = Root(base.file.path, base.file.offset, base.file.bytes)
-    else:
-        assert base.directory is not None
-        root = Root(base.directory)
+    below = base.below if isinstance(base, StackBase) else base
     places = [scratch.path, config.cache_dir, *seen, *_tools()]
     binds = [Bind(str(path), str(path)) for path in dict.fromkeys(places) if path.exists()]
     files = [*_NETWORK, *(os.environ[name] for name in _CERTIFICATES if name in os.environ)]
@@ -46,7 +42,8 @@ def box_inside(base: ImageBase, scratch: Scratch, config: Config, seen: Sequence
     plan = LaunchPlan(
         name=f"the build in {base.name}",
         prefix=prefix,
-        root=root,
+        root=_root(below),
+        needs=(base.prefix,) if isinstance(base, StackBase) else (),
         binds=tuple(binds),
         commands=(Command("box", box_program()),),
         environment=(EnvChange(EnvAction.UNSET, "LD_LIBRARY_PATH"),),
@@ -57,6 +54,15 @@ def box_inside(base: ImageBase, scratch: Scratch, config: Config, seen: Sequence
         make_folder(prefix / HIDDEN, Permissions())
         commands.make(plan, ("box",), Permissions())
     return command
+
+
+def _root(base: Base) -> Root:
+    if not isinstance(base, ImageBase):
+        return Root(Path("/"))
+    if base.file is not None:
+        return Root(base.file.path, base.file.offset, base.file.bytes)
+    assert base.directory is not None
+    return Root(base.directory)
 
 
 def _tools() -> Iterator[Path]:

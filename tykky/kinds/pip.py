@@ -10,10 +10,13 @@ Public name: ``PipStack``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tykky.bases import StackBase
+from tykky.bases.reference import resolve
+from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_python
 from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds import uv
@@ -78,18 +81,33 @@ class PipStack(Stack):
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
+        present = self._present(config, arch)
         return {
             "requirements": self._required(),
             "python": self.python,
             "platform": uv.platform(config, arch),
             "source": list(self.source),
+            **({"on": [f"{n}=={v}" for n, v in present.items()]} if present else {}),
         }
 
     def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
         """The packages for the lock, from the package index."""
         return uv.resolve(
-            self._required(), python=self.python, arch=arch, source=self.source, config=config
+            self._required(),
+            python=self.python,
+            arch=arch,
+            source=self.source,
+            config=config,
+            present=self._present(config, arch),
         )
+
+    def _present(self, config: Config, arch: str) -> Mapping[str, str]:
+        """What is there already, if the stack is built on top of another one."""
+        named = self._named_base(config, arch)
+        reference = resolve(named, config.bases, self.directory)
+        if reference.scheme != "stack":
+            return {}
+        return dict(sorted(stack_base(named, reference.target, config).packages.items()))
 
     def check(self, prefix: Path, base: Base) -> None:
         """Refuse a prefix that no script could name, and a base without the right Python."""
@@ -129,15 +147,16 @@ class PipStack(Stack):
         uv.install(box, box.lock.packages, self.source, what)
 
     def seal(self, box: Box) -> None:
-        """See that the packages agree, compile the byte code once, be a base for those on top."""
+        """Compile the byte code once, be a base for those on top, and see that the packages agree."""
         script = (Path(__file__).parent / "seal_venv.py").read_text(encoding="utf-8")
         box.write(".tykky-seal.py", script)
         python = box.prefix / "bin/python"
         say = "byte code for all modules"
+        top = ["on-stack"] if isinstance(box.base, StackBase) else []
+        box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs), *top], say=say)
         # Through its path, since a recipe need not offer Python as a command.
         check = ("-m", "pip", "--disable-pip-version-check", "check")
         box.run([str(python), *check], say="whether the packages agree")
-        box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs)], say=say)
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""

@@ -9,7 +9,8 @@ It stands alone, since it runs inside the box, where Tykky is not installed. It
 - compiles all byte code, with hashes that are never checked, since an image never changes;
 - removes what only a writable environment needs.
 
-Takes one argument: how many processes may compile.
+Takes one argument: how many processes may compile; and the word ``on-stack`` if the base is
+another stack, whose packages are to be found as well.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import site
 import sys
 
 if sys.prefix == __file__[: -len({tail!r})]:
-    site.PREFIXES.clear()  # not the packages of the base
+{forget}
     sys._base_executable = sys.executable  # "python -m venv" links here
 '''
 
@@ -50,8 +51,12 @@ def allow_user_packages(prefix: Path, packages: Path) -> None:
         "include-system-site-packages = false", "include-system-site-packages = true"
     )
     settings.write_text(text, encoding="utf-8")
+    forget = "    site.PREFIXES.clear()  # not the packages of the base"
+    if "on-stack" in sys.argv:
+        forget = "    # The packages of the base belong to it."
     tail = f"/{packages.relative_to(prefix)}/_tykky_stack.py"
-    (packages / "_tykky_stack.py").write_text(HOOK.format(tail=tail), encoding="utf-8")
+    hook = HOOK.format(tail=tail, forget=forget)
+    (packages / "_tykky_stack.py").write_text(hook, encoding="utf-8")
     (packages / "_tykky_stack.pth").write_text("import _tykky_stack\n", encoding="utf-8")
 
 

@@ -42,6 +42,9 @@ class Stack(Recipe):
 
     def find_base(self, config: Config, arch: str, lock: Lock) -> Base:
         """What the recipe's base is on this machine. Raises ``TykkyError``."""
+        return bases.find(self._named_base(config, arch), config, folder=self.directory)
+
+    def _named_base(self, config: Config, arch: str) -> str:
         named = guarded(self, "base") or config.base
         if isinstance(named, Mapping):
             if arch not in named:
@@ -51,7 +54,7 @@ class Stack(Recipe):
                     where=attribute_place(type(self), "base"),
                 )
             named = named[arch]
-        return bases.find(named, config, folder=self.directory)
+        return str(named)
 
     def check(self, prefix: Path, base: Base) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""

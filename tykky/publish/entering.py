@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.bases import PATH, ImageBase
+from tykky.bases import PATH, ImageBase, StackBase
 from tykky.publish.gpu import libraries
 from tykky.recipe import guarded
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root, Runtime
@@ -95,6 +95,7 @@ def entering(
         binds=tuple(_pair(text) for text in guarded(recipe, "binds")),
         gpu=guarded(recipe, "gpu"),
     )
+    base = base.below if isinstance(base, StackBase) else base
     if not isinstance(base, ImageBase):
         return plain
     values = {**vars(plain), "environment": (*_of_image(base, more, prefix), *environment)}

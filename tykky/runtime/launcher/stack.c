@@ -31,13 +31,16 @@ static bool is_read(const struct stack *stack, const char *prefix)
     return false;
 }
 
-static bool check_need(const struct conf *conf, const char *prefix, struct problem *problem)
+static bool check_need(const struct stack *stack, const struct conf *conf, const char *prefix,
+                       struct problem *problem)
 {
+    const char *root = stack->confs[0].root;
     if (strcmp(conf->prefix, prefix) != 0) {
         cause(problem, "%s: the prefix is %s, not where the file lies", conf->file, conf->prefix);
         return remedy(problem, "install the stack %s again", conf->name);
     }
-    if (conf->root || !conf->image) {
+    /* One that is built on top of it has the same root. */
+    if ((conf->root && !(root && strcmp(root, conf->root) == 0)) || !conf->image) {
         cause(problem, "%s is entered as a root of its own, so no other stack can need it",
               conf->name);
         return remedy(problem, "take it out of the 'needs' of the recipe");
@@ -64,7 +67,7 @@ static bool read_need(struct stack *stack, const char *by, const char *prefix,
         return false;
     }
     stack->count++;
-    return check_need(conf, prefix, problem);
+    return check_need(stack, conf, prefix, problem);
 }
 
 bool stack_read(struct stack *stack, const char *file, struct problem *problem)

@@ -1,0 +1,115 @@
+"""An installed stack as a base: its programs and packages, on top of what it runs on itself.
+
+Public names: ``StackBase``, ``stack_base``, ``find_stack``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from tykky.bases import image as images
+from tykky.bases.base import Base
+from tykky.bases.host import host
+from tykky.bases.image import Listing
+from tykky.bases.images import image_base
+from tykky.errors import Exit, StoreError, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.store import Entry, Record
+
+
+@dataclass(frozen=True)
+class StackBase(Base):
+    """The install at ``prefix``, whose ``image`` lies over it, and what it runs on: ``below``.
+
+    ``packages`` are the names and versions of its Python packages.
+    """
+
+    prefix: Path
+    image: Path
+    below: Base
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The stack's own directory, then those below it."""
+        return f"{self.prefix}/bin:{self.below.path}"
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Everything in the install, from its own top on. Raises ``TykkyError``."""
+        return images.listing(images.open_image(self.image))
+
+    def which(self, program: str) -> Path | None:
+        """The path of a program in the stack, else below it, or ``None``."""
+        found = self.programs(program)
+        return Path(found[0]) if found else None
+
+    def pythons(self) -> dict[str, Path]:
+        """The stack's own Python, else those below it, by ``major.minor``."""
+        own = (Path(path) for path in self._own("python3.*"))
+        found = {p.name.removeprefix("python"): p for p in own if re.search(r"\.\d+$", p.name)}
+        return found or self.below.pythons()
+
+    def programs(self, pattern: str) -> list[str]:
+        """The programs of the stack that a pattern means, else those below it."""
+        return self._own(pattern) or self.below.programs(pattern)
+
+    def _own(self, pattern: str) -> list[str]:
+        # Not what they lead to, which may be below: every name in 'bin' is a program.
+        if "/" not in pattern:
+            inside = f"/bin/{pattern}"
+        elif pattern.startswith(f"{self.prefix}/"):
+            inside = pattern.removeprefix(str(self.prefix))
+        else:
+            return []
+        folder, _, name = inside.rpartition("/")
+        there = (PurePosixPath(path) for path in self.listing.inside(folder or "/"))
+        return sorted(f"{self.prefix}{path}" for path in there if fnmatchcase(path.name, name))
+
+
+def find_stack(spec: str, config: Config) -> Entry:
+    """The install that ``stack:SPEC`` means. Raises ``TykkyError`` with code ``BASE``."""
+    from tykky.store import Store
+
+    try:
+        return Store.of(config).one(spec)
+    except StoreError as error:
+        raise TykkyError(
+            f"the base 'stack:{spec}' is not there: {error.cause}",
+            remedy=f"install it first: tykky install {spec}",
+            code=Exit.BASE,
+        ) from error
+
+
+def stack_base(name: str, spec: str, config: Config) -> StackBase:
+    """The base that is the install of a spec. Raises ``TykkyError``."""
+    from tykky.store.record import read
+
+    entry = find_stack(spec, config)
+    record = read(Path(entry.prefix))
+    below = _below(record)
+    return StackBase(
+        name,
+        f"{record.module} on {below.id}",
+        record.hash,
+        Path(record.prefix),
+        record.hidden / record.image["file"],
+        below,
+        dict(record.packages),
+    )
+
+
+def _below(record: Record) -> Base:
+    root = record.launch.get("root")
+    if not root:
+        return host()
+    said = record.base
+    return image_base(said["name"], said["digest"], Path(root), {})
