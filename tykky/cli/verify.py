@@ -53,6 +53,6 @@ def run(args: argparse.Namespace, config: Config) -> int:
             console.say(f"{answer['module'] or 'database'}: {fault}")
     console.note(f"verified {console.plural(len(entries), 'install')}, {len(wrong)} not whole")
     if wrong:
-        console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' the database;")
-        console.note("a stack whose image is damaged has to be uninstalled and installed again")
+        console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' the rest;")
+        console.note("a damaged image has to be uninstalled and installed again")
     return Exit.DAMAGED if wrong else Exit.OK
