@@ -147,7 +147,7 @@ class PipStack(Stack):
         uv.install(box, box.lock.packages, self.source, what)
 
     def seal(self, box: Box) -> None:
-        """Compile the byte code once, be a base for those on top, and see that the packages agree."""
+        """Compile the byte code, be a base for those on top, and see that the packages agree."""
         script = (Path(__file__).parent / "seal_venv.py").read_text(encoding="utf-8")
         box.write(".tykky-seal.py", script)
         python = box.prefix / "bin/python"
