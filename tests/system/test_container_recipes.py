@@ -63,3 +63,20 @@ def test_exit_codes_and_pipes_of_wrapped_programs_are_theirs(biokit: Site) -> No
     assert first == "1"
     assert line == ">x"
     assert second in ("0", "141")  # 141: it was still writing when head had enough
+
+
+def test_ranks_of_mpi_python_talk_through_the_mpi_of_the_host(site: Site) -> None:
+    if not shutil.which("mpicc"):
+        pytest.skip("Open MPI is not installed: tools/provision mpi")
+    site("install", "mpi-python")
+    (site.user.home / "sum.py").write_text(
+        "from mpi4py import MPI\n"
+        "total = MPI.COMM_WORLD.allreduce(MPI.COMM_WORLD.rank)\n"
+        "assert total == 6, total\n"
+        "print(MPI.Get_library_version().split(',')[0])\n"
+    )
+    run = "mpirun --oversubscribe -n 4 python sum.py"
+    lines = site.lmod(f"module load mpi-python; {run}").stdout.splitlines()
+    version = site.user.bash("mpirun --version | head -n 1 | grep -o '[0-9.]*$'").stdout.strip()
+    assert len(lines) == 4
+    assert all(version in line for line in lines)

@@ -138,3 +138,10 @@ def test_library_beside_a_compiled_command_is_found_and_does_not_leak(
     # Nor does a library of the user's, loaded for something else, get into the stack.
     script = f"module load tool; export LD_LIBRARY_PATH={other}; ask"
     assert site.lmod(script).stdout == f"42 [{other}]\n"
+
+
+def test_demonstration_compiles_and_answers_to_both_of_its_names(site: Site) -> None:
+    site("install", "fftw-demo")
+    lines = site.lmod("module load fftw-demo; fft-demo 1000; fft-bench 1000").stdout.splitlines()
+    assert len(lines) == 2 and lines[0] == lines[1]
+    assert "1000 numbers, largest error" in lines[0]
