@@ -20,8 +20,18 @@ STEPS = ("resolve", "base", "build", "finish", "squash", "test", "commit", "modu
 
 def told(site: Site, place: Path, step: str, script: str) -> str:
     """What a shell script prints that runs as a step of a build."""
-    site.hello(more=f"def {step}(self, box):\n    print(box.run({script!r}))")
-    return site("install", "hello").stdout
+    told = place / "told"
+    write = f"Path({str(told)!r}).write_text(box.run({script!r}))"
+    site.hello(more=f"def {step}(self, box):\n    from pathlib import Path\n    {write}")
+    site("install", "hello")
+    return told.read_text()
+
+
+def test_what_a_recipe_prints_does_not_spoil_the_answer(site: Site) -> None:
+    site.hello(more="def finish(self, box):\n    print('said by the recipe')")
+    done = site("install", "hello", "--json")
+    assert json.loads(done.stdout)[0]["name"] == "hello"
+    assert "said by the recipe" in done.stderr
 
 
 def test_every_step_prints_one_line_with_its_time(site: Site) -> None:
