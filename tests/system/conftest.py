@@ -2,7 +2,8 @@
 
 Fixtures: ``lmod`` (a bash script with ``module`` in it), ``other_user`` (a different uid),
 ``site`` (a user with a repository of recipes), ``installed`` (one for all tests, with stacks in
-it, that no test may change), ``old`` (a site that must be the same after the test).
+it, that no test may change), ``old`` (a site that must be the same after the test), ``debian`` (an
+image to build in).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.stacks import TINY, Site, listing, settle
-from tests.support import Tykky, User, log_in, new_place, remove
+from tests.support import DOWNLOADS, Tykky, User, log_in, new_place, remove
 from tests.system.strangers import OtherUser, stranger
+from tykky.resources import resource
 
 pytest.register_assert_rewrite("tests.system.wholeness")
 
@@ -82,3 +84,14 @@ def old(site: Site) -> Iterator[Site]:
         path for path in before if not path.startswith("locks/")
     ]
     assert site.lmod("module load old; hello").stdout == "hello 1.0\n"
+
+
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """The small Debian base of builds/, made once on this machine."""
+    place = new_place()
+    site = settle(place, log_in(place)).with_env(TYKKY_BASES_DIR=str(DOWNLOADS / "bases"))
+    definition = resource("builds") / "debian-12.txt"
+    file = site.json("base", "pull", f"debian:{definition}")["file"]
+    remove(place)
+    return Path(file)

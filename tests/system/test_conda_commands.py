@@ -50,12 +50,13 @@ def finish(self, box):
 """
 
 
-@pytest.fixture(scope="module")
-def trial() -> Iterator[Site]:
-    """A site with a stack whose finish step tries everything."""
+@pytest.fixture(scope="module", params=["host", "image"])
+def trial(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site with a stack whose finish step tries everything, on the host and in an image."""
     place = new_place()
     site = make(place, log_in(place))
-    recipe(site, "trial", _TRY)
+    base = "host" if request.param == "host" else request.getfixturevalue("debian")
+    recipe(site, "trial", f"base = '{base}'\n{_TRY}")
     site("install", "trial")
     yield site
     remove(place)

@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.images import docker_archive, static_program
-from tests.stacks import Site, settle
-from tests.support import DOWNLOADS, log_in, new_place, remove
+from tests.stacks import Site
+from tests.support import remove
 from tykky.errors import Exit
-from tykky.resources import resource
 
 HEAD = """\
 from tykky import ContainerStack, PipStack
@@ -49,17 +48,6 @@ def scratch(place: Path, hello: bytes) -> Path:
     files = {"opt/tools/hello": hello, "opt/tools/second": hello, "bin/hello": hello}
     env = ["PATH=/opt/tools:/usr/bin:/bin", "GREETING=good day"]
     return docker_archive(place / "scratch.tar", files, env=env)
-
-
-@pytest.fixture(scope="session")
-def debian() -> Path:
-    """The small Debian base of builds/, made once on this machine."""
-    place = new_place()
-    site = settle(place, log_in(place)).with_env(TYKKY_BASES_DIR=str(DOWNLOADS / "bases"))
-    definition = resource("builds") / "debian-12.txt"
-    file = site.json("base", "pull", f"debian:{definition}")["file"]
-    remove(place)
-    return Path(file)
 
 
 def forms(image: Path, place: Path) -> dict[str, Path]:

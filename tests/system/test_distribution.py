@@ -48,7 +48,7 @@ def test_wheel_has_every_folder_whole(wheel: Path) -> None:
 def test_wheel_has_the_launcher_of_this_machine_and_says_so(wheel: Path) -> None:
     machine = platform.machine()
     with zipfile.ZipFile(wheel) as archive:
-        for program in ("launch", "box"):
+        for program in ("launch", "box", "ask"):
             info = archive.getinfo(f"tykky/runtime/launcher/bin/{machine}/{program}")
             assert info.external_attr >> 16 & 0o111, "it must be executable"
     assert wheel.name.endswith(f"py3-none-manylinux2014_{machine}.musllinux_1_1_{machine}.whl")

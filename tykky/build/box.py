@@ -15,6 +15,7 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -184,6 +185,8 @@ class RealBox(Box):
         super().__init__(prefix, directory, base, lock, config)
         self.scratch = scratch
         self.log = log
+        #: What is under way while a command runs, for it to use.
+        self.beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @abstractmethod
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
@@ -199,7 +202,9 @@ class RealBox(Box):
         variables = {**self.environment(), **(env or {})}
         self.log.write(f"$ {process.shown(command)}\n".encode(errors="backslashreplace"))
         self.log.flush()
-        status, output = process.run(self.enclose(argv, variables), variables, self.cwd, self.log)
+        line = self.enclose(argv, variables)
+        with self.beside():
+            status, output = process.run(line, variables, self.cwd, self.log)
         if status != 0:
             raise process.failure(process.shown(command), status, output)
         return output

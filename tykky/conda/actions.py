@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tykky.conda import channels, environment, packages
 from tykky.conda.process import Inside
-from tykky.conda.target import Target
+from tykky.conda.target import FOLLOW, Target
 from tykky.contents import Installed, of_conda
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.lock import Package
@@ -126,6 +127,9 @@ def run(target: Target, args: Namespace) -> int:
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not words:
         raise TykkyError("there is no command to run", code=Exit.USAGE)
+    if FOLLOW in os.environ:
+        _follow(f"exec {shlex.join(words)}\n")
+        return 0
     try:
         os.execvp(words[0], words)
     except OSError as error:
@@ -158,10 +162,26 @@ def env_update(target: Target, args: Namespace) -> int:
             wanted = list(file.specs)
             _solve(target, args, wanted, list(file.channels), free=_names(wanted))
         if file.pip:
-            line = ["pip", "install", *file.pip]
-            if subprocess.run(line, check=False).returncode != 0:
-                raise StepError(f"pip could not install what {name} names")
+            _call(["pip", "install", *file.pip], {}, f"pip could not install what {name} names")
     return 0
+
+
+# -- the environment's own programs ------------------------------------------------------
+
+
+def _call(line: Sequence[str], variables: Mapping[str, str], problem: str) -> None:
+    """Run a command in the environment, or have it run there once this is done."""
+    if FOLLOW in os.environ:
+        words = ["env", *(f"{name}={value}" for name, value in variables.items()), *line]
+        said = shlex.quote(f"tykky: {problem}")
+        _follow(f"{shlex.join(words)} || {{ echo {said} >&2; exit {int(Exit.BUILD)}; }}\n")
+    elif subprocess.run(line, env={**os.environ, **variables}, check=False).returncode != 0:
+        raise StepError(problem)
+
+
+def _follow(text: str) -> None:
+    with Path(os.environ[FOLLOW]).open("a", encoding="utf-8", errors="surrogateescape") as script:
+        script.write(text)
 
 
 # -- the environment ----------------------------------------------------------------------
@@ -223,9 +243,8 @@ def _apply(
     for script in packages.link_scripts(
         target.prefix, target.prefix, (name for name in order if name in new)
     ):
-        variables = {**os.environ, **script.variables}
-        if subprocess.run(script.command, env=variables, check=False).returncode != 0:
-            raise StepError(f"what {script.name} does when it is in place has failed")
+        problem = f"what {script.name} does when it is in place has failed"
+        _call(script.command, script.variables, problem)
     if not args.quiet:
         _tell(before.values(), wanted)
 

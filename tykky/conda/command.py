@@ -17,15 +17,13 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from tykky.conda import actions
-from tykky.conda.target import Target
+from tykky.conda.target import VARIABLE, Target
 from tykky.errors import Exit, TykkyError
-
-#: The variable with the path of the file that says which environment it is.
-VARIABLE = "TYKKY_CONDA"
 
 _Action = Callable[[Target, argparse.Namespace], int]
 
@@ -48,7 +46,8 @@ def main(words: Sequence[str] | None = None) -> int:
     args = parser(words[0]).parse_args(words[1:])
     path = Path(os.environ[VARIABLE])
     with path.open("rb") as stream:
-        target: Target = pickle.load(stream)
+        kept: Target = pickle.load(stream)
+    target = replace(kept, state=path)
     try:
         _check_place(args, target)
         action: _Action = args.action

@@ -1,6 +1,6 @@
 """The environment that ``conda`` commands in a box work on, and those commands themselves.
 
-Public names: ``Target``, ``equip``.
+Public names: ``Target``, ``equip``; ``SOCKET``, ``VARIABLE``, ``FOLLOW`` for both sides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bases import ImageBase
+from tykky.bases import ImageBase, StackBase
+from tykky.build.scratch import contained
+from tykky.runtime.native import ask_program
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 #: Where the commands are in a box; before the environment's own, which may have a conda in it.
 FOLDER = Path("/tmp/tykky-bin")
 
+#: Where commands in a box whose root is an image hand their words out.
+SOCKET = FOLDER / "socket"
 
-_ABSENT = """\
-echo "tykky: {name}: it is there only for stacks whose base is the host" >&2
-echo "  name the packages in the recipe instead, in 'packages'" >&2
-exit 2"""
+#: The variable with the path of the file that says which environment it is.
+VARIABLE = "TYKKY_CONDA"
+#: The variable with the path for a script, if another box runs the environment's programs.
+FOLLOW = "TYKKY_CONDA_FOLLOW"
 
 
 @dataclass(frozen=True)
@@ -49,23 +53,36 @@ class Target:
 
     def keep(self, **changes: object) -> None:
         """Change it for the commands that follow."""
+        data = pickle.dumps(replace(self, **changes))  # type: ignore[arg-type]
+        if FOLLOW in os.environ:  # it is no file, and nobody else's
+            self.state.write_bytes(data)
+            return
         temporary = self.state.with_suffix(".new")
-        temporary.write_bytes(pickle.dumps(replace(self, **changes)))  # type: ignore[arg-type]
+        temporary.write_bytes(data)
         temporary.replace(self.state)
 
 
 def equip(box: RealBox, target: Target) -> None:
     """Put ``conda`` and ``mamba`` into a box, and ``pip`` if the environment has none."""
-    folder = box.scratch.tmp / FOLDER.name
-    folder.mkdir(parents=True, exist_ok=True)
-    # The target's own state is where the box sees it.
-    (folder / target.state.name).write_bytes(pickle.dumps(target))
-    python = shlex.quote(sys.executable)
-    for name in ("conda", "mamba"):
-        line = f"TYKKY_CONDA={target.state} exec {python} -I -m tykky.conda.command {name}"
+    # What packages have run may have left links there.
+    folder = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
+    below = box.base.below if isinstance(box.base, StackBase) else box.base
+    if isinstance(below, ImageBase):
         # An image need not have what Tykky's own Python is linked with.
-        inside = isinstance(box.base, ImageBase)
-        _program(folder / name, _ABSENT.format(name=name) if inside else f'{line} "$@"')
+        from tykky.conda.serve import serving
+
+        _keep(folder / "ask", ask_program().read_bytes())
+        (folder / "ask").chmod(0o755)
+        start = f"exec {FOLDER}/ask {SOCKET}"
+        state = bytearray(pickle.dumps(target))
+        box.beside = lambda: serving(box, state)
+    else:
+        # The target's own state is where the box sees it.
+        _keep(folder / target.state.name, pickle.dumps(target))
+        python = shlex.quote(sys.executable)
+        start = f"{VARIABLE}={target.state} exec {python} -I -m tykky.conda.command"
+    for name in ("conda", "mamba"):
+        _program(folder / name, f'{start} {name} "$@"')
     programs = box.real(".") / "bin"
     if os.path.lexists(programs / "python") and not os.path.lexists(programs / "pip"):
         from tykky.kinds import uv
@@ -78,5 +95,11 @@ def equip(box: RealBox, target: Target) -> None:
 
 
 def _program(path: Path, text: str) -> None:
-    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    _keep(path, f"#!/bin/sh\n{text}\n".encode())
     path.chmod(0o755)
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write a file, and not through a link."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)

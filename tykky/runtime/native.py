@@ -1,11 +1,11 @@
-"""The two C programs of the native runtime: ``launch`` and ``box``.
+"""The C programs of the native runtime: ``launch``, ``box`` and ``ask``.
 
 A wheel brings them, in ``launcher/bin/<machine>/``. Where it does not, they are compiled once
 from the sources beside it and kept in the user's cache, in a directory that is named after the
 digest of the sources.
 
-Public names: ``launcher_program``, ``box_program``, ``build``. As a program,
-``python -m tykky.runtime.native OUTDIR`` compiles both into ``OUTDIR/<machine>``.
+Public names: ``launcher_program``, ``box_program``, ``ask_program``, ``build``. As a program,
+``python -m tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ PROGRAMS = {
         "launch.c",
     ),
     "box": (*_SHARED, "box_mounts.c", "box_init.c", "box.c"),
+    "ask": ("problem.c", "ask.c"),
 }
 """Which sources each program is made of; ``tests/launcher/Makefile`` reads this too."""
 
@@ -97,8 +98,16 @@ def box_program() -> Path:
     return _program("box")
 
 
+def ask_program() -> Path:
+    """Return the program that hands a command line out of a box.
+
+    Raises ``ToolError`` if it did not come with tykky and cannot be compiled.
+    """
+    return _program("ask")
+
+
 def build(outdir: Path) -> None:
-    """Compile both programs into ``outdir``, which is made if it is missing.
+    """Compile all programs into ``outdir``, which is made if it is missing.
 
     Raises ``ToolError`` if there is no compiler, or none that can compile them.
     """
