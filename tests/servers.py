@@ -18,6 +18,8 @@ class Web:
     #: How many bytes of the body each of the next answers sends before it breaks off.
     breaks: list[int] = field(default_factory=list)
     status: int = 200
+    #: The header ``Authorization`` that an answer asks for.
+    login: str = ""
     ranges: bool = True
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -29,6 +31,9 @@ class _Handler(BaseHTTPRequestHandler):
         web, span = self.web, self.headers.get("Range", "")
         web.asked.append((self.path, span))
         body = web.files.get(self.path)
+        if web.login and self.headers.get("Authorization") != web.login:
+            self.send_error(401)
+            return
         if body is None or web.status != 200:
             self.send_error(404 if body is None else web.status)
             return

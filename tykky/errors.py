@@ -11,6 +11,7 @@ Public names: ``Exit``, ``TykkyError`` and its subclasses, ``Where``.
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -74,7 +75,7 @@ class Where:
         text = self.text if self.text is not None else self._read()
         if not text.strip():
             return place
-        shown = text.rstrip("\n")
+        shown = masked(text.rstrip("\n"))
         indent = len(shown) - len(shown.lstrip())
         lines = [place, "    " + shown.strip()]
         if self.column is not None and self.column >= indent:
@@ -90,6 +91,12 @@ class Where:
             ]
         except (OSError, IndexError):
             return ""
+
+
+def masked(text: str) -> str:
+    """The text without the passwords and tokens that addresses in it may have."""
+    text = re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
+    return re.sub(r"(https?://[^/\s]+/t/)[^/\s'\"]+", r"\1***", text)
 
 
 class TykkyError(Exception):
@@ -109,11 +116,12 @@ class TykkyError(Exception):
         where: Where | None = None,
         details: tuple[str, ...] = (),
     ) -> None:
+        cause = masked(cause)
         super().__init__(cause)
         self.cause = cause
-        self.remedy = remedy
+        self.remedy = masked(remedy)
         self.where = where
-        self.details = details
+        self.details = tuple(map(masked, details))
         if code is not None:
             self.code = code
 

@@ -56,13 +56,15 @@ def fetch(
     cache_dir: Path,
     *,
     mirrors: Sequence[str] = (),
+    source: str = "",
     headers: Mapping[str, str] | None = None,
     say: Say = lambda _: None,
 ) -> Path:
     """The path of the file with this digest in the cache, downloaded if it is not there.
 
     The ``mirrors`` are tried first, in order, then ``url`` itself (``https``, ``http`` or
-    ``file``); ``headers`` go to ``url`` only. ``say`` is told what is under way.
+    ``file``), or in its stead ``source``, which is the same with credentials; ``headers`` go there
+    only. ``say`` is told what is under way.
 
     Raises ``StepError``: with code ``DAMAGED`` and both digests if the last source has another
     file, with ``NETWORK`` if none can be reached.
@@ -79,7 +81,7 @@ def fetch(
                 return _verified(on_mirror(mirror, url), sha256, partial, kept, {}, say)
             except StepError as error:
                 say(f"{error.cause}; trying the next source")
-        return _verified(url, sha256, partial, kept, headers or {}, say)
+        return _verified(source or url, sha256, partial, kept, headers or {}, say)
 
 
 def fetch_unpinned(url: str, cache_dir: Path, say: Say = lambda _: None) -> tuple[Path, str]:
@@ -255,7 +257,7 @@ def reason(error: Exception) -> str:
 
 def unreachable(url: str, why: str) -> TykkyError:
     """The error for a server that does not give what it should."""
-    host = urlsplit(url).netloc or url
+    host = urlsplit(url).netloc.rpartition("@")[2] or url
     return StepError(
         f"{url} cannot be downloaded: {why}",
         remedy=f"check the network and proxies, or name a mirror that has the files of {host}: "

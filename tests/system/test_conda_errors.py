@@ -223,3 +223,17 @@ def test_mirrors_are_asked_for_repodata_and_packages(conda: Site, web: Web) -> N
     conda("install", "far", env={**mirror, "TYKKY_CONDA_ALIASES": "local=http://127.0.0.1:9/local"})
     kept = (conda.prefix("far") / ".tykky/lock.json").read_text()
     assert '"url": "http://127.0.0.1:9/local/linux-64/prefixed-1.0-0.conda"' in kept
+
+
+def test_a_mirror_on_disk_has_repodata_and_packages(conda: Site, place: Path) -> None:
+    far = "https://conda.nowhere.example"
+    recipe(conda, "far", f"packages = 'prefixed', '{far}/local::activated'")
+    (place / "mirror/conda.nowhere.example").mkdir(parents=True)
+    (place / "mirror/conda.nowhere.example/local").symlink_to(channel())
+    site = conda.with_env(
+        TYKKY_MIRRORS=f"file://{place}/mirror", TYKKY_CONDA_ALIASES=f"local={far}/local"
+    )
+    site("install", "far")
+    kept = (site.prefix("far") / ".tykky/lock.json").read_text()
+    assert f'"url": "{far}/local/linux-64/prefixed-1.0-0.conda"' in kept
+    assert "mirror" not in kept

@@ -24,7 +24,7 @@ from tykky.bases import PATH, Base, HostBase
 from tykky.build import process
 from tykky.build.process import Command
 from tykky.build.scratch import Scratch, contained
-from tykky.errors import RecipeError, StepError
+from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ class RealBox(Box):
         self.say(say or process.brief(command))
         argv = process.words(command)
         variables = {**self.environment(), **(env or {})}
-        self.log.write(f"$ {process.shown(command)}\n".encode(errors="backslashreplace"))
+        said = masked(process.shown(command))
+        self.log.write(f"$ {said}\n".encode(errors="backslashreplace"))
         self.log.flush()
         line = self.enclose(argv, variables)
         with self.beside():
@@ -227,7 +228,7 @@ class RealBox(Box):
         else:
             kept, digest = fetch.fetch_unpinned(url, cache, self.say)
             self.say(f"{file} has no digest in the recipe; it is sha256='{digest}'")
-        self.log.write(f"# fetched {url}: {kept.name}\n".encode())
+        self.log.write(f"# fetched {masked(url)}: {kept.name}\n".encode())
         # A copy: what a step does to its file must not reach the cache.
         shutil.copyfile(kept, contained(self.scratch.tmp, Path(FETCHED.name, file)))
         return self.tmp / FETCHED.name / file

@@ -14,11 +14,12 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tykky.conda import channels, environment, packages
+from tykky.conda.credentials import taken_out
 from tykky.conda.process import Inside
 from tykky.conda.target import FOLLOW, Target
 from tykky.contents import Installed, of_conda
@@ -38,7 +39,9 @@ def install(target: Target, args: Namespace) -> int:
         more += file.channels
         pinned += file.pinned
     if pinned:
-        _apply(target, (*_without(target, pinned), *packages.pinned(pinned, target.config)), args)
+        listed, config = taken_out(environment.Environment(pinned=tuple(pinned)), target.config)
+        added = packages.pinned(listed.pinned, config)
+        _apply(replace(target, config=config), (*_without(target, pinned), *added), args)
     if wanted or not pinned:
         _solve(target, args, wanted, more, free=_names(wanted) if args.freeze_installed else ())
     return 0
@@ -207,7 +210,10 @@ def _solve(
     override = getattr(args, "override_channels", False)
     names = [*more, *(() if override else target.channels)]
     strict = target.strict and not getattr(args, "no_channel_priority", False)
-    specs, asked = channels.qualify((*kept, *wanted), names, target.config)
+    sought = environment.Environment(channels=tuple(names), specs=(*kept, *wanted))
+    sought, config = taken_out(sought, target.config)
+    target = replace(target, config=config)
+    specs, asked = channels.qualify(sought.specs, sought.channels, config)
     request = packages.Request(
         specs=specs,
         channels=asked,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tykky.conda.credentials import public
 from tykky.errors import ConfigError, Exit, StepError, TykkyError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _VIRTUAL = re.compile(r"(__[a-z0-9_]+)(?:=+([^=\s]+)(?:=([^=\s]+))?)?")
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel: its name as it was written, and its address without a slash at the end."""
+    """A channel: its name as it was written; its address without credentials and last slash."""
 
     name: str
     url: str
@@ -68,7 +69,8 @@ def resolve(names: Iterable[str], config: Config) -> tuple[Channel, ...]:
     for name in names:
         if name == "nodefaults":
             continue
-        for url in _addresses(name, aliases, config):
+        for address in _addresses(name, aliases, config):
+            url = public(address)
             _check_blocked(name, url, config)
             found.setdefault(url, Channel(name, url))
     return tuple(found.values())
@@ -123,8 +125,8 @@ def _aliases(config: Config) -> dict[str, str]:
 def name_of(url: str, config: Config) -> str:
     """What a channel at an address is called here; the address itself if it has no name."""
     plain, alias = url.rstrip("/"), config.conda.channel_alias.rstrip("/")
-    named = {address: name for name, address in _aliases(config).items()}
-    return named.get(plain) or plain.removeprefix(f"{alias}/")
+    named = {public(address): name for name, address in _aliases(config).items()}
+    return named.get(plain) or plain.removeprefix(f"{public(alias)}/")
 
 
 def _check_blocked(name: str, url: str, config: Config) -> None:

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import rattler
 from rattler.exceptions import (
@@ -31,7 +32,13 @@ from rattler.exceptions import (
     SolverError,
 )
 from rattler.networking import Client
-from rattler.networking.middleware import MirrorMiddleware, RetryMiddleware
+from rattler.networking.middleware import (
+    AddHeadersMiddleware,
+    MirrorMiddleware,
+    RetryMiddleware,
+)
+
+from tykky.conda.credentials import login
 
 Job = Mapping[str, Any]
 Result = dict[str, Any]
@@ -95,7 +102,24 @@ def _client(mirrors: Mapping[str, list[str]], retries: int) -> Client:
     """A client that asks the mirrors of an address first, if there are any."""
     if not mirrors:
         return Client.default_client(max_retries=retries)
-    return Client([RetryMiddleware(retries), MirrorMiddleware(dict(mirrors))])
+    plain: dict[str, list[str]] = {}
+    logins: list[tuple[str | None, str, str]] = []
+    for url, places in mirrors.items():
+        for place in places:
+            address, header = login(place)
+            plain.setdefault(url, []).append(address)
+            parts = urlsplit(address)
+            logins += [(parts.hostname, parts.path, header)] if header else []
+
+    def headers(host: str, path: str) -> dict[str, str] | None:
+        for name, start, header in logins:
+            if host == name and path.startswith(start):
+                return {"Authorization": header}
+        return None
+
+    # Each sees the address that the one before it has chosen.
+    retry, mirror = RetryMiddleware(retries), MirrorMiddleware(plain)
+    return Client([retry, mirror, AddHeadersMiddleware(headers)])
 
 
 async def _solve_with(gateway: rattler.Gateway, job: Job) -> Result:

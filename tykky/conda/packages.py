@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from tykky import fetch
 from tykky.conda.channels import Channel
+from tykky.conda.credentials import private, public
 from tykky.conda.environment import Pinned
 from tykky.conda.process import Scene, perform
 from tykky.errors import Exit, StepError
@@ -48,10 +49,11 @@ class Request:
 
 def solve(request: Request, scene: Scene, **more: Any) -> tuple[Package, ...]:
     """The packages that satisfy a request. Raises ``TykkyError`` with the solver's reasons."""
+    near = _on_disk(request, scene.config)
     job = {
         "do": "solve",
-        "specs": request.specs,
-        "channels": [channel.url for channel in request.channels],
+        "specs": [_renamed(spec, near) for spec in request.specs],
+        "channels": [near.get(channel.url, channel.url) for channel in request.channels],
         "subdir": request.subdir,
         "virtual_packages": request.virtual_packages,
         "strict": request.strict,
@@ -59,33 +61,56 @@ def solve(request: Request, scene: Scene, **more: Any) -> tuple[Package, ...]:
         "mirrors": _mirrors(request.channels, scene.config),
         **more,
     }
-    return tuple(_package(row, scene.config) for row in perform(job, scene)["packages"])
+    far = {copy: url for url, copy in near.items()}
+    rows = perform(job, scene)["packages"]
+    return tuple(_package(row, _renamed(public(row["url"]), far), scene.config) for row in rows)
+
+
+def _on_disk(request: Request, config: Config) -> dict[str, str]:
+    """Channels of which a mirror on disk has a copy, and where."""
+    found: dict[str, str] = {}
+    for mirror in (mirror for mirror in config.mirrors if mirror.startswith("file:")):
+        for channel in request.channels:
+            copy = fetch.on_mirror(mirror, channel.url)
+            folder = Path(unquote(urlsplit(copy).path))
+            if any((folder / name).is_dir() for name in (request.subdir, "noarch")):
+                found.setdefault(channel.url, copy)
+    return found
+
+
+def _renamed(text: str, places: Mapping[str, str]) -> str:
+    """An address, or a spec that begins with one, with another beginning."""
+    for old, new in places.items():
+        if text.startswith((f"{old}/", f"{old}::")):
+            return new + text[len(old) :]
+    return text
 
 
 def _mirrors(channels: Iterable[Channel], config: Config) -> dict[str, list[str]]:
     """Where to look for each channel on the network: on the mirrors, then at its own place."""
     mirrors = [mirror for mirror in config.mirrors if mirror.startswith("http")]
-    urls = [channel.url for channel in channels if channel.url.startswith("http")]
-    return {
-        f"{url}/": [*(f"{fetch.on_mirror(mirror, url)}/" for mirror in mirrors), f"{url}/"]
-        for url in urls
-        if mirrors
-    }
+    found = {}
+    for url in (channel.url for channel in channels if channel.url.startswith("http")):
+        own = private(url, config)
+        if mirrors or own != url:
+            places = (*(fetch.on_mirror(mirror, url) for mirror in mirrors), own)
+            found[f"{url}/"] = [f"{place}/" for place in places]
+    return found
 
 
-def _package(row: dict[str, Any], config: Config) -> Package:
+def _package(row: dict[str, Any], url: str, config: Config) -> Package:
     sha256, size = row["sha256"], row["size"]
     if not sha256:  # old channels have md5 only
-        path, sha256 = fetch.fetch_unpinned(row["url"], config.cache_dir)
+        path, sha256 = fetch.fetch_unpinned(private(url, config), config.cache_dir)
         size = path.stat().st_size
     return Package(
         name=row["name"],
         version=row["version"],
-        file=unquote(Path(urlsplit(row["url"]).path).name),
+        file=unquote(Path(urlsplit(url).path).name),
         sha256=sha256,
         size=size,
         build=row["build"],
-        url=row["url"],
+        url=url,
         license=row["license"],
     )
 
@@ -108,7 +133,12 @@ def download(
 
     def one(package: Package) -> Path:
         return fetch.fetch(
-            package.url, package.sha256, config.cache_dir, mirrors=config.mirrors, say=say
+            package.url,
+            package.sha256,
+            config.cache_dir,
+            mirrors=config.mirrors,
+            source=private(package.url, config),
+            say=say,
         )
 
     with ThreadPoolExecutor(DOWNLOADS) as pool:
@@ -175,7 +205,7 @@ def _pinned(wanted: Pinned, config: Config) -> Package:
     name, version, build = stem_of(file).rsplit("-", 2)
     sha256, size = wanted.sha256, 0
     if not sha256:
-        path, sha256 = fetch.fetch_unpinned(wanted.url, config.cache_dir)
+        path, sha256 = fetch.fetch_unpinned(private(wanted.url, config), config.cache_dir)
         size = path.stat().st_size
         if wanted.md5 and wanted.md5 != (found := _md5(path)):
             raise StepError(

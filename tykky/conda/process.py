@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from tykky.build.box import closed, enclosed
 from tykky.build.scratch import Scratch
 from tykky.conda import problems
-from tykky.errors import StepError, ToolError
+from tykky.errors import StepError, ToolError, masked
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox
@@ -112,12 +112,12 @@ def perform(job: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
         seen = [Path(unquote(urlsplit(url).path)) for url in urls]
         argv = [sys.executable, "-I", "-m", "tykky.conda.engine", str(inside / "job.json")]
         line, variables = scene.line(argv, seen)
-        said = _run(line, variables)
-        scene.note(said)
+        said = masked(_run(line, variables).decode(errors="replace"))
+        scene.note(said.encode())
         try:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise _unanswered(said.decode(errors="replace")) from None
+            raise _unanswered(said) from None
     if "error" in result:
         raise problems.explain(result["error"], job)
     assert isinstance(result, dict)

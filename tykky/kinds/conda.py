@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from tykky.conda import packages as contents
 from tykky.conda import pip as conda_pip
 from tykky.conda.activation import applied, snapshot
 from tykky.conda.condarc import honoured
+from tykky.conda.credentials import public, taken_out
 from tykky.conda.environment import Environment, read
 from tykky.conda.process import Outside
 from tykky.conda.target import FOLDER, Target, equip
@@ -29,7 +31,7 @@ from tykky.kinds import uv
 from tykky.kinds.paths import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
-from tykky.recipe.source import class_place
+from tykky.recipe.source import attribute_place, class_place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -59,8 +61,13 @@ class CondaStack(Stack):
     unlocked: str = ""
     commands = ("*",)
 
-    def _wanted(self, config: Config, arch: str) -> Environment:
-        """The file's wishes and the recipe's own, as one."""
+    def _wanted(self, config: Config, arch: str) -> tuple[Environment, Config]:
+        """The file's wishes and the recipe's own, as one; and the configuration for these.
+
+        That has the user's own conda configuration on top, if they ask for it, and what the
+        addresses of channels have of passwords.
+        """
+        config = honoured(config)
         name = guarded(self, "environment")
         path = self.beside(name) if name else None
         file = read(path, arch) if path else Environment()
@@ -80,7 +87,8 @@ class CondaStack(Stack):
             )
         if pip and not file.pinned and "pip" not in specs:
             specs = (*specs, "pip")
-        return Environment(
+        self._check_open()
+        wanted = Environment(
             channels=_named(guarded(self, "channels"), file.channels, config.conda.channels),
             specs=tuple(sorted(dict.fromkeys(specs), key=str.lower)),
             pip=tuple(sorted(dict.fromkeys(pip), key=str.lower)),
@@ -88,11 +96,22 @@ class CondaStack(Stack):
             pinned=file.pinned,
             names=file.names,
         )
+        return taken_out(wanted, config)
+
+    def _check_open(self) -> None:
+        """Recipes are read by everybody, and kept with what is made of them."""
+        for field in ("channels", "packages"):
+            if any(public(text) != text for text in guarded(self, field)):
+                raise RecipeError(
+                    f"the recipe '{self.name}' has a password or token in '{field}'",
+                    remedy="put the address into your configuration, "
+                    "'tykky config set conda.aliases NAME=ADDRESS', and only NAME into the recipe",
+                    where=attribute_place(type(self), field),
+                )
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
-        config = honoured(config)
-        wanted = self._wanted(config, arch)
+        wanted, config = self._wanted(config, arch)
         return {
             "channels": list(wanted.channels),
             "specs": list(wanted.specs),
@@ -112,8 +131,7 @@ class CondaStack(Stack):
         """The packages for the lock, from the channels and the package index."""
         from tykky.build.scratch import Scratch
 
-        config = honoured(config)
-        wanted = self._wanted(config, arch)
+        wanted, config = self._wanted(config, arch)
         with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
             scratch = Scratch(Path(folder))
             scene = Outside(scratch, config)
@@ -150,8 +168,9 @@ class CondaStack(Stack):
         subdir = known.subdir_of(box.lock.arch)
 
         def install(real: RealBox) -> None:
-            real.seen = self._seen(honoured(box.config), box.lock.arch)
-            scene = Outside.of(real)
+            wanted, config = self._wanted(box.config, box.lock.arch)
+            real.seen = _seen(wanted, config)
+            scene = replace(Outside.of(real), config=config)
             specs = box.lock.asked.get("specs", ())
             order = contents.install(
                 conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
@@ -169,18 +188,11 @@ class CondaStack(Stack):
         if variables:
             _write_state(box, variables)
 
-    def _seen(self, config: Config, arch: str) -> list[Path]:
-        """The channels on disk that commands in a box may ask, the same in every step."""
-        aliases = (item.partition("=")[0] for item in config.conda.aliases)
-        names = (*self._wanted(config, arch).channels, *aliases)
-        return known.on_disk(known.resolve(names, config))
-
     def equip(self, box: Box) -> None:
         """Activate the environment for the recipe's commands, and give them ``conda``."""
 
         def activate(real: RealBox) -> None:
-            config = honoured(box.config)
-            wanted = self._wanted(config, box.lock.arch)
+            wanted, config = self._wanted(box.config, box.lock.arch)
             equip(
                 real,
                 Target(
@@ -195,7 +207,7 @@ class CondaStack(Stack):
                     state=FOLDER / "target",
                 ),
             )
-            real.seen = self._seen(config, box.lock.arch)
+            real.seen = _seen(wanted, config)
             usual = real.environment()
             after = applied(snapshot(real), usual)
             after["PATH"] = f"{FOLDER}:{after['PATH']}"
@@ -226,6 +238,12 @@ class CondaStack(Stack):
     def activation(self, box: RealBox) -> Sequence[EnvChange]:
         """What ``conda activate`` would change."""
         return snapshot(box)
+
+
+def _seen(wanted: Environment, config: Config) -> list[Path]:
+    """The channels on disk that commands in a box may ask, the same in every step."""
+    aliases = (known.Channel(*item.split("=", 1)) for item in config.conda.aliases if "=" in item)
+    return known.on_disk((*known.resolve(wanted.channels, config), *aliases))
 
 
 def _for_pip(config: Config) -> dict[str, str]:
