@@ -36,7 +36,18 @@ def finish(self, box):
     say("file", "printf 'dependencies: [prefixed, {pip: [colorama==0.4.6]}]' > /tmp/more.yml; "
         "conda env update -q -f /tmp/more.yml; show-prefix")
     say("pip", "pip list")
-    say("clean", "conda clean --all --yes")
+    say("clean", "conda clean --all --yes; conda clean -afy")
+    say("start", "bash -ec 'source $(conda info --base)/etc/profile.d/conda.sh; conda init bash; "
+        'eval "$(conda shell.bash hook)"; conda activate base; source activate trial; '
+        "source $(conda info --base)/bin/activate; conda deactivate; which python'")
+    say("export", "conda env export --no-builds -f /tmp/as-it-is.yml; cat /tmp/as-it-is.yml")
+    say("history", "conda env export --from-history")
+    say("channels", "conda config --set changeps1 no --append channels a --append channels b; "
+        "conda config --remove channels a; conda info --json; conda env list --json; "
+        "conda config --remove channels b; conda info")
+    say("absent", "conda update -y -n base conda")
+    say("search", "mamba search numpy")
+    say("renew", "conda env create -f x.yml")
     say("config", "conda config --add channels nowhere; conda install -y modern")
     say("option", "conda install -y --copy tabulate")
     say("command", "conda create -n other python")
@@ -89,6 +100,7 @@ def test_install_adds_packages_and_keeps_what_is_there(said: dict[str, str]) -> 
 def test_list_has_the_forms_that_scripts_read(said: dict[str, str]) -> None:
     (six,) = json.loads(said["pattern"])
     assert (six["version"], six["channel"]) == ("1.16.0", "local")
+    assert (six["build_string"], six["platform"]) == ("pyh0_0", "linux-64")
     assert said["explicit"].startswith("@EXPLICIT\n")
     assert f"{channel().as_uri()}/noarch/six-1.16.0-pyh0_0.tar.bz2#" in said["explicit"]
 
@@ -118,12 +130,37 @@ def test_cleaning_is_accepted(said: dict[str, str]) -> None:
     assert said["clean"].strip() == ""
 
 
+def test_what_scripts_do_to_have_an_environment_active_changes_nothing(
+    trial: Site, said: dict[str, str]
+) -> None:
+    assert said["start"] == f"{trial.prefix('trial')}/bin/python\n"
+
+
+def test_an_environment_is_exported_as_a_file_that_makes_it(
+    trial: Site, said: dict[str, str]
+) -> None:
+    assert "- six=1.17.0\n" in said["export"] and "  - colorama==0.4.6\n" in said["export"]
+    assert "- python=3.11\n" in said["history"] and "shared" not in said["history"]
+    file = recipe(trial, "again", "environment = 'environment.yml'")
+    (file.parent / "environment.yml").write_text(said["export"])
+    trial("lock", "again")
+
+
+def test_channels_are_added_and_taken_away(said: dict[str, str]) -> None:
+    text, _, rest = said["channels"].partition("}\n")
+    assert json.loads(text + "}")["channels"] == ["local", "b"]
+    assert "channels : local\n" in rest
+
+
 @pytest.mark.parametrize(
     ("title", "words", "status"),
     [
         ("config", "nowhere", 22),
         ("option", "the build has no option --copy", 2),
-        ("command", "'create'", 2),
+        ("command", "'conda create' is not there: the stack has one environment", 2),
+        ("absent", "there is no package 'conda' in the environment", 23),
+        ("search", "'mamba search' is not there", 2),
+        ("renew", "'conda env create' is not there", 2),
         ("other", "there is no environment 'other'", 2),
         ("prefix", "there is no environment /other", 2),
         ("unknown", "there is no package 'no-such'", 23),

@@ -1,30 +1,34 @@
 """What ``conda`` commands in a box do to the environment of the stack.
 
-Public names: ``install``, ``update``, ``remove``, ``show``, ``configure``, ``nothing``, ``run``,
-``activate``, ``env_update``, ``env_list``.
+Public names: ``install``, ``update``, ``remove``, ``configure``, ``run``, ``activate``,
+``env_update``.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import subprocess
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tykky.conda import channels, environment, packages
+from tykky.conda.about import records
 from tykky.conda.credentials import taken_out
 from tykky.conda.process import Inside
 from tykky.conda.target import FOLLOW, Target
-from tykky.contents import Installed, of_conda
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.lock import Package
+
+#: Settings of conda that make no other environment.
+_HARMLESS = (
+    *("always_yes", "auto_activate_base", "auto_update_conda", "changeps1", "report_errors"),
+    *("notify_outdated_conda", "quiet", "show_channel_urls", "solver"),
+)
 
 _NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 
@@ -49,66 +53,55 @@ def install(target: Target, args: Namespace) -> int:
 
 def update(target: Target, args: Namespace) -> int:
     """Take newer versions of some packages, or of all."""
-    names = [record["name"] for record in _records(target)]
+    names = [record["name"] for record in records(target)]
     wanted = names if args.all else list(args.packages)
+    if unknown := _names(wanted) - {*names}:
+        raise _absent(min(unknown))
     _solve(target, args, wanted, list(args.channel), free=_names(wanted))
     return 0
 
 
 def remove(target: Target, args: Namespace) -> int:
     """Take packages away, and those that need them."""
-    records = _records(target)
+    present = records(target)
     gone = set(args.packages)
-    if unknown := gone - {record["name"] for record in records}:
-        raise StepError(
-            f"there is no package '{min(unknown)}' in the environment",
-            remedy="'conda list' shows what there is",
-            code=Exit.UNKNOWN_PACKAGE,
-        )
+    if unknown := gone - {record["name"] for record in present}:
+        raise _absent(min(unknown))
     grown = True
     while grown:
-        needy = {r["name"] for r in records if gone & _names(r.get("depends", ()))}
+        needy = {r["name"] for r in present if gone & _names(r.get("depends", ()))}
         grown, gone = not needy <= gone, gone | needy
-    _apply(target, [_package(record) for record in records if record["name"] not in gone], args)
+    _apply(target, [_package(record) for record in present if record["name"] not in gone], args)
     return 0
 
 
-def show(target: Target, args: Namespace) -> int:
-    """List the packages of the environment, those of pip as well."""
-    from tykky.contents import files_of_conda, of_python
-
-    if args.explicit:
-        print("@EXPLICIT")
-        for record in _records(target):
-            print(f"{record['url']}#{record['sha256']}")
-        return 0
-    found = list(of_conda(target.prefix, lambda url: channels.name_of(url, target.config)))
-    found += of_python(target.prefix, files_of_conda(target.prefix))
-    wanted = re.compile(args.pattern or "")
-    found = [package for package in found if wanted.search(package.name)]
-    if args.json:
-        print(json.dumps([asdict(package) for package in found], indent=1))
-    elif args.export:
-        print("\n".join(f"{p.name}={p.version}={p.build or 'pypi_0'}" for p in found))
-    else:
-        print(f"# packages in environment at {target.prefix}:\n#")
-        _table(found)
-    return 0
+def _absent(name: str) -> TykkyError:
+    return StepError(
+        f"there is no package '{name}' in the environment",
+        remedy="'conda list' shows what there is, and 'conda install' adds to it",
+        code=Exit.UNKNOWN_PACKAGE,
+    )
 
 
 def configure(target: Target, args: Namespace) -> int:
     """Set channels and their priority for the commands that follow."""
-    for key, value in (*args.add, *args.prepend, *args.append):
+    names, strict = target.channels, target.strict
+    for options, last in ((args.add, False), (args.prepend, False), (args.append, True)):
+        for key, value in options:
+            if key != "channels":
+                raise _no_setting(key)
+            others = tuple(name for name in names if name != value)
+            names = (*others, value) if last else (value, *others)
+    for key, value in args.remove:
         if key != "channels":
             raise _no_setting(key)
-        others = tuple(name for name in target.channels if name != value)
-        last = [key, value] in args.append
-        target.keep(channels=(*others, value) if last else (value, *others))
+        names = tuple(name for name in names if name != value)
     for key, value in args.set:
         if key == "channel_priority" and value in ("strict", "disabled"):
-            target.keep(strict=value == "strict")
-        elif key not in ("always_yes", "auto_update_conda", "notify_outdated_conda"):
+            strict = value == "strict"
+        elif key not in _HARMLESS:
             raise _no_setting(key if key != "channel_priority" else f"{key} {value}")
+    target.keep(channels=names, strict=strict)
     return 0
 
 
@@ -118,11 +111,6 @@ def _no_setting(key: str) -> TykkyError:
         remedy="there are channels, and channel_priority, which is strict or disabled",
         code=Exit.USAGE,
     )
-
-
-def nothing(target: Target, args: Namespace) -> int:
-    """Do nothing: there is nothing to do."""
-    return 0
 
 
 def run(target: Target, args: Namespace) -> int:
@@ -151,15 +139,9 @@ def activate(target: Target, args: Namespace) -> int:
     return 0
 
 
-def env_list(target: Target, args: Namespace) -> int:
-    """Name the one environment there is."""
-    print(f"# conda environments:\n#\n{target.names[0]}  *  {target.prefix}")
-    return 0
-
-
 def env_update(target: Target, args: Namespace) -> int:
     """Add what environment files name, with pip what is for pip."""
-    for name in args.file:
+    for name in args.file or ["environment.yml"]:
         file = environment.read(Path(name), target.arch)
         if file.specs:
             wanted = list(file.specs)
@@ -199,11 +181,10 @@ def _solve(
     free: Iterable[str] = (),
 ) -> None:
     """Solve for what is there and what is wanted, and make the environment so."""
-    records = _records(target)
     named = _names(wanted)
     kept = [
         spec
-        for record in records
+        for record in records(target)
         if record["name"] not in named
         for spec in record.get("requested_specs") or [record["name"]]
     ]
@@ -236,7 +217,7 @@ def _apply(
 ) -> None:
     """Make the environment consist of these packages, and say what that changes."""
     wanted = list(wanted)
-    before = {_package(record).sha256: _package(record) for record in _records(target)}
+    before = {_package(record).sha256: _package(record) for record in records(target)}
     order = packages.install(
         wanted,
         target.prefix,
@@ -267,11 +248,6 @@ def _tell(before: Iterable[Package], after: Iterable[Package]) -> None:
             print(f"  {name} {old[name]} -> {new[name]}")
 
 
-def _records(target: Target) -> list[dict[str, Any]]:
-    paths = sorted((target.prefix / "conda-meta").glob("*.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-
-
 def _package(record: dict[str, Any]) -> Package:
     return Package(
         name=record["name"],
@@ -287,7 +263,7 @@ def _package(record: dict[str, Any]) -> Package:
 
 def _without(target: Target, replaced: Iterable[environment.Pinned]) -> list[Package]:
     names = {packages.stem_of(Path(p.url).name).rsplit("-", 2)[0] for p in replaced}
-    present = (_package(record) for record in _records(target))
+    present = (_package(record) for record in records(target))
     return [package for package in present if package.name not in names]
 
 
@@ -295,12 +271,3 @@ def _names(specs: Iterable[str]) -> set[str]:
     """The names of packages in specs."""
     found = (_NAME.match(spec) for spec in specs)
     return {match[1].lower() for match in found if match}
-
-
-def _table(found: Sequence[Installed]) -> None:
-    rows = [("# Name", "Version", "Build", "Channel")]
-    rows += [(p.name, p.version, p.build or "pypi_0", p.channel) for p in found]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")

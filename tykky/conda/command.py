@@ -21,9 +21,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from tykky.conda import actions
+from tykky import __version__
+from tykky.conda import about, actions
 from tykky.conda.target import VARIABLE, Target
 from tykky.errors import Exit, TykkyError
+
+_ONE = "the stack has one environment"
+_UPDATE = "add to that: 'conda env update --file FILE'"
+#: Commands of conda that scripts use, why they are not there, and what to write instead.
+_ABSENT = (
+    ("create", _ONE, "install into that: 'conda install PACKAGE'"),
+    ("search", "it installs nothing", "look it up where you work, and name the version"),
+    ("build", "the environment of a stack is made of packages", "build the package beforehand"),
+)
 
 _Action = Callable[[Target, argparse.Namespace], int]
 
@@ -79,33 +89,69 @@ def _check_place(args: argparse.Namespace, target: Target) -> None:
 def parser(program: str) -> argparse.ArgumentParser:
     """The command line of ``conda``, or of ``mamba``."""
     top = _Parser(prog=program, allow_abbrev=False, description=__doc__.partition("\n")[0])
-    top.add_argument("-V", "--version", action="version", version=f"{program} of Tykky")
+    top.add_argument(
+        "-V", "--version", action="version", version=f"{program} {__version__} of Tykky"
+    )
     verbs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for names, text, add, action in (
         (("install",), "add packages", _changing, actions.install),
         (("update", "upgrade"), "take newer packages", _updating, actions.update),
         (("remove", "uninstall"), "take packages away", _removing, actions.remove),
-        (("list",), "list packages", _listing, actions.show),
+        (("list",), "list packages", _listing, about.show),
+        (("info",), "tell about the environment", _informing, about.info),
         (("config",), "set channels and their priority", _configuring, actions.configure),
-        (("clean",), "nothing: the cache is not part of the stack", _cleaning, actions.nothing),
+        (("clean",), "nothing: the cache is not part of the stack", _cleaning, about.nothing),
         (("run",), "run a command in the environment", _running, actions.run),
         (("activate",), "nothing: the environment is active", _activating, actions.activate),
+        (("deactivate",), "nothing: there is no other environment", _any, about.nothing),
+        (("init", "shell.bash", "shell.posix"), "nothing: see activate", _any, about.nothing),
     ):
         verb = verbs.add_parser(
             names[0], aliases=list(names[1:]), help=text, allow_abbrev=False, description=text
         )
         add(verb)
         verb.set_defaults(action=action)
-    env = verbs.add_parser("env", help="update from a file, list", allow_abbrev=False)
+    for name, why, instead in _ABSENT:
+        _refusing(verbs, f"{program} {name}", why, instead)
+    env = verbs.add_parser("env", help="update from a file, list, export", allow_abbrev=False)
     below = env.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     update = below.add_parser("update", allow_abbrev=False, help="add what a file names")
     _place(update)
-    update.add_argument("-f", "--file", action="append", required=True)
+    update.add_argument("-f", "--file", action="append", help="default: environment.yml")
     _quiet(update)
     update.set_defaults(action=actions.env_update)
     listing = below.add_parser("list", allow_abbrev=False, help="the one environment there is")
-    listing.set_defaults(action=actions.env_list)
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(action=about.env_list)
+    export = below.add_parser("export", allow_abbrev=False, help="print what would make it")
+    _place(export)
+    export.add_argument("-f", "--file", help="write it there")
+    export.add_argument("--no-builds", action="store_true", help="names and versions only")
+    export.add_argument("--from-history", action="store_true", help="what was asked for only")
+    export.set_defaults(action=about.export)
+    for name in ("create", "remove"):
+        _refusing(below, f"{program} env {name}", _ONE, _UPDATE)
     return top
+
+
+def _refusing(
+    verbs: argparse._SubParsersAction[_Parser], what: str, why: str, instead: str
+) -> None:
+    """A command that is known and not there."""
+    verb = verbs.add_parser(what.rpartition(" ")[2], prefix_chars="\0", add_help=False)
+    verb.add_argument("words", nargs="*")
+    verb.set_defaults(action=about.refuse, what=what, why=why, instead=instead)
+
+
+def _any(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("words", nargs="*")
+
+
+def _informing(verb: argparse.ArgumentParser) -> None:
+    form = verb.add_mutually_exclusive_group()
+    form.add_argument("--base", action="store_true", help="where scripts find what they read")
+    form.add_argument("-e", "--envs", action="store_true", help="the one environment there is")
+    form.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _place(verb: argparse.ArgumentParser) -> None:
@@ -162,11 +208,15 @@ def _listing(verb: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="as JSON")
     form.add_argument("-e", "--export", action="store_true", help="as NAME=VERSION=BUILD")
     form.add_argument("--explicit", action="store_true", help="as addresses")
+    verb.add_argument("--md5", action="store_true", help="with --explicit: these digests")
+    verb.add_argument("--sha256", action="store_true", help="as it is anyway")
+    verb.add_argument("-f", "--full-name", action="store_true", help="the whole name must match")
+    verb.add_argument("--no-pip", action="store_true", help="conda packages only")
     verb.add_argument("pattern", nargs="?", metavar="REGEX")
 
 
 def _configuring(verb: argparse.ArgumentParser) -> None:
-    for option in ("--add", "--prepend", "--append", "--set"):
+    for option in ("--add", "--prepend", "--append", "--remove", "--set"):
         verb.add_argument(option, nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
     verb.add_argument("--env", "--system", action="store_true", help="there is one place for it")
 

@@ -32,6 +32,14 @@ VARIABLE = "TYKKY_CONDA"
 #: The variable with the path for a script, if another box runs the environment's programs.
 FOLLOW = "TYKKY_CONDA_FOLLOW"
 
+#: What scripts read of the base of conda before they use it.
+_BASE = {
+    "etc/profile.d/conda.sh": ":",
+    "bin/activate": 'conda activate "$@"',
+    "activate": 'conda activate "$@"',
+    "deactivate": ":",
+}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -83,6 +91,9 @@ def equip(box: RealBox, target: Target) -> None:
         start = f"{VARIABLE}={target.state} exec {python} -I -m tykky.conda.command"
     for name in ("conda", "mamba"):
         _program(folder / name, f'{start} {name} "$@"')
+    for name, text in _BASE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        _program(folder / name, text)
     programs = box.real(".") / "bin"
     if os.path.lexists(programs / "python") and not os.path.lexists(programs / "pip"):
         from tykky.kinds import uv
