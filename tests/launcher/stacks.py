@@ -87,7 +87,7 @@ class Stack:
         return wait_for(lambda: not self.processes(), seconds)
 
 
-OURS = ("squashfuse_ll ", "tykky-keeper ")
+OURS = ("squashfuse_ll ", "tykky-relay ", "tykky-keeper ")
 
 
 def command_lines() -> list[tuple[int, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.launcher.stacks import OURS
 from tests.stacks import Site, listing
 from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
 
@@ -46,7 +47,7 @@ def processes_of(place: Path) -> list[str]:
         except OSError:
             continue
         line = b" ".join(words).decode(errors="replace")
-        serves = words[0].endswith(b"squashfuse_ll") or words[0].startswith(b"tykky-keeper ")
+        serves = line.startswith(OURS)
         if f"{place}/" in line and not serves and int(folder.name) != os.getpid():
             found.append(line)
     return found

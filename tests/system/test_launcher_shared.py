@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.launcher.stacks import Stack, make_stack, squash, wait_for
+from tests.launcher.stacks import OURS, Stack, make_stack, squash, wait_for
 
 
 @pytest.fixture
@@ -438,7 +438,7 @@ def test_a_limit_on_cpu_time_does_not_end_the_server(stack: Stack) -> None:
     )
     program = subprocess.Popen([*limited, code, stack.command("sleep"), "30"])
     assert wait_for(lambda: bool(stack.processes("squashfuse_ll")))
-    assert wait_for(lambda: len(stack.processes()) == 2)
+    assert wait_for(lambda: len(stack.processes()) == len(OURS))
     limits = Path(f"/proc/{server(stack)}/limits").read_text()
     assert "Max cpu time              unlimited" in limits
     program.kill()

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 /* The superblock of squashfs 4.0, little endian (Linux: Documentation/filesystems/squashfs.rst):
- * magic at byte 0, major version at 28, bytes used at 40. */
-enum { SUPERBLOCK = 96, VERSION_AT = 28, BYTES_USED_AT = 40 };
+ * magic at byte 0, major version at 28, bytes used at 40, where extended attributes begin at 56. */
+enum { SUPERBLOCK = 96, VERSION_AT = 28, BYTES_USED_AT = 40, ATTRIBUTES_AT = 56 };
 
 static uint64_t little_endian(const unsigned char *bytes, unsigned count)
 {
@@ -63,4 +63,16 @@ bool image_check(const char *path, uint64_t size, uint64_t offset, struct proble
     bool good = check_open_image(fd, path, size, offset, problem);
     close(fd);
     return good;
+}
+
+bool image_has_attributes(const char *path, uint64_t offset)
+{
+    unsigned char where[8];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool none = fd >= 0 &&
+                pread(fd, where, sizeof where, (off_t)offset + ATTRIBUTES_AT) == sizeof where &&
+                little_endian(where, sizeof where) == UINT64_MAX;
+    if (fd >= 0)
+        close(fd);
+    return !none;
 }

@@ -13,4 +13,7 @@ bool image_check(const char *path, uint64_t size, uint64_t offset, struct proble
 /* Says, from errno, why the image cannot be had. Returns false. */
 bool image_missing(const char *path, struct problem *problem);
 
+/* Whether it has extended attributes, as far as can be told. */
+bool image_has_attributes(const char *path, uint64_t offset);
+
 #endif

@@ -15,6 +15,7 @@
 #include "daemon.h"
 #include "members.h"
 #include "mount.h"
+#include "title.h"
 
 #define NAME "tykky-keeper"
 
@@ -22,31 +23,6 @@ struct report {
     enum keeper_result result;
     struct problem problem;
 };
-
-extern char **environ;
-
-static const char *end_of_strings(char **strings, const char *end)
-{
-    /* The kernel put them one after the other. */
-    for (char **string = strings; *string && (!end || *string == end); string++)
-        end = *string + strlen(*string) + 1;
-    return end;
-}
-
-/* The keeper is a copy of the launcher; ps should not show it as one more python. */
-static void set_title(char **argv, const char *prefix)
-{
-    prctl(PR_SET_NAME, NAME, 0, 0, 0);
-    const char *end = end_of_strings(environ, end_of_strings(argv, NULL));
-    char *start = argv[0];
-    if (!start || end <= start)
-        return;
-    size_t size = (size_t)(end - start);
-    char title[PATH_MAX + sizeof NAME];
-    int length = snprintf(title, sizeof title, NAME " %s", prefix);
-    memset(start, 0, size);
-    memcpy(start, title, (size_t)length < size ? (size_t)length : size - 1);
-}
 
 static uint64_t namespace_number(const char *path)
 {
@@ -149,7 +125,7 @@ static void be_keeper(void *argument)
     daemon_detach(fds, 3);
     keeper->report = fds[0];
     keeper->registry.fd = fds[2];
-    set_title(keeper->argv, keeper->stack->confs[0].prefix);
+    title_set(NAME, keeper->stack->confs[0].prefix);
     report.result = KEEPER_FAILED;
     if (!mount_prepare(&mounts, keeper->stack, &report.problem) ||
         !mount_enter(&mounts, keeper->stack, &user_namespace, &report.problem)) {

@@ -20,7 +20,6 @@ struct keeper {
     struct registry registry;
     unsigned idle;       /* seconds */
     bool user_namespace; /* the caller has entered that of an earlier keeper */
-    char **argv;         /* of the launcher; the keeper writes its own name over it, for ps */
     int lock;            /* of the registry's key; the keeper lets go of it when it can be found */
     int report;
 };

@@ -27,6 +27,7 @@
 #include "program.h"
 #include "shared.h"
 #include "stack.h"
+#include "title.h"
 
 /* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
  * The placeholders close on exec: the program finds them closed, as it was started. */
@@ -41,11 +42,10 @@ static void hold_stdio(void)
 }
 
 /* In the namespace that all commands of this user share, or else in one of its own. */
-static bool enter(const struct stack *stack, char **argv, bool *user_namespace,
-                  struct problem *problem)
+static bool enter(const struct stack *stack, bool *user_namespace, struct problem *problem)
 {
     static struct mounts mounts;
-    switch (shared_enter(stack, argv, user_namespace, problem)) {
+    switch (shared_enter(stack, user_namespace, problem)) {
     case SHARED_ENTERED: return true;
     case SHARED_FAILED: return false;
     default:
@@ -97,7 +97,7 @@ static bool launch_native(const struct place *place, const struct stack *stack,
     static struct directory directory;
     bool user_namespace = false;
     directory_save(&directory);
-    if (!enter(stack, argv, &user_namespace, problem))
+    if (!enter(stack, &user_namespace, problem))
         return false;
     directory_restore(&directory);
     if (!apply_environment(stack, place, activation, problem))
@@ -142,6 +142,7 @@ int main(int argc, char **argv)
     if (argc < 1)
         return STATUS_LAUNCHER;
     hold_stdio();
+    title_remember(argv);
     if (!launch(argv, &problem))
         problem_print(&problem);
     return problem.status;

@@ -12,21 +12,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "relay.h"
 #include "server.h"
 
 /* Linux 5.3; the same number on every architecture. Older headers do not have it. */
 enum { PIDFD_OPEN = 434 };
 
-static bool is_server(const char *pid)
+static bool begins(const char *pid, const char *file, const char *expected, size_t length)
 {
-    char path[320], text[sizeof SERVER_MARK] = "";
-    snprintf(path, sizeof path, "/proc/%s/environ", pid);
+    char path[320], text[32];
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    ssize_t length = read(fd, text, sizeof text);
+    ssize_t got = read(fd, text, length);
     close(fd);
-    return length == sizeof text && memcmp(text, SERVER_MARK, sizeof text) == 0;
+    return got == (ssize_t)length && memcmp(text, expected, length) == 0;
+}
+
+/* Of an image that is mounted in a namespace within this one. */
+static bool is_server(const char *pid)
+{
+    return begins(pid, "environ", SERVER_MARK, sizeof SERVER_MARK) ||
+           begins(pid, "comm", RELAY_NAME "\n", sizeof RELAY_NAME);
 }
 
 pid_t members_find(void)

@@ -2,14 +2,20 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon.h"
+#include "image.h"
+#include "relay.h"
 #include "search.h"
+#include "title.h"
 
 static const char *const usual_places[] = {
     "/usr/bin",
@@ -77,27 +83,52 @@ static bool send_descriptor(int channel, int fd)
     return sendmsg(channel, &message, MSG_NOSIGNAL) == 1;
 }
 
-/* In a process of its own. Nothing of the user's environment: LD_PRELOAD of a profiler has no
- * place here. */
-static void be_server(void *argument)
+/* Becomes squashfuse_ll, which takes the socket for /dev/fuse. Nothing of the user's environment:
+ * LD_PRELOAD of a profiler has no place here. Its end of the channel closes when it is executed;
+ * if it cannot be, the error goes there. */
+static void execute_server(const struct server *server, int channel, int socket)
 {
-    const struct server *server = argument;
     char mount_point[32], options[48];
     static char *const environment[] = {SERVER_MARK, "PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
-    int channel = server->other_end;
-    daemon_detach(&channel, 1);
-    int fuse = receive_descriptor(channel);
-    if (fuse < 0) /* the launcher gave up, and has said why */
-        _exit(0);
-    snprintf(mount_point, sizeof mount_point, "/dev/fd/%d", fuse);
+    snprintf(mount_point, sizeof mount_point, "/dev/fd/%d", socket);
     snprintf(options, sizeof options, "-ooffset=%" PRIu64, server->offset);
     char *const arguments[] = {SERVER_NAME,           "-f",        options,
                                (char *)server->image, mount_point, NULL};
-    execve(server->program, arguments, environment);
+    /* It has nothing to do without the relay, however that may end. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (fcntl(socket, F_SETFD, 0) == 0)
+        execve(server->program, arguments, environment);
     int error = errno;
     if (send(channel, &error, sizeof error, MSG_NOSIGNAL) < 0)
         _exit(STATUS_LAUNCHER);
     _exit(STATUS_NOT_EXECUTABLE);
+}
+
+/* In a process of its own, which is the relay; the server is its child. */
+static void be_relay(void *argument)
+{
+    const struct server *server = argument;
+    int channel = server->other_end, ends[2];
+    daemon_detach(&channel, 1);
+    title_set(RELAY_NAME, server->image);
+    int fuse = receive_descriptor(channel);
+    if (fuse < 0) /* the launcher gave up, and has said why */
+        _exit(0);
+    pid_t child = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0 ? fork() : -1;
+    if (child == 0) {
+        close(ends[0]);
+        close(fuse);
+        execute_server(server, channel, ends[1]);
+    }
+    int error = errno;
+    if (child < 0 && send(channel, &error, sizeof error, MSG_NOSIGNAL) < 0)
+        _exit(STATUS_LAUNCHER);
+    close(channel);
+    if (child < 0)
+        _exit(STATUS_LAUNCHER);
+    close(ends[1]);
+    relay_run(fuse, ends[0], image_has_attributes(server->image, server->offset));
+    _exit(0);
 }
 
 bool server_start(struct server *server, const char *image, uint64_t offset,
@@ -112,7 +143,7 @@ bool server_start(struct server *server, const char *image, uint64_t offset,
     server->offset = offset;
     server->channel = ends[0];
     server->other_end = ends[1];
-    bool started = daemon_start(be_server, server, problem);
+    bool started = daemon_start(be_relay, server, problem);
     close(ends[1]);
     if (!started)
         close(ends[0]);

@@ -155,7 +155,7 @@ static enum shared_result find_or_create(struct keeper *keeper, uint64_t *inside
     return proc_has_our_numbers() ? create(keeper, inside, problem) : SHARED_IMPOSSIBLE;
 }
 
-enum shared_result shared_enter(const struct stack *stack, char **argv, bool *user_namespace,
+enum shared_result shared_enter(const struct stack *stack, bool *user_namespace,
                                 struct problem *problem)
 {
     static struct keeper keeper;
@@ -163,7 +163,6 @@ enum shared_result shared_enter(const struct stack *stack, char **argv, bool *us
     uint64_t inside = 0;
     scope_find(&scope);
     keeper.stack = stack;
-    keeper.argv = argv;
     keeper.idle = scope.in_job ? stack->confs[0].idle_step : stack->confs[0].idle;
     if (!registry_key(&keeper.registry, stack, &scope))
         return SHARED_IMPOSSIBLE;

@@ -11,9 +11,8 @@ enum shared_result {
     SHARED_FAILED,     /* and so would any other way; `problem` says why */
 };
 
-/* Enters the namespace of the keeper for this stack; starts one if there is none. `argv` is that
- * of the launcher. */
-enum shared_result shared_enter(const struct stack *stack, char **argv, bool *user_namespace,
+/* Enters the namespace of the keeper for this stack; starts one if there is none. */
+enum shared_result shared_enter(const struct stack *stack, bool *user_namespace,
                                 struct problem *problem);
 
 #endif

@@ -1,0 +1,380 @@
+#define _GNU_SOURCE
+#include "relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "relay_handles.h"
+#include "relay_protocol.h"
+
+/* More than a read's answer of 32 pages of 4 KiB, the most that the kernel asks for at once. */
+enum { BUFFER = 256 * 1024 };
+
+/* A request that the server has and has not answered. Its place in the table is what the server
+ * knows it by. */
+struct pending {
+    uint64_t unique; /* what the kernel knows it by; 0: the relay's own */
+    uint32_t opcode; /* 0: this place is free */
+    uint32_t next_free;
+    struct handle *handle; /* of a read, an open */
+};
+
+struct relay {
+    int fuse, server;
+    bool attributes;
+    bool opens_here, opendirs_here; /* what the kernel need not report */
+    uint32_t offered;               /* the kernel's flags */
+    uint64_t init;                  /* the kernel's number of that request */
+    struct pending *pending;
+    uint32_t places, first_free; /* a free place is known by its number + 1 */
+    struct handles handles;
+    struct message *unsent, **last_unsent;
+    struct {
+        struct fuse_answer header;
+        char body[112];
+    } statfs; /* the server's answer, which never changes; no length: not asked yet */
+    bool ended;
+    _Alignas(8) char buffer[BUFFER];
+};
+
+static void answer(struct relay *relay, void *data, size_t length)
+{
+    const struct fuse_answer *header = data;
+    struct fuse_answer instead = {
+        .length = sizeof instead, .error = -EIO, .unique = header->unique};
+    /* ENOENT: the process that asked was killed. EINVAL: the server's answer makes no sense. */
+    ssize_t written = write(relay->fuse, data, length);
+    if (written < 0 && errno == EINVAL)
+        written = write(relay->fuse, &instead, sizeof instead);
+    if (written < 0 && errno == ENODEV)
+        relay->ended = true;
+}
+
+static void answer_error(struct relay *relay, uint64_t unique, int error)
+{
+    struct fuse_answer header = {.length = sizeof header, .error = -error, .unique = unique};
+    answer(relay, &header, sizeof header);
+}
+
+/* --- towards the server ----------------------------------------------------------------------- */
+
+static void send_unsent(struct relay *relay)
+{
+    while (relay->unsent) {
+        struct message *message = relay->unsent;
+        if (send(relay->server, message->data, message->length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+            relay->ended = errno != EAGAIN && errno != ENOBUFS && errno != EINTR;
+            return;
+        }
+        if (!(relay->unsent = message->next))
+            relay->last_unsent = &relay->unsent;
+        free(message);
+    }
+}
+
+static void send_request(struct relay *relay, const void *data, size_t length)
+{
+    if (!relay->unsent &&
+        send(relay->server, data, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length)
+        return;
+    struct message *copy = message_copy(data, length);
+    if (!copy) {
+        relay->ended = true;
+        return;
+    }
+    *relay->last_unsent = copy;
+    relay->last_unsent = &copy->next;
+    send_unsent(relay);
+}
+
+static struct pending *take_place(struct relay *relay, uint64_t *number)
+{
+    if (!relay->first_free) {
+        uint32_t places = relay->places ? 2 * relay->places : 64;
+        struct pending *more = realloc(relay->pending, places * sizeof *more);
+        if (!more)
+            return NULL;
+        for (uint32_t i = relay->places; i < places; i++)
+            more[i] = (struct pending){.next_free = i + 1 < places ? i + 2 : 0};
+        relay->first_free = relay->places + 1;
+        relay->pending = more;
+        relay->places = places;
+    }
+    /* Never 0, which in FUSE means that no answer is wanted. */
+    *number = relay->first_free;
+    struct pending *place = &relay->pending[relay->first_free - 1];
+    relay->first_free = place->next_free;
+    return place;
+}
+
+/* Sends the request, which the kernel knows by its present number, and notes it. */
+static void ask(struct relay *relay, struct fuse_request *request, struct handle *handle)
+{
+    uint64_t unique = request->unique;
+    struct pending *place = take_place(relay, &request->unique);
+    if (!place) {
+        answer_error(relay, unique, ENOMEM);
+        return;
+    }
+    *place = (struct pending){.unique = unique, .opcode = request->opcode, .handle = handle};
+    send_request(relay, request, request->length);
+}
+
+static void ask_open(struct relay *relay, const struct fuse_request *reader, struct handle *handle)
+{
+    struct {
+        struct fuse_request request;
+        struct fuse_open open;
+    } message = {.request = *reader, .open = {.flags = O_RDONLY}};
+    message.request.length = sizeof message;
+    message.request.opcode = reader->opcode == FUSE_READ ? FUSE_OPEN : FUSE_OPENDIR;
+    message.request.unique = 0;
+    handle->is_directory = reader->opcode != FUSE_READ;
+    ask(relay, &message.request, handle);
+}
+
+static void let_go(struct relay *relay, struct handle *handle)
+{
+    struct {
+        struct fuse_request request;
+        struct fuse_release release;
+    } message = {
+        .request = {.length = sizeof message,
+                    .opcode = handle->is_directory ? FUSE_RELEASEDIR : FUSE_RELEASE,
+                    .node = handle->node},
+        .release = {.handle = handle->number},
+    };
+    ask(relay, &message.request, NULL);
+    handles_remove(&relay->handles, handle);
+}
+
+static void read_with(struct relay *relay, struct fuse_request *request, struct handle *handle)
+{
+    struct fuse_read *body = (struct fuse_read *)(request + 1);
+    body->handle = handle->number;
+    handle->uses++;
+    ask(relay, request, handle);
+}
+
+static void forget(struct relay *relay, uint64_t node)
+{
+    struct handle *handle = handles_find(&relay->handles, node);
+    if (!handle)
+        return;
+    handle->is_forgotten = true;
+    if (handle->is_open && !handle->uses)
+        let_go(relay, handle);
+}
+
+/* --- from the kernel -------------------------------------------------------------------------- */
+
+static void on_read(struct relay *relay, struct fuse_request *request)
+{
+    bool here = request->opcode == FUSE_READ ? relay->opens_here : relay->opendirs_here;
+    if (!here || request->length < sizeof *request + sizeof(struct fuse_read)) {
+        ask(relay, request, NULL);
+        return;
+    }
+    struct handle *handle = handles_find(&relay->handles, request->node);
+    if (handle && handle->is_open) {
+        handle->is_forgotten = false;
+        read_with(relay, request, handle);
+        return;
+    }
+    struct message *waiting = message_copy(request, request->length);
+    bool is_new = !handle;
+    if (waiting && is_new)
+        handle = handles_add(&relay->handles, request->node);
+    if (!waiting || !handle) {
+        free(waiting);
+        answer_error(relay, request->unique, ENOMEM);
+        return;
+    }
+    handle->is_forgotten = false;
+    waiting->next = handle->waiting;
+    handle->waiting = waiting;
+    if (is_new)
+        ask_open(relay, request, handle);
+}
+
+static void on_init(struct relay *relay, struct fuse_request *request)
+{
+    struct fuse_init *init = (struct fuse_init *)(request + 1);
+    if (request->length >= sizeof *request + 16) {
+        relay->offered = init->flags;
+        relay->opens_here = init->flags & FUSE_NO_OPEN_SUPPORT;
+        relay->opendirs_here = init->flags & FUSE_NO_OPENDIR_SUPPORT;
+        init->flags &= ~(uint32_t)(FUSE_MAX_PAGES | FUSE_INIT_EXT);
+    }
+    ask(relay, request, NULL);
+}
+
+static void on_batch_forget(struct relay *relay, struct fuse_request *request)
+{
+    const struct fuse_batch_forget *batch = (const void *)(request + 1);
+    const struct fuse_forget_one *one = (const void *)(batch + 1);
+    const char *end = (const char *)request + request->length;
+    for (; (const char *)(one + 1) <= end; one++)
+        forget(relay, one->node);
+    send_request(relay, request, request->length);
+}
+
+static void on_request(struct relay *relay, struct fuse_request *request)
+{
+    switch (request->opcode) {
+    case FUSE_INIT: on_init(relay, request); return;
+    case FUSE_FORGET:
+        forget(relay, request->node);
+        send_request(relay, request, request->length); /* is never answered */
+        return;
+    case FUSE_BATCH_FORGET: on_batch_forget(relay, request); return;
+    case FUSE_INTERRUPT: /* no request takes long */ return;
+    case FUSE_READ:
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS: on_read(relay, request); return;
+    case FUSE_OPEN:
+    case FUSE_OPENDIR:
+        if (request->opcode == FUSE_OPEN ? relay->opens_here : relay->opendirs_here)
+            break;
+        ask(relay, request, NULL);
+        return;
+    case FUSE_GETXATTR:
+    case FUSE_LISTXATTR:
+        if (!relay->attributes)
+            break;
+        ask(relay, request, NULL);
+        return;
+    case FUSE_GETATTR:
+        memset(request + 1, 0, request->length - sizeof *request); /* by number, not by handle */
+        ask(relay, request, NULL);
+        return;
+    case FUSE_STATFS: /* by which every command looks whether the mount is alive */
+        if (!relay->statfs.header.length) {
+            ask(relay, request, NULL);
+            return;
+        }
+        relay->statfs.header.unique = request->unique;
+        answer(relay, &relay->statfs, relay->statfs.header.length);
+        return;
+    case FUSE_LOOKUP:
+    case FUSE_READLINK:
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+    case FUSE_DESTROY: ask(relay, request, NULL); return;
+    default: /* ioctl (isatty), lseek, poll, ...: the kernel does what is usual */ break;
+    }
+    answer_error(relay, request->unique, ENOSYS);
+}
+
+static void from_kernel(struct relay *relay)
+{
+    struct fuse_request *request = (struct fuse_request *)relay->buffer;
+    ssize_t length = read(relay->fuse, relay->buffer, sizeof relay->buffer);
+    if (length <= 0)
+        relay->ended = !length || (errno != EAGAIN && errno != EINTR && errno != ENOENT);
+    else if ((size_t)length >= sizeof *request && request->length == (size_t)length)
+        on_request(relay, request);
+}
+
+/* --- from the server -------------------------------------------------------------------------- */
+
+static void on_opened(struct relay *relay, struct handle *handle, const struct fuse_answer *header)
+{
+    const struct fuse_opened *opened = (const void *)(header + 1);
+    int error = header->error || header->length < sizeof *header + sizeof *opened
+                    ? (header->error ? -header->error : EIO)
+                    : 0;
+    handle->is_open = !error;
+    handle->number = error ? 0 : opened->handle;
+    struct message *waiting = handle->waiting;
+    handle->waiting = NULL;
+    while (waiting) {
+        struct message *next = waiting->next;
+        struct fuse_request *request = (struct fuse_request *)waiting->data;
+        if (error)
+            answer_error(relay, request->unique, error);
+        else
+            read_with(relay, request, handle);
+        free(waiting);
+        waiting = next;
+    }
+    if (error)
+        handles_remove(&relay->handles, handle);
+    else if (handle->is_forgotten && !handle->uses)
+        let_go(relay, handle);
+}
+
+static void on_init_answer(struct relay *relay, struct fuse_answer *header)
+{
+    struct fuse_init *init = (struct fuse_init *)(header + 1);
+    if (header->length < sizeof *header + sizeof *init)
+        return;
+    init->flags |= relay->offered & FUSE_CACHE_SYMLINKS;
+    init->max_write = 4096;
+}
+
+static void on_answer(struct relay *relay, struct fuse_answer *header)
+{
+    uint64_t number = header->unique;
+    if (!number || number > relay->places || !relay->pending[number - 1].opcode)
+        return;
+    struct pending request = relay->pending[number - 1];
+    relay->pending[number - 1] = (struct pending){.next_free = relay->first_free};
+    relay->first_free = (uint32_t)number;
+    header->unique = request.unique;
+    if (!request.unique) {
+        if (request.handle)
+            on_opened(relay, request.handle, header);
+        return;
+    }
+    if (request.opcode == FUSE_INIT)
+        on_init_answer(relay, header);
+    if (request.opcode == FUSE_STATFS && !header->error && header->length <= sizeof relay->statfs)
+        memcpy(&relay->statfs, header, header->length);
+    answer(relay, header, header->length);
+    if (request.handle && --request.handle->uses == 0 && request.handle->is_forgotten)
+        let_go(relay, request.handle);
+}
+
+static void from_server(struct relay *relay)
+{
+    struct fuse_answer *header = (struct fuse_answer *)relay->buffer;
+    ssize_t length = recv(relay->server, relay->buffer, sizeof relay->buffer, MSG_DONTWAIT);
+    if (length < 0)
+        relay->ended = errno != EAGAIN && errno != EINTR;
+    else if ((size_t)length < sizeof *header || header->length != (size_t)length)
+        relay->ended = true; /* it has gone, or talks nonsense */
+    else
+        on_answer(relay, header);
+}
+
+void relay_run(int fuse, int server, bool attributes)
+{
+    static struct relay relay;
+    relay = (struct relay){0};
+    relay.fuse = fuse;
+    relay.server = server;
+    relay.attributes = attributes;
+    relay.last_unsent = &relay.unsent;
+    fcntl(fuse, F_SETFL, O_RDWR | O_NONBLOCK);
+    while (!relay.ended) {
+        /* As long as the server takes nothing more, nothing more is taken from the kernel. */
+        struct pollfd ends[] = {
+            {.fd = server, .events = (short)(POLLIN | (relay.unsent ? POLLOUT : 0))},
+            {.fd = relay.unsent ? -1 : fuse, .events = POLLIN},
+        };
+        if (poll(ends, 2, -1) < 0)
+            continue;
+        if (ends[0].revents & POLLOUT)
+            send_unsent(&relay);
+        if (ends[0].revents & (POLLIN | POLLHUP | POLLERR))
+            from_server(&relay);
+        if (!relay.ended && ends[1].revents) /* and says nothing for a server that is dead */
+            from_kernel(&relay);
+    }
+}
