@@ -6,17 +6,28 @@ or give it a launch.conf that ``tykky install`` would never write.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tykky.runtime.base import CONF_DIRECTORY, CONF_NAME, LAUNCHER_NAME, LaunchPlan, render
+from tykky.publish.commands import name_host
+from tykky.runtime.base import (
+    CONF_DIRECTORY,
+    CONF_NAME,
+    LAUNCHER_NAME,
+    LaunchPlan,
+    Runtime,
+    render,
+)
 from tykky.runtime.native import box_program, launcher_program
+from tykky.store.files import Permissions
 
 SHOW = """#!{prefix}/bin/python
 import json, os, sys
@@ -87,6 +98,8 @@ class Stack:
         return wait_for(lambda: not self.processes(), seconds)
 
 
+# Root in a container without all capabilities cannot use Apptainer otherwise.
+APPTAINER_OPTIONS = ("--userns",) if os.getuid() == 0 else ()
 OURS = ("squashfuse_ll ", "tykky-relay ", "tykky-keeper ")
 
 
@@ -156,6 +169,13 @@ def link_commands(prefix: Path, names: Iterable[str]) -> None:
         (prefix / "bin" / name).hardlink_to(launcher)
 
 
+def of_host(prefix: Path) -> dict[str, Any]:
+    """The fields of a plan with which Apptainer enters the host itself."""
+    container = prefix / CONF_DIRECTORY / "host"
+    name_host(container, Permissions())
+    return {"container": container, "host_roots": True, "options": APPTAINER_OPTIONS}
+
+
 def make_stack(
     prefix: Path,
     *,
@@ -164,7 +184,10 @@ def make_stack(
     commands: Iterable[str] = (),
     **fields: Any,
 ) -> Stack:
-    """An install at ``prefix``; ``files`` are added to the image, ``commands`` to its names."""
+    """An install at ``prefix``; ``files`` are added to the image, ``commands`` to its names.
+
+    With Apptainer as ``runtime`` it is entered as an install on the host is.
+    """
     (prefix / CONF_DIRECTORY).mkdir(parents=True)
     tree = prefix / "tree"
     make_tree(tree, prefix, files, packages)
@@ -173,7 +196,48 @@ def make_stack(
     names = {path.name for path in (tree / "bin").iterdir()} | set(commands)
     shutil.rmtree(tree)
     link_commands(prefix, sorted(names))
+    if fields.get("runtime", Runtime.NATIVE) is not Runtime.NATIVE:
+        fields = {**of_host(prefix), **fields}
     fields = {"name": f"{prefix.name}/1", "idle": 1, "idle_step": 1, **fields}
     stack = Stack(LaunchPlan(prefix=prefix, image=image.name, image_size=size, **fields))
     stack.write(render(stack.plan))
     return stack
+
+
+@contextmanager
+def running(stack: Stack, code: str = "", **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A Python of the stack that has started, reads lines and executes them."""
+    loop = f"import sys\n{code}\nprint('ready', flush=True)\nfor line in sys.stdin: exec(line)"
+    program = subprocess.Popen(
+        [stack.command("python"), "-uc", loop],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    try:
+        assert program.stdout
+        assert program.stdout.readline() == "ready\n"
+        yield program
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def tell(program: subprocess.Popen[str], line: str) -> str:
+    """Have a running program execute a line, and give back the line that it prints."""
+    assert program.stdin
+    assert program.stdout
+    program.stdin.write(line + "\n")
+    program.stdin.flush()
+    return program.stdout.readline().strip()
+
+
+def start_many(stacks: list[Stack], count: int) -> list[dict[str, Any]]:
+    """Start ``show`` of all the stacks that often at once; what each shows."""
+    programs = [
+        subprocess.Popen([stack.command("show")], stdout=subprocess.PIPE, text=True)
+        for stack in stacks * count
+    ]
+    return [json.loads(program.communicate()[0]) for program in programs]

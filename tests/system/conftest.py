@@ -3,7 +3,7 @@
 Fixtures: ``lmod`` (a bash script with ``module`` in it), ``other_user`` (a different uid),
 ``site`` (a user with a repository of recipes), ``installed`` (one for all tests, with stacks in
 it, that no test may change), ``old`` (a site that must be the same after the test), ``debian`` (an
-image to build in).
+image to build in), ``entered_with`` (each runtime in turn), ``registry`` (of mounts).
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from tests.launcher.runtimes import parametrize
 from tests.stacks import TINY, Site, listing, settle
 from tests.support import DOWNLOADS, Tykky, User, log_in, new_place, remove
 from tests.system.strangers import OtherUser, stranger
 from tykky.resources import resource
+from tykky.runtime.base import Runtime
 
 pytest.register_assert_rewrite("tests.system.wholeness")
 
@@ -95,3 +97,27 @@ def debian() -> Path:
     file = site.json("base", "pull", f"debian:{definition}")["file"]
     remove(place)
     return Path(file)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the launcher with each runtime."""
+    parametrize(metafunc)
+
+
+@pytest.fixture(scope="module")
+def entered_with(request: pytest.FixtureRequest) -> Runtime:
+    """The runtime by which the stacks of a launcher's test are entered: each in turn."""
+    runtime = request.param
+    assert isinstance(runtime, Runtime)
+    return runtime
+
+
+@pytest.fixture
+def registry(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of mounts of the test's own, which must be empty in the end."""
+    directory = place / "registry"
+    directory.mkdir(mode=0o700)
+    monkeypatch.setenv("TYKKY_RUNTIME_DIR", str(directory))
+    for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    return directory

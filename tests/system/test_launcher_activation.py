@@ -12,7 +12,7 @@ import pytest
 
 from tests.launcher.stacks import Stack, make_stack
 from tests.support import new_place, remove
-from tykky.runtime.base import EnvAction, EnvChange
+from tykky.runtime.base import EnvAction, EnvChange, Runtime
 
 _ACTIVATION = (
     EnvChange(EnvAction.INSERT, "PATH", "/stack/bin"),
@@ -29,10 +29,12 @@ _BASE = {"PATH": "/usr/bin:/bin", "HOME": "/home/kim", "USER": "kim"}
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(entered_with: Runtime) -> Iterator[Stack]:
     place = new_place()
     plain = (EnvChange(EnvAction.SET, "ALWAYS", "1"),)
-    yield make_stack(place / "stack", environment=plain, activation=_ACTIVATION)
+    yield make_stack(
+        place / "stack", environment=plain, activation=_ACTIVATION, runtime=entered_with
+    )
     remove(place)
 
 

@@ -12,16 +12,18 @@ from typing import Any
 
 import pytest
 
+from tests.launcher.runtimes import native_only
 from tests.launcher.stacks import Stack, make_stack
 from tests.support import new_place, remove
+from tykky.runtime.base import Runtime
 
 REPORT = "import json, sys; print(json.dumps([sys.executable, sys.prefix, sys.argv]))"
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(entered_with: Runtime) -> Iterator[Stack]:
     place = new_place()
-    yield make_stack(place / "stack")
+    yield make_stack(place / "stack", runtime=entered_with)
     remove(place)
 
 
@@ -87,6 +89,11 @@ def test_the_working_directory_is_kept(stack: Stack) -> None:
     assert json.loads(done.stdout)["cwd"] == str(directory)
 
 
+@native_only(
+    "a working directory that was deleted",
+    native="stays the working directory",
+    apptainer="the home or `/` instead",
+)
 def test_a_deleted_working_directory_is_kept_too(stack: Stack) -> None:
     gone = stack.prefix.parent / "gone"
     gone.mkdir()
@@ -126,6 +133,11 @@ def test_commands_may_be_links_or_copies_where_hard_links_cannot_be_made(
     assert other.is_gone()
 
 
+@native_only(
+    "a prefix that can be seen at two places",
+    native="works by both paths",
+    apptainer="works at the path where it was installed",
+)
 def test_a_prefix_that_is_mounted_twice_can_be_called_by_both_paths(stack: Stack) -> None:
     bwrap = ["bwrap", "--dev-bind", "/", "/", "--bind", str(stack.prefix), "/mnt", "--"]
     done = subprocess.run([*bwrap, "/mnt/bin/show"], capture_output=True, text=True)

@@ -12,16 +12,24 @@ from typing import Any
 
 import pytest
 
-from tests.launcher.stacks import Stack, link_commands, make_stack, squash
-from tykky.runtime.base import Bind, Command, LaunchPlan, Root, render
+from tests.launcher.runtimes import argv0, differs, shared
+from tests.launcher.stacks import APPTAINER_OPTIONS, Stack, link_commands, make_stack, squash
+from tykky.bases.image import open_image
+from tykky.runtime.base import Bind, Command, LaunchPlan, Root, Runtime, render
 
 NOWHERE = Path(f"/tykky-test-{os.getpid()}")
 """A path whose first name the host does not have."""
 
+USUAL = {
+    *("bin", "boot", "home", "lib", "lib32", "libx32", "media", "mnt", "opt", "root", "run"),
+    *("sbin", "srv", "tmp", "usr", "var"),
+}
+"""Directories in / that an image usually has, and that are bound where they shall be the host's."""
+
 
 @pytest.fixture
-def stack(place: Path) -> Iterator[Stack]:
-    stack = make_stack(place / "stack")
+def stack(place: Path, entered_with: Runtime) -> Iterator[Stack]:
+    stack = make_stack(place / "stack", runtime=entered_with)
     yield stack
     assert stack.is_gone()
 
@@ -42,8 +50,18 @@ def inner_links(stack: Stack, at: Path) -> Bind:
     return Bind(str(links), str(stack.prefix / "bin"))
 
 
+_mount_points = differs(
+    "mount points that do not exist, in directories of the host",
+    native="are there inside only",
+    apptainer="are made on disk where the user may write, and stay",
+)
+
+
+@_mount_points
 @pytest.mark.parametrize("kind", ["missing", "deep", "there"])
-def test_an_image_can_be_mounted_at_a_fixed_path(stack: Stack, place: Path, kind: str) -> None:
+def test_an_image_can_be_mounted_at_a_fixed_path(
+    stack: Stack, place: Path, kind: str, entered_with: Runtime
+) -> None:
     at = {"missing": NOWHERE, "deep": place / "a" / "b", "there": place / "original"}[kind]
     if kind == "there":
         at.mkdir()
@@ -59,16 +77,27 @@ def test_an_image_can_be_mounted_at_a_fixed_path(stack: Stack, place: Path, kind
     assert lines[-2] == stack.command("show")
     assert json.loads(lines[-1])["argv"][1:] == ["deep"]
     assert not NOWHERE.exists()
-    assert not (place / "a").exists()
+    left = kind == "deep" and entered_with is Runtime.APPTAINER
+    assert (place / "a").exists() is left
 
 
-def test_the_rest_of_the_host_stays_as_it_is_with_a_fixed_path(stack: Stack, place: Path) -> None:
+@differs(
+    "plain files in `/` of the host",
+    native="are there",
+    apptainer="are not there, but all directories and links are",
+)
+def test_the_rest_of_the_host_stays_as_it_is_with_a_fixed_path(
+    stack: Stack, place: Path, entered_with: Runtime
+) -> None:
     moved = stack.change(mount_at=NOWHERE, binds=(inner_links(stack, NOWHERE),))
     (place / "file").write_text("here")
     listing = "import os; print(sorted(os.listdir('/')))"
     inside = moved.run("python", "-c", listing, cwd=place)
     outside = subprocess.run(["/usr/bin/python3", "-c", listing], capture_output=True, text=True)
-    assert set(eval(inside.stdout)) == {*eval(outside.stdout), NOWHERE.name}
+    names = {*eval(outside.stdout), NOWHERE.name}
+    if entered_with is Runtime.APPTAINER:
+        names -= {path.name for path in Path("/").iterdir() if path.is_file()}
+    assert set(eval(inside.stdout)) - {".singularity.d"} == names
     assert moved.run("cat", "file", cwd=place).stdout == "here"
     links = "import os; print({p: os.readlink(p) for p in ('/bin', '/lib') if os.path.islink(p)})"
     inside = moved.run("python", "-c", links)
@@ -78,13 +107,17 @@ def test_the_rest_of_the_host_stays_as_it_is_with_a_fixed_path(stack: Stack, pla
     assert str(moved.conf) in moved.run("sh", "-c", f"ls {moved.conf}").stdout
 
 
-def test_commands_can_have_programs_elsewhere_in_the_image(stack: Stack) -> None:
+@argv0
+def test_commands_can_have_programs_elsewhere_in_the_image(
+    stack: Stack, entered_with: Runtime
+) -> None:
     program = NOWHERE / "bin" / "sh"
     moved = stack.change(
         mount_at=NOWHERE, commands=(Command("sh", PurePosixPath(program)),), binds=()
     )
     done = moved.run("sh", "-c", 'readlink /proc/$$/exe; echo "$0"')
-    assert done.stdout.splitlines() == [str(program), moved.command("sh")]
+    name = moved.command("sh") if entered_with is Runtime.NATIVE else str(program)
+    assert done.stdout.splitlines() == [str(program), name]
 
 
 def test_a_command_that_stays_a_launcher_inside_is_entered_only_once(stack: Stack) -> None:
@@ -96,7 +129,10 @@ def test_a_command_that_stays_a_launcher_inside_is_entered_only_once(stack: Stac
     assert first == second, done.stderr
 
 
-def test_binds_make_their_mount_points_and_hide_nothing_else(stack: Stack, place: Path) -> None:
+@_mount_points
+def test_binds_make_their_mount_points_and_hide_nothing_else(
+    stack: Stack, place: Path, entered_with: Runtime
+) -> None:
     (place / "some data").mkdir()
     (place / "some data" / "file").write_text("content")
     (place / "around").mkdir()
@@ -113,7 +149,8 @@ def test_binds_make_their_mount_points_and_hide_nothing_else(stack: Stack, place
         "cat", str(target / "file"), str(place / "around/one-file"), str(place / "around/neighbour")
     )
     assert done.stdout == "contentcontentstill here", done.stderr
-    assert [path.name for path in (place / "around").iterdir()] == ["neighbour"]
+    left = {"new", "one-file"} if entered_with is Runtime.APPTAINER else set()
+    assert {path.name for path in (place / "around").iterdir()} == {"neighbour", *left}
 
 
 def test_a_bind_follows_a_variable_of_the_caller(stack: Stack, place: Path) -> None:
@@ -172,27 +209,45 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(params=["image", "offset", "directory"])
-def rooted(request: pytest.FixtureRequest, place: Path, system: Path) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def sif(system: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a SIF; where that cannot be made, a file with a squashfs at an offset."""
+    folder = tmp_path_factory.mktemp("sif")
+    made = folder / "base.sif"
+    if shutil.which("apptainer"):
+        build = ["apptainer", "--silent", "build", made, system]
+        subprocess.run(build, check=True, capture_output=True)
+        return made
+    squash(system, folder / "base.sqfs")
+    data = (folder / "base.sqfs").read_bytes()
+    made.write_bytes(b"#!/usr/bin/env run\n".ljust(4096, b"\0") + data)
+    return made
+
+
+@pytest.fixture(params=["image", "sif", "directory"])
+def rooted(
+    request: pytest.FixtureRequest, place: Path, system: Path, sif: Path, entered_with: Runtime
+) -> Iterator[Stack]:
     """A stack without an image; its root is a squashfs, part of a file, or a directory."""
     prefix = place / "rooted"
     (prefix / ".tykky").mkdir(parents=True)
     image = place / "base.sqfs"
     if request.param == "directory":
         root = Root(system)
+    elif request.param == "sif":
+        opened = open_image(sif)
+        root = Root(sif, opened.offset, opened.bytes)
     else:
-        squash(system, image)
-        root = Root(image, 0, image.stat().st_size)
-    if request.param == "offset":
-        shifted = place / "base.sif"
-        shifted.write_bytes(b"#!/usr/bin/env run\n".ljust(4096, b"\0") + image.read_bytes())
-        root = Root(shifted, 4096, shifted.stat().st_size)
+        root = Root(image, 0, squash(system, image))
     commands = ("sh", "cat", "ls", "env", "sleep")
     link_commands(prefix, (*commands, "hello"))
     plan = LaunchPlan(
         name="rooted/1",
         prefix=prefix,
         root=root,
+        runtime=entered_with,
+        container=root.path,
+        options=APPTAINER_OPTIONS,
         binds=(Bind(str(place), str(place)),),
         commands=(
             *(Command(name, PurePosixPath("/usr/bin", name)) for name in commands),
@@ -211,7 +266,7 @@ def test_a_root_is_entered(rooted: Stack) -> None:
     assert rooted.run("cat", "/etc/whoami").stdout == "the image\n"
     names = set(rooted.run("ls", "/").stdout.split())
     assert {"bin", "etc", "opt", "usr", "proc", "sys", "dev", "tmp"} <= names
-    assert "home" not in names
+    assert "media" not in names
     assert not {name for name in names if name.startswith(".")}
 
 
@@ -232,7 +287,8 @@ def test_a_command_in_a_root_can_call_another(rooted: Stack) -> None:
     assert rooted.run("sh", "-c", inner).stdout == "the image\n"
 
 
-def test_commands_in_a_root_share_it(rooted: Stack) -> None:
+@shared
+def test_commands_in_a_root_share_it(rooted: Stack, entered_with: Runtime) -> None:
     programs = [
         subprocess.Popen(
             [rooted.command("sh"), "-c", "ls -l /proc/self/ns/mnt"],
@@ -242,15 +298,26 @@ def test_commands_in_a_root_share_it(rooted: Stack) -> None:
         for _ in range(8)
     ]
     shown = {program.communicate()[0].split("->")[1] for program in programs}
-    assert len(shown) == 1
-    assert len(rooted.processes("tykky-keeper")) == 1
+    native = entered_with is Runtime.NATIVE
+    assert len(shown) == (1 if native else len(programs))
+    assert len(rooted.processes("tykky-keeper")) == (1 if native else 0)
 
 
-def test_all_of_the_host_can_be_there_too(rooted: Stack) -> None:
+@differs(
+    "directories in `/` that only unusual images lack (`/opt`, `/srv`, `/var` ...)",
+    native="the host's",
+    apptainer="not there, unless they are bound",
+)
+def test_all_of_the_host_can_be_there_too(rooted: Stack, entered_with: Runtime) -> None:
     wide = rooted.change(host_roots=True, binds=())
     assert wide.run("cat", "/etc/whoami").stdout == "the image\n"
     names = set(wide.run("ls", "-A", "/").stdout.split())
-    assert {path.name for path in Path("/").iterdir()} <= names
+    hosts = {path.name for path in Path("/").iterdir()}
+    if entered_with is Runtime.APPTAINER:
+        left_out = {name for name in hosts if not Path("/", name).is_dir()} | {"lost+found"}
+        assert hosts - names - left_out <= USUAL
+    else:
+        assert hosts <= names
 
 
 def test_a_mount_point_deep_in_the_image_can_be_made(rooted: Stack, place: Path) -> None:
@@ -261,11 +328,15 @@ def test_a_mount_point_deep_in_the_image_can_be_made(rooted: Stack, place: Path)
     assert changed.run("hello").returncode == 0
 
 
-def test_an_image_can_be_mounted_in_another_root(place: Path, system: Path) -> None:
+def test_an_image_can_be_mounted_in_another_root(
+    place: Path, system: Path, entered_with: Runtime
+) -> None:
     image = place / "base.sqfs"
     root = Root(image, 0, squash(system, image))
     plain = make_stack(place / "stack", files={"bin/which-root": "#!/bin/sh\ncat /etc/whoami\n"})
-    stack = plain.change(root=root)
+    stack = plain.change(
+        root=root, runtime=entered_with, container=image, options=APPTAINER_OPTIONS
+    )
     assert stack.run("which-root").stdout == "the image\n"
     done = stack.run("sh", "-c", f"ls {stack.prefix}; exec which-root")
     assert "pyvenv.cfg" in done.stdout

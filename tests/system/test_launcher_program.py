@@ -13,15 +13,22 @@ from typing import Any
 
 import pytest
 
+from tests.launcher.runtimes import argv0, differs, native_only
 from tests.launcher.stacks import Stack, make_stack, wait_for
 from tests.support import new_place, remove
-from tykky.runtime.base import EnvAction, EnvChange
+from tykky.runtime.base import EnvAction, EnvChange, Runtime
+
+_process = differs(
+    "the process that was started",
+    native="becomes the program itself",
+    apptainer="is Apptainer's, whose child is the program; signals and exit status are passed on",
+)
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(entered_with: Runtime) -> Iterator[Stack]:
     place = new_place()
-    yield make_stack(place / "stack")
+    yield make_stack(place / "stack", runtime=entered_with)
     remove(place)
 
 
@@ -94,10 +101,11 @@ def test_terminate_ends_the_program_and_nothing_of_it_stays(stack: Stack) -> Non
     assert program.wait() == -signal.SIGTERM
 
 
-def test_the_pid_is_that_of_the_command(stack: Stack) -> None:
+@_process
+def test_the_pid_is_that_of_the_command(stack: Stack, entered_with: Runtime) -> None:
     program = subprocess.Popen([stack.command("show")], stdout=subprocess.PIPE, text=True)
     output, _ = program.communicate()
-    assert json.loads(output)["pid"] == program.pid
+    assert (json.loads(output)["pid"] == program.pid) is (entered_with is Runtime.NATIVE)
 
 
 def test_stdin_reaches_the_program(stack: Stack) -> None:
@@ -116,22 +124,32 @@ def test_open_descriptors_reach_the_program_and_no_other(stack: Stack) -> None:
     assert inside.stdout == outside.stdout
 
 
+@differs(
+    "standard input, output or error that the caller has closed",
+    native="stays closed",
+    apptainer="is `/dev/null`",
+)
 @pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
-def test_closed_standard_descriptors_stay_closed(stack: Stack, closed: list[int]) -> None:
+def test_closed_standard_descriptors_stay_closed(
+    stack: Stack, closed: list[int], entered_with: Runtime
+) -> None:
     inner = "n=0; for fd in 0 1 2; do [ -e /proc/$$/fd/$fd ] || n=$((n + (1 << fd))); done; exit $n"
     closing = " ".join(f"{fd}>&-" for fd in closed)
     done = subprocess.run(["sh", "-c", f"{stack.command('sh')} -c '{inner}' {closing}"])
-    assert done.returncode == sum(1 << fd for fd in closed)
+    native = entered_with is Runtime.NATIVE
+    assert done.returncode == (sum(1 << fd for fd in closed) if native else 0)
 
 
-def test_argv0_is_what_the_caller_gave(stack: Stack) -> None:
+@argv0
+def test_argv0_is_what_the_caller_gave(stack: Stack, entered_with: Runtime) -> None:
     done = subprocess.run(
         ["other-name", "-c", "echo $0"],
         executable=stack.command("sh"),
         capture_output=True,
         text=True,
     )
-    assert done.stdout == "other-name\n"
+    native = entered_with is Runtime.NATIVE
+    assert done.stdout.strip() == ("other-name" if native else stack.command("sh"))
 
 
 def test_the_environment_is_as_launch_conf_asks(stack: Stack) -> None:
@@ -156,10 +174,22 @@ def test_the_environment_is_as_launch_conf_asks(stack: Stack) -> None:
     assert seen["BASH_FUNC_f%%"] == "() { :\n}"
 
 
-def test_the_launcher_leaves_no_variable_behind(stack: Stack) -> None:
+@differs(
+    "variables that the program gets in addition",
+    native="none",
+    apptainer="`APPTAINER_*`, `SINGULARITY_*`, `TYKKY_INSIDE`, `USER_PATH`, `PS1`, "
+    "`PROMPT_COMMAND`, `OMPI_MCA_btl_vader_single_copy_mechanism`; and `LD_LIBRARY_PATH`, `PWD` "
+    "and `HOME` where there were none",
+)
+def test_the_launcher_leaves_no_variable_behind(stack: Stack, entered_with: Runtime) -> None:
     given = {"PATH": "/usr/bin", "ONE": "1"}
-    python = set(show(stack, env=given)["environ"]) - {"LC_CTYPE"}
-    assert python == set(given)
+    more = set(show(stack, env=given)["environ"]) - {"LC_CTYPE", *given}
+    others = (
+        *("APPTAINER_", "SINGULARITY_", "TYKKY_INSIDE", "USER_PATH", "PS1", "PROMPT_COMMAND"),
+        *("LD_LIBRARY_PATH", "PWD", "HOME", "OMPI_MCA_btl_vader_single_copy_mechanism"),
+    )
+    assert [name for name in more if not name.startswith(others)] == []
+    assert bool(more) is (entered_with is Runtime.APPTAINER)
 
 
 def test_command_substitution_with_a_leaked_descriptor_does_not_hang(stack: Stack) -> None:
@@ -177,6 +207,11 @@ def test_the_program_has_no_child_it_did_not_make(stack: Stack) -> None:
     assert python(stack, code).stdout == "no\n"
 
 
+@native_only(
+    "a process that adopts orphans (`PR_SET_CHILD_SUBREAPER`)",
+    native="still does so as the program",
+    apptainer="does not: the program is a child",
+)
 def test_a_subreaper_does_not_adopt_the_server(stack: Stack) -> None:
     assert stack.is_gone()
     code = (
@@ -227,6 +262,11 @@ def test_two_stacks_at_once_do_not_disturb_each_other(stack: Stack) -> None:
     remove(place)
 
 
+@native_only(
+    "what serves the image",
+    native="a process that takes neither variables, nor directory, nor CPU binding of the command",
+    apptainer="a process of Apptainer's",
+)
 def test_the_server_takes_neither_cpu_binding_nor_directory_nor_variables(stack: Stack) -> None:
     assert stack.is_gone()
     env = {**os.environ, "LD_PRELOAD": "", "SECRET": "1"}

@@ -5,30 +5,27 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.launcher.stacks import OURS, Stack, make_stack, squash, wait_for
+from tests.launcher.runtimes import shared
+from tests.launcher.stacks import (
+    OURS,
+    Stack,
+    make_stack,
+    running,
+    start_many,
+    tell,
+    wait_for,
+)
 
-
-@pytest.fixture
-def registry(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A registry of the test's own, which must be empty in the end."""
-    directory = place / "registry"
-    directory.mkdir(mode=0o700)
-    monkeypatch.setenv("TYKKY_RUNTIME_DIR", str(directory))
-    for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"):
-        monkeypatch.delenv(name, raising=False)
-    return directory
+pytestmark = shared
 
 
 @pytest.fixture
@@ -46,36 +43,6 @@ def show(stack: Stack, *arguments: str, **options: Any) -> dict[str, Any]:
     return shown
 
 
-@contextmanager
-def running(stack: Stack, code: str = "", **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A Python of the stack that has started, reads lines and executes them."""
-    loop = f"import sys\n{code}\nprint('ready', flush=True)\nfor line in sys.stdin: exec(line)"
-    program = subprocess.Popen(
-        [stack.command("python"), "-uc", loop],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-    try:
-        assert program.stdout
-        assert program.stdout.readline() == "ready\n"
-        yield program
-    finally:
-        program.kill()
-        program.communicate()
-
-
-def tell(program: subprocess.Popen[str], line: str) -> str:
-    """Have a running program execute a line, and give back the line that it prints."""
-    assert program.stdin
-    assert program.stdout
-    program.stdin.write(line + "\n")
-    program.stdin.flush()
-    return program.stdout.readline().strip()
-
-
 def keeper(stack: Stack) -> int:
     (pid,) = stack.processes("tykky-keeper")
     return pid
@@ -84,14 +51,6 @@ def keeper(stack: Stack) -> int:
 def server(stack: Stack) -> int:
     (pid,) = stack.processes("squashfuse_ll")
     return pid
-
-
-def start_many(stacks: list[Stack], count: int) -> list[dict[str, Any]]:
-    programs = [
-        subprocess.Popen([stack.command("show")], stdout=subprocess.PIPE, text=True)
-        for stack in stacks * count
-    ]
-    return [json.loads(program.communicate()[0]) for program in programs]
 
 
 # A keeper must not find itself idle between two commands of a slow machine.
@@ -147,12 +106,6 @@ def test_a_later_command_joins(stack: Stack) -> None:
     assert show(stack)["mount_ns"] == show(stack)["mount_ns"]
 
 
-def test_the_mount_is_not_visible_outside(stack: Stack) -> None:
-    with running(stack):
-        assert str(stack.prefix) not in Path("/proc/self/mountinfo").read_text()
-        assert (stack.prefix / ".tykky").is_dir()
-
-
 def test_a_running_program_survives_the_death_of_the_keeper(stack: Stack) -> None:
     with running(stack) as program:
         killed = keeper(stack)
@@ -186,37 +139,11 @@ def test_signals_for_a_job_leave_keeper_and_server_alone(stack: Stack, name: str
         assert [keeper(stack), server(stack)] == pids
 
 
-def test_a_program_that_holds_no_file_open_keeps_its_image(stack: Stack, place: Path) -> None:
-    with running(stack, cwd=place) as program:
-        time.sleep(3 * stack.plan.idle)
-        assert tell(program, "import colorsys; print(colorsys.__name__)") == "colorsys"
-        assert len(stack.processes("tykky-keeper")) == 1
-
-
 def test_idle_time_over_nothing_is_left(stack: Stack, registry: Path) -> None:
     show(stack)
     assert len(list(registry.iterdir())) == 2
     assert stack.is_gone()
     assert wait_for(lambda: not list(registry.iterdir()))
-
-
-def test_a_program_keeps_the_image_it_started_with(stack: Stack, place: Path) -> None:
-    tree = place / "tree"
-    subprocess.run(["unsquashfs", "-q", "-n", "-d", tree, stack.image], check=True)
-    for version in ("old", "new"):
-        (tree / "lib" / "which.py").write_text(f"name = '{version}'")
-    old = place / "stack" / ".tykky" / "img-old.sqfs"
-    new = place / "stack" / ".tykky" / "img-new.sqfs"
-    path = f"sys.path.insert(0, '{stack.prefix}/lib')"
-    (tree / "lib" / "which.py").write_text("name = 'old'")
-    before = stack.change(image=old.name, image_size=squash(tree, old))
-    with running(before, path) as program:
-        (tree / "lib" / "which.py").write_text("name = 'new'")
-        after = before.change(image=new.name, image_size=squash(tree, new))
-        old.unlink()
-        assert tell(program, "import which; print(which.name)") == "old"
-        with running(after, path) as later:
-            assert tell(later, "import which; print(which.name)") == "new"
 
 
 def test_a_process_reads_the_memory_of_another(stack: Stack) -> None:
@@ -368,34 +295,6 @@ def test_a_step_killed_as_a_whole_does_not_harm_another(stack: Stack) -> None:
             for pid in doomed:
                 os.kill(pid, signal.SIGKILL)
             assert tell(survivor, "import colorsys; print(colorsys.__name__)") == "colorsys"
-
-
-def test_installs_that_are_needed_are_mounted_too(place: Path, registry: Path) -> None:
-    bottom = make_stack(place / "bottom")
-    middle = make_stack(place / "middle", needs=(bottom.prefix,))
-    top = make_stack(place / "top", needs=(middle.prefix, bottom.prefix))
-    code = (
-        "import os, subprocess, sys\n"
-        "for command in sys.argv[1:]:\n"
-        "    subprocess.run([command, '-c', 'import os, sys;'\n"
-        "        'print(sys.prefix, os.readlink(\"/proc/self/ns/mnt\"), flush=True)'])\n"
-    )
-    pythons = [one.command("python") for one in (top, middle, bottom)]
-    done = top.run("python", "-c", code, *pythons)
-    lines = [line.split() for line in done.stdout.splitlines()]
-    assert [line[0] for line in lines] == [str(one.prefix) for one in (top, middle, bottom)]
-    assert len({line[1] for line in lines}) == 1
-    assert all(one.is_gone() for one in (top, middle, bottom))
-
-
-def test_a_needed_install_that_is_gone_is_named(place: Path, registry: Path) -> None:
-    bottom = make_stack(place / "bottom")
-    top = make_stack(place / "top", needs=(bottom.prefix,))
-    shutil.rmtree(bottom.prefix)
-    done = top.run("show")
-    assert done.returncode == 125
-    assert str(bottom.prefix) in done.stderr
-    assert top.plan.name in done.stderr
 
 
 def test_a_caller_in_a_process_tree_of_its_own_is_served(stack: Stack) -> None:

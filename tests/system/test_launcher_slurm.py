@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.launcher.runtimes import native_only
 from tests.launcher.stacks import Stack, make_stack, wait_for
+from tykky.runtime.base import Runtime
 
 
 def slurm_runs() -> bool:
@@ -28,12 +30,12 @@ pytestmark = [
 
 
 @pytest.fixture
-def stack(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(place: Path, monkeypatch: pytest.MonkeyPatch, entered_with: Runtime) -> Iterator[Stack]:
     # A registry of the test's own, so that what is left in it can only be of these jobs.
     registry = place / "registry"
     registry.mkdir(mode=0o700)
     monkeypatch.setenv("TYKKY_RUNTIME_DIR", str(registry))
-    stack = make_stack(place / "stack")
+    stack = make_stack(place / "stack", runtime=entered_with)
     yield stack
     assert stack.is_gone(40)
     assert wait_for(lambda: not list(registry.iterdir()))
@@ -59,7 +61,9 @@ def is_over(job: str) -> bool:
     return not done.stdout.strip()
 
 
-def test_a_job_that_ends_leaves_another_on_the_node_unharmed(stack: Stack, place: Path) -> None:
+def test_a_job_that_ends_leaves_another_on_the_node_unharmed(
+    stack: Stack, place: Path, entered_with: Runtime
+) -> None:
     python = stack.command("python")
     first = submit(place, f"{python} -c 'import time; time.sleep(99)'", "first")
     code = (
@@ -70,7 +74,8 @@ def test_a_job_that_ends_leaves_another_on_the_node_unharmed(stack: Stack, place
     second = submit(place, f'{python} -c "{code}"', "second")
     try:
         assert wait_for(lambda: (place / "started").exists(), 60)
-        assert wait_for(lambda: len(stack.processes("squashfuse_ll")) == 2)
+        if entered_with is Runtime.NATIVE:
+            assert wait_for(lambda: len(stack.processes("squashfuse_ll")) == 2)
         cancel(first)
         assert wait_for(lambda: is_over(first), 60)
         (place / "go-on").touch()
@@ -101,6 +106,11 @@ def test_a_signal_of_scancel_reaches_the_program_and_not_the_server(
         cancel(job)
 
 
+@native_only(
+    "tasks of a Slurm job",
+    native="share within a step, not between steps",
+    apptainer="have a container each",
+)
 def test_the_tasks_of_a_step_share_and_steps_do_not(stack: Stack, place: Path) -> None:
     show = f"{stack.command('sh')} -c 'readlink /proc/self/ns/mnt'"
     script = f"srun -n2 --overcommit {show}\nsrun -n1 {show}\n{show}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.launcher.runtimes import in_page, table
 from tykky.cli import VERBS
 
 DOC = Path(__file__).parents[2] / "share/doc"
@@ -30,3 +31,11 @@ def test_every_verb_named_in_the_pages_exists() -> None:
         for block in re.findall(r"```(?:bash|console)\n(.*?)```", page.read_text(), re.DOTALL):
             for verb in re.findall(r"^(?:\$ )?tykky ([a-z]+)", block, re.MULTILINE):
                 assert verb in verbs, f"{page.name}: tykky {verb}"
+
+
+def test_table_of_what_differs_between_the_runtimes_is_that_of_the_tests() -> None:
+    page = DOC / "reference/isolation.md"
+    text = page.read_text(encoding="utf-8")
+    assert in_page(text, table()) == text, (
+        f"make it anew: python -m tests.launcher.runtimes {page.relative_to(DOC.parents[1])}"
+    )

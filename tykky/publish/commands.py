@@ -1,6 +1,6 @@
 """The commands of an install: which there are, and the launcher under each of their names.
 
-Public names: ``choose``, ``make``.
+Public names: ``choose``, ``make``, ``name_host``.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def make(plan: LaunchPlan, commands: tuple[str, ...], permissions: Permissions) 
     if plan.root is not None and plan.root.path.parent == hidden:
         make_folder(plan.root.path, permissions)  # a root that consists of binds
     if plan.container == hidden / "host":
-        _name_host(plan.container, permissions)
+        name_host(plan.container, permissions)
     write_file(hidden / "launch.conf", render(plan).encode(), permissions)
     try:
         temporary = hidden / ".launch.new"
@@ -144,8 +144,11 @@ def make(plan: LaunchPlan, commands: tuple[str, ...], permissions: Permissions) 
         raise from_os_error(error, "make the commands") from error
 
 
-def _name_host(folder: Path, permissions: Permissions) -> None:
-    """Make a root directory that has the names of the host's, on which all of it is bound."""
+def name_host(folder: Path, permissions: Permissions) -> None:
+    """Make a root directory that has the names of the host's, on which all of it is bound.
+
+    Apptainer enters it where a stack has no image for a root. Raises ``OSError``.
+    """
     make_folder(folder, permissions)
     for entry in sorted(Path("/").iterdir()):
         name = folder / entry.name

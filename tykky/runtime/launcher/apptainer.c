@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "inside.h"
 #include "program.h"
 #include "search.h"
 
@@ -41,6 +42,14 @@ bool apptainer_inside(const struct stack *stack)
 {
     const char *mark = getenv(MARK);
     return mark && strcmp(mark, stack->confs[0].prefix) == 0 && in_container();
+}
+
+bool apptainer_check_others(const struct stack *stack, struct problem *problem)
+{
+    const char *mark = getenv(MARK);
+    if (!stack->confs[0].refuse_other_stacks || !mark || !*mark || !in_container())
+        return true;
+    return inside_refuse(stack, mark, problem);
 }
 
 /* What an outer container has left, when a batch system or ssh has carried the environment out of
@@ -92,8 +101,12 @@ static bool prepare_environment(const struct stack *stack, const char *program,
 {
     bool singularity = strstr(strrchr(program, '/'), "singularity") != NULL;
     forget_container();
+    /* Each rank is in a user namespace of its own and cannot read the memory of others. Some Open
+     * MPI notice that and then wait for ever when a message is large. */
+    bool set = setenv(MARK, stack->confs[0].prefix, 1) == 0 &&
+               setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0) == 0;
     /* A program of that name may be either one; Apptainer reads both spellings. */
-    if (setenv(MARK, stack->confs[0].prefix, 1) == 0 && hand_over_all(stack, "APPTAINER") &&
+    if (set && hand_over_all(stack, "APPTAINER") &&
         (!singularity || hand_over_all(stack, "SINGULARITY")))
         return true;
     cause(problem, "no memory for the environment of %s", stack->confs[0].name);
@@ -176,19 +189,32 @@ static bool add_host_roots(struct line *line, bool image, struct problem *proble
     return good;
 }
 
-static bool add_binds(struct line *line, const struct stack *stack, struct problem *problem)
+/* 1 to bind it, 0 to leave it out, -1 if it must be there and is not. */
+static int is_there(const struct bind *bind, struct problem *problem)
 {
     struct stat status;
+    if (stat(bind->source, &status) == 0)
+        return 1;
+    if (bind->optional)
+        return 0;
+    cause(problem, "cannot find %s to bind it to %s: %s", bind->source, bind->target,
+          strerror(errno));
+    remedy(problem, "create it, or take the bind out of the recipe");
+    return -1;
+}
+
+/* The first bind of a place is the one that counts: the host's own directories come last. */
+static bool add_binds(struct line *line, const struct stack *stack, struct problem *problem)
+{
     const struct conf *own = &stack->confs[0];
-    if (own->host_roots && !add_host_roots(line, own->root != NULL, problem))
-        return false;
     for (size_t i = 0; i < stack->count; i++)
         for (size_t k = 0; k < stack->confs[i].bind_count; k++) {
             const struct bind *bind = &stack->confs[i].binds[k];
             if (bind->if_missing)
                 continue; /* apptainer sees to the working directory itself */
-            if ((!bind->optional || stat(bind->source, &status) == 0) &&
-                !add_bind(line, bind->source, bind->target, "", problem))
+            int there = is_there(bind, problem);
+            if (there < 0 ||
+                (there > 0 && !add_bind(line, bind->source, bind->target, "", problem)))
                 return false;
         }
     for (size_t i = 0; i < stack->image_count; i++) {
@@ -197,7 +223,35 @@ static bool add_binds(struct line *line, const struct stack *stack, struct probl
             !add_bind(line, image->file, image->target, ":image-src=/", problem))
             return false;
     }
-    return true;
+    return !own->host_roots || add_host_roots(line, own->root != NULL, problem);
+}
+
+/* Whether an image will cover the working directory. */
+static bool works_in_image(const struct stack *stack)
+{
+    char cwd[PATH_MAX];
+    if (!getcwd(cwd, sizeof cwd))
+        return false;
+    for (size_t i = 0; i < stack->image_count; i++) {
+        const char *target = stack->images[i].target;
+        size_t length = strlen(target);
+        if (strcmp(target, "/") != 0 && strncmp(cwd, target, length) == 0 &&
+            (cwd[length] == '/' || cwd[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* The program's path, with what keeps Apptainer from binding the host's working directory over that
+ * of an image; where an image has none of that name, a relative path would lead elsewhere. */
+static const char *keep_image_directory(struct line *line, const struct stack *stack,
+                                        const struct place *place)
+{
+    const char *path = program_path(place, &stack->confs[0]);
+    if (!works_in_image(stack))
+        return path;
+    add(line, "--no-mount=cwd");
+    return *path == '/' ? path : place->exe;
 }
 
 static bool find(const struct conf *conf, char *program, struct problem *problem)
@@ -231,7 +285,8 @@ bool apptainer_execute(const struct stack *stack, const struct place *place, cha
     const struct conf *conf = &stack->confs[0];
     char program[PATH_MAX];
     struct line line = {0};
-    if (!check_container(conf, problem) || !find(conf, program, problem) ||
+    if (!check_container(conf, problem) || !stack_check_images(stack, problem) ||
+        !find(conf, program, problem) ||
         !prepare_environment(stack, program, problem))
         return false;
     add(&line, program);
@@ -239,10 +294,11 @@ bool apptainer_execute(const struct stack *stack, const struct place *place, cha
     add(&line, "exec");
     for (size_t i = 0; i < conf->options.count; i++)
         add(&line, conf->options.items[i]);
+    const char *path = keep_image_directory(&line, stack, place);
     if (!add_binds(&line, stack, problem))
         return false;
     add(&line, conf->container);
-    add(&line, program_path(place, conf));
+    add(&line, path);
     for (size_t i = 1; argv[0] && argv[i]; i++)
         add(&line, argv[i]);
     if (line.failed) {

@@ -13,6 +13,10 @@
 /* Whether this process is in a container that a command of this stack has started. */
 bool apptainer_inside(const struct stack *stack);
 
+/* For a stack that refuses it: false, with a problem, in a container that a command of another
+ * stack has started. */
+bool apptainer_check_others(const struct stack *stack, struct problem *problem);
+
 /* Executes the command in the container. The environment must have been applied. Returns (false)
  * only on failure. */
 bool apptainer_execute(const struct stack *stack, const struct place *place, char **argv,

@@ -66,7 +66,12 @@ bool inside_check_others(const struct stack *stack, struct problem *problem)
     char name[256];
     if (!stack->confs[0].refuse_other_stacks || !find_mount(stack, OTHERS, name, sizeof name))
         return true;
+    return inside_refuse(stack, name, problem);
+}
+
+bool inside_refuse(const struct stack *stack, const char *other, struct problem *problem)
+{
     cause(problem, "%s was called from inside another stack, the one of %s", stack->confs[0].name,
-          name);
+          other);
     return remedy(problem, "call it from a shell outside; the two do not work together");
 }

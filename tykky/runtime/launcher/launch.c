@@ -121,7 +121,8 @@ static bool launch(char **argv, struct problem *problem)
         return false;
     if (inside_this_stack(&stack) || apptainer_inside(&stack))
         return program_execute(&place, &stack.confs[0], argv, problem);
-    if (!inside_check_others(&stack, problem) || !stack_find(&stack, problem))
+    if (!inside_check_others(&stack, problem) || !apptainer_check_others(&stack, problem) ||
+        !stack_find(&stack, problem))
         return false;
     gpu_warn(&stack.confs[0]);
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
