@@ -7,28 +7,33 @@ export PYTHON ?= /usr/bin/python3
 DEMO ?= $(HOME)/tykky-demo
 # What `make test` hands to pytest: T="tests/unit -k spec", say.
 export T ?=
+# What `make bench` measures (nothing: everything; starts: what a start costs), and where to.
+export B ?=
+export JSON ?= build/bench.json
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 root := $(filter 0,$(shell id -u))
 venv := build/venv
 # What of the host each target needs beyond what the virtual environment is made with.
-test_parts := apptainer bases registry mpi slurm
-bench_parts := apptainer bases
-c_sources = $(wildcard tykky/runtime/launcher/*.c)
-c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
+test_parts := apptainer bases bench registry mpi slurm
+bench_parts := apptainer bases bench
+check_parts := bench
+c_sources = $(wildcard tykky/runtime/launcher/*.c tests/benchmarks/*.c)
+c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only \
+	-isystem /usr/include/fuse3
 # Scripts without an extension are known by their first line.
 shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cache' \) -prune \
 	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
 	{ print FILENAME } { nextfile }')
 
-.PHONY: help demo test bench venv clean check check-python check-types check-shell check-c
+.PHONY: help demo test bench measurements venv clean check check-python check-types check-shell check-c
 
 help:
 	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
 	@echo 'make test    the whole suite, on real parts [T="tests/unit -k spec"]'
 	@echo 'make check   lint, format, types, shell scripts, C warnings and sanitizers'
-	@echo 'make bench   what commands, installs and listings cost against their peers'
+	@echo 'make bench   what commands, installs and listings cost against their peers [B=starts]'
 	@echo 'make venv    only the virtual environment of the developers: $(venv)'
 	@echo 'make clean   remove build/ and $(DEMO)'
 
@@ -41,6 +46,7 @@ ifdef root
 test check bench:
 	@tools/provision base dev $($@_parts)
 	@tools/as-tester make --keep-going $@
+	@[ $@ != bench ] || install -D --mode=644 ~tykky-test/checkout/$(JSON) $(JSON)
 else
 test: venv
 	@tools/provision $(test_parts)
@@ -50,8 +56,12 @@ check: check-python check-types check-shell check-c
 
 bench: venv
 	@tools/provision $(bench_parts)
-	@$(venv)/bin/python -m tests.benchmarks
+	@$(venv)/bin/python -m tests.benchmarks --json $(JSON) $(B)
 endif
+
+# The page's tables and picture, from the figures that are committed beside it.
+measurements: $(venv)/.made
+	@$(venv)/bin/python -m tests.benchmarks.report
 
 check-python: $(venv)/.made
 	$(venv)/bin/ruff check
@@ -65,6 +75,7 @@ check-shell:
 	shellcheck $(shell_scripts)
 
 check-c: $(venv)/.made
+	@tools/provision bench
 	gcc $(c_warnings) $(c_sources)
 	clang $(c_warnings) $(c_sources)
 	$(MAKE) -C tests/launcher check PYTHON=$(CURDIR)/$(venv)/bin/python

@@ -1,162 +1,153 @@
 """What Tykky costs, as ratios against a peer in the same run: ``make bench``.
 
-Prints a table and writes ``build/bench.json`` with the same numbers in seconds.
+Prints a table and writes the same numbers as JSON, in seconds and bytes, from which
+``python -m tests.benchmarks.report`` makes the page of the documentation.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import conda, peers
-from tests.benchmarks.measure import Row, Runner, race
+from tests.benchmarks import calls, conda, memory, peers, program, slow, startup
+from tests.benchmarks.measure import Row
+from tests.benchmarks.report import amount
+from tests.benchmarks.subject import Subject, prepare, registry
 from tests.support import Tykky, log_in, new_place, remove
-from tykky.store import Entry, Store
-from tykky.store.record import render
 
 RESULT = Path("build/bench.json")
 
-PROGRAMS = {
-    "true": ["true"],
-    "python -c pass": ["python", "-c", "pass"],
-    "python -c 'import numpy'": ["python", "-c", "import numpy"],
-    "python -c 'import scipy.stats'": ["python", "-c", "import scipy.stats"],
+#: What a start costs, in the order in which it is measured; all share one subject.
+STARTS: dict[str, Callable[[Subject, Path], Iterator[Row]]] = {
+    "start": lambda subject, _: startup.measure_warm(subject),
+    "first": lambda subject, _: startup.measure_first(subject),
+    "calls": calls.measure,
+    "crowd": lambda subject, _: startup.measure_crowd(subject),
+    "memory": memory.measure,
+    "slow": slow.measure,
+}
+OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
+    "install": program.measure_steps,
+    "conda": conda.measure,
+    "program": program.measure_listing,
 }
 
 
-def measure_startup(tykky: Tykky, stack: Path, plain: Path, place: Path) -> Iterator[Row]:
-    """The time from a command's start to its end: through a stack, on disk, in a container.
-
-    ``stack`` and ``plain`` are the directories with the commands.
-    """
-    container = peers.make_container(place)
-    if container is None:
-        print("no apptainer or no mmdebstrap here: containers are not compared", file=sys.stderr)
-    for case, (name, *arguments) in PROGRAMS.items():
-        runners = {
-            "disk": Runner([plain / name, *arguments], tykky.user.env),
-            "stack": Runner([stack / name, *arguments], tykky.user.env),
-        }
-        if container:
-            inside = [*container, f"/bench/venv/bin/{name}", *arguments]
-            runners["container"] = Runner(inside, tykky.user.env)
-        seconds, rounds = race(runners)
-        yield Row("start-up", case, seconds["stack"], "venv on disk", seconds["disk"], rounds)
-        if container:
-            peer = "apptainer exec"
-            yield Row("start-up", case, seconds["stack"], peer, seconds["container"], rounds)
-
-
-def measure_steps(tykky: Tykky, place: Path) -> Iterator[Row]:
-    """The steps of installing numpy and scipy, against the bare tools that they use.
-
-    Leaves the last round's results at ``place/1`` and ``place/bench/venv``.
-    """
-    rounds = 3
-    mine: dict[str, list[float]] = {}
-    peer: dict[str, list[float]] = {}
-    for number in reversed(range(1, rounds + 1)):
-        installed = peers.install(tykky, place / str(number))
-        venv = place / ("bench" if number == 1 else f"bench{number}") / "venv"
-        for step, seconds in peers.install_by_hand(tykky, venv, installed).items():
-            peer.setdefault(step, []).append(seconds)
-        for step in installed.steps:
-            mine.setdefault(step.name, []).append(step.seconds)
-    names = {"build": "uv venv, uv pip install", "finish": "compileall", "squash": "mksquashfs"}
-    for step, seconds in mine.items():
-        by_hand = median(peer[step]) if step in peer else None
-        yield Row("install", step, median(seconds), names.get(step, ""), by_hand, rounds)
-    whole, whole_by_hand = (
-        median(map(sum, zip(*steps.values(), strict=True))) for steps in (mine, peer)
-    )
-    yield Row("install", "all steps", whole, "the three by hand", whole_by_hand, rounds)
-
-
-def measure_listing(tykky: Tykky, place: Path) -> Iterator[Row]:
-    """``tykky --help``, and ``tykky find`` in stores of several sizes."""
-    env = tykky.user.env
-    python = Runner([sys.executable, "-c", "pass"], env)
-    commands = {"tykky --help": Runner(["tykky", "--help"], env)}
-    for count in (0, 1_000, 10_000):
-        root = place / f"r{count}"
-        fill(Store(root), count)
-        find = Runner(["tykky", "find"], {**env, "TYKKY_ROOT": str(root)})
-        commands[f"tykky find, {count:,} records"] = find
-    for case, runner in commands.items():
-        seconds, rounds = race({"python": python, case: runner})
-        yield Row("program", case, seconds[case], "python -c pass", seconds["python"], rounds)
-
-
-def fill(store: Store, count: int) -> None:
-    """Write ``count`` entries into the database of a store."""
-    store.prepare()
-    for number in range(count):
-        digest = f"{number:064x}"[::-1]
-        name, version = f"stack{number % 100:02}", f"{number // 100}.0"
-        entry = Entry(
-            name=name,
-            version=version,
-            suffix="",
-            module=f"{name}/{version}",
-            hash=digest,
-            prefix=str(store.prefix(name, version, digest)),
-            kind="pip",
-            description="One of many",
-            installed="2026-01-01T00:00:00Z",
-        )
-        (store.database / entry.file_name).write_bytes(render(entry))
+def measure(groups: list[str]) -> Iterator[Row]:
+    """Measure what the groups name, in a place of its own that is removed in the end."""
+    place = new_place()
+    with registry() as shared:
+        try:
+            tykky = Tykky(log_in(place))
+            tykky.user.env["TYKKY_RUNTIME_DIR"] = str(shared)
+            peers.prepare(tykky, place)
+            starts = [name for name in STARTS if name in groups]
+            if starts:
+                subject = prepare(tykky, place)
+                for name in starts:
+                    yield from STARTS[name](subject, place)
+                    if name == "start":
+                        yield from conda.measure_start(tykky, place, subject.stack)
+            for name in (name for name in OTHERS if name in groups):
+                yield from OTHERS[name](tykky, place)
+        finally:
+            remove(place)
 
 
 def show(rows: list[Row]) -> None:
-    """Print the table: milliseconds, and the ratio that matters."""
-    table = Table("what", "case", "tykky ms", "peer", "peer ms", "ratio", "rounds")
+    """Print the table: medians, with the least in brackets, and the ratio that matters."""
+    table = Table("what", "case", "tykky", "peer", "peer's", "ratio", "rounds", "target")
     for column in table.columns:
         column.no_wrap = True
-        if column.header in ("tykky ms", "peer ms", "ratio", "rounds"):
+        if column.header in ("tykky", "peer's", "ratio", "rounds"):
             column.justify = "right"
     for row in rows:
-        peer = "" if row.peer_seconds is None else f"{row.peer_seconds * 1e3:.1f}"
+        peer = "" if row.peer_value is None else amount(row.peer_value, row.unit)
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        mine = f"{row.seconds * 1e3:.1f}"
-        table.add_row(row.group, row.case, mine, row.peer, peer, ratio, str(row.rounds))
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+        met = {None: "", True: "met", False: "[bold]missed"}[row.is_met]
+        mine = amount(row.value, row.unit)
+        if row.least is not None and row.peer_least is not None:
+            mine += f" ({row.least * 1e3:,.1f})"
+            peer += f" ({row.peer_least * 1e3:,.1f})"
+        table.add_row(row.group, row.case, mine, row.peer, peer, ratio, str(row.rounds), met)
+    Console(width=None if sys.stdout.isatty() else 170).print(table)
+
+
+def describe_machine() -> dict[str, object]:
+    """What a reader has to know of the machine."""
+    model, memory = "", 0
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    return {
+        "processor": model or platform.machine(),
+        "processors": os.cpu_count(),
+        "memory": memory,
+        "kernel": platform.release().partition("-")[0],
+        "system": system,
+        "python": platform.python_version(),
+    }
+
+
+def others() -> float:
+    """How busy the processors are before a run, from 0 to 1; says so if others are at work."""
+    busy = 1 - _idle_share(seconds=2)
+    if busy > 0.05:
+        share = f"{busy:.0%} of its processors' time is taken"
+        print(f"warning: the machine is not quiet, {share}: figures are rough", file=sys.stderr)
+    return round(busy, 2)
+
+
+def _idle_share(seconds: float) -> float:
+    def read() -> tuple[int, int]:
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        times = [int(field) for field in fields]
+        return times[3], sum(times)
+
+    before = read()
+    time.sleep(seconds)
+    idle, whole = (now - then for now, then in zip(read(), before, strict=True))
+    return idle / whole if whole else 1.0
 
 
 def main() -> int:
-    """Run all benchmarks. Returns the exit code."""
-    place = new_place()
-    try:
-        tykky = Tykky(log_in(place))
-        peers.prepare(tykky, place)
-        steps = list(measure_steps(tykky, place))
-        (stack,) = place.glob("1/store/bench/*/bin")
-        rows = [
-            *measure_startup(tykky, stack, place / "bench" / "venv" / "bin", place),
-            *steps,
-            *conda.measure_start(tykky, place, stack),
-            *conda.measure(tykky, place),
-            *measure_listing(tykky, place),
-        ]
-    finally:
-        remove(place)
+    """Run the benchmarks that are asked for. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    names = [*STARTS, *OTHERS]
+    help_text = f"of: {' '.join(names)}; 'starts' is all that has to do with starts"
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=help_text)
+    parser.add_argument("--json", type=Path, default=RESULT, help="the file to write")
+    arguments = parser.parse_args()
+    unknown = set(arguments.groups) - {*names, "starts"}
+    if unknown:
+        parser.error(f"there is no group {' '.join(sorted(unknown))}; there are {' '.join(names)}")
+    busy, started = others(), time.time()
+    groups = arguments.groups or names
+    rows = list(measure([*groups, *STARTS] if "starts" in groups else groups))
     show(rows)
-    RESULT.parent.mkdir(exist_ok=True)
-    machine = {"kernel": platform.release(), "processors": os.cpu_count()}
-    results = [{**asdict(row), "ratio": row.ratio} for row in rows]
-    RESULT.write_text(
-        json.dumps({"time": time.time(), "machine": machine, "results": results}, indent=1) + "\n"
-    )
-    print(f"the same in seconds: {RESULT}")
+    results = [{**asdict(row), "ratio": row.ratio, "met": row.is_met} for row in rows]
+    run = {
+        "time": started,
+        "minutes": round((time.time() - started) / 60, 1),
+        "busy": busy,
+        "machine": describe_machine(),
+        "results": results,
+    }
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    print(f"the same in seconds and bytes: {arguments.json}")
     return 0
 
 

@@ -147,11 +147,11 @@ def measure_start(tykky: Tykky, place: Path, pip: Path) -> Iterator[Row]:
     tykky("install", "start", env=env)
     (found,) = tykky.json("find", "start")
     words = ["-c", "pass"]
-    seconds, rounds = race(
+    done = race(
         {
             "conda": Runner([Path(found["prefix"]) / "bin/python", *words], tykky.user.env),
             "pip": Runner([pip / "python", *words], tykky.user.env),
-        }
+        },
+        budget=8,
     )
-    case = "python -c pass, conda"
-    yield Row("start-up", case, seconds["conda"], "a pip stack's", seconds["pip"], rounds)
+    yield done.row("start", "python -c pass, conda", "conda", "pip", "a pip stack's")

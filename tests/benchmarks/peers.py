@@ -57,8 +57,8 @@ def install_by_hand(tykky: Tykky, venv: Path, wanted: Record) -> dict[str, float
     return seconds
 
 
-def make_container(place: Path) -> list[str | Path] | None:
-    """How to enter a container that has the plain environment at ``/bench/venv``.
+def base_image() -> Path | None:
+    """A container image with a Python, made once and kept among the downloads.
 
     None where Apptainer or mmdebstrap is missing.
     """
@@ -82,11 +82,21 @@ def make_container(place: Path) -> list[str | Path] | None:
         if bootstrap.returncode:
             raise RuntimeError("mmdebstrap could not make the container for the comparison")
         unfinished.rename(base)
-    image = place / "container.sqfs"
+    return base
+
+
+def make_container(folder: Path, image: Path) -> list[str | Path] | None:
+    """How to enter a container that has a copy of ``folder`` at its top, made as ``image``.
+
+    None where Apptainer or mmdebstrap is missing.
+    """
+    base = base_image()
+    if base is None:
+        return None
     shutil.copy(base, image)
     # Appended to the base: mksquashfs never says less than 20 lines about that.
     subprocess.run(
-        ["mksquashfs", place / "bench", image, "-keep-as-directory", "-no-recovery"],
+        ["mksquashfs", folder, image, "-keep-as-directory", "-no-recovery"],
         stdout=subprocess.DEVNULL,
         check=True,
     )
