@@ -29,6 +29,9 @@ FILE = "packages.json"
 #: The command of every stack that knows its packages.
 COMMAND = "list-packages"
 
+#: What pip takes away with a project.
+_METADATA = ".dist-info/METADATA"
+
 #: A licence longer than this is its whole text, which some write where its name belongs.
 _NAME_OF_A_LICENCE = 60
 
@@ -48,9 +51,15 @@ class Installed:
 
 
 def of_conda(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Installed]:
-    """The conda packages of an environment; ``name_of`` gives the name of a channel's address."""
+    """The conda packages of an environment; ``name_of`` gives the name of a channel's address.
+
+    Those that pip has replaced or removed are not there any more, although conda's record is.
+    """
     for path in sorted((prefix / "conda-meta").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
+        metadata = (file for file in record.get("files", ()) if file.endswith(_METADATA))
+        if not all((prefix / file).exists() for file in metadata):
+            continue
         yield Installed(
             name=record["name"],
             version=record["version"],

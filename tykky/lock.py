@@ -9,7 +9,7 @@ The file is JSON with one package a line, so that a version control system shows
 as a change of those lines only.
 
 Public names: ``Package``, ``Lock``, ``path_of``, ``read``, ``write``, ``compare``,
-``digest_of``.
+``difference``, ``Named``, ``digest_of``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tykky.errors import LockError, Where
 
@@ -94,6 +95,30 @@ class Difference:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
+
+    def lines(self) -> Iterator[str]:
+        """What people read: one line a package, with a sign before what is new or gone."""
+        for sign, packages in (("+", self.added), ("-", self.removed)):
+            for name, version in sorted(packages.items()):
+                yield f"{sign} {name} {version}"
+        for name, (before, after) in sorted(self.changed.items()):
+            yield f"  {name} {before} -> {after}"
+
+
+class Named(Protocol):
+    """What is compared of a package."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+
+    @property
+    def build(self) -> str:
+        """Which build of the version it is, if there may be several."""
 
 
 def digest_of(value: Any) -> str:
@@ -204,19 +229,25 @@ def write(lock: Lock, path: Path) -> None:
 
 
 def compare(old: Lock, new: Lock) -> Difference:
-    """What changed between two locks, by package name.
+    """What changed between two locks, by package name."""
+    return difference(old.packages, new.packages)
+
+
+def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
+    """What changed between two sets of packages, by their names.
 
     A package of the same version but another build counts as changed; then, and only then, the
-    builds are told as well.
+    builds are told as well. Names are spelt as package indexes do.
     """
-    before = {package.name: package.version for package in old.packages}
-    after = {package.name: package.version for package in new.packages}
-    builds = {package.name: package.build for package in old.packages}
-    for package in new.packages:
-        build = builds.get(package.name, "")
-        if before.get(package.name) == package.version and build != package.build:
-            before[package.name] = f"{package.version} ({build or 'no build'})"
-            after[package.name] = f"{package.version} ({package.build or 'no build'})"
+    first = {_canonical(package.name): package for package in old}
+    second = {_canonical(package.name): package for package in new}
+    before = {name: package.version for name, package in first.items()}
+    after = {name: package.version for name, package in second.items()}
+    for name in first.keys() & second.keys():
+        build, other = first[name].build, second[name].build
+        if before[name] == after[name] and build != other:
+            before[name] += f" ({build or 'no build'})"
+            after[name] += f" ({other or 'no build'})"
     return Difference(
         added={name: after[name] for name in after.keys() - before.keys()},
         removed={name: before[name] for name in before.keys() - after.keys()},
@@ -226,3 +257,8 @@ def compare(old: Lock, new: Lock) -> Difference:
             if before[name] != after[name]
         },
     )
+
+
+def _canonical(name: str) -> str:
+    """The spelling that a resolver gives a name, which its own metadata need not have."""
+    return name if name.startswith("_") else re.sub(r"[-_.]+", "-", name).lower()

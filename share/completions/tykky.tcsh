@@ -20,7 +20,7 @@ complete tykky \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install uninstall gc find log module base refresh verify reindex doctor config completion)/' \
+        'p/1/(list info lock audit install uninstall gc find diff log module base refresh verify reindex doctor config completion)/' \
         'n/module/(path file)/' \
         'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \

@@ -149,6 +149,8 @@ def test_pip_may_replace_what_conda_has_if_it_must(conda: Site) -> None:
     conda("install", "newer")
     python = conda.prefix("newer") / "bin/python"
     assert conda.user.run(python, "-c", "import six; print(six.__version__)").stdout == "1.17.0\n"
+    (package,) = conda.json("find", "newer", "--packages", "six")[0]["packages"]
+    assert (package["version"], package["channel"]) == ("1.17.0", "pypi")
 
 
 def test_requirements_without_a_python_are_refused(conda: Site) -> None:
@@ -178,6 +180,8 @@ def test_an_explicit_list_is_installed_as_it_is(conda: Site) -> None:
     assert sorted(locked(conda, "exact")) == ["left", "prefixed"]
     conda("install", "exact")
     assert conda.user.run(conda.prefix("exact") / "bin/show-prefix").stdout
+    said = conda("lock", "--arch", "aarch64", "exact", status=Exit.RESOLVE).stderr
+    assert "has packages for linux-64, and linux-aarch64 is wanted" in said
     (conda.repo / "exact/list.txt").write_text(text.replace(digest, "0" * 32))
     said = conda("lock", "exact", status=Exit.DAMAGED).stderr
     assert digest in said
@@ -204,6 +208,27 @@ def test_what_changes_in_a_lock_is_told(conda: Site) -> None:
     said = conda("lock", "data").stderr
     assert "+ right 1.0" in said and "- left 1.0" in said
     assert "six 1.16.0 -> 1.17.0" in said
+
+
+def test_installs_and_locks_are_compared_by_their_packages(conda: Site, place: Path) -> None:
+    recipe(conda, "one", "packages = 'left'\ncommands = ()")
+    recipe(conda, "two", "packages = 'right', 'activated'\ncommands = ()")
+    conda("lock", "one")
+    for name in ("one", "two"):
+        conda("install", name)
+    said = conda("diff", "one", "two").stdout
+    assert said == "+ activated 1.0\n+ right 1.0\n- left 1.0\n  shared 1.0 -> 2.0\n"
+    assert "no difference" in conda("diff", "one").stderr
+    lock = conda.repo / "one/locks/1.0-x86_64.json"
+    old = place / "old.json"
+    old.write_text(lock.read_text().replace('"build": "0"', '"build": "1"', 1))
+    assert conda.json("diff", old, lock) == {
+        "added": {},
+        "removed": {},
+        "changed": {"left": ["1.0 (1)", "1.0 (0)"]},
+    }
+    assert conda("diff", lock, status=Exit.LOCK).stderr
+    assert conda("diff", "one", "three", status=Exit.NOT_FOUND).stderr
 
 
 # -- packages ---------------------------------------------------------------------------------

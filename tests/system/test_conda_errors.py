@@ -85,6 +85,14 @@ def test_machines_with_graphics_processors_are_declared(conda: Site) -> None:
     conda("lock", "gpu2", env={"TYKKY_CONDA_VIRTUAL_PACKAGES": "__cuda=12.4"})
 
 
+def test_what_this_machine_lacks_of_those_that_a_stack_is_for_is_a_warning(conda: Site) -> None:
+    lines = "packages = 'modern'\nvirtual_packages = '__glibc=99'\ncommands = ()"
+    recipe(conda, "later", lines)
+    assert "with __glibc 99, and this one has 2." in conda("install", "later").stderr
+    recipe(conda, "now", "packages = 'prefixed'")
+    assert "warning" not in conda("install", "now").stderr
+
+
 def test_a_channel_that_is_not_there_is_named(conda: Site, place: Path) -> None:
     said = refused(conda, "'six'", Exit.NETWORK, TYKKY_CONDA_ALIASES=f"local=file://{place}/no")
     assert f"the channel file://{place}/no is not there" in said

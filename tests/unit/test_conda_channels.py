@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tykky.conda.channels import name_of, resolve, subdir_of, virtual_packages
+from tykky.conda.channels import lacking, name_of, resolve, subdir_of, virtual_packages
 from tykky.config import Config
 from tykky.errors import ConfigError, StepError, TykkyError
 
@@ -95,6 +95,18 @@ def test_the_glibc_is_that_of_the_configuration(home: Path) -> None:
 def test_what_is_no_virtual_package_is_refused(home: Path) -> None:
     with pytest.raises(ConfigError, match="'cuda=12' is no virtual package"):
         virtual_packages(["cuda=12"], config(home), "x86_64")
+
+
+def test_what_a_machine_lacks_is_told_of_what_decides_whether_programs_run() -> None:
+    declared = ("__unix=0=0", "__glibc=2.28=0", "__cuda=12.4=0", "__archspec=1=zen4")
+    poor = {"__glibc": "2.17", "__archspec": "1"}
+    said = list(lacking(declared, poor, glibc=True))
+    assert [line.split(";")[0].partition("with ")[2] for line in said] == [
+        "__glibc 2.28, and this one has 2.17",
+        "__cuda 12.4, and this one has none",
+    ]
+    assert len(list(lacking(declared, poor, glibc=False))) == 1
+    assert not list(lacking(declared, {"__glibc": "2.100", "__cuda": "12.4"}, glibc=True))
 
 
 def test_an_architecture_without_packages_is_refused() -> None:

@@ -64,6 +64,8 @@ class Box(ABC):
         self.seen: list[Path] = []
         #: Tells what is being done in a few words, for the progress line.
         self.say: Callable[[str], None] = lambda _: None
+        #: Warnings that are not to be lost among what is being done.
+        self.remarks: list[str] = []
 
     @abstractmethod
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:

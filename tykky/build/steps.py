@@ -260,7 +260,11 @@ class Build:
     def build(self) -> None:
         """Put the contents below the prefix, with the scratch directory in its place."""
         with self._step("build") as line:
-            self._call(self._box(BuildBox, line.update), "assemble")
+            box = self._box(BuildBox, line.update)
+            self._call(box, "assemble")
+        for remark in box.remarks:
+            console.warn(remark)
+            self._note(remark)
 
     def finish(self) -> None:
         """The recipe's own last touch; see which commands there are; then the kind's touch."""

@@ -34,6 +34,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Asking": {
         "find": "list what is installed",
+        "diff": "tell how the packages of two installs or locks differ",
         "log": "show the build log of a stack",
         "module": "tell where the modulefiles are",
     },

@@ -76,12 +76,8 @@ def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str,
         what = "new" if old is None else "changed" if changed else "unchanged"
         line.update(f"{recipe.spec} for {arch}: {len(new.packages)} packages, {what}")
     if difference:
-        for name, version in sorted(difference.added.items()):
-            console.note(f"    + {name} {version}")
-        for name, version in sorted(difference.removed.items()):
-            console.note(f"    - {name} {version}")
-        for name, (before, after) in sorted(difference.changed.items()):
-            console.note(f"      {name} {before} -> {after}")
+        for text in difference.lines():
+            console.note(f"    {text}")
     return {
         "spec": str(recipe.spec),
         "arch": arch,

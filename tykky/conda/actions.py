@@ -44,7 +44,7 @@ def install(target: Target, args: Namespace) -> int:
         pinned += file.pinned
     if pinned:
         listed, config = taken_out(environment.Environment(pinned=tuple(pinned)), target.config)
-        added = packages.pinned(listed.pinned, config)
+        added = packages.pinned(listed.pinned, target.subdir, config)
         _apply(replace(target, config=config), (*_without(target, pinned), *added), args)
     if wanted or not pinned:
         _solve(target, args, wanted, more, free=_names(wanted) if args.freeze_installed else ())
@@ -218,7 +218,7 @@ def _apply(
     """Make the environment consist of these packages, and say what that changes."""
     wanted = list(wanted)
     before = {_package(record).sha256: _package(record) for record in records(target)}
-    order = packages.install(
+    done = packages.install(
         wanted,
         target.prefix,
         Inside(target.config),
@@ -228,7 +228,7 @@ def _apply(
     )
     new = {package.name for package in wanted if package.sha256 not in before}
     for script in packages.link_scripts(
-        target.prefix, target.prefix, (name for name in order if name in new)
+        target.prefix, target.prefix, (name for name in done.names if name in new)
     ):
         problem = f"what {script.name} does when it is in place has failed"
         _call(script.command, script.variables, problem)

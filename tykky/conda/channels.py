@@ -5,13 +5,13 @@ are found (``conda.channel_alias``), and which channels may not be used and why
 (``conda.blocked``).
 
 Public names: ``Channel``, ``resolve``, ``qualify``, ``name_of``, ``on_disk``, ``subdir_of``,
-``virtual_packages``.
+``virtual_packages``, ``lacking``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,3 +172,28 @@ def virtual_packages(
             )
         found[match[1]] = (match[1], match[2] or "0", match[3] or "0")
     return tuple(found.values())
+
+
+def lacking(declared: Iterable[str], machine: Mapping[str, str], *, glibc: bool) -> Iterator[str]:
+    """What a stack counts on and this machine does not have, in words, one for each.
+
+    ``declared`` are the virtual packages that it was locked for, ``NAME=VERSION=BUILD``; whether
+    ``glibc`` matters depends on whether the base brings its own. A stack may well be built for
+    other machines than the one that builds it, so this is no error.
+    """
+    from packaging.version import InvalidVersion, Version
+
+    for name, version in (text.split("=")[:2] for text in declared):
+        there = machine.get(name, "")
+        if name not in ("__cuda", "__glibc", "__linux") or (name == "__glibc" and not glibc):
+            continue
+        try:
+            enough = bool(there) and Version(there) >= Version(version)
+        except InvalidVersion:
+            continue
+        if not enough:
+            yield (
+                f"the stack is for machines with {name} {version}, and this one has "
+                f"{there or 'none'}; if it is to run here, lock it for that "
+                "('virtual_packages', conda.virtual_packages)"
+            )

@@ -6,7 +6,7 @@ crash while the interpreter ends; for the same reason it leaves without ending i
 
 Two jobs: ``solve`` finds the packages that satisfy specs, ``install`` makes an environment have
 exactly the packages given, from files that are there already. A result is ``{"packages": ...}``,
-``{"done": ...}`` or ``{"error": {"kind": ..., "text": ...}}``.
+``{"done": ..., "machine": ...}`` or ``{"error": {"kind": ..., "text": ...}}``.
 
 Public names: ``main``, ``run``.
 """
@@ -257,7 +257,11 @@ async def _install(job: Job) -> Result:
     for package in job["packages"]:
         _settle(prefix, package, asked)
     order = rattler.PackageRecord.sort_topologically(list(records))
-    return {"done": [record.name.normalized for record in order]}
+    machine = _virtual([("machine", "", "")])
+    return {
+        "done": [record.name.normalized for record in order],
+        "machine": {package.name.normalized: str(package.version) for package in machine},
+    }
 
 
 async def _record(prefix: Path, package: Mapping[str, str]) -> rattler.RepoDataRecord:

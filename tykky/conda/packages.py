@@ -4,8 +4,8 @@ A package is one file that is kept in the cache under its sha256 and digested ag
 so that the cache needs few inodes, and nothing in it that is damaged is ever installed. It is
 unpacked below the prefix itself, whose files it then becomes.
 
-Public names: ``Request``, ``solve``, ``pinned``, ``download``, ``install``, ``link_scripts``,
-``python_of``, ``stem_of``.
+Public names: ``Request``, ``Done``, ``solve``, ``pinned``, ``download``, ``install``,
+``link_scripts``, ``python_of``, ``stem_of``.
 """
 
 from __future__ import annotations
@@ -150,6 +150,17 @@ def download(
             raise
 
 
+@dataclass(frozen=True)
+class Done:
+    """What was installed: the names, each after those that it depends on.
+
+    ``machine`` are the virtual packages of this machine and their versions.
+    """
+
+    names: tuple[str, ...]
+    machine: Mapping[str, str]
+
+
 def install(
     packages: Sequence[Package],
     prefix: Path,
@@ -159,11 +170,10 @@ def install(
     specs: Sequence[str] = (),
     present: Container[str] = (),
     say: Callable[[str], None] = lambda _: None,
-) -> list[str]:
+) -> Done:
     """Make the environment at ``prefix`` consist of exactly these conda packages.
 
-    Those whose sha256 is ``present`` are there already. Returns the names of all, each after those
-    that it depends on. Raises ``StepError``.
+    Those whose sha256 is ``present`` are there already. Raises ``StepError``.
     """
     missing = [package for package in packages if package.sha256 not in present]
     files = download(missing, scene.config, say)
@@ -180,8 +190,8 @@ def install(
     ]
     say(f"{len(packages)} packages into a conda environment")
     job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}
-    done: list[str] = perform({**job, "subdir": subdir}, scene)["done"]
-    return done
+    result = perform({**job, "subdir": subdir}, scene)
+    return Done(tuple(result["done"]), result["machine"])
 
 
 def stem_of(file: str) -> str:
@@ -191,11 +201,20 @@ def stem_of(file: str) -> str:
     return file
 
 
-def pinned(wanted: Sequence[Pinned], config: Config) -> tuple[Package, ...]:
+def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Package, ...]:
     """The packages of an explicit list; those without a sha256 are downloaded to know it.
 
-    Raises ``StepError`` for a file that has another md5 than the list says.
+    Raises ``StepError`` for one that is not for ``subdir``, and for a file that has another md5
+    than the list says.
     """
+    for one in wanted:
+        if (found := one.url.rsplit("/", 2)[-2]) not in (subdir, "noarch"):
+            raise StepError(
+                f"the explicit list has packages for {found}, and {subdir} is wanted: {one.url}",
+                remedy="write one list for each architecture; or an environment.yml, which is "
+                "solved for each",
+                code=Exit.RESOLVE,
+            )
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         return tuple(pool.map(lambda one: _pinned(one, config), wanted))
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tykky.bases import HostBase
 from tykky.conda import channels as known
 from tykky.conda import packages as contents
 from tykky.conda import pip as conda_pip
@@ -136,7 +137,7 @@ class CondaStack(Stack):
             scratch = Scratch(Path(folder))
             scene = Outside(scratch, config)
             if wanted.pinned:
-                found = contents.pinned(wanted.pinned, config)
+                found = contents.pinned(wanted.pinned, known.subdir_of(arch), config)
             else:
                 specs, asked = known.qualify(wanted.specs, wanted.channels, config)
                 request = contents.Request(
@@ -172,10 +173,13 @@ class CondaStack(Stack):
             real.seen = _seen(wanted, config)
             scene = replace(Outside.of(real), config=config)
             specs = box.lock.asked.get("specs", ())
-            order = contents.install(
+            done = contents.install(
                 conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
             )
-            for script in contents.link_scripts(real.real("."), box.prefix, order):
+            declared = box.lock.asked.get("virtual_packages", ())
+            host = isinstance(box.base, HostBase)
+            real.remarks += known.lacking(declared, done.machine, glibc=host)
+            for script in contents.link_scripts(real.real("."), box.prefix, done.names):
                 say = f"what {script.name} does when it is in place"
                 real.run(script.command, env=script.variables, say=say)
 
@@ -183,7 +187,10 @@ class CondaStack(Stack):
         pip = [package for package in box.lock.packages if not package.is_conda]
         if pip:
             uv.install(box, pip, guarded(self, "source"), "it from the package index")
-            box.run(["/bin/rm", box.prefix / ".tykky-requirements.txt"])
+            requirements = box.prefix / ".tykky-requirements.txt"
+            box.run(
+                ["/bin/rm", requirements], say=f"{len(conda)} conda packages, {len(pip)} of pip"
+            )
         variables = dict(item.partition("=")[::2] for item in box.lock.asked.get("variables", ()))
         if variables:
             _write_state(box, variables)
