@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tarfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,19 +99,31 @@ def _tar(files: Mapping[str, tuple[bytes, int]]) -> bytes:
     return buffer.getvalue()
 
 
+#: Who may use a registry that asks for a name, and the line of that in a file of htpasswd.
+USER, PASSWORD = "kim", "s3cret pass"
+_HTPASSWD = "kim:$2b$05$abcdefghijklmnopqrstuu1qdcFaS0PtqFUPzaCxLQ8/0lspH0ZEW"
+
+
 @dataclass(frozen=True)
 class Registry:
-    """A registry that listens on ``host``, and the folder with its blobs."""
+    """A registry that listens on ``host``, and the folder with its blobs.
+
+    A ``private`` one is for ``USER`` with ``PASSWORD`` only.
+    """
 
     host: str
     folder: Path
+    private: bool = False
 
     def push(self, archive: Path, name: str) -> str:
         """Put a docker archive there; the digest of its manifest, in hex."""
         target = f"docker://{self.host}/{name}"
-        _skopeo("copy", "--quiet", "--dest-tls-verify=false", f"docker-archive:{archive}", target)
-        raw = _skopeo("inspect", "--tls-verify=false", "--raw", target)
-        return _sha256(raw)
+        word = f"{USER}:{PASSWORD}"
+        there = ["--dest-creds", word] if self.private else []
+        insecure = "--dest-tls-verify=false"
+        _skopeo("copy", "--quiet", insecure, *there, f"docker-archive:{archive}", target)
+        back = ["--creds", word] if self.private else []
+        return _sha256(_skopeo("inspect", "--tls-verify=false", "--raw", *back, target))
 
     def blob(self, digest: str) -> Path:
         """The file of one blob."""
@@ -128,7 +141,7 @@ def has_registry() -> bool:
 
 
 @contextmanager
-def run_registry(folder: Path) -> Iterator[Registry]:
+def run_registry(folder: Path, private: bool = False) -> Iterator[Registry]:
     """Run Debian's docker-registry on a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -137,7 +150,9 @@ def run_registry(folder: Path) -> Iterator[Registry]:
     config.write_text(
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{host}'}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder}/blobs}}}}\n"
+        + (f"auth: {{htpasswd: {{realm: tests, path: {folder}/users}}}}\n" if private else "")
     )
+    (folder / "users").write_text(f"{_HTPASSWD}\n")
     with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen(
             ["docker-registry", "serve", str(config)], stdout=log, stderr=log
@@ -147,9 +162,11 @@ def run_registry(folder: Path) -> Iterator[Registry]:
             try:
                 urllib.request.urlopen(f"http://{host}/v2/").close()
                 break
+            except urllib.error.HTTPError:
+                break  # it answers that it wants to know who asks
             except OSError:
                 time.sleep(0.05)
-        yield Registry(host, folder)
+        yield Registry(host, folder, private)
     finally:
         process.terminate()
         process.wait()

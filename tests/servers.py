@@ -1,10 +1,15 @@
-"""A web server whose files break off, stall, vanish or change as a test wants it."""
+"""A web server whose files break off, stall, vanish or change as a test wants it.
+
+And a relay that makes any other server slow.
+"""
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -67,3 +72,73 @@ def serve() -> Iterator[Web]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@dataclass
+class Relay:
+    """What stands between a client and a server; ``host`` is its name and port.
+
+    ``rate`` are the bytes in a second that an answer may have; after ``most`` bytes to one
+    connection, or ``total`` to all, it is ``silent``, or else breaks off. ``sent`` counts them.
+    """
+
+    host: str = ""
+    rate: float = float("inf")
+    most: float = float("inf")
+    total: float = float("inf")
+    silent: bool = True
+    sent: int = 0
+
+
+def _pass_on(relay: Relay, client: socket.socket, server: socket.socket) -> None:
+    passed = 0
+
+    def left() -> float:
+        return min(relay.most - passed, relay.total - relay.sent)
+
+    while left() > 0 and (data := server.recv(4096)):
+        data = data[: int(min(len(data), left()))]
+        passed += len(data)
+        relay.sent += len(data)
+        client.sendall(data)
+        time.sleep(len(data) / relay.rate)
+    while relay.silent and left() <= 0:
+        time.sleep(0.05)
+
+
+def _serve_one(relay: Relay, client: socket.socket, target: tuple[str, int]) -> None:
+    with client, socket.create_connection(target) as server:
+
+        def forward() -> None:
+            with suppress(OSError):
+                while data := client.recv(4096):
+                    server.sendall(data)
+
+        threading.Thread(target=forward, daemon=True).start()
+        with suppress(OSError):
+            _pass_on(relay, client, server)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def slow_down(host: str) -> Iterator[Relay]:
+    """Stand before the server at ``host``, a name and port, with one that can be slow."""
+    name, _, port = host.rpartition(":")
+    relay = Relay()
+    listener = socket.create_server(("127.0.0.1", 0))
+    relay.host = f"127.0.0.1:{listener.getsockname()[1]}"
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                arguments = (relay, client, (name, int(port)))
+                threading.Thread(target=_serve_one, args=arguments, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield relay
+    finally:
+        relay.silent = False
+        listener.close()

@@ -4,7 +4,9 @@ A file is known by its sha256. It is kept in ``<cache_dir>/downloads`` under tha
 digested again whenever it is used, so a damaged or altered copy is never handed out. A download
 that breaks off goes on where it stopped, in the same run or the next.
 
-Public names: ``fetch``, ``fetch_unpinned``, ``on_mirror``, ``is_sha256``, ``digest_file``, ``Say``.
+Public names: ``fetch``, ``fetch_unpinned``, ``on_mirror``, ``is_sha256``, ``digest_file``, ``Say``,
+``CONNECT``, ``PATIENCE``, and for those who ask servers themselves ``reason``, ``is_silence``,
+``unreachable``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -25,15 +28,21 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-#: Seconds to wait for a connection, and for the next bytes of an answer.
-TIMEOUT = (15, 60)
+#: Seconds to wait for a connection, and by default for the next bytes of an answer.
+CONNECT, PATIENCE = 15, 60
 #: How often in a row a source may fail without sending one more byte.
 FRUITLESS = 3
 _BLOCK = 1 << 20
+#: What is taken off a connection at once: little, so that of a slow one much is kept.
+_PIECE = 1 << 16
 
 
 class _BrokenOff(Exception):
-    """A download that ended early; what has come is kept."""
+    """A download that ended early; what has come is kept. ``silent``: nothing more came."""
+
+    def __init__(self, why: str, silent: bool = False) -> None:
+        super().__init__(why)
+        self.silent = silent
 
 
 def is_sha256(text: str) -> bool:
@@ -58,13 +67,15 @@ def fetch(
     mirrors: Sequence[str] = (),
     source: str = "",
     headers: Mapping[str, str] | None = None,
+    patience: int = PATIENCE,
     say: Say = lambda _: None,
 ) -> Path:
     """The path of the file with this digest in the cache, downloaded if it is not there.
 
     The ``mirrors`` are tried first, in order, then ``url`` itself (``https``, ``http`` or
     ``file``), or in its stead ``source``, which is the same with credentials; ``headers`` go there
-    only. ``say`` is told what is under way.
+    only. ``patience`` is how many seconds a server may send nothing before it is asked again.
+    ``say`` is told what is under way.
 
     Raises ``StepError``: with code ``DAMAGED`` and both digests if the last source has another
     file, with ``NETWORK`` if none can be reached.
@@ -77,14 +88,18 @@ def fetch(
             kept.unlink()
         partial = kept.with_name(f"{sha256}.part")
         for mirror in mirrors:
+            there = _Source(on_mirror(mirror, url), {}, patience, say)
             try:
-                return _verified(on_mirror(mirror, url), sha256, partial, kept, {}, say)
+                return _verified(there, sha256, partial, kept)
             except StepError as error:
                 say(f"{error.cause}; trying the next source")
-        return _verified(source or url, sha256, partial, kept, headers or {}, say)
+        last = _Source(source or url, headers or {}, patience, say)
+        return _verified(last, sha256, partial, kept)
 
 
-def fetch_unpinned(url: str, cache_dir: Path, say: Say = lambda _: None) -> tuple[Path, str]:
+def fetch_unpinned(
+    url: str, cache_dir: Path, say: Say = lambda _: None, *, patience: int = PATIENCE
+) -> tuple[Path, str]:
     """Download a file that nothing is known of, anew each time; its path and its sha256.
 
     No mirror is asked, since nobody could tell whether it has the right file.
@@ -93,7 +108,7 @@ def fetch_unpinned(url: str, cache_dir: Path, say: Say = lambda _: None) -> tupl
     partial = cache_dir / "downloads" / f"unpinned-{name}.part"
     with _alone(partial):
         partial.unlink(missing_ok=True)
-        _receive(url, partial, {}, say)
+        _receive(_Source(url, {}, patience, say), partial)
         digest = digest_file(partial)
         return partial.replace(partial.with_name(digest)), digest
 
@@ -117,30 +132,41 @@ def on_mirror(mirror: str, url: str) -> str:
     return f"{mirror.rstrip('/')}/{parts.hostname or 'localhost'}{parts.path}"
 
 
-def _verified(
-    url: str, sha256: str, partial: Path, kept: Path, headers: Mapping[str, str], say: Say
-) -> Path:
+@dataclass(frozen=True)
+class _Source:
+    """Where a file is, what a request for it brings along, and who is told how it goes."""
+
+    url: str
+    headers: Mapping[str, str]
+    patience: int
+    say: Say
+
+
+def _verified(source: _Source, sha256: str, partial: Path, kept: Path) -> Path:
     resumed = partial.exists()
-    _receive(url, partial, headers, say)
+    _receive(source, partial)
     found = digest_file(partial)
     if found != sha256 and resumed:
         # Its beginning may be of another file, or of another source.
         partial.unlink()
-        _receive(url, partial, headers, say)
+        _receive(source, partial)
         found = digest_file(partial)
     if found != sha256:
         partial.unlink()
         raise StepError(
-            f"{url} is not the file that was expected: its sha256 is {found} instead of {sha256}",
+            f"{source.url} is not the file that was expected: its sha256 is {found} instead of "
+            f"{sha256}",
             remedy="find out why it changed before you trust it; then correct the digest",
             code=Exit.DAMAGED,
         )
     return partial.replace(kept)
 
 
-def _receive(url: str, partial: Path, headers: Mapping[str, str], say: Say) -> None:
+def _receive(source: _Source, partial: Path) -> None:
     """Complete ``partial`` from one source, in as many attempts as make progress."""
+    url, say = source.url, source.say
     name = Path(urlsplit(url).path).name or url
+    name = re.sub(r"^(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}$", r"\1", name)
     say(f"downloading {name}")
     if urlsplit(url).scheme == "file":
         _copy(url, partial)
@@ -149,12 +175,13 @@ def _receive(url: str, partial: Path, headers: Mapping[str, str], say: Say) -> N
     while True:
         before = _size(partial)
         try:
-            _attempt(url, partial, headers, lambda text: say(f"downloading {name}, {text}"))
+            _attempt(source, partial, lambda text: say(f"downloading {name}, {text}"))
             return
         except _BrokenOff as error:
             fruitless = 0 if _size(partial) > before else fruitless + 1
             if fruitless == FRUITLESS:
-                raise unreachable(url, str(error)) from error
+                raise unreachable(url, str(error), silent=error.silent) from error
+            say(f"downloading {name}: {error}; trying again")
             time.sleep(0.2 * 4**fruitless)
 
 
@@ -176,17 +203,19 @@ def _copy(url: str, partial: Path) -> None:
         ) from error
 
 
-def _attempt(url: str, partial: Path, headers: Mapping[str, str], say: Say) -> None:
+def _attempt(source: _Source, partial: Path, say: Say) -> None:
     import requests
     from urllib3.exceptions import HTTPError
 
     have = _size(partial)
     # The file itself, and not a form that a server thinks is handier.
-    wanted = {**headers, "Accept-Encoding": "identity"}
+    url, wanted = source.url, {**source.headers, "Accept-Encoding": "identity"}
     if have:
         wanted["Range"] = f"bytes={have}-"
     try:
-        with requests.get(url, headers=wanted, stream=True, timeout=TIMEOUT) as answer:
+        with requests.get(
+            url, headers=wanted, stream=True, timeout=(CONNECT, source.patience)
+        ) as answer:
             if answer.status_code == 416:  # nothing follows; or another file, says the digest
                 return
             check_status(answer, url)
@@ -200,7 +229,7 @@ def _attempt(url: str, partial: Path, headers: Mapping[str, str], say: Say) -> N
             remedy="an address starts with https://, http:// or file://",
         ) from error
     except (requests.RequestException, HTTPError) as error:
-        raise _BrokenOff(reason(error)) from error
+        raise _BrokenOff(reason(error, source.patience), is_silence(error)) from error
 
 
 def check_status(answer: requests.Response, url: str) -> None:
@@ -235,7 +264,7 @@ def _save(answer: requests.Response, partial: Path, start: int, say: Say) -> Non
         stream.seek(start)
         # A connection that ends early is told by the number of bytes.
         with suppress(*((ProtocolError,) if end else ())):
-            for block in answer.raw.stream(_BLOCK, decode_content=False):
+            for block in answer.raw.stream(_PIECE, decode_content=False):
                 stream.write(block)
                 have += len(block)
                 if time.monotonic() - told > 0.5:
@@ -245,18 +274,38 @@ def _save(answer: requests.Response, partial: Path, start: int, say: Say) -> Non
         raise _BrokenOff(f"it broke off after {have} of {end} bytes")
 
 
-def reason(error: Exception) -> str:
+def _innermost(error: Exception) -> Any:
+    inner: Any = error
+    while getattr(inner, "args", None) and isinstance(inner.args[-1], BaseException):
+        inner = inner.args[-1]
+    return getattr(inner, "reason", None) or inner
+
+
+def is_silence(error: Exception) -> bool:
+    """Whether an error of requests or urllib3 is that a server has sent nothing for too long."""
+    from urllib3.exceptions import ReadTimeoutError
+
+    return isinstance(_innermost(error), ReadTimeoutError | TimeoutError)
+
+
+def reason(error: Exception, patience: int) -> str:
     """The innermost reason of an error of requests or urllib3, without its wrappings."""
-    text: Any = error
-    while getattr(text, "args", None) and isinstance(text.args[-1], BaseException):
-        text = text.args[-1]
-    text = getattr(text, "reason", None) or text
+    if is_silence(error):
+        return f"the server sent nothing for {patience} s"
+    text = _innermost(error)
     words = re.sub(r"<[^>]*>:?\s*|\(Caused by.*|HTTPS?ConnectionPool\([^)]*\):?\s*", "", str(text))
     return words.strip() or type(error).__name__
 
 
-def unreachable(url: str, why: str) -> TykkyError:
-    """The error for a server that does not give what it should."""
+def unreachable(url: str, why: str, *, silent: bool = False) -> TykkyError:
+    """The error for a server that does not give what it should, or gives nothing at all."""
+    if silent:
+        return StepError(
+            f"{url} cannot be downloaded: {why}",
+            remedy="try again later, what has come is kept; or be more patient: "
+            "'tykky config set timeout 600' (seconds)",
+            code=Exit.NETWORK,
+        )
     host = urlsplit(url).netloc.rpartition("@")[2] or url
     return StepError(
         f"{url} cannot be downloaded: {why}",

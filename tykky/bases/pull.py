@@ -41,7 +41,7 @@ def identify(reference: Reference, config: Config, arch: str) -> str:
     """
     if reference.scheme in ("docker", "oras"):
         pulled = cache.by_reference(config, str(reference), arch)
-        return pulled.digest if pulled else registry.look_up(reference.target, arch).digest
+        return pulled.digest if pulled else registry.look_up(reference.target, arch, config).digest
     if reference.scheme == "debian":
         return debian.read(reference.path).digest(arch)
     try:
@@ -71,7 +71,7 @@ def pull(
     """
     remote = None
     if reference.scheme in ("docker", "oras"):
-        remote = registry.look_up(reference.target, arch, digest)
+        remote = registry.look_up(reference.target, arch, config, digest)
         found = remote.digest
     else:
         found = identify(reference, config, arch)
@@ -116,7 +116,7 @@ def _make(
                 shutil.copyfile(downloads[0], new)
                 suffix = "sif"
             elif remote is not None:
-                downloads = registry.layout(remote, scratch / "layout", config.cache_dir, say)
+                downloads = registry.layout(remote, scratch / "layout", config, say)
                 settings = _settings(_parsed(downloads[0], reference), reference, arch)
                 suffix = _unpack(f"oci:{scratch}/layout", new, scratch, config, say)
             elif reference.scheme == "debian":
@@ -189,7 +189,7 @@ def _sif_layer(remote: Remote, reference: Reference, config: Config, say: fetch.
             remedy=f"if it is an ordinary container image, write docker://{reference.target}",
             code=Exit.BASE,
         )
-    return registry.blob(remote, layers[0], config.cache_dir, say)
+    return registry.blob(remote, layers[0], config, say)
 
 
 def _unpack(source: str, new: Path, scratch: Path, config: Config, say: fetch.Say) -> str:

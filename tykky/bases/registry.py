@@ -13,13 +13,19 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tykky import fetch
+from tykky.bases import credentials
 from tykky.errors import Exit, StepError, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.config import Config
 
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -50,14 +56,32 @@ class Remote:
     bytes: int
 
 
-def look_up(target: str, arch: str, digest: str = "") -> Remote:
+def look_up(target: str, arch: str, config: Config, digest: str = "") -> Remote:
     """The image that ``host/repository[:tag][@digest]`` names, or that ``digest`` names there.
 
-    Raises ``StepError``: no such image, not for this architecture, no answer, a wrong digest.
+    Mirrors of the registry are asked first. Raises ``StepError``: no such image, not for this
+    architecture, no answer, a wrong digest.
     """
     host, repository, wanted = _split(target)
-    session = _Session(host, repository)
-    text, headers = session.manifest(f"sha256:{digest}" if digest else wanted)
+    if digest:
+        wanted = f"sha256:{digest}"
+    for other, name in _mirrors(host, repository, config):
+        with suppress(StepError):
+            return _ask(_Session(other, name, config.timeout), target, wanted, arch)
+    return _ask(_Session(host, repository, config.timeout), target, wanted, arch)
+
+
+def _mirrors(host: str, repository: str, config: Config) -> Iterator[tuple[str, str]]:
+    """The registries, and the names there, where a site has copies."""
+    known = {host, "docker.io"} if host == "registry-1.docker.io" else {host}
+    for name, mirror in config.registry_mirrors:
+        if name in known:
+            other, _, folder = mirror.partition("/")
+            yield other, f"{folder}/{repository}".lstrip("/")
+
+
+def _ask(session: _Session, target: str, wanted: str, arch: str) -> Remote:
+    text, headers = session.manifest(wanted)
     manifest = _parsed(text, target)
     if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
         text, headers = session.manifest(_for_arch(manifest, target, arch))
@@ -142,22 +166,25 @@ def kernel_name(arch: str) -> str:
 class _Session:
     """One repository of a registry, with the token that it asks for."""
 
-    def __init__(self, host: str, repository: str) -> None:
+    def __init__(self, host: str, repository: str, patience: int) -> None:
         scheme = "http" if _is_local(host) else "https"
+        self.host = host
         self.repository = repository
+        self.patience = patience
         self.address = f"{scheme}://{host}/v2/{repository}"
         self.token: dict[str, str] = {}
+        self.known: credentials.Credentials | None = None
 
     def manifest(self, name: str) -> tuple[bytes, dict[str, str]]:
         """The text of a manifest by tag or digest, and the headers that its parts need."""
         url = f"{self.address}/manifests/{name}"
         accept = {"Accept": ", ".join((*_INDEXES, *_MANIFESTS))}
-        answer = _get(url, {**accept, **self.token})
+        answer = self._get(url, {**accept, **self.token})
         if answer.status == 401 and not self.token:
             self.token = self._log_in(answer, url)
-            answer = _get(url, {**accept, **self.token})
+            answer = self._get(url, {**accept, **self.token})
         if answer.status != 200:
-            raise _refused(answer, url)
+            raise self._refused(answer, url)
         found = hashlib.sha256(answer.content).hexdigest()
         if name.startswith("sha256:") and name != f"sha256:{found}":
             raise StepError(
@@ -168,18 +195,64 @@ class _Session:
         return answer.content, self.token
 
     def _log_in(self, answer: _Answer, url: str) -> dict[str, str]:
-        """The header with a token for anonymous readers, as the registry's answer tells."""
+        """The header that the registry's answer asks for: a password, or a token for one."""
         challenge = answer.headers.get("WWW-Authenticate", "")
         words = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        self.known = credentials.find(self.host, self.repository)
+        if challenge.lower().startswith("basic ") and self.known:
+            return self.known.header
         if not challenge.lower().startswith("bearer ") or "realm" not in words:
-            raise _refused(answer, url)
+            raise self._refused(answer, url)
         realm = words.pop("realm")
         query = {"service": words.get("service", ""), "scope": words.get("scope", "")}
-        given = _get(realm, {}, query)
+        # Who has no password, or would have to send it in the clear, reads what anybody may.
+        safe = realm.startswith("https://") or _is_local(urlsplit(realm).netloc)
+        given = self._get(realm, self.known.header if self.known and safe else {}, query)
         if given.status != 200:
-            raise _refused(given, url)
+            raise self._refused(given, url)
         values = _parsed(given.content, self.repository)
         return {"Authorization": f"Bearer {values.get('token') or values.get('access_token', '')}"}
+
+    def _get(
+        self, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None
+    ) -> _Answer:
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        timeout = (fetch.CONNECT, self.patience)
+        try:
+            with requests.get(
+                url, headers=headers, params=query, timeout=timeout, stream=True
+            ) as answer:
+                content = answer.raw.read(_MOST, decode_content=True)
+                return _Answer(answer.status_code, answer.reason, answer.headers, content)
+        except (requests.RequestException, HTTPError) as error:
+            why = fetch.reason(error, self.patience)
+            raise fetch.unreachable(url, why, silent=fetch.is_silence(error)) from error
+
+    def _refused(self, answer: _Answer, url: str) -> TykkyError:
+        status = answer.status
+        cause = f"the registry does not give {url}: it answers {status} {answer.reason}"
+        if status == 404:
+            return StepError(
+                cause, remedy="check the name and the tag of the image", code=Exit.BASE
+            )
+        if status not in (401, 403):
+            remedy = "try again later, or ask who runs the registry"
+            return StepError(cause, remedy=remedy, code=Exit.NETWORK)
+        if self.known:
+            return StepError(
+                f"{cause} to '{self.known.user}' of {self.known.source}",
+                remedy="check the name of the image and whether that user may read it; as "
+                f"somebody else, or with a new password: podman login {self.host}",
+                code=Exit.BASE,
+            )
+        return StepError(
+            cause,
+            remedy="the image is not public, or there is none of that name; if you may read it: "
+            f"podman login {self.host} (docker, skopeo or apptainer do, too)",
+            code=Exit.BASE,
+        )
 
 
 def _is_local(host: str) -> bool:
@@ -203,46 +276,20 @@ class _Answer:
     content: bytes
 
 
-def _get(url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None) -> _Answer:
-    import requests
-    from urllib3.exceptions import HTTPError
-
-    try:
-        with requests.get(
-            url, headers=headers, params=query, timeout=fetch.TIMEOUT, stream=True
-        ) as answer:
-            content = answer.raw.read(_MOST, decode_content=True)
-            return _Answer(answer.status_code, answer.reason, answer.headers, content)
-    except (requests.RequestException, HTTPError) as error:
-        raise fetch.unreachable(url, fetch.reason(error)) from error
-
-
-def _refused(answer: _Answer, url: str) -> TykkyError:
-    status = answer.status
-    cause = f"the registry does not give {url}: it answers {status} {answer.reason}"
-    if status == 404:
-        remedy, code = "check the name and the tag of the image", Exit.BASE
-    elif status in (401, 403):
-        remedy = (
-            "the image is not public, or there is none of that name; if it is yours, save it "
-            "to a file (skopeo copy) and name that: oci-archive:FILE"
-        )
-        code = Exit.BASE
-    else:
-        remedy, code = "try again later, or ask who runs the registry", Exit.NETWORK
-    return StepError(cause, remedy=remedy, code=code)
-
-
-def blob(remote: Remote, part: Mapping[str, Any], cache_dir: Path, say: fetch.Say) -> Path:
+def blob(remote: Remote, part: Mapping[str, Any], config: Config, say: fetch.Say) -> Path:
     """One part of an image, verified, in the cache of downloads."""
     digest = str(part["digest"])
-    url = f"{remote.address}/blobs/{digest}"
     return fetch.fetch(
-        url, digest.removeprefix("sha256:"), cache_dir, headers=remote.headers, say=say
+        f"{remote.address}/blobs/{digest}",
+        digest.removeprefix("sha256:"),
+        config.cache_dir,
+        headers=remote.headers,
+        patience=config.timeout,
+        say=say,
     )
 
 
-def layout(remote: Remote, folder: Path, cache_dir: Path, say: fetch.Say) -> list[Path]:
+def layout(remote: Remote, folder: Path, config: Config, say: fetch.Say) -> list[Path]:
     """Make an OCI layout of an image in a folder, and return the downloads that it links to."""
     blobs = folder / "blobs/sha256"
     blobs.mkdir(parents=True)
@@ -253,7 +300,7 @@ def layout(remote: Remote, folder: Path, cache_dir: Path, say: fetch.Say) -> lis
         def tell(text: str, number: int = number) -> None:
             say(f"part {number + 1} of {len(parts)}, {text}")
 
-        path = blob(remote, part, cache_dir, tell)
+        path = blob(remote, part, config, tell)
         downloads.append(path)
         link = blobs / path.name
         if not link.is_symlink():

@@ -225,10 +225,11 @@ class RealBox(Box):
         from tykky import fetch
 
         file, cache = _file_name(url, sha256, name), self.config.cache_dir
+        mirrors, patience = self.config.mirrors, self.config.timeout
         if sha256:
-            kept = fetch.fetch(url, sha256, cache, mirrors=self.config.mirrors, say=self.say)
+            kept = fetch.fetch(url, sha256, cache, mirrors=mirrors, patience=patience, say=self.say)
         else:
-            kept, digest = fetch.fetch_unpinned(url, cache, self.say)
+            kept, digest = fetch.fetch_unpinned(url, cache, self.say, patience=patience)
             self.say(f"{file} has no digest in the recipe; it is sha256='{digest}'")
         self.log.write(f"# fetched {masked(url)}: {kept.name}\n".encode())
         # A copy: what a step does to its file must not reach the cache.

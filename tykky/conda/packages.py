@@ -101,7 +101,9 @@ def _mirrors(channels: Iterable[Channel], config: Config) -> dict[str, list[str]
 def _package(row: dict[str, Any], url: str, config: Config) -> Package:
     sha256, size = row["sha256"], row["size"]
     if not sha256:  # old channels have md5 only
-        path, sha256 = fetch.fetch_unpinned(private(url, config), config.cache_dir)
+        path, sha256 = fetch.fetch_unpinned(
+            private(url, config), config.cache_dir, patience=config.timeout
+        )
         size = path.stat().st_size
     return Package(
         name=row["name"],
@@ -138,6 +140,7 @@ def download(
             config.cache_dir,
             mirrors=config.mirrors,
             source=private(package.url, config),
+            patience=config.timeout,
             say=say,
         )
 
@@ -224,7 +227,9 @@ def _pinned(wanted: Pinned, config: Config) -> Package:
     name, version, build = stem_of(file).rsplit("-", 2)
     sha256, size = wanted.sha256, 0
     if not sha256:
-        path, sha256 = fetch.fetch_unpinned(private(wanted.url, config), config.cache_dir)
+        path, sha256 = fetch.fetch_unpinned(
+            private(wanted.url, config), config.cache_dir, patience=config.timeout
+        )
         size = path.stat().st_size
         if wanted.md5 and wanted.md5 != (found := _md5(path)):
             raise StepError(

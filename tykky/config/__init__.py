@@ -97,6 +97,8 @@ class Config:
     bases: tuple[tuple[str, str], ...]
     bases_dir: Path
     mirrors: tuple[str, ...]
+    registry_mirrors: tuple[tuple[str, str], ...]
+    timeout: int
     repos: tuple[Path, ...]
     builtin_repo: bool
     runtime: Runtime

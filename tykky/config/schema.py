@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Isolation = Literal["open", "mounts", "closed"]
-Runtime = Literal["native"]
+Runtime = Literal["native", "apptainer", "auto"]
 Compression = Literal["zstd", "gzip", "lz4", "xz"]
 
 
@@ -185,6 +185,14 @@ def _alias(text: str) -> tuple[str, str]:
     return name, _text(target)
 
 
+def _registry_mirror(text: str) -> tuple[str, str]:
+    host = r"[A-Za-z0-9.-]+(:[0-9]+)?"
+    found = re.fullmatch(rf"({host})=({host}(/[a-z0-9._-]+)*)/?", text)
+    if not found:
+        raise BadValueError("is not REGISTRY=MIRROR, such as docker.io=mirror.site:5000/hub")
+    return found[1], found[3]
+
+
 def _url(text: str) -> str:
     if not re.match(r"(https?|file)://.", _needed(text)):
         raise BadValueError("is no address that starts with https://, http:// or file://")
@@ -220,6 +228,8 @@ KEYS: dict[str, Kind] = {
     "bases": Kind("names with their references", _alias, is_list=True, is_table=True),
     "bases_dir": _PATH,
     "mirrors": Kind("list of addresses", _url, is_list=True),
+    "registry_mirrors": Kind("list of REGISTRY=MIRROR", _registry_mirror, is_list=True),
+    "timeout": _number(1, 86400),
     "repos": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
     "builtin_repo": _SWITCH,
     "runtime": _choice("native", "apptainer", "auto"),
