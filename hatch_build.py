@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,25 @@ def compile_launcher(root: Path, out: Path) -> list[Path]:
 def platform_tag(programs: list[Path]) -> str:
     """The platforms that the programs run on."""
     machine = platform.machine()
-    # A program that is not static names the dynamic loader of its C library.
-    if any(b"/ld-linux" in program.read_bytes() for program in programs):
+    if any(names_a_loader(program.read_bytes()) for program in programs):
         return f"linux_{machine}"
     return f"manylinux2014_{machine}.musllinux_1_1_{machine}"
+
+
+def names_a_loader(program: bytes) -> bool:
+    """Whether an ELF program is not static: then it names the dynamic loader of its C library.
+
+    Raises ``ValueError`` if it is not an ELF program.
+    """
+    if program[:4] != b"\x7fELF":
+        raise ValueError("not an ELF program")
+    order = "<" if program[5] == 1 else ">"
+    if program[4] == 2:  # 64 bits
+        (headers,) = struct.unpack_from(f"{order}Q", program, 32)
+        size, count = struct.unpack_from(f"{order}HH", program, 54)
+    else:
+        (headers,) = struct.unpack_from(f"{order}I", program, 28)
+        size, count = struct.unpack_from(f"{order}HH", program, 42)
+    interpreter = 3  # PT_INTERP of elf(5)
+    types = (struct.unpack_from(f"{order}I", program, headers + size * k)[0] for k in range(count))
+    return interpreter in types

@@ -55,6 +55,28 @@ def test_wheel_has_the_launcher_of_this_machine_and_says_so(wheel: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["gcc", "musl-gcc"])
+def test_wheel_with_a_dynamic_launcher_claims_no_other_machine(compiler: str, place: Path) -> None:
+    tools = place / "tools"
+    tools.mkdir()
+    cc = tools / "cc"
+    refuse = 'case "$*" in *-static*) exit 1 ;; esac'
+    cc.write_text(f'#!/bin/sh\n{refuse}\nREALGCC=/usr/bin/gcc exec /usr/bin/{compiler} "$@"\n')
+    cc.chmod(0o755)
+    for name in ("as", "ld", "sh"):
+        (tools / name).symlink_to(f"/usr/bin/{name}")
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", place / "dist", TOP],
+        env={**os.environ, "PATH": str(tools), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = (place / "dist").glob("*.whl")
+    assert made.name.endswith(f"py3-none-linux_{platform.machine()}.whl")
+
+
+@pytest.mark.slow
 def test_installed_wheel_lists_its_recipes_without_the_checkout(
     wheel: Path, user: User, place: Path
 ) -> None:
