@@ -51,7 +51,7 @@ def measure(subject: Subject, place: Path) -> Iterator[Row]:
     whole = Target("ratio", 1.3)
     yield Row(group, case, sum(many), "by one", sum(one), ROUNDS, "bytes", target=whole)
     yield Row(group, "of these: page cache", many[0], "by one", one[0], ROUNDS, "bytes")
-    yield Row(group, "of these: keeper and server", many[1], "by one", one[1], ROUNDS, "bytes")
+    yield Row(group, "of these: what serves", many[1], "by one", one[1], ROUNDS, "bytes")
     if base:
         theirs = _medians(found["apptainer", READERS])
         alone = _medians(found["apptainer", 1])

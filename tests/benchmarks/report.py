@@ -145,6 +145,7 @@ def _bars(rows: list[_Row], case: str) -> Iterator[tuple[str, str, str, float]]:
     ]
     for number, row in enumerate(chosen):
         label = row["case"].partition(": ")[0].removeprefix("import scipy.stats, ")
+        label = label.partition("read by ")[2] or label
         scale = {"s": 1e3, "bytes": 1e-6}.get(row["unit"], 1)
         if number == 0:
             mine = row["value"] * scale
