@@ -5,7 +5,7 @@ It stands alone, since it runs inside the box, where Tykky is not installed. It
 - links the base's standard library into the environment, so that a virtual environment made
   *on top* finds it there and, with ``--system-site-packages``, this stack's packages as well;
 - lets ``pip install --user`` work (which a virtual environment refuses) without letting the
-  base's own packages in;
+  base's own packages in, and modules load without needless questions;
 - compiles all byte code, with hashes that are never checked, since an image never changes;
 - removes what only a writable environment needs.
 
@@ -22,16 +22,24 @@ import sys
 import sysconfig
 from pathlib import Path
 
-HOOK = '''\
-"""Makes this environment the base of what its users put on top of it."""
-
-import site
-import sys
-
-if sys.prefix == __file__[: -len({tail!r})]:
-{forget}
+# A .pth file and not a module, which would cost each start a listing and two more files. Python
+# reads it twice; `sitedir` is the folder it lies in, for environments on top read it as well.
+HOOK = """\
+# What makes this environment the base of what its users put on top of it, and starts it faster.
+import sys; sys._base_executable == sys.executable or exec({code!r})
+"""
+CODE = """\
+if sitedir == sys.prefix + {tail!r}:
+    import site, _frozen_importlib_external, _io
+    {forget}
     sys._base_executable = sys.executable  # "python -m venv" links here
-'''
+    # Reads a module as Python reads one without source: not asking whether it is a terminal, which
+    # in a mounted image is a question to another process. Python 3.14 does not ask either.
+    def get_data(self, path, open=_io.FileIO):
+        with open(path) as file:
+            return file.read()
+    _frozen_importlib_external.SourceFileLoader.get_data = get_data
+"""
 
 
 def link_library(prefix: Path, library: Path) -> None:
@@ -51,13 +59,11 @@ def allow_user_packages(prefix: Path, packages: Path) -> None:
         "include-system-site-packages = false", "include-system-site-packages = true"
     )
     settings.write_text(text, encoding="utf-8")
-    forget = "    site.PREFIXES.clear()  # not the packages of the base"
+    forget = "site.PREFIXES.clear()  # not the packages of the base"
     if "on-stack" in sys.argv:
-        forget = "    # The packages of the base belong to it."
-    tail = f"/{packages.relative_to(prefix)}/_tykky_stack.py"
-    hook = HOOK.format(tail=tail, forget=forget)
-    (packages / "_tykky_stack.py").write_text(hook, encoding="utf-8")
-    (packages / "_tykky_stack.pth").write_text("import _tykky_stack\n", encoding="utf-8")
+        forget = "# The packages of the base belong to it."
+    code = CODE.format(tail=f"/{packages.relative_to(prefix)}", forget=forget)
+    (packages / "_tykky_stack.pth").write_text(HOOK.format(code=code), encoding="utf-8")
 
 
 def clean(prefix: Path) -> None:

@@ -104,29 +104,29 @@ static void execute_server(const struct server *server, int channel, int socket)
     _exit(STATUS_NOT_EXECUTABLE);
 }
 
-/* In a process of its own, which is the relay; the server is its child. */
+/* In a process of its own, which is the relay; the server is its child. That loads its libraries
+ * while the launcher is still making the namespace. */
 static void be_relay(void *argument)
 {
     const struct server *server = argument;
     int channel = server->other_end, ends[2];
     daemon_detach(&channel, 1);
     title_set(RELAY_NAME, server->image);
-    int fuse = receive_descriptor(channel);
-    if (fuse < 0) /* the launcher gave up, and has said why */
-        _exit(0);
     pid_t child = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0 ? fork() : -1;
     if (child == 0) {
         close(ends[0]);
-        close(fuse);
         execute_server(server, channel, ends[1]);
     }
     int error = errno;
-    if (child < 0 && send(channel, &error, sizeof error, MSG_NOSIGNAL) < 0)
+    if (child < 0) {
+        send(channel, &error, sizeof error, MSG_NOSIGNAL);
         _exit(STATUS_LAUNCHER);
-    close(channel);
-    if (child < 0)
-        _exit(STATUS_LAUNCHER);
+    }
     close(ends[1]);
+    int fuse = receive_descriptor(channel);
+    if (fuse < 0) /* the launcher gave up, and has said why */
+        _exit(0);
+    close(channel);
     relay_run(fuse, ends[0], image_has_attributes(server->image, server->offset));
     _exit(0);
 }
@@ -155,7 +155,7 @@ bool server_serve(struct server *server, int fuse, struct problem *problem)
     int error = 0;
     bool sent = send_descriptor(server->channel, fuse);
     close(fuse);
-    /* Its end of the channel closes when it is executed. */
+    /* The channel closes when the server is executed and the relay has the descriptor. */
     ssize_t length = sent ? recv(server->channel, &error, sizeof error, 0) : -1;
     close(server->channel);
     if (length == 0)
