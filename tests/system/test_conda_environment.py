@@ -28,6 +28,7 @@ dependencies:
       - python-dateutil==2.9.0.post0
 variables:
   MY_VARIABLE: a value of mine
+  mine_in_small: letters
   DATA_SITE: from the file
 """
 
@@ -75,6 +76,7 @@ def test_every_command_has_what_conda_activate_would_set(mixed: Site) -> None:
     assert seen["DATA_HOME"] == f"{prefix}/share/data home"
     assert seen["DATA_LEVEL"] == "3"
     assert seen["MY_VARIABLE"] == "a value of mine"
+    assert seen["mine_in_small"] == "letters"
     assert seen["DATA_SITE"] == "from the file"  # it counts more than the package's
     assert "DATA_UNWANTED" not in seen and "DATA_NOT_EXPORTED" not in seen
 

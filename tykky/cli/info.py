@@ -53,6 +53,16 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
+_OUTPUTS = ("commands", "needs", "loads", "file")
+#: What of a recipe its packages come from; not every kind has all of them.
+_INPUTS = ("channels", "environment", "packages", "pip")
+
+
+def _listed(recipe: Recipe, field: str) -> list[str]:
+    value = guarded(recipe, field) if hasattr(recipe, field) else ()
+    return [value] if value and isinstance(value, str) else list(value)
+
+
 def _facts(recipe: Recipe) -> dict[str, Any]:
     commands = guarded(recipe, "commands")
     return {
@@ -75,7 +85,7 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         },
         "base": recipe.base or "as configured",
         "commands": dict(commands) if isinstance(commands, Mapping) else list(commands),
-        "packages": list(guarded(recipe, "packages")) if hasattr(recipe, "packages") else [],
+        **{field: _listed(recipe, field) for field in _INPUTS},
         "needs": [str(needed) for needed in guarded(recipe, "needs")],
         "loads": list(guarded(recipe, "loads")),
         "file": str(recipe.file),
@@ -88,7 +98,8 @@ def _show(facts: dict[str, Any]) -> None:
         console.say(f"\n{facts['about']}")
     console.say()
     plain = ("kind", "homepage", "license", "maintainers", "versions", "deprecated", "base")
-    rows = [(key, _text(facts[key])) for key in (*plain, "commands", "needs", "loads", "file")]
+    inputs = (name for name in _INPUTS if name != "packages")
+    rows = [(key, _text(facts[key])) for key in (*plain, *inputs, *_OUTPUTS)]
     console.table([row for row in rows if row[1]])
     if facts["variants"]:
         console.say("\nvariants (the default first)")
@@ -106,6 +117,8 @@ def _show(facts: dict[str, Any]) -> None:
         console.table(
             [(f"  {i['module']}", i["hash"], _count(i["packages"]), i["prefix"]) for i in there]
         )
+        if any(i["packages"] for i in there):
+            console.say(f"  'tykky find --packages \"*\" {facts['name']}' lists them")
     else:
         console.say(f"\nnot installed; 'tykky install {facts['selected']}' does it")
 

@@ -126,12 +126,16 @@ async def _solve_with(gateway: rattler.Gateway, job: Job) -> Result:
     sources = [rattler.Channel(url) for url in job["channels"]]
     platforms = [job["subdir"], "noarch"]
     specs = [_spec(text) for text in job["specs"]]
+    # Rattler reads only what fits a spec. What has the name in an earlier channel counts as well,
+    # unless the spec says which channel is meant.
+    plain = [spec for spec in specs if spec.channel is None and spec.name is not None]
+    names = [rattler.MatchSpec(_name(spec)) for spec in plain] if job["strict"] else []
     present = _present(Path(job["prefix"]), job.get("free", ())) if job.get("prefix") else []
     priority = rattler.ChannelPriority.Strict if job["strict"] else rattler.ChannelPriority.Disabled
     try:
         records = await rattler.solve(
             sources,
-            specs,
+            [*specs, *names],
             gateway=gateway,
             platforms=platforms,
             locked_packages=present,

@@ -13,6 +13,9 @@ from tykky.errors import Exit, StepError, TykkyError
 
 _VIRTUAL = re.compile(r"(__\w+) ([^,\n]+?), for which no candidates were found")
 _MISSING = re.compile(r"[└├]─ (\S+) ([^,\n]*?),? for which no candidates were found")
+_LATER = re.compile(
+    r"[└├]─ (\S+) \S+ is excluded because due to strict channel priority[^']*'([^']*)'"
+)
 _DISTANT = re.compile(
     r"error sending request|dns error|tcp connect|connection|timed out|tls|certificate|"
     r"status client error|status server error|HTTP status",
@@ -62,6 +65,15 @@ def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -
             remedy=(f"did you mean {' or '.join(map(repr, close))}? " if close else "")
             + "Check its spelling, and which channels the recipe names",
             code=Exit.UNKNOWN_PACKAGE,
+        )
+    if later := _LATER.search(text):
+        return StepError(
+            f"what is wanted of '{later[1]}' is only in {later[2].rstrip('/')}, "
+            "and a channel before that has the package, too",
+            remedy=f"put that channel first; or say in the spec that it is meant, "
+            f"CHANNEL::{later[1]}; or see 'tykky config why conda.strict_priority'",
+            code=Exit.RESOLVE,
+            details=details,
         )
     if virtual := _VIRTUAL.search(text):
         return StepError(

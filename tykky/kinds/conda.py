@@ -274,5 +274,5 @@ def _named(*choices: Sequence[str]) -> tuple[str, ...]:
 
 def _write_state(box: Box, variables: Mapping[str, str]) -> None:
     """The variables of an environment file, where conda keeps them."""
-    state = {"env_vars": {name.upper(): value for name, value in variables.items()}}
+    state = {"env_vars": dict(variables)}
     box.write("conda-meta/state", json.dumps(state, indent=1, sort_keys=True) + "\n")
