@@ -160,11 +160,12 @@ def size(octets: int) -> str:
 class Step:
     """A running step of the pipeline; ``update`` says what it is doing now."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, quiet: bool = False) -> None:
         self.name = name
+        self.quiet = quiet
         self.text = text
         self._status: Status | None = None
-        if is_terminal(sys.stderr):
+        if is_terminal(sys.stderr) and not quiet:
             self._spin()
         self._started = time.monotonic()
 
@@ -191,6 +192,8 @@ class Step:
         if self._status is not None:
             self._status.stop()
             self._status = None
+        if self.quiet:
+            return
         taken = duration(time.monotonic() - self._started)
         code, outcome = (_RED, f"failed after {taken}") if failed else (_GREEN, taken)
         name = _coloured(sys.stderr, code, f"{self.name:<{_STEP_WIDTH}}")
@@ -199,9 +202,12 @@ class Step:
 
 
 @contextmanager
-def step(name: str, text: str = "") -> Iterator[Step]:
-    """Run one step of the pipeline: one line with its time, and a spinner on a terminal."""
-    running = Step(name, text)
+def step(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Step]:
+    """Run one step of the pipeline: one line with its time, and a spinner on a terminal.
+
+    Nothing is shown of a ``quiet`` one.
+    """
+    running = Step(name, text, quiet)
     try:
         yield running
     except BaseException:

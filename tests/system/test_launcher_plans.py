@@ -12,10 +12,19 @@ from typing import Any
 
 import pytest
 
-from tests.launcher.runtimes import argv0, differs, shared
+from tests.launcher.runtimes import argv0, differs, once, shared
 from tests.launcher.stacks import APPTAINER_OPTIONS, Stack, link_commands, make_stack, squash
 from tykky.bases.image import open_image
-from tykky.runtime.base import Bind, Command, LaunchPlan, Root, Runtime, render
+from tykky.runtime.base import (
+    Bind,
+    Command,
+    EnvAction,
+    EnvChange,
+    LaunchPlan,
+    Root,
+    Runtime,
+    render,
+)
 
 NOWHERE = Path(f"/tykky-test-{os.getpid()}")
 """A path whose first name the host does not have."""
@@ -360,3 +369,49 @@ def test_a_stack_with_a_root_cannot_be_needed(rooted: Stack, place: Path) -> Non
     done = above.run("show")
     assert done.returncode == 125
     assert "needs" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["mv", "cp"])
+def test_a_relocatable_install_works_where_it_was_moved_to(
+    stack: Stack, place: Path, how: str
+) -> None:
+    links = inner_links(stack, NOWHERE)
+    bind = Bind(links.source.replace(str(stack.prefix), "$PREFIX"), "$PREFIX/bin")
+    moved = stack.change(
+        mount_at=NOWHERE,
+        relocatable=True,
+        container=Path("$PREFIX/.tykky/host") if stack.plan.container else None,
+        binds=(bind,),
+        environment=(EnvChange(EnvAction.PREPEND, "PLACES", "$PREFIX/bin"),),
+    )
+    script = f"echo $PLACES; ls {NOWHERE}"
+    first = moved.run("sh", "-c", script).stdout.splitlines()
+    assert (first[0], "pyvenv.cfg" in first) == (f"{stack.prefix}/bin", True)
+    target = place / "else where"
+    if how == "mv":
+        stack.prefix.rename(target)
+    else:
+        shutil.copytree(stack.prefix, target, symlinks=True)
+    done = subprocess.run([target / "bin/sh", "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [f"{target}/bin", *first[1:]], done.stderr
+    if how == "mv":
+        target.rename(stack.prefix)
+
+
+@once("launch.conf is read before the runtime matters")
+def test_an_install_that_is_bound_to_its_place_says_so(stack: Stack, place: Path) -> None:
+    target = place / "elsewhere"
+    stack.prefix.rename(target)
+    done = subprocess.run([target / "bin/show"], capture_output=True, text=True)
+    target.rename(stack.prefix)
+    assert done.returncode == 125
+    assert f"made at {stack.prefix} and now lies at {target}" in done.stderr
+
+
+@once("launch.conf is read before the runtime matters")
+def test_the_prefix_has_no_name_of_its_own_in_an_install_that_is_bound(stack: Stack) -> None:
+    text = stack.conf.read_text().replace("runtime native\n", "runtime native\nroot $PREFIX/x\n")
+    stack.write(text)
+    done = stack.run("show")
+    assert done.returncode == 125
+    assert "'relocatable'" in done.stderr

@@ -3,7 +3,7 @@
 A SIF holds a squashfs somewhere in the middle, which is mounted at its offset; nothing here runs
 a container. The contents are listed and read with ``unsquashfs``.
 
-Public names: ``ImageFile``, ``open_image``, ``Listing``, ``listing``, ``extract``.
+Public names: ``ImageFile``, ``open_image``, ``Listing``, ``listing``, ``extract``, ``unpack``.
 """
 
 from __future__ import annotations
@@ -224,6 +224,11 @@ def extract(image: ImageFile, paths: Sequence[str], folder: Path) -> None:
     """Unpack some paths of an image (those that are there) into a new folder."""
     wanted = [path.lstrip("/") for path in paths]
     _unsquashfs(image, "-no-progress", "-no-xattrs", "-d", str(folder), paths=wanted, strict=False)
+
+
+def unpack(image: ImageFile, folder: Path) -> None:
+    """Unpack all of an image into a folder that is there. Raises ``TykkyError``."""
+    _unsquashfs(image, "-no-progress", "-no-xattrs", "-force", "-d", str(folder))
 
 
 def _unsquashfs(

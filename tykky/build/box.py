@@ -221,6 +221,11 @@ class RealBox(Box):
         """Where commands start on the host."""
         return Path("/")
 
+    @property
+    def program(self) -> Path | None:
+        """The box to use for what is done besides its commands, if not the host's."""
+        return None
+
     def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
         from tykky import fetch
 

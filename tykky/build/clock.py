@@ -27,9 +27,10 @@ STEPS = {
 
 
 class Clock:
-    """Prints a line for every step and remembers how long each took."""
+    """Prints a line for every step, unless ``quiet``, and remembers how long each took."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.steps: list[Step] = []
 
     @contextlib.contextmanager
@@ -37,7 +38,7 @@ class Clock:
         """Run one step; an error in it without an exact exit code gets the step's own."""
         start = time.monotonic()
         try:
-            with console.step(name) as line:
+            with console.step(name, quiet=self.quiet) as line:
                 yield line
         except TykkyError as error:
             if error.code in (Exit.FAILED, Exit.BUILD):

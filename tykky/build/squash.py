@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,23 +73,31 @@ def settle(tree: Path) -> None:
                 settle(Path(entry.path))
 
 
-def squash(tree: Path, folder: Path, config: Config, run: Callable[[list[str]], str]) -> Image:
+def squash(
+    tree: Path,
+    folder: Path,
+    config: Config,
+    run: Callable[[list[str]], str],
+    options: Sequence[str] = (),
+) -> Image:
     """Squash a settled ``tree`` into ``folder`` and name the image after its digest.
 
     ``run`` runs a command, logs it, and raises ``StepError`` when it fails. Times, owners and
-    extended attributes do not go into the image.
+    extended attributes do not go into the image. ``options`` are more words for mksquashfs.
     """
     target = folder / "image.new"
     target.unlink(missing_ok=True)
     wanted = config.squash
     line = [program(), str(tree), str(target), "-noappend", "-no-progress", "-quiet"]
-    line += ["-comp", wanted.compression, "-b", wanted.block_size]
-    if wanted.compression in ("zstd", "gzip"):
+    line += ["-b", wanted.block_size]
+    if "-comp" not in options:
+        line += ["-comp", wanted.compression]
+    if "-comp" not in options and wanted.compression in ("zstd", "gzip"):
         line += ["-Xcompression-level", str(wanted.level)]
     line += ["-all-root", "-no-xattrs", "-all-time", "0", "-mkfs-time", "0"]
     line += ["-processors", str(config.jobs or len(os.sched_getaffinity(0)))]
     try:
-        run(line)
+        run([*line, *options])
         digest = hashlib.sha256()
         with target.open("rb") as stream:
             while block := stream.read(1 << 20):

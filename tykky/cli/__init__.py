@@ -1,6 +1,7 @@
 """The ``tykky`` program: finds the verb, imports only that, and answers errors.
 
-Public names: ``main``, ``build_parser`` (with every verb, for completions), ``VERBS``.
+Public names: ``main``, ``answering`` (for programs beside this one), ``build_parser`` (with every
+verb, for completions), ``VERBS``.
 
 The verb ``list`` is a module of this package and so hides the built-in name here.
 """
@@ -12,7 +13,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -54,10 +55,16 @@ _FLAT = {verb: line for group in VERBS.values() for verb, line in group.items()}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the return value is its exit code."""
-    _open_streams()
     words = [*(sys.argv[1:] if argv is None else argv)]
+    return answering(lambda: _run(words))
+
+
+def answering(work: Callable[[], int]) -> int:
+    """Do the work of a program, answer its errors, and return its exit code."""
+    _open_streams()
+    _handle_signals()
     try:
-        status = _run(words)
+        status = work()
     except BrokenPipeError:
         status = Exit.FAILED
     except TykkyError as error:
@@ -102,10 +109,13 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
 
 
-def _run(words: list[str]) -> int:
+def _handle_signals() -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning
             signal.signal(each, _on_signal)
+
+
+def _run(words: list[str]) -> int:
     if words[:1] in (["activate"], ["deactivate"]):
         from tykky.resources import resource
 

@@ -71,6 +71,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def _publish(record: Record, config: Config, store: Store) -> str:
     """Make the modulefile again, from the recipe as it is now; says whether that could be done."""
+    if not record.module_file:
+        return "which has no module"
     try:
         recipe = common.repos_of(config).select(parse_one(record.spec))
     except TykkyError:
@@ -86,7 +88,7 @@ def _refresh(entry: Entry, args: argparse.Namespace, config: Config, store: Stor
         way = replace(
             way, runtime=args.runtime or way.runtime, isolation=args.isolation or way.isolation
         )
-        image = Image(record.image["file"], record.image["sha256"], record.image["bytes"])
+        image = Image(**record.image) if record.image else Image("", "", 0)
         prefix = Path(record.prefix)
         plan = launch_plan(way, record.module, prefix, image, record.commands, config)
         new = replace(record, launch=asdict(way))

@@ -13,7 +13,7 @@ from tykky.config import Config
 from tykky.errors import Exit, StoreError
 from tykky.publish import modules
 from tykky.spec import parse_one
-from tykky.store import Store
+from tykky.store import Entry, Store
 from tykky.store.check import faults
 
 EXAMPLES = """\
@@ -41,7 +41,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
             found = list(faults(store.record(entry), store))
         except StoreError as error:
             found = [error.cause]
-        if modules.owner_of(modules.path_of(config, entry.module)) != entry.prefix:
+        # What a classic command made has no module.
+        if (
+            _has_module(entry, store)
+            and modules.owner_of(modules.path_of(config, entry.module)) != entry.prefix
+        ):
             found.append("its modulefile is missing or belongs to another")
         answers.append({"module": entry.module, "prefix": entry.prefix, "faults": found})
     wrong = [answer for answer in answers if answer["faults"]]
@@ -56,3 +60,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
         console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' the rest;")
         console.note("a damaged image has to be uninstalled and installed again")
     return Exit.DAMAGED if wrong else Exit.OK
+
+
+def _has_module(entry: Entry, store: Store) -> bool:
+    try:
+        return bool(store.record(entry).module_file)
+    except StoreError:
+        return True

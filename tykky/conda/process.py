@@ -49,17 +49,22 @@ class Scene(Protocol):
 
 @dataclass(frozen=True)
 class Outside:
-    """Jobs from outside of any box get one; ``places`` are folders and where they lie in it."""
+    """Jobs from outside of any box get one; ``places`` are folders and where they lie in it.
+
+    ``program`` is the box to use, if not the host's.
+    """
 
     scratch: Scratch
     config: Config
     places: Mapping[Path, Path] = field(default_factory=dict)
     log: BinaryIO | None = None
+    program: Path | None = None
 
     @classmethod
     def of(cls, box: RealBox) -> Outside:
         """The scene of a build: its scratch directory lies over the prefix."""
-        return cls(box.scratch, box.config, {box.scratch.root: box.prefix}, box.log)
+        places = {box.scratch.root: box.prefix}
+        return cls(box.scratch, box.config, places, box.log, box.program)
 
     @property
     def tmp(self) -> Path:
@@ -70,7 +75,15 @@ class Outside:
         """The command line of a box."""
         variables = {**closed(self.scratch, self.config), "RATTLER_CACHE_DIR": "/tmp/rattler"}
         places = self.places
-        line = enclosed(argv, variables, self.scratch, self.config, seen=seen, places=places)
+        line = enclosed(
+            argv,
+            variables,
+            self.scratch,
+            self.config,
+            seen=seen,
+            places=places,
+            program=self.program,
+        )
         return line, dict(os.environ)
 
     def note(self, said: bytes) -> None:

@@ -70,12 +70,18 @@ class Target:
         temporary.replace(self.state)
 
 
-def equip(box: RealBox, target: Target) -> None:
-    """Put ``conda`` and ``mamba`` into a box, and ``pip`` if the environment has none."""
+def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
+    """Put ``conda`` and ``mamba`` into a box, and ``pip`` if the environment has none.
+
+    ``folder`` is where, for a box that has the host's own ``/tmp``.
+    """
     # What packages have run may have left links there.
-    folder = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
+    own = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
     below = box.base.below if isinstance(box.base, StackBase) else box.base
-    if isinstance(below, ImageBase):
+    inside = isinstance(below, ImageBase) and folder is None
+    folder = folder or own
+    folder.mkdir(parents=True, exist_ok=True)
+    if inside:
         # An image need not have what Tykky's own Python is linked with.
         from tykky.conda.serve import serving
 

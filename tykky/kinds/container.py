@@ -4,7 +4,7 @@ The image is not copied and not changed. What an install adds is a small image o
 link for each command, which lies over the prefix; so a command's path leads to its program inside
 and to the launcher outside, as in any other stack.
 
-Public name: ``ContainerStack``.
+Public names: ``ContainerStack``, ``image_variables``.
 """
 
 from __future__ import annotations
@@ -109,22 +109,27 @@ class ContainerStack(Stack):
                         box.link(f"lib/{name}", library)
 
     def variables(self, box: RealBox) -> dict[str, str]:
-        """What the image's own scripts add to the environment, told by running them in it."""
-        base = box.base
-        if not isinstance(base, ImageBase) or not base.listing.resolve(_SCRIPTS):
-            return {}
-        if base.which("/bin/sh") is None or base.which("env") is None:
-            return {}
-        script = f'for f in {_SCRIPTS}/*.sh; do [ -f "$f" ] && . "$f"; done; env -0'
-        try:
-            printed = box.run(["/bin/sh", "-c", script], env={"PATH": base.path})
-        except StepError as error:
-            error.remedy = error.remedy or f"correct the scripts in {_SCRIPTS} of the image"
-            raise
-        given = {**box.environment(), "PATH": base.path}
-        pairs = (entry.partition("=") for entry in printed.split("\0"))
-        return {
-            name: value
-            for name, equals, value in pairs
-            if equals and name not in _NOT_OF_THE_IMAGE and given.get(name) != value
-        }
+        """What the image's own scripts add to the environment."""
+        return image_variables(box)
+
+
+def image_variables(box: RealBox) -> dict[str, str]:
+    """What the scripts of a box's image add to the environment, told by running them in it."""
+    base = box.base
+    if not isinstance(base, ImageBase) or not base.listing.resolve(_SCRIPTS):
+        return {}
+    if base.which("/bin/sh") is None or base.which("env") is None:
+        return {}
+    script = f'for f in {_SCRIPTS}/*.sh; do [ -f "$f" ] && . "$f"; done; env -0'
+    try:
+        printed = box.run(["/bin/sh", "-c", script], env={"PATH": base.path})
+    except StepError as error:
+        error.remedy = error.remedy or f"correct the scripts in {_SCRIPTS} of the image"
+        raise
+    given = {**box.environment(), "PATH": base.path}
+    pairs = (entry.partition("=") for entry in printed.split("\0"))
+    return {
+        name: value
+        for name, equals, value in pairs
+        if equals and name not in _NOT_OF_THE_IMAGE and given.get(name) != value
+    }

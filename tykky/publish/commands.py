@@ -120,26 +120,36 @@ def programs(folder: Path) -> list[str]:
     )
 
 
-def make(plan: LaunchPlan, commands: tuple[str, ...], permissions: Permissions) -> None:
+def make(
+    plan: LaunchPlan,
+    commands: tuple[str, ...],
+    permissions: Permissions,
+    *,
+    at: Path | None = None,
+) -> None:
     """Write ``launch.conf`` and put the launcher under every command's name.
+
+    ``at`` is a folder other than the prefix that will be put in its place.
 
     The commands are hard links to one file; where the file system has none, copies.
     """
-    hidden = plan.prefix / HIDDEN
+    prefix = at or plan.prefix
+    hidden = prefix / HIDDEN
     launcher = hidden / "launch"
-    if plan.root is not None and plan.root.path.parent == hidden:
-        make_folder(plan.root.path, permissions)  # a root that consists of binds
-    if plan.container == hidden / "host":
-        name_host(plan.container, permissions)
+    own = (plan.prefix / HIDDEN, Path("$PREFIX", HIDDEN))
+    if plan.root is not None and plan.root.path.parent in own:
+        make_folder(hidden / plan.root.path.name, permissions)  # a root that consists of binds
+    if plan.container is not None and plan.container in [folder / "host" for folder in own]:
+        name_host(hidden / "host", permissions)
     write_file(hidden / "launch.conf", render(plan).encode(), permissions)
     try:
         temporary = hidden / ".launch.new"
         shutil.copyfile(launcher_program(), temporary)
         permissions.apply(temporary, executable=True)
         temporary.replace(launcher)
-        make_folder(plan.prefix / "bin", permissions)
+        make_folder(prefix / "bin", permissions)
         for name in commands:
-            _link(launcher, plan.prefix / "bin" / name)
+            _link(launcher, prefix / "bin" / name)
     except OSError as error:
         raise from_os_error(error, "make the commands") from error
 

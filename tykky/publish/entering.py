@@ -3,7 +3,7 @@
 What an install needs is kept in its record; what the site wants (mount points, servers) is taken
 from the configuration whenever the commands are made, at first and by ``tykky refresh``.
 
-Public names: ``Entering``, ``entering``, ``launch_plan``.
+Public names: ``Entering``, ``entering``, ``image_environment``, ``launch_plan``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Entering:
 
     ``environment`` and ``activation`` are triples of action, name and value. ``root`` is the
     image or directory that is entered as ``/``, empty for the host's own; ``bare`` are directories
-    that an image leaves empty. ``binds`` are pairs of a place on the host and one inside.
+    that an image leaves empty. ``binds`` are pairs of a place on the host and one inside;
+    ``mounts`` are places that are visible if they are there. With ``relocatable``, the install
+    may be moved, and ``$PREFIX`` is where it lies.
     """
 
     runtime: str = "native"
@@ -63,6 +65,8 @@ class Entering:
     mount_at: str = ""
     needs: tuple[str, ...] = ()
     binds: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[str, ...] = ()
+    relocatable: bool = False
     gpu: str = ""
 
     @classmethod
@@ -98,7 +102,8 @@ def entering(
     base = base.below if isinstance(base, StackBase) else base
     if not isinstance(base, ImageBase):
         return plain
-    values = {**vars(plain), "environment": (*_of_image(base, more, prefix), *environment)}
+    of_image = image_environment(base, {**base.environment, **more}, str(prefix))
+    values = {**vars(plain), "environment": (*of_image, *environment)}
     if base.file is None:
         return Entering(**{**values, "root": str(base.directory)})
     shown = {
@@ -121,11 +126,14 @@ def _pair(text: str) -> tuple[str, str]:
     return source, target or source
 
 
-def _of_image(
-    base: ImageBase, more: Mapping[str, str], prefix: Path
+def image_environment(
+    base: ImageBase, known: Mapping[str, str], prefix: str
 ) -> Iterator[tuple[str, str, str]]:
-    """What an image sets. The host's library path and shell start-up file are not for it."""
-    variables = {**base.environment, **more}
+    """What an image sets. The host's library path and shell start-up file are not for it.
+
+    ``known`` are its variables; the stack's own commands at ``prefix`` come before its programs.
+    """
+    variables = dict(known)
     # Where Apptainer puts libraries of the host; with its runtime, it sets that itself.
     paths = variables.pop("LD_LIBRARY_PATH", "").split(":")
     if paths := [path for path in paths if path and path != "/.singularity.d/libs"]:
@@ -134,7 +142,7 @@ def _of_image(
     # Those that only the image has come first. The others are in everybody's PATH already, and
     # must not get in front of the stack's own directory or a virtual environment on top.
     if first := [folder for folder in path if folder and folder not in PATH.split(":")]:
-        yield "prepend", "PATH", ":".join([str(prefix / "bin"), *first])
+        yield "prepend", "PATH", ":".join([f"{prefix}/bin", *first])
     yield "append", "PATH", ":".join(folder for folder in path if folder and folder not in first)
     for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "BASH_ENV", "ENV"):
         if name not in variables:
@@ -168,13 +176,15 @@ def launch_plan(
         activation=tuple(EnvChange(EnvAction(a), key, value) for a, key, value in way.activation),
         runtime=Runtime(way.runtime),
         mount_at=Path(way.mount_at) if way.mount_at else None,
+        relocatable=way.relocatable,
         root=root,
         host_roots=way.isolation == "open" and (root is not None or way.runtime != "native"),
         binds=(*binds, *more_binds),
         needs=tuple(map(Path, way.needs)),
         commands=tuple(
             Command(command, Path(way.mount_at, "bin", command))
-            for command in (commands if way.mount_at else ())
+            # One that may be moved has links to its programs over its commands.
+            for command in (commands if way.mount_at and not way.relocatable else ())
         ),
         refuse_other_stacks=way.isolation == "closed",
         gpu=way.gpu,
@@ -189,7 +199,7 @@ def _root(way: Entering, prefix: Path) -> Root | None:
     if way.root:
         return Root(Path(way.root), way.root_offset, way.root_size)
     # Of the host, less than everything: a root that has nothing but what is bound into it.
-    return None if way.isolation == "open" else Root(prefix / HIDDEN / "root")
+    return None if way.isolation == "open" else Root(_hidden(way, prefix) / "root")
 
 
 def _container(way: Entering, prefix: Path) -> Path | None:
@@ -197,8 +207,12 @@ def _container(way: Entering, prefix: Path) -> Path | None:
     if way.root:
         return Path(way.root)
     if way.isolation != "open":
-        return prefix / HIDDEN / "root"
-    return prefix / HIDDEN / "host" if way.runtime != "native" else None
+        return _hidden(way, prefix) / "root"
+    return _hidden(way, prefix) / "host" if way.runtime != "native" else None
+
+
+def _hidden(way: Entering, prefix: Path) -> Path:
+    return (Path("$PREFIX") if way.relocatable else prefix) / HIDDEN
 
 
 def _binds(way: Entering, config: Config) -> Iterator[Bind]:
@@ -209,7 +223,7 @@ def _binds(way: Entering, config: Config) -> Iterator[Bind]:
             places += [*_SHARED, *way.bare]
         if way.isolation == "mounts":
             places += map(str, config.mount_points)
-        for place in dict.fromkeys((*places, *_OWN[way.isolation])):
+        for place in dict.fromkeys((*places, *way.mounts, *_OWN[way.isolation])):
             yield Bind(place, place, optional=True)
     for source, target in way.binds:
         yield Bind(source, target)

@@ -105,6 +105,9 @@ class LaunchPlan:
     With a ``root`` or a ``container``, only that and ``binds`` are visible, and with
     ``host_roots`` also every directory in ``/`` of the host that the root does not have.
 
+    With ``relocatable``, the install may be moved: ``$PREFIX`` at the beginning of a value (of
+    binds, root, container and variables) is then where it lies when a command starts.
+
     ``needs`` are the prefixes of installs that are mounted together with this one, and whose
     ``environment`` is applied before its own. ``activation`` comes before ``environment``, and
     only where calling a command activates the stack: not through a virtual environment on top
@@ -126,6 +129,7 @@ class LaunchPlan:
     activation: tuple[EnvChange, ...] = ()
     runtime: Runtime = Runtime.NATIVE
     mount_at: Path | None = None
+    relocatable: bool = False
     root: Root | None = None
     host_roots: bool = False
     binds: tuple[Bind, ...] = ()
@@ -156,6 +160,8 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
     yield "name", plan.name
     yield "prefix", _path("prefix", plan.prefix)
     yield "runtime", plan.runtime.value
+    if plan.relocatable:
+        yield "relocatable", "yes"
     yield from _files(plan)
     for bind in plan.binds:
         words = _place(bind.source), _place(bind.target)
@@ -192,11 +198,11 @@ def _files(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
         yield "image", _name(plan.image)
         yield "image_size", str(plan.image_size)
     if plan.root is not None:
-        yield "root", _path("root", plan.root.path)
+        yield "root", _own_path("root", plan.root.path, plan)
         yield "root_offset", str(plan.root.offset)
         yield "root_size", str(plan.root.size)
     if plan.container is not None:
-        yield "container", _path("container", plan.container)
+        yield "container", _own_path("container", plan.container, plan)
     if plan.host_roots:
         yield "host_roots", "yes"
 
@@ -215,6 +221,13 @@ def _path(key: str, path: PurePath) -> str:
     if not path.is_absolute() or ".." in path.parts:
         raise _unwritable(key, str(path), "it must be an absolute path without '..'")
     return str(path)
+
+
+def _own_path(key: str, path: PurePath, plan: LaunchPlan) -> str:
+    """An absolute path, or one below an install that may be moved."""
+    if plan.relocatable and path.parts[:1] == ("$PREFIX",) and ".." not in path.parts:
+        return str(path)
+    return _path(key, path)
 
 
 def _place(place: str) -> str:

@@ -32,6 +32,7 @@ PROGRAMS = {
         "conf_keys.c",
         "conf_values.c",
         "place.c",
+        "relocate.c",
         "image.c",
         "stack.c",
         "daemon.c",

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 def faults(record: Record, store: Store) -> Iterator[str]:
     """What is not as the record says; reads the whole image."""
-    image = record.hidden / record.image["file"]
+    # Programs of a container need no image of their own.
+    image = record.hidden / record.image["file"] if record.image else None
     try:
-        if _sha256(image) != record.image["sha256"]:
+        if image is not None and _sha256(image) != record.image["sha256"]:
             yield f"the image {image} is not what was installed"
     except OSError as error:
         yield f"the image {image} cannot be read: {error.strerror}"

@@ -7,6 +7,7 @@
 
 #include "conf_keys.h"
 #include "files.h"
+#include "relocate.h"
 
 enum { MAX_SIZE = 1 << 20 };
 
@@ -41,6 +42,9 @@ static bool check_whole(struct parser *p)
             return conf_refuse(p, "the file ends here without the key", conf_keys[k].name);
     if (!conf->target)
         conf->target = conf->prefix;
+    if (!conf->relocatable && ((conf->root && is_prefix_path(conf->root)) ||
+                               (conf->container && is_prefix_path(conf->container))))
+        return conf_refuse(p, "the file ends here without the key", "relocatable");
     if (!conf->image && !conf->root && !conf->container)
         return conf_refuse(p, "the file ends here without the key", "image");
     if (conf->image && conf->image_size == 0)

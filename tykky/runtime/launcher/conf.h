@@ -8,6 +8,7 @@
  *     name python-data/26.11       how messages call it
  *     prefix /s/python-data/1a2b   where the install is
  *     runtime native               or apptainer; or auto: apptainer where native cannot be
+ *     relocatable yes              it may be moved: $PREFIX is where it lies (see relocate.h)
  *     mount prefix                 the image covers the prefix; or `mount path /LOCAL/x`
  *     image img-0123abcd.sqfs      in <prefix>/.tykky
  *     image_size 81234567          of the file, in bytes
@@ -93,6 +94,7 @@ struct conf {
     const char *root; /* NULL: that of the host */
     uint64_t root_size, root_offset;
     bool host_roots;
+    bool relocatable;
     bool refuse_other_stacks;
     unsigned idle, idle_step;
     const char *container;

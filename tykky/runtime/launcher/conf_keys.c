@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "conf_values.h"
+#include "relocate.h"
 
 bool conf_refuse(struct parser *p, const char *what, const char *word)
 {
@@ -19,6 +20,13 @@ static bool read_path(struct parser *p, char *value, const char **path)
 {
     *path = value;
     return is_absolute_path(value) || conf_refuse(p, "not an absolute, plain path:", value);
+}
+
+/* The same; or below the install, wherever that lies. */
+static bool read_own_path(struct parser *p, char *value, const char **path)
+{
+    *path = value;
+    return is_prefix_path(value) || read_path(p, value, path);
 }
 
 static bool read_number(struct parser *p, char *value, uint64_t *number)
@@ -145,7 +153,7 @@ static bool key_image_size(struct parser *p, char *value)
 
 static bool key_root(struct parser *p, char *value)
 {
-    return read_path(p, value, &p->conf->root);
+    return read_own_path(p, value, &p->conf->root);
 }
 
 static bool key_root_offset(struct parser *p, char *value)
@@ -158,13 +166,23 @@ static bool key_root_size(struct parser *p, char *value)
     return read_number(p, value, &p->conf->root_size);
 }
 
-static bool key_host_roots(struct parser *p, char *value)
+static bool read_switch(struct parser *p, const char *value, bool *on)
 {
     static const char *const choices[] = {"no", "yes", NULL};
     unsigned choice;
     bool good = read_choice(p, value, choices, &choice);
-    p->conf->host_roots = good && choice;
+    *on = good && choice;
     return good;
+}
+
+static bool key_host_roots(struct parser *p, char *value)
+{
+    return read_switch(p, value, &p->conf->host_roots);
+}
+
+static bool key_relocatable(struct parser *p, char *value)
+{
+    return read_switch(p, value, &p->conf->relocatable);
 }
 
 static bool key_bind(struct parser *p, char *value)
@@ -261,7 +279,7 @@ static bool key_server(struct parser *p, char *value)
 
 static bool key_container(struct parser *p, char *value)
 {
-    return read_path(p, value, &p->conf->container);
+    return read_own_path(p, value, &p->conf->container);
 }
 
 static bool key_apptainer(struct parser *p, char *value)
@@ -280,6 +298,7 @@ const struct key conf_keys[] = {
     {"name", key_name, NEEDED},
     {"prefix", key_prefix, NEEDED},
     {"runtime", key_runtime, NEEDED},
+    {"relocatable", key_relocatable, ONCE},
     {"mount", key_mount, ONCE},
     {"image", key_image, ONCE},
     {"image_size", key_image_size, ONCE},

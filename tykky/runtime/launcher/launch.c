@@ -115,7 +115,7 @@ static bool launch(char **argv, struct problem *problem)
     static struct stack stack;
     enum runtime runtime;
 
-    if (!place_find(&place, argv, problem) || !stack_read(&stack, place.conf, problem) ||
+    if (!place_find(&place, argv, problem) || !stack_read(&stack, &place, problem) ||
         !place_check(&place, stack.confs[0].prefix, problem) ||
         !choose_runtime(&stack.confs[0], &runtime, problem))
         return false;

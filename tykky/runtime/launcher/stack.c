@@ -8,6 +8,7 @@
 
 #include "conf_values.h"
 #include "image.h"
+#include "relocate.h"
 
 static bool no_memory(const char *name, struct problem *problem)
 {
@@ -67,12 +68,13 @@ static bool read_need(struct stack *stack, const char *by, const char *prefix,
         return false;
     }
     stack->count++;
-    return check_need(stack, conf, prefix, problem);
+    return relocate(conf, prefix, problem) && check_need(stack, conf, prefix, problem);
 }
 
-bool stack_read(struct stack *stack, const char *file, struct problem *problem)
+bool stack_read(struct stack *stack, const struct place *place, struct problem *problem)
 {
-    if (!conf_read(&stack->confs[0], file, problem))
+    if (!conf_read(&stack->confs[0], place->conf, problem) ||
+        !relocate(&stack->confs[0], place->prefix, problem))
         return false;
     stack->count = 1;
     for (size_t i = 0; i < stack->count; i++)

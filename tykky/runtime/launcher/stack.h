@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "conf.h"
+#include "place.h"
 #include "problem.h"
 
 enum { MAX_INSTALLS = 16, MAX_IMAGES = MAX_INSTALLS + 1 };
@@ -26,7 +27,7 @@ struct stack {
 };
 
 /* Reads the command's own launch.conf and, from there, those of all that it needs. */
-bool stack_read(struct stack *stack, const char *file, struct problem *problem);
+bool stack_read(struct stack *stack, const struct place *place, struct problem *problem);
 
 /* Looks at the image files: are they there, and which are they? And puts the values of variables
  * into the paths of binds; one whose variable has no path is left out if it is optional. */

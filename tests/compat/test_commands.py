@@ -1,0 +1,137 @@
+"""The four command lines: what they take, and how they answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.compat.conftest import PROGRAMS, Classic
+from tykky.errors import Exit
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_without_arguments_a_command_explains_itself(settled: Classic, program: str) -> None:
+    done = settled.sh(program)
+    assert done.stdout.startswith(f"usage: {program}")
+    assert settled.says(f"{program} --help") == done.stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("pip-containerize new --prefix x missing.txt", Exit.NOT_FOUND, "no file missing.txt"),
+        ("conda-containerize new --prefix x missing.yml", Exit.NOT_FOUND, "no file missing.yml"),
+        ("pip-containerize update nowhere", Exit.NOT_FOUND, "no installation in"),
+        ("wrap-container --prefix x /bin/sh", Exit.USAGE, "which programs"),
+        ("wrap-container -w bin --prefix x /bin/sh", Exit.USAGE, "not an absolute path"),
+        ("wrap-install --prefix x .", Exit.USAGE, "which programs"),
+        ("wrap-install --prefix x -w bin missing", Exit.NOT_FOUND, "no directory"),
+        ("pip-containerize new --uv --slim r", Exit.USAGE, "not allowed with"),
+        ("conda-containerize new --bogus e", Exit.USAGE, "unrecognized"),
+        ("pip-containerize", 0, ""),
+    ],
+)
+def test_mistakes_are_answered_in_words(
+    settled: Classic, line: str, status: int, words: str
+) -> None:
+    done = settled.sh(line, status=int(status))
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (settled.home / "x").exists()
+
+
+def test_pip_environment_has_its_packages_and_their_commands(settled: Classic, pip: Path) -> None:
+    assert settled.says(f"{pip}/bin/python -c 'import tabulate; print(tabulate.__version__)'")
+    assert settled.says(f"printf 'a b\\n' | {pip}/bin/tabulate") == "-  -\na  b\n-  -"
+    assert "six" in settled.says(f"{pip}/bin/pip list")
+
+
+def test_options_may_be_abbreviated(settled: Classic, pip: Path) -> None:
+    assert settled.says(f"{pip}/bin/_debug_exec sh -c 'cat $install_root/post'") == "post"
+
+
+def test_conda_environment_has_conda_and_pip_packages(settled: Classic, conda: Path) -> None:
+    script = "import sys, tabulate; print(tabulate.__version__, sys.version_info[:2])"
+    assert settled.says(f'{conda}/bin/python -c "{script}"') == "0.9.0 (3, 11)"
+
+
+def test_a_list_of_packages_works_as_well(classic: Classic) -> None:
+    classic = classic.with_env(TYKKY_CONDA_CHANNELS="local")
+    classic.write("list.txt", "six=1.17\npython\n")
+    classic.sh("conda-containerize new --mamba --prefix c list.txt")
+    assert classic.says("c/bin/python -c 'import six; print(six.__version__)'") == "1.17.0"
+
+
+def test_uv_without_mamba_is_said_to_have_no_effect(classic: Classic) -> None:
+    done = classic.sh("conda-containerize new --uv missing.yml", status=int(Exit.NOT_FOUND))
+    assert "--uv has no effect without --mamba" in done.stderr
+
+
+def test_pyver_alone_is_said_to_have_no_effect(classic: Classic) -> None:
+    done = classic.sh("pip-containerize new --pyver 3.12 no", status=int(Exit.NOT_FOUND))
+    assert "--pyver has no effect without --uv or --slim" in done.stderr
+
+
+def test_wrapped_container_runs_its_programs(settled: Classic, wrapped: Path) -> None:
+    assert settled.says(f"{wrapped}/bin/hello") == f"hello from {wrapped}/bin/hello"
+    assert sorted(path.name for path in (wrapped / "bin").iterdir()) == [
+        *("_debug_exec", "_debug_shell", "hello", "second", "third"),
+    ]
+
+
+def test_a_wrapped_container_runs_in_apptainer_as_well(settled: Classic, wrapped: Path) -> None:
+    shown = settled.says(f"TYKKY_RUNTIME=apptainer {wrapped}/bin/hello env")
+    assert "GREETING=good day" in shown
+
+
+def test_wrapped_installation_runs_its_programs(settled: Classic, disk: Path) -> None:
+    assert settled.says(f"{disk}/bin/tool 'a  b' ''") == f"tool a  b  from {disk}/bin/tool"
+    assert settled.says("mv tool away; disk/bin/tool 1; mv away tool").startswith("tool 1")
+
+
+def test_mask_lets_an_installation_appear_at_its_own_path(classic: Classic) -> None:
+    classic.sh(
+        "mkdir -p t/bin; echo original > t/data;"
+        """printf '#!/bin/sh\\ncat %s/t/data\\n' "$HOME" > t/bin/show; chmod +x t/bin/show;"""
+        "wrap-install --mask --prefix p -w $HOME/t/bin t; echo changed > t/data"
+    )
+    assert classic.says("p/bin/show; cat t/data") == "original\nchanged"
+
+
+def test_installations_are_found_in_the_users_own_database(settled: Classic, pip: Path) -> None:
+    found = json.loads(settled.says("tykky find --json"))
+    (entry,) = [entry for entry in found if entry["prefix"] == str(pip)]
+    assert (entry["kind"], entry["name"]) == ("venv", "pip")
+
+
+def test_the_prefix_is_this_directory_unless_it_is_given(classic: Classic) -> None:
+    classic.sh(
+        "mkdir -p here t/bin; printf '#!/bin/sh\\necho yes\\n' > t/bin/x; chmod +x t/bin/x;"
+        "cd here; wrap-install -w bin ../t"
+    )
+    assert classic.says("here/bin/x") == "yes"
+
+
+def test_a_prefix_with_something_else_in_it_is_refused(classic: Classic) -> None:
+    classic.sh("mkdir -p p/bin t/bin; touch p/bin/mine t/bin/x; chmod +x t/bin/x")
+    done = classic.sh("wrap-install -w bin --prefix p t", status=int(Exit.CONFLICT))
+    assert "has a 'bin' of something else in it" in done.stderr
+    assert classic.says("ls p p/bin") == "p:\nbin\n\np/bin:\nmine"
+
+
+def test_two_programs_of_one_name_are_warned_of(classic: Classic) -> None:
+    done = classic.sh(
+        'mkdir -p t/a t/b; for d in a b; do printf "#!/bin/sh\\necho $d\\n" > t/$d/x;'
+        "chmod +x t/$d/x; done; wrap-install -w a,b --prefix p t"
+    )
+    assert "there are two programs 'x'" in done.stderr
+    assert classic.says("p/bin/x") == "a"
+
+
+def test_a_path_without_programs_is_an_error(classic: Classic) -> None:
+    classic.sh("mkdir -p t/bin t/none; touch t/bin/x; chmod +x t/bin/x")
+    done = classic.sh("wrap-install -w bin,none --prefix p t", status=int(Exit.NOT_FOUND))
+    assert "there are no programs at" in done.stderr
+    assert not (classic.home / "p").exists()

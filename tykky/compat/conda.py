@@ -1,0 +1,264 @@
+"""``conda-containerize``: a conda environment made from an environment file.
+
+Public names: ``main``, ``Conda``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tykky.compat import front
+from tykky.compat.job import Kind
+from tykky.compat.settings import Values
+from tykky.errors import Exit, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.compat.box import OpenBox
+    from tykky.contents import Installed
+    from tykky.fetch import Say
+    from tykky.kinds.conda import CondaStack
+    from tykky.lock import Lock
+    from tykky.runtime.base import EnvChange
+
+_FILE = "environment.yml"
+
+#: Commands of the script: what ``conda activate`` does, and a ``conda`` that may be told to.
+_ACTIVATE = r"""
+conda() { case "$1" in activate | deactivate) ;; *) command conda "$@" ;; esac; }
+mamba() { case "$1" in activate | deactivate) ;; *) command mamba "$@" ;; esac; }
+export CONDA_PREFIX="${env_root%/}" CONDA_DEFAULT_ENV="$CW_ENV_NAME" CONDA_SHLVL=1
+export PATH="$TYKKY_TOOLS:${env_root}bin:$TYKKY_UV_FOLDER:$PATH"
+for tykky_script in "${env_root}"etc/conda/activate.d/*.sh; do
+    [ ! -f "$tykky_script" ] || . "$tykky_script"
+done
+"""
+
+
+class Conda(Kind):
+    """A conda environment at ``miniforge/envs/env1``, made without Miniforge."""
+
+    mode = "conda"
+    title = "conda environment"
+    _lock: Lock
+    _stack: CondaStack
+    _pip: tuple[str, ...] = ()
+
+    @property
+    def below(self) -> str:
+        """Where Miniforge would have it; an install that is bound to its place is the environment.
+
+        An installation from before Miniforge has it where Miniconda had it.
+        """
+        if self.job.is_bound:
+            return ""
+        return f"miniforge/envs/{self.job.values['env_name']}"
+
+    def check(self) -> None:
+        """Refuse a path that no script could name, and files that are not there."""
+        from tykky.kinds.paths import check_prefix
+
+        check_prefix(self.root, "bin/python3.12")
+        if self.job.verb == "new" and not self.job.values.get("env_file"):
+            raise TykkyError(
+                "nothing says what the environment consists of",
+                remedy="name its file: 'env_file: environment.yml'",
+                code=Exit.CONFIG,
+            )
+        for key in ("env_file", "requirements_file"):
+            self.job.file(key)
+
+    def recipe(self) -> str:
+        """A recipe of the same environment."""
+        return front.recipe(
+            "CondaStack",
+            f"A conda environment made by {self.job.program}.",
+            environment=self._name(),
+        )
+
+    def _name(self) -> str:
+        file = self.job.file("env_file")
+        is_yaml = file is None or file.suffix in (".yml", ".yaml")
+        return _FILE if is_yaml else "packages.txt"
+
+    def resolve(self, folder: Path, say: Say) -> None:
+        """Solve the environment; what is pip's is left to pip."""
+        from tykky import bases
+        from tykky.build.plan import fresh_lock
+        from tykky.repos import Repos
+        from tykky.spec import Spec
+
+        file = self.job.file("env_file")
+        if self.job.verb != "new" or file is None:
+            return
+        if self._name() == _FILE:
+            text, self._pip = _without_pip(file)
+            (folder / _FILE).write_text(text, encoding="utf-8")
+        else:
+            shutil.copyfile(file, folder / self._name())
+        say("solving the environment")
+        repos = Repos([folder.parent])
+        self._stack = cast("CondaStack", repos.select(Spec(folder.name)))
+        self._lock = fresh_lock(self._stack, self.job.config, bases.arch())
+
+    def create(self, box: OpenBox) -> None:
+        """Install the packages, and give the scripts a ``conda``."""
+        if self.job.verb == "new":
+            box.lock = self._lock
+            self._stack.assemble(box)
+        self._equip(box)
+
+    def _equip(self, box: OpenBox) -> None:
+        from tykky import bases
+        from tykky.conda import channels as known
+        from tykky.conda.condarc import honoured
+        from tykky.conda.target import Target, equip
+
+        config = honoured(self.job.config)
+        folder = box.tmp / "tools"
+        target = Target(
+            prefix=box.prefix,
+            channels=self._channels(),
+            subdir=known.subdir_of(bases.arch()),
+            virtual_packages=known.virtual_packages((), config, bases.arch()),
+            strict=config.conda.strict_priority,
+            names=(str(self.job.values["env_name"]), str(box.prefix), "base"),
+            arch=bases.arch(),
+            config=config,
+            state=folder / "target",
+        )
+        equip(box, target, folder)
+
+    def _channels(self) -> tuple[str, ...]:
+        old = self.job.old
+        if old is not None and old.state.get("channels"):
+            return tuple(old.state["channels"])
+        if old is None and self._lock.asked.get("channels"):
+            return tuple(self._lock.asked["channels"])
+        return tuple(self.job.config.conda.channels) or ("conda-forge",)
+
+    def variables(self, box: OpenBox) -> Mapping[str, str]:
+        """Where the tools are, and packages of pip come from."""
+        from tykky.compat import index
+
+        found = index.environment(self.job.config, bool(self.job.values.get("pipcache", True)))
+        return {**found, "TYKKY_TOOLS": str(box.tmp / "tools")}
+
+    def steps(self) -> str:
+        """Activate the environment, and install what is pip's."""
+        from tykky.compat import index
+
+        lines = [_ACTIVATE, index.INSTALL]
+        if self._pip:
+            wanted = "\n".join(self._pip)
+            lines.append(f"printf '%s\\n' {shlex.quote(wanted)} > \"$CW_BUILD_TMPDIR/pip.txt\"\n")
+            file = self.job.file("env_file")
+            assert file is not None
+            # What the file says counts from where it is.
+            lines.append(f"cd {shlex.quote(str(file.parent))}\n")
+            lines.append('tykky_pip_install -r "$CW_BUILD_TMPDIR/pip.txt"\n')
+        if (file := self.job.file("requirements_file")) is not None:
+            lines.append(f"cd {shlex.quote(str(self.job.workdir))}\n")
+            lines.append(f"tykky_pip_install -r {shlex.quote(str(file))}\n")
+        return "".join(lines)
+
+    def seal(self, box: OpenBox) -> None:
+        """Compile the byte code."""
+        if not (box.real(".") / "bin/python").exists():
+            return
+        script = box.tmp / "seal.py"
+        shutil.copyfile(Path(__file__).with_name("seal.py"), script)
+        say = "byte code for new modules"
+        python = f"{self.root}/bin/python"
+        box.run([python, "-I", script, str(box.jobs), self.root / "lib"], say=say)
+
+    def contents(self, box: OpenBox) -> Sequence[Installed]:
+        """The conda packages, and what pip has added."""
+        from tykky.conda import channels as known
+        from tykky.contents import files_of_conda, of_conda, of_python
+
+        prefix = box.real(".")
+        conda = of_conda(prefix, lambda url: known.name_of(url, self.job.config))
+        added = of_python(prefix, files_of_conda(prefix))
+        return sorted((*conda, *added), key=lambda package: package.name.lower())
+
+    def activation(self, box: OpenBox) -> Sequence[EnvChange]:
+        """What ``conda activate`` would change."""
+        from tykky.conda.activation import snapshot
+
+        return snapshot(box)
+
+    def wrapped(self) -> list[str]:
+        """The environment's programs."""
+        return [f"{self.root}/bin"]
+
+    def python(self, box: OpenBox) -> str:
+        """The library that virtual environments on top are based on."""
+        found = [p for p in sorted(box.real(".").glob("lib/python3.*")) if not p.is_symlink()]
+        return f"lib/{found[0].name}" if found else ""
+
+    def state(self) -> dict[str, Any]:
+        """The channels."""
+        return {"channels": list(self._channels())}
+
+
+def _without_pip(file: Path) -> tuple[str, tuple[str, ...]]:
+    """An environment file without what is pip's, and that, line by line."""
+    import yaml
+
+    text = file.read_text(encoding="utf-8")
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text, ()  # whoever reads the rest says what is wrong
+    dependencies = data.get("dependencies") if isinstance(data, dict) else None
+    if not isinstance(dependencies, list):
+        return text, ()
+    pip: list[str] = []
+    kept = []
+    for item in dependencies:
+        if isinstance(item, dict) and isinstance(item.get("pip"), list):
+            pip += map(str, item["pip"])
+        else:
+            kept.append(item)
+    if not pip:
+        return text, ()
+    if not any(isinstance(item, str) and item.split("=")[0].strip() == "pip" for item in kept):
+        kept.append("pip")
+    return yaml.safe_dump({**data, "dependencies": kept}), tuple(pip)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program."""
+    return front.main("conda-containerize", __doc__, _arguments, _values, Conda, argv)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = front.verbs(parser)
+    new = front.add_new(verbs, "env_file", "environment.yml, or a list of packages")
+    new.add_argument("--mamba", action="store_true", help="accepted: every solve is as fast")
+    new.add_argument("--uv", action="store_true", help="accepted: pip's packages are uv's anyway")
+    update = front.add_update(verbs)
+    for each in (new, update):
+        each.add_argument("--nocache", action="store_true", help="use no cache of pip or uv")
+        each.add_argument("-r", "--requirement", metavar="FILE", help="requirements file for pip")
+        front.add_scripts(each)
+    front.add_advanced(verbs)
+
+
+def _values(args: argparse.Namespace) -> Values:
+    values: dict[str, Any] = {"mode": "conda", "add_ld": False}
+    if args.requirement:
+        values["requirements_file"] = args.requirement
+    if args.nocache or args.command == "new":
+        values["pipcache"] = not args.nocache
+    if args.command != "new":
+        return values
+    values |= {"env_file": args.env_file, "mamba": args.mamba, "use_uv": args.uv and args.mamba}
+    if args.uv and not args.mamba:
+        front.warn("--uv has no effect without --mamba")
+    return values

@@ -1,0 +1,94 @@
+"""Where packages from an index come from, and how: the user's own pip settings, for uv.
+
+A classic installation takes requirements files as pip does. They are given to uv, which is ten
+times as fast, with what the user's pip would go by; what uv cannot read is given to pip.
+
+Public names: ``environment``, ``INSTALL``.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+#: pip's options, as its variables and files spell them, and what uv calls them.
+_OPTIONS = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "trusted-host": "UV_INSECURE_HOST",
+    "constraint": "UV_CONSTRAINT",
+}
+
+#: A function for the script: installs with uv, or with pip what only pip understands.
+INSTALL = r"""
+tykky_pip_install() {
+    local said=$CW_BUILD_TMPDIR/uv.said status=0
+    uv pip install --python "${env_root}bin/python" "$@" > "$said" 2>&1 || status=$?
+    cat "$said"
+    [ $status -ne 0 ] || return 0
+    if grep -qiE "couldn't parse requirement|unsupported|unexpected '" "$said"; then
+        print_info "uv does not understand the requirements; pip is asked"
+        "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
+        return
+    fi
+    return $status
+}
+"""
+
+
+def environment(config: Config, cached: bool) -> dict[str, str]:
+    """The variables for uv and pip. What the user has set for uv stays as it is."""
+    from tykky.kinds import uv
+
+    found = {
+        "UV_NO_PROGRESS": "1",
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
+        "UV_LINK_MODE": "copy",
+        # As pip does: the best version of all indexes.
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_CACHE_DIR": str(config.cache_dir / "uv"),
+        "UV_DEFAULT_INDEX": config.pip.index_url,
+        "UV_INDEX": " ".join(config.pip.extra_index_urls),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        **_of_pip(os.environ),
+    }
+    if not cached:
+        found |= {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
+    found = {name: value for name, value in found.items() if value and name not in os.environ}
+    folder = str(Path(uv.program()).parent)
+    return {**found, "TYKKY_UV": str(uv.program()), "TYKKY_UV_FOLDER": folder}
+
+
+def _of_pip(environ: Mapping[str, str]) -> dict[str, str]:
+    """What pip would be told by its files and variables, later ones first."""
+    home = Path(environ.get("HOME", "/nonexistent"))
+    settings = environ.get("XDG_CONFIG_HOME") or home / ".config"
+    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", Path(settings, "pip/pip.conf")]
+    if named := environ.get("PIP_CONFIG_FILE"):
+        files = [] if named == os.devnull else [*files, Path(named)]
+    values: dict[str, str] = {}
+    for file in files:
+        values |= _read(file)
+    for option in _OPTIONS:
+        if text := environ.get(f"PIP_{option.upper().replace('-', '_')}"):
+            values[option] = text
+    return {_OPTIONS[option]: " ".join(text.split()) for option, text in values.items()}
+
+
+def _read(file: Path) -> dict[str, str]:
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, configparser.Error):
+        return {}
+    sections = [name for name in ("global", "install") if parser.has_section(name)]
+    items = (item for name in sections for item in parser.items(name))
+    return {key.replace("_", "-"): text for key, text in items if key.replace("_", "-") in _OPTIONS}

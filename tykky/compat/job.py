@@ -1,0 +1,189 @@
+"""What one call of a classic command is to do.
+
+Public names: ``Job``, ``Kind``, ``Old``, ``INTERPRETER``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tykky import bases
+from tykky.compat.settings import Values
+from tykky.errors import Exit, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.bases import Base
+    from tykky.compat.box import OpenBox
+    from tykky.config import Config
+    from tykky.contents import Installed
+    from tykky.fetch import Say
+    from tykky.runtime.base import EnvChange
+
+
+@dataclass(frozen=True)
+class Old:
+    """The installation that is updated.
+
+    ``image`` is its squashfs, which counts from the path inside; ``environ`` what it runs before
+    each command, and ``ours`` tells whether this Tykky made it. ``state`` is what its kind needs.
+    """
+
+    prefix: Path
+    values: Values
+    image: Path | None
+    environ: str
+    ours: bool
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Job:
+    """One call: the program and its verb, the values that count, what is updated if anything."""
+
+    program: str
+    verb: str
+    values: Values
+    prefix: Path
+    config: Config
+    old: Old | None = None
+
+    @property
+    def inside(self) -> Path:
+        """Where the contents appear."""
+        path = self.values["installation_path"]
+        return self.prefix if path == "prefix" else Path(path)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the contents lie where the install does."""
+        return self.inside == self.prefix
+
+    @property
+    def workdir(self) -> Path:
+        """The caller's directory, where scripts run."""
+        return Path(self.values.get("workdir") or Path.cwd())
+
+    def file(self, key: str) -> Path | None:
+        """A file that a key names, from the caller's directory on. Raises ``TykkyError``."""
+        named = self.values.get(key)
+        return existing(named, self.workdir) if named else None
+
+    def text(self, key: str) -> str:
+        """The commands of ``pre_install`` or ``post_install``, those in files included."""
+        parts = []
+        for item in self.values.get(key, ()):
+            if isinstance(item, dict):
+                parts.append(read(existing(item["file"], self.workdir)))
+            else:
+                parts.append(item)
+        return "".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The user's files that are kept with the install, by the names they get there."""
+        named = [self.values.get("env_file"), self.values.get("requirements_file")]
+        named += self.values.get("installation_file_paths", [])
+        for key in ("pre_install", "post_install", "extra_envs"):
+            named += [
+                i["file"] for i in self.values.get(key, ()) if isinstance(i, dict) and "file" in i
+            ]
+        paths = (existing(name, self.workdir) for name in dict.fromkeys(named) if name)
+        return {path.name: path for path in paths}
+
+
+class Kind:
+    """What is different from command to command; the order of the methods is that of the calls."""
+
+    mode: ClassVar[str]
+    title: ClassVar[str]
+    #: Whether there is an image besides a container.
+    has_image: ClassVar[bool] = True
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.base: Base = bases.host()
+
+    @property
+    def below(self) -> str:
+        """Where in the contents the environment is; empty: they are the environment."""
+        return ""
+
+    @property
+    def root(self) -> Path:
+        """The environment, at its path inside."""
+        return self.job.inside / self.below
+
+    def check(self) -> None:
+        """Find out early what would fail late. Raises ``TykkyError``."""
+
+    def seen(self) -> list[Path]:
+        """What of the host an isolated build has to see."""
+        return [self.job.workdir, *(path.parent for path in self.job.inputs.values())]
+
+    def recipe(self) -> str:
+        """The throw-away recipe, as text."""
+        return ""
+
+    def resolve(self, folder: Path, say: Say) -> None:
+        """Find out what goes into the install; ``folder`` is for the recipe and its files."""
+
+    def create(self, box: OpenBox) -> None:
+        """Between the scripts: make what they add to. What can be a script is in ``steps``."""
+
+    def steps(self) -> str:
+        """The same, as commands of the script; ``install_root`` and ``env_root`` are set."""
+        return ""
+
+    def variables(self, box: OpenBox) -> Mapping[str, str]:
+        """More variables for the script."""
+        return {}
+
+    def seal(self, box: OpenBox) -> None:
+        """The last touch before nothing changes any more."""
+
+    def contents(self, box: OpenBox) -> Sequence[Installed]:
+        """The packages that are in it."""
+        return ()
+
+    def activation(self, box: OpenBox) -> Sequence[EnvChange]:
+        """What activating it changes in the environment."""
+        return ()
+
+    def wrapped(self) -> list[str]:
+        """The directories of its own whose programs are commands."""
+        return []
+
+    def python(self, box: OpenBox) -> str:
+        """The directory of the standard library to be seen at the prefix: ``lib/python3.11``."""
+        return ""
+
+    def state(self) -> dict[str, Any]:
+        """What an update will have to know."""
+        return {}
+
+
+def existing(name: str | Path, folder: Path) -> Path:
+    """A file of the user's. Raises ``TykkyError`` if it is not there."""
+    path = folder / Path(name).expanduser()
+    if not path.is_file():
+        raise TykkyError(
+            f"there is no file {name}",
+            remedy=f"check its name; it counts from {folder}",
+            code=Exit.NOT_FOUND,
+        )
+    return path
+
+
+def read(path: Path) -> str:
+    """The text of a user's file. Raises ``TykkyError``."""
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise TykkyError(
+            f"the file {path} cannot be read: {error.strerror}",
+            remedy="make it readable for yourself: chmod u+r",
+            code=Exit.NOT_FOUND,
+        ) from error

@@ -1,0 +1,248 @@
+"""The configuration of the classic commands: a site's file, and what the user asks for.
+
+A file has four parts: ``defaults`` count where the user says nothing, ``force`` counts whatever
+the user says, ``prepends`` and ``appends`` are put around lists. All values are known by their
+keys: a key that has no effect any more is accepted, a misspelt one is an error.
+
+Public names: ``Settings``, ``read_site``, ``read_user``, ``checked``, ``merge``, ``settle_path``,
+``switch``, ``KNOWN``, ``NO_EFFECT``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import string
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tykky.errors import ConfigError, Exit, TykkyError, Where, did_you_mean
+
+Values = dict[str, Any]
+
+_TEXT = (
+    *("env_name", "installation_prefix", "installation_path", "container_src", "container_image"),
+    *("sqfs_image", "sqfs_options", "build_tmpdir_base", "workdir", "env_file", "mode"),
+    *("requirements_file", "pyver", "wrap_src", "sqfs_src", "singularity_executable_path"),
+)
+_SWITCHES = (
+    *("composable", "isolate", "create_wrappers", "wrap_all", "add_ld", "share_container"),
+    *("update_installation", "mamba", "use_uv", "pipcache", "enable_site_packages"),
+    "mask_wrap_install",
+)
+_NUMBERS = ("log_level", "num_cpus", "max_num_cpus")
+_LISTS = (
+    *("mount_points", "wrapper_paths", "wrapper_ld_library_paths", "excluded_mount_points"),
+    *("installation_file_paths", "pre_install", "post_install", "extra_envs"),
+)
+#: Names of files and folders in an installation.
+_NAMES = ("env_name", "container_image", "sqfs_image")
+#: Accepted, because configuration files have them, and why they change nothing.
+NO_EFFECT = {
+    "conda_version": "there is no Miniforge in an image any more",
+    "conda_arch": "packages are taken for the architecture of this machine",
+    "source_mount_point": "nothing is copied by way of a mount point any more",
+    "template_script": "each command knows its own steps",
+    "tykky_abuse": "values are no longer evaluated by a shell",
+}
+KNOWN = (*_TEXT, *_SWITCHES, *_NUMBERS, *_LISTS, *NO_EFFECT)
+_PARTS = ("defaults", "force", "prepends", "appends")
+#: Whose variables are for when a command of the install runs, or are taken as they are.
+_UNEXPANDED = ("pre_install", "post_install", "extra_envs", *NO_EFFECT)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a site has configured: the four parts, and the file that they are from."""
+
+    file: Path
+    defaults: Values = field(default_factory=dict)
+    force: Values = field(default_factory=dict)
+    prepends: Values = field(default_factory=dict)
+    appends: Values = field(default_factory=dict)
+
+
+def site_file() -> Path:
+    """The file that counts: CW_GLOBAL_YAML, the installation's own, or the one that is shipped."""
+    from tykky.resources import resource
+
+    if named := os.environ.get("CW_GLOBAL_YAML"):
+        return Path(named)
+    own = Path(sys.prefix, "etc", "tykky", "classic.yaml")
+    return own if own.exists() else resource("configs") / "classic.yaml"
+
+
+def read_site() -> Settings:
+    """The site's settings. Raises ``ConfigError`` for a file or key that is wrong."""
+    file = site_file()
+    data = _load(file, "unset CW_GLOBAL_YAML, or correct it")
+    for part in data:
+        if part not in _PARTS:
+            raise ConfigError(
+                f"a configuration of the classic commands has no part '{part}'",
+                remedy=did_you_mean(str(part), [*_PARTS]) or f"it has {', '.join(_PARTS)}",
+                where=_where(file, part),
+            )
+    parts = {part: checked(data.get(part) or {}, file) for part in _PARTS}
+    from tykky.resources import resource
+
+    # What a site's file leaves out is as in the one that is shipped.
+    shipped = resource("configs") / "classic.yaml"
+    if file != shipped:
+        basic = _load(shipped, "")
+        parts["defaults"] = {**basic["defaults"], **(basic["force"] or {}), **parts["defaults"]}
+    return Settings(file, **parts)
+
+
+def read_user(file: Path) -> Values:
+    """A user's own file, for ``advanced`` and ``--yaml``. Raises ``ConfigError``."""
+    values = _load(file, "give a YAML file that can be read")
+    return checked(values, file)
+
+
+def _load(file: Path, remedy: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"the configuration {file} cannot be read: {error.strerror}", remedy=remedy
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(
+            f"the configuration is not valid YAML: {getattr(error, 'problem', error)}",
+            remedy="correct that line",
+            where=Where(file, mark.line + 1 if mark else 0),
+        ) from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"the configuration {file} has no keys in it", remedy=remedy)
+    return data
+
+
+def _where(file: Path, key: object) -> Where:
+    """The line of a key."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return Where(file)
+    found = (n for n, line in enumerate(lines, 1) if line.strip().startswith(f"{key}:"))
+    return Where(file, next(found, 0))
+
+
+def checked(values: object, file: Path) -> Values:
+    """The values of a file, as their keys have them. Raises ``ConfigError``."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"a part of the configuration {file} has no keys in it", remedy="write KEY: VALUE"
+        )
+    return {str(key): _value(str(key), value, file) for key, value in values.items()}
+
+
+def _value(key: str, value: Any, file: Path) -> Any:
+    def refuse(what: str) -> ConfigError:
+        return ConfigError(f"'{key}' {what}, not {value!r}", where=_where(file, key))
+
+    if key not in KNOWN:
+        raise ConfigError(
+            f"there is no key '{key}'",
+            remedy=did_you_mean(key, [*KNOWN]) or "the guide for migrating lists all keys",
+            where=_where(file, key),
+        )
+    if key in _SWITCHES:
+        found = switch(value)
+        if found is None:
+            raise refuse("is yes or no")
+        return found
+    if key in _NUMBERS:
+        if not str(value).isdigit():
+            raise refuse("is a number")
+        return int(value)
+    if key in _LISTS:
+        items = [] if value is None else value if isinstance(value, list) else [value]
+        return [_item(key, item, refuse) for item in items]
+    if isinstance(value, dict | list):
+        raise refuse("is one value")
+    if key in _NAMES and (not value or not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*", str(value))):
+        raise refuse("is the plain name of a file")
+    return "" if value is None else str(value)
+
+
+def _item(key: str, item: Any, refuse: Any) -> Any:
+    if key in ("pre_install", "post_install") and isinstance(item, dict):
+        if set(item) != {"file"}:
+            raise refuse("has commands, and 'file: PATH'")
+        return {"file": str(item["file"])}
+    if key == "extra_envs":
+        if isinstance(item, dict) and set(item) == {"file"}:
+            return {"file": str(item["file"])}
+        if isinstance(item, dict) and set(item) == {"type", "name", "value"}:
+            if item["type"] not in ("set", "append", "prepend"):
+                raise refuse("has the types set, append and prepend")
+            return {name: str(value) for name, value in item.items()}
+        raise refuse("has 'file: PATH', or 'type', 'name' and 'value'")
+    if isinstance(item, dict | list):
+        raise refuse("is a list of values")
+    return str(item)
+
+
+def switch(value: Any) -> bool | None:
+    """Yes or no, as YAML and older files of the classic commands write it; ``None`` for neither."""
+    if isinstance(value, bool):
+        return value
+    words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+    return words.get(str(value).lower())
+
+
+def merge(site: Settings, user: Values) -> Values:
+    """The values that count: defaults, the user's in lists that the site begins and ends, force.
+
+    Raises ``ConfigError``.
+    """
+    merged = {**site.defaults, **site.prepends}
+    for key, value in user.items():
+        merged[key] = merged[key] + value if key in site.prepends else value
+    for key, value in site.appends.items():
+        merged[key] = merged[key] + value if key in merged else value
+    merged |= site.force
+    if base := os.environ.get("CW_BUILD_TMPDIR"):
+        merged["build_tmpdir_base"] = base
+    if level := os.environ.get("CW_LOG_LEVEL"):
+        if not level.isdigit():
+            raise ConfigError(
+                f"CW_LOG_LEVEL is a number, not '{level}'",
+                remedy="0 tells errors only, 1 warnings, 2 what is done, more everything",
+            )
+        merged["log_level"] = int(level)
+    return {key: value if key in _UNEXPANDED else _expanded(value) for key, value in merged.items()}
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = os.path.expandvars(value)
+    # A machine without $TMPDIR has /tmp.
+    return text.replace("${TMPDIR}", "/tmp").replace("$TMPDIR", "/tmp")
+
+
+def settle_path(values: Values) -> None:
+    """Give an installation its path inside, with a suffix of its own if it is ``composable``."""
+    path = values["installation_path"]
+    if path == "prefix":
+        return
+    if not path.startswith("/") or ".." in Path(path).parts or path == "/" or "$" in path:
+        raise TykkyError(
+            f"'installation_path' is an absolute path, or the word 'prefix', not '{path}'",
+            remedy="write, for example, /LOCAL_TYKKY",
+            code=Exit.CONFIG,
+        )
+    if values.get("composable") and not values.get("mask_wrap_install"):
+        letters = string.ascii_letters + string.digits
+        values["installation_path"] = f"{path}_{''.join(random.choices(letters, k=7))}"
