@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.launcher.stacks import command_lines
 from tests.stacks import Site
 
 Shell = Callable[..., CompletedProcess[str]]
@@ -152,6 +154,33 @@ def test_user_packages_can_be_left_out(shell: Shell, place: Path) -> None:
 def test_stack_does_not_see_the_packages_of_the_host(shell: Shell) -> None:
     said = shell(python("import json, sys; print(json.dumps(sys.path))")).stdout
     assert not [path for path in json.loads(said) if "dist-packages" in path]
+
+
+def test_a_loaded_module_costs_no_question_to_the_image(installed: Site, prefix: Path) -> None:
+    """Python asks of each file whether it is a terminal; the hook of a stack spares that."""
+
+    def questions(code: str) -> int:
+        before = reads()
+        subprocess.run([prefix / "bin/python", "-c", code], check=True)
+        return reads() - before
+
+    def reads() -> int:
+        (relay,) = (
+            pid
+            for pid, line in command_lines()
+            if line.startswith("tykky-relay ") and str(prefix) in line
+        )
+        fields = dict(
+            line.split(": ") for line in Path(f"/proc/{relay}/io").read_text().splitlines()
+        )
+        return int(fields["syscr"])
+
+    modules = "import sys, pip._internal.cli.main_parser, pip._vendor.requests"
+    subprocess.run([prefix / "bin/python", "-c", modules], check=True)
+    fixed = questions("import sys")
+    assert questions(modules) <= fixed + 2
+    several = modules + "; assert sum('pip' in name for name in sys.modules) > 50"
+    assert questions(several) <= fixed + 2
 
 
 def test_package_cannot_be_changed_in_place(shell: Shell, prefix: Path) -> None:
