@@ -13,8 +13,8 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch check days failed format help isolation json packages path plan root runtime scope version)/' \
-        'c/-/(- c h)/' \
+        'c/--/(again all arch check days dry-run failed format help images isolation json packages path plan root runtime scope version)/' \
+        'c/-/(- c h n)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
         'n/--runtime/(native apptainer auto)/' \

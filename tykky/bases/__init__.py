@@ -108,7 +108,7 @@ def provide(found: Base, config: Config, say: Say) -> Base:
     from tykky.bases import cache
     from tykky.bases.pull import pull
 
-    pulled = cache.by_digest(config, found.digest)
+    pulled = cache.use(config, found.digest)
     if pulled is None:
         pulled = pull(reference, config, arch(), say, found.digest)
     path = cache.file_of(config, pulled)

@@ -4,15 +4,18 @@ Each is a file named after its digest, ``<bases_dir>/<digest16>.sif`` or ``.sqfs
 beside it that says what it is. The JSON is written last, so that its existence means a whole
 image. A file is never written twice.
 
-Public names: ``Pulled``, ``all_pulled``, ``by_digest``, ``by_reference``, ``keep``,
-``describe``, ``claim``, ``file_of``, ``name_of``.
+The time of the JSON is when the image was used last, as far as whoever used it may write there.
+
+Public names: ``Pulled``, ``all_pulled``, ``by_digest``, ``by_reference``, ``use``, ``used_at``,
+``keep``, ``describe``, ``remove``, ``sweep``, ``claim``, ``file_of``, ``name_of``.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +61,22 @@ def by_digest(config: Config, digest: str) -> Pulled | None:
     return _read(path) if path.exists() else None
 
 
+def use(config: Config, digest: str) -> Pulled | None:
+    """The pulled image with that digest, which nobody deletes for a day from now on."""
+    path = config.bases_dir / f"{digest[:_DIGITS]}.json"
+    if not path.exists():
+        return None
+    if os.access(config.bases_dir, os.W_OK):
+        with claim(config, digest), suppress(OSError):
+            os.utime(path)
+    return by_digest(config, digest)
+
+
+def used_at(config: Config, pulled: Pulled) -> float:
+    """When an image was pulled or used last, in seconds of the epoch. Raises ``OSError``."""
+    return (config.bases_dir / f"{pulled.digest[:_DIGITS]}.json").stat().st_mtime
+
+
 def by_reference(config: Config, reference: str, arch: str) -> Pulled | None:
     """The image that was pulled last by that name."""
     return next(
@@ -89,12 +108,12 @@ def _read(path: Path) -> Pulled:
 @contextmanager
 def claim(config: Config, digest: str) -> Iterator[Path]:
     """Be the only one who pulls an image; gives a path to put it at for the time being."""
-    from filelock import FileLock
+    from tykky.store.locks import Lock
 
     try:
         make_folder(config.bases_dir, _permissions(config))
         new = config.bases_dir / f".{digest[:_DIGITS]}.new"
-        with FileLock(config.bases_dir / f".{digest[:_DIGITS]}.lock"):
+        with Lock(config.bases_dir / f".{digest[:_DIGITS]}.lock"):
             try:
                 yield new
             finally:
@@ -116,6 +135,24 @@ def describe(config: Config, pulled: Pulled) -> None:
     text = json.dumps({"format": FORMAT, **asdict(pulled)}, indent=1) + "\n"
     path = config.bases_dir / f"{pulled.digest[:_DIGITS]}.json"
     write_file(path, text.encode(), _permissions(config))
+
+
+def remove(config: Config, pulled: Pulled) -> None:
+    """Delete an image; what is said of it goes first. Hold the claim of the image."""
+    (config.bases_dir / f"{pulled.digest[:_DIGITS]}.json").unlink()
+    file_of(config, pulled).unlink(missing_ok=True)
+
+
+def sweep(config: Config) -> None:
+    """Remove what killed pulls left: halves of images, and locks."""
+    from filelock import Timeout
+
+    from tykky.store.locks import Lock, remove_unused
+
+    for half in config.bases_dir.glob(".*.new"):
+        with suppress(OSError, Timeout), Lock(half.with_suffix(".lock"), timeout=0):
+            half.unlink()
+    remove_unused(config.bases_dir.glob(".*.lock"))
 
 
 def name_of(digest: str, suffix: str) -> str:

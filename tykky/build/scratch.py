@@ -98,8 +98,8 @@ def contained(root: Path, path: Path) -> Path:
     return real
 
 
-def sweep(build_dir: Path) -> int:
-    """Remove what killed builds left; returns how many there were."""
+def sweep(build_dir: Path, *, dry_run: bool = False) -> int:
+    """Remove what killed builds left; returns how many there were, or would be with ``dry_run``."""
     from filelock import FileLock, Timeout
 
     if not build_dir.is_dir():
@@ -111,8 +111,9 @@ def sweep(build_dir: Path) -> int:
             if not re.fullmatch("[0-9a-f]{16}", path.name):
                 continue
             with contextlib.suppress(Timeout), FileLock(_lock_of(path), timeout=0):
-                discard(path)
-                _lock_of(path).unlink(missing_ok=True)
+                if not dry_run:
+                    discard(path)
+                    _lock_of(path).unlink(missing_ok=True)
                 swept += 1
     return swept
 

@@ -1,7 +1,10 @@
-"""Delete for good what was uninstalled, and what killed builds left.
+"""Delete for good what was uninstalled, what killed builds left, and images that nothing uses.
 
 Programs that still run from a deleted image may fail, on this node or another one, so
-only what was uninstalled more than a week ago is deleted, unless told otherwise.
+only what was uninstalled more than a week ago is deleted, unless told otherwise. A pulled image
+goes if no install runs on it, the configuration does not name it, and nothing was built on it for
+that time, or for a day at least. Where 'bases_dir' is configured, stores of others may use the same
+images, of which nothing is known here: they go with --images only.
 """
 
 from __future__ import annotations
@@ -9,37 +12,84 @@ from __future__ import annotations
 import argparse
 
 from tykky import console
+from tykky.bases import cache
+from tykky.bases.unused import delete, is_own, unused
 from tykky.build.scratch import sweep
 from tykky.cli import common
 from tykky.config import Config
+from tykky.errors import StoreError
 from tykky.store import Store, trash
 
 EXAMPLES = """\
   tykky gc                 what was uninstalled more than 7 days ago
   tykky gc --days 0        all of it, now
+  tykky gc --dry-run       only say what would be deleted
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How old."""
+    """How old, and which images."""
     parser.add_argument(
         "--days", type=float, default=7, metavar="N", help="leave what is younger (default: 7)"
+    )
+    parser.add_argument(
+        "--images", action="store_true", help="delete unused images, though others may share them"
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="say what would be deleted, and delete nothing"
     )
     common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Empty the trash."""
+    """Empty the trash, and delete what else nothing needs."""
     store = Store.of(config)
-    removed, freed = trash.empty(store, args.days * 86400)
-    trash.forget_owners(store)
-    swept = sweep(config.build_dir)
+    seconds = args.days * 86400
+    graves = trash.ripe(store, seconds)
+    if not args.dry_run:
+        trash.empty(store, graves)
+        trash.forget_locks(store)
+    images, kept, freed = _images(args, config, store, seconds)
+    if not args.dry_run:
+        cache.sweep(config)
+    swept = sweep(config.build_dir, dry_run=args.dry_run)
+    octets = sum(graves.values())
     if args.json:
-        console.json_out({"removed": removed, "bytes": freed, "builds": swept})
-    else:
+        answer = {"removed": len(graves), "bytes": octets, "builds": swept}
+        console.json_out({**answer, "images": images, "images_bytes": freed, "shared": kept})
+        return 0
+    did = "would delete" if args.dry_run else "deleted"
+    console.note(
+        f"{did} {console.plural(len(graves), 'uninstalled stack')}, {console.size(octets)}"
+    )
+    if images:
+        console.note(f"{did} {console.plural(len(images), 'pulled image')}, {console.size(freed)}:")
+    for reference in images:
+        console.note(f"  {reference}")
+    if kept:
         console.note(
-            f"deleted {console.plural(removed, 'uninstalled stack')}, {console.size(freed)}"
+            f"left {console.plural(len(kept), 'pulled image')} that nothing here uses in "
+            f"{config.bases_dir}, which others may share: 'tykky gc --images' deletes them"
         )
-        if swept:
-            console.note(f"deleted what {console.plural(swept, 'killed build')} had left")
+    if swept:
+        console.note(f"{did} what {console.plural(swept, 'killed build')} had left")
     return 0
+
+
+def _images(
+    args: argparse.Namespace, config: Config, store: Store, seconds: float
+) -> tuple[list[str], list[str], int]:
+    """What was deleted, or would be; what only looks unused from here; the bytes of the former."""
+    try:
+        found = unused(config, store, seconds)
+    except StoreError as error:
+        console.warn(f"no pulled image is deleted: {error.cause}")
+        return [], [], 0
+    if not (args.images or is_own(config)):
+        return [], [pulled.references[0] for pulled in found], 0
+    gone = {}
+    for pulled in found:
+        freed = pulled.bytes if args.dry_run else delete(config, pulled, seconds)
+        if freed:
+            gone[pulled.references[0]] = freed
+    return list(gone), [], sum(gone.values())

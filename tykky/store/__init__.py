@@ -32,10 +32,9 @@ from tykky.store.listing import listing
 from tykky.store.record import HIDDEN, Entry, Record
 
 if TYPE_CHECKING:
-    from filelock import FileLock
-
     from tykky.config import Config
     from tykky.spec import Spec
+    from tykky.store.locks import Lock
 
 __all__ = ["HIDDEN", "Entry", "Permissions", "Record", "Store"]
 
@@ -237,12 +236,12 @@ class Store:
             owner.unlink(missing_ok=True)
             lock.release()
 
-    def lock(self, key: str) -> FileLock:
+    def lock(self, key: str) -> Lock:
         """The lock of that name, not yet held."""
-        from filelock import FileLock
+        from tykky.store.locks import Lock
 
         # Who may make installs here may take the lock, whoever made its file.
-        return FileLock(self.locks / f"{key}.lock", mode=self.permissions.folder & 0o666)
+        return Lock(self.locks / f"{key}.lock", mode=self.permissions.folder & 0o666)
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:

@@ -6,13 +6,14 @@ stays where it is, empty, and what is in it moves into the trash. The image keep
 same open file there. The trash is emptied, and the directory removed, when nothing can be
 running any more.
 
-Public names: ``bury``, ``empty``, ``forget_owners``.
+Public names: ``bury``, ``ripe``, ``empty``, ``forget_locks``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,22 +45,22 @@ def bury(store: Store, entry: Entry) -> None:
         raise from_os_error(error, f"uninstall {entry.module}") from error
 
 
-def empty(store: Store, older_than: float) -> tuple[int, int]:
-    """Delete what has been in the trash for ``older_than`` seconds.
-
-    Returns how many installs went and how many bytes that freed.
-    """
-    removed = freed = 0
+def ripe(store: Store, older_than: float) -> dict[Path, int]:
+    """What has been in the trash for ``older_than`` seconds, and how many bytes each has."""
+    found = {}
     now = time.time()
     for grave in sorted(store.trash.iterdir()) if store.trash.is_dir() else []:
         buried = grave.name.rpartition("-")[2]
-        if not buried.isdigit() or now - int(buried) / 1e9 < older_than:
-            continue
-        size = sum(f.lstat().st_size for f in grave.rglob("*") if not f.is_dir())
+        if buried.isdigit() and now - int(buried) / 1e9 >= older_than:
+            found[grave] = sum(f.lstat().st_size for f in grave.rglob("*") if not f.is_dir())
+    return found
+
+
+def empty(store: Store, graves: Iterable[Path]) -> None:
+    """Delete what is in the trash for good, with the directories that it has left."""
+    for grave in graves:
         _remove_prefix(store, grave)
         discard(grave)
-        removed, freed = removed + 1, freed + size
-    return removed, freed
 
 
 def _remove_prefix(store: Store, grave: Path) -> None:
@@ -77,10 +78,15 @@ def _remove_prefix(store: Store, grave: Path) -> None:
         prefix.parent.rmdir()  # the last version takes the name's folder with it
 
 
-def forget_owners(store: Store) -> None:
-    """Remove what killed processes left beside locks that nobody holds any more."""
+def forget_locks(store: Store) -> None:
+    """Remove the locks of what is not installed, and what killed processes left beside locks."""
     from filelock import Timeout
+
+    from tykky.store.locks import remove_unused
 
     for owner in store.locks.glob("*.owner"):
         with contextlib.suppress(Timeout), store.lock(owner.stem).acquire(timeout=0):
             owner.unlink(missing_ok=True)
+    entries = store.entries()
+    kept = {entry.hash for entry in entries} | {f"name-{entry.name}" for entry in entries}
+    remove_unused(file for file in store.locks.glob("*.lock") if file.stem not in kept)
