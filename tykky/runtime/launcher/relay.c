@@ -18,10 +18,11 @@ enum { BUFFER = 256 * 1024 };
 /* A request that the server has and has not answered. Its place in the table is what the server
  * knows it by. */
 struct pending {
-    uint64_t unique; /* what the kernel knows it by; 0: the relay's own */
+    uint64_t unique; /* what the kernel knows it by */
     uint32_t opcode; /* 0: this place is free */
     uint32_t next_free;
-    struct handle *handle; /* of a read, an open */
+    bool is_own;           /* of the relay, not of the kernel */
+    struct handle *handle; /* of a read, and of the relay's opens */
 };
 
 struct relay {
@@ -112,20 +113,34 @@ static struct pending *take_place(struct relay *relay, uint64_t *number)
     return place;
 }
 
-/* Sends the request, which the kernel knows by its present number, and notes it. */
-static void ask(struct relay *relay, struct fuse_request *request, struct handle *handle)
+static bool ask_about(struct relay *relay, struct fuse_request *request, struct pending noted)
 {
-    uint64_t unique = request->unique;
     struct pending *place = take_place(relay, &request->unique);
-    if (!place) {
-        answer_error(relay, unique, ENOMEM);
-        return;
-    }
-    *place = (struct pending){.unique = unique, .opcode = request->opcode, .handle = handle};
+    if (!place)
+        return false;
+    *place = noted;
     send_request(relay, request, request->length);
+    return true;
 }
 
-static void ask_open(struct relay *relay, const struct fuse_request *reader, struct handle *handle)
+/* Sends the kernel's request, and notes by which number the kernel knows it. */
+static void ask(struct relay *relay, struct fuse_request *request, struct handle *handle)
+{
+    struct pending noted = {.unique = request->unique, .opcode = request->opcode, .handle = handle};
+    if (ask_about(relay, request, noted))
+        return;
+    answer_error(relay, noted.unique, ENOMEM);
+    if (handle)
+        handle->uses--;
+}
+
+static bool ask_own(struct relay *relay, struct fuse_request *request, struct handle *handle)
+{
+    return ask_about(relay, request,
+                     (struct pending){.is_own = true, .opcode = request->opcode, .handle = handle});
+}
+
+static bool ask_open(struct relay *relay, const struct fuse_request *reader, struct handle *handle)
 {
     struct {
         struct fuse_request request;
@@ -133,9 +148,8 @@ static void ask_open(struct relay *relay, const struct fuse_request *reader, str
     } message = {.request = *reader, .open = {.flags = O_RDONLY}};
     message.request.length = sizeof message;
     message.request.opcode = reader->opcode == FUSE_READ ? FUSE_OPEN : FUSE_OPENDIR;
-    message.request.unique = 0;
     handle->is_directory = reader->opcode != FUSE_READ;
-    ask(relay, &message.request, handle);
+    return ask_own(relay, &message.request, handle);
 }
 
 static void let_go(struct relay *relay, struct handle *handle)
@@ -149,7 +163,7 @@ static void let_go(struct relay *relay, struct handle *handle)
                     .node = handle->node},
         .release = {.handle = handle->number},
     };
-    ask(relay, &message.request, NULL);
+    ask_own(relay, &message.request, NULL);
     handles_remove(&relay->handles, handle);
 }
 
@@ -159,6 +173,27 @@ static void read_with(struct relay *relay, struct fuse_request *request, struct 
     body->handle = handle->number;
     handle->uses++;
     ask(relay, request, handle);
+}
+
+/* When it is open, or cannot be opened. */
+static void serve_waiting(struct relay *relay, struct handle *handle, int error)
+{
+    struct message *waiting = handle->waiting;
+    handle->waiting = NULL;
+    while (waiting) {
+        struct message *next = waiting->next;
+        struct fuse_request *request = (struct fuse_request *)waiting->data;
+        if (error)
+            answer_error(relay, request->unique, error);
+        else
+            read_with(relay, request, handle);
+        free(waiting);
+        waiting = next;
+    }
+    if (error)
+        handles_remove(&relay->handles, handle);
+    else if (handle->is_forgotten && !handle->uses)
+        let_go(relay, handle);
 }
 
 static void forget(struct relay *relay, uint64_t node)
@@ -198,8 +233,8 @@ static void on_read(struct relay *relay, struct fuse_request *request)
     handle->is_forgotten = false;
     waiting->next = handle->waiting;
     handle->waiting = waiting;
-    if (is_new)
-        ask_open(relay, request, handle);
+    if (is_new && !ask_open(relay, request, handle))
+        serve_waiting(relay, handle, ENOMEM);
 }
 
 static void on_init(struct relay *relay, struct fuse_request *request)
@@ -286,27 +321,12 @@ static void from_kernel(struct relay *relay)
 static void on_opened(struct relay *relay, struct handle *handle, const struct fuse_answer *header)
 {
     const struct fuse_opened *opened = (const void *)(header + 1);
-    int error = header->error || header->length < sizeof *header + sizeof *opened
-                    ? (header->error ? -header->error : EIO)
-                    : 0;
+    int error = -header->error;
+    if (!error && header->length < sizeof *header + sizeof *opened)
+        error = EIO;
     handle->is_open = !error;
     handle->number = error ? 0 : opened->handle;
-    struct message *waiting = handle->waiting;
-    handle->waiting = NULL;
-    while (waiting) {
-        struct message *next = waiting->next;
-        struct fuse_request *request = (struct fuse_request *)waiting->data;
-        if (error)
-            answer_error(relay, request->unique, error);
-        else
-            read_with(relay, request, handle);
-        free(waiting);
-        waiting = next;
-    }
-    if (error)
-        handles_remove(&relay->handles, handle);
-    else if (handle->is_forgotten && !handle->uses)
-        let_go(relay, handle);
+    serve_waiting(relay, handle, error);
 }
 
 static void on_init_answer(struct relay *relay, struct fuse_answer *header)
@@ -327,7 +347,7 @@ static void on_answer(struct relay *relay, struct fuse_answer *header)
     relay->pending[number - 1] = (struct pending){.next_free = relay->first_free};
     relay->first_free = (uint32_t)number;
     header->unique = request.unique;
-    if (!request.unique) {
+    if (request.is_own) {
         if (request.handle)
             on_opened(relay, request.handle, header);
         return;
