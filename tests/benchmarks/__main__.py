@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import calls, conda, memory, peers, program, slow, startup
+from tests.benchmarks import calls, conda, containers, memory, peers, program, slow, startup
 from tests.benchmarks.measure import Row
 from tests.benchmarks.report import amount
 from tests.benchmarks.subject import Subject, prepare, registry
@@ -37,6 +37,7 @@ STARTS: dict[str, Callable[[Subject, Path], Iterator[Row]]] = {
     "slow": slow.measure,
 }
 OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
+    "containers": containers.measure,
     "install": program.measure_steps,
     "conda": conda.measure,
     "program": program.measure_listing,
