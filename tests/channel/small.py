@@ -39,7 +39,10 @@ def packages() -> Iterator[Package]:
         "1.0",
         {
             "etc/conda/activate.d/activated.sh": File(_ACTIVATE.encode()),
-            "etc/conda/env_vars.d/activated.json": File(b'{"DATA_SITE": "from the package"}'),
+            "etc/conda/env_vars.d/activated.json": File(
+                b'{"DATA_SITE": "from the package", "DATA_FILE": "from the package"}'
+            ),
+            "etc/conda/activate.d/later.sh": File(b'export DATA_LATER="after $DATA_HOME"\n'),
             "bin/show-data": File(b"#!/bin/sh\nenv | grep ^DATA_ | sort\n", 0o755),
         },
         noarch="generic",

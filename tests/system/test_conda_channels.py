@@ -73,3 +73,17 @@ def test_channels_of_a_command_come_before_those_of_the_stack(conda: Site) -> No
     conda("install", "changed")
     (package,) = conda.json("find", "changed", "--packages", "shared")[0]["packages"]
     assert (package["version"], package["channel"]) == ("9.0", "second")
+
+
+def test_what_is_there_stays_as_it_is_if_a_command_says_so(conda: Site) -> None:
+    line = "conda install -y -c second --freeze-installed needy"
+    recipe(
+        conda,
+        "frozen",
+        "packages = 'shared'\ncommands = ()\ndef finish(self, box):\n"
+        f"    box.run('if {line}; then exit 1; fi; grep 2 share/shared/version')\n"
+        "    box.run('conda install -y -c second needy')",
+    )
+    conda("install", "frozen")
+    found = conda.json("find", "frozen", "--packages")[0]["packages"]
+    assert {p["name"]: p["version"] for p in found} == {"needy": "1.0", "shared": "9.0"}

@@ -78,6 +78,8 @@ def test_every_command_has_what_conda_activate_would_set(mixed: Site) -> None:
     assert seen["MY_VARIABLE"] == "a value of mine"
     assert seen["mine_in_small"] == "letters"
     assert seen["DATA_SITE"] == "from the file"  # it counts more than the package's
+    assert seen["DATA_FILE"] == "from the package"
+    assert seen["DATA_LATER"] == f"after {seen['DATA_HOME']}"  # scripts run in order
     assert "DATA_UNWANTED" not in seen and "DATA_NOT_EXPORTED" not in seen
 
 

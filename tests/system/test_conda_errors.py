@@ -203,6 +203,12 @@ def test_the_configuration_of_a_user_has_no_effect_unless_asked_for(conda: Site)
     conda("install", "mine", env=mine)
     recipe(conda, "wrong", "packages = 'modern'")
     conda("lock", "wrong", status=Exit.RESOLVE, env=mine)
+    # Not even where everything that this machine has counts, or no channel is named.
+    mine |= {"CONDA_OVERRIDE_CUDA": "12.4", "TYKKY_CONDA_VIRTUAL_PACKAGES": "machine"}
+    recipe(conda, "wrong", "packages = 'graphical'")
+    conda("lock", "wrong", status=Exit.RESOLVE, env=mine)
+    recipe(conda, "plain", "channels = ()\npackages = 'left'")
+    conda("lock", "plain", env={**mine, "TYKKY_CONDA_CHANNELS": "local"})
     conda("lock", "--check", "mine")
     assert (conda.repo / "mine/locks/1.0-x86_64.json").read_text() == first
 

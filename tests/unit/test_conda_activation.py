@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from tykky.conda.activation import Person, applied, compare, was
+from tykky.conda.activation import Person, applied, compare, set_by_files, was
 from tykky.runtime.base import EnvAction, EnvChange
 
 
@@ -79,3 +81,13 @@ def test_changes_give_the_same_environment_as_the_script() -> None:
         "A": "/h/x $1 ",
         "PATH": "/v/bin:/p/bin:/bin",
     }
+
+
+def test_what_a_user_has_taken_back_is_not_set(tmp_path: Path) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "etc/conda/env_vars.d").mkdir(parents=True)
+    package = {"ONE": "package", "TWO": "package", "THREE": "package", "BAD-NAME": "x"}
+    (tmp_path / "etc/conda/env_vars.d/a.json").write_text(json.dumps(package))
+    state = {"env_vars": {"ONE": "mine", "TWO": "***unset***"}}
+    (tmp_path / "conda-meta/state").write_text(json.dumps(state))
+    assert set_by_files(tmp_path) == {"ONE": "mine", "THREE": "package"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.servers import serve
 from tykky.conda.process import perform
 from tykky.config import Config
 from tykky.errors import Exit, StepError, ToolError
@@ -23,7 +25,7 @@ class Shell:
 
     @property
     def config(self) -> Config:
-        return Config.load({}, {"HOME": str(self.tmp)})
+        return Config.load({"timeout": "1"}, {"HOME": str(self.tmp)})
 
     def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
         job = self.tmp / Path(argv[-1]).parent.name
@@ -79,3 +81,18 @@ def test_a_refusal_has_a_code_and_words(
         perform({"do": "solve", "channels": ["u"]}, Shell(answer({"error": problem}), tmp_path))
     assert caught.value.code == code
     assert words in str(caught.value)
+
+
+def test_a_channel_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}/c"
+        with pytest.raises(StepError, match=f"the channel {url} does not answer") as caught:
+            perform({"do": "solve", "channels": [url]}, Shell("exec sleep 1000", tmp_path))
+    assert caught.value.code == Exit.NETWORK
+
+
+def test_a_job_that_takes_long_is_waited_for_if_the_channels_answer(tmp_path: Path) -> None:
+    with serve() as web:
+        job = {"do": "solve", "channels": [f"{web.address}/c"]}
+        result = perform(job, Shell("sleep 2; " + answer({"packages": []}), tmp_path))
+    assert result == {"packages": []}

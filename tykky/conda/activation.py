@@ -6,7 +6,7 @@ bash, in conda's order. That is done three times: for two users on two hosts, to
 be frozen, and once with all variables set beforehand, to see whether a script sets, extends, or
 only provides a value. So a command of the stack needs no shell to be in the environment.
 
-Public names: ``snapshot``, ``compare``, ``applied``.
+Public names: ``snapshot``, ``compare``, ``applied``, ``set_by_files``.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _snapshot(box: RealBox) -> tuple[EnvChange, ...]:
         "CONDA_PREFIX": prefix,
         "CONDA_DEFAULT_ENV": prefix,
         "CONDA_SHLVL": "1",
-        **_variables(root),
+        **set_by_files(root),
     }
     changes = [EnvChange(EnvAction.INSERT, "PATH", f"{prefix}/bin")]
     scripts = sorted((root / "etc/conda/activate.d").glob("*.sh"))
@@ -173,7 +173,7 @@ def was(name: str) -> str:
     return f"/tykky/was/{name}/"
 
 
-def _variables(root: Path) -> Environment:
+def set_by_files(root: Path) -> Environment:
     """What packages and the environment itself want to be set, in the order of precedence."""
     files = sorted((root / "etc/conda/env_vars.d").glob("*.json"))
     found: Environment = {}

@@ -1,6 +1,6 @@
 """What the engine refuses, in words for people.
 
-Public name: ``explain``.
+Public names: ``explain``, ``silent``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from tykky.errors import Exit, StepError, TykkyError
 
+_WHY = "'tykky config why conda.aliases' says what the names of channels mean here"
 _VIRTUAL = re.compile(r"(__\w+) ([^,\n]+?), for which no candidates were found")
 _MISSING = re.compile(r"[└├]─ (\S+) ([^,\n]*?),? for which no candidates were found")
 _LATER = re.compile(
@@ -108,18 +109,17 @@ def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -
 
 def _channel(channel: str, text: str, lines: tuple[str, ...], job: Mapping[str, Any]) -> TykkyError:
     named = f"the channel {channel}" if channel else f"one of {', '.join(job['channels'])}"
-    why = "'tykky config why conda.aliases' says what the names of channels mean here"
     if "could not find subdir" in text:
         return StepError(
             f"{named} is not there, or has no packages for {job['subdir']}",
-            remedy=f"check its name in the recipe; {why}",
+            remedy=f"check its name in the recipe; {_WHY}",
             code=Exit.NETWORK,
             details=lines[-3:],
         )
     if _DISTANT.search(text):
         return StepError(
             f"{named} cannot be reached",
-            remedy=f"check the network and proxies; {why}",
+            remedy=f"check the network and proxies; {_WHY}",
             code=Exit.NETWORK,
             details=lines[-4:],
         )
@@ -128,4 +128,13 @@ def _channel(channel: str, text: str, lines: tuple[str, ...], job: Mapping[str, 
         remedy="try again later, or name another channel or mirror",
         code=Exit.DAMAGED,
         details=lines[-3:],
+    )
+
+
+def silent(channel: str) -> TykkyError:
+    """The error for a channel that does not say anything."""
+    return StepError(
+        f"the channel {channel} does not answer",
+        remedy=f"check the network and proxies; {_WHY}",
+        code=Exit.NETWORK,
     )

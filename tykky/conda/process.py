@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from tykky import fetch
 from tykky.build.box import closed, enclosed
 from tykky.build.scratch import Scratch
 from tykky.conda import problems
@@ -125,7 +126,7 @@ def perform(job: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
         seen = [Path(unquote(urlsplit(url).path)) for url in urls]
         argv = [sys.executable, "-I", "-m", "tykky.conda.engine", str(inside / "job.json")]
         line, variables = scene.line(argv, seen)
-        said = masked(_run(line, variables).decode(errors="replace"))
+        said = masked(_run(line, variables, job, scene.config.timeout).decode(errors="replace"))
         scene.note(said.encode())
         try:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -137,7 +138,9 @@ def perform(job: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
     return result
 
 
-def _run(line: list[str], variables: dict[str, str]) -> bytes:
+def _run(
+    line: list[str], variables: dict[str, str], job: Mapping[str, Any], patience: int
+) -> bytes:
     process = subprocess.Popen(
         line,
         env=variables,
@@ -146,11 +149,29 @@ def _run(line: list[str], variables: dict[str, str]) -> bytes:
         stderr=subprocess.STDOUT,
     )
     try:
-        return process.communicate()[0]
+        try:
+            return process.communicate(timeout=patience)[0]
+        except subprocess.TimeoutExpired:
+            _check_alive(job, patience)
+            return process.communicate()[0]
     except BaseException:
         process.terminate()
         process.wait()
         raise
+
+
+def _check_alive(job: Mapping[str, Any], patience: int) -> None:
+    """Raise for a channel that says nothing at all, for which the engine would wait for long."""
+    import requests
+
+    for url in (url for url in job.get("channels", ()) if url.startswith("http")):
+        place = job.get("mirrors", {}).get(f"{url}/", [f"{url}/"])[-1]
+        try:
+            requests.head(f"{place}noarch/repodata.json", timeout=(fetch.CONNECT, patience))
+        except requests.Timeout:
+            raise problems.silent(url) from None
+        except requests.RequestException:
+            continue  # the engine will say what it is
 
 
 def _unanswered(said: str) -> StepError | ToolError:
