@@ -17,6 +17,9 @@ from tykky.build.box import RealBox
 from tykky.build.scratch import Scratch
 from tykky.compat.rooms import Room
 
+#: What is said to the commands of installs. A build is entered natively, whatever those are.
+_NOT_FOR_BUILDS = ("TYKKY_RUNTIME",)
+
 
 @dataclass(frozen=True)
 class Contents(Scratch):
@@ -45,7 +48,8 @@ class OpenBox(RealBox):
 
     def environment(self) -> dict[str, str]:
         """What the user has, and what a kind adds."""
-        return {**os.environ, **self.room.variables, **self.variables}
+        own = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_BUILDS}
+        return {**own, **self.room.variables, **self.variables}
 
     @property
     def tmp(self) -> Path:

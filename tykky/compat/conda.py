@@ -107,6 +107,7 @@ class Conda(Kind):
 
     def create(self, box: OpenBox) -> None:
         """Install the packages, and give the scripts a ``conda``."""
+        box.scratch.root.mkdir(parents=True, exist_ok=True)
         if self.job.verb == "new":
             box.lock = self._lock
             self._stack.assemble(box)
@@ -137,6 +138,8 @@ class Conda(Kind):
         old = self.job.old
         if old is not None and old.state.get("channels"):
             return tuple(old.state["channels"])
+        if old is not None and (named := _channels_of(old.prefix / "share/previous_input/0")):
+            return named
         if old is None and self._lock.asked.get("channels"):
             return tuple(self._lock.asked["channels"])
         return tuple(self.job.config.conda.channels) or ("conda-forge",)
@@ -206,6 +209,21 @@ class Conda(Kind):
         return {"channels": list(self._channels())}
 
 
+def _channels_of(folder: Path) -> tuple[str, ...]:
+    """The channels that the environment file in a folder names, if there is one."""
+    import yaml
+
+    for file in sorted(folder.glob("*.y*ml")):
+        try:
+            data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue
+        named = data.get("channels") if isinstance(data, dict) else None
+        if isinstance(named, list):
+            return tuple(str(name) for name in named if name)
+    return ()
+
+
 def _without_pip(file: Path) -> tuple[str, tuple[str, ...]]:
     """An environment file without what is pip's, and that, line by line."""
     import yaml
@@ -252,6 +270,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _values(args: argparse.Namespace) -> Values:
     values: dict[str, Any] = {"mode": "conda", "add_ld": False}
+    if args.command == "advanced":
+        return values
     if args.requirement:
         values["requirements_file"] = args.requirement
     if args.nocache or args.command == "new":

@@ -61,6 +61,7 @@ def _run(
     from tykky.compat.making import make
     from tykky.config import Config
 
+    _set_pwd()
     verb = getattr(args, "command", "new")
     if verb is None:
         raise TykkyError(
@@ -96,6 +97,14 @@ def _run(
     record = make(job, kind(job))
     console.note(_ready(prefix, record.commands))
     return Exit.OK
+
+
+def _set_pwd() -> None:
+    """Let ``$PWD`` of configurations be this directory, whoever has started this and how."""
+    here = Path.cwd()
+    said = Path(os.environ.get("PWD", "/nonexistent"))
+    if not said.is_dir() or not said.samefile(here):
+        os.environ["PWD"] = str(here)
 
 
 def _given(args: argparse.Namespace) -> Values:
@@ -176,8 +185,6 @@ def add_advanced(verbs: Subparsers) -> None:
     """The subcommand ``advanced`` with its file."""
     advanced = verbs.add_parser("advanced", help="make a new installation from a YAML file")
     advanced.add_argument("yaml", metavar="YAML", help="the file with its settings")
-    for name in ("requirements_file", "env_file", "requirement"):
-        advanced.set_defaults(**{name: None})
 
 
 def add_prefix(parser: argparse.ArgumentParser) -> None:

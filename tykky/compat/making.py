@@ -132,7 +132,8 @@ class _Making:
 
     def run(self) -> None:
         """All steps."""
-        for folder in (self.scratch.home, self.scratch.tmp, self.scratch.root):
+        discard(self.scratch.top)  # scripts look whether there is an environment
+        for folder in (self.scratch.home, self.scratch.tmp, self.scratch.top):
             folder.mkdir(parents=True, exist_ok=True)
         self._resolve()
         self._base()

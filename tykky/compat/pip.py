@@ -193,6 +193,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _values(args: argparse.Namespace) -> Values:
     values: dict[str, Any] = {"mode": "venv"}
+    if args.command == "advanced":
+        return values
     if args.requirements_file:
         values["requirements_file"] = args.requirements_file
     if args.nocache or args.command == "new":
