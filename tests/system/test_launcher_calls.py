@@ -20,7 +20,7 @@ def test_a_warm_start_makes_few_calls_on_files(place: Path) -> None:
         trace(Path(stack.command("true")), dict(os.environ), place / "trace"), stack.prefix
     )
     calls = [f"{call.name} {call.file}" for call in start.launcher]
-    assert len(calls) <= 27, "\n".join(calls)
+    assert len(calls) <= 25, "\n".join(calls)
     # Only these can reach a parallel file system: launch.conf, and the identity of the image.
     names = [call for call in start.launcher if call.by_name]
     at_prefix = [call.file for call in names if place_of(call.file, stack.prefix) == "prefix"]

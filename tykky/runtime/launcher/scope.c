@@ -67,9 +67,7 @@ void scope_find(struct scope *scope)
         return;
     }
     int fd = open_file("/proc/self/cgroup", O_RDONLY);
-    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1); /* exec closes it at no cost */
     text[length > 0 ? length : 0] = '\0';
     scope_of_cgroup(&group, text);
     /* A batch script has a job and no step; not every Slurm puts jobs into cgroups of their own. */

@@ -58,12 +58,13 @@ static bool enter_user_namespace(const struct entry *entry, uint64_t *inside)
     if (entry->user_namespace == *inside)
         return true;
     int fd = open_namespace(entry, "user", entry->user_namespace);
-    bool entered = fd >= 0 && setns(fd, CLONE_NEWUSER) == 0;
+    if (fd >= 0 && setns(fd, CLONE_NEWUSER) == 0) {
+        *inside = entry->user_namespace;
+        return true; /* exec closes it at no cost */
+    }
     if (fd >= 0)
         close(fd);
-    if (entered)
-        *inside = entry->user_namespace;
-    return entered;
+    return false;
 }
 
 /* No lock is held: once its descriptor is open, the namespace stays, whatever the keeper does.
