@@ -171,6 +171,12 @@ tykky() {
     esac
 }
 
+# Scripts that this shell starts, batch jobs above all, can activate as well.
+if [ -n "${BASH_VERSION-}" ]; then
+    export -f tykky _tykky_activate _tykky_deactivate _tykky_prefix_of _tykky_in_store \
+        _tykky_in_path _tykky_is_install _tykky_say
+fi
+
 # Where this file is; each shell has its own word for it, which the others cannot even parse.
 if [ -n "${BASH_VERSION-}" ]; then
     _tykky_share=${BASH_SOURCE[0]}

@@ -150,3 +150,15 @@ def test_commands_run_with_apptainer_where_that_is_the_runtime(classic: Classic)
     assert shown[0] == f"{classic.home}/p/bin/python"
     assert classic.says("mv p q; echo; q/bin/python -c 'import six; print(2)'").endswith("2")
     assert classic.says("q/bin/_debug_exec sh -c 'echo $APPTAINER_NAME'") == "host"
+
+
+def test_more_can_be_mounted_by_a_variable(settled: Classic, pip: Path, disk: Path) -> None:
+    inside = settled.says(f"{disk}/bin/_debug_exec sh -c 'echo $install_root'")
+    settled.sh("mkdir -p extra; echo here > extra/file")
+    more = f"{disk}/img.sqfs:{inside}:image-src=/,{settled.home}/extra:/extra-place"
+    show = f"sh -c 'cat {inside}/data /extra-place/file'"
+    variable = f"CW_EXTRA_BIND_MOUNTS={more}"
+    assert settled.says(f"{variable} {pip}/bin/_debug_exec {show}") == "data\nhere"
+    assert settled.says(f"{variable} {disk}/bin/_debug_exec {show}") == "data\nhere"
+    done = settled.sh(f"CW_EXTRA_BIND_MOUNTS=here:there {pip}/bin/python -V", status=125)
+    assert "CW_EXTRA_BIND_MOUNTS has 'here', which is no absolute path" in done.stderr

@@ -33,6 +33,7 @@ PROGRAMS = {
         "conf_values.c",
         "place.c",
         "relocate.c",
+        "extra.c",
         "image.c",
         "stack.c",
         "daemon.c",

@@ -19,6 +19,7 @@
 #include "conf_values.h"
 #include "directory.h"
 #include "environment.h"
+#include "extra.h"
 #include "gpu.h"
 #include "inside.h"
 #include "mount.h"
@@ -122,7 +123,7 @@ static bool launch(char **argv, struct problem *problem)
     if (inside_this_stack(&stack) || apptainer_inside(&stack))
         return program_execute(&place, &stack.confs[0], argv, problem);
     if (!inside_check_others(&stack, problem) || !apptainer_check_others(&stack, problem) ||
-        !stack_find(&stack, problem))
+        !stack_find(&stack, problem) || !extra_add(&stack, problem))
         return false;
     gpu_warn(&stack.confs[0]);
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */

@@ -47,6 +47,7 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
         uint64_t identity[] = {image->st_dev, image->st_ino, (uint64_t)image->st_size,
                                (uint64_t)image->st_mtim.tv_sec, (uint64_t)image->st_mtim.tv_nsec};
         hash_add(&hash, identity, sizeof identity);
+        hash_add(&hash, stack->images[i].target, strlen(stack->images[i].target) + 1);
     }
     for (size_t i = 0; i < stack->count; i++) {
         const struct conf *conf = &stack->confs[i];
