@@ -81,7 +81,7 @@ def show(rows: list[Row]) -> None:
             mine += f" ({row.least * 1e3:,.1f})"
             peer += f" ({row.peer_least * 1e3:,.1f})"
         table.add_row(row.group, row.case, mine, row.peer, peer, ratio, str(row.rounds), met)
-    Console(width=None if sys.stdout.isatty() else 170).print(table)
+    Console(width=None if sys.stdout.isatty() else 190).print(table)
 
 
 def describe_machine() -> dict[str, object]:
