@@ -87,3 +87,12 @@ def test_what_is_there_stays_as_it_is_if_a_command_says_so(conda: Site) -> None:
     conda("install", "frozen")
     found = conda.json("find", "frozen", "--packages")[0]["packages"]
     assert {p["name"]: p["version"] for p in found} == {"needy": "1.0", "shared": "9.0"}
+
+
+def test_all_packages_are_updated_if_a_command_says_so(conda: Site) -> None:
+    lines = "packages = 'shared', 'activated'\ncommands = ()\ndef finish(self, box):\n"
+    lines += "    box.run('conda config --add channels second; conda update -y --all')"
+    recipe(conda, "updated", lines)
+    conda("install", "updated")
+    found = conda.json("find", "updated", "--packages")[0]["packages"]
+    assert {p["name"]: p["version"] for p in found} == {"activated": "1.0", "shared": "9.0"}

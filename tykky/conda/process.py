@@ -167,7 +167,9 @@ def _check_alive(job: Mapping[str, Any], patience: int) -> None:
     for url in (url for url in job.get("channels", ()) if url.startswith("http")):
         place = job.get("mirrors", {}).get(f"{url}/", [f"{url}/"])[-1]
         try:
-            requests.head(f"{place}noarch/repodata.json", timeout=(fetch.CONNECT, patience))
+            # What the engine asks for: some servers answer nothing else, or everything else.
+            address, wait = f"{place}noarch/repodata.json", (fetch.CONNECT, patience)
+            requests.get(address, stream=True, timeout=wait).close()
         except requests.Timeout:
             raise problems.silent(url) from None
         except requests.RequestException:
