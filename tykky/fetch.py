@@ -293,12 +293,19 @@ def reason(error: Exception, patience: int) -> str:
     if is_silence(error):
         return f"the server sent nothing for {patience} s"
     text = _innermost(error)
-    words = re.sub(r"<[^>]*>:?\s*|\(Caused by.*|HTTPS?ConnectionPool\([^)]*\):?\s*", "", str(text))
+    words = re.sub(
+        r"<[^>]*>:?\s*|\(Caused by.*|HTTPS?Connection(?:Pool)?\([^)]*\):?\s*", "", str(text)
+    )
     return words.strip() or type(error).__name__
 
 
-def unreachable(url: str, why: str, *, silent: bool = False) -> TykkyError:
-    """The error for a server that does not give what it should, or gives nothing at all."""
+def unreachable(
+    url: str, why: str, *, silent: bool = False, mirrors: str = "mirrors"
+) -> TykkyError:
+    """The error for a server that does not give what it should, or gives nothing at all.
+
+    ``mirrors`` is the key of the configuration that could help.
+    """
     if silent:
         return StepError(
             f"{url} cannot be downloaded: {why}",
@@ -310,6 +317,6 @@ def unreachable(url: str, why: str, *, silent: bool = False) -> TykkyError:
     return StepError(
         f"{url} cannot be downloaded: {why}",
         remedy=f"check the network and proxies, or name a mirror that has the files of {host}: "
-        "'tykky config why mirrors'",
+        f"'tykky config why {mirrors}'",
         code=Exit.NETWORK,
     )

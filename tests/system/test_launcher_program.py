@@ -192,6 +192,15 @@ def test_the_launcher_leaves_no_variable_behind(stack: Stack, entered_with: Runt
     assert bool(more) is (entered_with is Runtime.APPTAINER)
 
 
+def test_the_home_is_that_of_the_variable(stack: Stack) -> None:
+    home = stack.prefix.parent / "other home"
+    home.mkdir(exist_ok=True)
+    (home / "file").touch()
+    code = "import os; print(os.environ['HOME'], os.path.exists(os.path.expanduser('~/file')))"
+    done = python(stack, code, env={**os.environ, "HOME": str(home)})
+    assert done.stdout == f"{home} True\n", done.stderr
+
+
 def test_command_substitution_with_a_leaked_descriptor_does_not_hang(stack: Stack) -> None:
     assert stack.is_gone()
     script = f"out=$(exec 5>&1; {stack.command('true')}); echo done"

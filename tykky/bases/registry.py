@@ -228,7 +228,9 @@ class _Session:
                 return _Answer(answer.status_code, answer.reason, answer.headers, content)
         except (requests.RequestException, HTTPError) as error:
             why = fetch.reason(error, self.patience)
-            raise fetch.unreachable(url, why, silent=fetch.is_silence(error)) from error
+            raise fetch.unreachable(
+                url, why, silent=fetch.is_silence(error), mirrors="registry_mirrors"
+            ) from error
 
     def _refused(self, answer: _Answer, url: str) -> TykkyError:
         status = answer.status

@@ -148,7 +148,7 @@ class Build:
             self.plan = plan = plans.make(
                 self.spec, self.config, self.repos, self.store, line.update
             )
-            line.update(f"{plan.module}, {len(plan.lock.packages)} packages")
+            line.update(f"{plan.module}, {console.plural(len(plan.lock.packages), 'package')}")
             plans.check_name(plan, self.config, self.store)
         if plan.lock_is_new:
             console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")

@@ -60,7 +60,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         console.json_out(answers)
     else:
         without = f", {unlocked} without a lock" if unlocked else ""
-        console.note(f"audited {len(answers)} selections, {wrong} of them wrong{without}")
+        console.note(
+            f"audited {console.plural(len(answers), 'selection')}, {wrong} of them wrong{without}"
+        )
     return Exit.RECIPE if wrong else Exit.OK
 
 

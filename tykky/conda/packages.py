@@ -24,6 +24,7 @@ from tykky.conda.channels import Channel
 from tykky.conda.credentials import private, public
 from tykky.conda.environment import Pinned
 from tykky.conda.process import Scene, perform
+from tykky.console import plural
 from tykky.errors import Exit, StepError
 from tykky.lock import Package
 
@@ -191,7 +192,7 @@ def install(
         }
         for package in packages
     ]
-    say(f"{len(packages)} packages into a conda environment")
+    say(f"{plural(len(packages), 'package')} into a conda environment")
     job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}
     result = perform({**job, "subdir": subdir}, scene)
     return Done(tuple(result["done"]), result["machine"])

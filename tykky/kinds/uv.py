@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from tykky.console import plural
 from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError
 from tykky.lock import Package
 
@@ -220,7 +221,9 @@ def install(
     if not source:
         line.append("--no-build")
     try:
-        box.run(line, env=environment(box.config), say=f"{len(packages)} packages into {what}")
+        box.run(
+            line, env=environment(box.config), say=f"{plural(len(packages), 'package')} into {what}"
+        )
     except StepError as error:
         raise explain("\n".join(error.details)) from error
 

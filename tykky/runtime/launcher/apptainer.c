@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "inside.h"
 #include "program.h"
 #include "search.h"
 
@@ -44,12 +43,10 @@ bool apptainer_inside(const struct stack *stack)
     return mark && strcmp(mark, stack->confs[0].prefix) == 0 && in_container();
 }
 
-bool apptainer_check_others(const struct stack *stack, struct problem *problem)
+const char *apptainer_around(void)
 {
     const char *mark = getenv(MARK);
-    if (!stack->confs[0].refuse_other_stacks || !mark || !*mark || !in_container())
-        return true;
-    return inside_refuse(stack, mark, problem);
+    return mark && *mark && in_container() ? mark : NULL;
 }
 
 /* What an outer container has left, when a batch system or ssh has carried the environment out of
@@ -254,12 +251,33 @@ static const char *keep_image_directory(struct line *line, const struct stack *s
     return *path == '/' ? path : place->exe;
 }
 
+/* Apptainer takes the home from /etc/passwd, whatever the user's $HOME is; it cannot be one that is
+ * not there. */
+static void keep_home(struct line *line)
+{
+    struct stat status;
+    const char *home = getenv("HOME");
+    bool chosen = getenv("APPTAINER_HOME") || getenv("SINGULARITY_HOME");
+    if (chosen || !home || home[0] != '/' || strpbrk(home, ":,") ||
+        stat(home, &status) != 0)
+        return;
+    size_t size = strlen(home) + sizeof "--home=";
+    char *word = malloc(size);
+    if (!word) {
+        line->failed = true;
+        return;
+    }
+    snprintf(word, size, "--home=%s", home);
+    add(line, word);
+}
+
 static bool find(const struct conf *conf, char *program, struct problem *problem)
 {
     if (search_program(program, "apptainer", &conf->apptainers, usual_places) ||
         (!conf->apptainers.count &&
          search_program(program, "singularity", &conf->apptainers, usual_places)))
         return true;
+    problem->out_of_sight = true;
     cause(problem, "the stack %s runs in apptainer, which this node does not have", conf->name);
     return remedy(problem, "ask the administrator to install it, or set TYKKY_RUNTIME=native");
 }
@@ -294,6 +312,7 @@ bool apptainer_execute(const struct stack *stack, const struct place *place, cha
     add(&line, "exec");
     for (size_t i = 0; i < conf->options.count; i++)
         add(&line, conf->options.items[i]);
+    keep_home(&line);
     const char *path = keep_image_directory(&line, stack, place);
     if (!add_binds(&line, stack, problem))
         return false;

@@ -13,9 +13,8 @@
 /* Whether this process is in a container that a command of this stack has started. */
 bool apptainer_inside(const struct stack *stack);
 
-/* For a stack that refuses it: false, with a problem, in a container that a command of another
- * stack has started. */
-bool apptainer_check_others(const struct stack *stack, struct problem *problem);
+/* The prefix of the stack whose command has started the container around this process, or NULL. */
+const char *apptainer_around(void);
 
 /* Executes the command in the container. The environment must have been applied. Returns (false)
  * only on failure. */

@@ -49,6 +49,7 @@ static bool check_open_image(int fd, const char *path, uint64_t size, uint64_t o
 bool image_missing(const char *path, struct problem *problem)
 {
     int error = errno;
+    problem->out_of_sight = error == ENOENT;
     cause(problem, "cannot read the image %s: %s", path, strerror(error));
     return remedy(problem, error == ENOENT
                                ? "install the stack again"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apptainer.h"
 #include "octal.h"
 
 /* By the names in launch.conf: from inside, the files may be out of sight. */
@@ -61,17 +62,32 @@ bool inside_this_stack(const struct stack *stack)
     return stack_stays_outside(stack) && find_mount(stack, OWN, name, sizeof name);
 }
 
+/* The stack around this process, by its image or its prefix. */
+static bool find_other(const struct stack *stack, char *name, size_t size)
+{
+    const char *prefix = apptainer_around();
+    if (find_mount(stack, OTHERS, name, size))
+        return true;
+    return prefix && snprintf(name, size, "%s", prefix) > 0;
+}
+
 bool inside_check_others(const struct stack *stack, struct problem *problem)
 {
     char name[256];
-    if (!stack->confs[0].refuse_other_stacks || !find_mount(stack, OTHERS, name, sizeof name))
+    if (!stack->confs[0].refuse_other_stacks || !find_other(stack, name, sizeof name))
         return true;
-    return inside_refuse(stack, name, problem);
+    cause(problem, "%s was called from inside another stack, the one of %s", stack->confs[0].name,
+          name);
+    return remedy(problem, "call it from a shell outside; the two do not work together");
 }
 
-bool inside_refuse(const struct stack *stack, const char *other, struct problem *problem)
+bool inside_explain(const struct stack *stack, struct problem *problem)
 {
-    cause(problem, "%s was called from inside another stack, the one of %s", stack->confs[0].name,
-          other);
-    return remedy(problem, "call it from a shell outside; the two do not work together");
+    char name[256];
+    if (problem->out_of_sight && find_other(stack, name, sizeof name))
+        remedy(problem,
+               "this is inside another stack, the one of %s, where it cannot be seen: call %s from "
+               "a shell outside",
+               name, stack->confs[0].name);
+    return false;
 }

@@ -9,11 +9,12 @@
  * launcher, because its prefix is not covered. */
 bool inside_this_stack(const struct stack *stack);
 
-/* For a stack that refuses it: false, with a problem, if another stack's image is mounted. */
+/* For a stack that refuses it: false, with a problem, if this is inside another stack, or in a
+ * container that a command of another one has started. */
 bool inside_check_others(const struct stack *stack, struct problem *problem);
 
-/* Says that a command was called from inside the stack of `other`, an image or a prefix. Returns
- * false. */
-bool inside_refuse(const struct stack *stack, const char *other, struct problem *problem);
+/* Says, if something that is needed was out of sight, that this may be because of the stack around
+ * this process. Returns false. */
+bool inside_explain(const struct stack *stack, struct problem *problem);
 
 #endif

@@ -110,6 +110,19 @@ static bool launch_native(const struct place *place, const struct stack *stack,
     return program_execute(place, &stack->confs[0], argv, problem);
 }
 
+static bool launch_with(enum runtime runtime, const struct place *place, const struct stack *stack,
+                        enum activation activation, char **argv, struct problem *problem)
+{
+    bool in_container = runtime == RUNTIME_APPTAINER;
+    if (!in_container && launch_native(place, stack, activation, argv, problem))
+        return true;
+    /* Where the node forbids the native way, apptainer may have a way of its own. */
+    if (!in_container && (runtime != RUNTIME_AUTO || problem->status != STATUS_LAUNCHER))
+        return false;
+    return apply_environment(stack, place, activation, problem) &&
+           apptainer_execute(stack, place, argv, problem);
+}
+
 static bool launch(char **argv, struct problem *problem)
 {
     static struct place place;
@@ -122,20 +135,15 @@ static bool launch(char **argv, struct problem *problem)
         return false;
     if (inside_this_stack(&stack) || apptainer_inside(&stack))
         return program_execute(&place, &stack.confs[0], argv, problem);
-    if (!inside_check_others(&stack, problem) || !apptainer_check_others(&stack, problem) ||
-        !stack_find(&stack, problem) || !extra_add(&stack, problem))
+    if (!inside_check_others(&stack, problem))
         return false;
+    if (!stack_find(&stack, problem) || !extra_add(&stack, problem))
+        return inside_explain(&stack, problem);
     gpu_warn(&stack.confs[0]);
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
     enum activation activation = find_activation(&stack, &place);
-    bool in_container = runtime == RUNTIME_APPTAINER;
-    if (!in_container && launch_native(&place, &stack, activation, argv, problem))
-        return true;
-    /* Where the node forbids the native way, apptainer may have a way of its own. */
-    if (!in_container && (runtime != RUNTIME_AUTO || problem->status != STATUS_LAUNCHER))
-        return false;
-    return apply_environment(&stack, &place, activation, problem) &&
-           apptainer_execute(&stack, &place, argv, problem);
+    return launch_with(runtime, &place, &stack, activation, argv, problem) ||
+           inside_explain(&stack, problem);
 }
 
 int main(int argc, char **argv)

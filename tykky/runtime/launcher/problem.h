@@ -16,6 +16,7 @@ enum {
 
 struct problem {
     int status;
+    bool out_of_sight; /* what is missing may be hidden by another stack around this process */
     char cause[1536];
     char remedy[1024];
 };

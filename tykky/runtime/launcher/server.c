@@ -37,6 +37,7 @@ bool server_find(struct server *server, const struct conf *conf, struct problem 
               conf->servers.items[0]);
         return remedy(problem, "install squashfuse, or correct the 'server' lines of that file");
     }
+    problem->out_of_sight = true;
     cause(problem, "this node has no " SERVER_NAME ", which makes the files of the image visible");
     return remedy(problem,
                   "ask the administrator to install the package 'squashfuse' (or apptainer, "
