@@ -19,7 +19,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import calls, conda, containers, memory, peers, program, slow, startup
+from tests.benchmarks import (
+    calls,
+    classic,
+    conda,
+    containers,
+    memory,
+    peers,
+    program,
+    slow,
+    startup,
+)
 from tests.benchmarks.measure import Row
 from tests.benchmarks.report import amount
 from tests.benchmarks.subject import Subject, prepare, registry
@@ -41,6 +51,7 @@ OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
     "install": program.measure_steps,
     "conda": conda.measure,
     "program": program.measure_listing,
+    "classic": classic.measure,
 }
 
 

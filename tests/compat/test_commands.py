@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.compat.conftest import PROGRAMS, Classic
+from tests.support import DOWNLOADS
 from tykky.errors import Exit
+from tykky.resources import resource
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -135,3 +137,52 @@ def test_a_path_without_programs_is_an_error(classic: Classic) -> None:
     done = classic.sh("wrap-install -w bin,none --prefix p t", status=int(Exit.NOT_FOUND))
     assert "there are no programs at" in done.stderr
     assert not (classic.home / "p").exists()
+
+
+def test_what_was_deleted_is_not_found_any_more(classic: Classic) -> None:
+    classic.sh("mkdir -p t/bin; touch t/bin/x; chmod +x t/bin/x; wrap-install -w bin --prefix p t")
+    assert classic.says("tykky find --format '{name} {prefix}'") == f"p {classic.home}/p"
+    classic.sh("tykky verify; tykky refresh p; p/bin/_debug_exec true")
+    classic.sh("rm -r p; tykky verify")
+    assert classic.says("tykky find --format '{prefix}'") == ""
+
+
+def test_tykky_uninstalls_what_the_commands_made(classic: Classic) -> None:
+    classic.sh("mkdir -p t/bin; touch t/bin/x; chmod +x t/bin/x; wrap-install -w bin --prefix p t")
+    classic.sh("tykky uninstall p; tykky gc --days 0")
+    assert not (classic.home / "p").exists()
+
+
+@pytest.fixture(scope="module")
+def debian() -> str:
+    return f"debian:{resource('builds') / 'debian-12.txt'}"
+
+
+def test_a_python_environment_in_a_container_is_isolated(classic: Classic, debian: str) -> None:
+    classic = classic.with_env(TYKKY_BASES_DIR=str(DOWNLOADS / "bases"))
+    classic.write("req.txt", "six\n")
+    wanted = "requirements_file: req.txt\ninstallation_prefix: p\nisolate: yes\n"
+    classic.write("slim.yaml", f"{wanted}container_src: {debian}\n")
+    classic.sh("pip-containerize advanced slim.yaml")
+    script = "import os, six, sys; print(sys.prefix, os.path.exists('/usr/bin/gcc'))"
+    for runtime in ("native", "apptainer"):
+        shown = classic.says(f'TYKKY_RUNTIME={runtime} p/bin/python -c "{script}"')
+        assert shown == f"{classic.home}/p False"
+    classic.sh(
+        "p/bin/python -m venv v; v/bin/python -c 'import sys; assert sys.prefix[-1] == \"v\"'"
+    )
+    classic.write("more.txt", "tabulate\n")
+    classic.sh("pip-containerize update -r more.txt p; p/bin/tabulate --help")
+
+
+def test_slim_takes_the_image_of_the_version(classic: Classic) -> None:
+    classic.write("req.txt", "six\n")
+    for words, image in (("", "python:slim"), ("--pyver 3.12", "3.12-slim")):
+        done = classic.sh(
+            f"export https_proxy=http://127.0.0.1:9;"
+            f"pip-containerize new --slim {words} --prefix p req.txt",
+            status=None,
+        )
+        assert done.returncode == Exit.NETWORK
+        assert image.rpartition(":")[2] in done.stderr
+        assert not (classic.home / "p").exists()

@@ -18,7 +18,7 @@ from tykky.cli import answering
 from tykky.errors import Exit, TykkyError
 
 if TYPE_CHECKING:
-    from tykky.compat.job import Job, Kind
+    from tykky.compat.job import Kind
     from tykky.compat.settings import Values
 
 Subparsers = Any
@@ -93,7 +93,6 @@ def _run(
     values["update_installation"] = verb == "update"
     prefix = before.prefix if before else _prefix(values)
     job = Job(program, verb, values, prefix, config, before)
-    _check_wrappers(job)
     record = make(job, kind(job))
     console.note(_ready(prefix, record.commands))
     return Exit.OK
@@ -133,12 +132,6 @@ def _prefix(values: Values) -> Path:
             remedy="give another directory: --prefix DIR",
             code=Exit.NOT_WRITABLE,
         ) from None
-
-
-def _check_wrappers(job: Job) -> None:
-    """Say what is the matter with ``create_wrappers: no``, which leaves nothing to call."""
-    if job.values.get("create_wrappers") is False:
-        warn("'create_wrappers: no' has no effect: an installation without commands has no use")
 
 
 def _ready(prefix: Path, commands: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 A classic installation takes requirements files as pip does. They are given to uv, which is ten
 times as fast, with what the user's pip would go by; what uv cannot read is given to pip.
 
-Public names: ``environment``, ``INSTALL``.
+Public names: ``environment``, ``places``, ``INSTALL``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _OPTIONS = {
     "trusted-host": "UV_INSECURE_HOST",
     "constraint": "UV_CONSTRAINT",
 }
+
+#: Those that may be files or directories.
+_LOCAL = ("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_DEFAULT_INDEX", "UV_INDEX")
 
 #: A function for the script: installs with uv, or with pip what only pip understands.
 INSTALL = r"""
@@ -80,7 +83,19 @@ def _of_pip(environ: Mapping[str, str]) -> dict[str, str]:
     for option in _OPTIONS:
         if text := environ.get(f"PIP_{option.upper().replace('-', '_')}"):
             values[option] = text
-    return {_OPTIONS[option]: " ".join(text.split()) for option, text in values.items()}
+    joins = {"find-links": ","}
+    return {
+        _OPTIONS[option]: joins.get(option, " ").join(text.split())
+        for option, text in values.items()
+    }
+
+
+def places(config: Config) -> list[Path]:
+    """What of that is on this machine, and has to be seen by a build."""
+    found = environment(config, True)
+    words = (found.get(name, "").replace(",", " ").split() for name in _LOCAL)
+    paths = [Path(word.removeprefix("file://")) for group in words for word in group]
+    return [path for path in paths if path.is_absolute() and path.exists()]
 
 
 def _read(file: Path) -> dict[str, str]:

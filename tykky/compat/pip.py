@@ -75,6 +75,12 @@ class Pip(Kind):
             requirements="requirements.txt",
         )
 
+    def seen(self) -> list[Path]:
+        """The packages that are on this machine, too."""
+        from tykky.compat import index
+
+        return [*super().seen(), *index.places(self.job.config)]
+
     def variables(self, box: OpenBox) -> Mapping[str, str]:
         """Where packages come from."""
         from tykky.compat import index

@@ -27,16 +27,16 @@ Values = dict[str, Any]
 _TEXT = (
     *("env_name", "installation_prefix", "installation_path", "container_src", "container_image"),
     *("sqfs_image", "sqfs_options", "build_tmpdir_base", "workdir", "env_file", "mode"),
-    *("requirements_file", "pyver", "wrap_src", "sqfs_src", "singularity_executable_path"),
+    *("requirements_file", "pyver", "wrap_src", "sqfs_src"),
 )
 _SWITCHES = (
-    *("composable", "isolate", "create_wrappers", "wrap_all", "add_ld", "share_container"),
+    *("composable", "isolate", "wrap_all", "add_ld", "share_container"),
     *("update_installation", "mamba", "use_uv", "pipcache", "enable_site_packages"),
     "mask_wrap_install",
 )
 _NUMBERS = ("log_level", "num_cpus", "max_num_cpus")
 _LISTS = (
-    *("mount_points", "wrapper_paths", "wrapper_ld_library_paths", "excluded_mount_points"),
+    *("mount_points", "wrapper_paths", "wrapper_ld_library_paths"),
     *("installation_file_paths", "pre_install", "post_install", "extra_envs"),
 )
 #: Names of files and folders in an installation.
@@ -47,6 +47,9 @@ NO_EFFECT = {
     "conda_arch": "packages are taken for the architecture of this machine",
     "source_mount_point": "nothing is copied by way of a mount point any more",
     "template_script": "each command knows its own steps",
+    "excluded_mount_points": "an image may lie over any directory",
+    "singularity_executable_path": "Apptainer is looked for where it is needed",
+    "create_wrappers": "an installation without commands has no use",
     "tykky_abuse": "values are no longer evaluated by a shell",
 }
 KNOWN = (*_TEXT, *_SWITCHES, *_NUMBERS, *_LISTS, *NO_EFFECT)

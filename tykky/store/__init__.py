@@ -103,7 +103,14 @@ class Store:
         self.unreadable = found.unreadable
         from tykky.recipe import Version
 
-        return sorted(found.entries, key=lambda e: (e.name, Version(e.version), e.suffix, e.hash))
+        there = [entry for entry in found.entries if self._is_there(entry)]
+        return sorted(there, key=lambda e: (e.name, Version(e.version), e.suffix, e.hash))
+
+    def _is_there(self, entry: Entry) -> bool:
+        """Whether an install outside of the store, which its owner may delete, still exists."""
+        if entry.prefix.startswith(f"{self.prefixes}/"):
+            return True
+        return os.path.exists(f"{entry.prefix}/{HIDDEN}/record.json")  # noqa: PTH110 - often
 
     def match(self, spec: Spec | None) -> list[Entry]:
         """The installs that a spec covers: all of its name, or those of its version."""
@@ -198,6 +205,8 @@ class Store:
     def check_removable(self, prefix: Path) -> None:
         """Raise ``StoreError`` if ``prefix`` cannot be moved into the trash."""
         self.check_outside(prefix)
+        if prefix.is_dir() and self.trash.is_dir():
+            self._check_same_disk(prefix)
         for folder in (prefix.parent, prefix, prefix / HIDDEN, self.database, self.trash):
             if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
                 raise StoreError(
@@ -205,6 +214,15 @@ class Store:
                     remedy="ask its owner, whom 'ls -ld' shows, to do it",
                     code=Exit.NOT_WRITABLE,
                 )
+
+    def _check_same_disk(self, prefix: Path) -> None:
+        if prefix.stat().st_dev != self.trash.stat().st_dev:
+            raise StoreError(
+                f"{prefix} is on another disk than the trash of {self.root}, so it cannot be kept "
+                "for what still runs from it",
+                remedy=f"when nothing runs from it any more, delete it: rm -r '{prefix}'",
+                code=Exit.CONFLICT,
+            )
 
     # -- writing ---------------------------------------------------------------------
 
