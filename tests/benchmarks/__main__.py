@@ -31,7 +31,7 @@ from tests.benchmarks import (
     startup,
 )
 from tests.benchmarks.measure import Row
-from tests.benchmarks.report import amount
+from tests.benchmarks.report import QUIET, amount
 from tests.benchmarks.subject import Subject, prepare, registry
 from tests.support import Tykky, log_in, new_place, remove
 
@@ -116,7 +116,7 @@ def describe_machine() -> dict[str, object]:
 def others() -> float:
     """How busy the processors are before a run, from 0 to 1; says so if others are at work."""
     busy = 1 - _idle_share(seconds=2)
-    if busy > 0.05:
+    if busy > QUIET:
         share = f"{busy:.0%} of its processors' time is taken"
         print(f"warning: the machine is not quiet, {share}: figures are rough", file=sys.stderr)
     return round(busy, 2)

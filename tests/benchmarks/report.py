@@ -24,6 +24,9 @@ PICTURE = PAGE.with_suffix(".svg")
 TEMPLATE = Path(__file__).with_name("plot.svg.j2")
 BEGIN, END = "<!-- made by: make measurements -->\n", "<!-- end -->\n"
 
+#: The share of the processors' time that others may take before times are rough.
+QUIET = 0.05
+
 _Row = dict[str, Any]
 
 
@@ -44,7 +47,8 @@ def tables(run: dict[str, Any]) -> str:
         f"Measured on {day.isoformat()}, in {run['minutes']:g} minutes: {machine['processors']} x "
         f"{machine['processor']}, {machine['memory'] / 2**30:.0f} GiB of memory, "
         f"{machine['system']}, Linux {machine['kernel']}. Before the run "
-        f"{run['busy']:.0%} of the processors' time went to others.",
+        f"{run['busy']:.0%} of the processors' time went to others"
+        f"{', so the times are rough' if run['busy'] > QUIET else ''}.",
         "",
         "### Targets",
         "",
