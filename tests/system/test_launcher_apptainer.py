@@ -102,6 +102,24 @@ def test_a_native_stack_runs_inside_and_the_other_way_round(stack: Stack, place:
     assert native.is_gone()
 
 
+def test_a_program_named_singularity_is_given_the_variables_in_its_spelling(
+    stack: Stack, place: Path
+) -> None:
+    """A wrapper of that name: what it runs in the end is Apptainer all the same."""
+    named = place / "singularity"
+    named.write_text(f'#!/bin/sh\nenv > {place}/seen\nexec apptainer "$@"\n')
+    named.chmod(0o755)
+    try:
+        done = stack.change(apptainers=(named,)).run("show")
+        assert json.loads(done.stdout)["prefix"] == str(stack.prefix), done.stderr
+    finally:
+        stack.change()
+    seen = (place / "seen").read_text().splitlines()
+    assert "SINGULARITYENV_WITH_DOLLAR=$HOME `id` 'x'" in seen
+    assert "SINGULARITY_NO_EVAL=1" in seen
+    assert any(line.startswith("SINGULARITYENV_PATH=/first:") for line in seen)
+
+
 @pytest.mark.parametrize(
     "fields", [{"container": Path("/nowhere")}, {"apptainers": (Path("/no"),)}]
 )
