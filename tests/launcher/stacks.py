@@ -221,8 +221,12 @@ def running(stack: Stack, code: str = "", **options: Any) -> Iterator[subprocess
         assert program.stdout.readline() == "ready\n"
         yield program
     finally:
-        program.kill()
-        program.communicate()
+        # It ends when it has read all; killed, Apptainer would leave its image server behind.
+        try:
+            program.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.communicate()
 
 
 def tell(program: subprocess.Popen[str], line: str) -> str:

@@ -247,6 +247,11 @@ def test_nothing_is_left_after_the_last_command(stack: Stack) -> None:
     assert stack.is_gone()
 
 
+@native_only(
+    "a command that is killed with SIGKILL",
+    native="leaves nothing",
+    apptainer="leaves Apptainer's image server running",
+)
 def test_nothing_is_left_after_kill_9_of_a_background_command(stack: Stack) -> None:
     script = f"trap '' INT HUP; nohup {stack.command('sleep')} 999 >/dev/null 2>&1 & echo $!"
     started = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
