@@ -6,6 +6,7 @@ Public names: ``Room``, ``room_of``.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,8 @@ def room_of(
     ``folder`` is an empty one for what it needs; what is in an image besides it are the places
     ``seen``. Nothing has to be unmounted: that ends with the last command.
     """
+    # Another name for each call: the room of the one before may still be there for a moment.
+    own = Path(tempfile.mkdtemp(prefix="enter-", dir=folder))
     isolated = isinstance(base, ImageBase)
     places = [folder, shown, *seen, *_tools()] if isolated else []
     binds = [Bind(str(p), str(p)) for p in dict.fromkeys(places) if p.exists()]
@@ -63,7 +66,7 @@ def room_of(
         binds += [Bind(name, name, optional=True) for name in names]
     plan = LaunchPlan(
         name="the build",
-        prefix=folder / "enter",
+        prefix=own,
         root=_root(base),
         binds=(*binds, Bind(str(shown), str(at))),
         commands=(Command("box", box_program()),),
