@@ -7,8 +7,11 @@ Public names: ``main``, ``verbs``, ``add_new``, ``add_update``, ``add_advanced``
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +48,8 @@ def main(
         args = parser.parse_args(words or ["--help"])
         if os.environ.get("USE_COLOR", "yes") != "yes":
             os.environ["NO_COLOR"] = "1"
-        return _run(program, args, values_of, kind)
+        with contextlib.ExitStack() as stack:
+            return _run(program, args, values_of, kind, stack)
 
     return answering(work)
 
@@ -55,10 +59,11 @@ def _run(
     args: argparse.Namespace,
     values_of: Callable[[argparse.Namespace], Values],
     kind: type[Kind],
+    stack: contextlib.ExitStack,
 ) -> int:
     from tykky.compat import old, settings
     from tykky.compat.job import Job
-    from tykky.compat.making import make
+    from tykky.compat.making import claim, make
     from tykky.config import Config
 
     _set_pwd()
@@ -78,9 +83,12 @@ def _run(
         user = {**user, **more} if verb == "advanced" else {**more, **user}
         for key in settings.NO_EFFECT.keys() & more.keys():
             console.note(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
+    user = _without_pipes(user, stack)
     site = settings.read_site()
     before = None
     if verb == "update":
+        stack.enter_context(claim(old.find(Path(args.dir), kind, config).prefix, config))
+        # Only now nobody else changes it.
         before = old.find(Path(args.dir), kind, config)
         user = old.inherit(before, user)
     values = settings.merge(site, user)
@@ -121,6 +129,33 @@ def _given(args: argparse.Namespace) -> Values:
     return values
 
 
+def _without_pipes(values: Values, stack: contextlib.ExitStack) -> Values:
+    """Files in the place of what can be read only once, as ``<(...)`` of a shell."""
+
+    def whole(name: str, key: str) -> str:
+        path = Path(name).expanduser()
+        if not path.exists() or path.is_file() or path.is_dir():
+            return name
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tykky-"))
+        target = Path(folder, key.replace("_", "-"))
+        target.write_bytes(path.read_bytes())
+        return str(target)
+
+    found = dict(values)
+    for key in ("env_file", "requirements_file"):
+        if key in found:
+            found[key] = whole(found[key], key)
+    for key in ("pre_install", "post_install", "extra_envs"):
+        if key in found:
+            found[key] = [
+                {"file": whole(item["file"], key)}
+                if isinstance(item, dict) and "file" in item
+                else item
+                for item in found[key]
+            ]
+    return found
+
+
 def _prefix(values: Values) -> Path:
     """Where it is installed, without links on the way."""
     prefix = Path(values["installation_prefix"]).expanduser()
@@ -140,7 +175,7 @@ def _ready(prefix: Path, commands: Sequence[str]) -> str:
     name = prefix.name if str(prefix.parent) in folders else str(prefix)
     return (
         f"installed in {prefix}: {console.plural(len(commands), 'command')}\n"
-        f"use it: tykky activate {name}\n"
+        f"use it: tykky activate {shlex.quote(name)}\n"
         f'or:     export PATH="{prefix}/bin:$PATH"'
     )
 

@@ -121,7 +121,8 @@ class Kind:
 
     def seen(self) -> list[Path]:
         """What of the host an isolated build has to see."""
-        return [self.job.workdir, *(path.parent for path in self.job.inputs.values())]
+        mounts = map(Path, self.job.values.get("mount_points", ()))
+        return [*mounts, self.job.workdir, *(path.parent for path in self.job.inputs.values())]
 
     def recipe(self) -> str:
         """The throw-away recipe, as text."""

@@ -3,7 +3,7 @@
 ``resolve -> base -> build -> finish -> squash -> test -> commit``, as for recipes. Until the last
 step nothing of an installation that is there is changed; see :mod:`tykky.compat.publishing`.
 
-Public name: ``make``.
+Public names: ``make``, ``claim``.
 """
 
 from __future__ import annotations
@@ -45,14 +45,25 @@ _IMAGES = {
 }
 
 
+def claim(prefix: Path, config: Config) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of an installation; waits for whoever has it."""
+    return Store.of(config).claim(_key(prefix), str(prefix), console.note)
+
+
+def _key(prefix: Path) -> str:
+    return digest_of(["classic", str(prefix)])
+
+
 def make(job: Job, kind: Kind) -> Record:
-    """Make what a job asks for. Raises ``TykkyError``; then everything is as it was."""
+    """Make what a job asks for. Raises ``TykkyError``; then everything is as it was.
+
+    Who updates an installation holds its lock since before it was looked at.
+    """
     kind.check()
-    store = Store.of(job.config)
     publishing.check_prefix(job)
-    key = digest_of(["classic", str(job.prefix)])
-    with store.claim(key, str(job.prefix), console.note):
-        making = _Making(job, kind, store, key)
+    held = claim(job.prefix, job.config) if job.old is None else contextlib.nullcontext()
+    with held:
+        making = _Making(job, kind, Store.of(job.config), _key(job.prefix))
         with making.cleaning_up():
             making.run()
             return making.record
@@ -195,6 +206,7 @@ class _Making:
                 from tykky.kinds.container import image_variables
 
                 self.image_environment = {**base.environment, **image_variables(self.box)}
+                line.update(f"{base.name} ({base.id})")
 
     def _container(self, line: console.Step) -> bases.Base:
         job = self.job
@@ -204,6 +216,9 @@ class _Making:
             source = str(kept)
         elif source == "auto":
             source = _image_of_host()
+        elif (path := job.workdir / Path(source).expanduser()).exists():
+            # Any path of something that is there; '..' is only known to the file system.
+            source = str(path.resolve() if ".." in path.parts else path)
         found = bases.find(source, job.config, folder=job.workdir)
         base = bases.provide(found, job.config, line.update)
         if not isinstance(base, ImageBase):

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.compat import settings
+from tykky.compat import settings, wrapping
 from tykky.compat.job import Old
 from tykky.compat.settings import Values
 from tykky.errors import Exit, StoreError, TykkyError
@@ -123,7 +123,11 @@ def inherit(old: Old, user: Values) -> Values:
     """What the user wants of an update, and what is taken over from the installation."""
     found = {key: old.values[key] for key in (*_KEPT, *_INHERITED) if key in old.values}
     paths = [*old.values.get("wrapper_paths", []), *user.get("wrapper_paths", [])]
-    return {**found, **user, "wrapper_paths": list(dict.fromkeys(paths))}
+    found |= {**user, "wrapper_paths": list(dict.fromkeys(paths))}
+    # What is run is kept as text; what is only set is in no text of ours.
+    if old.ours and (fixed := list(filter(wrapping.is_fixed, old.values.get("extra_envs", ())))):
+        found["extra_envs"] = [*fixed, *user.get("extra_envs", ())]
+    return found
 
 
 def kept(old: Old | None) -> Values:

@@ -6,6 +6,7 @@ Public names: ``main``, ``Pip``.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import shutil
@@ -66,6 +67,14 @@ class Pip(Kind):
                 code=Exit.CONFLICT,
             )
         return Path(found)
+
+    def seen(self) -> list[Path]:
+        """Also local directories of packages, which uv insists on."""
+        from tykky.compat import index
+
+        words = index.environment(self.job.config, True).get("UV_FIND_LINKS", "").split()
+        named = [*words, *os.environ.get("UV_FIND_LINKS", "").split()]
+        return [*super().seen(), *(Path(word) for word in named if word.startswith("/"))]
 
     def recipe(self) -> str:
         """What a recipe of the same environment looks like."""

@@ -43,7 +43,7 @@ from tykky.publish import commands
 from tykky.publish.entering import Entering, image_environment, launch_plan
 from tykky.store import HIDDEN, Record, Store
 from tykky.store import record as records
-from tykky.store.files import count, discard, make_folder, sync, write_file
+from tykky.store.files import Permissions, count, discard, make_folder, sync, write_file
 from tykky.store.record import Step
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def publish(state: State, store: Store, made: list[Path], say: Callable[[str], N
     new = hidden / _NEW
     made.append(new)
     try:
-        _lay_links(state, hidden, made)
+        _lay_links(state, hidden, store.permissions, made)
         record = _prepare(state, store, new)
         _try(state, new, say)
         _flush(new)
@@ -167,7 +167,7 @@ def publish(state: State, store: Store, made: list[Path], say: Callable[[str], N
     return record
 
 
-def _lay_links(state: State, hidden: Path, made: list[Path]) -> None:
+def _lay_links(state: State, hidden: Path, permissions: Permissions, made: list[Path]) -> None:
     folder = hidden / state.links
     if folder.is_dir() or state.job.is_bound:
         return
@@ -177,6 +177,10 @@ def _lay_links(state: State, hidden: Path, made: list[Path]) -> None:
     bash = state.base.which("/bin/bash") is not None
     environ = wrapping.environ_text(state.job)
     wrapping.lay_links(temporary, state.wrapped, environ, bash)
+    permissions.apply(temporary)
+    for path in temporary.iterdir():
+        if not path.is_symlink():
+            permissions.apply(path, executable=True)
     temporary.rename(folder)
 
 
@@ -231,6 +235,8 @@ def _of_prefix(state: State, action: str, name: str, value: str) -> tuple[str, s
     """What activation puts on PATH are the commands: their path is the same inside and outside."""
     if not state.job.is_bound and value == f"{state.kind.root}/bin":
         return action, name, "$PREFIX/bin"
+    if name == "CONDA_DEFAULT_ENV" and value == str(state.kind.root):
+        return action, name, str(state.job.values["env_name"])  # as after "conda activate env1"
     return action, name, value
 
 

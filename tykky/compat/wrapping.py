@@ -3,7 +3,8 @@
 Outside, a command is the launcher. Inside, a directory of links lies over that of the commands: a
 link to its program for each, so that a command's path is the program's path there.
 
-Public names: ``Wrapped``, ``choose``, ``lay_links``, ``environ_text``, ``fixed_environment``.
+Public names: ``Wrapped``, ``choose``, ``lay_links``, ``environ_text``, ``fixed_environment``,
+``is_fixed``.
 """
 
 from __future__ import annotations
@@ -134,15 +135,15 @@ def _libraries(job: Job, path: str, top: Path, base: Base) -> Iterator[str]:
 
 def fixed_environment(job: Job) -> list[tuple[str, str, str]]:
     """Of ``extra_envs``, what is the same whoever calls: triples of action, name, value."""
-    changes = []
-    for item in job.values.get("extra_envs", ()):
-        if "file" not in item and _is_fixed(item):
-            changes.append((item["type"], item["name"], item["value"]))
-    return changes
+    found = filter(is_fixed, job.values.get("extra_envs", ()))
+    # An update may be told by the site what the installation knows already.
+    return list(dict.fromkeys((item["type"], item["name"], item["value"]) for item in found))
 
 
-def _is_fixed(item: Mapping[str, str]) -> bool:
-    return bool(item["value"]) and not re.search(r'[$`\\"\n]', item["value"])
+def is_fixed(item: Mapping[str, str]) -> bool:
+    """Whether an item of ``extra_envs`` needs no shell."""
+    value = item.get("value")
+    return bool(value) and not re.search(r'[$`\\"\n]', str(value))
 
 
 def environ_text(job: Job) -> str:
@@ -151,7 +152,7 @@ def environ_text(job: Job) -> str:
     for item in job.values.get("extra_envs", ()):
         if "file" in item:
             parts.append(read(existing(item["file"], job.workdir)))
-        elif not _is_fixed(item):
+        elif not is_fixed(item):
             form = {"set": "{1}", "append": "${0}:{1}", "prepend": "{1}:${0}"}[item["type"]]
             value = form.format(item["name"], item["value"])
             parts.append(f'export {item["name"]}="{value}"\n')
