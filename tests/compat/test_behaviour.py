@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.compat.conftest import Classic
+from tykky.errors import Exit
 
 KINDS = ["pip", "conda"]
 
@@ -162,3 +163,26 @@ def test_more_can_be_mounted_by_a_variable(settled: Classic, pip: Path, disk: Pa
     assert settled.says(f"{variable} {disk}/bin/_debug_exec {show}") == "data\nhere"
     done = settled.sh(f"CW_EXTRA_BIND_MOUNTS=here:there {pip}/bin/python -V", status=125)
     assert "CW_EXTRA_BIND_MOUNTS has 'here', which is no absolute path" in done.stderr
+
+
+def test_an_installation_may_be_bound_to_its_prefix_instead(classic: Classic) -> None:
+    classic.write("req.txt", "tabulate==0.9.0\n")
+    classic.write(
+        "bound.yaml",
+        "requirements_file: req.txt\ninstallation_prefix: p\ninstallation_path: prefix\n"
+        "extra_envs: [{type: set, name: COLOUR, value: blue}]\n",
+    )
+    classic.sh("pip-containerize advanced bound.yaml")
+    prefix = classic.home / "p"
+    script = "import os, sys, tabulate; print(sys.prefix, tabulate.__file__, os.environ['COLOUR'])"
+    packages = f"{prefix}/lib/python3.11/site-packages"
+    expected = f"{prefix} {packages}/tabulate/__init__.py blue"
+    assert classic.says(f'p/bin/python -c "{script}"') == expected
+    first = classic.says("p/bin/_debug_exec head -1 p/bin/tabulate")
+    assert first == f"#!{prefix}/bin/python"
+    classic.write("more.txt", "six\n")
+    classic.sh("pip-containerize update -r more.txt p; p/bin/python -c 'import six, tabulate'")
+    done = classic.sh("mv p q; q/bin/python -V", status=125)
+    assert f"made at {prefix} and now lies at {classic.home}/q" in done.stderr
+    classic.write("env.sh", "export A=$B\n")
+    classic.sh("pip-containerize update --environ env.sh q", status=int(Exit.CONFIG))

@@ -198,4 +198,17 @@ def test_new_over_an_installation_replaces_it(mine: Classic) -> None:
     mine.write("other.txt", "tabulate\n")
     mine.sh("pip-containerize new --prefix p other.txt")
     mine.sh("p/bin/python -c 'import six'", status=1)
-    assert (mine.home / "p/share/previous_input/0/other.txt").exists()
+    assert mine.says("cd p/share/previous_input; find . -type f") == "./0/other.txt"
+
+
+def test_an_update_that_was_killed_halfway_through_its_renames_can_be_repeated(
+    mine: Classic,
+) -> None:
+    hidden = mine.home / "p/.tykky"
+    state = (hidden / "classic.json").read_text()
+    mine.sh("pip-containerize update -r req.txt p")
+    # As if only launch.conf had come to its place.
+    (hidden / "classic.json").write_text(state)
+    mine.sh("pip-containerize update p")
+    assert version(mine) == "1.16.0"
+    assert len(list(hidden.glob("img-*"))) <= 2

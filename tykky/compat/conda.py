@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tykky.compat import front
-from tykky.compat.job import Kind
+from tykky.compat.job import Kind, read
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 
@@ -163,10 +163,12 @@ class Conda(Kind):
             assert file is not None
             # What the file says counts from where it is.
             lines.append(f"cd {shlex.quote(str(file.parent))}\n")
-            lines.append('tykky_pip_install -r "$CW_BUILD_TMPDIR/pip.txt"\n')
+            install = index.command(self._pip, file.parent)
+            lines.append(f'{install} -r "$CW_BUILD_TMPDIR/pip.txt"\n')
         if (file := self.job.file("requirements_file")) is not None:
             lines.append(f"cd {shlex.quote(str(self.job.workdir))}\n")
-            lines.append(f"tykky_pip_install -r {shlex.quote(str(file))}\n")
+            install = index.command(read(file).splitlines(), file.parent)
+            lines.append(f"{install} -r {shlex.quote(str(file))}\n")
         return "".join(lines)
 
     def seal(self, box: OpenBox) -> None:

@@ -3,14 +3,15 @@
 A classic installation takes requirements files as pip does. They are given to uv, which is ten
 times as fast, with what the user's pip would go by; what uv cannot read is given to pip.
 
-Public names: ``environment``, ``places``, ``INSTALL``.
+Public names: ``environment``, ``command``, ``places``, ``INSTALL``.
 """
 
 from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,21 +30,43 @@ _OPTIONS = {
 #: Those that may be files or directories.
 _LOCAL = ("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_DEFAULT_INDEX", "UV_INDEX")
 
-#: A function for the script: installs with uv, or with pip what only pip understands.
+#: What uv would leave out of a requirements file with no more than a warning.
+_ONLY_PIP = re.compile(r"--(pre|trusted-host|use-feature|process-dependency-links)\b")
+
+#: Functions for the script: they install with uv, or with pip what only pip understands.
 INSTALL = r"""
-tykky_pip_install() {
+tykky_by_pip() {
+    print_info "uv does not understand the requirements; pip is asked"
+    "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
+}
+tykky_by_uv() {
     local said=$CW_BUILD_TMPDIR/uv.said status=0
     uv pip install --python "${env_root}bin/python" "$@" > "$said" 2>&1 || status=$?
     cat "$said"
     [ $status -ne 0 ] || return 0
-    if grep -qiE "couldn't parse requirement|unsupported|unexpected '" "$said"; then
-        print_info "uv does not understand the requirements; pip is asked"
-        "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
-        return
-    fi
-    return $status
+    grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" || return $status
+    tykky_by_pip "$@"
 }
 """
+
+
+def command(lines: Iterable[str], folder: Path) -> str:
+    """The function for requirements with these lines; what they include counts from a folder."""
+    return "tykky_by_pip" if _is_for_pip(lines, folder, set()) else "tykky_by_uv"
+
+
+def _is_for_pip(lines: Iterable[str], folder: Path, seen: set[Path]) -> bool:
+    for line in lines:
+        if _ONLY_PIP.match(line.strip()):
+            return True
+        included = re.match(r"(?:-r|--requirement)[\s=]*(\S+)", line.strip())
+        path = (folder / included[1]) if included else None
+        if path is not None and path not in seen and path.is_file():
+            seen.add(path)
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if _is_for_pip(text.splitlines(), path.parent, seen):
+                return True
+    return False
 
 
 def environment(config: Config, cached: bool) -> dict[str, str]:
@@ -92,10 +115,10 @@ def _of_pip(environ: Mapping[str, str]) -> dict[str, str]:
 
 def places(config: Config) -> list[Path]:
     """What of that is on this machine, and has to be seen by a build."""
-    found = environment(config, True)
+    found = {**environment(config, True), **os.environ}
     words = (found.get(name, "").replace(",", " ").split() for name in _LOCAL)
     paths = [Path(word.removeprefix("file://")) for group in words for word in group]
-    return [path for path in paths if path.is_absolute() and path.exists()]
+    return [path for path in paths if path.is_absolute()]
 
 
 def _read(file: Path) -> dict[str, str]:

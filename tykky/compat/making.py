@@ -60,6 +60,13 @@ def make(job: Job, kind: Kind) -> Record:
     Who updates an installation holds its lock since before it was looked at.
     """
     kind.check()
+    if job.is_bound and wrapping.environ_text(job):
+        raise TykkyError(
+            "commands that lie at their own path in the image cannot run something before they do",
+            remedy="leave 'installation_path: prefix' out; or give variables with fixed values: "
+            "'extra_envs: [{type: set, name: NAME, value: VALUE}]'",
+            code=Exit.CONFIG,
+        )
     publishing.check_prefix(job)
     held = claim(job.prefix, job.config) if job.old is None else contextlib.nullcontext()
     with held:

@@ -1,6 +1,6 @@
 """Installations that are there already: ours, and those of earlier versions of the commands.
 
-Public names: ``find``, ``inherit``, ``kept``, ``STATE``.
+Public names: ``find``, ``in_use``, ``inherit``, ``kept``, ``STATE``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def find(prefix: Path, kind: type[Kind], config: Config) -> Old:
     state = prefix / HIDDEN / STATE
     if state.is_file():
         data = _state(state)
-        image = prefix / HIDDEN / data["image"] if data["image"] else None
+        # What counts is launch.conf: an update may have been killed before it wrote the rest.
+        images = [name for name in in_use(prefix / HIDDEN) if name.startswith("img-")]
+        image = prefix / HIDDEN / images[0] if images else None
         old = Old(prefix, values, image, data["environ"], True, data)
     else:
         old = Old(prefix, values, prefix / values["sqfs_image"], _environ(prefix), False)
@@ -117,6 +119,15 @@ def _environ(prefix: Path) -> str:
         return ""
     ends = [match.end() for match in _BEFORE_ENVIRON.finditer(text)]
     return text[ends[-1] :] if ends else ""
+
+
+def in_use(hidden: Path) -> list[str]:
+    """The image and the folder of links that commands use, by their names in the hidden folder."""
+    try:
+        text = (hidden / "launch.conf").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    return re.findall(r"\b(?:img-[0-9a-f]{16}\.sqfs|bin-[0-9a-f]{16})(?=[ \n])", text)
 
 
 def inherit(old: Old, user: Values) -> Values:

@@ -6,7 +6,6 @@ Public names: ``main``, ``Pip``.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import shutil
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.compat import front
-from tykky.compat.job import Kind
+from tykky.compat.job import Kind, read
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 
@@ -68,14 +67,6 @@ class Pip(Kind):
             )
         return Path(found)
 
-    def seen(self) -> list[Path]:
-        """Also local directories of packages, which uv insists on."""
-        from tykky.compat import index
-
-        words = index.environment(self.job.config, True).get("UV_FIND_LINKS", "").split()
-        named = [*words, *os.environ.get("UV_FIND_LINKS", "").split()]
-        return [*super().seen(), *(Path(word) for word in named if word.startswith("/"))]
-
     def recipe(self) -> str:
         """What a recipe of the same environment looks like."""
         return front.recipe(
@@ -106,7 +97,8 @@ class Pip(Kind):
         lines.append('. "${env_root}bin/activate"\n')
         if file := self.job.file("requirements_file"):
             lines.append('print_info "Installing requirements file"\n')
-            lines.append(f"tykky_pip_install -r {shlex.quote(str(file))}\n")
+            install = index.command(read(file).splitlines(), file.parent)
+            lines.append(f"{install} -r {shlex.quote(str(file))}\n")
         return "".join(lines)
 
     def _venv(self) -> str:

@@ -36,7 +36,7 @@ from tykky.build.commit import keep_log
 from tykky.build.squash import Image
 from tykky.compat import layout, wrapping
 from tykky.compat.job import Job, Kind
-from tykky.compat.old import STATE
+from tykky.compat.old import STATE, in_use
 from tykky.errors import Exit, StepError, StoreError, TykkyError, from_os_error
 from tykky.host import host_name, user_name
 from tykky.publish import commands
@@ -136,11 +136,7 @@ def keep_inputs(job: Job, folder: Path) -> None:
 def sweep(job: Job) -> None:
     """Remove what calls that were killed left, and what is older than the state before."""
     hidden = job.prefix / HIDDEN
-    try:
-        kept = json.loads((hidden / STATE).read_text(encoding="utf-8"))
-        keep = {kept["image"], kept["links"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        keep = set()
+    keep = set(in_use(hidden))
     for path in hidden.iterdir():
         old = path.name.startswith(("img-", "bin-")) and keep and path.name not in keep
         if old or path.name in (_NEW, _REPLACED, "image.new"):
@@ -361,6 +357,8 @@ def _replace(state: State, record: Record, store: Store, new: Path) -> None:
             path.unlink()
     _move_all(new / HIDDEN, hidden, prefix)
     shutil.rmtree(new / HIDDEN, ignore_errors=True)
+    if state.job.old is None:  # another installation's, which this one replaces
+        discard(prefix / "share/previous_input")
     for path in sorted(new.iterdir()):
         if path.name != "bin":
             _move(path, prefix / path.name, prefix)
