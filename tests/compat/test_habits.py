@@ -10,6 +10,7 @@ from tests.compat.conftest import Classic
 from tykky.compat.job import Job
 from tykky.compat.pip import Pip
 from tykky.config import Config
+from tykky.errors import Exit
 
 
 @pytest.fixture
@@ -90,11 +91,21 @@ def test_of_two_updates_at_once_both_count(classic: Classic, pip: Path) -> None:
     assert shown == "1\n2"
 
 
+def test_a_script_that_exits_before_anything_is_installed_is_named(tool: Classic) -> None:
+    tool.write("exit.sh", "exit 0\n")
+    done = tool.sh("wrap-install -w bin --prefix p --pre-i exit.sh t", status=int(Exit.BUILD))
+    assert "take 'exit' out of it" in done.stderr
+    assert not (tool.home / "p").exists()
+    tool.sh("wrap-install -w bin --prefix p --post exit.sh t")
+    assert tool.says("p/bin/x") == "yes"
+
+
 def test_an_isolated_build_sees_what_its_commands_will_see(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path}/wheels https://example.org/wheels")
     monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    (tmp_path / "wheels").mkdir()
     values = {"mount_points": ["/data"], "workdir": str(tmp_path), "isolate": True}
     job = Job("pip-containerize", "new", values, tmp_path / "p", Config.load({}))
     assert Pip(job).seen() == [Path("/data"), tmp_path, tmp_path / "wheels"]

@@ -36,7 +36,7 @@ def write(state: State, folder: Path, permissions: Permissions) -> None:
     if not state.job.is_bound:
         (folder / "_bin").symlink_to(f"{HIDDEN}/{state.links}")
     _container(state, folder, permissions)
-    _environment(state, folder)
+    _environment(state, folder, permissions)
 
 
 def _conf(state: State) -> str:
@@ -111,13 +111,14 @@ def _container(state: State, folder: Path, permissions: Permissions) -> None:
         raise from_os_error(error, f"copy the container {source}") from error
 
 
-def _environment(state: State, folder: Path) -> None:
+def _environment(state: State, folder: Path, permissions: Permissions) -> None:
     """What makes the prefix look like the environment in it: links that are whole inside."""
     library = state.library
     if not library or state.job.is_bound:
         return
     if state.kind.mode == "venv":
-        (folder / "pyvenv.cfg").symlink_to(f"{state.kind.root}/pyvenv.cfg")
+        # A file, for programs outside that look for Python environments.
+        write_file(folder / "pyvenv.cfg", state.pyvenv, permissions)
         (folder / "lib64").symlink_to("lib")
     target = library if library.startswith("/") else f"{state.kind.root}/{library}"
     (folder / "lib").mkdir()

@@ -322,6 +322,7 @@ class _Making:
 
     def _commit(self) -> None:
         with self.clock.step("commit") as line:
+            pyvenv = self.scratch.root / "pyvenv.cfg"
             state = publishing.State(
                 job=self.job,
                 kind=self.kind,
@@ -334,6 +335,7 @@ class _Making:
                 activation=tuple(self.activation),
                 image_environment=self.image_environment,
                 library=self.kind.python(self.box),
+                pyvenv=pyvenv.read_bytes() if pyvenv.is_file() else b"",
                 base=self.kind.base,
                 steps=tuple(self.clock.steps),
                 log=self.log_path,

@@ -7,7 +7,7 @@
     common.sh       what kind of installation it is, for people and older tools
     container.sif   the container, if there is one
     img.sqfs        the image
-    pyvenv.cfg, lib, lib64          of a Python environment: links into the image
+    pyvenv.cfg, lib, lib64          of a Python environment: a copy, and links into the image
     share/conf.yaml, share/VERSION.yml, share/previous_input/N/
     .tykky/         images by their digests, launch.conf, the record
 
@@ -70,6 +70,7 @@ class State:
     activation: tuple[EnvChange, ...]
     image_environment: Mapping[str, str]
     library: str
+    pyvenv: bytes
     base: Base
     steps: tuple[Step, ...]
     log: Path

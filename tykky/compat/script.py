@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.build import process
-from tykky.errors import StepError
+from tykky.errors import Exit, StepError
 
 if TYPE_CHECKING:
     from tykky.compat.box import OpenBox
@@ -75,7 +75,8 @@ def text(job: Job, kind: Kind, box: OpenBox, pause: bool) -> str:
     if pause:
         go = shlex.quote(str(tmp / "go"))
         parts.append(f": > {shlex.quote(str(tmp / 'reached'))}\nread -r _ < {go}\n")
-    parts += [f"{there}\n", kind.steps(), f"{there}\n", f". {shlex.quote(str(post))}\n"]
+    parts += [f"{there}\n", kind.steps(), f": > {shlex.quote(str(tmp / 'installed'))}\n"]
+    parts += [f"{there}\n", f". {shlex.quote(str(post))}\n"]
     return "".join(parts)
 
 
@@ -99,6 +100,12 @@ def run(job: Job, kind: Kind, box: OpenBox, show: bool) -> None:
     status = _follow(box, box.enclose(shell, {}), box.environment(), middle, show)
     if status != 0:
         raise _failure(job, box, status, started)
+    if not (box.tmp / "installed").exists():
+        raise StepError(
+            "the script of --pre-install ended everything before anything was installed",
+            remedy="take 'exit' out of it: it is sourced",
+            code=Exit.BUILD,
+        )
 
 
 def _nothing() -> Callable[..., None]:
