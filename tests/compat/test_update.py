@@ -212,3 +212,14 @@ def test_an_update_that_was_killed_halfway_through_its_renames_can_be_repeated(
     mine.sh("pip-containerize update p")
     assert version(mine) == "1.16.0"
     assert len(list(hidden.glob("img-*"))) <= 2
+
+
+def test_a_new_state_that_does_not_work_is_not_published(mine: Classic) -> None:
+    before = tree(mine.home / "p")
+    # An image server that serves nothing.
+    done = mine.sh(
+        "TYKKY_SERVER=/bin/false pip-containerize update -r req.txt p", status=int(Exit.TEST)
+    )
+    assert "the commands of the new state do not work" in done.stderr
+    assert tree(mine.home / "p") == before
+    assert version(mine) == "1.17.0"
