@@ -170,9 +170,13 @@ def test_files_of_a_build_that_failed_are_kept_on_request(tool: Classic) -> None
 
 
 def test_the_directory_of_builds_is_where_it_is_asked_for(tool: Classic) -> None:
-    tool.write("post.sh", 'echo "$CW_BUILD_TMPDIR" > where\n')
+    tool.write(
+        "post.sh", 'echo "$CW_BUILD_TMPDIR $SINGULARITY_TMPDIR $SINGULARITY_CACHEDIR" > where\n'
+    )
     tool.sh("CW_BUILD_TMPDIR=$HOME/builds " + WRAP + " --post post.sh")
-    assert (tool.home / "where").read_text().startswith(f"{tool.home}/builds/")
+    own, of_singularity, cache = (tool.home / "where").read_text().split()
+    assert own.startswith(f"{tool.home}/builds/")
+    assert (of_singularity, cache) == (own, f"{tool.home}/builds")
 
 
 @pytest.mark.parametrize(("level", "steps", "more"), [("0", 0, 0), ("2", 1, 0), ("3", 1, 1)])

@@ -52,6 +52,11 @@ def variables(job: Job, kind: Kind, tmp: Path) -> str:
             lines.append(f"export {name}={shlex.quote(shown)}")
     # Not as in the environment of who calls: there, it names another directory.
     lines.append(f"export CW_BUILD_TMPDIR={shlex.quote(str(tmp))}")
+    # For scripts that use containers: where there is room for them.
+    for name in ("SINGULARITY", "APPTAINER"):
+        lines.append(f"export {name}_TMPDIR={shlex.quote(str(tmp))}")
+        cache = shlex.quote(str(values["build_tmpdir_base"]))
+        lines.append(f"export {name}_CACHEDIR={cache}")
     lines.append(f"export install_root={shlex.quote(str(job.inside))}")
     lines.append(f"export env_root={shlex.quote(f'{kind.root}/')}")
     return "\n".join([*lines, ""])
