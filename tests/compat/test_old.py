@@ -45,6 +45,7 @@ def test_python_environments_of_every_version_are_updated(
     )
     assert (prefix / "share/previous_input/1/req.txt").exists()
     assert (prefix / "img.sqfs").is_symlink()
+    assert not (prefix / "container.sif").exists()
     classic.sh("mv p q; q/bin/python -c 'import tabulate'; pip-containerize update q")
 
 

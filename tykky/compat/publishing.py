@@ -363,6 +363,12 @@ def _replace(state: State, record: Record, store: Store, new: Path) -> None:
     for path in sorted(new.iterdir()):
         if path.name != "bin":
             _move(path, prefix / path.name, prefix)
+    container = prefix / str(state.job.values["container_image"])
+    if not isinstance(state.base, ImageBase) and os.path.lexists(container):
+        # Of an older Tykky, which always had one. What runs may still open it.
+        aside = hidden / _REPLACED
+        aside.mkdir(exist_ok=True)
+        container.replace(aside / container.name)
     for path in (prefix / "bin").iterdir():
         if path.name not in state.names:
             discard(path)
