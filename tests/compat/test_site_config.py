@@ -187,6 +187,7 @@ def test_how_much_is_said_is_up_to_the_user(
     done = tool.sh(f"CW_LOG_LEVEL={level} " + WRAP + " --post post.sh")
     said = done.stdout + done.stderr
     assert ("squash" in said, "from the script" in said) == (bool(steps), bool(more))
+    assert ("use it" in said) == bool(steps)
 
 
 def test_modes_in_the_image_are_left_alone_on_request(tool: Classic) -> None:

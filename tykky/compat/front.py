@@ -102,7 +102,8 @@ def _run(
     prefix = before.prefix if before else _prefix(values)
     job = Job(program, verb, values, prefix, config, before)
     record = make(job, kind(job))
-    console.note(_ready(prefix, record.commands))
+    if int(values.get("log_level", 2)) >= 2:
+        console.note(_ready(prefix, record.commands))
     return Exit.OK
 
 
