@@ -176,11 +176,13 @@ def test_a_loaded_module_costs_no_question_to_the_image(installed: Site, prefix:
         return int(fields["syscr"])
 
     modules = "import sys, pip._internal.cli.main_parser, pip._vendor.requests"
-    subprocess.run([prefix / "bin/python", "-c", modules], check=True)
-    fixed = questions("import sys")
-    assert questions(modules) <= fixed + 2
     several = modules + "; assert sum('pip' in name for name in sys.modules) > 50"
-    assert questions(several) <= fixed + 2
+    subprocess.run([prefix / "bin/python", "-c", several], check=True)
+    # The least of some: the kernel may have forgotten a page meanwhile.
+    fixed, all_of_them = (
+        min(questions(code) for _ in range(5)) for code in ("import sys", several)
+    )
+    assert all_of_them <= fixed + 2
 
 
 def test_package_cannot_be_changed_in_place(shell: Shell, prefix: Path) -> None:

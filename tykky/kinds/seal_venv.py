@@ -42,6 +42,15 @@ if sitedir == sys.prefix + {tail!r}:
 """
 
 
+FORGET = """\
+site.PREFIXES.clear()  # not the packages of the base
+    # Nor this folder a second time, for which Python takes it to be one of the base as well.
+    def addsitepackages(known_paths, prefixes=None, site=site, usual=site.addsitepackages):
+        site.addsitepackages = usual
+        return known_paths
+    site.addsitepackages = addsitepackages"""
+
+
 def link_library(prefix: Path, library: Path) -> None:
     """Show the base's standard library below the prefix, entry by entry."""
     here = prefix / "lib" / library.name
@@ -59,7 +68,7 @@ def allow_user_packages(prefix: Path, packages: Path) -> None:
         "include-system-site-packages = false", "include-system-site-packages = true"
     )
     settings.write_text(text, encoding="utf-8")
-    forget = "site.PREFIXES.clear()  # not the packages of the base"
+    forget = FORGET
     if "on-stack" in sys.argv:
         forget = "# The packages of the base belong to it."
     code = CODE.format(tail=f"/{packages.relative_to(prefix)}", forget=forget)
