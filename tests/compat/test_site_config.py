@@ -95,7 +95,7 @@ def test_keys_that_have_no_effect_are_accepted_and_said_so(tool: Classic) -> Non
 
 
 @pytest.mark.parametrize(
-    "file", sorted(SHIPPED.glob("examples/classic-*.yaml")), ids=lambda f: f.stem
+    "file", sorted(SHIPPED.glob("examples/classic/*.yaml")), ids=lambda f: f.stem
 )
 def test_the_examples_for_sites_work(tool: Classic, file: Path) -> None:
     tool.with_env(CW_GLOBAL_YAML=str(file)).sh(WRAP)
