@@ -125,6 +125,18 @@ class Registry:
         back = ["--creds", word] if self.private else []
         return _sha256(_skopeo("inspect", "--tls-verify=false", "--raw", *back, target))
 
+    def log_in(self, file: Path, password: str = PASSWORD) -> None:
+        """Let skopeo write a file of credentials."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        words = ["--tls-verify=false", "--authfile", file, "--username", USER, "--password-stdin"]
+        subprocess.run(
+            ["skopeo", "login", *words, self.host],
+            input=password,
+            text=True,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
     def blob(self, digest: str) -> Path:
         """The file of one blob."""
         (path,) = self.folder.rglob(f"blobs/sha256/{digest[:2]}/{digest}/data")
@@ -141,16 +153,21 @@ def has_registry() -> bool:
 
 
 @contextmanager
-def run_registry(folder: Path, private: bool = False) -> Iterator[Registry]:
-    """Run Debian's docker-registry on a free port."""
+def run_registry(folder: Path, private: bool = False, auth: str = "") -> Iterator[Registry]:
+    """Run Debian's docker-registry on a free port.
+
+    ``auth`` is the section of that name of its configuration; by default, of a private one, a
+    file with the password of ``USER``.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
+    auth = auth or f"{{htpasswd: {{realm: tests, path: {folder}/users}}}}"
     config = folder / "registry.yml"
     config.write_text(
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{host}'}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder}/blobs}}}}\n"
-        + (f"auth: {{htpasswd: {{realm: tests, path: {folder}/users}}}}\n" if private else "")
+        + (f"auth: {auth}\n" if private else "")
     )
     (folder / "users").write_text(f"{_HTPASSWD}\n")
     with (folder / "registry.log").open("wb") as log:

@@ -5,8 +5,8 @@ digested again whenever it is used, so a damaged or altered copy is never handed
 that breaks off goes on where it stopped, in the same run or the next.
 
 Public names: ``fetch``, ``fetch_unpinned``, ``on_mirror``, ``is_sha256``, ``digest_file``, ``Say``,
-``CONNECT``, ``PATIENCE``, and for those who ask servers themselves ``reason``, ``is_silence``,
-``unreachable``.
+``Renew``, ``CONNECT``, ``PATIENCE``, and for those who ask servers themselves ``as_it_is``,
+``reason``, ``is_silence``, ``unreachable``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import requests
 
 Say = Callable[[str], None]
+#: From an address to the headers that a request for it needs now.
+Renew = Callable[[str], Mapping[str, str]]
 
 #: Seconds to wait for a connection, and by default for the next bytes of an answer.
 CONNECT, PATIENCE = 15, 60
@@ -35,6 +37,10 @@ FRUITLESS = 3
 _BLOCK = 1 << 20
 #: What is taken off a connection at once: little, so that of a slow one much is kept.
 _PIECE = 1 << 16
+
+
+class _Denied(StepError):
+    """A server wants to know who asks, and does not accept what it was told."""
 
 
 class _BrokenOff(Exception):
@@ -67,6 +73,7 @@ def fetch(
     mirrors: Sequence[str] = (),
     source: str = "",
     headers: Mapping[str, str] | None = None,
+    renew: Renew | None = None,
     patience: int = PATIENCE,
     say: Say = lambda _: None,
 ) -> Path:
@@ -74,7 +81,8 @@ def fetch(
 
     The ``mirrors`` are tried first, in order, then ``url`` itself (``https``, ``http`` or
     ``file``), or in its stead ``source``, which is the same with credentials; ``headers`` go there
-    only. ``patience`` is how many seconds a server may send nothing before it is asked again.
+    only, and ``renew`` gives others for those that the server does not accept, or no longer.
+    ``patience`` is how many seconds a server may send nothing before it is asked again.
     ``say`` is told what is under way.
 
     Raises ``StepError``: with code ``DAMAGED`` and both digests if the last source has another
@@ -93,7 +101,7 @@ def fetch(
                 return _verified(there, sha256, partial, kept)
             except StepError as error:
                 say(f"{error.cause}; trying the next source")
-        last = _Source(source or url, headers or {}, patience, say)
+        last = _Source(source or url, headers or {}, patience, say, renew)
         return _verified(last, sha256, partial, kept)
 
 
@@ -140,6 +148,7 @@ class _Source:
     headers: Mapping[str, str]
     patience: int
     say: Say
+    renew: Renew | None = None
 
 
 def _verified(source: _Source, sha256: str, partial: Path, kept: Path) -> Path:
@@ -171,12 +180,18 @@ def _receive(source: _Source, partial: Path) -> None:
     if urlsplit(url).scheme == "file":
         _copy(url, partial)
         return
-    fruitless = 0
+    fruitless, denied_at = 0, -1
     while True:
         before = _size(partial)
         try:
             _attempt(source, partial, lambda text: say(f"downloading {name}, {text}"))
             return
+        except _Denied:
+            # A token that ended meanwhile; one that is new and denied stays so.
+            if source.renew is None or before == denied_at:
+                raise
+            denied_at = before
+            source = replace(source, headers=source.renew(url))
         except _BrokenOff as error:
             fruitless = 0 if _size(partial) > before else fruitless + 1
             if fruitless == FRUITLESS:
@@ -214,7 +229,11 @@ def _attempt(source: _Source, partial: Path, say: Say) -> None:
         wanted["Range"] = f"bytes={have}-"
     try:
         with requests.get(
-            url, headers=wanted, stream=True, timeout=(CONNECT, source.patience)
+            url,
+            headers=wanted,
+            stream=True,
+            timeout=(CONNECT, source.patience),
+            auth=as_it_is if "Authorization" in wanted else None,
         ) as answer:
             if answer.status_code == 416:  # nothing follows; or another file, says the digest
                 return
@@ -242,9 +261,13 @@ def check_status(answer: requests.Response, url: str) -> None:
     remedy = "check the address; the file may have moved"
     if status in (401, 403):
         remedy = "the server lets only some users have it: ask its owner, or use a mirror"
-    raise StepError(
-        f"{url} cannot be had: the server answers {status} {answer.reason}", remedy=remedy
-    )
+    kind = _Denied if status == 401 else StepError
+    raise kind(f"{url} cannot be had: the server answers {status} {answer.reason}", remedy=remedy)
+
+
+def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send a request as it is: what ``~/.netrc`` has for the server is for other programs."""
+    return request
 
 
 def _starts_at(answer: requests.Response) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,19 +136,6 @@ def test_registry_that_sends_nothing_but_ends_is_one_error(site: Site, relay: Re
 # -- private ----------------------------------------------------------------------------------
 
 
-def log_in(registry: Registry, file: Path, password: str = PASSWORD) -> None:
-    """Let skopeo write a file of credentials."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    words = ["--tls-verify=false", "--authfile", file, "--username", USER, "--password-stdin"]
-    subprocess.run(
-        ["skopeo", "login", *words, registry.host],
-        input=password,
-        text=True,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-
-
 @pytest.mark.parametrize(
     "where",
     [
@@ -165,7 +154,7 @@ def test_private_image_is_pulled_with_what_a_login_left(
         login = {"APPTAINER_DOCKER_USERNAME": USER, "APPTAINER_DOCKER_PASSWORD": PASSWORD}
         site = site.with_env(**login)
     else:
-        log_in(private, place / where)
+        private.log_in(place / where)
     if where == "given.json":
         site = site.with_env(REGISTRY_AUTH_FILE=str(place / where))
     site("base", "pull", f"docker://{private.host}/noise:1")
@@ -189,7 +178,7 @@ def test_password_that_is_wrong_is_told_with_its_file_and_not_shown(
     site: Site, place: Path, private: Registry
 ) -> None:
     file = site.user.home / ".docker/config.json"
-    log_in(private, file)
+    private.log_in(file)
     text = file.read_text()
     import base64
 
@@ -210,7 +199,7 @@ def test_damaged_file_of_credentials_is_passed_over(
     file = site.user.home / ".config/containers/auth.json"
     file.parent.mkdir(parents=True)
     file.write_text(text.replace("HOST", private.host))
-    log_in(private, site.user.home / ".docker/config.json")
+    private.log_in(site.user.home / ".docker/config.json")
     site("base", "pull", f"docker://{private.host}/noise:1")
 
 
@@ -232,3 +221,51 @@ def test_mirror_of_a_registry_is_asked_first_and_the_registry_afterwards(
     site("base", "pull", f"docker://{registry.host}/noise:1")
     done = site("-c", "registry_mirrors=here", "base", "list", status=Exit.CONFIG)
     assert "REGISTRY=MIRROR" in done.stderr
+
+
+@pytest.fixture
+def copy(place: Path, archive: Path) -> Iterator[Registry]:
+    """A second registry with the same image."""
+    folder = place / "copy"
+    folder.mkdir()
+    with run_registry(folder) as registry:
+        registry.push(archive, "noise:1")
+        yield registry
+
+
+def layer_of(registry: Registry, digest: str) -> Path:
+    """The file of the only layer of an image."""
+    manifest = json.loads(registry.blob(digest).read_bytes())
+    return registry.blob(manifest["layers"][0]["digest"].removeprefix("sha256:"))
+
+
+@pytest.mark.parametrize("fault", ["lacks", "damaged"])
+def test_mirror_without_a_layer_has_it_from_the_registry(
+    site: Site, registry: Registry, copy: Registry, archive: Path, fault: str
+) -> None:
+    layer = layer_of(copy, copy.push(archive, "noise:1"))
+    if fault == "lacks":
+        layer.unlink()
+    else:
+        layer.write_bytes(b"evil" + layer.read_bytes()[4:])
+    name = f"docker://{registry.host}/noise:1"
+    mirrors = f"registry_mirrors={registry.host}={copy.host}"
+    site("-c", mirrors, "base", "pull", name)
+    site("base", "verify")
+    # Where the registry cannot help, the error names both.
+    layer_of(registry, registry.push(archive, "noise:1")).unlink()
+    other = site.with_env(TYKKY_BASES_DIR=str(site.root / "others"))
+    shutil.rmtree(site.user.env["TYKKY_CACHE_DIR"])
+    done = other("-c", mirrors, "base", "pull", name, status=Exit.BASE)
+    assert registry.host in done.stderr and copy.host in done.stderr
+    assert two_lines(done), done.stderr
+
+
+def test_mirror_that_breaks_off_in_a_layer_is_left_for_the_registry(
+    site: Site, relay: Relay, copy: Registry
+) -> None:
+    relay.total, relay.silent = 200_000, False
+    name = f"docker://{copy.host}/noise:1"
+    site("-c", f"registry_mirrors={copy.host}={relay.host}", "base", "pull", name)
+    assert relay.sent == 200_000
+    site("base", "verify")

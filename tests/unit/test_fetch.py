@@ -47,6 +47,39 @@ def test_later_run_goes_on_where_an_earlier_one_gave_up(web: Web, tmp_path: Path
     assert web.asked == [("/a/data.bin", "bytes=300000-")]
 
 
+def test_token_that_ends_in_the_middle_is_renewed(web: Web, tmp_path: Path) -> None:
+    web.login = "Bearer first"
+    given = []
+
+    def renew(url: str) -> dict[str, str]:
+        given.append(url)
+        return {"Authorization": web.login}
+
+    class Ending(list[int]):
+        def pop(self, index: object = -1) -> int:  # type: ignore[override]
+            web.login = "Bearer second"
+            return super().pop()
+
+    web.breaks = Ending([300_000])
+    url = web.address + "/a/data.bin"
+    assert fetch(url, DIGEST, tmp_path, renew=renew).read_bytes() == DATA
+    assert given == [url, url]
+    assert [span for _, span in web.asked] == ["", "", "bytes=300000-", "bytes=300000-"]
+
+
+def test_token_that_is_new_and_denied_is_one_error(web: Web, tmp_path: Path) -> None:
+    web.login = "Bearer right"
+    given = []
+
+    def renew(url: str) -> dict[str, str]:
+        given.append(url)
+        return {"Authorization": "Bearer wrong"}
+
+    with pytest.raises(StepError, match="answers 401"):
+        fetch(web.address + "/a/data.bin", DIGEST, tmp_path, renew=renew)
+    assert len(given) == 1
+
+
 def test_server_that_knows_no_ranges_sends_the_whole_file_again(web: Web, tmp_path: Path) -> None:
     web.breaks, web.ranges = [300_000], False
     assert fetch(web.address + "/a/data.bin", DIGEST, tmp_path).read_bytes() == DATA

@@ -10,18 +10,16 @@ Public names: ``Remote``, ``look_up``, ``layout``, ``blob``.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tykky import fetch
-from tykky.bases import credentials
+from tykky.bases.session import Session
 from tykky.errors import Exit, StepError, TykkyError
 
 if TYPE_CHECKING:
@@ -37,8 +35,8 @@ _MANIFESTS = (
 )
 #: The kernel's names of architectures, and those that registries use.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-#: No manifest is larger; what claims to be is no manifest.
-_MOST = 8 << 20
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,13 @@ class Remote:
     """One image of a registry for one architecture, known by its manifest.
 
     ``digest`` is the sha256 of the manifest in hex; ``bytes`` what its parts are together.
+    ``sources`` are the registries that may have them: that with the manifest, and those after it.
     """
 
-    address: str
+    sources: Sequence[Session]
     digest: str
     text: bytes
     manifest: Mapping[str, Any]
-    headers: Mapping[str, str]
     bytes: int
 
 
@@ -65,10 +63,34 @@ def look_up(target: str, arch: str, config: Config, digest: str = "") -> Remote:
     host, repository, wanted = _split(target)
     if digest:
         wanted = f"sha256:{digest}"
-    for other, name in _mirrors(host, repository, config):
-        with suppress(StepError):
-            return _ask(_Session(other, name, config.timeout), target, wanted, arch)
-    return _ask(_Session(host, repository, config.timeout), target, wanted, arch)
+    named = [*_mirrors(host, repository, config), (host, repository)]
+    sources = [Session(other, name, config.timeout) for other, name in named]
+
+    def ask(source: Session) -> Remote:
+        return _ask(sources[sources.index(source) :], target, wanted, arch)
+
+    return _first(sources, ask)
+
+
+def _first(
+    sources: Sequence[Session], ask: Callable[[Session], _T], say: fetch.Say = lambda _: None
+) -> _T:
+    """What the first registry answers that can; if none, the last one's error names the first's."""
+    *mirrors, last = sources
+    causes = []
+    for mirror in mirrors:
+        try:
+            return ask(mirror)
+        except StepError as error:
+            causes.append(error.cause)
+            say(f"{error.cause}; trying the next source")
+    try:
+        return ask(last)
+    except StepError as error:
+        if not causes:
+            raise
+        cause = f"{error.cause}; and before: {causes[0]}"
+        raise StepError(cause, remedy=error.remedy, code=error.code) from error
 
 
 def _mirrors(host: str, repository: str, config: Config) -> Iterator[tuple[str, str]]:
@@ -80,11 +102,12 @@ def _mirrors(host: str, repository: str, config: Config) -> Iterator[tuple[str, 
             yield other, f"{folder}/{repository}".lstrip("/")
 
 
-def _ask(session: _Session, target: str, wanted: str, arch: str) -> Remote:
-    text, headers = session.manifest(wanted)
+def _ask(sources: Sequence[Session], target: str, wanted: str, arch: str) -> Remote:
+    manifest_of = partial(sources[0].manifest, types=(*_INDEXES, *_MANIFESTS))
+    text = manifest_of(wanted)
     manifest = _parsed(text, target)
     if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
-        text, headers = session.manifest(_for_arch(manifest, target, arch))
+        text = manifest_of(_for_arch(manifest, target, arch))
         manifest = _parsed(text, target)
     parts = [manifest.get("config") or {}, *manifest.get("layers", ())]
     if not all(re.fullmatch(r"sha256:[0-9a-f]{64}", str(part.get("digest"))) for part in parts):
@@ -94,11 +117,10 @@ def _ask(session: _Session, target: str, wanted: str, arch: str) -> Remote:
             code=Exit.BASE,
         )
     return Remote(
-        address=session.address,
+        sources=sources,
         digest=hashlib.sha256(text).hexdigest(),
         text=text,
         manifest=manifest,
-        headers=headers,
         bytes=sum(int(part.get("size", 0)) for part in parts),
     )
 
@@ -163,132 +185,35 @@ def kernel_name(arch: str) -> str:
     return next((name for name, short in _ARCHITECTURES.items() if short == arch), arch)
 
 
-class _Session:
-    """One repository of a registry, with the token that it asks for."""
+def blob(remote: Remote, part: Mapping[str, Any], config: Config, say: fetch.Say) -> Path:
+    """One part of an image, verified, in the cache of downloads.
 
-    def __init__(self, host: str, repository: str, patience: int) -> None:
-        scheme = "http" if _is_local(host) else "https"
-        self.host = host
-        self.repository = repository
-        self.patience = patience
-        self.address = f"{scheme}://{host}/v2/{repository}"
-        self.token: dict[str, str] = {}
-        self.known: credentials.Credentials | None = None
+    Raises ``StepError`` if none of the registries that may have it gives it.
+    """
+    digest = str(part["digest"])
 
-    def manifest(self, name: str) -> tuple[bytes, dict[str, str]]:
-        """The text of a manifest by tag or digest, and the headers that its parts need."""
-        url = f"{self.address}/manifests/{name}"
-        accept = {"Accept": ", ".join((*_INDEXES, *_MANIFESTS))}
-        answer = self._get(url, {**accept, **self.token})
-        if answer.status == 401 and not self.token:
-            self.token = self._log_in(answer, url)
-            answer = self._get(url, {**accept, **self.token})
-        if answer.status != 200:
-            raise self._refused(answer, url)
-        found = hashlib.sha256(answer.content).hexdigest()
-        if name.startswith("sha256:") and name != f"sha256:{found}":
-            raise StepError(
-                f"{url} is not what was asked for: its sha256 is {found} instead of {name[7:]}",
-                remedy="the registry is damaged or not to be trusted; ask who runs it",
-                code=Exit.DAMAGED,
-            )
-        return answer.content, self.token
-
-    def _log_in(self, answer: _Answer, url: str) -> dict[str, str]:
-        """The header that the registry's answer asks for: a password, or a token for one."""
-        challenge = answer.headers.get("WWW-Authenticate", "")
-        words = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        self.known = credentials.find(self.host, self.repository)
-        if challenge.lower().startswith("basic ") and self.known:
-            return self.known.header
-        if not challenge.lower().startswith("bearer ") or "realm" not in words:
-            raise self._refused(answer, url)
-        realm = words.pop("realm")
-        query = {"service": words.get("service", ""), "scope": words.get("scope", "")}
-        # Who has no password, or would have to send it in the clear, reads what anybody may.
-        safe = realm.startswith("https://") or _is_local(urlsplit(realm).netloc)
-        given = self._get(realm, self.known.header if self.known and safe else {}, query)
-        if given.status != 200:
-            raise self._refused(given, url)
-        values = _parsed(given.content, self.repository)
-        return {"Authorization": f"Bearer {values.get('token') or values.get('access_token', '')}"}
-
-    def _get(
-        self, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None
-    ) -> _Answer:
-        import requests
-        from urllib3.exceptions import HTTPError
-
-        timeout = (fetch.CONNECT, self.patience)
+    def download(source: Session) -> Path:
         try:
-            with requests.get(
-                url, headers=headers, params=query, timeout=timeout, stream=True
-            ) as answer:
-                content = answer.raw.read(_MOST, decode_content=True)
-                return _Answer(answer.status_code, answer.reason, answer.headers, content)
-        except (requests.RequestException, HTTPError) as error:
-            why = fetch.reason(error, self.patience)
-            raise fetch.unreachable(
-                url, why, silent=fetch.is_silence(error), mirrors="registry_mirrors"
+            return fetch.fetch(
+                source.blob(digest),
+                digest.removeprefix("sha256:"),
+                config.cache_dir,
+                headers=source.headers,
+                renew=source.renew,
+                patience=config.timeout,
+                say=say,
+            )
+        except StepError as error:
+            if error.code is not Exit.BUILD:
+                raise
+            raise StepError(
+                error.cause,
+                remedy="the registry has the image but not this part of it: push the image "
+                "again, or ask who runs the registry",
+                code=Exit.BASE,
             ) from error
 
-    def _refused(self, answer: _Answer, url: str) -> TykkyError:
-        status = answer.status
-        cause = f"the registry does not give {url}: it answers {status} {answer.reason}"
-        if status == 404:
-            return StepError(
-                cause, remedy="check the name and the tag of the image", code=Exit.BASE
-            )
-        if status not in (401, 403):
-            remedy = "try again later, or ask who runs the registry"
-            return StepError(cause, remedy=remedy, code=Exit.NETWORK)
-        if self.known:
-            return StepError(
-                f"{cause} to '{self.known.user}' of {self.known.source}",
-                remedy="check the name of the image and whether that user may read it; as "
-                f"somebody else, or with a new password: podman login {self.host}",
-                code=Exit.BASE,
-            )
-        return StepError(
-            cause,
-            remedy="the image is not public, or there is none of that name; if you may read it: "
-            f"podman login {self.host} (docker, skopeo or apptainer do, too)",
-            code=Exit.BASE,
-        )
-
-
-def _is_local(host: str) -> bool:
-    """Whether a registry is on this machine, where plain http is usual and harmless."""
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """A registry's whole answer."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    content: bytes
-
-
-def blob(remote: Remote, part: Mapping[str, Any], config: Config, say: fetch.Say) -> Path:
-    """One part of an image, verified, in the cache of downloads."""
-    digest = str(part["digest"])
-    return fetch.fetch(
-        f"{remote.address}/blobs/{digest}",
-        digest.removeprefix("sha256:"),
-        config.cache_dir,
-        headers=remote.headers,
-        patience=config.timeout,
-        say=say,
-    )
+    return _first(remote.sources, download, say)
 
 
 def layout(remote: Remote, folder: Path, config: Config, say: fetch.Say) -> list[Path]:

@@ -1,0 +1,197 @@
+"""Talking to one repository of a registry: addresses, logins, tokens, refusals.
+
+A registry that lets nobody in without a token says where to get one; it is asked for with the
+user's password, if there is one, and without otherwise (docker.io, ghcr.io and quay.io want a
+token also for what everybody may read). Tokens end after minutes, so that a new one may be needed
+in the middle of an image.
+
+Public names: ``Session``, ``is_local``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tykky import fetch
+from tykky.bases import credentials
+from tykky.errors import Exit, StepError, TykkyError
+
+#: No manifest is larger; what claims to be is no manifest.
+_MOST = 8 << 20
+#: One way to log in that a registry offers, and its parameters: RFC 9110, 11.6.1.
+_PARAMETER = r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))'
+_CHALLENGE = re.compile(rf"(\w+)\s+((?:{_PARAMETER}(?:\s*,\s*)?)+)")
+
+
+class Session:
+    """One repository of a registry, with the token that it asks for.
+
+    ``headers`` are what requests have to bring along, as far as it is known by now.
+    """
+
+    def __init__(self, host: str, repository: str, patience: int) -> None:
+        scheme = "http" if is_local(host) else "https"
+        self.host = host
+        self.repository = repository
+        self.patience = patience
+        self.address = f"{scheme}://{host}/v2/{repository}"
+        self.headers: Mapping[str, str] = {}
+        self.known: credentials.Credentials | None = None
+
+    def manifest(self, name: str, types: Sequence[str]) -> bytes:
+        """The text of a manifest by tag or digest, verified. Raises ``StepError``."""
+        url = f"{self.address}/manifests/{name}"
+        accept = {"Accept": ", ".join(types)}
+        answer = self._get(url, {**accept, **self.headers})
+        if answer.status == 401 and not self.headers:
+            self._log_in(answer, url)
+            answer = self._get(url, {**accept, **self.headers})
+        if answer.status != 200:
+            raise self._refused(answer, url)
+        found = hashlib.sha256(answer.content).hexdigest()
+        if name.startswith("sha256:") and name != f"sha256:{found}":
+            raise StepError(
+                f"{url} is not what was asked for: its sha256 is {found} instead of {name[7:]}",
+                remedy="the registry is damaged or not to be trusted; ask who runs it",
+                code=Exit.DAMAGED,
+            )
+        return answer.content
+
+    def blob(self, digest: str) -> str:
+        """The address of a part of an image."""
+        return f"{self.address}/blobs/{digest}"
+
+    def renew(self, url: str) -> Mapping[str, str]:
+        """The headers for an address that was refused with those known. Raises ``StepError``."""
+        answer = self._get(url, {}, most=0)
+        self.headers = {}
+        if answer.status == 401:
+            self._log_in(answer, url)
+        elif answer.status >= 400:
+            raise self._refused(answer, url)
+        return self.headers
+
+    def _log_in(self, answer: _Answer, url: str) -> None:
+        """Learn the header that a registry's answer asks for: a password, or a token for one."""
+        challenges = _challenges(answer.headers.get("WWW-Authenticate", ""))
+        self.known = credentials.find(self.host, self.repository)
+        if (words := challenges.get("bearer")) and "realm" in words:
+            self.headers = self._token(words)
+        elif "basic" in challenges and self.known:
+            self.headers = self.known.header
+        else:
+            raise self._refused(answer, url)
+
+    def _token(self, words: Mapping[str, str]) -> dict[str, str]:
+        realm = words["realm"]
+        scope = words.get("scope") or f"repository:{self.repository}:pull"
+        query = {"scope": scope}
+        if words.get("service"):
+            query["service"] = words["service"]
+        # Who has no password, or would have to send it in the clear, reads what anybody may.
+        safe = realm.startswith("https://") or is_local(urlsplit(realm).netloc)
+        given = self._get(realm, self.known.header if self.known and safe else {}, query)
+        if given.status != 200:
+            raise self._refused(given, realm)
+        try:
+            values = json.loads(given.content)
+            token = values.get("token") or values["access_token"]
+        except (ValueError, KeyError, AttributeError):
+            token = ""
+        if not token:
+            raise StepError(
+                f"{realm} gives no token for the registry {self.host}",
+                remedy="is there a proxy or login page in between? Check the network",
+                code=Exit.NETWORK,
+            )
+        return {"Authorization": f"Bearer {token}"}
+
+    def _get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        most: int = _MOST,
+    ) -> _Answer:
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        timeout = (fetch.CONNECT, self.patience)
+        try:
+            with requests.get(
+                url,
+                headers=headers,
+                params=query,
+                timeout=timeout,
+                stream=True,
+                auth=fetch.as_it_is,
+            ) as answer:
+                content = answer.raw.read(most, decode_content=True)
+                return _Answer(answer.status_code, answer.reason, answer.headers, content)
+        except (requests.RequestException, HTTPError) as error:
+            why = fetch.reason(error, self.patience)
+            raise fetch.unreachable(
+                url, why, silent=fetch.is_silence(error), mirrors="registry_mirrors"
+            ) from error
+
+    def _refused(self, answer: _Answer, url: str) -> TykkyError:
+        status = answer.status
+        cause = f"the registry does not give {url}: it answers {status} {answer.reason}"
+        if status == 404:
+            return StepError(
+                cause, remedy="check the name and the tag of the image", code=Exit.BASE
+            )
+        if status not in (401, 403):
+            remedy = "try again later, or ask who runs the registry"
+            return StepError(cause, remedy=remedy, code=Exit.NETWORK)
+        if self.known:
+            return StepError(
+                f"{cause} to '{self.known.user}' of {self.known.source}",
+                remedy="check the name of the image and whether that user may read it; as "
+                f"somebody else, or with a new password: podman login {self.host}",
+                code=Exit.BASE,
+            )
+        return StepError(
+            cause,
+            remedy="the image is not public, or there is none of that name; if you may read it: "
+            f"podman login {self.host} (docker, skopeo or apptainer do, too)",
+            code=Exit.BASE,
+        )
+
+
+def _challenges(text: str) -> dict[str, dict[str, str]]:
+    """The ways to log in that a header ``WWW-Authenticate`` offers, with their parameters."""
+    return {
+        found[1].lower(): {
+            name.lower(): quoted or plain
+            for name, quoted, plain in re.findall(_PARAMETER, found[2])
+        }
+        for found in _CHALLENGE.finditer(text)
+    }
+
+
+def is_local(host: str) -> bool:
+    """Whether a registry is on this machine, where plain http is usual and harmless."""
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A registry's whole answer."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    content: bytes
