@@ -140,6 +140,19 @@ def test_install_is_chosen_by_what_people_type(store: Filled, words: str, module
     assert store.one(words).module == module
 
 
+def test_bare_name_means_the_only_install_of_it(store: Filled) -> None:
+    store.put("tool", "1.0", "-gpu", choices={"gpu": True})
+    assert store.one("tool").module == "tool/1.0-gpu"
+    for words in ("tool/1.0", "tool@1.0", "tool~gpu"):
+        with pytest.raises(StoreError):
+            store.one(words)
+    store.put("tool", "1.0", "-mpi", choices={"gpu": False})
+    with pytest.raises(StoreError, match="any of 2"):
+        store.one("tool")
+    store.put("tool", "1.0", choices={"gpu": False})
+    assert store.one("tool").module == "tool/1.0"
+
+
 def test_install_is_chosen_by_its_hash(store: Filled) -> None:
     first, second = store.put("tool", "1.0"), store.put("tool", "1.0")
     assert store.one(first.hash).hash == first.hash

@@ -162,8 +162,9 @@ class Store:
     def _meant(self, words: str) -> tuple[list[Entry], list[Entry]]:
         """The installs that a module name or a spec means, and others of that name.
 
-        What is typed without a choice never means a variant: 'uninstall' must not take another
-        stack because the one that was meant is gone.
+        A bare name means any install of it if there is no plain one. A name with a version, but without a
+        choice, never means a variant: it is the module name of another stack, which 'uninstall'
+        must not replace by one that is left.
         """
         from tykky import spec as specs
 
@@ -171,7 +172,8 @@ class Store:
         found = self.match(wanted)
         exact = [entry for entry in found if entry.module == words]
         plain = [entry for entry in found if wanted.choices or not entry.suffix]
-        return exact or plain, found or self.entries(wanted.name)
+        any_of_name = found if wanted.version is None else []
+        return exact or plain or any_of_name, found or self.entries(wanted.name)
 
     def record(self, entry: Entry) -> Record:
         """The whole record of an install. Raises ``StoreError``."""
