@@ -190,6 +190,7 @@ def _way(state: State) -> Entering:
     environment = [("set", "install_root", str(job.inside))]
     if state.kind.below or state.kind.wrapped():
         environment.append(("set", "env_root", f"{state.kind.root}/"))
+    environment.append(("set", "_CW_IN_CONTAINER", "Yes"))
     environment.append(("set", "_CW_IS_ISOLATED", "yes" if values["isolate"] else "no"))
     environment += wrapping.fixed_environment(job)
     libraries = [*state.wrapped.libraries, *values.get("wrapper_ld_library_paths", ())]

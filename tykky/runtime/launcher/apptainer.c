@@ -49,9 +49,7 @@ const char *apptainer_around(void)
     return mark && *mark && in_container() ? mark : NULL;
 }
 
-/* What an outer container has left, when a batch system or ssh has carried the environment out of
- * it: there, its list of binds means nothing. */
-static void forget_container(void)
+void apptainer_forget(void)
 {
     static const char *const names[] = {"BIND",    "BINDPATH",    "CONTAINER", "NAME",
                                         "COMMAND", "ENVIRONMENT", "APPNAME"};
@@ -97,7 +95,7 @@ static bool prepare_environment(const struct stack *stack, const char *program,
                                 struct problem *problem)
 {
     bool singularity = strstr(strrchr(program, '/'), "singularity") != NULL;
-    forget_container();
+    apptainer_forget();
     /* Each rank is in a user namespace of its own and cannot read the memory of others. Some Open
      * MPI notice that and then wait for ever when a message is large. */
     bool set = setenv(MARK, stack->confs[0].prefix, 1) == 0 &&
@@ -210,8 +208,9 @@ static bool add_binds(struct line *line, const struct stack *stack, struct probl
             if (bind->if_missing)
                 continue; /* apptainer sees to the working directory itself */
             int there = is_there(bind, problem);
+            const char *option = bind->read_only ? ":ro" : "";
             if (there < 0 ||
-                (there > 0 && !add_bind(line, bind->source, bind->target, "", problem)))
+                (there > 0 && !add_bind(line, bind->source, bind->target, option, problem)))
                 return false;
         }
     for (size_t i = 0; i < stack->image_count; i++) {

@@ -16,6 +16,10 @@ bool apptainer_inside(const struct stack *stack);
 /* The prefix of the stack whose command has started the container around this process, or NULL. */
 const char *apptainer_around(void);
 
+/* Unsets what an outer container has left, when a batch system or ssh has carried the environment
+ * out of it: there, its list of binds means nothing. */
+void apptainer_forget(void);
+
 /* Executes the command in the container. The environment must have been applied. Returns (false)
  * only on failure. */
 bool apptainer_execute(const struct stack *stack, const struct place *place, char **argv,

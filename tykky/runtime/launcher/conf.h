@@ -66,6 +66,8 @@ struct bind {
     const char *source, *target;
     bool optional;
     bool if_missing; /* not over what is there inside: the working directory */
+    bool read_only;
+    bool wished; /* by a variable of the user's */
 };
 
 struct command {

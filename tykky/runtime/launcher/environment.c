@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "environment.h"
 
 #include <limits.h>
@@ -132,6 +133,70 @@ bool environment_apply(const struct conf *conf, enum activation activation, stru
     }
     return true;
 }
+
+/* --- what is set for the inside of containers -------------------------------------------------- */
+
+/* Without the empty items of a list, which would mean the working directory. */
+static void squeeze(char *list)
+{
+    char *to = list;
+    for (const char *from = list; *from; from++)
+        if (*from != ':' || (to > list && from[1] && from[1] != ':'))
+            *to++ = *from;
+    *to = '\0';
+}
+
+static bool take_list(enum env_action action, const char *name, const char *value)
+{
+    char *list = strdup(value);
+    if (list)
+        squeeze(list);
+    bool done = list && (!*list || add(action, name, list));
+    free(list);
+    return done;
+}
+
+static bool take(const char *name, const char *value, bool others, bool lists)
+{
+    if (strcmp(name, "PATH") == 0 || strcmp(name, "PREPEND_PATH") == 0)
+        return !lists || take_list(ENV_PREPEND, "PATH", value);
+    if (strcmp(name, "APPEND_PATH") == 0)
+        return !lists || take_list(ENV_APPEND, "PATH", value);
+    if (strcmp(name, "LD_LIBRARY_PATH") == 0)
+        return !lists || take_list(ENV_PREPEND, name, value);
+    return !others || !*name || strcmp(name, "HOME") == 0 || setenv(name, value, 1) == 0;
+}
+
+/* Takes a variable that begins with `prefix`; `other` is the spelling that counts before it. */
+static bool take_variable(const char *variable, const char *prefix, const char *other, bool others,
+                          bool lists)
+{
+    char name[256], rival[sizeof name + 32];
+    size_t skip = strlen(prefix), length = strcspn(variable, "=");
+    if (strncmp(variable, prefix, skip) != 0 || !variable[length] || length - skip >= sizeof name)
+        return true;
+    snprintf(name, sizeof name, "%.*s", (int)(length - skip), variable + skip);
+    snprintf(rival, sizeof rival, "%s%s", other, name);
+    return (*other && getenv(rival)) || take(name, variable + length + 1, others, lists);
+}
+
+bool environment_take(bool others, bool lists, struct problem *problem)
+{
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **all = calloc(count + 1, sizeof *all); /* setting one may move them */
+    bool done = all != NULL;
+    for (size_t i = 0; done && i < count; i++)
+        all[i] = environ[i];
+    for (size_t i = 0; done && i < count; i++)
+        done = take_variable(all[i], "SINGULARITYENV_", "APPTAINERENV_", others, lists) &&
+               take_variable(all[i], "APPTAINERENV_", "", others, lists);
+    free(all);
+    return done || no_memory("of a container", problem);
+}
+
+/* --- conda ------------------------------------------------------------------------------------ */
 
 /* The directory above the one that `invoked` lies in, followed by `tail`. */
 static bool above(char path[PATH_MAX], const char *invoked, const char *tail)

@@ -20,6 +20,11 @@ enum activation environment_activation(const char *invoked);
 bool environment_apply(const struct conf *conf, enum activation activation,
                        struct problem *problem);
 
+/* What the caller has set for the inside of containers, as Apptainer reads it: APPTAINERENV_NAME, or
+ * else SINGULARITYENV_NAME, sets NAME. What they have of PATH and LD_LIBRARY_PATH comes before what
+ * is in these, which is done with `lists`; the rest with `others`. Values are taken as they are. */
+bool environment_take(bool others, bool lists, struct problem *problem);
+
 /* Activates the virtual environment that the command was called through. */
 bool environment_join_venv(const char *invoked, struct problem *problem);
 

@@ -1,31 +1,109 @@
 #include "extra.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf_values.h"
 #include "image.h"
+#include "inside.h"
 
-#define VARIABLE "CW_EXTRA_BIND_MOUNTS"
+/* The variable that is being read. */
+struct wish {
+    struct stack *stack;
+    const char *variable;
+    bool of_apptainer;
+};
 
-static bool refuse(const char *what, const char *word, struct problem *problem)
+struct entry {
+    const char *source, *target;
+    bool image, read_only;
+};
+
+static bool refuse(const struct wish *wish, const char *what, const char *word,
+                   struct problem *problem)
 {
-    cause(problem, VARIABLE " has '%.300s', %s", word, what);
-    return remedy(problem, "write SOURCE:TARGET with absolute paths, IMAGE:TARGET:image-src=/ for "
-                           "an image, and commas between them; or unset it");
+    cause(problem, "%s has '%.300s', %s", wish->variable, word, what);
+    return remedy(problem, "write SOURCE:TARGET with absolute paths, SOURCE:TARGET:ro to protect "
+                           "it, IMAGE:TARGET:image-src=/ for an image, and commas between them; or "
+                           "unset it");
 }
 
-static bool add_image(struct stack *stack, const char *file, const char *target,
-                      struct problem *problem)
+static bool no_memory(const char *variable, struct problem *problem)
 {
+    cause(problem, "no memory for %s", variable);
+    return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
+}
+
+/* --- one entry -------------------------------------------------------------------------------- */
+
+/* Ends the text at its first colon; what comes behind, or NULL. */
+static char *split(char *text)
+{
+    char *colon = text ? strchr(text, ':') : NULL;
+    if (!colon)
+        return NULL;
+    *colon = '\0';
+    return colon + 1;
+}
+
+/* Takes out the slashes of a path that say nothing. */
+static void tidy(char *path)
+{
+    char *to = path;
+    for (const char *from = path; *from; from++)
+        if (*from != '/' || to == path || to[-1] != '/')
+            *to++ = *from;
+    if (to > path + 1 && to[-1] == '/')
+        to--;
+    *to = '\0';
+}
+
+static bool read_options(const struct wish *wish, const char *options, struct entry *entry,
+                         struct problem *problem)
+{
+    entry->image = options && strcmp(options, "image-src=/") == 0;
+    entry->read_only = options && strcmp(options, "ro") == 0;
+    return !options || !*options || entry->image || entry->read_only ||
+           strcmp(options, "rw") == 0 ||
+           refuse(wish, "an option that is not known", options, problem);
+}
+
+/* Apptainer takes a source from the working directory on; the other variable never did. */
+static bool read_entry(const struct wish *wish, char *text, struct entry *entry,
+                       struct problem *problem)
+{
+    while (wish->of_apptainer && isspace((unsigned char)*text))
+        text++;
+    char *target = split(text), *options = split(target);
+    if (wish->of_apptainer && *text != '/') {
+        char *real = realpath(text, NULL);
+        text = real ? real : text;
+    }
+    target = target && *target ? target : text;
+    tidy(text);
+    tidy(target);
+    *entry = (struct entry){.source = text, .target = target};
+    if (!is_absolute_path(text) || !is_absolute_path(target))
+        return refuse(wish, "which is no absolute path", is_absolute_path(text) ? target : text,
+                      problem);
+    return read_options(wish, options, entry, problem);
+}
+
+/* --- what it adds ----------------------------------------------------------------------------- */
+
+static bool add_image(const struct wish *wish, const struct entry *entry, struct problem *problem)
+{
+    struct stack *stack = wish->stack;
     if (stack->image_count == MAX_IMAGES)
-        return refuse("one image more than can be mounted", file, problem);
+        return refuse(wish, "one image more than can be mounted", entry->source, problem);
     struct image *image = &stack->images[stack->image_count];
-    *image = (struct image){.target = target};
-    if (snprintf(image->file, sizeof image->file, "%s", file) >= (int)sizeof image->file)
-        return refuse("whose path is too long", file, problem);
+    *image = (struct image){.target = entry->target};
+    if (snprintf(image->file, sizeof image->file, "%s", entry->source) >= (int)sizeof image->file)
+        return refuse(wish, "whose path is too long", entry->source, problem);
     if (stat(image->file, &image->status) != 0)
         return image_missing(image->file, problem);
     image->size = (uint64_t)image->status.st_size;
@@ -33,34 +111,79 @@ static bool add_image(struct stack *stack, const char *file, const char *target,
     return true;
 }
 
-static bool add_entry(struct stack *stack, char *entry, struct problem *problem)
+/* Of two for one place the first counts, and what the install cannot do without before any. */
+static bool is_taken(const struct wish *wish, const char *target)
 {
-    struct conf *conf = &stack->confs[0];
-    char *target = strchr(entry, ':'), *options = NULL;
-    if (target) {
-        *target++ = '\0';
-        if ((options = strchr(target, ':')))
-            *options++ = '\0';
-    } else {
-        target = entry;
-    }
-    if (!is_absolute_path(entry) || !is_absolute_path(target))
-        return refuse("which is no absolute path", is_absolute_path(entry) ? target : entry,
-                      problem);
-    if (strcmp(target, conf->target) == 0)
+    const struct conf *conf = &wish->stack->confs[0];
+    for (size_t i = 0; i < wish->stack->image_count; i++)
+        if (strcmp(wish->stack->images[i].target, target) == 0)
+            return true;
+    for (size_t i = 0; i < conf->bind_count; i++)
+        if (strcmp(conf->binds[i].target, target) == 0 &&
+            (conf->binds[i].wished || !conf->binds[i].optional))
+            return true;
+    return strcmp(target, "/") == 0;
+}
+
+static unsigned depth(const char *path)
+{
+    unsigned count = 0;
+    for (; *path; path++)
+        count += *path == '/';
+    return count;
+}
+
+/* Before those that lie deeper, which it would cover otherwise. */
+static void add_bind(struct conf *conf, const struct entry *entry)
+{
+    size_t at = conf->bind_count++;
+    for (; at > 0 && depth(conf->binds[at - 1].target) > depth(entry->target); at--)
+        conf->binds[at] = conf->binds[at - 1];
+    conf->binds[at] = (struct bind){.source = entry->source,
+                                    .target = entry->target,
+                                    .wished = true,
+                                    .read_only = entry->read_only};
+}
+
+/* Whether it can be bound. In another stack, which was given the same variable, the source may be
+ * out of sight, and the target is there already. */
+static bool find_source(const struct wish *wish, const struct entry *entry, bool *found,
+                        struct problem *problem)
+{
+    *found = access(entry->source, F_OK) == 0;
+    if (*found || (access(entry->target, F_OK) == 0 && inside_other(wish->stack)))
         return true;
-    if (options && strstr(options, "image-src="))
-        return add_image(stack, entry, target, problem);
-    conf->binds[conf->bind_count++] = (struct bind){.source = entry, .target = target};
+    cause(problem, "%s has '%.300s', which cannot be bound: %s", wish->variable, entry->source,
+          strerror(errno));
+    problem->out_of_sight = true;
+    return remedy(problem, "correct the variable, or unset it");
+}
+
+static bool add_entry(const struct wish *wish, char *text, struct problem *problem)
+{
+    struct conf *conf = &wish->stack->confs[0];
+    struct entry entry;
+    bool found = true;
+    if (!read_entry(wish, text, &entry, problem))
+        return false;
+    if (is_taken(wish, entry.target))
+        return true;
+    if (entry.image)
+        return add_image(wish, &entry, problem);
+    if (wish->of_apptainer && !find_source(wish, &entry, &found, problem))
+        return false;
+    /* Where all of the host is seen, that is there: no mounts of their own for those who ask. */
+    bool there = !conf->root && !entry.read_only && strcmp(entry.source, entry.target) == 0;
+    if (found && !there)
+        add_bind(conf, &entry);
     return true;
 }
 
-bool extra_add(struct stack *stack, struct problem *problem)
+/* --- variables -------------------------------------------------------------------------------- */
+
+static bool add_all(const struct wish *wish, const char *value, struct problem *problem)
 {
-    struct conf *conf = &stack->confs[0];
-    const char *value = getenv(VARIABLE);
-    if (!conf->relocatable || conf->root || !value || !*value)
-        return true;
+    struct conf *conf = &wish->stack->confs[0];
     size_t count = conf->bind_count + 1;
     for (const char *c = value; *c; c++)
         count += *c == ',';
@@ -68,13 +191,36 @@ bool extra_add(struct stack *stack, struct problem *problem)
     struct bind *binds = realloc(conf->binds, count * sizeof *binds);
     if (binds)
         conf->binds = binds;
-    if (!text || !binds) {
-        cause(problem, "no memory for " VARIABLE);
-        return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
-    }
+    if (!text || !binds)
+        return no_memory(wish->variable, problem);
     char *save = NULL;
     for (char *entry = strtok_r(text, ",", &save); entry; entry = strtok_r(NULL, ",", &save))
-        if (!add_entry(stack, entry, problem))
+        if (!add_entry(wish, entry, problem))
             return false;
+    return true;
+}
+
+bool extra_add(struct stack *stack, struct problem *problem)
+{
+    const struct wish wish = {.stack = stack, .variable = "CW_EXTRA_BIND_MOUNTS"};
+    const char *value = getenv(wish.variable);
+    return !stack->confs[0].relocatable || stack->confs[0].root || !value ||
+           add_all(&wish, value, problem);
+}
+
+bool extra_add_of_apptainer(struct stack *stack, struct problem *problem)
+{
+    static const char *const names[][2] = {{"APPTAINER_BIND", "SINGULARITY_BIND"},
+                                           {"APPTAINER_BINDPATH", "SINGULARITY_BINDPATH"}};
+    if (!stack->confs[0].relocatable)
+        return true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        /* One that is set counts, also if it is empty. */
+        const char *name = getenv(names[i][0]) ? names[i][0] : names[i][1];
+        const struct wish wish = {.stack = stack, .variable = name, .of_apptainer = true};
+        const char *value = getenv(name);
+        if (value && !add_all(&wish, value, problem))
+            return false;
+    }
     return true;
 }

@@ -71,6 +71,11 @@ static bool find_other(const struct stack *stack, char *name, size_t size)
     return prefix && snprintf(name, size, "%s", prefix) > 0;
 }
 
+bool inside_other(const struct stack *stack)
+{
+    char name[8];
+    return find_other(stack, name, sizeof name);
+}
 bool inside_check_others(const struct stack *stack, struct problem *problem)
 {
     char name[256];

@@ -9,6 +9,9 @@
  * launcher, because its prefix is not covered. */
 bool inside_this_stack(const struct stack *stack);
 
+/* Whether this process is inside another stack. */
+bool inside_other(const struct stack *stack);
+
 /* For a stack that refuses it: false, with a problem, if this is inside another stack, or in a
  * container that a command of another one has started. */
 bool inside_check_others(const struct stack *stack, struct problem *problem);

@@ -59,9 +59,15 @@ static bool enter(const struct stack *stack, bool *user_namespace, struct proble
 static bool apply_environment(const struct stack *stack, const struct place *place,
                               enum activation activation, struct problem *problem)
 {
+    const struct conf *own = &stack->confs[0];
+    if (own->relocatable && !environment_take(true, !own->root, problem))
+        return false;
     for (size_t i = stack->count; i-- > 0;)
         if (!environment_apply(&stack->confs[i], activation, problem))
             return false;
+    /* The lists of another root are the image's, not the caller's. */
+    if (own->relocatable && own->root && !environment_take(false, true, problem))
+        return false;
     return activation != ACTIVATION_FORCED || environment_join_venv(place->invoked, problem);
 }
 
@@ -92,11 +98,15 @@ static bool choose_runtime(const struct conf *conf, enum runtime *runtime, struc
     return remedy(problem, "set it to native, apptainer or auto, or unset it");
 }
 
-static bool launch_native(const struct place *place, const struct stack *stack,
-                          enum activation activation, char **argv, struct problem *problem)
+static bool launch_native(const struct place *place, struct stack *stack, enum activation activation,
+                          char **argv, struct problem *problem)
 {
     static struct directory directory;
     bool user_namespace = false;
+    if (stack->confs[0].relocatable)
+        apptainer_forget();
+    if (!extra_add_of_apptainer(stack, problem))
+        return false;
     directory_save(&directory);
     if (!enter(stack, &user_namespace, problem))
         return false;
@@ -110,7 +120,7 @@ static bool launch_native(const struct place *place, const struct stack *stack,
     return program_execute(place, &stack->confs[0], argv, problem);
 }
 
-static bool launch_with(enum runtime runtime, const struct place *place, const struct stack *stack,
+static bool launch_with(enum runtime runtime, const struct place *place, struct stack *stack,
                         enum activation activation, char **argv, struct problem *problem)
 {
     bool in_container = runtime == RUNTIME_APPTAINER;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "fuse.h"
@@ -101,6 +102,19 @@ static bool holds_image(const char *target, const struct stack *stack)
     return false;
 }
 
+/* The other flags must stay: who made the mount may have locked them. */
+static bool protect(const char *target, struct problem *problem)
+{
+    struct statvfs status;
+    unsigned long kept = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    if (statvfs(target, &status) == 0 &&
+        mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | (status.f_flag & kept),
+              NULL) == 0)
+        return true;
+    cause(problem, "cannot make %s read-only: %s", target, strerror(errno));
+    return remedy(problem, "leave out ':ro' of this bind");
+}
+
 /* Either those that images lie below, or all others. */
 static bool bind_sources(const struct sources *sources, const struct stack *stack, bool holders,
                          struct problem *problem)
@@ -121,6 +135,8 @@ static bool bind_sources(const struct sources *sources, const struct stack *stac
                   strerror(errno));
             return remedy(problem, "is one a directory and the other a file?");
         }
+        if (source->bind->read_only && !protect(target, problem))
+            return false;
     }
     return true;
 }

@@ -55,6 +55,7 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
         for (size_t k = 0; k < conf->bind_count; k++) { /* with the values of variables */
             hash_add(&hash, conf->binds[k].source, strlen(conf->binds[k].source) + 1);
             hash_add(&hash, conf->binds[k].target, strlen(conf->binds[k].target) + 1);
+            hash_add(&hash, &conf->binds[k].read_only, sizeof conf->binds[k].read_only);
         }
     }
     snprintf(registry->key, sizeof registry->key, "%016" PRIx64 "%016" PRIx64, hash.a, hash.b);
