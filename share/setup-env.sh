@@ -9,6 +9,7 @@
 #     tykky activate NAME|PATH     put the commands of a stack first on PATH
 #     tykky deactivate             take them away again
 #
+# The same are __tykky_activate and __tykky_deactivate; __tykky_get_env_path NAME prints a path.
 # NAME is looked up in the folders of TYKKY_PATH (a colon list), then among what is installed in
 # the configured root, then in the working directory. With TYKKY_CHANGE_PS1=0 the prompt stays
 # as it is. All of it works under `set -eu`.
@@ -105,7 +106,18 @@ _tykky_prefix_of() {
     return 6
 }
 
-_tykky_activate() {
+# Prints the path of the install that NAME or PATH means.
+__tykky_get_env_path() (
+    if [ -z "${1-}" ]; then
+        printf '%s\n' "usage: __tykky_get_env_path NAME|PATH" >&2
+        exit 2
+    fi
+    _tykky_found=$(_tykky_prefix_of "$@") || exit $?
+    # The path without links: what an install is called must not change while it is in use.
+    CDPATH='' cd -P -- "$_tykky_found" >/dev/null && pwd -P
+)
+
+__tykky_activate() {
     case ${1-} in
         '' | -*)
             printf '%s\n' "usage: tykky activate NAME|PATH" \
@@ -115,16 +127,14 @@ _tykky_activate() {
             return 2
             ;;
     esac
-    _tykky_new=$(_tykky_prefix_of "$@") || return $?
-    # The path without links: what an install is called must not change while it is in use.
-    _tykky_new=$(CDPATH='' cd -P -- "$_tykky_new" && pwd -P) || return 6
+    _tykky_new=$(__tykky_get_env_path "$@") || return $?
     case $_tykky_new in
         *:*)
             _tykky_say "$_tykky_new cannot be on PATH: it has a colon in it"
             return 7
             ;;
     esac
-    _tykky_deactivate
+    __tykky_deactivate
     export TYKKY_PREFIX="$_tykky_new"
     PATH="$TYKKY_PREFIX/bin${PATH:+:$PATH}"
     if [ "${TYKKY_CHANGE_PS1:-1}" != 0 ] && [ -n "${PS1-}" ]; then
@@ -138,7 +148,7 @@ _tykky_activate() {
     hash -r 2>/dev/null || :
 }
 
-_tykky_deactivate() {
+__tykky_deactivate() {
     if [ -n "${TYKKY_PREFIX-}" ]; then
         # The first entry only, and nothing else: what came to PATH since then stays.
         case ":$PATH:" in
@@ -164,16 +174,16 @@ tykky() {
     case ${1-} in
         activate)
             shift
-            _tykky_activate "$@"
+            __tykky_activate "$@"
             ;;
-        deactivate) _tykky_deactivate ;;
+        deactivate) __tykky_deactivate ;;
         *) command tykky "$@" ;;
     esac
 }
 
 # Scripts that this shell starts, batch jobs above all, can activate as well.
 if [ -n "${BASH_VERSION-}" ]; then
-    export -f tykky _tykky_activate _tykky_deactivate _tykky_prefix_of _tykky_in_store \
+    export -f tykky __tykky_activate __tykky_deactivate __tykky_get_env_path _tykky_prefix_of _tykky_in_store \
         _tykky_in_path _tykky_is_install _tykky_say
 fi
 
@@ -192,6 +202,15 @@ case ":$PATH:" in
     *) PATH="$_tykky_share/bin${PATH:+:$PATH}" ;;
 esac
 export PATH
+
+# A ksh exports no functions, but its scripts find those of the classic names by this variable.
+if [ -z "${BASH_VERSION-}${ZSH_VERSION-}" ]; then
+    case ":${FPATH-}:" in
+        *":$_tykky_share/sh_functions:"*) ;;
+        *) FPATH="$_tykky_share/sh_functions${FPATH:+:$FPATH}" ;;
+    esac
+    export FPATH
+fi
 
 case $- in
     *i*)

@@ -213,15 +213,17 @@ _tykky_installs() {
   command tykky find --format '{module}' 2>/dev/null | _tykky_matching "$1"
 }
 _tykky_stacks() {
-  _tykky_installs "$1"
   local folder install folders
   IFS=: read -r -a folders <<<"${TYKKY_PATH-}"
-  for folder in "${folders[@]}"; do
-    for install in "$folder"/*/bin; do
-      [[ ! -d $install ]] || { install=${install%/bin}; printf '%s\n' "${install##*/}"; }
-    done
-  done | _tykky_matching "$1"
-  compgen -d -- "$1"
+  {
+    _tykky_installs "$1"
+    for folder in "${folders[@]}"; do
+      for install in "$folder"/*/bin; do
+        [[ ! -d $install ]] || { install=${install%/bin}; printf '%s\n' "${install##*/}"; }
+      done
+    done | _tykky_matching "$1"
+    compgen -d -- "$1"
+  } | sort -u
 }
 _tykky_keys() {
   printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"

@@ -68,3 +68,33 @@ def test_what_is_sourced_puts_all_programs_on_path(settled: Classic, program: st
     found, first, *_ = lines(settled, "bash", script)
     assert found == str(resource("share") / "bin" / program)
     assert first.startswith(f"usage: {program}")
+
+
+@pytest.mark.parametrize("shell", OPTIONS)
+def test_the_functions_have_the_names_that_they_always_had(
+    settled: Classic, disk: Path, shell: str
+) -> None:
+    script = (
+        f"TYKKY_PATH={settled.home}; __tykky_get_env_path disk\n"
+        "__tykky_activate disk; command -v tool\n"
+        "__tykky_deactivate; command -v tool || echo none\n"
+        f"unset TYKKY_PATH; cd {settled.home}; __tykky_get_env_path disk\n"
+        "__tykky_get_env_path nothing 2>/dev/null || echo failed"
+    )
+    expected = [str(disk), f"{disk}/bin/tool", "none", str(disk), "failed"]
+    assert lines(settled, shell, script) == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "ksh"])
+def test_scripts_of_a_shell_find_the_functions(settled: Classic, disk: Path, shell: str) -> None:
+    script = f"__tykky_activate {disk}; command -v tool; __tykky_deactivate; echo -$TYKKY_PREFIX-"
+    found = lines(settled, shell, f"{shell} -c '{script}'")
+    assert found == [f"{disk}/bin/tool", "--"]
+
+
+def test_completion_names_an_installation_once(settled: Classic, disk: Path) -> None:
+    script = (
+        f"cd {settled.home}; TYKKY_PATH=$PWD:$PWD; . {PROFILE.parents[2]}/completions/tykky.bash\n"
+        "_tykky_stacks dis"
+    )
+    assert lines(settled, "bash", script).count("disk") == 1

@@ -120,8 +120,8 @@ def test_deactivate_restores_the_shell_exactly(shell: Shell, options: str) -> No
 def test_path_of_any_form_is_restored(shell: Shell, path: str) -> None:
     prefix = shell.install("stack")
     script = (
-        f"old=$PATH; PATH='{path}'\n_tykky_deactivate; TYKKY_PREFIX='{prefix}'\n"
-        'PATH="$TYKKY_PREFIX/bin${PATH:+:$PATH}"; _tykky_deactivate; printf "%s\\n" "$PATH"'
+        f"old=$PATH; PATH='{path}'\n__tykky_deactivate; TYKKY_PREFIX='{prefix}'\n"
+        'PATH="$TYKKY_PREFIX/bin${PATH:+:$PATH}"; __tykky_deactivate; printf "%s\\n" "$PATH"'
     )
     assert shell.run(script) == [path]
 

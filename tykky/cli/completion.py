@@ -35,15 +35,17 @@ _tykky_installs() {{
   command tykky find --format '{{module}}' 2>/dev/null | _tykky_matching "$1"
 }}
 _tykky_stacks() {{
-  _tykky_installs "$1"
   local folder install folders
   IFS=: read -r -a folders <<<"${{TYKKY_PATH-}}"
-  for folder in "${{folders[@]}}"; do
-    for install in "$folder"/*/bin; do
-      [[ ! -d $install ]] || {{ install=${{install%/bin}}; printf '%s\\n' "${{install##*/}}"; }}
-    done
-  done | _tykky_matching "$1"
-  compgen -d -- "$1"
+  {{
+    _tykky_installs "$1"
+    for folder in "${{folders[@]}}"; do
+      for install in "$folder"/*/bin; do
+        [[ ! -d $install ]] || {{ install=${{install%/bin}}; printf '%s\\n' "${{install##*/}}"; }}
+      done
+    done | _tykky_matching "$1"
+    compgen -d -- "$1"
+  }} | sort -u
 }}
 _tykky_keys() {{
   printf '%s\\n' {" ".join(KEYS)} | _tykky_matching "$1"
@@ -66,7 +68,7 @@ _tykky_stacks() {{
   words=(${{^${{(s.:.)TYKKY_PATH}}}}/*/bin(N:h:t))
   compadd -a words
   _tykky_installs
-  _files -/
+  _files -/ -F words
 }}
 _tykky_keys() {{
   compadd {" ".join(KEYS)}
