@@ -162,9 +162,9 @@ class Store:
     def _meant(self, words: str) -> tuple[list[Entry], list[Entry]]:
         """The installs that a module name or a spec means, and others of that name.
 
-        A bare name means any install of it if there is no plain one. A name with a version, but without a
-        choice, never means a variant: it is the module name of another stack, which 'uninstall'
-        must not replace by one that is left.
+        A bare name means any install of it if there is no plain one. A name with a version, but
+        without a choice, never means a variant: it is the module name of another stack, which
+        'uninstall' must not replace by one that is left.
         """
         from tykky import spec as specs
 
