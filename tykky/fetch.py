@@ -4,9 +4,9 @@ A file is known by its sha256. It is kept in ``<cache_dir>/downloads`` under tha
 digested again whenever it is used, so a damaged or altered copy is never handed out. A download
 that breaks off goes on where it stopped, in the same run or the next.
 
-Public names: ``fetch``, ``fetch_unpinned``, ``on_mirror``, ``is_sha256``, ``digest_file``, ``Say``,
-``Renew``, ``CONNECT``, ``PATIENCE``, and for those who ask servers themselves ``as_it_is``,
-``reason``, ``is_silence``, ``unreachable``.
+Public names: ``fetch``, ``fetch_unpinned``, ``is_there``, ``on_mirror``, ``is_sha256``,
+``digest_file``, ``Say``, ``Renew``, ``CONNECT``, ``PATIENCE``, and for those who ask servers
+themselves ``as_it_is``, ``reason``, ``is_silence``, ``unreachable``.
 """
 
 from __future__ import annotations
@@ -132,6 +132,19 @@ def _alone(path: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise from_os_error(error, f"download to {path.parent}") from error
+
+
+def is_there(url: str, *, patience: int = PATIENCE) -> bool:
+    """Whether a server or a disk has a file, as far as it can be reached."""
+    import requests
+
+    if urlsplit(url).scheme == "file":
+        return Path(unquote(urlsplit(url).path)).is_file()
+    try:
+        answer = requests.head(url, allow_redirects=True, timeout=(CONNECT, patience))
+    except requests.RequestException:
+        return False
+    return answer.status_code == 200
 
 
 def on_mirror(mirror: str, url: str) -> str:

@@ -213,6 +213,22 @@ def test_sif_from_a_registry_is_taken_as_it_is(site: Site, place: Path, archive:
     assert sorted(p.stat().st_size for p in (site.root / "bases").glob("*.sif")) == [len(data)] * 2
 
 
+def test_debian_image_is_made_of_the_mirror_that_has_the_suite(site: Site, place: Path) -> None:
+    if not shutil.which("mmdebstrap"):
+        pytest.skip("mmdebstrap is not installed")
+    definition = place / "image.txt"
+    definition.write_text("suite bookworm\npackages python3\n")
+    release = place / "mirror/deb.debian.org/debian/dists/bookworm/InRelease"
+    release.parent.mkdir(parents=True)
+    release.write_text("not signed by anybody\n")
+    mirrors = f"mirrors=file://{place}/empty file://{place}/mirror"
+    done = site("-c", mirrors, "base", "pull", f"debian:{definition}", status=Exit.NETWORK)
+    # No other is asked instead of it, and what is not Debian's is not believed.
+    assert f"copy:{release}" in done.stderr
+    assert "Clearsigned file isn't valid" in done.stderr
+    assert nothing_left(site)
+
+
 @pytest.mark.parametrize("left", [20, 200, 5000, -4096])
 def test_truncated_sif_is_refused(site: Site, place: Path, archive: Path, left: int) -> None:
     site("base", "pull", f"docker-archive:{archive}")

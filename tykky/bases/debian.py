@@ -7,7 +7,8 @@ A definition is a text file::
     packages samtools bcftools
     packages bwa
 
-It needs a Debian mirror (apt's own, which may be on this machine) and no other network.
+It needs a Debian mirror and nothing else of a network: one of the configuration's ``mirrors`` that
+has the suite, which may be a directory, or else deb.debian.org.
 
 Public names: ``Definition``, ``read``, ``build``, ``pack``.
 """
@@ -23,15 +24,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import fetch
 from tykky.build.squash import program
-from tykky.errors import Exit, RecipeError, StepError, ToolError, Where
-from tykky.fetch import Say
+from tykky.errors import Exit, RecipeError, StepError, ToolError, TykkyError, Where
 
 if TYPE_CHECKING:
     from tykky.config import Config
 
 #: Raised whenever the same definition would give another image than before.
 FORMAT = 1
+#: Where Debian is, and what of it belongs to a suite.
+_ARCHIVES = (
+    ("http://deb.debian.org/debian", "{suite}"),
+    ("http://deb.debian.org/debian", "{suite}-updates"),
+    ("http://security.debian.org/debian-security", "{suite}-security"),
+)
 #: What nobody looks for in an image; licences stay.
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*")
 _KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
@@ -90,7 +97,7 @@ def read(path: Path) -> Definition:
     return Definition(suite, tuple(packages))
 
 
-def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: Say) -> None:
+def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: fetch.Say) -> None:
     """Build the image of a definition as a squashfs at ``new``. Raises ``TykkyError``."""
     definition = read(path)
     tool = shutil.which("mmdebstrap")
@@ -101,12 +108,16 @@ def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: 
             "with 'tykky base pull' and name its file in 'bases'",
         )
     root = scratch / "root.tar"
-    line = [tool, "--quiet", "--variant=minbase", "--format=tar"]
+    line = [tool, "--variant=minbase", "--format=tar"]
     if definition.packages:
         line.append(f"--include={','.join(definition.packages)}")
     line += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
     line += [f"--dpkgopt=path-include={pattern}" for pattern in _KEPT]
-    line += ["--skip=output/dev", "--aptopt=Acquire::Languages none", definition.suite, str(root)]
+    line += ["--skip=output/dev", "--aptopt=Acquire::Languages none"]
+    if sources := _sources(definition.suite, config):
+        # The site's address of Debian is of no use to programs in the image.
+        line.append('--customize-hook=rm -f "$1/etc/apt/sources.list"')
+    line += [definition.suite, str(root), *sources]
     say(f"Debian {definition.suite} with {len(definition.packages)} packages")
     # For an ordinary user it works as one of their subordinate users, who must get in there.
     open_place = config.build_dir.parent if _is_open(config.build_dir.parent) else Path("/tmp")
@@ -115,14 +126,55 @@ def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: 
         line, env=variables, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode != 0:
-        raise StepError(
-            f"mmdebstrap could not make the image of {path}",
-            remedy="is the Debian mirror reached, and are the names right? 'apt-cache policy NAME'",
-            code=Exit.BASE,
-            details=tuple(done.stderr.splitlines()[-6:]),
-        )
+        raise _failed(path, definition.suite, done.stderr)
     say("one image of it")
     _pack_tar(root, new, config)
+
+
+def _failed(path: Path, suite: str, said: str) -> TykkyError:
+    """What was wrong, from what apt told mmdebstrap."""
+    if found := re.search(r"Unable to locate package (\S+)|Package '(\S+)' has no inst", said):
+        return StepError(
+            f"Debian {suite} has no package '{found[1] or found[2]}'",
+            remedy=f"correct its name in {path}: 'apt-cache search WORD', or packages.debian.org",
+            code=Exit.UNKNOWN_PACKAGE,
+        )
+    if found := re.search(r"^E: Failed to fetch (\S+) +(.*)", said, re.M):
+        return StepError(
+            f"{found[1]} cannot be downloaded: {found[2]}",
+            remedy="check the network, or name a mirror that has what is at deb.debian.org: "
+            "'tykky config why mirrors'",
+            code=Exit.NETWORK,
+        )
+    # What mmdebstrap adds are the commands that failed, with all their options.
+    command = re.compile(r"E: (.* )?(apt-get|mmdebstrap) ")
+    told = [t for t in said.splitlines() if t.startswith("E: ") and not command.match(t)]
+    return StepError(
+        f"mmdebstrap could not make the image of {path}",
+        remedy="is the Debian mirror whole, and does mmdebstrap work by hand? 'tykky doctor' "
+        "checks this machine",
+        code=Exit.BASE,
+        details=tuple(told or said.splitlines())[-4:],
+    )
+
+
+def _sources(suite: str, config: Config) -> list[str]:
+    """What apt is told of the first mirror that has a suite; nothing if none has it.
+
+    Later archives (updates, security) are taken from that mirror if it has them.
+    """
+    for mirror in config.mirrors:
+        found = []
+        for archive, name in _ARCHIVES:
+            there, part = fetch.on_mirror(mirror, archive), name.format(suite=suite)
+            if fetch.is_there(f"{there}/dists/{part}/InRelease", patience=config.timeout):
+                # Unlike file:, copy: needs nothing of the host inside of what is made.
+                found.append(f"deb {re.sub('^file:', 'copy:', there)} {part} main")
+            elif not found:
+                break
+        if found:
+            return found
+    return []
 
 
 def _is_open(folder: Path) -> bool:
