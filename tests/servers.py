@@ -26,11 +26,19 @@ class Web:
     #: The header ``Authorization`` that an answer asks for.
     login: str = ""
     ranges: bool = True
+    #: Whether it tells about a file without sending it, as uv asks.
+    heads: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
 
 
 class _Handler(BaseHTTPRequestHandler):
     web: Web
+
+    def do_HEAD(self) -> None:
+        if self.web.heads:
+            self.do_GET()
+        else:
+            self.send_error(501)
 
     def do_GET(self) -> None:
         web, span = self.web, self.headers.get("Range", "")
@@ -51,6 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         end = start + web.breaks.pop(0) if web.breaks else len(body)
         self.wfile.write(body[start:end])
 

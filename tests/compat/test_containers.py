@@ -139,3 +139,11 @@ def test_lists_for_an_isolated_inside_leave_out_those_of_the_caller(
 def test_programs_are_told_that_they_are_inside(runtime: Classic, either: Path) -> None:
     show = "sh -c 'echo $_CW_IN_CONTAINER $_CW_IS_ISOLATED'"
     assert runtime.says(f"{either}/bin/_debug_exec {show}") == "Yes no"
+
+
+def test_extra_mounts_count_with_both_runtimes(
+    runtime: Classic, either: Path, disk: Path, data: Path
+) -> None:
+    more = f"{disk}/img.sqfs:/pictures:image-src=/,{data}:/extra-place"
+    show = f"{either}/bin/_debug_exec cat /pictures/data /extra-place/file"
+    assert runtime.says(f"CW_EXTRA_BIND_MOUNTS={more} {show}") == "data\nbound"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tykky import contents
 from tykky import lock as locks
+from tykky.errors import masked
 from tykky.host import host_name, user_name
 from tykky.recipe.source import recipe_source
 from tykky.store import HIDDEN, Record
@@ -86,7 +87,8 @@ def keep_inputs(plan: Plan, found: Sequence[Installed], permissions: Permissions
 
 
 def keep_log(log: Path, prefix: Path, permissions: Permissions) -> None:
-    """The build log stays with the install, compressed."""
+    """The build log stays with the install, compressed, without passwords and tokens."""
+    text = log.read_bytes().decode(errors="surrogateescape")
     # No time stamp in the archive: the log's own lines have the times.
-    data = gzip.compress(log.read_bytes(), mtime=0)
+    data = gzip.compress(masked(text).encode(errors="surrogateescape"), mtime=0)
     write_file(prefix / HIDDEN / "build.log.gz", data, permissions)

@@ -208,7 +208,9 @@ class Conda(Kind):
 
     def state(self) -> dict[str, Any]:
         """The channels."""
-        return {"channels": list(self._channels())}
+        from tykky.conda.credentials import public
+
+        return {"channels": [public(channel) for channel in self._channels()]}
 
 
 def _channels_of(folder: Path) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What one call of a classic command is to do.
 
-Public names: ``Job``, ``Kind``, ``Old``, ``INTERPRETER``.
+Public names: ``Job``, ``Kind``, ``Old``, ``existing``, ``read``, ``copied``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tykky import bases
 from tykky.compat.settings import Values
-from tykky.errors import Exit, TykkyError
+from tykky.errors import Exit, TykkyError, masked
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -92,6 +92,12 @@ class Job:
             ]
         paths = (existing(name, self.workdir) for name in dict.fromkeys(named) if name)
         return {path.name: path for path in paths}
+
+
+def copied(path: Path) -> bytes:
+    """What is kept of a user's file, for all who may read the install: no passwords, no tokens."""
+    text = path.read_bytes().decode(errors="surrogateescape")
+    return masked(text).encode(errors="surrogateescape")
 
 
 class Kind:

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.errors import from_os_error
+from tykky.compat.job import copied
+from tykky.errors import from_os_error, masked
 from tykky.store import HIDDEN
 from tykky.store.files import Permissions, make_folder, write_file
 
@@ -44,6 +45,9 @@ def _conf(state: State) -> str:
 
     values: dict[str, Any] = {k: v for k, v in state.job.values.items() if k not in _OF_THE_CALL}
     values["mode"] = state.kind.mode
+    for key in ("pre_install", "post_install"):
+        if key in values:
+            values[key] = [masked(i) if isinstance(i, str) else i for i in values[key]]
     values["installation_prefix"] = str(state.job.prefix)
     head = "# What this installation was made from. An update reads it; do not edit.\n"
     return head + yaml.safe_dump(values, allow_unicode=True)
@@ -77,7 +81,7 @@ def _inputs(state: State, folder: Path, permissions: Permissions) -> None:
     target = folder / str(number)
     make_folder(target, permissions)
     for name, path in state.job.inputs.items():
-        write_file(target / name, path.read_bytes(), permissions)
+        write_file(target / name, copied(path), permissions)
 
 
 def _container(state: State, folder: Path, permissions: Permissions) -> None:

@@ -35,7 +35,7 @@ from tykky.bases import ImageBase
 from tykky.build.commit import keep_log
 from tykky.build.squash import Image
 from tykky.compat import layout, wrapping
-from tykky.compat.job import Job, Kind
+from tykky.compat.job import Job, Kind, copied
 from tykky.compat.old import STATE, in_use
 from tykky.errors import Exit, StepError, StoreError, TykkyError, from_os_error
 from tykky.host import host_name, user_name
@@ -131,7 +131,7 @@ def keep_inputs(job: Job, folder: Path) -> None:
     target = folder / str(number)
     target.mkdir(parents=True)
     for name, path in job.inputs.items():
-        shutil.copyfile(path, target / name)
+        (target / name).write_bytes(copied(path))
 
 
 def sweep(job: Job) -> None:
