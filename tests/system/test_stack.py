@@ -156,6 +156,24 @@ def test_stack_does_not_see_the_packages_of_the_host(shell: Shell) -> None:
     assert not [path for path in json.loads(said) if "dist-packages" in path]
 
 
+@pytest.mark.parametrize(
+    ("magic", "made_of"), [("ours.MAGIC_NUMBER", "_tykky_stack.txt"), ("b'other'", "<string>")]
+)
+def test_hook_is_byte_code_or_else_its_source(shell: Shell, magic: str, made_of: str) -> None:
+    code = f"""
+import sys
+sys.prefix, sys._base_executable = sys.argv[1], "the base's"
+sitedir = __import__("glob").glob(sys.prefix + "/lib/python3.*/site-packages")[0]
+line = open(sitedir + "/_tykky_stack.pth").read().splitlines()[1]
+import site
+exec(line.replace("ours.MAGIC_NUMBER", {magic!r}))
+assert sys._base_executable == sys.executable
+print(ours.SourceFileLoader.get_data.__code__.co_filename)
+"""
+    said = shell(f"python -S -c {shlex.quote(code)} $(dirname $(dirname $(which python)))").stdout
+    assert said.strip() == made_of
+
+
 def test_a_loaded_module_costs_no_question_to_the_image(installed: Site, prefix: Path) -> None:
     """Python asks of each file whether it is a terminal; the hook of a stack spares that."""
 
@@ -227,10 +245,11 @@ def test_signal_reaches_python(installed: Site, prefix: Path) -> None:
     )
     script = f"""
         coproc {prefix}/bin/python -c {shlex.quote(code)}
+        child=$COPROC_PID  # which bash forgets when that has ended
         read -r ready pid <&"${{COPROC[0]}}"
-        echo $pid $COPROC_PID
-        kill -USR1 $COPROC_PID
-        wait $COPROC_PID || echo $?
+        echo $pid $child
+        kill -USR1 $child
+        wait $child || echo $?
     """
     pids, status = installed.user.bash(script).stdout.splitlines()
     inner, outer = pids.split()

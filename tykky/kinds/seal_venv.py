@@ -16,18 +16,24 @@ another stack, whose packages are to be found as well.
 from __future__ import annotations
 
 import compileall
+import importlib.util
+import marshal
 import os
 import py_compile
 import sys
 import sysconfig
 from pathlib import Path
 
-# A .pth file and not a module, which would cost each start a listing and two more files. Python
-# reads it twice; `sitedir` is the folder it lies in, for environments on top read it as well.
+# A .pth file and not a module, which would cost each start a listing and two more files; and byte
+# code, since its source would be compiled by each start. That is for another Python, if the host's
+# has changed so much. `sitedir` is the folder it lies in, for environments on top read it as well.
 HOOK = """\
-# What makes this environment the base of what its users put on top of it, and starts it faster.
-import sys; sys._base_executable == sys.executable or exec({code!r})
+# Makes this environment the base of what its users put on top of it: the byte code of {source}.
+import sys, marshal, _frozen_importlib_external as ours; sys._base_executable == sys.executable \
+or exec(marshal.loads({code!r}) if ours.MAGIC_NUMBER == {magic!r} \
+else open(sitedir + '/{source}').read())
 """
+SOURCE = "_tykky_stack.txt"
 CODE = """\
 if sitedir == sys.prefix + {tail!r}:
     import site, _frozen_importlib_external, _io
@@ -72,7 +78,11 @@ def allow_user_packages(prefix: Path, packages: Path) -> None:
     if "on-stack" in sys.argv:
         forget = "# The packages of the base belong to it."
     code = CODE.format(tail=f"/{packages.relative_to(prefix)}", forget=forget)
-    (packages / "_tykky_stack.pth").write_text(HOOK.format(code=code), encoding="utf-8")
+    (packages / SOURCE).write_text(code, encoding="utf-8")
+    # Format 2 has no references, whose number would differ from one run to the next.
+    compiled = marshal.dumps(compile(code, SOURCE, "exec"), 2)
+    hook = HOOK.format(source=SOURCE, code=compiled, magic=importlib.util.MAGIC_NUMBER)
+    (packages / "_tykky_stack.pth").write_text(hook, encoding="utf-8")
 
 
 def clean(prefix: Path) -> None:
