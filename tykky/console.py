@@ -187,6 +187,15 @@ class Step:
         if self._status is not None:
             self._status.update(self._label())
 
+    def show(self, text: str) -> None:
+        """Print a line of what the step's own programs say: above the spinner, or on stdout."""
+        if self._status is None:
+            _write(sys.stdout, text)
+            return
+        from rich.text import Text
+
+        self._status.console.print(Text(_visible(text), style="dim"), soft_wrap=True)
+
     def end(self, failed: bool = False) -> None:
         """Stop the spinner and print the step's one line, with its time."""
         if self._status is not None:

@@ -43,6 +43,8 @@ def test_one_spelling_replaces_the_other(settled: Classic, disk: Path, data: Pat
     assert settled.says(f"{other} APPTAINER_BIND={data}:/a {show}") == "bound"
     assert settled.says(f"{other} APPTAINER_BIND= {show}") == ""
     assert settled.says(f"{other} APPTAINER_BINDPATH={data}:/a {show}") == "bound\nother"
+    twice = f"APPTAINER_BIND=' ,{data}:/a, ,' {show}"
+    assert settled.says(twice) == "bound"
     twice = f"APPTAINER_BIND={data}:/a,{settled.home}/other:/a"
     assert settled.says(f"{twice} {show}") == "bound"
 

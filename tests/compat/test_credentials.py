@@ -66,7 +66,8 @@ def test_they_are_not_kept_with_an_installation(classic: Classic, web: Web) -> N
     classic.sh("pip-containerize new --prefix p --post post.sh req.txt")
     classic.write("more.txt", requirement(web, "second"))
     classic.sh(
-        "pip-containerize update --post post.sh -r more.txt p; p/bin/python -c 'import first, second'"
+        "pip-containerize update --post post.sh -r more.txt p;"
+        "p/bin/python -c 'import first, second'"
     )
     kept = (classic.home / "p/share/previous_input/0/req.txt").read_text()
     assert kept.startswith("first @ http://***@127.0.0.1:")

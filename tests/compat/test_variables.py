@@ -100,3 +100,44 @@ def test_a_site_has_its_configuration_beside_the_program(tool: Classic) -> None:
     (site / "etc/tykky/classic.yaml").write_text("defaults: {sqfs_imgae: x}\n")
     done = tool.sh(f"rm -r p; {site}/bin/{WRAP}", status=int(Exit.CONFIG))
     assert f"{site}/etc/tykky/classic.yaml" in done.stderr
+
+
+def test_who_looks_sees_what_scripts_print_while_they_run(tool: Classic) -> None:
+    tool.write("post.sh", "echo from the $WHICH; echo problem >&2\n")
+    shown = shown_on_a_terminal(tool, f"{WRAP} --post post.sh", WHICH="script")
+    assert "from the script" in shown
+    assert "problem" in shown
+    assert "squash" in shown
+    quiet = shown_on_a_terminal(
+        tool, f"rm -r p; {WRAP} --post post.sh", WHICH="script", CW_LOG_LEVEL="1"
+    )
+    assert "from the script" not in quiet
+    done = tool.sh(f"rm -r p; WHICH=pipe {WRAP} --post post.sh")
+    assert "from the pipe" not in done.stdout + done.stderr
+    assert "from the pipe" in tool.says("zcat p/.tykky/build.log.gz")
+    done = tool.sh(f"rm -r p; WHICH=pipe CW_LOG_LEVEL=3 {WRAP} --post post.sh")
+    assert "from the pipe\nproblem\n" in done.stdout
+    assert "from the pipe" in tool.says("zcat p/.tykky/build.log.gz")
+
+
+def test_requirements_are_seen_while_they_are_installed(classic: Classic) -> None:
+    """The script that runs then finds in what is shown so far what they were."""
+    classic.write("req.txt", "six==1.17.0\n")
+    classic.write("post.sh", "grep -o 'six==1.17.0' shown\n")
+    classic.sh("CW_LOG_LEVEL=3 pip-containerize new --prefix p --post post.sh req.txt > shown")
+
+
+@pytest.mark.parametrize("level", ["2", "3"])
+def test_a_failed_build_leaves_its_log_and_nothing_else(tool: Classic, level: str) -> None:
+    tool.write("post.sh", "echo about to fail\nfalse\n")
+    failing = f"CW_LOG_LEVEL={level} CW_BUILD_TMPDIR=$HOME/builds {WRAP} --post post.sh"
+    done = tool.sh(failing, status=int(Exit.BUILD))
+    (line,) = [line for line in done.stderr.splitlines() if "the whole log:" in line]
+    log = Path(line.split()[-1])
+    assert "about to fail" in log.read_text()
+    assert "about to fail" in done.stderr
+    left = [path for path in (tool.home / "builds").rglob("*") if not path.is_dir()]
+    assert [path for path in left if path.stat().st_size] == [log]
+    tool.write("post.sh", "true\n")
+    tool.sh(failing)
+    assert not log.exists()

@@ -37,14 +37,18 @@ _ONLY_PIP = re.compile(r"--(pre|trusted-host|use-feature|process-dependency-link
 INSTALL = r"""
 tykky_by_pip() {
     print_info "uv does not understand the requirements; pip is asked"
-    "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
+    PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
 }
 tykky_by_uv() {
-    local said=$CW_BUILD_TMPDIR/uv.said status=0
-    uv pip install --python "${env_root}bin/python" "$@" > "$said" 2>&1 || status=$?
-    cat "$said"
-    [ $status -ne 0 ] || return 0
-    grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" || return $status
+    local said=$CW_BUILD_TMPDIR/uv.said status=$CW_BUILD_TMPDIR/uv.status
+    # Seen as it comes; a pipe has no other way to tell how its first part has ended.
+    echo 0 > "$status"
+    { uv pip install --python "${env_root}bin/python" "$@" 2>&1 || echo $? > "$status"; } |
+        tee "$said"
+    status=$(cat "$status")
+    [ "$status" -ne 0 ] || return 0
+    grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" ||
+        return "$status"
     tykky_by_pip "$@"
 }
 """
@@ -74,7 +78,6 @@ def environment(config: Config, cached: bool) -> dict[str, str]:
     from tykky.kinds import uv
 
     found = {
-        "UV_NO_PROGRESS": "1",
         "UV_SYSTEM_CERTS": "1",
         "UV_NATIVE_TLS": "1",
         "UV_LINK_MODE": "copy",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -246,7 +247,9 @@ class _Making:
                 line.update("nothing: all is in the container")
                 return
             line.update("the installation script")
-            script.run(self.job, self.kind, self.box, show=self.level > 2)
+            watched = self.level == 2 and console.is_terminal(sys.stderr)
+            show = line.show if watched or self.level > 2 else None
+            script.run(self.job, self.kind, self.box, show)
             line.update(self.kind.title)
 
     def _unpack(self, image: Path) -> None:

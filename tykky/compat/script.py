@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tykky.build import process
 from tykky.errors import Exit, StepError
@@ -19,6 +20,8 @@ from tykky.errors import Exit, StepError
 if TYPE_CHECKING:
     from tykky.compat.box import OpenBox
     from tykky.compat.job import Job, Kind
+
+Show = Callable[[str], None]
 
 _HEAD = r"""#!/bin/bash
 print_info() { printf '[ INFO ] %s\n' "$1"; }
@@ -85,10 +88,10 @@ def text(job: Job, kind: Kind, box: OpenBox, pause: bool) -> str:
     return "".join(parts)
 
 
-def run(job: Job, kind: Kind, box: OpenBox, show: bool) -> None:
+def run(job: Job, kind: Kind, box: OpenBox, show: Show | None) -> None:
     """Run the script; in its middle, what the kind does itself. Raises ``StepError``.
 
-    ``show`` lets the user see what is printed, besides the log.
+    ``show`` is given each line that is printed, as it comes; the log has them in any case.
     """
     pause = bool(job.text("pre_install").strip()) and type(kind).create is not _nothing()
     if not pause:
@@ -124,19 +127,21 @@ def _follow(
     argv: list[str],
     env: Mapping[str, str],
     middle: Callable[[], None] | None,
-    show: bool,
+    show: Show | None,
 ) -> int:
-    """Run the script and wait for it. Its output goes straight into the log."""
+    """Run the script and wait for it. Its output goes straight into the log, if nobody looks."""
     log = box.log
     go = -1
+    output = subprocess.PIPE if show else log.fileno()
     child = subprocess.Popen(
         argv,
         env=dict(env),
         cwd=box.cwd,
         stdin=subprocess.DEVNULL,
-        stdout=None if show else log.fileno(),
-        stderr=None if show else log.fileno(),
+        stdout=output,
+        stderr=subprocess.STDOUT if show else output,
     )
+    reader = _start_reader(child, log, show)
     try:
         while middle is not None and child.poll() is None:
             if (box.tmp / "reached").exists():
@@ -148,6 +153,8 @@ def _follow(
             else:
                 time.sleep(0.02)
         status = child.wait()
+        if reader is not None:
+            reader.join(timeout=2)  # what the script has left running may keep the pipe open
         log.seek(0, os.SEEK_END)
         return status
     except BaseException:
@@ -162,6 +169,25 @@ def _follow(
     finally:
         if go >= 0:
             os.close(go)
+
+
+def _start_reader(
+    child: subprocess.Popen[bytes], log: BinaryIO, show: Show | None
+) -> threading.Thread | None:
+    """A thread that passes on what is printed, to the log and to whoever looks."""
+    stream = child.stdout
+    if stream is None or show is None:
+        return None
+
+    def pass_on() -> None:
+        with stream:
+            for line in stream:
+                log.write(line)
+                show(line.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2])
+
+    thread = threading.Thread(target=pass_on, daemon=True)
+    thread.start()
+    return thread
 
 
 def _failure(job: Job, box: OpenBox, status: int, started: int) -> Exception:

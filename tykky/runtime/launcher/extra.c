@@ -164,6 +164,8 @@ static bool add_entry(const struct wish *wish, char *text, struct problem *probl
     struct conf *conf = &wish->stack->confs[0];
     struct entry entry;
     bool found = true;
+    if (wish->of_apptainer && !text[strspn(text, " \t\n")])
+        return true;
     if (!read_entry(wish, text, &entry, problem))
         return false;
     if (is_taken(wish, entry.target))
