@@ -26,7 +26,7 @@ from tykky.runtime.base import (
     Runtime,
     render,
 )
-from tykky.runtime.native import box_program, launcher_program
+from tykky.runtime.native import ask_program, box_program, launcher_program
 from tykky.store.files import Permissions
 
 SHOW = """#!{prefix}/bin/python
@@ -43,7 +43,7 @@ def program(name: str) -> Path:
     given = os.environ.get("TYKKY_TEST_PROGRAMS")
     if given:
         return Path(given) / name
-    return {"launch": launcher_program, "box": box_program}[name]()
+    return {"launch": launcher_program, "box": box_program, "ask": ask_program}[name]()
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,66 @@ def finish(self, box):
     say("missing", "conda remove no-such")
     say("activate", "conda activate other")
     say("setting", "conda config --set proxy_servers x")
+    say("hostile", "ln -s /etc/hosts /tmp/link.yml; mkfifo /tmp/ready; "
+        "echo 'dependencies: [{pip: [-r /etc/hosts]}]' > /tmp/pip.yml; "
+        f"python {box.directory}/hostile.py")
+    say("after", "conda list -f six --export")
     say("end", "true")
+"""
+
+# What is built may speak to the other side of conda's socket in an image by itself.
+_HOSTILE = """\
+import contextlib, os, signal, socket, struct, subprocess, sys
+
+PATH = "/tmp/tykky-bin/socket"
+
+def connect(*pieces, files=(1, 2)):
+    stream = socket.socket(socket.AF_UNIX)
+    stream.settimeout(60)
+    stream.connect(PATH)
+    if pieces:
+        socket.send_fds(stream, pieces[:1], files)
+    for piece in pieces[1:]:
+        with contextlib.suppress(OSError):  # it may have been refused by then
+            stream.sendall(piece)
+    return stream
+
+def size(number):
+    return struct.pack("=I", number)
+
+if not os.path.exists(PATH):
+    sys.exit("no socket")
+null = os.open("/dev/null", os.O_WRONLY)
+good = b"/\\0conda\\0info\\0"
+silent = connect()
+kept = [silent, connect(size(9), b"half", files=(silent.fileno(),) * 2)]
+if os.fork() == 0:  # stays, with connections that nothing follows on
+    kept += [connect() for _ in range(30)] + [connect(size(99), b"half") for _ in range(30)]
+    os.write(os.open("/tmp/ready", os.O_WRONLY), b".")
+    os.closerange(0, 3)
+    signal.pause()
+with open("/tmp/ready", "rb") as ready:
+    ready.read(1)
+bad = [
+    connect(size(0)), connect(size(0xFFFFFFFF), good), connect(b"\\0\\0"),
+    connect(size(2), b"/\\0"), connect(size(5), b"/\\0abc"),
+    connect(size(len(good)), good, files=()), connect(size(len(good)), good, files=(1,)),
+    connect(size(2), b"\\0\\0", files=(1, 2, 1, 2)),
+    connect(size(100_000), b"/\\0" + b"x" * 99_997 + b"\\0", files=(null, null)),
+]
+def answer(stream):
+    try:
+        return len(stream.recv(9))
+    except ConnectionResetError:
+        return 0
+
+print(*map(answer, bad))
+for name in ("/etc/hosts", "/proc/self/environ", "/tmp/link.yml", "/tmp/pip.yml"):
+    done = subprocess.run(["conda", "env", "update", "-f", name], stderr=subprocess.PIPE, text=True)
+    print(done.returncode, done.stderr.splitlines()[0])
+for number in range(3, 9):  # of these, the other side has what it keeps
+    line = ["conda", "env", "export", "-f", f"/proc/self/fd/{number}"]
+    subprocess.run(line, stderr=subprocess.DEVNULL)
 """
 
 
@@ -67,7 +126,8 @@ def trial(request: pytest.FixtureRequest) -> Iterator[Site]:
     place = new_place()
     site = make(place, log_in(place))
     base = "host" if request.param == "host" else request.getfixturevalue("debian")
-    recipe(site, "trial", f"base = '{base}'\n{_TRY}")
+    file = recipe(site, "trial", f"base = '{base}'\n{_TRY}")
+    (file.parent / "hostile.py").write_text(_HOSTILE)
     site("install", "trial")
     yield site
     remove(place)
@@ -175,6 +235,19 @@ def test_what_is_not_understood_or_not_there_is_named(
     assert words in said[title]
     assert said[title].rstrip().endswith(f"status {status}")
     assert "Traceback" not in said[title]
+
+
+def test_nothing_that_is_built_gets_at_the_host_by_way_of_conda(said: dict[str, str]) -> None:
+    assert said["after"].strip() == "six=1.17.0=pyh0_0"
+    if "no socket" in said["hostile"]:
+        return
+    answers, *refused = said["hostile"].splitlines()
+    assert answers.split() == ["0"] * 8 + ["5"]
+    for line, name in zip(
+        refused, ("/etc/hosts", "/proc/self/environ", "/tmp/link.yml"), strict=False
+    ):
+        assert line.startswith("6 ") and f"{name} cannot be read: it is not where" in line
+    assert "/etc/hosts cannot be read: it is not where" in refused[3]
 
 
 def test_what_scripts_have_installed_is_in_the_record_and_the_list(trial: Site) -> None:

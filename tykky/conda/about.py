@@ -6,7 +6,9 @@ Public names: ``records``, ``show``, ``info``, ``env_list``, ``export``, ``nothi
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from typing import Any
 
 from tykky import __version__
 from tykky.conda import channels
-from tykky.conda.target import FOLDER, Target
+from tykky.conda.target import FOLDER, FOLLOW, Target, follow
 from tykky.contents import Installed, files_of_conda, of_conda, of_python
 from tykky.errors import Exit, TykkyError
 
@@ -129,7 +131,10 @@ def export(target: Target, args: Namespace) -> int:
         "dependencies": [*specs, *([{"pip": pip}] if pip and not args.from_history else [])],
     }
     text = yaml.safe_dump(data, sort_keys=False)
-    if args.file:
+    if args.file and FOLLOW in os.environ:
+        # It names a file of the image, and none of this side.
+        follow(f"printf %s {shlex.quote(text)} > {shlex.quote(args.file)}\n")
+    elif args.file:
         Path(args.file).write_text(text, encoding="utf-8")
     else:
         sys.stdout.write(text)

@@ -20,7 +20,7 @@ from tykky.conda import channels, environment, packages
 from tykky.conda.about import records
 from tykky.conda.credentials import taken_out
 from tykky.conda.process import Inside
-from tykky.conda.target import FOLLOW, Target
+from tykky.conda.target import FOLLOW, READABLE, Target, follow
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.lock import Package
 
@@ -38,7 +38,7 @@ def install(target: Target, args: Namespace) -> int:
     wanted, more = list(args.packages), list(args.channel)
     pinned: list[environment.Pinned] = []
     for name in args.file:
-        file = environment.read(Path(name), target.arch)
+        file = _read(target, name)
         wanted += file.specs
         more += file.channels
         pinned += file.pinned
@@ -119,7 +119,7 @@ def run(target: Target, args: Namespace) -> int:
     if not words:
         raise TykkyError("there is no command to run", code=Exit.USAGE)
     if FOLLOW in os.environ:
-        _follow(f"exec {shlex.join(words)}\n")
+        follow(f"exec {shlex.join(words)}\n")
         return 0
     try:
         os.execvp(words[0], words)
@@ -142,13 +142,19 @@ def activate(target: Target, args: Namespace) -> int:
 def env_update(target: Target, args: Namespace) -> int:
     """Add what environment files name, with pip what is for pip."""
     for name in args.file or ["environment.yml"]:
-        file = environment.read(Path(name), target.arch)
+        file = _read(target, name)
         if file.specs:
             wanted = list(file.specs)
             _solve(target, args, wanted, list(file.channels), free=_names(wanted))
         if file.pip:
             _call(["pip", "install", *file.pip], {}, f"pip could not install what {name} names")
     return 0
+
+
+def _read(target: Target, name: str) -> environment.Environment:
+    """What a file asks for that a script has named."""
+    readable = os.environ.get(READABLE, "")
+    return environment.read(Path(name), target.arch, [Path(p) for p in readable.split(":") if p])
 
 
 # -- the environment's own programs ------------------------------------------------------
@@ -159,14 +165,9 @@ def _call(line: Sequence[str], variables: Mapping[str, str], problem: str) -> No
     if FOLLOW in os.environ:
         words = ["env", *(f"{name}={value}" for name, value in variables.items()), *line]
         said = shlex.quote(f"tykky: {problem}")
-        _follow(f"{shlex.join(words)} || {{ echo {said} >&2; exit {int(Exit.BUILD)}; }}\n")
+        follow(f"{shlex.join(words)} || {{ echo {said} >&2; exit {int(Exit.BUILD)}; }}\n")
     elif subprocess.run(line, env={**os.environ, **variables}, check=False).returncode != 0:
         raise StepError(problem)
-
-
-def _follow(text: str) -> None:
-    with Path(os.environ[FOLLOW]).open("a", encoding="utf-8", errors="surrogateescape") as script:
-        script.write(text)
 
 
 # -- the environment ----------------------------------------------------------------------

@@ -8,6 +8,8 @@ Public names: ``Environment``, ``Pinned``, ``read``.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,10 +50,14 @@ class Environment:
     names: tuple[str, ...] = ()
 
 
-def read(path: Path, arch: str) -> Environment:
-    """What a file asks for on an architecture. Raises ``RecipeError`` with the line to blame."""
+def read(path: Path, arch: str, below: Sequence[Path] = ()) -> Environment:
+    """What a file asks for on an architecture.
+
+    If directories are given, the file and what it includes must be ``below`` one of them.
+    Raises ``RecipeError`` with the line to blame.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path, below)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecipeError(
@@ -60,9 +66,20 @@ def read(path: Path, arch: str) -> Environment:
     if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
         return Environment(pinned=tuple(_explicit(path, text)))
     if path.suffix in (".yml", ".yaml"):
-        return _yaml(path, text, arch)
+        return _yaml(path, text, arch, below)
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
     return Environment(specs=tuple(line for line in lines if line))
+
+
+def _text(path: Path, below: Sequence[Path]) -> str:
+    """The text of a file. Raises ``OSError``, ``UnicodeDecodeError``."""
+    # Looked at once it is open: a link on the way may be another at any time.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, encoding="utf-8") as stream:
+        real = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if below and not any(folder.resolve() in real.parents for folder in below):
+            raise OSError(errno.EACCES, "it is not where the image sees files of the host")
+        return stream.read()
 
 
 # -- explicit lists -----------------------------------------------------------------------
@@ -96,7 +113,7 @@ def _explicit(path: Path, text: str) -> list[Pinned]:
 # -- YAML ---------------------------------------------------------------------------------
 
 
-def _yaml(path: Path, text: str, arch: str) -> Environment:
+def _yaml(path: Path, text: str, arch: str, below: Sequence[Path]) -> Environment:
     import yaml
 
     lines = [_selected(path, number, line, arch) for number, line in enumerate(text.split("\n"), 1)]
@@ -108,7 +125,7 @@ def _yaml(path: Path, text: str, arch: str) -> Environment:
             f"the environment file is not valid YAML: {getattr(error, 'problem', error)}",
             where=Where(path, mark.line + 1 if mark else 0),
         ) from None
-    reader = _Reader(path, text, arch)
+    reader = _Reader(path, text, arch, below)
     return reader.environment({} if data is None else data)
 
 
@@ -145,8 +162,9 @@ def _applies(selector: str, arch: str, where: Where) -> bool:
 class _Reader:
     """Turns the data of one file into an environment, and knows its lines for errors."""
 
-    def __init__(self, path: Path, text: str, arch: str) -> None:
+    def __init__(self, path: Path, text: str, arch: str, below: Sequence[Path] = ()) -> None:
         self.path = path
+        self.below = below
         self.lines = text.splitlines()
         self.arch = arch
 
@@ -231,10 +249,13 @@ class _Reader:
     def _from_file(self, name: str) -> list[str]:
         path = self.path.parent / name
         try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
+            text = _text(path, self.below)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise self.error(
-                f"the requirements file {path} cannot be read: {error.strerror}", "", name
+                f"the requirements file {path} cannot be read: {reason}", "", name
             ) from error
         lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
-        return _Reader(path, text, self.arch)._requirements([line for line in lines if line])
+        return _Reader(path, text, self.arch, self.below)._requirements(
+            [line for line in lines if line]
+        )

@@ -1,6 +1,7 @@
 """The environment that ``conda`` commands in a box work on, and those commands themselves.
 
-Public names: ``Target``, ``equip``; ``SOCKET``, ``VARIABLE``, ``FOLLOW`` for both sides.
+Public names: ``Target``, ``equip``, ``follow``; ``SOCKET``, ``VARIABLE``, ``FOLLOW``,
+``READABLE`` for both sides.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ SOCKET = FOLDER / "socket"
 VARIABLE = "TYKKY_CONDA"
 #: The variable with the path for a script, if another box runs the environment's programs.
 FOLLOW = "TYKKY_CONDA_FOLLOW"
+#: Then also the variable with the directories that files may be read from, with colons between:
+#: what that box sees of the host, and no more.
+READABLE = "TYKKY_CONDA_READABLE"
 
 #: What scripts read of the base of conda before they use it.
 _BASE = {
@@ -68,6 +72,12 @@ class Target:
         temporary = self.state.with_suffix(".new")
         temporary.write_bytes(data)
         temporary.replace(self.state)
+
+
+def follow(text: str) -> None:
+    """Add to the script that the other box runs once this is done."""
+    with Path(os.environ[FOLLOW]).open("a", encoding="utf-8", errors="surrogateescape") as script:
+        script.write(text)
 
 
 def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:

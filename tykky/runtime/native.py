@@ -59,7 +59,7 @@ PROGRAMS = {
         "launch.c",
     ),
     "box": (*_SHARED, "box_mounts.c", "box_init.c", "box.c"),
-    "ask": ("problem.c", "ask.c"),
+    "ask": ("problem.c", "answer.c", "ask.c"),
 }
 """Which sources each program is made of; ``tests/launcher/Makefile`` reads this too."""
 

@@ -4,8 +4,8 @@
  *
  * Commands in a box whose root is an image reach what only the host has in this way. What is sent
  * are standard output and error, and then the size of what follows (32 bits), the working
- * directory and the words, each with a zero byte behind it. The answer is the exit status, one
- * byte, and perhaps a script for the shell, which is for this side to run.
+ * directory and the words, each with a zero byte behind it. The answer is the exit status, and
+ * perhaps a script for the shell, which is for this side to run: see answer.h.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,15 +18,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "problem.h"
+
+static _Noreturn void end(struct problem *problem)
+{
+    remedy(problem, "it works while the stack is built, in the build's own box");
+    problem_print(problem);
+    exit(STATUS_LAUNCHER);
+}
 
 static _Noreturn void end_with(const char *what, int error)
 {
-    struct problem problem = {.status = STATUS_LAUNCHER};
+    struct problem problem = {0};
     cause(&problem, "ask: %s: %s", what, strerror(error));
-    remedy(&problem, "it works while the stack is built, in the build's own box");
-    problem_print(&problem);
-    exit(STATUS_LAUNCHER);
+    end(&problem);
 }
 
 static int connect_to(const char *path)
@@ -92,31 +98,6 @@ static void send_request(int stream, char **words)
         send_all(stream, *word, strlen(*word) + 1);
 }
 
-/* The whole answer, with a zero byte behind it; its size in bytes goes into `size`. */
-static char *receive(int stream, size_t *size)
-{
-    char *text = NULL;
-    for (size_t have = 0, room = 0;;) {
-        if (have + 1 >= room) {
-            room = room ? 2 * room : 4096;
-            text = realloc(text, room);
-            if (!text)
-                end_with("the answer cannot be kept", ENOMEM);
-        }
-        ssize_t got = recv(stream, text + have, room - have - 1, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 || (got == 0 && have == 0))
-            end_with("there is no answer", got < 0 ? errno : ECONNRESET);
-        if (got == 0) {
-            text[have] = '\0';
-            *size = have;
-            return text;
-        }
-        have += (size_t)got;
-    }
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 3) {
@@ -125,10 +106,13 @@ int main(int argc, char **argv)
     }
     int stream = connect_to(argv[1]);
     send_request(stream, argv + 2);
-    size_t size;
-    const char *answer = receive(stream, &size);
-    if (size < 2 || answer[0] != 0)
-        return (unsigned char)answer[0];
-    execl("/bin/sh", "sh", "-e", "-c", answer + 1, (char *)NULL);
+    struct problem problem = {0};
+    struct answer answer;
+    if (!answer_read(stream, &answer, &problem))
+        end(&problem);
+    close(stream);
+    if (answer.status != 0 || !answer.script[0])
+        return answer.status;
+    execl("/bin/sh", "sh", "-e", "-c", answer.script, (char *)NULL);
     end_with("/bin/sh", errno);
 }
