@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,9 +145,29 @@ def test_byte_code_is_used_as_it_is(demo: Site) -> None:
 
 def test_environment_without_python_is_fine(conda: Site) -> None:
     recipe(conda, "data", 'packages = "prefixed"')
-    conda("install", "data")
+    said = conda("lock", "data").stderr + conda("install", "--plan", "data").stdout
+    said += conda("install", "data").stderr + conda("info", "data").stdout
     prefix = conda.prefix("data")
+    said += gzip.decompress((prefix / ".tykky/build.log.gz").read_bytes()).decode()
+    assert said.count("1 package") >= 4 and "1 conda package" in said
+    assert not re.search(r"\b1 (conda )?packages", said)
     assert conda.user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
+
+
+def test_environment_without_any_program_is_installed_without_commands_of_its_own(
+    conda: Site,
+) -> None:
+    recipe(conda, "bare", 'packages = "left"')
+    said = conda("install", "bare").stderr
+    assert "the stack has no programs: only stacks that need it see what is in it" in said
+    prefix = conda.prefix("bare")
+    assert [path.name for path in (prefix / "bin").iterdir()] == ["list-packages"]
+    listed = conda.lmod("module load bare; list-packages").stdout
+    assert "left" in listed and "shared" in listed
+    recipe(conda, "silent", "packages = 'left'\ncommands = ()")
+    assert "no programs" not in conda("install", "silent").stderr
+    recipe(conda, "wrong", "packages = 'left'\ncommands = 'left*'")
+    assert "offers the command 'left*'" in conda("install", "wrong", status=Exit.RECIPE).stderr
 
 
 def test_lock_names_addresses_and_digests(demo: Site) -> None:

@@ -15,6 +15,7 @@ from tykky import bases
 from tykky import lock as locks
 from tykky.bases import Base
 from tykky.build.box import PlanBox
+from tykky.console import plural
 from tykky.errors import Exit, LockError, StoreError, TykkyError
 from tykky.lock import Lock
 from tykky.publish import modules
@@ -207,7 +208,7 @@ def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:
     """What each step would do, as lines of text, by running the steps in a ``PlanBox``."""
     recipe = plan.recipe
     lines: list[tuple[str, list[str]]] = [
-        ("resolve", [f"{len(plan.lock.packages)} packages, lock {plan.lock.digest[:8]}"]),
+        ("resolve", [f"{plural(len(plan.lock.packages), 'package')}, lock {plan.lock.digest[:8]}"]),
         ("base", [f"{plan.base.name} ({plan.base.id})"]),
     ]
     for step, methods in (

@@ -274,6 +274,10 @@ class Build:
             # A command that is not there is better found before the byte code is made.
             line.update("the commands")
             self.commands = commands.choose(self.plan.recipe, self.scratch.root, self.plan.base)
+            if not self.commands and commands.ALL in self.plan.recipe.commands:
+                remark = "the stack has no programs: only stacks that need it see what is in it"
+                console.warn(remark)
+                self._note(remark)
             self._call(box, "seal")
             with recipe_code(self.plan.recipe, "variables"):
                 more = self.plan.recipe.variables(box)

@@ -124,7 +124,7 @@ def _show(facts: dict[str, Any]) -> None:
 
 
 def _count(packages: list[object]) -> str:
-    return f"{len(packages)} packages" if packages else ""
+    return console.plural(len(packages), "package") if packages else ""
 
 
 def _wrapped(text: str) -> str:

@@ -74,7 +74,8 @@ def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str,
         if changed and write:
             locks.write(new, path)
         what = "new" if old is None else "changed" if changed else "unchanged"
-        line.update(f"{recipe.spec} for {arch}: {len(new.packages)} packages, {what}")
+        count = console.plural(len(new.packages), "package")
+        line.update(f"{recipe.spec} for {arch}: {count}, {what}")
     if difference:
         for text in difference.lines():
             console.note(f"    {text}")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tykky.console import plural
 from tykky.errors import StepError
 from tykky.runtime.base import EnvAction, EnvChange
 
@@ -101,7 +102,7 @@ def _snapshot(box: RealBox) -> tuple[EnvChange, ...]:
     if not scripts:
         return (*changes, *(EnvChange(EnvAction.SET, *item) for item in own.items()))
     inside = [str(box.prefix / "etc/conda/activate.d" / script.name) for script in scripts]
-    box.say(f"activation scripts of {len(scripts)} packages")
+    box.say(plural(len(scripts), "activation script"))
     one, other = (Person(letter, str(box.scratch.home / letter)) for letter in "ab")
     for person in (one, other):
         (box.scratch.home / person.letter).mkdir(exist_ok=True)

@@ -26,6 +26,7 @@ from tykky.conda.credentials import public, taken_out
 from tykky.conda.environment import Environment, read
 from tykky.conda.process import Outside
 from tykky.conda.target import FOLDER, Target, equip
+from tykky.console import plural
 from tykky.contents import Installed, files_of_conda, of_conda, of_python
 from tykky.errors import RecipeError, Where
 from tykky.kinds import uv
@@ -183,14 +184,13 @@ class CondaStack(Stack):
                 say = f"what {script.name} does when it is in place"
                 real.run(script.command, env=script.variables, say=say)
 
-        box.do(f"install {len(conda)} conda packages", install)
+        box.do(f"install {plural(len(conda), 'conda package')}", install)
         pip = [package for package in box.lock.packages if not package.is_conda]
         if pip:
             uv.install(box, pip, guarded(self, "source"), "it from the package index")
             requirements = box.prefix / ".tykky-requirements.txt"
-            box.run(
-                ["/bin/rm", requirements], say=f"{len(conda)} conda packages, {len(pip)} of pip"
-            )
+            say = f"{plural(len(conda), 'conda package')}, {len(pip)} of pip"
+            box.run(["/bin/rm", requirements], say=say)
         variables = dict(item.partition("=")[::2] for item in box.lock.asked.get("variables", ()))
         if variables:
             _write_state(box, variables)

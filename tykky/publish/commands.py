@@ -1,6 +1,6 @@
 """The commands of an install: which there are, and the launcher under each of their names.
 
-Public names: ``choose``, ``make``, ``name_host``.
+Public names: ``ALL``, ``choose``, ``make``, ``name_host``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
 
 
+#: The pattern that means all programs in ``bin``.
+ALL = "*"
+
+
 def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
     """The names in the ``bin`` of the tree ``root`` that the recipe offers as commands.
 
@@ -34,7 +38,8 @@ def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
     programs other names the same way.
 
     Raises ``RecipeError`` for a pattern that nothing matches, since a command that users rely on
-    must not vanish silently, and for two programs that would get one name.
+    must not vanish silently (but ``*`` is all that there are, and may be none), and for two
+    programs that would get one name.
     """
     wanted = guarded(recipe, "commands")
     chosen: dict[str, str] = {}
@@ -82,7 +87,7 @@ def _matching(recipe: Stack, pattern: str, root: Path, base: Base) -> list[str]:
         found = [name for name in there if fnmatchcase(name, pattern)]
         if recipe.wraps_base:
             found = found or base.programs(pattern)
-    if found:
+    if found or pattern == ALL:
         return found
     raise _refused(
         recipe,
