@@ -36,8 +36,10 @@ def configuration(kind: str, path: Path) -> dict[str, Any]:
             code=Exit.BASE,
         ) from error
     except (tarfile.TarError, EOFError, KeyError, IndexError, TypeError, ValueError) as error:
+        # Of a file that is no archive at all, every form that was tried is told in a line.
+        why = str(error).strip().partition("\n")[0].removesuffix(":") or "it ends early"
         raise TykkyError(
-            f"{path} is no {kind}, or not a whole one: {str(error).strip() or 'it ends early'}",
+            f"{path} is no {kind}, or not a whole one: {why}",
             remedy="write it again: skopeo copy SOURCE oci-archive:FILE",
             code=Exit.DAMAGED,
         ) from error

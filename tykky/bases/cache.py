@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import Exit, TykkyError, from_os_error
+from tykky.fetch import digest_file
 from tykky.store.files import Permissions, make_folder, sync, write_file
 
 if TYPE_CHECKING:
@@ -87,6 +88,17 @@ def by_reference(config: Config, reference: str, arch: str) -> Pulled | None:
 def file_of(config: Config, pulled: Pulled) -> Path:
     """Where the file of a pulled image is."""
     return config.bases_dir / pulled.file
+
+
+def problem_of(config: Config, pulled: Pulled) -> str:
+    """What is wrong with the file of a pulled image, which is read for that; empty if nothing."""
+    try:
+        found = digest_file(file_of(config, pulled))
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return "" if found == pulled.sha256 else f"its sha256 is {found} instead of {pulled.sha256}"
 
 
 def _read(path: Path) -> Pulled:

@@ -83,23 +83,18 @@ def pull(
         )
     with cache.claim(config, found) as new:
         pulled = cache.by_digest(config, found)
-        if pulled is not None and again and not _is_whole(pulled, config):
-            pulled = None
-        if pulled is None:
-            pulled = _make(reference, remote, found, new, config, arch, say)
+        if pulled is None or (again and cache.problem_of(config, pulled)):
+            names = pulled.references if pulled else ()
+            pulled = _make(reference, names, remote, found, new, config, arch, say)
         elif str(reference) not in pulled.references:
             pulled = replace(pulled, references=(*pulled.references, str(reference)))
             cache.describe(config, pulled)
     return pulled
 
 
-def _is_whole(pulled: Pulled, config: Config) -> bool:
-    path = cache.file_of(config, pulled)
-    return path.exists() and fetch.digest_file(path) == pulled.sha256
-
-
 def _make(
     reference: Reference,
+    names: tuple[str, ...],
     remote: Remote | None,
     digest: str,
     new: Path,
@@ -133,7 +128,7 @@ def _make(
         raise registry.wrong_arch(reference, arch, image.arch)
     say("a digest of the whole image")
     pulled = Pulled(
-        references=(str(reference),),
+        references=tuple(dict.fromkeys((*names, str(reference)))),
         digest=digest,
         file=cache.name_of(digest, suffix),
         sha256=fetch.digest_file(new),

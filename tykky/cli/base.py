@@ -16,7 +16,6 @@ from tykky.bases.reference import Reference, resolve
 from tykky.cli import common
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
-from tykky.fetch import digest_file
 
 EXAMPLES = """\
   tykky base list                              aliases, and images that were pulled
@@ -123,12 +122,8 @@ def _verify(args: argparse.Namespace, config: Config) -> int:
     answers = []
     for pulled in wanted:
         path = cache.file_of(config, pulled)
-        problem = ""
         with console.step("verify", pulled.references[0]) as line:
-            if not path.exists():
-                problem = "it is missing"
-            elif (found := digest_file(path)) != pulled.sha256:
-                problem = f"its sha256 is {found} instead of {pulled.sha256}"
+            problem = cache.problem_of(config, pulled)
             line.update(f"{pulled.references[0]}: {problem or 'good'}")
         answers.append({"reference": pulled.references[0], "file": path, "problem": problem})
     wrong = [answer for answer in answers if answer["problem"]]

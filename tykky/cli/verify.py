@@ -10,10 +10,10 @@ import argparse
 from tykky import console
 from tykky.cli import common
 from tykky.config import Config
-from tykky.errors import Exit, StoreError
+from tykky.errors import Exit, StoreError, TykkyError
 from tykky.publish import modules
 from tykky.spec import parse_one
-from tykky.store import Entry, Store
+from tykky.store import Entry, Record, Store
 from tykky.store.check import faults
 
 EXAMPLES = """\
@@ -34,12 +34,14 @@ def run(args: argparse.Namespace, config: Config) -> int:
     store = Store.of(config)
     entries = store.match(parse_one(args.spec) if args.spec else None)
     answers = []
+    bases: dict[str, list[str]] = {}
     for problem in store.unreadable:
         answers.append({"module": "", "prefix": "", "faults": [problem]})
     for entry in entries:
         try:
-            found = list(faults(store.record(entry), store))
-        except StoreError as error:
+            record = store.record(entry)
+            found = [*faults(record, store), *_of_base(record, config, bases)]
+        except TykkyError as error:
             found = [error.cause]
         # What a classic command made has no module.
         if (
@@ -58,8 +60,24 @@ def run(args: argparse.Namespace, config: Config) -> int:
     console.note(f"verified {console.plural(len(entries), 'install')}, {len(wrong)} not whole")
     if wrong:
         console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' the rest;")
-        console.note("a damaged image has to be uninstalled and installed again")
+        console.note("a damaged image has to be uninstalled and installed again, and one that was")
+        console.note("pulled has to be pulled again: 'tykky base verify' says how")
     return Exit.DAMAGED if wrong else Exit.OK
+
+
+def _of_base(record: Record, config: Config, known: dict[str, list[str]]) -> list[str]:
+    """What is wrong with the pulled image that an install runs on; each is read once."""
+    from tykky.bases import cache
+
+    digest = record.base.get("digest", "")
+    pulled = cache.by_digest(config, digest) if digest else None
+    if pulled is None:
+        return []
+    if digest not in known:
+        problem = cache.problem_of(config, pulled)
+        image = cache.file_of(config, pulled)
+        known[digest] = [f"the image {image}, which it runs on: {problem}"] if problem else []
+    return known[digest]
 
 
 def _has_module(entry: Entry, store: Store) -> bool:

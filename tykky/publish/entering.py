@@ -126,6 +126,12 @@ def _pair(text: str) -> tuple[str, str]:
     return source, target or source
 
 
+#: What says who works where, and how: an image knows that of who made it.
+_OF_THE_USER = frozenset(
+    ("HOME", "USER", "LOGNAME", "TMPDIR", "PWD", "OLDPWD", "HOSTNAME", "TERM", "DISPLAY", "SHLVL")
+)
+
+
 def image_environment(
     base: ImageBase, known: Mapping[str, str], prefix: str
 ) -> Iterator[tuple[str, str, str]]:
@@ -133,7 +139,7 @@ def image_environment(
 
     ``known`` are its variables; the stack's own commands at ``prefix`` come before its programs.
     """
-    variables = dict(known)
+    variables = {name: value for name, value in known.items() if name not in _OF_THE_USER}
     # Where Apptainer puts libraries of the host; with its runtime, it sets that itself.
     paths = variables.pop("LD_LIBRARY_PATH", "").split(":")
     if paths := [path for path in paths if path and path != "/.singularity.d/libs"]:
@@ -143,7 +149,8 @@ def image_environment(
     # must not get in front of the stack's own directory or a virtual environment on top.
     if first := [folder for folder in path if folder and folder not in PATH.split(":")]:
         yield "prepend", "PATH", ":".join([f"{prefix}/bin", *first])
-    yield "append", "PATH", ":".join(folder for folder in path if folder and folder not in first)
+    if usual := [folder for folder in path if folder and folder not in first]:
+        yield "append", "PATH", ":".join(usual)
     for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "BASH_ENV", "ENV"):
         if name not in variables:
             yield "unset", name, ""

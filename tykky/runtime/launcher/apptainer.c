@@ -80,10 +80,14 @@ static bool hand_over(const char *prefix, const char *name)
 
 static bool hand_over_all(const struct stack *stack, const char *prefix)
 {
+    /* Of the user, whatever the image says of who made it. */
+    static const char *const own[] = {"USER", "LOGNAME", "TMPDIR", "TERM", "DISPLAY", "HOSTNAME"};
     char no_eval[32];
     snprintf(no_eval, sizeof no_eval, "%s_NO_EVAL", prefix); /* values are values, not shell text */
     bool done = setenv(no_eval, "1", 1) == 0 && hand_over(prefix, "PATH") &&
                 hand_over(prefix, "LD_LIBRARY_PATH");
+    for (size_t i = 0; done && i < sizeof own / sizeof *own; i++)
+        done = hand_over(prefix, own[i]);
     for (size_t i = 0; done && i < stack->count; i++)
         for (size_t k = 0; done && k < stack->confs[i].env_count; k++)
             if (stack->confs[i].env[k].action != ENV_UNSET)
