@@ -56,6 +56,20 @@ class Tiny(PipStack):
 '''
 
 
+#: The beginning of a recipe of any kind.
+HEAD = """\
+from tykky import ContainerStack, PipStack
+
+
+class Wrapped({kind}):
+    '''Programs of an image.'''
+
+    homepage = "https://example.org"
+    license = "MIT"
+    versions = "1"
+"""
+
+
 @dataclass(frozen=True)
 class Site(Tykky):
     """The program, run by a user whose first recipe repository is ``repo``."""
@@ -111,6 +125,12 @@ class Site(Tykky):
         return sorted(
             str(path.relative_to(self.modules)) for path in self.modules.glob("*/[!.]*.lua")
         )
+
+
+def recipe(site: Site, body: str, name: str = "wrapped", kind: str = "ContainerStack") -> None:
+    """Write a recipe of a class of one ``kind``; ``body`` are the lines after its first ones."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    site.write(name, HEAD.format(kind=kind) + lines)
 
 
 def settle(place: Path, user: User) -> Site:

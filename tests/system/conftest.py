@@ -3,11 +3,16 @@
 Fixtures: ``lmod`` (a bash script with ``module`` in it), ``other_user`` (a different uid),
 ``site`` (a user with a repository of recipes), ``installed`` (one for all tests, with stacks in
 it, that no test may change), ``old`` (a site that must be the same after the test), ``debian`` (an
-image to build in), ``entered_with`` (each runtime in turn), ``registry`` (of mounts).
+image to build in), ``hello`` (a static program), ``scratch`` (an image of it), ``python`` (a
+site with one wrapped), ``outside`` (nobody's home), ``runtime`` (each in turn, in the
+configuration), ``entered_with`` (each in turn, in a launch file), ``registry`` (of mounts).
 """
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +20,9 @@ from typing import Any
 
 import pytest
 
+from tests.images import docker_archive, static_program
 from tests.launcher.runtimes import parametrize
-from tests.stacks import TINY, Site, listing, settle
+from tests.stacks import TINY, Site, listing, recipe, settle
 from tests.support import DOWNLOADS, Tykky, User, log_in, new_place, remove
 from tests.system.strangers import OtherUser, stranger
 from tykky.resources import resource
@@ -97,6 +103,49 @@ def debian() -> Path:
     file = site.json("base", "pull", f"debian:{definition}")["file"]
     remove(place)
     return Path(file)
+
+
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return static_program(tmp_path_factory.mktemp("hello"))
+
+
+@pytest.fixture
+def scratch(place: Path, hello: bytes) -> Path:
+    """An image that has nothing but one static program, under three names."""
+    files = {"opt/tools/hello": hello, "opt/tools/second": hello, "bin/hello": hello}
+    env = ["PATH=/opt/tools:/usr/bin:/bin", "GREETING=good day"]
+    return docker_archive(place / "scratch.tar", files, env=env)
+
+
+@pytest.fixture(params=["native", "apptainer"])
+def runtime(request: pytest.FixtureRequest, site: Site) -> str:
+    """Each runtime in turn, as the user's configuration has it."""
+    name = str(request.param)
+    if name == "apptainer" and not shutil.which("apptainer"):
+        pytest.skip("apptainer is not installed: tools/provision apptainer")
+    config = site.user.home / ".config/tykky/config.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(f"runtime: {name}\n")
+    return name
+
+
+@pytest.fixture
+def python(site: Site, debian: Path) -> Site:
+    """A site with a wrapped Python."""
+    recipe(site, f"image = {str(debian)!r}\ncommands = 'python3*', 'ls', 'cat', 'sh'")
+    site("install", "wrapped")
+    return site
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A directory that is neither in /tmp nor in the home of the test's user."""
+    own = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    folder = own / f"tykky-test-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    remove(folder)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

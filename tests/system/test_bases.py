@@ -11,15 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.images import Registry, docker_archive, has_registry, run_registry, static_program
+from tests.images import Registry, docker_archive, has_registry, run_registry
 from tests.servers import serve
 from tests.stacks import Site
 from tykky.errors import Exit
-
-
-@pytest.fixture(scope="module")
-def hello(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return static_program(tmp_path_factory.mktemp("hello"))
 
 
 @pytest.fixture
@@ -227,6 +222,27 @@ def test_debian_image_is_made_of_the_mirror_that_has_the_suite(site: Site, place
     assert f"copy:{release}" in done.stderr
     assert "Clearsigned file isn't valid" in done.stderr
     assert nothing_left(site)
+
+
+def test_image_that_is_replaced_keeps_all_its_names(
+    site: Site, registry: Registry, archive: Path
+) -> None:
+    digest = registry.push(archive, "tools/hello:1")
+    names = [f"docker://{registry.host}/tools/hello{end}" for end in (f"@sha256:{digest}", ":1")]
+    for name in names:
+        site("base", "pull", name)
+    (image,) = (site.root / "bases").glob("*.sif")
+    image.unlink()
+    site("base", "pull", "--again", names[1])
+    # The first name is known still, and asks nobody.
+    shutil.rmtree(registry.folder / "blobs")
+    assert "pulled before" in site("base", "pull", names[0]).stderr
+
+
+def test_file_that_is_no_archive_is_one_line_of_cause(site: Site, place: Path) -> None:
+    (place / "some.tar").write_text("nothing of the kind\n")
+    done = site("base", "pull", f"docker-archive:{place}/some.tar", status=Exit.DAMAGED)
+    assert len(done.stderr.splitlines()) == 3, done.stderr
 
 
 @pytest.mark.parametrize("left", [20, 200, 5000, -4096])

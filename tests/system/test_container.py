@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import pwd
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.images import docker_archive, static_program
-from tests.stacks import Site
-from tests.support import remove
+from tests.images import docker_archive
+from tests.stacks import HEAD, Site, recipe
 from tykky.errors import Exit
-
-HEAD = """\
-from tykky import ContainerStack, PipStack
-
-
-class Wrapped({kind}):
-    '''Programs of an image.'''
-
-    homepage = "https://example.org"
-    license = "MIT"
-    versions = "1"
-"""
-
-
-def recipe(site: Site, body: str, name: str = "wrapped", kind: str = "ContainerStack") -> None:
-    lines = "".join(f"    {line}\n" for line in body.splitlines())
-    site.write(name, HEAD.format(kind=kind) + lines)
-
-
-@pytest.fixture(scope="module")
-def hello(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return static_program(tmp_path_factory.mktemp("hello"))
-
-
-@pytest.fixture
-def scratch(place: Path, hello: bytes) -> Path:
-    """An image that has nothing but one static program, under three names."""
-    files = {"opt/tools/hello": hello, "opt/tools/second": hello, "bin/hello": hello}
-    env = ["PATH=/opt/tools:/usr/bin:/bin", "GREETING=good day"]
-    return docker_archive(place / "scratch.tar", files, env=env)
 
 
 def forms(image: Path, place: Path) -> dict[str, Path]:
@@ -55,18 +19,6 @@ def forms(image: Path, place: Path) -> dict[str, Path]:
     root = place / "root"
     subprocess.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", root, image], check=True)
     return {"squashfs": image, "directory": root}
-
-
-@pytest.fixture(params=["native", "apptainer"])
-def runtime(request: pytest.FixtureRequest, site: Site) -> str:
-    """Each runtime in turn, as the user's configuration has it."""
-    name = str(request.param)
-    if name == "apptainer" and not shutil.which("apptainer"):
-        pytest.skip("apptainer is not installed: tools/provision apptainer")
-    config = site.user.home / ".config/tykky/config.yaml"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(f"runtime: {name}\n")
-    return name
 
 
 # -- a scratch image --------------------------------------------------------------------------
@@ -94,6 +46,31 @@ def test_environment_of_the_image_and_of_the_user_are_both_there(site: Site, scr
     path = shown["PATH"].split(":")
     assert path[:2] == [f"{site.prefix('wrapped')}/bin", "/opt/tools"]
     assert "" not in path
+
+
+@pytest.mark.usefixtures("runtime")
+def test_image_does_not_say_where_its_user_is_at_home(
+    site: Site, place: Path, hello: bytes
+) -> None:
+    env = ["HOME=/root", "USER=root", "TMPDIR=/nowhere", "LANG=xx"]
+    image = docker_archive(place / "homely.tar", {"bin/hello": hello}, env=env)
+    recipe(site, f"image = 'docker-archive:{image}'\ncommands = 'hello'")
+    site("install", "wrapped")
+    lines = site.lmod(f"export TMPDIR={place}; module load wrapped; hello env").stdout.splitlines()
+    shown = dict(line.partition("=")[::2] for line in lines)
+    mine = (str(site.user.home), site.user.env["USER"], str(place), "xx")
+    assert (shown["HOME"], shown["USER"], shown["TMPDIR"], shown["LANG"]) == mine
+
+
+@pytest.mark.usefixtures("runtime")
+def test_image_whose_path_is_unusual_or_empty_has_its_commands(
+    site: Site, place: Path, hello: bytes
+) -> None:
+    for name, path in (("unusual", "PATH=/opt"), ("empty", "PATH=")):
+        image = docker_archive(place / f"{name}.tar", {"opt/hello": hello}, env=[path])
+        recipe(site, f"image = 'docker-archive:{image}'\ncommands = '/opt/'", name=name)
+        site("install", name)
+        assert "hello from" in site.lmod(f"module load {name}; hello").stdout
 
 
 @pytest.mark.usefixtures("runtime")
@@ -158,15 +135,24 @@ def test_image_is_shared_by_all_installs_that_use_it(site: Site, scratch: Path) 
     assert size <= 8192
 
 
-# -- Debian -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def python(site: Site, debian: Path) -> Site:
-    """A site with a wrapped Python."""
-    recipe(site, f"image = {str(debian)!r}\ncommands = 'python3*', 'ls', 'cat', 'sh'")
+@pytest.mark.parametrize("fault", ["damaged", "missing"])
+def test_verify_reads_the_image_that_an_install_runs_on(
+    site: Site, scratch: Path, fault: str
+) -> None:
+    recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'")
     site("install", "wrapped")
-    return site
+    site("verify")
+    (image,) = (site.root / "bases").glob("*.s*")
+    image.unlink()
+    if fault == "damaged":
+        image.write_bytes(b"x")
+    done = site("verify", status=Exit.DAMAGED)
+    assert f"wrapped/1: the image {image}, which it runs on" in done.stdout + done.stderr
+    site("base", "pull", "--again", f"docker-archive:{scratch}")
+    site("verify")
+
+
+# -- Debian -----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("runtime")
@@ -276,125 +262,6 @@ def test_stack_is_built_on_top_of_another_one_with_its_packages(
     assert "upper" in done.stderr
 
 
-# -- isolation --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def outside() -> Iterator[Path]:
-    """A directory that is neither in /tmp nor in the home of the test's user."""
-    own = Path(pwd.getpwuid(os.getuid()).pw_dir)
-    folder = own / f"tykky-test-{os.getpid()}"
-    folder.mkdir()
-    yield folder
-    remove(folder)
-
-
-SEES = (
-    "import os, sys;"
-    "print(int(os.path.exists(sys.argv[1])), os.getcwd());"
-    "open('written', 'w').close(); open(os.environ['TMPDIR'] + '/t', 'w').close();"
-    "open('/dev/shm/tykky-shm', 'w').close(); os.unlink('/dev/shm/tykky-shm');"
-    "assert os.path.exists('/proc/self') and os.path.exists('/sys/class');"
-    "open('/dev/null', 'w').close()"
-)
-
-
-@pytest.mark.parametrize("on", ["image", "host"])
-@pytest.mark.parametrize(
-    ("level", "home", "mounted", "seen"),
-    [
-        ("open", True, False, True),
-        ("mounts", True, False, True),
-        ("mounts", False, True, True),
-        ("mounts", False, False, False),
-        ("closed", True, True, False),
-    ],
-)
-@pytest.mark.usefixtures("runtime")
-def test_isolation_decides_what_of_the_host_is_there(
-    site: Site,
-    debian: Path,
-    place: Path,
-    outside: Path,
-    on: str,
-    level: str,
-    home: bool,
-    mounted: bool,
-    seen: bool,
-) -> None:
-    body = f"isolation = {level!r}\ncommands = 'python*'\n"
-    if on == "image":
-        recipe(site, body + f"image = {str(debian)!r}")
-    else:
-        recipe(site, body + "packages = 'six==1.17.0'", kind="PipStack")
-    points = ("-c", f"mount_points={outside}") if mounted else ()
-    site(*points, "install", "wrapped")
-    # Where somebody works, and what they have there, is visible at each level.
-    work, tmp = outside / "work", place / "tmp"
-    work.mkdir()
-    tmp.mkdir()
-    (outside / "other").mkdir()
-    env = {"TMPDIR": str(tmp), "PWD": str(work), **({"HOME": str(outside)} if home else {})}
-    command = site.prefix("wrapped") / "bin/python3"
-    done = site.user.run(command, "-c", SEES, outside / "other", cwd=work, env=env)
-    assert done.stdout.split() == [str(int(seen)), str(work)]
-    assert (work / "written").exists() and (tmp / "t").exists()
-
-
-@pytest.mark.usefixtures("runtime")
-def test_closed_stack_sees_what_its_recipe_asks_for(
-    site: Site, debian: Path, outside: Path
-) -> None:
-    (outside / "data").write_text("42\n")
-    recipe(
-        site,
-        f"image = {str(debian)!r}\ncommands = 'cat'\nisolation = 'closed'\n"
-        f"binds = '{outside}:/data'",
-    )
-    site("install", "wrapped")
-    assert site.lmod("module load wrapped; cat /data/data").stdout == "42\n"
-
-
-def test_other_isolated_stack_is_refused_with_a_clear_message(
-    site: Site, debian: Path, scratch: Path
-) -> None:
-    recipe(
-        site,
-        f"image = 'docker-archive:{scratch}'\ncommands = 'hello'\nisolation = 'closed'",
-        name="closed",
-    )
-    recipe(site, f"image = {str(debian)!r}\ncommands = 'sh'", name="open")
-    site("install", "closed", "open")
-    done = site.user.run(
-        site.prefix("open") / "bin/sh", "-c", f"{site.prefix('closed')}/bin/hello", status=125
-    )
-    assert "from inside another stack" in done.stderr
-
-
-# -- graphics processors ----------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("runtime")
-def test_stack_for_processors_that_the_node_lacks_runs_and_says_so_on_a_terminal(
-    site: Site, scratch: Path
-) -> None:
-    if Path("/dev/nvidiactl").exists():
-        pytest.skip("this machine has an NVIDIA graphics processor")
-    recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'\ngpu = 'nvidia'")
-    site("install", "wrapped")
-    command = site.prefix("wrapped") / "bin/hello"
-    assert site.user.run(command).stderr == ""
-    main, terminal = pty.openpty()
-    done = site.user.run(command, stderr=terminal)
-    os.close(terminal)
-    said = os.read(main, 4096).decode()
-    os.close(main)
-    assert "hello from" in done.stdout
-    assert said.splitlines() == [
-        "tykky: wrapped/1 is made for graphics processors of NVIDIA, and this node has none"
-    ]
-
-
 # -- masked installations ---------------------------------------------------------------------
 
 
@@ -415,55 +282,3 @@ def test_masked_stack_lies_over_its_original_path(site: Site, place: Path) -> No
     (tool / "data").write_text("changed on disk\n")
     assert site.lmod("module load masked; show; z5").stdout == "as installed\n" * 2
     assert (tool / "data").read_text() == "changed on disk\n"
-
-
-# -- switching --------------------------------------------------------------------------------
-
-
-def test_install_is_switched_to_another_runtime_and_back(python: Site) -> None:
-    prefix = python.prefix("wrapped")
-    (image,) = (prefix / ".tykky").glob("img-*.sqfs")
-    before = image.stat()
-    code = "import os; print('APPTAINER_CONTAINER' in os.environ)"
-    script = f'module load wrapped; python3 -c "{code}"'
-    assert python.lmod(script).stdout == "False\n"
-    python("refresh", "wrapped", "--runtime", "apptainer")
-    assert python.lmod(script).stdout == "True\n"
-    python("refresh", "wrapped")
-    assert python.lmod(script).stdout == "True\n"
-    python("refresh", "--all", "--runtime", "native", "--isolation", "mounts")
-    assert python.lmod(script).stdout == "False\n"
-    after = image.stat()
-    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-
-
-def test_refresh_leaves_running_programs_alone(python: Site) -> None:
-    prefix = python.prefix("wrapped")
-    running = subprocess.Popen(
-        [prefix / "bin/cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=python.user.env,
-    )
-    python("refresh", "wrapped")
-    out, _ = running.communicate("still here\n", timeout=60)
-    assert out == "still here\n"
-    assert list(prefix.rglob(".*.new")) == []
-
-
-def test_refresh_takes_the_mount_points_of_the_site_again(
-    site: Site, debian: Path, outside: Path
-) -> None:
-    (outside / "data").write_text("42\n")
-    recipe(site, f"image = {str(debian)!r}\ncommands = 'cat'\nisolation = 'mounts'")
-    site("install", "wrapped")
-    script = f"module load wrapped; cat {outside}/data"
-    assert site.lmod(script, status=None).returncode != 0
-    site("-c", f"mount_points={outside}", "refresh", "wrapped")
-    assert site.lmod(script).stdout == "42\n"
-
-
-@pytest.mark.parametrize(("words", "status"), [((), Exit.USAGE), (("nothing",), Exit.NOT_FOUND)])
-def test_refresh_of_nothing_is_one_error(site: Site, words: tuple[str, ...], status: Exit) -> None:
-    assert "Traceback" not in site("refresh", *words, status=status).stderr
