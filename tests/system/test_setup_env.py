@@ -293,7 +293,7 @@ def test_modulefile_of_tykky_brings_the_function_and_takes_it_away(
         tykky activate hello && hello you
         tykky deactivate
         module unload tykky
-        command -v tykky || echo gone
+        command -v tykky __tykky_activate __tykky_get_env_path || echo gone
         [ "$PATH" = "$before" ] && echo same
     """
     env = {"PATH": "/usr/bin:/bin"}
