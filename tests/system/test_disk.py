@@ -47,6 +47,16 @@ def vendor(place: Path) -> Path:
     return top
 
 
+@pytest.mark.parametrize("mask", [False, True])
+def test_command_given_by_its_own_path_stays_the_program(
+    site: Site, vendor: Path, mask: bool
+) -> None:
+    commands = "{'solve': 'bin/solve', 'z5': 'bin/solve'}"
+    recipe(site, f"source = {str(vendor)!r}\nmask = {mask}\ncommands = {commands}")
+    site("install", "tool")
+    assert site.lmod("module load tool; solve; z5").stdout == "42\n42\n"
+
+
 def test_directory_becomes_a_stack_that_no_longer_needs_it(site: Site, vendor: Path) -> None:
     recipe(site, f"source = {str(vendor)!r}\ncommands = 'solve', 'absolute', 'tools/'")
     site("install", "tool")

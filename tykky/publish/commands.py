@@ -63,8 +63,8 @@ def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
 
 def _link_to(program: str, link: Path) -> None:
     """Let a name in ``bin`` lead to a program: a name there, a path from above, or in the base."""
-    if program == link.name:
-        return
+    if os.path.normpath(program) in (link.name, f"bin/{link.name}"):
+        return  # it has that name already
     link.parent.mkdir(exist_ok=True)
     link.unlink(missing_ok=True)
     if "/" in program and not program.startswith("/"):
