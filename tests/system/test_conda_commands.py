@@ -57,6 +57,21 @@ def finish(self, box):
     say("missing", "conda remove no-such")
     say("activate", "conda activate other")
     say("setting", "conda config --set proxy_servers x")
+    say("dry", "conda config --remove channels nowhere; "
+        "conda install -y --dry-run packaging; conda remove -d six")
+    say("alone", "mamba install -y -S --no-deps right; conda list --export right; "
+        "mamba list --export shared; conda remove -yq right")
+    say("needed", "conda install -y --only-deps --no-update-deps left; conda remove -y shared")
+    say("micro", "printf 'dependencies: [left]' > /tmp/left.yml; "
+        "micromamba install -y -n base -f /tmp/left.yml; micromamba clean --all --yes; "
+        'conda clean -tipsy; eval "$(micromamba shell hook --shell bash)"; conda init --all; '
+        "conda config --set channel_priority false --set remote_max_retries 9; conda -V; "
+        "micromamba run -n base python -c 'print(7)'; conda info --envs | tail -n 1; "
+        "conda config --set channel_priority strict")
+    say("flexible", "conda config --set channel_priority flexible")
+    say("force", "conda install -y -f six")
+    say("prune", "printf 'dependencies: [python=3.11, six, activated, tabulate, scripted, "
+        "prefixed]' > /tmp/all.yml; conda env update --prune -n base -f /tmp/all.yml")
     say("hostile", "ln -s /etc/hosts /tmp/link.yml; mkfifo /tmp/ready; "
         "echo 'dependencies: [{pip: [-r /etc/hosts]}]' > /tmp/pip.yml; "
         f"python {box.directory}/hostile.py")
@@ -227,6 +242,8 @@ def test_channels_are_added_and_taken_away(said: dict[str, str]) -> None:
         ("missing", "there is no package 'no-such'", 23),
         ("activate", "there is no environment 'other'", 2),
         ("setting", "no setting 'proxy_servers'", 2),
+        ("flexible", "no setting 'channel_priority flexible'", 2),
+        ("force", "the build has no option -f", 2),
     ],
 )
 def test_what_is_not_understood_or_not_there_is_named(
@@ -235,6 +252,29 @@ def test_what_is_not_understood_or_not_there_is_named(
     assert words in said[title]
     assert said[title].rstrip().endswith(f"status {status}")
     assert "Traceback" not in said[title]
+
+
+def test_a_dry_run_only_says_what_would_change(said: dict[str, str]) -> None:
+    assert said["dry"].splitlines() == ["+ packaging 24.2 pyh0_0", "- six 1.17.0 pyh0_0"]
+
+
+def test_packages_are_installed_without_what_they_need_and_the_other_way_round(
+    said: dict[str, str],
+) -> None:
+    assert said["alone"].strip().splitlines() == ["+ right 1.0 0", "right=1.0=0"]
+    assert said["needed"].splitlines() == ["+ shared 1.0 0", "- shared 1.0 0"]
+
+
+def test_lines_for_micromamba_and_of_containers_are_understood(
+    trial: Site, said: dict[str, str]
+) -> None:
+    added, also, version, seven, environment = said["micro"].splitlines()
+    assert (added, also, seven) == ("+ left 1.0 0", "+ shared 1.0 0", "7")
+    assert version.startswith("conda ") and environment.endswith(str(trial.prefix("trial")))
+
+
+def test_pruning_leaves_only_what_the_file_names(said: dict[str, str]) -> None:
+    assert said["prune"].splitlines() == ["- left 1.0 0", "- shared 1.0 0"]
 
 
 def test_nothing_that_is_built_gets_at_the_host_by_way_of_conda(said: dict[str, str]) -> None:

@@ -20,14 +20,15 @@ from tykky.conda import channels, environment, packages
 from tykky.conda.about import records
 from tykky.conda.credentials import taken_out
 from tykky.conda.process import Inside
-from tykky.conda.target import FOLLOW, READABLE, Target, follow
+from tykky.conda.target import FOLLOW, PROGRAMS, READABLE, Target, follow
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.lock import Package
 
 #: Settings of conda that make no other environment.
 _HARMLESS = (
     *("always_yes", "auto_activate_base", "auto_update_conda", "changeps1", "report_errors"),
-    *("notify_outdated_conda", "quiet", "show_channel_urls", "solver"),
+    *("notify_outdated_conda", "quiet", "show_channel_urls", "solver", "auto_activate"),
+    *("remote_connect_timeout_secs", "remote_max_retries", "remote_read_timeout_secs"),
 )
 
 _NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)")
@@ -76,9 +77,12 @@ def remove(target: Target, args: Namespace) -> int:
 
 
 def _absent(name: str) -> TykkyError:
+    remedy = "'conda list' shows what there is, and 'conda install' adds to it"
+    if name in PROGRAMS:
+        remedy = "leave it out: the command is part of the build, and not of the environment"
     return StepError(
         f"there is no package '{name}' in the environment",
-        remedy="'conda list' shows what there is, and 'conda install' adds to it",
+        remedy=remedy,
         code=Exit.UNKNOWN_PACKAGE,
     )
 
@@ -97,7 +101,7 @@ def configure(target: Target, args: Namespace) -> int:
             raise _no_setting(key)
         names = tuple(name for name in names if name != value)
     for key, value in args.set:
-        if key == "channel_priority" and value in ("strict", "disabled"):
+        if key == "channel_priority" and value in ("strict", "disabled", "false"):
             strict = value == "strict"
         elif key not in _HARMLESS:
             raise _no_setting(key if key != "channel_priority" else f"{key} {value}")
@@ -141,10 +145,11 @@ def activate(target: Target, args: Namespace) -> int:
 
 def env_update(target: Target, args: Namespace) -> int:
     """Add what environment files name, with pip what is for pip."""
-    for name in args.file or ["environment.yml"]:
-        file = _read(target, name)
+    files = {name: _read(target, name) for name in args.file or ["environment.yml"]}
+    named = [spec for file in files.values() for spec in file.specs]
+    for name, file in files.items():
         if file.specs:
-            wanted = list(file.specs)
+            wanted = list(named if args.prune else file.specs)
             _solve(target, args, wanted, list(file.channels), free=_names(wanted))
         if file.pip:
             _call(["pip", "install", *file.pip], {}, f"pip could not install what {name} names")
@@ -186,7 +191,7 @@ def _solve(
     kept = [
         spec
         for record in records(target)
-        if record["name"] not in named
+        if record["name"] not in named and not getattr(args, "prune", False)
         for spec in record.get("requested_specs") or [record["name"]]
     ]
     override = getattr(args, "override_channels", False)
@@ -210,7 +215,21 @@ def _solve(
         free=sorted(free),
         freeze=getattr(args, "freeze_installed", False),
     )
-    _apply(target, found, args, specs=request.specs)
+    _apply(target, _part(target, found, named, args), args, specs=request.specs)
+
+
+def _part(
+    target: Target, found: Iterable[Package], named: set[str], args: Namespace
+) -> list[Package]:
+    """What of a solution is wanted: all, or only the packages named, or only the others."""
+    present = {record["name"]: _package(record) for record in records(target)}
+    if getattr(args, "no_deps", False):
+        chosen = {package.name: package for package in found if package.name in named}
+        return [*{**present, **chosen}.values()]
+    if getattr(args, "only_deps", False):
+        old = {name: package for name, package in present.items() if name in named}
+        return [*(package for package in found if package.name not in named), *old.values()]
+    return list(found)
 
 
 def _apply(
@@ -219,6 +238,9 @@ def _apply(
     """Make the environment consist of these packages, and say what that changes."""
     wanted = list(wanted)
     before = {_package(record).sha256: _package(record) for record in records(target)}
+    if getattr(args, "dry_run", False):
+        _tell(before.values(), wanted)
+        return
     done = packages.install(
         wanted,
         target.prefix,

@@ -1,4 +1,4 @@
-"""``conda`` and ``mamba`` for scripts that call them while a stack is built.
+"""``conda``, ``mamba`` and ``micromamba`` for scripts that call them while a stack is built.
 
 They work on the environment of the stack, with the same engine as the stack itself, and know
 what such scripts use. An option that is not understood is an error that names it, because
@@ -87,7 +87,7 @@ def _check_place(args: argparse.Namespace, target: Target) -> None:
 
 
 def parser(program: str) -> argparse.ArgumentParser:
-    """The command line of ``conda``, or of ``mamba``."""
+    """The command line of ``conda``, ``mamba`` or ``micromamba``."""
     top = _Parser(prog=program, allow_abbrev=False, description=__doc__.partition("\n")[0])
     top.add_argument(
         "-V", "--version", action="version", version=f"{program} {__version__} of Tykky"
@@ -104,13 +104,20 @@ def parser(program: str) -> argparse.ArgumentParser:
         (("run",), "run a command in the environment", _running, actions.run),
         (("activate",), "nothing: the environment is active", _activating, actions.activate),
         (("deactivate",), "nothing: there is no other environment", _any, about.nothing),
-        (("init", "shell.bash", "shell.posix"), "nothing: see activate", _any, about.nothing),
     ):
         verb = verbs.add_parser(
             names[0], aliases=list(names[1:]), help=text, allow_abbrev=False, description=text
         )
         add(verb)
+        if program != "conda" and action in (actions.install, actions.update):
+            verb.add_argument("-f", dest="file", action="append", help="the same as --file")
         verb.set_defaults(action=action)
+    for name in ("init", "shell", "shell.bash", "shell.posix"):
+        verb = verbs.add_parser(
+            name, prefix_chars="\0", add_help=False, help="nothing: see activate"
+        )
+        verb.add_argument("words", nargs="*")
+        verb.set_defaults(action=about.nothing)
     for name, why, instead in _ABSENT:
         _refusing(verbs, f"{program} {name}", why, instead)
     env = verbs.add_parser("env", help="update from a file, list, export", allow_abbrev=False)
@@ -118,6 +125,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     update = below.add_parser("update", allow_abbrev=False, help="add what a file names")
     _place(update)
     update.add_argument("-f", "--file", action="append", help="default: environment.yml")
+    update.add_argument("--prune", action="store_true", help="nothing but what the files name")
     _quiet(update)
     update.set_defaults(action=actions.env_update)
     listing = below.add_parser("list", allow_abbrev=False, help="the one environment there is")
@@ -177,8 +185,13 @@ def _channels(verb: argparse.ArgumentParser) -> None:
     priority.add_argument("--no-channel-priority", action="store_true")
 
 
+def _rehearsing(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-d", "--dry-run", action="store_true", help="only list what would change")
+
+
 def _changing(verb: argparse.ArgumentParser) -> None:
     _place(verb)
+    _rehearsing(verb)
     _channels(verb)
     _quiet(verb)
     verb.add_argument("--file", action="append", default=[], help="a file with more packages")
@@ -188,6 +201,12 @@ def _changing(verb: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not touch what is there",
     )
+    verb.add_argument(
+        "-S", "--satisfied-skip-solve", action="store_true", help="what is there stays anyway"
+    )
+    part = verb.add_mutually_exclusive_group()
+    part.add_argument("--no-deps", action="store_true", help="these packages alone")
+    part.add_argument("--only-deps", action="store_true", help="only what these packages need")
     verb.add_argument("packages", nargs="*", metavar="SPEC")
 
 
@@ -198,6 +217,7 @@ def _updating(verb: argparse.ArgumentParser) -> None:
 
 def _removing(verb: argparse.ArgumentParser) -> None:
     _place(verb)
+    _rehearsing(verb)
     _quiet(verb)
     verb.add_argument("packages", nargs="+", metavar="NAME")
 
@@ -224,7 +244,7 @@ def _configuring(verb: argparse.ArgumentParser) -> None:
 def _cleaning(verb: argparse.ArgumentParser) -> None:
     for words in ("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes"):
         verb.add_argument(*words.split(), action="store_true")
-    for words in ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles"):
+    for words in ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles", "-s --source-cache"):
         verb.add_argument(*words.split(), action="store_true")
 
 

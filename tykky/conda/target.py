@@ -28,6 +28,9 @@ FOLDER = Path("/tmp/tykky-bin")
 #: Where commands in a box whose root is an image hand their words out.
 SOCKET = FOLDER / "socket"
 
+#: What scripts call the command by.
+PROGRAMS = ("conda", "mamba", "micromamba")
+
 #: The variable with the path of the file that says which environment it is.
 VARIABLE = "TYKKY_CONDA"
 #: The variable with the path for a script, if another box runs the environment's programs.
@@ -81,7 +84,7 @@ def follow(text: str) -> None:
 
 
 def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
-    """Put ``conda`` and ``mamba`` into a box, and ``pip`` if the environment has none.
+    """Put ``conda`` and its like into a box, and ``pip`` if the environment has none.
 
     ``folder`` is where, for a box that has the host's own ``/tmp``.
     """
@@ -105,7 +108,7 @@ def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
         _keep(folder / target.state.name, pickle.dumps(target))
         python = shlex.quote(sys.executable)
         start = f"{VARIABLE}={target.state} exec {python} -I -m tykky.conda.command"
-    for name in ("conda", "mamba"):
+    for name in PROGRAMS:
         _program(folder / name, f'{start} {name} "$@"')
     for name, text in _BASE.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
