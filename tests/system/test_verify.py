@@ -97,12 +97,13 @@ def test_damaged_record_is_set_aside_and_the_rest_stays(hello: Site) -> None:
     assert faults(hello, "hello/1.0") == []
 
 
-def test_name_never_means_a_variant_that_is_all_that_is_left(site: Site) -> None:
+def test_version_never_means_a_variant_that_is_all_that_is_left(site: Site) -> None:
     file = site.hello("hello", more="loud = variant(False, help='shouts')")
     file.write_text("from tykky import variant\n" + file.read_text())
     site("install", "hello", "+loud")
-    for name in ("hello", "hello/1.0"):
+    for name in ("hello/1.0", "hello@1.0"):
         done = site("uninstall", name, status=int(Exit.NOT_FOUND))
         assert "there is hello/1.0-loud" in done.stderr
-    site("uninstall", "hello", "+loud")
+    assert "step build" in site("log", "hello").stdout
+    site("uninstall", "hello")
     assert site.found() == []

@@ -76,6 +76,7 @@ bool inside_other(const struct stack *stack)
     char name[8];
     return find_other(stack, name, sizeof name);
 }
+
 bool inside_check_others(const struct stack *stack, struct problem *problem)
 {
     char name[256];
