@@ -176,10 +176,11 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else ""
 
 
-def from_os_error(error: OSError, doing: str) -> TykkyError:
+def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
     """The error for a person behind an ``OSError``: what was being done, and what helps.
 
-    ``doing`` completes the sentence 'Cannot ...', e.g. ``write the record``.
+    ``doing`` completes the sentence 'Cannot ...', e.g. ``write the record``; ``key`` is the setting
+    that says where.
     """
     place = f" ({error.filename})" if error.filename else ""
     cause = f"cannot {doing}{place}: {error.strerror or error}"
@@ -190,11 +191,19 @@ def from_os_error(error: OSError, doing: str) -> TykkyError:
             "'tykky config why root' and 'tykky config why build_dir' say which disks are used",
             code=Exit.NO_SPACE,
         )
+    if error.errno == errno.EFBIG:
+        return TykkyError(
+            cause,
+            remedy="raise the limit on the size of files, 'ulimit -f unlimited', or choose a disk "
+            f"that holds larger ones: 'tykky config why {key}'",
+            code=Exit.NO_SPACE,
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return TykkyError(
             cause,
-            remedy="choose a place that you may write to: --root DIR, "
-            "or 'tykky config set root DIR'",
+            remedy="choose a place that you may write to: "
+            + ("--root DIR, or " if key == "root" else "")
+            + f"'tykky config set {key} DIR'",
             code=Exit.NOT_WRITABLE,
         )
     return TykkyError(cause, remedy="'tykky doctor' checks this machine.")

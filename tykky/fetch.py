@@ -131,7 +131,7 @@ def _alone(path: Path) -> Iterator[None]:
         with FileLock(path.with_name(f".{path.name}.lock")):
             yield
     except OSError as error:
-        raise from_os_error(error, f"download to {path.parent}") from error
+        raise from_os_error(error, f"download to {path.parent}", "cache_dir") from error
 
 
 def is_there(url: str, *, patience: int = PATIENCE) -> bool:

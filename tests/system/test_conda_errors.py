@@ -171,6 +171,24 @@ def test_a_package_damaged_in_the_cache_is_not_used(conda: Site, place: Path) ->
     assert conda.user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
 
 
+def test_a_cache_that_cannot_be_written_to_is_named_and_may_be_mended(
+    conda: Site, place: Path
+) -> None:
+    recipe(conda, "right", "packages = 'prefixed'")
+    conda("lock", "right")
+    downloads = place / "cache/downloads"
+    downloads.mkdir(parents=True, exist_ok=True)
+    downloads.chmod(0o500)
+    said = conda("install", "right", status=Exit.NOT_WRITABLE).stderr
+    assert str(downloads) in said and "'tykky config set cache_dir DIR'" in said
+    downloads.chmod(0o700)
+    limited = "ulimit -f 1; exec tykky install right"
+    done = conda.user.bash(limited, status=Exit.NO_SPACE)
+    assert "File too large" in done.stderr and "ulimit -f unlimited" in done.stderr
+    assert listing(conda.root / "store") == []
+    conda("install", "right")
+
+
 def test_a_package_that_cannot_be_unpacked_is_named(conda: Site, place: Path) -> None:
     import hashlib
 
