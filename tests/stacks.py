@@ -140,9 +140,9 @@ def settle(place: Path, user: User) -> Site:
     # A checkout has no compiled launcher: it is compiled once, and not for every test.
     compiled = DOWNLOADS / "launcher"
     compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cache = user.home / ".cache/tykky"
+    cache = user.home / ".cache"
     cache.mkdir(parents=True)
-    (cache / "launcher").symlink_to(compiled)
+    (cache / "tykky-programs").symlink_to(compiled)
     env = {**user.env, "TYKKY_REPOS": str(repo)}
     return Site(User(user.home, env), repo)
 

@@ -103,6 +103,17 @@ def test_build_has_a_home_and_a_tmp_of_its_own(site: Site, place: Path) -> None:
         assert not (folder / mark).exists()
 
 
+def test_build_may_use_the_cache_and_not_change_what_is_said_to_be_installed(
+    site: Site, place: Path
+) -> None:
+    script = (
+        "cd $XDG_CACHE_HOME && touch here && rm here && echo cache;"
+        " touch listings/x || rmdir listings || mv listings x || echo unchanged"
+    )
+    said = told(site, place, "finish", f"{{ {script}; }} 2>/dev/null")
+    assert said.split() == ["cache", "unchanged"]
+
+
 def test_stack_is_built_at_the_path_where_it_will_live(site: Site, place: Path) -> None:
     said = told(site, place, "finish", "pwd; ls")
     assert said.split()[0] == str(site.prefix())

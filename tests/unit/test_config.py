@@ -14,6 +14,7 @@ from tykky.config.schema import SECTIONS, Conda, Module, Permissions, Pip, Squas
 from tykky.config.tree import read_tree
 from tykky.errors import ConfigError, Exit
 from tykky.resources import resource
+from tykky.runtime import native
 
 Load = Callable[..., Config]
 
@@ -78,6 +79,16 @@ def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
     assert own == set(SECTIONS[""])
     for section, group in groups.items():
         assert {field.name for field in fields(group)} == set(SECTIONS[section])
+
+
+def test_programs_are_kept_outside_of_the_cache_that_builds_may_write_to(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    programs = native._cache()
+    assert tmp_path / "home" in programs.parents
+    assert home.load().cache_dir not in programs.parents
 
 
 def test_defaults_are_usable_as_they_are(home: Home, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ Public names: ``Box``, ``BuildBox``, ``TestBox``, ``PlanBox``, ``enclosed``, ``c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -352,6 +353,12 @@ def enclosed(
         line += ["--ro-bind", str(path), str(path)]
     for source, target in inside.items():
         line += ["--bind", str(source), str(target)]
+    # A build may use the cache, and not tell its owner what is installed.
+    listings = config.cache_dir / "listings"
+    with contextlib.suppress(OSError):
+        listings.mkdir(exist_ok=True)
+    if listings.is_dir():
+        line += ["--ro-bind", str(listings), str(listings)]
     line += ["--chdir", str(list(inside.values())[-1])]
     for name, value in env.items():
         line += ["--setenv", name, value]

@@ -4,8 +4,8 @@ A wheel brings them, in ``launcher/bin/<machine>/``. Where it does not, they are
 from the sources beside it and kept in the user's cache, in a directory that is named after the
 digest of the sources.
 
-Public names: ``launcher_program``, ``box_program``, ``ask_program``, ``build``. As a program,
-``python -m tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.
+Public names: ``launcher_program``, ``box_program``, ``ask_program``, ``build``. As a
+program, ``python -m tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.
 """
 
 from __future__ import annotations
@@ -132,8 +132,9 @@ def _program(name: str) -> Path:
 
 
 def _cache() -> Path:
+    # Beside the cache of downloads, which builds may write to: these run outside of any box.
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "tykky" / "launcher"
+    return Path(root) / "tykky-programs"
 
 
 def _digest() -> str:
