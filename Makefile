@@ -19,7 +19,7 @@ venv := build/venv
 test_parts := apptainer bases bench registry mpi slurm
 bench_parts := apptainer bases bench
 check_parts := bench
-c_sources = $(wildcard tykky/runtime/launcher/*.c tests/benchmarks/*.c)
+c_sources = $(wildcard tykky/runtime/launcher/*.c benchmarks/*.c)
 c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only \
 	-isystem /usr/include/fuse3
 # Scripts without an extension are known by their first line.
@@ -56,12 +56,12 @@ check: check-python check-types check-shell check-c
 
 bench: venv
 	@tools/provision $(bench_parts)
-	@$(venv)/bin/python -m tests.benchmarks --json $(JSON) $(B)
+	@$(venv)/bin/python -m benchmarks --json $(JSON) $(B)
 endif
 
 # The page's tables and picture, from the figures that are committed beside it.
 measurements: $(venv)/.made
-	@$(venv)/bin/python -m tests.benchmarks.report
+	@$(venv)/bin/python -m benchmarks.report
 
 check-python: $(venv)/.made
 	$(venv)/bin/ruff check

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tykky.publish.commands import name_host
+from tykky.build.commands import name_host
+from tykky.files import Permissions
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CONF_NAME,
@@ -27,7 +28,6 @@ from tykky.runtime.base import (
     render,
 )
 from tykky.runtime.native import ask_program, box_program, launcher_program
-from tykky.store.files import Permissions
 
 SHOW = """#!{prefix}/bin/python
 import json, os, sys

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.calls import place_of, read_trace, trace
+from benchmarks.calls import place_of, read_trace, trace
 from tests.launcher.stacks import make_stack
 
 

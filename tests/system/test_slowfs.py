@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.slow import SlowFiles, compile_slow_files, read_counts
+from benchmarks.slow import SlowFiles, compile_slow_files, read_counts
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 
 from tykky import bases
 from tykky.build.box import PlanBox
-from tykky.build.scratch import contained
 from tykky.config import Config
 from tykky.errors import RecipeError, StepError
 from tykky.lock import Lock
+from tykky.tools.scratch import contained
 
 DIGEST = "ab" * 32
 

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks import report
-from tests.benchmarks.calls import place_of, read_trace
-from tests.benchmarks.measure import Row, Target
+from benchmarks import report
+from benchmarks.calls import place_of, read_trace
+from benchmarks.measure import Row, Target
 
 PREFIX = Path("/appl/s/1")
 TRACE = """\

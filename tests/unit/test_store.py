@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tykky.errors import Exit, StoreError, TykkyError
+from tykky.files import count, discard, make_folder, write_file
 from tykky.spec import parse_one
 from tykky.store import Permissions, Record, Store
 from tykky.store import record as records
-from tykky.store.files import count, discard, make_folder, write_file
 
 HASHES = (hashlib.sha256(str(number).encode()).hexdigest() for number in itertools.count())
 

@@ -8,7 +8,7 @@ import pytest
 
 from tykky.config import Config
 from tykky.errors import Exit
-from tykky.kinds import uv
+from tykky.tools import uv
 
 UNKNOWN = """\
   x No solution found when resolving dependencies:

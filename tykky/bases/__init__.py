@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bases.base import PATH, Base, arch
+from tykky.bases.base import Base, arch
 from tykky.bases.host import HostBase, host
 from tykky.bases.images import ImageBase, image_base
 from tykky.bases.reference import Reference, resolve
 from tykky.bases.stacks import StackBase, find_stack, stack_base
 from tykky.errors import Exit, StepError, TykkyError
+from tykky.tools.enclosure import PATH
 
 if TYPE_CHECKING:
     from tykky.config import Config

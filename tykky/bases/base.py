@@ -1,6 +1,6 @@
 """What the pipeline asks of a base, whatever it is.
 
-Public names: ``Base``, ``arch``, ``PATH``.
+Public names: ``Base``, ``arch``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Where programs of a base are looked for, whatever PATH the installer has.
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from tykky.tools.enclosure import PATH
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky import fetch
-from tykky.build.squash import program
 from tykky.errors import Exit, RecipeError, StepError, ToolError, TykkyError, Where
+from tykky.tools.squash import program
 
 if TYPE_CHECKING:
     from tykky.config import Config

@@ -12,8 +12,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tykky.bases.base import PATH, Base, arch
+from tykky.bases.base import Base, arch
 from tykky.lock import digest_of
+from tykky.tools.enclosure import PATH
 
 
 @dataclass(frozen=True)

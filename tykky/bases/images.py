@@ -14,9 +14,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tykky.bases import image as images
-from tykky.bases.base import PATH, Base
+from tykky.bases.base import Base
 from tykky.bases.image import ImageFile, Listing
 from tykky.errors import from_os_error
+from tykky.tools.enclosure import PATH
 
 
 @dataclass(frozen=True)

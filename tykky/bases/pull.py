@@ -145,8 +145,8 @@ def _make(
 
 @contextmanager
 def _scratch(config: Config) -> Iterator[Path]:
-    from tykky.build.scratch import own_folder
-    from tykky.store.files import discard
+    from tykky.files import discard
+    from tykky.tools.scratch import own_folder
 
     own_folder(config.build_dir)
     folder = Path(tempfile.mkdtemp(prefix="pull-", dir=config.build_dir))

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from tykky import contents
 from tykky import lock as locks
 from tykky.errors import masked
+from tykky.files import Permissions, write_file
 from tykky.host import host_name, user_name
 from tykky.recipe.source import recipe_source
 from tykky.store import HIDDEN, Record
-from tykky.store.files import Permissions, write_file
 
 if TYPE_CHECKING:
     from tykky.build.plan import Plan
-    from tykky.build.squash import Image
     from tykky.contents import Installed
     from tykky.store.record import Step
+    from tykky.tools.squash import Image
 
 
 def record_of(plan: Plan, image: Image, commands: tuple[str, ...], steps: Sequence[Step]) -> Record:

@@ -159,8 +159,8 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Entry:
 
 def check(plan: Plan, config: Config, store: Store) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
-    from tykky.build.squash import program
     from tykky.runtime.native import launcher_program
+    from tykky.tools.squash import program
 
     try:
         str(plan.prefix).encode()

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases import Base, ImageBase, StackBase
-from tykky.publish import commands
+from tykky.build import commands
+from tykky.files import Permissions, make_folder
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root
 from tykky.runtime.native import box_program
 from tykky.store import HIDDEN
-from tykky.store.files import Permissions, make_folder
 
 if TYPE_CHECKING:
-    from tykky.build.scratch import Scratch
     from tykky.config import Config
+    from tykky.tools.scratch import Scratch
 
 #: What a build needs to reach the network by name.
 _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
@@ -68,7 +68,7 @@ def _root(base: Base) -> Root:
 def _tools() -> Iterator[Path]:
     """Where programs are that Tykky runs in a box: its own, and uv's."""
     from tykky.errors import ToolError
-    from tykky.kinds import uv
+    from tykky.tools import uv
 
     yield Path(sys.prefix)
     yield Path(__file__).parent.parent

@@ -22,21 +22,22 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tykky import bases, console, contents
 from tykky import lock as locks
+from tykky.build import commands
 from tykky.build import plan as plans
 from tykky.build.box import BuildBox, RealBox, TestBox
 from tykky.build.clock import STEPS, Clock
 from tykky.build.commit import keep_inputs, keep_log, record_of
+from tykky.build.entering import Entering, entering, launch_plan
 from tykky.build.hooks import Hooks
 from tykky.build.plan import Plan
-from tykky.build.scratch import Scratch, sweep
-from tykky.build.squash import Image, settle, squash
 from tykky.errors import Exit, StoreError, TykkyError, from_os_error
-from tykky.publish import commands, modules
-from tykky.publish.entering import Entering, entering, launch_plan
+from tykky.files import clear, count, make_folder, sync
+from tykky.publish import modules
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
 from tykky.store import HIDDEN, Record, Store
-from tykky.store.files import clear, count, make_folder, sync
+from tykky.tools.scratch import Scratch, sweep
+from tykky.tools.squash import Image, settle, squash
 
 if TYPE_CHECKING:
     from tykky.config import Config

@@ -14,11 +14,11 @@ import argparse
 from tykky import console
 from tykky.bases import cache
 from tykky.bases.unused import delete, is_own, unused
-from tykky.build.scratch import sweep
 from tykky.cli import common
 from tykky.config import Config
 from tykky.errors import StoreError
 from tykky.store import Store, trash
+from tykky.tools.scratch import sweep
 
 EXAMPLES = """\
   tykky gc                 what was uninstalled more than 7 days ago

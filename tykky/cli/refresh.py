@@ -13,16 +13,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tykky import console
-from tykky.build.squash import Image
+from tykky.build import commands
+from tykky.build.entering import Entering, launch_plan
 from tykky.cli import common
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
-from tykky.publish import commands, modules
-from tykky.publish.entering import Entering, launch_plan
+from tykky.files import write_file
+from tykky.publish import modules
 from tykky.spec import parse_one
 from tykky.store import HIDDEN, Entry, Record, Store
-from tykky.store.files import write_file
 from tykky.store.record import read, render
+from tykky.tools.squash import Image
 
 EXAMPLES = """\
   tykky refresh python-data                        with the configuration as it is now

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.build.box import RealBox
-from tykky.build.scratch import Scratch
 from tykky.compat.rooms import Room
+from tykky.tools.scratch import Scratch
 
 #: What is said to the commands of installs. A build is entered natively, whatever those are.
 _NOT_FOR_BUILDS = ("TYKKY_RUNTIME",)

@@ -117,7 +117,8 @@ class Conda(Kind):
         from tykky import bases
         from tykky.conda import channels as known
         from tykky.conda.condarc import honoured
-        from tykky.conda.target import Target, equip
+        from tykky.conda.equip import equip
+        from tykky.conda.target import Target
 
         config = honoured(self.job.config)
         folder = box.tmp / "tools"

@@ -75,7 +75,7 @@ def _is_for_pip(lines: Iterable[str], folder: Path, seen: set[Path]) -> bool:
 
 def environment(config: Config, cached: bool) -> dict[str, str]:
     """The variables for uv and pip. What the user has set for uv stays as it is."""
-    from tykky.kinds import uv
+    from tykky.tools import uv
 
     found = {
         "UV_SYSTEM_CERTS": "1",

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.compat.job import copied
 from tykky.errors import from_os_error, masked
+from tykky.files import Permissions, make_folder, write_file
 from tykky.store import HIDDEN
-from tykky.store.files import Permissions, make_folder, write_file
 
 if TYPE_CHECKING:
     from tykky.compat.publishing import State

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, BinaryIO
 from tykky import bases, console
 from tykky.bases import ImageBase
 from tykky.build.clock import Clock
-from tykky.build.scratch import own_folder
-from tykky.build.squash import Image, settle, squash
 from tykky.compat import publishing, script, wrapping
 from tykky.compat.box import Contents, OpenBox
 from tykky.compat.job import Job, Kind
 from tykky.compat.rooms import room_of
 from tykky.errors import Exit, TykkyError
+from tykky.files import count, discard, make_folder
 from tykky.host import user_name
 from tykky.lock import Lock, digest_of
 from tykky.store import HIDDEN, Record, Store
-from tykky.store.files import count, discard, make_folder
+from tykky.tools.scratch import own_folder
+from tykky.tools.squash import Image, settle, squash
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -307,7 +307,7 @@ class _Making:
         self._made += reversed(missing)
 
     def _run_outside(self, line: list[str]) -> str:
-        from tykky.build import process
+        from tykky.tools import process
 
         status, said = process.run(line, dict(os.environ), Path("/"), self.log)
         if status != 0:

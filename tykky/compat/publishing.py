@@ -32,19 +32,19 @@ from typing import TYPE_CHECKING
 
 from tykky import contents
 from tykky.bases import ImageBase
+from tykky.build import commands
 from tykky.build.commit import keep_log
-from tykky.build.squash import Image
+from tykky.build.entering import Entering, image_environment, launch_plan
 from tykky.compat import layout, wrapping
 from tykky.compat.job import Job, Kind, copied
 from tykky.compat.old import STATE, in_use
 from tykky.errors import Exit, StepError, StoreError, TykkyError, from_os_error
+from tykky.files import Permissions, count, discard, make_folder, sync, write_file
 from tykky.host import host_name, user_name
-from tykky.publish import commands
-from tykky.publish.entering import Entering, image_environment, launch_plan
 from tykky.store import HIDDEN, Record, Store
 from tykky.store import record as records
-from tykky.store.files import Permissions, count, discard, make_folder, sync, write_file
 from tykky.store.record import Step
+from tykky.tools.squash import Image
 
 if TYPE_CHECKING:
     from tykky.bases import Base

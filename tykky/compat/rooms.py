@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases import ImageBase
-from tykky.publish import commands
+from tykky.build import commands
+from tykky.files import Permissions, make_folder
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root
 from tykky.runtime.native import box_program
 from tykky.store import HIDDEN
-from tykky.store.files import Permissions, make_folder
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -90,6 +90,6 @@ def _root(base: Base) -> Root:
 
 
 def _tools() -> list[Path]:
-    from tykky.kinds import uv
+    from tykky.tools import uv
 
     return [box_program().parent, Path(uv.program()).parent]

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tykky.build import process
 from tykky.errors import Exit, StepError
+from tykky.tools import process
 
 if TYPE_CHECKING:
     from tykky.compat.box import OpenBox

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.build.scratch import Scratch
 from tykky.conda import packages as contents
 from tykky.conda.channels import subdir_of
 from tykky.conda.process import Outside
 from tykky.errors import RecipeError
+from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -34,7 +34,7 @@ def resolve(
     The environment is made in the scratch directory for that, to see what its Python would; so
     it works for other architectures, too, because nothing in it is run. Raises ``TykkyError``.
     """
-    from tykky.kinds import uv
+    from tykky.tools import uv
 
     python = contents.python_of(conda)
     if not python:

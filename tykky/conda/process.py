@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from tykky import fetch
-from tykky.build.box import closed, enclosed
-from tykky.build.scratch import Scratch
 from tykky.conda import problems
 from tykky.errors import StepError, ToolError, masked
+from tykky.tools.enclosure import closed, enclosed
+from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox

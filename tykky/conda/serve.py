@@ -24,9 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.build.box import closed, enclosed
-from tykky.build.scratch import contained
 from tykky.conda.target import FOLLOW, READABLE, SOCKET, VARIABLE
+from tykky.tools.enclosure import closed, enclosed
+from tykky.tools.scratch import contained
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox

@@ -134,7 +134,7 @@ def _mksquashfs(config: Config) -> Probe:
 
 
 def _uv() -> Probe:
-    from tykky.kinds import uv
+    from tykky.tools import uv
 
     try:
         path = uv.program()

@@ -24,16 +24,17 @@ from tykky.conda.activation import applied, snapshot
 from tykky.conda.condarc import honoured
 from tykky.conda.credentials import public, taken_out
 from tykky.conda.environment import Environment, read
+from tykky.conda.equip import equip
 from tykky.conda.process import Outside
-from tykky.conda.target import FOLDER, Target, equip
+from tykky.conda.target import FOLDER, Target
 from tykky.console import plural
 from tykky.contents import Installed, files_of_conda, of_conda, of_python
 from tykky.errors import RecipeError, Where
-from tykky.kinds import uv
 from tykky.kinds.paths import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place, class_place
+from tykky.tools import uv
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -131,7 +132,7 @@ class CondaStack(Stack):
 
     def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
         """The packages for the lock, from the channels and the package index."""
-        from tykky.build.scratch import Scratch
+        from tykky.tools.scratch import Scratch
 
         wanted, config = self._wanted(config, arch)
         with tempfile.TemporaryDirectory(prefix="tykky-") as folder:

@@ -19,10 +19,10 @@ from tykky.bases.reference import resolve
 from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_python
 from tykky.errors import Exit, RecipeError, StepError, Where
-from tykky.kinds import uv
 from tykky.kinds.paths import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
+from tykky.tools import uv
 
 if TYPE_CHECKING:
     from tykky.bases import Base

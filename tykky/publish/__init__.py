@@ -1,1 +1,1 @@
-"""What users see of an install: commands and modulefiles."""
+"""What users see of an install: modulefiles."""

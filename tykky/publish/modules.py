@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import ConfigError, Exit, StoreError, Where
+from tykky.files import make_folder, write_file
 from tykky.recipe import guarded
 from tykky.store import Entry, Record, Store
-from tykky.store.files import make_folder, write_file
 
 if TYPE_CHECKING:
     from tykky.config import Config

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
+from tykky.files import Permissions, make_folder, write_file
 from tykky.host import host_name, owner_of, user_name
 from tykky.store import record as records
-from tykky.store.files import Permissions, make_folder, write_file
 from tykky.store.listing import listing
 from tykky.store.record import HIDDEN, Entry, Record
 

@@ -62,7 +62,7 @@ class Record(Entry):
 
     ``image`` has ``file``, ``sha256`` and ``bytes``; ``base`` has ``name``, ``id`` and
     ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how the install is
-    entered (see :mod:`tykky.publish.entering`); ``by`` has ``user``, ``host`` and ``tykky`` (its
+    entered (see :mod:`tykky.build.entering`); ``by`` has ``user``, ``host`` and ``tykky`` (its
     version); ``packages`` are pairs of name and version; ``files`` counts
     the files and folders of the prefix.
     """

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, from_os_error
+from tykky.files import discard, make_folder
 from tykky.store import record as records
-from tykky.store.files import discard, make_folder
 
 if TYPE_CHECKING:
     from tykky.store import Entry, Store

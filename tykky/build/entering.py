@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases import PATH, ImageBase, StackBase
-from tykky.publish.gpu import libraries
+from tykky.build.gpu import libraries
 from tykky.recipe import guarded
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root, Runtime
 from tykky.store import HIDDEN
 
 if TYPE_CHECKING:
     from tykky.bases import Base
-    from tykky.build.squash import Image
     from tykky.config import Config
     from tykky.kinds.stack import Stack
     from tykky.store import Entry
+    from tykky.tools.squash import Image
 
 #: What a distribution consists of: seen at each level if the base is the host.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/var")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.measure import Row, Target
-from tests.benchmarks.subject import Subject
+from benchmarks.measure import Row, Target
+from benchmarks.subject import Subject
 
 #: System calls that take a name or a descriptor; of these, the ones on files are counted.
 _TRACED = "trace=%file,%desc,setns"

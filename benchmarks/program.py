@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks import peers
-from tests.benchmarks.measure import Row, Runner, race
+from benchmarks import peers
+from benchmarks.measure import Row, Runner, race
 from tests.support import Tykky
 from tykky.store import Entry, Store
 from tykky.store.record import render

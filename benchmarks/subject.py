@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import peers
+from benchmarks import peers
 from tests.launcher.stacks import OURS, command_lines, wait_for
 from tests.support import Tykky, remove
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.measure import Row, Runner, race
+from benchmarks.measure import Row, Runner, race
 from tests.channel import channel, index
 from tests.channel.files import File, Package, write
 from tests.support import DOWNLOADS, Tykky

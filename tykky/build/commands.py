@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import RecipeError, Where, did_you_mean, from_os_error
+from tykky.files import Permissions, make_folder, write_file
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
 from tykky.runtime.base import LaunchPlan, render
 from tykky.runtime.native import launcher_program
 from tykky.store import HIDDEN
-from tykky.store.files import Permissions, make_folder, write_file
 
 if TYPE_CHECKING:
     from tykky.bases import Base

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.errors import Exit, StepError, TykkyError
-from tykky.store.files import discard
+from tykky.files import discard
 
 
 @dataclass(frozen=True)

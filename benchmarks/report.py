@@ -1,7 +1,7 @@
 """The page of measurements, from the JSON that the benchmarks write: ``make measurements``.
 
 Public names: ``amount``, ``tables``, ``plot``, ``PAGE``, ``DATA``, ``PICTURE``. As a program,
-``python -m tests.benchmarks.report`` writes the tables into the page, and the picture beside it.
+``python -m benchmarks.report`` writes the tables into the page, and the picture beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import jinja2
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[1]
 PAGE = TOP / "share/doc/reference/measurements.md"
 DATA = PAGE.with_suffix(".json")
 PICTURE = PAGE.with_suffix(".svg")

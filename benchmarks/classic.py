@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.measure import Row, Target
+from benchmarks.measure import Row, Target
 from tests.support import Tykky
 
 #: Seconds of hpc-container-wrapper 0.5.1: a new environment with numpy and scipy, an update that

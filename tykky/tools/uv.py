@@ -142,8 +142,8 @@ def resolve(
     ``present`` already (names and versions) is kept if it can be, and not in the result. Raises
     ``TykkyError`` with the resolver's reason.
     """
-    from tykky.build.box import closed, enclosed
-    from tykky.build.scratch import Scratch
+    from tykky.tools.enclosure import closed, enclosed
+    from tykky.tools.scratch import Scratch
 
     line = [program(), "pip", "compile", "requirements.in", "--output-file", "pylock.toml"]
     line += ["--quiet", "--format", "pylock.toml"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.benchmarks.measure import Row, Runner, Target, race
-from tests.benchmarks.subject import Subject
+from benchmarks.measure import Row, Runner, Target, race
+from benchmarks.subject import Subject
 
 PROGRAMS = {
     "true": ["true"],

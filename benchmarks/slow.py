@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.measure import Row, Runner
-from tests.benchmarks.subject import Subject
+from benchmarks.measure import Row, Runner
+from benchmarks.subject import Subject
 from tests.launcher.stacks import wait_for
 
 SOURCE = Path(__file__).with_name("slowfs.c")

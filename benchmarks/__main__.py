@@ -1,7 +1,7 @@
 """What Tykky costs, as ratios against a peer in the same run: ``make bench``.
 
 Prints a table and writes the same numbers as JSON, in seconds and bytes, from which
-``python -m tests.benchmarks.report`` makes the page of the documentation.
+``python -m benchmarks.report`` makes the page of the documentation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import (
+from benchmarks import (
     calls,
     classic,
     conda,
@@ -30,9 +30,9 @@ from tests.benchmarks import (
     slow,
     startup,
 )
-from tests.benchmarks.measure import Row
-from tests.benchmarks.report import QUIET, amount
-from tests.benchmarks.subject import Subject, prepare, registry
+from benchmarks.measure import Row
+from benchmarks.report import QUIET, amount
+from benchmarks.subject import Subject, prepare, registry
 from tests.support import Tykky, log_in, new_place, remove
 
 RESULT = Path("build/bench.json")
@@ -136,7 +136,7 @@ def _idle_share(seconds: float) -> float:
 
 def main() -> int:
     """Run the benchmarks that are asked for. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = [*STARTS, *OTHERS]
     help_text = f"of: {' '.join(names)}; 'starts' is all that has to do with starts"
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=help_text)

@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks import peers
-from tests.benchmarks.measure import Row, Target
-from tests.benchmarks.subject import Subject, end, processes
+from benchmarks import peers
+from benchmarks.measure import Row, Target
+from benchmarks.subject import Subject, end, processes
 from tests.launcher.stacks import Stack, make_stack
 
 READERS, SIZE, ROUNDS = 16, 200 * 10**6, 3

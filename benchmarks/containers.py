@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks import peers
-from tests.benchmarks.measure import Row, Runner, Target, race
+from benchmarks import peers
+from benchmarks.measure import Row, Runner, Target, race
 from tests.support import Tykky
 
 RECIPE = """\

@@ -1,0 +1,1 @@
+"""Programs that Tykky starts, a module each: the box, mksquashfs, uv."""
