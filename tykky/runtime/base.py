@@ -1,14 +1,26 @@
 """What a runtime needs to enter a stack, and the file that says it: ``launch.conf``.
 
-:func:`render` is the only place that writes that text; the launcher (``launcher/conf.h``,
+:func:`render` is the only place that writes that text; the launcher (``launcher/launch/conf.h``,
 where every key is explained) is what reads it. Both refuse what they do not know.
 
-Public names: ``LaunchPlan``, ``Root``, ``Bind``, ``Command``, ``EnvChange``, ``EnvAction``,
-``Runtime``, ``render``, ``CONF_DIRECTORY``, ``CONF_NAME``, ``LAUNCHER_NAME``.
+An install lies at a place, in generations: each has a ``launch.conf`` of its own, and the link
+``current`` names the one that commands use which are not pinned to another::
+
+    <place>/bin/NAME                            the launcher, hard-linked under every name
+    <place>/.tykky/launch                       the launcher
+    <place>/.tykky/current -> generations/7
+    <place>/.tykky/generations/7/launch.conf
+    <place>/.tykky/images/<name>.sqfs           shared between generations
+
+Public names: ``LaunchPlan``, ``Mount``, ``Root``, ``Need``, ``ImageMount``, ``Bind``, ``Command``,
+``EnvChange``, ``EnvAction``, ``Runtime``, ``render``, ``conf_path``, ``image_path``,
+``CONF_DIRECTORY``, ``CONF_NAME``, ``LAUNCHER_NAME``, ``IMAGES``, ``GENERATIONS``, ``CURRENT``,
+``PINS``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -17,12 +29,19 @@ from pathlib import Path, PurePath
 from tykky.errors import Exit, TykkyError
 
 CONF_DIRECTORY = ".tykky"
-"""The directory in a prefix that holds the image, ``launch.conf`` and the launcher."""
+"""The directory in a place that holds images, generations and the launcher."""
 
 CONF_NAME = "launch.conf"
 
 LAUNCHER_NAME = "launch"
-"""The launcher in that directory; every command in ``<prefix>/bin`` is a hard link of it."""
+"""The launcher in that directory; every command in ``<place>/bin`` is a hard link of it."""
+
+IMAGES = "images"
+GENERATIONS = "generations"
+CURRENT = "current"
+
+PINS = "TYKKY_PINS"
+"""The variable that pins places to generations: ``PLACE=GENERATION:PLACE=GENERATION``."""
 
 
 class Runtime(Enum):
@@ -61,16 +80,54 @@ class EnvChange:
 
 
 @dataclass(frozen=True)
+class Root:
+    """What is entered as ``/``: a directory, or a squashfs in a file.
+
+    ``offset`` is the byte at which the squashfs begins and ``size`` that of the file in bytes;
+    both are 0 for a directory. The path may begin with ``$PREFIX`` or ``$GENERATION``.
+    """
+
+    path: PurePath
+    offset: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Need:
+    """Another install, of exactly this generation: what it mounts is mounted here."""
+
+    place: Path
+    generation: str
+
+
+@dataclass(frozen=True)
+class ImageMount:
+    """An image in ``<place>/.tykky/images``, of ``size`` bytes, that covers ``target``.
+
+    ``target`` is mostly the place itself; it need not exist on the host, and may begin with
+    ``$PREFIX``.
+    """
+
+    file: str
+    size: int
+    target: str
+
+
+@dataclass(frozen=True)
 class Bind:
     """A path of the host that is put at another place inside; missing mount points are made.
 
     Either may begin with a variable that names a directory when a command starts: ``$HOME``,
-    ``$TMPDIR/x``. An ``optional`` bind is left out where its source is missing.
+    ``$TMPDIR/x``; the source with ``$GENERATION``. An ``optional`` bind is left out where its
+    source is missing.
     """
 
     source: str
     target: str
     optional: bool = False
+
+
+Mount = Root | Need | ImageMount | Bind
 
 
 @dataclass(frozen=True)
@@ -82,36 +139,24 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Root:
-    """What is entered as ``/``: a directory, or a squashfs in a file.
-
-    ``offset`` is the byte at which the squashfs begins and ``size`` that of the file in bytes;
-    both are 0 for a directory.
-    """
-
-    path: Path
-    offset: int = 0
-    size: int = 0
-
-
-@dataclass(frozen=True)
 class LaunchPlan:
-    """How the commands of one install enter it.
+    """How the commands of one generation of an install enter it.
 
-    ``image`` is the name of a file in ``<prefix>/.tykky`` and ``image_size`` its size in bytes;
-    it is mounted over the prefix, or at ``mount_at``, which need not exist on the host. Without
-    an image there must be a ``root`` or a ``container``.
+    ``generation`` is its number, and ``mounts`` what is mounted, in this order: later ones lie
+    over earlier ones. There may be one root, before all others; without an image there must be
+    a root or a ``container``.
 
-    With a ``root`` or a ``container``, only that and ``binds`` are visible, and with
+    With a root or a ``container``, only that and what is bound is visible, and with
     ``host_roots`` also every directory in ``/`` of the host that the root does not have.
 
     With ``relocatable``, the install may be moved: ``$PREFIX`` at the beginning of a value (of
-    binds, root, container and variables) is then where it lies when a command starts.
+    mounts, container and variables) is then where it lies when a command starts.
+    ``$GENERATION`` at the beginning of a root, of the container or of the source of a bind is
+    the directory of this generation, ``<place>/.tykky/generations/7``.
 
-    ``needs`` are the prefixes of installs that are mounted together with this one, and whose
-    ``environment`` is applied before its own. ``activation`` comes before ``environment``, and
-    only where calling a command activates the stack: not through a virtual environment on top
-    (unless CW_FORCE_CONDA_ACTIVATE is set), and not with CW_NO_CONDA_ACTIVATE.
+    The ``environment`` of what is needed is applied before its own. ``activation`` comes before
+    ``environment``, and only where calling a command activates the stack: not through a virtual
+    environment on top (unless CW_FORCE_CONDA_ACTIVATE is set), and not with CW_NO_CONDA_ACTIVATE.
     ``refuse_other_stacks`` makes calls from inside another stack an error. ``gpu`` (``nvidia``
     or ``amd``) lets commands say on a terminal that a node has none.
 
@@ -123,51 +168,68 @@ class LaunchPlan:
 
     name: str
     prefix: Path
-    image: str = ""
-    image_size: int = 0
+    generation: str = "1"
+    mounts: tuple[Mount, ...] = ()
     environment: tuple[EnvChange, ...] = ()
     activation: tuple[EnvChange, ...] = ()
     runtime: Runtime = Runtime.NATIVE
-    mount_at: Path | None = None
     relocatable: bool = False
-    root: Root | None = None
     host_roots: bool = False
-    binds: tuple[Bind, ...] = ()
-    needs: tuple[Path, ...] = ()
     commands: tuple[Command, ...] = ()
     refuse_other_stacks: bool = False
     gpu: str = ""
     servers: tuple[Path, ...] = ()
-    container: Path | None = None
+    container: PurePath | None = None
     apptainers: tuple[Path, ...] = ()
     options: tuple[str, ...] = ()
     idle: int = 60
     idle_step: int = 10
+
+    @property
+    def root(self) -> Root | None:
+        """What is entered as ``/``, if that is not the host's."""
+        return next((mount for mount in self.mounts if isinstance(mount, Root)), None)
+
+    @property
+    def images(self) -> tuple[ImageMount, ...]:
+        """The images of its own, in the order in which they are mounted."""
+        return tuple(mount for mount in self.mounts if isinstance(mount, ImageMount))
+
+
+def conf_path(place: Path, generation: str = "") -> Path:
+    """The ``launch.conf`` of a generation of the install at ``place``; empty: the current one."""
+    folder = Path(GENERATIONS, generation) if generation else Path(CURRENT)
+    return place / CONF_DIRECTORY / folder / CONF_NAME
+
+
+def image_path(place: Path, file: str) -> Path:
+    """The image of that name, of the install at ``place``."""
+    return place / CONF_DIRECTORY / IMAGES / file
 
 
 def render(plan: LaunchPlan) -> str:
     """Return the text of ``launch.conf`` for a plan.
 
     Raises ``TykkyError`` if a value cannot be written in this format: a newline or a NUL
-    byte, a relative path, a name with ``=``, no image and no root.
+    byte, a relative path, a name with ``=``, no image and no root, a root after another mount.
     """
-    header = "# How the commands in ../bin enter this install. Written by tykky; do not edit.\n"
+    header = "# How commands enter this generation of the install. Written by tykky; do not edit.\n"
     return header + "".join(f"{key} {_checked(key, value)}\n" for key, value in _lines(plan))
 
 
 def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
-    yield "format", "1"
+    yield "format", "2"
     yield "name", plan.name
     yield "prefix", _path("prefix", plan.prefix)
+    yield "generation", _number("generation", plan.generation)
     yield "runtime", plan.runtime.value
     if plan.relocatable:
         yield "relocatable", "yes"
-    yield from _files(plan)
-    for bind in plan.binds:
-        words = _place(bind.source), _place(bind.target)
-        yield ("try_bind" if bind.optional else "bind"), _words(*words)
-    for need in plan.needs:
-        yield "need", _path("need", need)
+    if plan.container is not None:
+        yield "container", _own_path("container", plan.container, plan)
+    if plan.host_roots:
+        yield "host_roots", "yes"
+    yield from _mounts(plan)
     for command in plan.commands:
         yield "command", _words(_name(command.name), _path("command", command.program))
     if plan.refuse_other_stacks:
@@ -190,21 +252,26 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
         yield "option", option
 
 
-def _files(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
-    if not plan.image and plan.root is None and plan.container is None:
-        raise _unwritable("image", "", "there must be an image, a root or a container")
-    if plan.image:
-        yield "mount", f"path {_path('mount', plan.mount_at)}" if plan.mount_at else "prefix"
-        yield "image", _name(plan.image)
-        yield "image_size", str(plan.image_size)
-    if plan.root is not None:
-        yield "root", _own_path("root", plan.root.path, plan)
-        yield "root_offset", str(plan.root.offset)
-        yield "root_size", str(plan.root.size)
-    if plan.container is not None:
-        yield "container", _own_path("container", plan.container, plan)
-    if plan.host_roots:
-        yield "host_roots", "yes"
+def _mounts(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
+    if not plan.images and plan.root is None and plan.container is None:
+        raise _unwritable("mounts", "", "there must be an image, a root or a container")
+    for index, mount in enumerate(plan.mounts):
+        if isinstance(mount, Root):
+            if index > 0:
+                raise _unwritable("root", str(mount.path), "it must come before other mounts")
+            path = _own_path("root", mount.path, plan)
+            yield "root", _words(path, str(mount.offset), str(mount.size))
+        elif isinstance(mount, Need):
+            number = _number("need", mount.generation)
+            yield "need", _words(_path("need", mount.place), number)
+        elif isinstance(mount, ImageMount):
+            if mount.size <= 0:
+                raise _unwritable("image", mount.file, "it is empty")
+            target = _target(mount.target, plan)
+            yield "image", _words(_name(mount.file), str(mount.size), target)
+        else:
+            source, target = _place(mount.source, plan), _place(mount.target, plan, inside=True)
+            yield ("try_bind" if mount.optional else "bind"), _words(source, target)
 
 
 def _change(change: EnvChange) -> str:
@@ -224,19 +291,37 @@ def _path(key: str, path: PurePath) -> str:
 
 
 def _own_path(key: str, path: PurePath, plan: LaunchPlan) -> str:
-    """An absolute path, or one below an install that may be moved."""
-    if plan.relocatable and path.parts[:1] == ("$PREFIX",) and ".." not in path.parts:
+    """An absolute path, or one below the generation, or below an install that may be moved."""
+    own = {"$GENERATION"} | ({"$PREFIX"} if plan.relocatable else set())
+    if path.parts and path.parts[0] in own and ".." not in path.parts:
         return str(path)
     return _path(key, path)
 
 
-def _place(place: str) -> str:
-    """The side of a bind: an absolute path, perhaps after a variable."""
+def _target(target: str, plan: LaunchPlan) -> str:
+    """Where an image is mounted: an absolute path, or one below an install that may be moved."""
+    if PurePath(target).parts[:1] == ("$GENERATION",):
+        raise _unwritable("image", target, "nothing is mounted in the directory of a generation")
+    return _own_path("image", PurePath(target), plan)
+
+
+def _place(place: str, plan: LaunchPlan, *, inside: bool = False) -> str:
+    """The side of a bind: an absolute path, perhaps after a variable; ``inside`` is the target."""
     name, slash, rest = place.partition("/")
-    variable = name.startswith("$") and name[1:].replace("_", "A").isalpha() and name.isupper()
+    variable = re.fullmatch(r"\$[A-Z_]+", name)
     if (name and not variable) or not (variable or slash) or ".." in rest.split("/"):
         raise _unwritable("bind", place, "it must be an absolute path, or begin with a variable")
+    if name == "$PREFIX" and not plan.relocatable:
+        raise _unwritable("bind", place, "the install cannot be moved")
+    if name == "$GENERATION" and inside:
+        raise _unwritable("bind", place, "nothing is mounted in the directory of a generation")
     return place
+
+
+def _number(key: str, generation: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", generation):
+        raise _unwritable(key, generation, "a generation has a number from 1 on")
+    return generation
 
 
 def _name(name: str) -> str:
