@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "answer.h"
+#include "ask/answer.h"
 #include "fuzz.h"
 
 /* Two characters say what the head has, since texts have no zero bytes: status and size. */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
+#include "launch/conf.h"
 #include "fuzz.h"
 
 const char *const fuzz_seeds[] = {

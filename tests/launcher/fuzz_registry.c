@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "registry.h"
-#include "scope.h"
+#include "launch/registry.h"
+#include "launch/scope.h"
 
 const char *const fuzz_seeds[] = {
     "pid=1234 start=56789 user=4026532177 mount=4026532178",

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "relay.h"
-#include "relay_protocol.h"
+#include "launch/relay.h"
+#include "launch/relay_protocol.h"
 
 const char *const fuzz_seeds[] = {
     "k 26 255 2 104\ns 1 0 255 80\nk 1 1 4 48\ns 1 0 1 144\nk 15 7 6 80\ns 1 0 3 32\ns 2 0 3 64\n"

@@ -1,10 +1,11 @@
 """The C programs of the native runtime: ``launch``, ``box`` and ``ask``.
 
-A wheel brings them, in ``launcher/bin/<machine>/``. Where it does not, they are compiled once
-from the sources beside it and kept in the user's cache, in a directory that is named after the
+The sources of each are in a folder of its name below ``launcher``, and what they share is in
+``common``. A wheel brings the programs, in ``launcher/bin/<machine>/``. Where it does not, they are
+compiled once from the sources beside it and kept in the user's cache, in a directory that is named after the
 digest of the sources.
 
-Public names: ``launcher_program``, ``box_program``, ``ask_program``, ``build``. As a
+Public names: ``launcher_program``, ``box_program``, ``ask_program``, ``build``, ``sources``. As a
 program, ``python -m tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.
 """
 
@@ -24,44 +25,7 @@ from tykky.errors import ToolError
 
 SOURCES = Path(__file__).parent / "launcher"
 
-_SHARED = ("problem.c", "namespace.c", "directory.c", "octal.c")
-PROGRAMS = {
-    "launch": (
-        *_SHARED,
-        "conf.c",
-        "conf_keys.c",
-        "conf_values.c",
-        "place.c",
-        "relocate.c",
-        "extra.c",
-        "image.c",
-        "stack.c",
-        "daemon.c",
-        "title.c",
-        "search.c",
-        "relay_handles.c",
-        "relay.c",
-        "server.c",
-        "fuse.c",
-        "tree.c",
-        "root.c",
-        "mount.c",
-        "scope.c",
-        "registry.c",
-        "members.c",
-        "keeper.c",
-        "shared.c",
-        "inside.c",
-        "environment.c",
-        "program.c",
-        "apptainer.c",
-        "gpu.c",
-        "launch.c",
-    ),
-    "box": (*_SHARED, "box_mounts.c", "box_init.c", "box.c"),
-    "ask": ("problem.c", "answer.c", "ask.c"),
-}
-"""Which sources each program is made of; ``tests/launcher/Makefile`` reads this too."""
+PROGRAMS = ("launch", "box", "ask")
 
 _FLAGS = (
     "-std=gnu11",
@@ -111,6 +75,11 @@ def ask_program() -> Path:
     return _program("ask")
 
 
+def sources(name: str) -> tuple[Path, ...]:
+    """What a program is made of; ``tests/launcher/Makefile`` asks for this too."""
+    return tuple(sorted(path for f in ("common", name) for path in (SOURCES / f).glob("*.c")))
+
+
 def build(outdir: Path) -> None:
     """Compile all programs into ``outdir``, which is made if it is missing.
 
@@ -140,8 +109,9 @@ def _cache() -> Path:
 def _digest() -> str:
     """Of everything that decides what the programs are."""
     digest = hashlib.sha256(repr((PROGRAMS, _FLAGS, _ATTEMPTS)).encode())
-    for source in sorted(SOURCES.glob("*.[ch]")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    for source in sorted(SOURCES.glob("*/*.[ch]")):
+        name = source.relative_to(SOURCES).as_posix()
+        digest.update(name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -176,12 +146,11 @@ def _fill(cached: Path) -> None:
 
 
 def _compile(name: str, target: Path) -> None:
-    sources = [str(SOURCES / source) for source in PROGRAMS[name]]
     complaint = ""
     for compiler, link in _ATTEMPTS:
         if not shutil.which(compiler):
             continue
-        command = [compiler, *_FLAGS, link, "-o", str(target), *sources]
+        command = [compiler, *_FLAGS, link, "-o", str(target), *map(str, sources(name))]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             target.chmod(0o755)

@@ -1,0 +1,23 @@
+/* Is this process inside a stack already? */
+#ifndef TYKKY_INSIDE_H
+#define TYKKY_INSIDE_H
+
+#include "../common/problem.h"
+#include "stack.h"
+
+/* Whether this stack's own image is mounted: the command was called from inside and stayed a
+ * launcher, because its prefix is not covered. */
+bool inside_this_stack(const struct stack *stack);
+
+/* Whether this process is inside another stack. */
+bool inside_other(const struct stack *stack);
+
+/* For a stack that refuses it: false, with a problem, if this is inside another stack, or in a
+ * container that a command of another one has started. */
+bool inside_check_others(const struct stack *stack, struct problem *problem);
+
+/* Says, if something that is needed was out of sight, that this may be because of the stack around
+ * this process. Returns false. */
+bool inside_explain(const struct stack *stack, struct problem *problem);
+
+#endif

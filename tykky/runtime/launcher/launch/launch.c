@@ -1,0 +1,169 @@
+/* launch: every command of a stack is this program.
+ *
+ * It lies at <prefix>/bin/NAME (all names are hard links of <prefix>/.tykky/launch), reads
+ * <prefix>/.tykky/launch.conf, enters a mount namespace in which the image covers the prefix, and
+ * executes the same path again, which now is the real program. It leaves no process, descriptor
+ * or variable behind: arguments, signals, exit status and pid are those of the program.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "apptainer.h"
+#include "conf.h"
+#include "conf_values.h"
+#include "../common/directory.h"
+#include "environment.h"
+#include "extra.h"
+#include "gpu.h"
+#include "inside.h"
+#include "mount.h"
+#include "place.h"
+#include "../common/problem.h"
+#include "program.h"
+#include "shared.h"
+#include "stack.h"
+#include "title.h"
+
+/* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
+ * The placeholders close on exec: the program finds them closed, as it was started. */
+static void hold_stdio(void)
+{
+    struct pollfd stdio[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+    if (poll(stdio, 3, 0) <= 0)
+        return;
+    for (int i = 0; i < 3; i++)
+        if (stdio[i].revents & POLLNVAL && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+            return;
+}
+
+/* In the namespace that all commands of this user share, or else in one of its own. */
+static bool enter(const struct stack *stack, bool *user_namespace, struct problem *problem)
+{
+    static struct mounts mounts;
+    switch (shared_enter(stack, user_namespace, problem)) {
+    case SHARED_ENTERED: return true;
+    case SHARED_FAILED: return false;
+    default:
+        return mount_prepare(&mounts, stack, problem) &&
+               mount_enter(&mounts, stack, user_namespace, problem);
+    }
+}
+
+/* What is needed comes first: the stack's own settings win. */
+static bool apply_environment(const struct stack *stack, const struct place *place,
+                              enum activation activation, struct problem *problem)
+{
+    const struct conf *own = &stack->confs[0];
+    if (own->relocatable && !environment_take(true, !own->root, problem))
+        return false;
+    for (size_t i = stack->count; i-- > 0;)
+        if (!environment_apply(&stack->confs[i], activation, problem))
+            return false;
+    /* The lists of another root are the image's, not the caller's. */
+    if (own->relocatable && own->root && !environment_take(false, true, problem))
+        return false;
+    return activation != ACTIVATION_FORCED || environment_join_venv(place->invoked, problem);
+}
+
+/* Looked up only for a stack that has something to activate; most have not. */
+static enum activation find_activation(const struct stack *stack, const struct place *place)
+{
+    for (size_t i = 0; i < stack->count; i++)
+        for (size_t k = 0; k < stack->confs[i].env_count; k++)
+            if (stack->confs[i].env[k].activates)
+                return environment_activation(place->invoked);
+    return ACTIVATION_OFF;
+}
+
+/* The runtime that launch.conf names, unless the user names another one. */
+static bool choose_runtime(const struct conf *conf, enum runtime *runtime, struct problem *problem)
+{
+    const char *wish = getenv("TYKKY_RUNTIME");
+    unsigned choice = 0;
+    *runtime = conf->runtime;
+    if (!wish || !*wish)
+        return true;
+    while (runtime_names[choice] && strcmp(runtime_names[choice], wish) != 0)
+        choice++;
+    *runtime = (enum runtime)choice;
+    if (runtime_names[choice])
+        return true;
+    cause(problem, "there is no runtime '%.64s', which the variable TYKKY_RUNTIME asks for", wish);
+    return remedy(problem, "set it to native, apptainer or auto, or unset it");
+}
+
+static bool launch_native(const struct place *place, struct stack *stack, enum activation activation,
+                          char **argv, struct problem *problem)
+{
+    static struct directory directory;
+    bool user_namespace = false;
+    if (stack->confs[0].relocatable)
+        apptainer_forget();
+    if (!extra_add_of_apptainer(stack, problem))
+        return false;
+    directory_save(&directory);
+    if (!enter(stack, &user_namespace, problem))
+        return false;
+    directory_restore(&directory);
+    if (!apply_environment(stack, place, activation, problem))
+        return false;
+    /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
+     * as another user, for whom they work. */
+    if (user_namespace)
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return program_execute(place, &stack->confs[0], argv, problem);
+}
+
+static bool launch_with(enum runtime runtime, const struct place *place, struct stack *stack,
+                        enum activation activation, char **argv, struct problem *problem)
+{
+    bool in_container = runtime == RUNTIME_APPTAINER;
+    if (!in_container && launch_native(place, stack, activation, argv, problem))
+        return true;
+    /* Where the node forbids the native way, apptainer may have a way of its own. */
+    if (!in_container && (runtime != RUNTIME_AUTO || problem->status != STATUS_LAUNCHER))
+        return false;
+    return apply_environment(stack, place, activation, problem) &&
+           apptainer_execute(stack, place, argv, problem);
+}
+
+static bool launch(char **argv, struct problem *problem)
+{
+    static struct place place;
+    static struct stack stack;
+    enum runtime runtime;
+
+    if (!place_find(&place, argv, problem) || !stack_read(&stack, &place, problem) ||
+        !place_check(&place, stack.confs[0].prefix, problem) ||
+        !choose_runtime(&stack.confs[0], &runtime, problem))
+        return false;
+    if (inside_this_stack(&stack) || apptainer_inside(&stack))
+        return program_execute(&place, &stack.confs[0], argv, problem);
+    if (!inside_check_others(&stack, problem))
+        return false;
+    if (!stack_find(&stack, problem) || !extra_add(&stack, problem))
+        return inside_explain(&stack, problem);
+    gpu_warn(&stack.confs[0]);
+    /* Before the image covers the prefix, where it would be seen as a virtual environment. */
+    enum activation activation = find_activation(&stack, &place);
+    return launch_with(runtime, &place, &stack, activation, argv, problem) ||
+           inside_explain(&stack, problem);
+}
+
+int main(int argc, char **argv)
+{
+    static struct problem problem;
+    if (argc < 1)
+        return STATUS_LAUNCHER;
+    hold_stdio();
+    title_remember(argv);
+    if (!launch(argv, &problem))
+        problem_print(&problem);
+    return problem.status;
+}

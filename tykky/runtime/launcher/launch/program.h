@@ -1,0 +1,17 @@
+/* Executing the program, once the image is mounted. */
+#ifndef TYKKY_PROGRAM_H
+#define TYKKY_PROGRAM_H
+
+#include "conf.h"
+#include "place.h"
+#include "../common/problem.h"
+
+/* The path to execute: the one that launch.conf gives for this command, else the invoked one. */
+const char *program_path(const struct place *place, const struct conf *conf);
+
+/* Executes the invoked path with the same arguments. Returns (false) only on failure; it never
+ * executes a launcher, so no mistake can make an endless loop. */
+bool program_execute(const struct place *place, const struct conf *conf, char **argv,
+                     struct problem *problem);
+
+#endif

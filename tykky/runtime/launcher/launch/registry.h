@@ -1,0 +1,73 @@
+/* Where commands find the keeper of the mount that they share.
+ *
+ * A directory of the user's own (mode 0700) on the node, in memory. For each mount it has a
+ * symbolic link whose text names the keeper: it is read and replaced in one step, so that nobody
+ * ever sees half of it, and readers need no lock. Beside it lies an empty file that is locked by
+ * whoever creates the keeper or ends it.
+ */
+#ifndef TYKKY_REGISTRY_H
+#define TYKKY_REGISTRY_H
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../common/problem.h"
+#include "scope.h"
+#include "stack.h"
+
+enum { KEY_SIZE = 33 };
+
+struct registry {
+    int fd;
+    char path[PATH_MAX];
+    bool given;         /* by the user, who may want to keep the directory */
+    char key[KEY_SIZE]; /* of the mount that this command wants */
+};
+
+struct entry {
+    pid_t pid;      /* of the keeper, as /proc names it */
+    uint64_t start; /* its start time in clock ticks: a number may be used again, the pair not */
+    uint64_t user_namespace; /* 0 if the keeper is in the user namespace of its callers */
+    uint64_t mount_namespace;
+};
+
+enum registry_result { REGISTRY_OPEN, REGISTRY_NONE, REGISTRY_UNSAFE };
+
+/* The key of the mount for a stack: who, what, where, and the scope in which it is shared. */
+bool registry_key(struct registry *registry, const struct stack *stack, const struct scope *scope);
+
+/* Opens the directory, and makes it if `make` is set. REGISTRY_NONE: there is none, or this node
+ * has no place for one. REGISTRY_UNSAFE: others could write in the one that the user
+ * names; `problem` says why. A usual place that is unsafe is passed over. */
+enum registry_result registry_open(struct registry *registry, bool make, struct problem *problem);
+
+/* The entry for the key; false if there is none or it cannot be read. */
+bool registry_read(const struct registry *registry, struct entry *entry);
+
+/* The text of an entry as a struct; false unless it is exactly as written. */
+bool entry_parse(const char *text, struct entry *entry);
+
+bool registry_write(const struct registry *registry, const struct entry *entry);
+
+/* Whether the entry for the key is this one. */
+bool registry_names(const struct registry *registry, const struct entry *entry);
+
+/* Waits for the lock of the key (`wait`), or gives up at once. Returns a descriptor which holds
+ * it until it is closed, or -1. */
+int registry_lock(const struct registry *registry, bool wait);
+
+/* For the holder of the lock: removes the entry, if it still is `entry`, the lock's file, what
+ * registry_sweep finds, and the directory if it is ours and nothing else is in it. */
+void registry_remove(const struct registry *registry, const struct entry *entry);
+
+/* For the holder of the lock who could not start a keeper: as if it had never been tried. */
+void registry_forget(const struct registry *registry);
+
+/* Removes what belongs to other mounts whose keeper was killed and could not do it. */
+void registry_sweep(const struct registry *registry);
+
+/* When process `pid` started, in clock ticks since the boot; 0 if there is none, or a zombie. */
+uint64_t process_start(const char *pid);
+
+#endif

@@ -1,0 +1,45 @@
+/* What one command needs: its own install, and those that it is used together with. */
+#ifndef TYKKY_STACK_H
+#define TYKKY_STACK_H
+
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "conf.h"
+#include "place.h"
+#include "../common/problem.h"
+
+enum { MAX_INSTALLS = 16, MAX_IMAGES = MAX_INSTALLS + 1 };
+
+struct image {
+    char file[PATH_MAX];
+    struct stat status;
+    uint64_t size, offset;
+    const char *target; /* the directory that it covers; "/" for a root */
+};
+
+struct stack {
+    struct conf confs[MAX_INSTALLS]; /* [0] is the command's own */
+    size_t count;
+    struct image images[MAX_IMAGES]; /* if there is a root image, it is the first */
+    size_t image_count;
+    const char *root_directory; /* instead of a root image */
+};
+
+/* Reads the command's own launch.conf and, from there, those of all that it needs. */
+bool stack_read(struct stack *stack, const struct place *place, struct problem *problem);
+
+/* Looks at the image files: are they there, and which are they? And puts the values of variables
+ * into the paths of binds; one whose variable has no path is left out if it is optional. */
+bool stack_find(struct stack *stack, struct problem *problem);
+
+/* The path of an install's image; `file` has room for PATH_MAX bytes. False if it is too long. */
+bool stack_image_file(const struct conf *conf, char *file);
+
+/* Checks that every image is whole; for the one who mounts them. */
+bool stack_check_images(const struct stack *stack, struct problem *problem);
+
+/* Whether the commands stay launchers when the images are mounted: the prefix is not covered. */
+bool stack_stays_outside(const struct stack *stack);
+
+#endif
