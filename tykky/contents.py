@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError
-from tykky.store.record import HIDDEN
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox
 
-#: The name of the file, in the hidden folder of an install.
+#: The name of the file, in the folder of a generation.
 FILE = "packages.json"
 #: The command of every stack that knows its packages.
 COMMAND = "list-packages"
@@ -121,9 +120,9 @@ def read(path: Path) -> tuple[Installed, ...]:
         ) from None
 
 
-def of_install(prefix: str | Path) -> tuple[Installed, ...]:
-    """The packages of an install; none where its kind knows none. Raises ``StoreError``."""
-    return read(Path(prefix) / HIDDEN / FILE)
+def of_install(folder: Path) -> tuple[Installed, ...]:
+    """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
+    return read(folder / FILE)
 
 
 def put(packages: Sequence[Installed], box: RealBox) -> None:

@@ -40,7 +40,7 @@ class Exit(IntEnum):
     SQUASH = 14
     TEST = 15
     COMMIT = 16
-    MODULE = 17
+    PUBLISH = 17
     # Causes that may strike in any step.
     NO_SPACE = 20
     NOT_WRITABLE = 21
@@ -51,6 +51,7 @@ class Exit(IntEnum):
     NODE = 26  # this machine lacks what a stack needs (user namespaces, /dev/fuse, ...)
     LOCK = 27  # a lock file is missing, stale or wrong
     DAMAGED = 28  # what is on disk is not what was recorded
+    NEWER = 29  # written by a newer Tykky, and so left alone
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM
 

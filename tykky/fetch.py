@@ -5,7 +5,7 @@ digested again whenever it is used, so a damaged or altered copy is never handed
 that breaks off goes on where it stopped, in the same run or the next.
 
 Public names: ``fetch``, ``fetch_unpinned``, ``is_there``, ``on_mirror``, ``is_sha256``,
-``digest_file``, ``Say``, ``Renew``, ``CONNECT``, ``PATIENCE``, and for those who ask servers
+``Say``, ``Renew``, ``CONNECT``, ``PATIENCE``, and for those who ask servers
 themselves ``as_it_is``, ``reason``, ``is_silence``, ``unreachable``.
 """
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tykky.errors import Exit, StepError, TykkyError, from_os_error
+from tykky.files import digest_file
 
 if TYPE_CHECKING:
     import requests
@@ -54,15 +55,6 @@ class _BrokenOff(Exception):
 def is_sha256(text: str) -> bool:
     """Whether a text is a sha256 in hex."""
     return re.fullmatch(r"[0-9a-f]{64}", text) is not None
-
-
-def digest_file(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def fetch(

@@ -1,17 +1,22 @@
-"""Files and folders of the store: written whole or not at all, with the site's modes.
+"""Files and folders: written whole or not at all, with the site's modes; read with care.
 
-Public names: ``Permissions``, ``make_folder``, ``write_file``, ``sync``, ``discard``,
-``clear``, ``count``.
+Public names: ``Permissions``, ``make_folder``, ``write_file``, ``read_json``, ``sync``,
+``discard``, ``count``, ``digest_file``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
+import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tykky.errors import ConfigError, from_os_error
 
@@ -106,6 +111,30 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
         raise
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds, which anybody may have put there: never waits, never overflows.
+
+    Raises ``OSError``, and ``ValueError`` for what is no JSON.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        try:
+            return json.loads(stream.read())
+        except RecursionError:
+            raise ValueError("it is nested too deep") from None
+
+
+def digest_file(path: Path) -> str:
+    """The sha256 of a file, in hex. Raises ``OSError``."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def sync(path: Path) -> None:
     """Flush one file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -131,12 +160,6 @@ def discard(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         shutil.rmtree(path)
-
-
-def clear(folder: Path) -> None:
-    """Remove everything in a folder, but not the folder itself."""
-    for path in folder.iterdir():
-        discard(path)
 
 
 def count(path: Path) -> int:

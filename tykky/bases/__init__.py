@@ -82,7 +82,7 @@ def _digest(reference: Reference, config: Config) -> str:
     from tykky.lock import digest_of
 
     if reference.scheme == "stack":
-        return find_stack(reference.target, config).hash
+        return find_stack(reference.target, config).build
     if reference.scheme == "path" and reference.path.is_dir():
         # A directory may change at any time; its name is all that stays.
         return digest_of(["directory", reference.target])
@@ -132,7 +132,7 @@ def _check(base: ImageBase, found: Pending) -> None:
         raise wrong_arch(found.reference, arch(), base.file.arch)
     if not found.locked:
         return
-    from tykky.fetch import digest_file
+    from tykky.files import digest_file
 
     now = digest_file(base.file.path)
     if now != found.digest:

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import Exit, TykkyError, from_os_error
-from tykky.fetch import digest_file
-from tykky.files import Permissions, make_folder, sync, write_file
+from tykky.files import Permissions, digest_file, make_folder, sync, write_file
 
 if TYPE_CHECKING:
     from tykky.config import Config

@@ -25,6 +25,7 @@ from tykky.bases import archive, cache, debian, registry
 from tykky.bases.cache import Pulled
 from tykky.bases.image import open_image
 from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
+from tykky.files import digest_file
 
 if TYPE_CHECKING:
     from tykky.bases.reference import Reference
@@ -45,7 +46,7 @@ def identify(reference: Reference, config: Config, arch: str) -> str:
     if reference.scheme == "debian":
         return debian.read(reference.path).digest(arch)
     try:
-        return fetch.digest_file(reference.path)
+        return digest_file(reference.path)
     except OSError as error:
         raise TykkyError(
             f"the archive {reference.path} cannot be read: {error.strerror}",
@@ -131,7 +132,7 @@ def _make(
         references=tuple(dict.fromkeys((*names, str(reference)))),
         digest=digest,
         file=cache.name_of(digest, suffix),
-        sha256=fetch.digest_file(new),
+        sha256=digest_file(new),
         bytes=image.bytes,
         arch=arch,
         pulled=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -22,17 +22,18 @@ from tykky.errors import Exit, StoreError, TykkyError
 
 if TYPE_CHECKING:
     from tykky.config import Config
-    from tykky.store import Entry, Record
+    from tykky.store import Record
 
 
 @dataclass(frozen=True)
 class StackBase(Base):
-    """The install at ``prefix``, whose ``image`` lies over it, and what it runs on: ``below``.
+    """A generation of the place at ``prefix``, whose ``image`` lies over it, and what is ``below``.
 
     ``packages`` are the names and versions of its Python packages.
     """
 
     prefix: Path
+    generation: int
     image: Path
     below: Base
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -75,12 +76,13 @@ class StackBase(Base):
         return sorted(f"{self.prefix}{path}" for path in there if fnmatchcase(path.name, name))
 
 
-def find_stack(spec: str, config: Config) -> Entry:
-    """The install that ``stack:SPEC`` means. Raises ``TykkyError`` with code ``BASE``."""
+def find_stack(spec: str, config: Config) -> Record:
+    """The current generation that ``stack:SPEC`` means. Raises ``TykkyError``, code ``BASE``."""
     from tykky.store import Store
 
     try:
-        return Store.of(config).one(spec)
+        store = Store.of(config)
+        return store.record(store.one(spec))
     except StoreError as error:
         raise TykkyError(
             f"the base 'stack:{spec}' is not there: {error.cause}",
@@ -90,18 +92,25 @@ def find_stack(spec: str, config: Config) -> Entry:
 
 
 def stack_base(name: str, spec: str, config: Config) -> StackBase:
-    """The base that is the install of a spec. Raises ``TykkyError``."""
-    from tykky.store.record import read
+    """The base that is the current generation of a spec's install. Raises ``TykkyError``."""
+    from tykky.runtime.base import image_path
 
-    entry = find_stack(spec, config)
-    record = read(Path(entry.prefix))
+    record = find_stack(spec, config)
     below = _below(record)
+    prefix = Path(record.prefix)
+    if not record.images:
+        raise TykkyError(
+            f"the base 'stack:{spec}' is a wrapped container, which has no image of its own",
+            remedy="name the container itself as the base",
+            code=Exit.BASE,
+        )
     return StackBase(
         name,
-        f"{record.module} on {below.id}",
-        record.hash,
-        Path(record.prefix),
-        record.hidden / record.image["file"],
+        f"{record.title} on {below.id}",
+        record.build,
+        prefix,
+        record.generation,
+        image_path(prefix, record.images[0]["file"]),
         below,
         dict(record.packages),
     )

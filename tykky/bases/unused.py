@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,10 @@ from tykky.bases.base import arch
 from tykky.bases.cache import Pulled
 from tykky.bases.reference import resolve
 from tykky.errors import TykkyError
-from tykky.store import record as records
 
 if TYPE_CHECKING:
     from tykky.config import Config
-    from tykky.store import Record, Store
+    from tykky.store import Store
 
 _DAY = 86400
 
@@ -40,7 +38,7 @@ def unused(config: Config, store: Store, older_than: float) -> list[Pulled]:
     Raises ``StoreError`` if an install cannot be read, since nobody knows what it runs on.
     """
     digests, files = set(), set()
-    for record in _records(store):
+    for record in store.records():
         digests.add(record.base.get("digest", ""))
         files.add(str(record.launch.get("root") or ""))
     references = set()
@@ -55,13 +53,6 @@ def unused(config: Config, store: Store, older_than: float) -> list[Pulled]:
         and not (pulled.arch == arch() and references & {*pulled.references})
         and _age(config, pulled) >= max(older_than, _DAY)
     ]
-
-
-def _records(store: Store) -> Iterator[Record]:
-    for entry in store.entries():
-        yield records.read(Path(entry.prefix))
-    for grave in store.trash.glob(f"*/{records.HIDDEN}"):
-        yield records.read(grave.parent)
 
 
 def _age(config: Config, pulled: Pulled) -> float:

@@ -1,11 +1,12 @@
 """The box: what a recipe's steps are given to work in.
 
-There are three, with the same methods: ``BuildBox`` runs commands in a private mount
+All have the same methods: ``BuildBox`` runs commands in a private mount
 namespace where a scratch directory lies over the prefix and the rest of the host is
 read-only; ``TestBox`` runs them as a user would, on the squashed image; ``PlanBox`` writes
 down what would be run. So a dry run is the very same recipe code.
 
-Public names: ``Box``, ``RealBox``, ``BuildBox``, ``TestBox``, ``PlanBox``.
+Public names: ``Box``, ``RealBox``, ``BuildBox``, ``TestBox``, ``OpenBox``,
+``PlanBox``.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from tykky.bases import PATH, Base, HostBase
+from tykky.bases import PATH, Base, HostBase, ImageBase
+from tykky.build.root import box_around, box_inside
 from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
+from tykky.kinds import tree
+from tykky.runtime.base import PINS
+from tykky.runtime.native import box_program
 from tykky.tools import process
 from tykky.tools.enclosure import closed, enclosed, passed
 from tykky.tools.process import Command
@@ -30,6 +36,10 @@ from tykky.tools.scratch import Scratch, contained
 if TYPE_CHECKING:
     from tykky.config import Config
     from tykky.lock import Lock
+    from tykky.store.place import Draft
+
+#: What is said to the commands of installs. A build is entered natively, whatever those are.
+_NOT_FOR_BUILDS = ("TYKKY_RUNTIME", PINS)
 
 #: Where fetched files are in the box of a build.
 FETCHED = Path("/tmp/fetched")
@@ -180,6 +190,8 @@ class RealBox(Box):
         super().__init__(prefix, directory, base, lock, config)
         self.scratch = scratch
         self.log = log
+        #: What has been read from outside of the recipe's folder, with a digest of each.
+        self.read: dict[str, str] = {}
         #: What is under way while a command runs, for it to use.
         self.beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -241,7 +253,9 @@ class RealBox(Box):
             real.mkdir(parents=True, exist_ok=True)
         else:
             (real if str(target).endswith("/") else real.parent).mkdir(parents=True, exist_ok=True)
-        self.say(f"a copy of {self.directory / source}")
+        self.say(f"a copy of {origin}")
+        if self.directory not in Path(os.path.normpath(origin)).parents:
+            self.read[str(origin)] = tree.manifest(origin)
         line = ["cp", "--recursive", "--no-dereference", "--preserve=mode,timestamps"]
         line += ["--remove-destination"]  # never through a link that was built
         line += ["--reflink=auto", "--", f"{origin}/." if origin.is_dir() else str(origin)]
@@ -286,8 +300,6 @@ class BuildBox(RealBox):
         return self.base.path
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
-        from tykky.build.root import box_inside
-
         self.scratch.root.mkdir(parents=True, exist_ok=True)
         seen = [self.config.root, self.directory, *self.config.repos, *self.seen]
         places = {self.scratch.root: self.prefix}
@@ -303,6 +315,9 @@ class TestBox(RealBox):
     """Commands run as a user's do: the generated ones, an empty folder, a clean environment."""
 
     __test__ = False  # not a test class, whatever its name says to a test runner
+    #: The generation that is tried, and the folder with its commands.
+    draft: Draft
+    commands: Path
 
     @property
     def tmp(self) -> Path:
@@ -311,7 +326,8 @@ class TestBox(RealBox):
     def environment(self) -> dict[str, str]:
         return {
             **passed(),
-            "PATH": f"{self.prefix}/bin:{PATH}",
+            "PATH": f"{self.draft.place.prefix}/bin:{PATH}",
+            PINS: f"{os.path.realpath(self.draft.place.prefix)}={self.draft.name}",
             "HOME": str(self.scratch.home),
             "TMPDIR": str(self.scratch.tmp),
             "LANG": "C.UTF-8",
@@ -319,14 +335,47 @@ class TestBox(RealBox):
         }
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
-        from tykky.runtime.native import box_program
-
         # Nothing is hidden or read-only; but what a test leaves running ends with its command.
-        return [str(box_program()), "--", *argv]
+        bin = str(self.draft.place.prefix / "bin")
+        return [str(box_program()), "--bind", str(self.commands), bin, "--", *argv]
 
     @property
     def cwd(self) -> Path:
         return self.scratch.empty
+
+
+class OpenBox(RealBox):
+    """Commands see the host as the user does, or an image, and the contents where they will be.
+
+    What users have always run in the classic commands uses modules of the site, programs and files
+    anywhere, and their own environment.
+    """
+
+    #: What of the host is seen in an image, where contents lie, and where commands start.
+    shown: Sequence[Path] = ()
+    inside_at: Path
+    workdir: Path
+
+    @cached_property
+    def program(self) -> Path:
+        """The box in which the path inside exists."""
+        return box_around(self.base, self.scratch, self.config, self.shown, self.inside_at)
+
+    def environment(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_BUILDS}
+        of_image = self.base.environment if isinstance(self.base, ImageBase) else {}
+        return {**own, **of_image, **self.variables}
+
+    @property
+    def tmp(self) -> Path:
+        return self.scratch.tmp  # at its own path in there
+
+    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
+        return [str(self.program), "--", *argv]
+
+    @property
+    def cwd(self) -> Path:
+        return self.workdir
 
 
 def _file_name(url: str, sha256: str, name: str) -> str:

@@ -22,7 +22,7 @@ STEPS = {
     "squash": Exit.SQUASH,
     "test": Exit.TEST,
     "commit": Exit.COMMIT,
-    "module": Exit.MODULE,
+    "publish": Exit.PUBLISH,
 }
 
 

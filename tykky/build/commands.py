@@ -1,24 +1,27 @@
-"""The commands of an install: which there are, and the launcher under each of their names.
+"""The commands of a generation: which there are, and the launcher under each of their names.
 
-Public names: ``ALL``, ``choose``, ``make``, ``name_host``.
+Public names: ``ALL``, ``are_plain``, ``choose``, ``choose_again``, ``programs``, ``lay_launch``,
+``lay_commands``, ``lay_box``, ``name_host``.
 """
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.build.entering import OWN
 from tykky.errors import RecipeError, Where, did_you_mean, from_os_error
 from tykky.files import Permissions, make_folder, write_file
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
-from tykky.runtime.base import LaunchPlan, render
+from tykky.runtime.base import CONF_NAME, GENERATIONS, LaunchPlan, render
 from tykky.runtime.native import launcher_program
-from tykky.store import HIDDEN
+from tykky.store.place import Place, switch
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -27,6 +30,24 @@ if TYPE_CHECKING:
 
 #: The pattern that means all programs in ``bin``.
 ALL = "*"
+
+
+def are_plain(recipe: Stack) -> bool:
+    """Whether the commands are chosen among the names in ``bin``, so that they change no image."""
+    wanted = guarded(recipe, "commands")
+    return not (
+        isinstance(wanted, Mapping)
+        or recipe.wraps_base
+        or any("/" in pattern for pattern in wanted)
+    )
+
+
+def choose_again(recipe: Stack, there: Sequence[str]) -> tuple[str, ...]:
+    """The commands of a recipe whose patterns ``are_plain``, by the names in its ``bin``."""
+    chosen: set[str] = set()
+    for pattern in guarded(recipe, "commands"):
+        chosen.update(_named(recipe, pattern, there))
+    return tuple(sorted(chosen))
 
 
 def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
@@ -74,7 +95,6 @@ def _link_to(program: str, link: Path) -> None:
 
 def _matching(recipe: Stack, pattern: str, root: Path, base: Base) -> list[str]:
     """The programs that a pattern means: names in ``bin``, or paths."""
-    there: list[str] = []
     if pattern.startswith("/"):
         found = base.programs(pattern)
     elif "/" in pattern:
@@ -84,15 +104,29 @@ def _matching(recipe: Stack, pattern: str, root: Path, base: Base) -> list[str]:
         found = [str(p.relative_to(root)) for p in (*files, *inside)]
     else:
         there = programs(root / "bin")
-        found = [name for name in there if fnmatchcase(name, pattern)]
-        if recipe.wraps_base:
-            found = found or base.programs(pattern)
-    if found or pattern == ALL:
-        return found
-    raise _refused(
+        if recipe.wraps_base and not any(fnmatchcase(name, pattern) for name in there):
+            there = base.programs(pattern)
+            if there:
+                return there
+        return _named(recipe, pattern, there)
+    if not found and pattern != ALL:
+        raise _without(recipe, pattern, ())
+    return found
+
+
+def _named(recipe: Stack, pattern: str, there: Sequence[str]) -> list[str]:
+    """The names that a glob matches. Raises ``RecipeError`` if there are none."""
+    found = [name for name in there if fnmatchcase(name, pattern)]
+    if not found and pattern != ALL:
+        raise _without(recipe, pattern, there)
+    return found
+
+
+def _without(recipe: Stack, pattern: str, there: Sequence[str]) -> RecipeError:
+    return _refused(
         recipe,
         f"offers the command '{pattern}', and the stack has no such program",
-        did_you_mean(pattern, there)
+        did_you_mean(pattern, [*there])
         or "where a choice decides, make 'commands' a property: if self.jupyter: yield 'jupyter*'",
     )
 
@@ -125,38 +159,59 @@ def programs(folder: Path) -> list[str]:
     )
 
 
-def make(
-    plan: LaunchPlan,
-    commands: tuple[str, ...],
-    permissions: Permissions,
-    *,
-    at: Path | None = None,
+def lay_launch(plan: LaunchPlan, folder: Path, permissions: Permissions) -> None:
+    """Write ``launch.conf`` into the folder of a generation, with the roots that it names."""
+    if plan.root is not None and plan.root.path == Path(OWN, "root"):
+        make_folder(folder / "root", permissions)  # a root that consists of binds
+    if plan.container == Path(OWN, "host"):
+        name_host(folder / "host", permissions)
+    write_file(folder / CONF_NAME, render(plan).encode(), permissions)
+
+
+def lay_commands(
+    place: Place, names: Iterable[str], folder: Path, permissions: Permissions
 ) -> None:
-    """Write ``launch.conf`` and put the launcher under every command's name.
+    """Put the launcher under every one of the names into a folder of the place.
 
-    ``at`` is a folder other than the prefix that will be put in its place.
-
+    Names that are there already get it too, if it is not this Tykky's, but no more are removed.
     The commands are hard links to one file; where the file system has none, copies.
+    Raises ``TykkyError``.
     """
-    prefix = at or plan.prefix
-    hidden = prefix / HIDDEN
-    launcher = hidden / "launch"
-    own = (plan.prefix / HIDDEN, Path("$PREFIX", HIDDEN))
-    if plan.root is not None and plan.root.path.parent in own:
-        make_folder(hidden / plan.root.path.name, permissions)  # a root that consists of binds
-    if plan.container is not None and plan.container in [folder / "host" for folder in own]:
-        name_host(hidden / "host", permissions)
-    write_file(hidden / "launch.conf", render(plan).encode(), permissions)
+    program = launcher_program()
     try:
-        temporary = hidden / ".launch.new"
-        shutil.copyfile(launcher_program(), temporary)
-        permissions.apply(temporary, executable=True)
-        temporary.replace(launcher)
-        make_folder(prefix / "bin", permissions)
-        for name in commands:
-            _link(launcher, prefix / "bin" / name)
+        make_folder(folder, permissions)
+        if not (place.launcher.exists() and filecmp.cmp(program, place.launcher, shallow=False)):
+            temporary = place.hidden / f".{place.launcher.name}.new"
+            shutil.copyfile(program, temporary)
+            permissions.apply(temporary, executable=True)
+            temporary.replace(place.launcher)
+        new = place.launcher.stat()
+        for name in names:
+            path = folder / name
+            # A copy where there are no hard links; else whatever had the name.
+            if not (path.is_file() and not path.is_symlink() and _same(path.stat(), new)):
+                _link(place.launcher, path)
     except OSError as error:
         raise from_os_error(error, "make the commands") from error
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether two files are one, or copies with the times of one."""
+    return os.path.samestat(one, other) or (
+        one.st_nlink == 1 and (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+    )
+
+
+def lay_box(plan: LaunchPlan) -> Path:
+    """A place in scratch for a build, whose one command is the box; the path of that."""
+    permissions = Permissions()
+    place = Place(plan.prefix)
+    folder = place.hidden / GENERATIONS / plan.generation
+    make_folder(folder, permissions)
+    lay_launch(plan, folder, permissions)
+    switch(place, int(plan.generation))
+    lay_commands(place, ("box",), plan.prefix / "bin", permissions)
+    return plan.prefix / "bin/box"
 
 
 def name_host(folder: Path, permissions: Permissions) -> None:

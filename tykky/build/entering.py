@@ -3,29 +3,41 @@
 What an install needs is kept in its record; what the site wants (mount points, servers) is taken
 from the configuration whenever the commands are made, at first and by ``tykky refresh``.
 
-Public names: ``Entering``, ``entering``, ``image_environment``, ``launch_plan``.
+Public names: ``Entering``, ``entering``, ``as_published``, ``image_environment``,
+``launch_plan``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases import PATH, ImageBase, StackBase
 from tykky.build.gpu import libraries
 from tykky.recipe import guarded
-from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root, Runtime
-from tykky.store import HIDDEN
+from tykky.runtime.base import (
+    Bind,
+    Command,
+    EnvAction,
+    EnvChange,
+    ImageMount,
+    LaunchPlan,
+    Mount,
+    Need,
+    Root,
+    Runtime,
+)
 
 if TYPE_CHECKING:
     from tykky.bases import Base
     from tykky.config import Config
     from tykky.kinds.stack import Stack
-    from tykky.store import Entry
-    from tykky.tools.squash import Image
+    from tykky.store import Record
 
+#: What the launcher knows the folder of its generation by.
+OWN = "$GENERATION"
 #: What a distribution consists of: seen at each level if the base is the host.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/var")
 #: What says who and where we are; an image knows nothing of that.
@@ -47,15 +59,18 @@ _OWN = {
 class Entering:
     """What must be known of an install to make its commands again.
 
-    ``environment`` and ``activation`` are triples of action, name and value. ``root`` is the
+    ``of_image``, ``environment`` and ``activation`` are triples of action, name and value: what a
+    base image sets, what the recipe sets, and what activation does. ``root`` is the
     image or directory that is entered as ``/``, empty for the host's own; ``bare`` are directories
     that an image leaves empty. ``binds`` are pairs of a place on the host and one inside;
-    ``mounts`` are places that are visible if they are there. With ``relocatable``, the install
+    ``mounts`` are places that are visible if they are there; ``needs`` pairs of a place
+    and the number of a generation of it. With ``relocatable``, the install
     may be moved, and ``$PREFIX`` is where it lies.
     """
 
     runtime: str = "native"
     isolation: str = "open"
+    of_image: tuple[tuple[str, str, str], ...] = ()
     environment: tuple[tuple[str, str, str], ...] = ()
     activation: tuple[tuple[str, str, str], ...] = ()
     root: str = ""
@@ -63,7 +78,7 @@ class Entering:
     root_size: int = 0
     bare: tuple[str, ...] = ()
     mount_at: str = ""
-    needs: tuple[str, ...] = ()
+    needs: tuple[tuple[str, str], ...] = ()
     binds: tuple[tuple[str, str], ...] = ()
     mounts: tuple[str, ...] = ()
     relocatable: bool = False
@@ -84,35 +99,46 @@ def entering(
     recipe: Stack,
     base: Base,
     prefix: Path,
-    needs: tuple[Entry, ...],
+    needs: tuple[Record, ...],
     more: Mapping[str, str],
     config: Config,
 ) -> Entering:
     """How a new install is entered; ``more`` are variables that the image sets by scripts."""
-    environment = [("set", name, value) for name, value in guarded(recipe, "env").items()]
     plain = Entering(
+        mount_at=str(recipe.mount_at() or ""),
+        needs=tuple((record.prefix, str(record.generation)) for record in needs),
+    )
+    return as_published(replace(plain, **_of_base(base, prefix, more)), recipe, config)
+
+
+def as_published(way: Entering, recipe: Stack, config: Config) -> Entering:
+    """The same with what a recipe says of it now, which changes nothing of the contents."""
+    return replace(
+        way,
         runtime=_chosen(recipe, config, "runtime"),
         isolation=_chosen(recipe, config, "isolation"),
-        environment=tuple(environment),
-        mount_at=str(recipe.mount_at() or ""),
-        needs=tuple(entry.prefix for entry in needs),
+        environment=tuple(("set", name, value) for name, value in guarded(recipe, "env").items()),
         binds=tuple(_pair(text) for text in guarded(recipe, "binds")),
         gpu=guarded(recipe, "gpu"),
     )
+
+
+def _of_base(base: Base, prefix: Path, more: Mapping[str, str]) -> dict[str, Any]:
+    """What an image gives: its variables, and itself as the root."""
     base = base.below if isinstance(base, StackBase) else base
     if not isinstance(base, ImageBase):
-        return plain
-    of_image = image_environment(base, {**base.environment, **more}, str(prefix))
-    values = {**vars(plain), "environment": (*of_image, *environment)}
+        return {}
+    known = {**base.environment, **more}
+    found: dict[str, Any] = {"of_image": tuple(image_environment(base, known, str(prefix)))}
     if base.file is None:
-        return Entering(**{**values, "root": str(base.directory)})
-    shown = {
+        return {**found, "root": str(base.directory)}
+    return {
+        **found,
         "root": str(base.file.path),
         "root_offset": base.file.offset,
         "root_size": base.file.bytes,
         "bare": tuple(path for path in ("/opt", "/srv", "/run") if not base.listing.inside(path)),
     }
-    return Entering(**{**values, **shown})
 
 
 def _chosen(recipe: Stack, config: Config, key: str) -> str:
@@ -161,33 +187,31 @@ def image_environment(
 def launch_plan(
     way: Entering,
     name: str,
-    prefix: Path,
-    image: Image,
+    place: Path,
+    generation: int,
+    images: Sequence[Mapping[str, Any]],
     commands: tuple[str, ...],
     config: Config,
 ) -> LaunchPlan:
-    """What the launcher is told."""
-    root, binds = _root(way, prefix), tuple(_binds(way, config))
-    environment = [
-        EnvChange(EnvAction(action), key, value) for action, key, value in way.environment
-    ]
-    more_binds, more_environment, options = libraries(way.gpu, rooted=root is not None)
+    """What the launcher is told; ``images`` as a record has them, the lowest first."""
+    target = way.mount_at or ("$PREFIX" if way.relocatable else str(place))
+    own = [ImageMount(image["file"], image["bytes"], target) for image in images]
+    more, variables, options = libraries(way.gpu, rooted=_root(way) is not None)
     if way.isolation != "open":  # the home that $HOME says is bound, and only where it shall be
         options = (*options, "--no-mount=home")
+    environment = tuple(
+        EnvChange(EnvAction(a), key, value) for a, key, value in (*way.of_image, *way.environment)
+    )
     return LaunchPlan(
         name=name,
-        prefix=prefix,
-        image=image.file,
-        image_size=image.bytes,
-        environment=(*more_environment, *environment),
+        prefix=place,
+        generation=str(generation),
+        mounts=_mounts(way, own, [*_binds(way, config), *more]),
+        environment=(*variables, *environment),
         activation=tuple(EnvChange(EnvAction(a), key, value) for a, key, value in way.activation),
         runtime=Runtime(way.runtime),
-        mount_at=Path(way.mount_at) if way.mount_at else None,
         relocatable=way.relocatable,
-        root=root,
-        host_roots=way.isolation == "open" and (root is not None or way.runtime != "native"),
-        binds=(*binds, *more_binds),
-        needs=tuple(map(Path, way.needs)),
+        host_roots=way.isolation == "open" and (bool(way.root) or way.runtime != "native"),
         commands=tuple(
             Command(command, Path(way.mount_at, "bin", command))
             # One that may be moved has links to its programs over its commands.
@@ -196,30 +220,41 @@ def launch_plan(
         refuse_other_stacks=way.isolation == "closed",
         gpu=way.gpu,
         servers=(Path(config.server),) if config.server else (),
-        container=_container(way, prefix),
+        container=_container(way),
         options=options,
         idle=config.idle,
     )
 
 
-def _root(way: Entering, prefix: Path) -> Root | None:
+def _mounts(way: Entering, own: Sequence[ImageMount], binds: Sequence[Bind]) -> tuple[Mount, ...]:
+    """All mounts in their order: what holds the place of an image comes before the image."""
+    needs = [Need(Path(place), number) for place, number in way.needs]
+    covered = [*(image.target for image in own), *(place for place, _ in way.needs)]
+
+    def holds(bind: Bind) -> bool:
+        below = f"{bind.target.rstrip('/')}/"
+        return bind.target.startswith("$") or any(path.startswith(below) for path in covered)
+
+    root = _root(way)
+    first = [bind for bind in binds if holds(bind)]
+    last = [bind for bind in binds if not holds(bind)]
+    return (*([root] if root else ()), *first, *needs, *own, *last)
+
+
+def _root(way: Entering) -> Root | None:
     if way.root:
         return Root(Path(way.root), way.root_offset, way.root_size)
     # Of the host, less than everything: a root that has nothing but what is bound into it.
-    return None if way.isolation == "open" else Root(_hidden(way, prefix) / "root")
+    return None if way.isolation == "open" else Root(Path(OWN, "root"))
 
 
-def _container(way: Entering, prefix: Path) -> Path | None:
+def _container(way: Entering) -> Path | None:
     """What Apptainer enters. Where that is the host, a directory that has only its names."""
     if way.root:
         return Path(way.root)
     if way.isolation != "open":
-        return _hidden(way, prefix) / "root"
-    return _hidden(way, prefix) / "host" if way.runtime != "native" else None
-
-
-def _hidden(way: Entering, prefix: Path) -> Path:
-    return (Path("$PREFIX") if way.relocatable else prefix) / HIDDEN
+        return Path(OWN, "root")
+    return Path(OWN, "host") if way.runtime != "native" else None
 
 
 def _binds(way: Entering, config: Config) -> Iterator[Bind]:

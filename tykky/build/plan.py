@@ -1,26 +1,29 @@
 """What an install would be, before anything is done: the steps *resolve* and *base*.
 
-Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``check_name``, ``check``,
-``rehearse``.
+Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``check``, ``rehearse``.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases
 from tykky import lock as locks
 from tykky.bases import Base
 from tykky.build.box import PlanBox
+from tykky.build.commands import are_plain
+from tykky.build.layout import Layout
 from tykky.console import plural
-from tykky.errors import Exit, LockError, StoreError, TykkyError
+from tykky.errors import Exit, LockError, StoreError, TykkyError, from_os_error
+from tykky.files import digest_file
+from tykky.kinds import tree
 from tykky.lock import Lock
-from tykky.publish import modules
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
-from tykky.store import HIDDEN, Entry, Store
+from tykky.recipe.source import is_recipe, recipe_file
+from tykky.store import Place, Record, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,28 +34,34 @@ if TYPE_CHECKING:
     from tykky.spec import Spec
 
 #: Raised whenever the same inputs would give another image than before.
-FORMAT = 1
+FORMAT = 2
+#: What lies beside a recipe and is no input of a build.
+_NO_INPUT = ("locks", "__pycache__", "recipe.py")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A selected recipe with everything that decides what its install will be."""
+    """A selected recipe with everything that decides what its install will be.
+
+    ``build`` is the digest of what decides the contents, ``publish`` that of what only users see.
+    """
 
     recipe: Stack
     arch: str
     base: Base
     lock: Lock
     lock_is_new: bool
-    needs: tuple[Entry, ...]
-    hash: str
-    prefix: Path
+    needs: tuple[Record, ...]
+    place: Place
     module: str
-    module_file: Path
+    build: str = ""
+    publish: str = ""
+    layout: Layout = field(default_factory=Layout)
 
     @property
-    def title(self) -> str:
-        """How messages name it: ``python-data/26.11 (1a2b3c4d)``."""
-        return f"{self.module} ({self.hash[:8]})"
+    def prefix(self) -> Path:
+        """The path of the place."""
+        return self.place.prefix
 
 
 def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
@@ -77,22 +86,25 @@ def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
     return None
 
 
-def _installed_lock(recipe: Stack, config: Config, arch: str, store: Store) -> Lock | None:
-    """The lock that an install of the same selection kept, if it still fits.
+def _installed_lock(recipe: Stack, config: Config, arch: str, place: Place) -> Lock | None:
+    """The lock that the present install of the same selection kept, if it still fits.
 
-    So a recipe without a lock beside it gives the same install again, not a newer one.
+    So a recipe without a lock beside it gives the same install again, not a newer one; unless
+    what it was built from has changed.
     """
     with recipe_code(recipe, "packages"):
         asked = locks.digest_of(recipe.asked(config, arch))
-    for entry in store.entries(recipe.name):
-        path = Path(entry.prefix) / HIDDEN / "lock.json"
-        if (entry.version, entry.suffix) == (recipe.version, recipe.suffix) and path.exists():
-            # Another install's file: if it is damaged, that is not for this one to say.
-            with contextlib.suppress(LockError):
-                lock = locks.read(path)
-                if lock.asked_digest == asked:
-                    return lock
+    # If something of it is damaged, that is not for its successor to say.
+    with contextlib.suppress(LockError, StoreError):
+        lock = locks.read(place.generation() / "lock.json")
+        if lock.asked_digest == asked and has_same_inputs(place.record()):
+            return lock
     return None
+
+
+def has_same_inputs(record: Record) -> bool:
+    """Whether the files outside of the recipe that a build has read are as they were."""
+    return all(tree.manifest(Path(path)) == digest for path, digest in record.read.items())
 
 
 def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
@@ -105,12 +117,18 @@ def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
 
 
 def make(
-    spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]
+    spec: Spec,
+    config: Config,
+    repos: Repos,
+    store: Store,
+    say: Callable[[str], None],
 ) -> Plan:
     """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
     recipe = cast("Stack", repos.select(spec))
     arch = bases.arch()
-    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, store)
+    version = f"{recipe.version}{recipe.suffix}"
+    place = store.place(recipe.name, version)
+    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
     is_new = lock is None
     if lock is None:
         say("resolving, since there is no lock")
@@ -118,37 +136,67 @@ def make(
     base = recipe.find_base(config, arch, lock)
     needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
-        needs = (store.one(base.reference.target), *needs)
-    digest = locks.digest_of(
+        needs = (store.record(store.one(base.reference.target)), *needs)
+    plain = are_plain(recipe)
+    build = locks.digest_of(
         {
             "format": FORMAT,
             "recipe": source_digest(type(recipe)),
+            "files": _beside(recipe),
             "version": [str(recipe.version), recipe.version.data],
             "choices": dict(recipe.choices),
+            "commands": None if plain else guarded(recipe, "commands"),
             "lock": lock.digest,
             "base": base.digest,
-            "needs": [entry.hash for entry in needs],
+            "needs": [record.build for record in needs],
             "arch": arch,
         }
     )
-    module = f"{recipe.name}/{recipe.version}{recipe.suffix}"
-    return Plan(
-        recipe=recipe,
-        arch=arch,
-        base=base,
-        lock=lock,
-        lock_is_new=is_new,
-        needs=needs,
-        hash=digest,
-        prefix=store.prefix(recipe.name, f"{recipe.version}{recipe.suffix}", digest),
-        module=module,
-        module_file=modules.path_of(config, module),
+    entered = ("env", "isolation", "runtime", "binds", "gpu", "commands")
+    publish = locks.digest_of(
+        {
+            "shown": shown(recipe),
+            "entered": {name: guarded(recipe, name) for name in entered},
+        }
     )
+    module = f"{recipe.name}/{version}"
+    return Plan(recipe, arch, base, lock, is_new, needs, place, module, build, publish)
 
 
-def _needed(recipe: Stack, needed: Spec, store: Store) -> Entry:
+def shown(recipe: Stack) -> dict[str, Any]:
+    """What users are told of a recipe, and what its module sets."""
+    return {
+        "description": recipe.description,
+        "about": recipe.long_description,
+        "homepage": recipe.homepage,
+        "license": recipe.license,
+        "maintainers": list(recipe.maintainers),
+        "keywords": list(recipe.keywords),
+        "family": guarded(recipe, "family"),
+        "loads": list(guarded(recipe, "loads")),
+        "setenv": dict(guarded(recipe, "setenv")),
+        "deprecation": recipe.deprecation,
+    }
+
+
+def _beside(recipe: Stack) -> dict[str, str]:
+    """The digests of all files that lie beside a recipe, and beside those that it extends."""
+    found = {}
+    folders = {recipe_file(each).parent: None for each in type(recipe).__mro__ if is_recipe(each)}
     try:
-        return store.one(str(needed))
+        for number, folder in enumerate(folders):
+            for path in sorted(folder.rglob("*")):
+                name = path.relative_to(folder)
+                if name.parts[0] not in _NO_INPUT and path.is_file() and name.name[0] != ".":
+                    found[f"{number}/{name}"] = digest_file(path)
+    except OSError as error:
+        raise from_os_error(error, "read what lies beside the recipe", "repos") from error
+    return found
+
+
+def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
+    try:
+        return store.record(store.one(str(needed)))
     except StoreError as error:
         raise TykkyError(
             f"{recipe.spec} needs '{needed}': {error.cause}",
@@ -157,7 +205,7 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Entry:
         ) from None
 
 
-def check(plan: Plan, config: Config, store: Store) -> None:
+def check(plan: Plan) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
     from tykky.runtime.native import launcher_program
     from tykky.tools.squash import program
@@ -182,26 +230,6 @@ def check(plan: Plan, config: Config, store: Store) -> None:
         plan.recipe.check(plan.prefix, plan.base)
     program()
     launcher_program()  # may have to be compiled, and a compiler be missing
-    modules.check_loads(plan.recipe)
-
-
-def check_name(plan: Plan, config: Config, store: Store) -> None:
-    """Raise ``StoreError`` if another install, or somebody else, has the module's name."""
-    for entry in store.entries(plan.recipe.name):
-        if entry.module == plan.module and entry.hash != plan.hash:
-            raise StoreError(
-                f"the module {plan.module} already belongs to another install, {entry.prefix}",
-                remedy=f"give the recipe a new version, or first 'tykky uninstall {entry.module}'",
-                code=Exit.CONFLICT,
-            )
-    owner = modules.owner_of(plan.module_file)
-    if owner is not None and owner != str(plan.prefix):
-        what = f"the install {owner}" if owner else "something that is not Tykky's"
-        raise StoreError(
-            f"the modulefile {plan.module_file} is there already and belongs to {what}",
-            remedy="move it away, or set another 'module_path'",
-            code=Exit.CONFLICT,
-        )
 
 
 def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:
@@ -211,6 +239,7 @@ def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:
         ("resolve", [f"{plural(len(plan.lock.packages), 'package')}, lock {plan.lock.digest[:8]}"]),
         ("base", [f"{plan.base.name} ({plan.base.id})"]),
     ]
+    wanted = config.squash
     for step, methods in (
         ("build", ("assemble",)),
         ("finish", ("equip", "finish", "seal")),
@@ -222,8 +251,8 @@ def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:
             with recipe_code(recipe, method):
                 getattr(recipe, method)(box)
         lines.append((step, box.lines))
-    wanted = config.squash
     lines[4] = ("squash", [f"mksquashfs {wanted.compression} level {wanted.level}"])
-    lines.append(("commit", [f"write  {plan.prefix}/.tykky/record.json"]))
-    lines.append(("module", [f"write  {plan.module_file}"]))
+    number = max([0, *plan.place.numbers]) + 1
+    lines.append(("commit", [f"write  {plan.place.generation(number)}"]))
+    lines.append(("publish", [f"write  {config.module_path}/{plan.module}.lua"]))
     return lines

@@ -1,25 +1,24 @@
-"""Builds inside an image: the box, started with the image as its root.
+"""Builds inside a root of their own: the box, started with that as its root.
 
-The launcher does it, as it enters finished stacks: a directory in scratch is laid out like an
-install whose one command is the box.
+The launcher does it, as it enters finished stacks: a directory in scratch is laid out like a
+place whose one command is the box.
 
-Public name: ``box_inside``.
+Public names: ``box_inside``, ``box_around``.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases import Base, ImageBase, StackBase
-from tykky.build import commands
-from tykky.files import Permissions, make_folder
-from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Root
+from tykky.build.commands import lay_box
+from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Mount, Need, Root
 from tykky.runtime.native import box_program
-from tykky.store import HIDDEN
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -27,33 +26,63 @@ if TYPE_CHECKING:
 
 #: What a build needs to reach the network by name.
 _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
+#: Who users are.
+_USERS = ("/etc/passwd", "/etc/group")
 _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def box_inside(base: Base, scratch: Scratch, config: Config, seen: Sequence[Path]) -> Path:
     """The command that is the box in a base, where ``seen`` is visible at its own place."""
     prefix = scratch.path / "enter"
-    command = prefix / "bin/box"
+    if (prefix / "bin/box").exists():
+        return prefix / "bin/box"
     below = base.below if isinstance(base, StackBase) else base
+    needs: tuple[Mount, ...] = ()
+    if isinstance(base, StackBase):
+        needs = (Need(base.prefix, str(base.generation)),)
     places = [scratch.path, config.cache_dir, *seen, *_tools()]
-    binds = [Bind(str(path), str(path)) for path in dict.fromkeys(places) if path.exists()]
-    files = [*_NETWORK, *(os.environ[name] for name in _CERTIFICATES if name in os.environ)]
-    binds += [Bind(path, path, optional=True) for path in dict.fromkeys(files)]
-    plan = LaunchPlan(
-        name=f"the build in {base.name}",
+    mounts: tuple[Mount, ...] = (_root(below), *_visible(places, _NETWORK), *needs)
+    return lay_box(_plan(f"the build in {base.name}", prefix, mounts, config, closed=True))
+
+
+def box_around(
+    base: Base, scratch: Scratch, config: Config, seen: Iterable[Path], at: Path
+) -> Path:
+    """The command that is the box in the host's root or an image, with the contents ``at`` a path.
+
+    What is in an image besides them are the places ``seen``.
+    """
+    # Another name for each call: what is mounted for the one before may be there for a moment.
+    prefix = Path(tempfile.mkdtemp(prefix="enter-", dir=scratch.path))
+    isolated = isinstance(base, ImageBase)
+    places = [scratch.path, *seen, *_tools()] if isolated else []
+    binds = _visible(places, (*_USERS, *_NETWORK) if isolated else ())
+    mounts: tuple[Mount, ...] = (_root(base), *binds, Bind(str(scratch.top), str(at)))
+    return lay_box(_plan("the build", prefix, mounts, config, closed=isolated))
+
+
+def _plan(
+    name: str, prefix: Path, mounts: tuple[Mount, ...], config: Config, *, closed: bool
+) -> LaunchPlan:
+    return LaunchPlan(
+        name=name,
         prefix=prefix,
-        root=_root(below),
-        needs=(base.prefix,) if isinstance(base, StackBase) else (),
-        binds=tuple(binds),
+        mounts=mounts,
         commands=(Command("box", box_program()),),
-        environment=(EnvChange(EnvAction.UNSET, "LD_LIBRARY_PATH"),),
+        environment=(EnvChange(EnvAction.UNSET, "LD_LIBRARY_PATH"),) if closed else (),
         servers=(Path(config.server),) if config.server else (),
         idle=1,
     )
-    if not command.exists():
-        make_folder(prefix / HIDDEN, Permissions())
-        commands.make(plan, ("box",), Permissions())
-    return command
+
+
+def _visible(places: Iterable[Path], files: Sequence[str]) -> Iterator[Bind]:
+    """Binds of the places that are there, and of files, with those that certificates are in."""
+    for path in dict.fromkeys(places):
+        if path.exists():
+            yield Bind(str(path), str(path))
+    named = [os.environ[name] for name in _CERTIFICATES if files and name in os.environ]
+    for file in dict.fromkeys((*files, *named)):
+        yield Bind(file, file, optional=True)
 
 
 def _root(base: Base) -> Root:

@@ -30,12 +30,14 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",
         "gc": "delete for good what was uninstalled",
     },
     "Asking": {
         "find": "list what is installed",
         "diff": "tell how the packages of two installs or locks differ",
+        "history": "tell what was done with a stack, and which generations it has",
         "log": "show the build log of a stack",
         "module": "tell where the modulefiles are",
     },
@@ -130,12 +132,24 @@ def _run(words: list[str]) -> int:
     if args.verb is None:
         parser.print_help()
         return Exit.OK
+    from tykky.cli.common import Result, envelope
     from tykky.config import Config
 
-    config = Config.load(args.flags)
-    for warning in config.warnings:
-        console.warn(warning)
-    return int(args.run(args, config))
+    as_json = getattr(args, "json", False)
+    try:
+        config = Config.load(args.flags)
+        for warning in config.warnings:
+            console.warn(warning)
+        result: Result = args.run(args, config)
+    except TykkyError as error:
+        if as_json:
+            console.json_out(envelope(args.verb, Result(code=error.code, errors=(error,))))
+        raise
+    if as_json:
+        console.json_out(envelope(args.verb, result))
+    else:
+        result.show()
+    return int(result.code)
 
 
 def _check_verb(words: Sequence[str]) -> None:

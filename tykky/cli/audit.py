@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Visit everything; exit 4 if anything is wrong."""
     repos = common.repos_of(config)
     answers: list[dict[str, str]] = []
@@ -56,14 +56,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
                 unlocked += bool(why)
                 answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})
     wrong = sum(bool(answer["problem"]) for answer in answers)
-    if args.json:
-        console.json_out(answers)
-    else:
-        without = f", {unlocked} without a lock" if unlocked else ""
-        console.note(
-            f"audited {console.plural(len(answers), 'selection')}, {wrong} of them wrong{without}"
-        )
-    return Exit.RECIPE if wrong else Exit.OK
+    without = f", {unlocked} without a lock" if unlocked else ""
+    said = f"audited {console.plural(len(answers), 'selection')}, {wrong} of them wrong{without}"
+    code = Exit.RECIPE if wrong else Exit.OK
+    return common.Result(answers, lambda: console.note(said), code)
 
 
 def _bad(what: str, error: TykkyError, *, shown: bool) -> dict[str, str]:
@@ -90,7 +86,7 @@ def _visit(recipe: Stack, config: Config) -> str:
     for method in ("assemble", "equip", "finish", "seal", "prove", "test"):
         with recipe_code(recipe, method):
             getattr(recipe, method)(box)
-    modules.check_loads(recipe)
+    modules.check_loads(recipe.name, recipe.loads)
     return str(why)
 
 

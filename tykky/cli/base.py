@@ -14,6 +14,7 @@ from tykky import bases, console
 from tykky.bases import cache
 from tykky.bases.reference import Reference, resolve
 from tykky.cli import common
+from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 
@@ -41,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         common.add_json(action)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Do one of the three."""
     actions = {"list": _list, "pull": _pull, "verify": _verify}
     return actions[args.action](args, config)
 
 
-def _list(args: argparse.Namespace, config: Config) -> int:
+def _list(args: argparse.Namespace, config: Config) -> Result:
     rows: list[dict[str, Any]] = []
     for name, text in dict(config.bases).items():
         rows.append({"name": name, "reference": text, **_state(name, config)})
@@ -55,15 +56,12 @@ def _list(args: argparse.Namespace, config: Config) -> int:
     for pulled in cache.all_pulled(config):
         if pulled.digest not in named:
             rows.append({"name": "", "reference": pulled.references[0], **_of(pulled)})
-    if args.json:
-        console.json_out(rows)
-        return Exit.OK
     table = [
         (row["name"], row["reference"], row["state"], console.size(row["bytes"]), row["pulled"])
         for row in rows
     ]
-    console.table(table, ("name", "reference", "state", "size", "pulled"))
-    return Exit.OK
+    heads = ("name", "reference", "state", "size", "pulled")
+    return Result(rows, lambda: console.table(table, heads))
 
 
 def _state(name: str, config: Config) -> dict[str, Any]:
@@ -90,7 +88,7 @@ def _of(pulled: cache.Pulled) -> dict[str, Any]:
     }
 
 
-def _pull(args: argparse.Namespace, config: Config) -> int:
+def _pull(args: argparse.Namespace, config: Config) -> Result:
     from tykky.bases.pull import pull
 
     reference = resolve(args.base, config.bases, Path.cwd())
@@ -105,9 +103,7 @@ def _pull(args: argparse.Namespace, config: Config) -> int:
         pulled = before or pull(reference, config, bases.arch(), line.update, again=args.again)
         state = "was pulled before" if before else "pulled"
         line.update(f"{args.base} {state}, {console.size(pulled.bytes)}, {pulled.digest[:16]}")
-    if args.json:
-        console.json_out({**_of(pulled), "file": cache.file_of(config, pulled)})
-    return Exit.OK
+    return Result({**_of(pulled), "file": cache.file_of(config, pulled)})
 
 
 def _known(reference: Reference, config: Config) -> cache.Pulled | None:
@@ -117,7 +113,7 @@ def _known(reference: Reference, config: Config) -> cache.Pulled | None:
     return cache.by_reference(config, str(reference), bases.arch())
 
 
-def _verify(args: argparse.Namespace, config: Config) -> int:
+def _verify(args: argparse.Namespace, config: Config) -> Result:
     wanted = [_named(name, config) for name in args.base] or cache.all_pulled(config)
     answers = []
     for pulled in wanted:
@@ -127,16 +123,15 @@ def _verify(args: argparse.Namespace, config: Config) -> int:
             line.update(f"{pulled.references[0]}: {problem or 'good'}")
         answers.append({"reference": pulled.references[0], "file": path, "problem": problem})
     wrong = [answer for answer in answers if answer["problem"]]
-    if args.json:
-        console.json_out(answers)
-    if wrong:
-        console.error(
-            TykkyError(
-                f"{len(wrong)} of {len(answers)} pulled images are damaged",
-                remedy=f"pull again: tykky base pull --again {wrong[0]['reference']}",
-            )
-        )
-    return Exit.DAMAGED if wrong else Exit.OK
+    if not wrong:
+        return Result(answers)
+    damage = TykkyError(
+        f"{len(wrong)} of {len(answers)} pulled images are damaged",
+        remedy=f"pull again: tykky base pull --again {wrong[0]['reference']}",
+        code=Exit.DAMAGED,
+    )
+    console.error(damage)
+    return Result(answers, code=Exit.DAMAGED, errors=(damage,))
 
 
 def _named(name: str, config: Config) -> cache.Pulled:

@@ -1,23 +1,73 @@
 """What several verbs share: the recipe repositories, spec arguments, matching names.
 
-Public names: ``repos_of``, ``specs_of``, ``add_specs``, ``add_json``, ``recipes``.
+Public names: ``Result``, ``envelope``, ``said``, ``repos_of``, ``specs_of``, ``add_specs``,
+``add_json``, ``recipes``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tykky import console
 from tykky.config import Config
-from tykky.errors import SpecError, did_you_mean
+from tykky.errors import Exit, SpecError, TykkyError, did_you_mean
 
 if TYPE_CHECKING:
     from tykky.repos import Repos
     from tykky.spec import Spec
+
+
+#: The version of the envelope that every ``--json`` answers with.
+ENVELOPE = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a verb answers: a value for programs, how people are shown it, and the exit code.
+
+    ``errors`` are what failed of several things, of which the others were done.
+    """
+
+    value: Any = None
+    show: Callable[[], None] = lambda: None
+    code: int = Exit.OK
+    errors: tuple[TykkyError, ...] = ()
+
+
+def envelope(verb: str, result: Result) -> dict[str, Any]:
+    """The one JSON document that a verb answers with, also when it fails."""
+    return {
+        "version": ENVELOPE,
+        "verb": verb,
+        "status": "ok" if result.code == Exit.OK else "failed",
+        "code": int(result.code),
+        "result": result.value,
+        "errors": [
+            {
+                "cause": error.cause,
+                "remedy": error.remedy,
+                "code": int(error.code),
+                "where": str(error.where).splitlines()[0] if error.where else "",
+                "details": list(error.details),
+            }
+            for error in result.errors
+        ],
+    }
+
+
+def said(lines: Sequence[str]) -> Callable[[], None]:
+    """What prints these lines as the answer."""
+
+    def show() -> None:
+        for line in lines:
+            console.say(line)
+
+    return show
 
 
 def repos_of(config: Config) -> Repos:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tykky import console
+from tykky.cli.common import Result
 from tykky.config import KEYS, Config
-from tykky.errors import Exit
 
 EXAMPLES = """\
   eval "$(tykky completion bash)"                   in ~/.bashrc
@@ -90,10 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=SHELLS, help="for which shell")
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Print the script."""
-    console.say(script(args.shell).rstrip("\n"))
-    return Exit.OK
+    return Result(show=lambda: console.say(script(args.shell).rstrip("\n")))
 
 
 def script(shell: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky import console
+from tykky.cli.common import Result, said
 from tykky.config import KEYS, Config, Origin, check_key, variable_of
 from tykky.errors import ConfigError, Exit, TykkyError
 
@@ -64,7 +65,7 @@ def _key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY", help="a key, such as squash.level")
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Carry out one action."""
     if args.action == "get":
         return _get(args, config)
@@ -102,52 +103,38 @@ def _origin(origin: Origin) -> dict[str, Any]:
     }
 
 
-def _show(args: argparse.Namespace, config: Config) -> int:
-    if args.json:
-        console.json_out(
-            {key: {"value": _plain(config.get(key)), **_origin(config.origin(key))} for key in KEYS}
-        )
-        return Exit.OK
+def _show(args: argparse.Namespace, config: Config) -> Result:
+    values = {
+        key: {"value": _plain(config.get(key)), **_origin(config.origin(key))} for key in KEYS
+    }
     rows = []
     for key in KEYS:
         origin = config.origin(key)
         place = "" if origin.scope == "defaults" else origin.place
         rows.append((key, _shown(config.get(key)) or "-", origin.scope, place))
-    console.table(rows, ("key", "value", "scope", "set by"))
-    return Exit.OK
+    return Result(values, lambda: console.table(rows, ("key", "value", "scope", "set by")))
 
 
-def _get(args: argparse.Namespace, config: Config) -> int:
+def _get(args: argparse.Namespace, config: Config) -> Result:
     value = config.get(args.key)
-    if args.json:
-        console.json_out(_plain(value))
-    elif isinstance(value, tuple):
-        for item in value:
-            console.say(str(item))
-    else:
-        console.say(_shown(value))
-    return Exit.OK
+    lines = [str(item) for item in value] if isinstance(value, tuple) else [_shown(value)]
+    return Result(_plain(value), said(lines))
 
 
-def _why(args: argparse.Namespace, config: Config) -> int:
+def _why(args: argparse.Namespace, config: Config) -> Result:
     chain = config.why(args.key)
     value = config.get(args.key)
-    if args.json:
-        origins = [_origin(origin) for origin in chain]
-        console.json_out({"key": args.key, "value": _plain(value), "origins": origins})
-        return Exit.OK
-    console.say(f"{args.key} = {_shown(value)}")
-    winner = chain[-1]
-    console.table(
-        [
-            ("=>" if origin is winner else "", origin.scope, origin.place, origin.raw or '""')
-            for origin in chain
-        ]
-    )
-    return Exit.OK
+
+    def show() -> None:
+        console.say(f"{args.key} = {_shown(value)}")
+        marks = (("=>" if origin is chain[-1] else "", origin) for origin in chain)
+        console.table([(mark, o.scope, o.place, o.raw or '""') for mark, o in marks])
+
+    origins = [_origin(origin) for origin in chain]
+    return Result({"key": args.key, "value": _plain(value), "origins": origins}, show)
 
 
-def _set(args: argparse.Namespace, config: Config) -> int:
+def _set(args: argparse.Namespace, config: Config) -> Result:
     from tykky.config.edit import edited, write_atomically
     from tykky.config.scopes import scope_files
 
@@ -177,24 +164,19 @@ def _content(path: Path) -> str:
         ) from error
 
 
-def _report(args: argparse.Namespace, path: Path) -> int:
+def _report(args: argparse.Namespace, path: Path) -> Result:
     """Say what was written, and whether a later scope hides it."""
     now = Config.load()
     origin = now.origin(args.key)
-    hidden = origin.scope != args.scope
-    if args.json:
-        console.json_out(
-            {
-                "key": args.key,
-                "path": str(path),
-                "value": _plain(now.get(args.key)),
-                "winner": _origin(origin),
-            }
-        )
-        return Exit.OK
-    console.note(f"set {args.key} in {path}")
-    if hidden:
-        console.warn(f"{origin.place} still wins: {args.key} = {_shown(now.get(args.key))}")
+    value = now.get(args.key)
+
+    def show() -> None:
+        console.note(f"set {args.key} in {path}")
+        if origin.scope == args.scope:
+            return
+        console.warn(f"{origin.place} still wins: {args.key} = {_shown(value)}")
         if origin.scope == "environment":
             console.note(f"  unset {variable_of(args.key)} to use what the files say")
-    return Exit.OK
+
+    answer = {"key": args.key, "path": str(path), "value": _plain(value)}
+    return Result({**answer, "winner": _origin(origin)}, show)

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tykky import console
 from tykky import lock as locks
 from tykky.cli import common
+from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.contents import of_install
 from tykky.errors import LockError
 from tykky.spec import parse_one
-from tykky.store import HIDDEN, Store
-
-if TYPE_CHECKING:
-    from tykky.store import Entry
+from tykky.store import Place, Store
 
 EXAMPLES = """\
-  tykky diff python-data/26.05 python-data/26.11      two installs, by module name or hash
+  tykky diff python-data/26.05 python-data/26.11      two installs, by module name
   tykky diff python-data/26.11                        an install, and the lock beside its recipe
+  tykky diff python-data#6 python-data#7              two generations of one
   git show HEAD~1:./1.0-x86_64.json > /tmp/old.json
   tykky diff /tmp/old.json locks/1.0-x86_64.json      two locks
 """
@@ -32,39 +30,38 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two sides."""
-    what = "NAME[/VERSION], a hash, or the file of a lock"
+    what = "NAME[/VERSION][#GENERATION], or the file of a lock"
     parser.add_argument("old", metavar="OLD", help=what)
     parser.add_argument("new", metavar="NEW", nargs="?", help=f"{what}; default: the recipe's lock")
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Print what was added, removed and changed."""
     new = args.new or _lock_of_recipe(args.old, config)
     difference = locks.difference(_packages(args.old, config), _packages(new, config))
-    if args.json:
-        console.json_out(
-            {
-                "added": dict(difference.added),
-                "removed": dict(difference.removed),
-                "changed": {name: list(pair) for name, pair in difference.changed.items()},
-            }
-        )
-    elif difference:
+
+    def show() -> None:
         for line in difference.lines():
             console.say(line)
-    else:
-        console.note("no difference")
-    return 0
+        if not difference:
+            console.note("no difference")
+
+    value = {
+        "added": dict(difference.added),
+        "removed": dict(difference.removed),
+        "changed": {name: list(pair) for name, pair in difference.changed.items()},
+    }
+    return Result(value, show)
 
 
 def _packages(word: str, config: Config) -> list[locks.Named]:
     """The packages of one side."""
     if (path := _file(word)) is not None:
         return list(locks.read(path).packages)
-    entry = Store.of(config).one(word)
-    found = of_install(entry.prefix)
-    return list(found or locks.read(Path(entry.prefix) / HIDDEN / "lock.json").packages)
+    record = Store.of(config).generation(word)
+    folder = Place(Path(record.prefix)).generation(record.generation)
+    return list(of_install(folder) or locks.read(folder / "lock.json").packages)
 
 
 def _file(word: str) -> Path | None:
@@ -76,7 +73,6 @@ def _file(word: str) -> Path | None:
 def _lock_of_recipe(word: str, config: Config) -> str:
     if (path := _file(word)) is not None:
         raise LockError(f"{path} is compared with nothing", remedy="name another lock, or install")
-    entry: Entry = Store.of(config).one(word)
-    record = Store.of(config).record(entry)
+    record = Store.of(config).generation(word)
     recipe = common.repos_of(config).select(parse_one([record.spec]))
     return str(locks.path_of(recipe, record.arch))

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Print all probes; exit 26 unless stacks can be run here."""
     report = examine(config)
     good_for = {
@@ -35,23 +35,21 @@ def run(args: argparse.Namespace, config: Config) -> int:
         "install": report.works("run") and report.works("install"),
         "modules": report.works("modules"),
     }
-    if args.json:
-        console.json_out({**good_for, "probes": [asdict(probe) for probe in report.probes]})
-    else:
-        _print(report)
-        console.say()
-        console.say(f"run stacks      {_answer(good_for['run'])}")
-        console.say(f"install stacks  {_answer(good_for['install'])}")
-        console.say(f"load modules    {_answer(good_for['modules'])}")
-    return Exit.OK if good_for["run"] else Exit.NODE
+    value = {**good_for, "probes": [asdict(probe) for probe in report.probes]}
+    code = Exit.OK if good_for["run"] else Exit.NODE
+    return common.Result(value, lambda: _print(report, good_for), code)
 
 
-def _print(report: Report) -> None:
+def _print(report: Report, good_for: dict[str, bool]) -> None:
     rows = []
     for probe in report.probes:
         line = f"{probe.found}; {probe.remedy}" if probe.remedy else probe.found
         rows.append((probe.verdict, probe.purpose, probe.name, line))
     console.table(rows, ("", "FOR", "WHAT", "FOUND"))
+    console.say()
+    console.say(f"run stacks      {_answer(good_for['run'])}")
+    console.say(f"install stacks  {_answer(good_for['install'])}")
+    console.say(f"load modules    {_answer(good_for['modules'])}")
 
 
 def _answer(possible: bool) -> str:

@@ -6,15 +6,17 @@ import argparse
 import string
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.cli import common
+from tykky.cli.common import Result, said
 from tykky.config import Config
 from tykky.contents import Installed, of_install
 from tykky.errors import Exit, TykkyError, did_you_mean
 from tykky.spec import parse_one
-from tykky.store import Entry, Record, Store
+from tykky.store import Entry, Place, Record, Store
 
 EXAMPLES = """\
   tykky find                                  everything
@@ -25,8 +27,8 @@ EXAMPLES = """\
   tykky find --json                           for programs
 """
 
-_ENTRY = [field.name for field in fields(Entry)] + ["short_hash"]
-_RECORD = [field.name for field in fields(Record)] + ["short_hash"]
+_ENTRY = [field.name for field in fields(Entry)]
+_RECORD = [field.name for field in fields(Record)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Print the installs; exit 6 if a spec was given and nothing is installed of it."""
     store = Store.of(config)
     spec = parse_one(args.spec) if args.spec else None
@@ -53,54 +55,59 @@ def run(args: argparse.Namespace, config: Config) -> int:
         console.warn(f"{problem}; it is left out")
     inside = _inside(found, args.packages)
     if args.packages not in (None, "*"):
-        found = [entry for entry in found if inside[entry.hash]]
-    if args.json:
-        console.json_out([_facts(entry, inside) for entry in found])
-    elif args.format is not None:
-        for line in _formatted(args.format, found, store):
-            console.say(line)
-    elif found and args.packages:
-        console.table(
-            [
-                (entry.module, p.name, p.version, p.build, p.channel, p.license)
-                for entry in found
-                for p in inside[entry.hash]
-            ],
-            ("MODULE", "PACKAGE", "VERSION", "BUILD", "CHANNEL", "LICENCE"),
-        )
-    elif found:
-        console.table(
-            [(e.module, e.short_hash, e.kind, e.installed[:10], e.description) for e in found],
-            ("MODULE", "HASH", "KIND", "INSTALLED", "DESCRIPTION"),
-        )
-    elif spec is None and not args.packages:
-        console.note(f"nothing is installed in {config.root}")
-    if spec is not None and not found:
-        if not args.json and args.format is None:
-            console.note(f"nothing of '{spec}' is installed in {config.root}")
-        return Exit.NOT_FOUND
-    if args.packages and not found:
-        if not args.json:
-            console.note(f"no install in {config.root} has a package '{args.packages}'")
-        return Exit.NOT_FOUND
-    return Exit.OK
+        found = [entry for entry in found if inside[entry.prefix]]
+    facts = [_facts(entry, inside) for entry in found]
+    if args.format is not None:
+        lines = _formatted(args.format, found, store)
+        show = said(lines)
+    else:
+        show = lambda: _show(found, inside)  # noqa: E731
+    code = Exit.NOT_FOUND if (spec is not None or args.packages) and not found else Exit.OK
+    if not found and args.format is None:
+        if args.packages and not (spec is not None and not store.match(spec)):
+            missing = f"no install in {config.root} has a package '{args.packages}'"
+        elif spec is not None:
+            missing = f"nothing of '{spec}' is installed in {config.root}"
+        else:
+            missing = f"nothing is installed in {config.root}"
+        show = lambda: console.note(missing)  # noqa: E731
+    return Result(facts, show, code)
+
+
+def _show(found: list[Entry], inside: dict[str, list[Installed]]) -> None:
+    if inside:
+        rows = [
+            (entry.module, p.name, p.version, p.build, p.channel, p.license)
+            for entry in found
+            for p in inside[entry.prefix]
+        ]
+        console.table(rows, ("MODULE", "PACKAGE", "VERSION", "BUILD", "CHANNEL", "LICENCE"))
+    else:
+        lines = [
+            (e.module, f"#{e.generation}", e.kind, e.installed[:10], e.description) for e in found
+        ]
+        console.table(lines, ("MODULE", "GEN", "KIND", "INSTALLED", "DESCRIPTION"))
 
 
 def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed]]:
-    """The packages of each install, by its hash; nothing is read if nobody asked."""
+    """The packages of each install, by its prefix; nothing is read if nobody asked."""
     if pattern is None:
         return {}
     wanted = pattern.lower()
     return {
-        entry.hash: [p for p in of_install(entry.prefix) if fnmatchcase(p.name.lower(), wanted)]
+        entry.prefix: [
+            package
+            for package in of_install(Place(Path(entry.prefix)).generation())
+            if fnmatchcase(package.name.lower(), wanted)
+        ]
         for entry in found
     }
 
 
 def _facts(entry: Entry, inside: dict[str, list[Installed]]) -> dict[str, Any]:
-    facts = {**asdict(entry), "short_hash": entry.short_hash}
-    if entry.hash in inside:
-        facts["packages"] = [asdict(package) for package in inside[entry.hash]]
+    facts = asdict(entry)
+    if entry.prefix in inside:
+        facts["packages"] = [asdict(package) for package in inside[entry.prefix]]
     return facts
 
 
@@ -130,9 +137,8 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
 
 
 def _fill(text: str, entry: Entry) -> str:
-    values: dict[str, Any] = {**asdict(entry), "short_hash": entry.short_hash}
     try:
-        return text.format_map(values)
+        return text.format_map(asdict(entry))
     except (ValueError, KeyError, IndexError, AttributeError) as error:
         raise TykkyError(
             f"the format '{text}' cannot be used: {error}",

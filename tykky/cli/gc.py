@@ -1,4 +1,6 @@
-"""Delete for good what was uninstalled, what killed builds left, and images that nothing uses.
+"""Delete for good what was uninstalled, what killed builds left, and what nothing uses.
+
+That is also generations which have not been current for that long and no other stack needs.
 
 Programs that still run from a deleted image may fail, on this node or another one, so
 only what was uninstalled more than a week ago is deleted, unless told otherwise. A pulled image
@@ -10,14 +12,19 @@ images, of which nothing is known here: they go with --images only.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import time
+from pathlib import Path
 
 from tykky import console
 from tykky.bases import cache
 from tykky.bases.unused import delete, is_own, unused
 from tykky.cli import common
+from tykky.cli.common import Result
 from tykky.config import Config
-from tykky.errors import StoreError
-from tykky.store import Store, trash
+from tykky.errors import StoreError, TykkyError
+from tykky.store import Place, Store, place, state, trash
 from tykky.tools.scratch import sweep
 
 EXAMPLES = """\
@@ -41,39 +48,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Empty the trash, and delete what else nothing needs."""
     store = Store.of(config)
     seconds = args.days * 86400
     graves = trash.ripe(store, seconds)
     if not args.dry_run:
         trash.empty(store, graves)
-        trash.forget_locks(store)
-    images, kept, freed = _images(args, config, store, seconds)
+    generations, freed = _generations(args, store, seconds)
+    images, kept, freed_images = _images(args, config, store, seconds)
     if not args.dry_run:
         cache.sweep(config)
     swept = sweep(config.build_dir, dry_run=args.dry_run)
     octets = sum(graves.values())
-    if args.json:
-        answer = {"removed": len(graves), "bytes": octets, "builds": swept}
-        console.json_out({**answer, "images": images, "images_bytes": freed, "shared": kept})
-        return 0
     did = "would delete" if args.dry_run else "deleted"
-    console.note(
-        f"{did} {console.plural(len(graves), 'uninstalled stack')}, {console.size(octets)}"
-    )
-    if images:
-        console.note(f"{did} {console.plural(len(images), 'pulled image')}, {console.size(freed)}:")
-    for reference in images:
-        console.note(f"  {reference}")
-    if kept:
-        console.note(
-            f"left {console.plural(len(kept), 'pulled image')} that nothing here uses in "
-            f"{config.bases_dir}, which others may share: 'tykky gc --images' deletes them"
-        )
-    if swept:
-        console.note(f"{did} what {console.plural(swept, 'killed build')} had left")
-    return 0
+
+    def show() -> None:
+        stacks = console.plural(len(graves), "uninstalled stack")
+        console.note(f"{did} {stacks}, {console.size(octets)}")
+        _list(f"{did} {console.plural(len(generations), 'old generation')}", freed, generations)
+        _list(f"{did} {console.plural(len(images), 'pulled image')}", freed_images, images)
+        if kept:
+            console.note(
+                f"left {console.plural(len(kept), 'pulled image')} that nothing here uses in "
+                f"{config.bases_dir}, which others may share: 'tykky gc --images' deletes them"
+            )
+        if swept:
+            console.note(f"{did} what {console.plural(swept, 'killed build')} had left")
+
+    answer = {"removed": len(graves), "bytes": octets, "builds": swept, "generations": generations}
+    more = {"images": images, "images_bytes": freed_images, "shared": kept}
+    return Result({**answer, **more, "generations_bytes": freed}, show)
+
+
+def _list(title: str, octets: int, names: list[str]) -> None:
+    if names:
+        console.note(f"{title}, {console.size(octets)}:")
+        for name in names:
+            console.note(f"  {name}")
+
+
+def _generations(args: argparse.Namespace, store: Store, seconds: float) -> tuple[list[str], int]:
+    """Generations that have not been current for that long, and that nothing needs."""
+    gone: list[str] = []
+    freed = 0
+    needed = {each for entry in store.entries() for each in entry.needs}
+    for entry in store.entries():
+        here = Place(Path(entry.prefix))
+        try:
+            with contextlib.ExitStack() as stack:
+                if not args.dry_run:
+                    claim = store.claim(here.prefix, entry.module, console.note, wait=False)
+                    if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
+                        continue  # somebody is changing it, or it is somebody else's
+                    here.check_formats()
+                    place.sweep(here)
+                history = state.events(here)
+                for number, since in state.superseded(here, history).items():
+                    wanted = f"{entry.prefix}#{number}" in needed
+                    if not wanted and time.time() - since >= seconds:
+                        gone.append(f"{entry.module}#{number}")
+                        if not args.dry_run:
+                            freed += place.remove_generation(here, number)
+        except (TykkyError, OSError) as error:
+            console.warn(f"{entry.module} is left as it is: {error}")
+    return gone, freed
 
 
 def _images(

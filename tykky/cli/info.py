@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky import console
@@ -13,7 +14,7 @@ from tykky.config import Config
 from tykky.contents import of_install
 from tykky.recipe import guarded
 from tykky.spec import parse_one
-from tykky.store import Store
+from tykky.store import Place, Store
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Print the data sheet of one recipe."""
     spec = parse_one(args.spec)
     recipe = common.repos_of(config).select(spec)
@@ -39,18 +40,17 @@ def run(args: argparse.Namespace, config: Config) -> int:
     facts["installed"] = [
         {
             "module": e.module,
-            "hash": e.short_hash,
+            "generation": e.generation,
+            "generations": Place(Path(e.prefix)).numbers,
             "prefix": e.prefix,
             "installed": e.installed,
-            "packages": [asdict(package) for package in of_install(e.prefix)],
+            "packages": [
+                asdict(package) for package in of_install(Place(Path(e.prefix)).generation())
+            ],
         }
         for e in Store.of(config).match(type(spec)(spec.name))
     ]
-    if args.json:
-        console.json_out(facts)
-    else:
-        _show(facts)
-    return 0
+    return common.Result(facts, lambda: _show(facts))
 
 
 _OUTPUTS = ("commands", "needs", "loads", "file")
@@ -115,7 +115,10 @@ def _show(facts: dict[str, Any]) -> None:
     if there := facts["installed"]:
         console.say("\ninstalled")
         console.table(
-            [(f"  {i['module']}", i["hash"], _count(i["packages"]), i["prefix"]) for i in there]
+            [
+                (f"  {i['module']}#{i['generation']}", _count(i["packages"]), i["prefix"])
+                for i in there
+            ]
         )
         if any(i["packages"] for i in there):
             console.say(f"  'tykky find --packages \"*\" {facts['name']}' lists them")

@@ -1,7 +1,8 @@
 """Build a stack, test it, and publish its module.
 
-What is installed already is left as it is. A failure leaves the store as it was and keeps
-the build log.
+What is installed already as it would be now is left as it is. A change of the recipe, its lock,
+its files or its base makes a new generation at the same place: what runs keeps the one it has. A
+failure leaves everything as it was and keeps the build log.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from dataclasses import asdict
 from typing import Any
 
 from tykky import console
+from tykky.build import pipeline
 from tykky.build import plan as plans
-from tykky.build.steps import Outcome, install
+from tykky.build.pipeline import Outcome
 from tykky.cli import common
+from tykky.cli.common import Result
 from tykky.config import Config
-from tykky.errors import StoreError
+from tykky.errors import TykkyError
+from tykky.publish import Publisher
 from tykky.repos import Repos
 from tykky.spec import Spec
 from tykky.store import Store
@@ -26,8 +30,17 @@ EXAMPLES = """\
   tykky install python-data@26.11 ~jupyter    a version, without a variant
   tykky install python-data/26.11             the same version, as modules are named
   tykky install --plan python-data +jupyter   only say what would be done, step by step
+  tykky install --force python-data           build it again, though nothing has changed
+  tykky install --keep-going a b c            go on with the others if one fails
   tykky install --root /appl/tykky snakemake  into another root
 """
+
+#: What was done, for people.
+_DID = {
+    "nothing": "{0} is installed already: {1}",
+    "switched": "switched to {0}, which was there already: {1}",
+    "published": "published {0}, with the contents it had: {1}",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,41 +49,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", action="store_true", help="show each step's commands, and do nothing"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="build a new generation, though nothing has changed"
+    )
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on with the next spec if one fails"
+    )
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Install, or plan, each spec in turn."""
     repos, store = common.repos_of(config), Store.of(config)
-    specs = common.specs_of(args.spec)
-    if args.plan:
-        answers = [_plan(spec, config, repos, store, shown=not args.json) for spec in specs]
-    else:
-        answers = [_install(spec, config, repos, store) for spec in specs]
-    if args.json:
-        console.json_out(answers)
-    return 0
+    answers: list[dict[str, Any]] = []
+    errors: list[TykkyError] = []
+    for spec in common.specs_of(args.spec):
+        try:
+            if args.plan:
+                answers.append(_plan(spec, config, repos, store, shown=not args.json))
+            else:
+                answers.append(_install(spec, config, repos, store, force=args.force))
+        except TykkyError as error:
+            if not args.keep_going:
+                raise
+            console.error(error)
+            errors.append(error)
+            answers.append({"spec": str(spec), "did": "failed", "cause": error.cause})
+    code = errors[0].code if errors else 0
+    return Result(answers, lambda: _table(answers, args), code, tuple(errors))
 
 
-def _install(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, Any]:
+def _table(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    """One line for each of several, so that nobody has to search for what failed."""
+    if args.keep_going and not args.plan and len(answers) > 1:
+        rows = [(a["did"], a.get("module", a["spec"]), a.get("cause", "")) for a in answers]
+        console.table(rows, ("DID", "WHAT", "WHY"))
+
+
+def _install(
+    spec: Spec, config: Config, repos: Repos, store: Store, *, force: bool
+) -> dict[str, Any]:
     recipe = repos.select(spec)
     if recipe.deprecation:
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
-    outcome = install(spec, config, repos, store)
+    publisher = Publisher(config, store)
+    outcome = pipeline.install(spec, config, repos, store, publisher, force=force)
     _tell(outcome, config)
-    return {"was_there": outcome.was_there, **asdict(outcome.record)}
+    return {"did": outcome.did, **asdict(outcome.record)}
 
 
 def _tell(outcome: Outcome, config: Config) -> None:
     record = outcome.record
-    if outcome.was_there:
-        console.note(f"{record.module} is installed already: {record.prefix}")
+    if outcome.did in _DID:
+        console.note(_DID[outcome.did].format(record.title, record.prefix))
     else:
         taken = console.duration(sum(step.seconds for step in record.steps))
         console.note(
-            f"installed {record.module} in {taken}: {record.files} files and folders and "
-            f"{console.plural(len(record.commands), 'command')}, "
-            f"{console.size(record.image['bytes'])}"
+            f"installed {record.title} in {taken}: {record.files} files and folders and "
+            f"{console.plural(len(record.commands), 'command')}, {console.size(record.bytes)}"
         )
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")
@@ -78,34 +114,32 @@ def _tell(outcome: Outcome, config: Config) -> None:
 
 def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool) -> dict[str, Any]:
     plan = plans.make(spec, config, repos, store, console.note)
-    there = store.committed(plan.prefix) is not None
-    state = "installed already" if there else "not installed"
-    if not there:
-        try:
-            plans.check_name(plan, config, store)
-        except StoreError as clash:
-            state = f"cannot be installed: {clash.cause}"
-        plans.check(plan, config, store)
+    does, state = pipeline.foresee(plan), ""
+    if does == "build":
+        plans.check(plan)
     steps = plans.rehearse(plan, config)
+    current = f"#{plan.place.current}" if plan.place.current else "not installed"
+    state = {
+        "nothing": f"installed already, as {current}",
+        "switch": f"{current}; what is wanted was built already",
+        "publish": f"{current}; a new generation would have the same contents",
+        "build": current if plan.place.current == 0 else f"{current}; it would be built anew",
+    }[does]
     if shown:
         console.say(f"{plan.recipe.spec}")
-        console.table(
-            [
-                ("  prefix", plan.prefix),
-                ("  module", plan.module_file),
-                ("  state", state),
-            ]
-        )
+        console.table([("  place", plan.prefix), ("  module", plan.module), ("  state", state)])
         for name, lines in steps:
             console.say(name)
             for line in lines or ["nothing to do"]:
                 console.say("    " + line.replace("\n", "\n    "))
     return {
         "spec": str(plan.recipe.spec),
-        "hash": plan.hash,
+        "did": "planned",
         "prefix": plan.prefix,
         "module": plan.module,
-        "installed": there,
+        "build": plan.build,
+        "installed": plan.place.current > 0,
+        "does": does,
         "state": state,
         "steps": [{"name": name, "does": lines} for name, lines in steps],
     }

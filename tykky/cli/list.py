@@ -35,17 +35,15 @@ def _description(repos: Repos, name: str) -> str:
         return "(cannot be read)"
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Print a line for every recipe; no recipe is run for it."""
     repos = common.repos_of(config)
     rows = [
         {"name": name, "description": _description(repos, name), "repository": path.parent}
         for name, path in ((n, repos.find(n)) for n in common.recipes(repos, args.pattern))
     ]
-    if args.json:
-        console.json_out(rows)
-    else:
-        console.table([(row["name"], row["description"]) for row in rows])
     for folder in repos.misnamed():
         console.warn(f"no spec can name the recipe in {folder}")
-    return 0
+    return common.Result(
+        rows, lambda: console.table([(row["name"], row["description"]) for row in rows])
+    )

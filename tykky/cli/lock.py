@@ -14,6 +14,7 @@ from tykky import lock as locks
 from tykky.build import plan as plans
 from tykky.cli import common
 from tykky.config import Config
+from tykky.errors import Exit
 from tykky.recipe import selections
 
 if TYPE_CHECKING:
@@ -43,10 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Write locks and say what changed in each."""
-    from tykky.errors import Exit
-
     repos = common.repos_of(config)
     chosen: list[Stack] = []
     for spec in common.specs_of(args.spec):
@@ -59,9 +58,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         for recipe in chosen
         for arch in args.arch or [bases.arch()]
     ]
-    if args.json:
-        console.json_out(answers)
-    return Exit.LOCK if args.check and any(a["changed"] for a in answers) else Exit.OK
+    differs = args.check and any(answer["changed"] for answer in answers)
+    return common.Result(answers, code=Exit.LOCK if differs else Exit.OK)
 
 
 def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:

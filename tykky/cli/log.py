@@ -7,12 +7,14 @@ import gzip
 from pathlib import Path
 
 from tykky import console
+from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, from_os_error
-from tykky.store import HIDDEN, Store
+from tykky.store import Place, Store
 
 EXAMPLES = """\
   tykky log python-data           the log of the install; if there is none, of the last failure
+  tykky log python-data#6         the log of an earlier generation
   tykky log --failed snakemake    the log of the last build of it that failed
   tykky log python-data --path    where it is, not what it says
 """
@@ -20,17 +22,16 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which log."""
-    parser.add_argument("install", metavar="INSTALL", help="a name, NAME/VERSION, or a hash")
+    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION][#GENERATION]")
     parser.add_argument("--failed", action="store_true", help="the last build that failed")
     parser.add_argument("--path", action="store_true", help="print the path of the log only")
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Print a log, or its path."""
     path = _failed(args.install, config) if args.failed else _any(args.install, config)
     if args.path:
-        console.say(str(path))
-        return 0
+        return Result(path, lambda: console.say(str(path)))
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace")
@@ -38,13 +39,13 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if isinstance(error, OSError) and error.errno is not None:
             raise from_os_error(error, "read the log") from error
         raise StoreError(f"the log {path} is damaged", code=Exit.DAMAGED) from None
-    console.say(text.rstrip("\n"))
-    return 0
+    return Result(text, lambda: console.say(text.rstrip("\n")))
 
 
 def _any(name: str, config: Config) -> Path:
     try:
-        return Path(Store.of(config).one(name).prefix) / HIDDEN / "build.log.gz"
+        record = Store.of(config).generation(name)
+        return Place(Path(record.prefix)).generation(record.generation) / "build.log.gz"
     except StoreError as missing:
         if missing.code == Exit.CONFLICT:
             raise

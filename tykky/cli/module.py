@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tykky import console
+from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.publish import modules
 from tykky.store import Store
@@ -20,14 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="path | file", required=True)
     actions.add_parser("path", help="print the directory for 'module use'")
     file = actions.add_parser("file", help="print the modulefile of an install")
-    file.add_argument("install", metavar="INSTALL", help="a name, NAME/VERSION, or a hash")
+    file.add_argument("install", metavar="INSTALL", help="NAME[/VERSION]")
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> Result:
     """Print one path."""
-    if args.action == "path":
-        console.say(str(config.module_path))
-    else:
-        entry = Store.of(config).one(args.install)
-        console.say(str(modules.path_of(config, entry.module)))
-    return 0
+    path = config.module_path
+    if args.action == "file":
+        path = modules.path_of(config, Store.of(config).one(args.install).module)
+    return Result(path, lambda: console.say(str(path)))

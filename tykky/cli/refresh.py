@@ -1,32 +1,30 @@
-"""Make the commands and modules of installs again, after a change or for another runtime.
+"""Make what users see of installs again, after a change or for another runtime.
 
-The image stays as it is, and so does what runs at the moment. The module is made again from
-the recipe as it is now, with its deprecation and the site's template. What is taken from the
-configuration again: mount points, the image server, how long mounts are kept, and this Tykky's
-launcher. The runtime and the isolation stay what they were unless they are named here.
+Commands, links, database and modules are derived from the records, so the recipes are not needed.
+What is taken from the configuration again: mount points, the image server, how long mounts are
+kept, the site's template, and this Tykky's launcher. Where that changes how a stack is entered, it
+gets a new generation with the same image; what runs, and what is loaded, stays as it is. The
+runtime and the isolation stay what they were unless they are named here.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from tykky import console
-from tykky.build import commands
-from tykky.build.entering import Entering, launch_plan
+from tykky.build.renewing import is_entered_as, renew
 from tykky.cli import common
+from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
-from tykky.files import write_file
-from tykky.publish import modules
-from tykky.spec import parse_one
-from tykky.store import HIDDEN, Entry, Record, Store
-from tykky.store.record import read, render
-from tykky.tools.squash import Image
+from tykky.publish import Publisher
+from tykky.store import Place, Store
 
 EXAMPLES = """\
   tykky refresh python-data                        with the configuration as it is now
+  tykky refresh --check --all                      only say what would change
   tykky refresh biokit --runtime apptainer         enter it with Apptainer from now on
   tykky refresh --all
 """
@@ -34,8 +32,9 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which installs, and what to change."""
-    parser.add_argument("install", nargs="*", metavar="INSTALL", help="names, NAME/VERSION, hashes")
+    parser.add_argument("install", nargs="*", metavar="INSTALL", help="NAME[/VERSION], paths")
     parser.add_argument("--all", action="store_true", help="all installs of the store")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 28 if it would")
     parser.add_argument(
         "--runtime", choices=("native", "apptainer", "auto"), help="how to enter them from now on"
     )
@@ -47,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
-    """Refresh one after the other; each is whole before the next begins."""
+def run(args: argparse.Namespace, config: Config) -> Result:
+    """Refresh one after the other; each is whole before the next begins, or is named."""
     store = Store.of(config)
     if bool(args.install) == args.all:
         raise StoreError(
@@ -57,43 +56,58 @@ def run(args: argparse.Namespace, config: Config) -> int:
             code=Exit.USAGE,
         )
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
-    answers = []
+    publisher = Publisher(config, store)
+    answers: list[dict[str, Any]] = []
+    errors: list[TykkyError] = []
     for entry in entries:
-        with console.step("refresh", entry.module) as line:
-            record = _refresh(entry, args, config, store)
-            way = Entering.read(record.launch)
-            module = _publish(record, config, store)
-            line.update(f"{entry.module}: {way.runtime}, {way.isolation}, {module}")
-        answers.append({"module": entry.module, "launch": record.launch})
-    if args.json:
-        console.json_out(answers)
-    return Exit.OK
+        place = Place(Path(entry.prefix))
+        try:
+            if args.check:
+                answers.append(_check(place, args, config, publisher))
+                continue
+            with console.step("refresh", entry.module) as line:
+                answer = _refresh(place, args, config, store, publisher)
+                line.update(f"{answer['title']}: {answer['runtime']}, {answer['isolation']}")
+            answers.append(answer)
+        except TykkyError as error:
+            if not args.all:
+                raise
+            console.error(error)  # the others are not to suffer from it
+            errors.append(error)
+    if errors:
+        return Result(answers, code=errors[0].code, errors=tuple(errors))
+    changes = [answer for answer in answers if answer.get("changes")]
+    return Result(answers, lambda: _show(answers, args), Exit.DAMAGED if changes else Exit.OK)
 
 
-def _publish(record: Record, config: Config, store: Store) -> str:
-    """Make the modulefile again, from the recipe as it is now; says whether that could be done."""
-    if not record.module_file:
-        return "which has no module"
-    try:
-        recipe = common.repos_of(config).select(parse_one(record.spec))
-    except TykkyError:
-        return "its module as it was, since its recipe is not there any more"
-    modules.publish(recipe, record, config, store)
-    return "its module made anew"
+def _show(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    for answer in answers:
+        for change in answer.get("changes", ()):
+            console.say(f"{answer['title']}: {change}")
+    if args.check and not any(answer["changes"] for answer in answers):
+        console.note("nothing would change")
 
 
-def _refresh(entry: Entry, args: argparse.Namespace, config: Config, store: Store) -> Record:
-    with store.claim(entry.hash, entry.module, console.note):
-        record = read(Path(entry.prefix))
-        way = Entering.read(record.launch)
-        way = replace(
-            way, runtime=args.runtime or way.runtime, isolation=args.isolation or way.isolation
-        )
-        image = Image(**record.image) if record.image else Image("", "", 0)
-        prefix = Path(record.prefix)
-        plan = launch_plan(way, record.module, prefix, image, record.commands, config)
-        new = replace(record, launch=asdict(way))
-        # The record first: a launch.conf that it does not explain would not survive the next time.
-        write_file(prefix / HIDDEN / "record.json", render(new), store.permissions)
-        commands.make(plan, record.commands, store.permissions)
-        return new
+def _check(
+    place: Place, args: argparse.Namespace, config: Config, publisher: Publisher
+) -> dict[str, Any]:
+    record = place.record()
+    changes = [*publisher.differences(record)]
+    if not is_entered_as(place, record, config, args.runtime, args.isolation):
+        changes.append("a new generation would be entered in another way, as is configured now")
+    return {"title": record.title, "changes": changes}
+
+
+def _refresh(
+    place: Place, args: argparse.Namespace, config: Config, store: Store, publisher: Publisher
+) -> dict[str, Any]:
+    store.check_outside(place.prefix)
+    with store.claim(place.prefix, str(place.prefix), console.note):
+        place.check_formats()
+        record = place.record()
+        if not is_entered_as(place, record, config, args.runtime, args.isolation):
+            record = renew(place, record, config, store, args.runtime, args.isolation)
+        publisher.switch(record, "refresh")
+    launch = record.launch
+    shown = {"runtime": launch["runtime"], "isolation": launch["isolation"]}
+    return {"title": record.title, "module": record.module, **shown, "launch": launch}

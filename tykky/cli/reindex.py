@@ -24,15 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Say what was changed."""
-    done = []
-    for sentence in reindex(Store.of(config)):
-        done.append(sentence)
-        if not args.json:
+    done = list(reindex(Store.of(config)))
+
+    def show() -> None:
+        for sentence in done:
             console.say(sentence)
-    if args.json:
-        console.json_out(done)
-    elif not done:
-        console.note("the database has every install already")
-    return 0
+        if not done:
+            console.note("the database has every install already")
+
+    return common.Result(done, show)

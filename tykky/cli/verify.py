@@ -6,19 +6,23 @@ Reads every image whole, so it takes seconds for each; made for a weekly cron jo
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from tykky import console
 from tykky.cli import common
+from tykky.cli.common import Result
 from tykky.config import Config
-from tykky.errors import Exit, StoreError, TykkyError
-from tykky.publish import modules
+from tykky.errors import Exit, TykkyError
+from tykky.publish import Publisher
 from tykky.spec import parse_one
-from tykky.store import Entry, Record, Store
+from tykky.store import Place, Record, Store
 from tykky.store.check import faults
 
 EXAMPLES = """\
   tykky verify                  everything
-  tykky verify python-data      every version of it
+  tykky verify python-data      every version of it, with all generations
+  tykky verify python-data#6    one generation
   tykky verify --json           for programs
 """
 
@@ -29,40 +33,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_json(parser)
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
-    """Print a line for each install that is not whole; exit 28 if there is one."""
+def run(args: argparse.Namespace, config: Config) -> Result:
+    """Say for each install what is not whole; exit 28 if anything is."""
     store = Store.of(config)
-    entries = store.match(parse_one(args.spec) if args.spec else None)
-    answers = []
-    bases: dict[str, list[str]] = {}
+    publisher = Publisher(config, store)
+    answers: list[dict[str, Any]] = []
+    if len(args.spec) == 1 and "#" in args.spec[0]:
+        records, entries = [store.generation(args.spec[0])], []
+    else:
+        records, entries = [], store.match(parse_one(args.spec) if args.spec else None)
     for problem in store.unreadable:
         answers.append({"module": "", "prefix": "", "faults": [problem]})
+    bases: dict[str, list[str]] = {}
     for entry in entries:
-        try:
-            record = store.record(entry)
-            found = [*faults(record, store), *_of_base(record, config, bases)]
-        except TykkyError as error:
-            found = [error.cause]
-        # What a classic command made has no module.
-        if (
-            _has_module(entry, store)
-            and modules.owner_of(modules.path_of(config, entry.module)) != entry.prefix
-        ):
-            found.append("its modulefile is missing or belongs to another")
-        answers.append({"module": entry.module, "prefix": entry.prefix, "faults": found})
+        for number in Place(Path(entry.prefix)).numbers or [0]:
+            try:
+                records.append(Place(Path(entry.prefix)).record(number))
+            except TykkyError as error:
+                answers.append(_answer(entry.module, entry.prefix, [error.cause]))
+    for record in records:
+        found = [*faults(record, store), *_of_base(record, config, bases)]
+        if record.generation == Place(Path(record.prefix)).current:
+            found += [text for text in publisher.differences(record) if text not in found]
+        title = record.module if record.generation == _current(record) else record.title
+        answers.append(_answer(title, record.prefix, found))
     wrong = [answer for answer in answers if answer["faults"]]
-    if args.json:
-        console.json_out(answers)
-        return Exit.DAMAGED if wrong else Exit.OK
+    count = len(entries) or len(records)
+    code = Exit.DAMAGED if wrong else Exit.OK
+    return Result(answers, lambda: _show(wrong, count), code)
+
+
+def _current(record: Record) -> int:
+    return Place(Path(record.prefix)).current
+
+
+def _answer(module: str, prefix: str, found: list[str]) -> dict[str, Any]:
+    return {"module": module, "prefix": prefix, "faults": found}
+
+
+def _show(wrong: list[dict[str, Any]], count: int) -> None:
     for answer in wrong:
         for fault in answer["faults"]:
             console.say(f"{answer['module'] or 'database'}: {fault}")
-    console.note(f"verified {console.plural(len(entries), 'install')}, {len(wrong)} not whole")
+    modules = {answer["module"].partition("#")[0] for answer in wrong}
+    console.note(f"verified {console.plural(count, 'install')}, {len(modules)} not whole")
     if wrong:
-        console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' the rest;")
-        console.note("a damaged image has to be uninstalled and installed again, and one that was")
-        console.note("pulled has to be pulled again: 'tykky base verify' says how")
-    return Exit.DAMAGED if wrong else Exit.OK
+        console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' entries;")
+        console.note("a damaged image is built again by 'tykky install', or go back to an earlier")
+        console.note("generation: 'tykky rollback'; one that was pulled has to be pulled again:")
+        console.note("'tykky base verify' says how")
 
 
 def _of_base(record: Record, config: Config, known: dict[str, list[str]]) -> list[str]:
@@ -78,10 +97,3 @@ def _of_base(record: Record, config: Config, known: dict[str, list[str]]) -> lis
         image = cache.file_of(config, pulled)
         known[digest] = [f"the image {image}, which it runs on: {problem}"] if problem else []
     return known[digest]
-
-
-def _has_module(entry: Entry, store: Store) -> bool:
-    try:
-        return bool(store.record(entry).module_file)
-    except StoreError:
-        return True

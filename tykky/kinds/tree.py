@@ -1,6 +1,6 @@
 """Directory trees that are copied: their digests, and the links in them.
 
-Public names: ``Tree``, ``digest``, ``relink``.
+Public names: ``Tree``, ``digest``, ``manifest``, ``relink``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.errors import from_os_error
-from tykky.fetch import digest_file
+from tykky.files import digest_file
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,24 @@ def digest(root: Path) -> Tree:
     except OSError as error:
         raise from_os_error(error, f"read {root}") from error
     return Tree(total.hexdigest(), files, octets)
+
+
+def manifest(path: Path) -> str:
+    """A digest of a file or tree that is found quickly, from names, modes, sizes and times.
+
+    Empty if it is not there, or cannot be read.
+    """
+    total = hashlib.sha256()
+    try:
+        for each in (path, *(_walk(path) if path.is_dir() else ())):
+            status = each.lstat()
+            link = each.readlink() if stat.S_ISLNK(status.st_mode) else ""
+            size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+            time = status.st_mtime_ns if stat.S_ISREG(status.st_mode) else 0
+            total.update(repr((bytes(each), status.st_mode, size, time, str(link))).encode())
+    except OSError:
+        return ""
+    return total.hexdigest()
 
 
 def relink(root: Path, old: Path, new: Path) -> None:

@@ -3,8 +3,10 @@
 The first line of a modulefile names the install it belongs to, so that nothing of somebody
 else's is ever overwritten or removed.
 
-Public names: ``path_of``, ``owner_of``, ``render``, ``publish``, ``withdraw``,
-``check_removable``, ``is_published``, ``check_loads``, ``lmod``, ``lua``.
+All of it is derived from the record of a generation and the configuration.
+
+Public names: ``path_of``, ``owner_of``, ``render``, ``default_of``, ``check_loads``, ``lmod``,
+``lua``.
 """
 
 from __future__ import annotations
@@ -19,13 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import ConfigError, Exit, StoreError, Where
-from tykky.files import make_folder, write_file
-from tykky.recipe import guarded
-from tykky.store import Entry, Record, Store
+from tykky.store import Entry, Record
 
 if TYPE_CHECKING:
     from tykky.config import Config
-    from tykky.recipe import Recipe
 
 _OWNER = re.compile(r"-- Made by Tykky for (.+); do not edit")
 _TEMPLATE = "module.lua.j2"
@@ -65,7 +64,7 @@ def lua_text(text: str) -> str:
     return f"[{level}[\n{text}]{level}]"  # Lua leaves out the first line break
 
 
-def render(recipe: Recipe, record: Record, config: Config) -> str:
+def render(record: Record, config: Config) -> str:
     """The text of a modulefile. Raises ``ConfigError`` for a broken template of the site."""
     import jinja2
 
@@ -80,7 +79,7 @@ def render(recipe: Recipe, record: Record, config: Config) -> str:
         loader=jinja2.ChoiceLoader(loaders), undefined=jinja2.StrictUndefined, autoescape=False
     )
     environment.filters.update(lua=lua, lua_text=lua_text)
-    values = _values(recipe, record, config)
+    values = _values(record, config)
     try:
         text = environment.get_template(_TEMPLATE).render(values)
     except jinja2.TemplateSyntaxError as error:
@@ -114,130 +113,70 @@ def _template_place(error: Exception, folder: Path | None) -> Where | None:
     return Where(Path(frames[-1].filename), frames[-1].lineno or 0) if frames else None
 
 
-def _values(recipe: Recipe, record: Record, config: Config) -> dict[str, Any]:
+def _values(record: Record, config: Config) -> dict[str, Any]:
+    shown = record.shown
     return {
+        **shown,
         "name": record.name,
         "version": record.version,
         "suffix": record.suffix,
         "module": record.module,
         "prefix": record.prefix,
-        "description": record.description,
-        "homepage": record.homepage,
-        "license": record.license,
-        "family": recipe.family or config.module.family,
-        "loads": list(record.loads),
-        "setenv": dict(guarded(recipe, "setenv")),
+        "place": os.path.realpath(record.prefix),
+        "family": shown["family"] or config.module.family,
         "commands": record.commands,
-        "keywords": list(recipe.keywords),
         "packages": [f"{name}/{version}" for name, version in record.packages],
-        "help": _help(recipe, record),
-        "deprecation": recipe.deprecation,
+        "help": _help(record),
     }
 
 
-def _help(recipe: Recipe, record: Record) -> str:
-    shown = record.commands if len(record.commands) <= 12 else (*record.commands[:12], "...")
-    parts = [recipe.long_description or record.description]
-    parts.append(f"Commands: {', '.join(shown)}")
+def _help(record: Record) -> str:
+    shown = record.shown
+    some = record.commands if len(record.commands) <= 12 else (*record.commands[:12], "...")
+    parts = [shown["about"] or record.description]
+    parts.append(f"Commands: {', '.join(some)}")
     if any(name == "pip" for name, _ in record.packages):
         parts.append(
             "To add packages of your own, make a virtual environment on top of it:\n"
             "    python -m venv --system-site-packages my-venv\n"
             "    my-venv/bin/pip install PACKAGE"
         )
-    if recipe.homepage:
-        parts.append(f"More: {recipe.homepage}")
-    if recipe.maintainers:
-        parts.append(f"Maintained by: {', '.join(recipe.maintainers)}")
+    if record.homepage:
+        parts.append(f"More: {record.homepage}")
+    if record.maintainers:
+        parts.append(f"Maintained by: {', '.join(record.maintainers)}")
     parts.append(f"Licence: {record.license}\nInstalled: {record.installed[:10]}")
     return "\n\n".join(parts)
 
 
-def publish(recipe: Recipe, record: Record, config: Config, store: Store) -> Path:
-    """Write the modulefile and mark the default version of its name."""
-    path = path_of(config, record.module)
-    with store.alone(record.name):
-        make_folder(path.parent, store.permissions)
-        write_file(path, render(recipe, record, config).encode(), store.permissions)
-        mark_default(record.name, config, store)
-    return path
+def default_of(name: str, config: Config, entries: Sequence[Entry]) -> str:
+    """The text that marks the default version of a name; empty if nothing is published.
 
-
-def withdraw(entry: Entry, config: Config, store: Store) -> None:
-    """Remove the modulefile of an install, if it is still the install's own."""
-    path = path_of(config, entry.module)
-    with store.alone(entry.name):
-        if owner_of(path) == entry.prefix:
-            path.unlink(missing_ok=True)
-        mark_default(entry.name, config, store, without=entry)
-
-
-def check_removable(entry: Entry, config: Config) -> None:
-    """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
-    folder = path_of(config, entry.module).parent
-    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreError(
-            f"you may not remove the module {entry.module}: {folder} is not writable",
-            remedy="ask its owner, whom 'ls -ld' shows, to do it",
-            code=Exit.NOT_WRITABLE,
-        )
-
-
-def mark_default(name: str, config: Config, store: Store, without: Entry | None = None) -> None:
-    """Write ``.modulerc.lua``, which names the default version. Hold the lock of the name."""
-    folder = config.module_path / name
-    text = _rc_text(name, config, store, without)
-    if text:
-        write_file(folder / ".modulerc.lua", text.encode(), store.permissions)
-        return
-    (folder / ".modulerc.lua").unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def is_published(entry: Entry, config: Config, store: Store) -> bool:
-    """Whether the modulefile of an install is there, and its name's default marked."""
-    rc = config.module_path / entry.name / ".modulerc.lua"
-    try:
-        marked = rc.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return owner_of(path_of(config, entry.module)) == entry.prefix and marked == _rc_text(
-        entry.name, config, store, None
-    )
-
-
-def _rc_text(name: str, config: Config, store: Store, without: Entry | None) -> str:
-    """The newest version without a suffix is the default; empty if nothing is published.
-
-    Lmod itself would choose by the whole string, so that a variant's suffix would win.
+    It is the newest version without a suffix, if there is one: Lmod itself would choose by the
+    whole string, so that a variant's suffix would win.
     """
-    entries = [
-        entry
-        for entry in store.entries(name)
-        if entry != without and path_of(config, entry.module).exists()
-    ]
-    if not entries:
+    there = [entry for entry in entries if path_of(config, entry.module).exists()]
+    if not there:
         return ""
-    default = ([entry for entry in entries if not entry.suffix] or entries)[-1]
+    default = ([entry for entry in there if not entry.suffix] or there)[-1]
     return (
         f"-- Made by Tykky; do not edit, it is made anew with every install of {name}.\n"
         f'module_version({lua(default.module)}, "default")\n'
     )
 
 
-def check_loads(recipe: Recipe) -> None:
-    """Find out whether the modules that a recipe loads are there. Raises ``StoreError``.
+def check_loads(name: str, loads: Sequence[str]) -> None:
+    """Find out whether the modules that a recipe ``loads`` are there. Raises ``StoreError``.
 
     Without Lmod on this machine nobody can tell, and nothing is said.
     """
     program = lmod()
-    if not recipe.loads or program is None:
+    if not loads or program is None:
         return
-    missing = [name for name in recipe.loads if not _available(program, name)]
+    missing = [load for load in loads if not _available(program, load)]
     if missing:
         raise StoreError(
-            f"the recipe '{recipe.name}' loads the module '{missing[0]}', which is not there",
+            f"the recipe '{name}' loads the module '{missing[0]}', which is not there",
             remedy="'module spider' shows what is; 'module use' adds a directory of modules",
             code=Exit.NOT_FOUND,
         )

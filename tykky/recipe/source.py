@@ -4,7 +4,7 @@ The loader puts the source of a recipe file into its module under :data:`MARK`. 
 tells a recipe from a kind, finds the recipe's own line in a traceback, and keeps the text that
 was really run for the digest.
 
-Public names: ``MARK``, ``DESCRIPTIVE``, ``recipe_source``, ``is_recipe``, ``kind_of``,
+Public names: ``MARK``, ``PUBLISHED``, ``recipe_source``, ``is_recipe``, ``kind_of``,
 ``class_place``, ``attribute_place``, ``failing_place``, ``source_digest``.
 """
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 MARK = "__tykky_recipe__"
 
-#: Fields that change nothing of an install that is there: a new version in the list, or a new
-#: maintainer, must not make another install of what is installed already.
-DESCRIPTIVE = frozenset(
-    {"versions", "homepage", "license", "maintainers", "deprecated", "keywords"}
+#: Fields that change nothing of what is built: what is only told of it, and how it is entered.
+#: Their values have a digest of their own (see :mod:`tykky.build.plan`).
+PUBLISHED = frozenset(
+    {"versions", "homepage", "license", "maintainers", "deprecated", "keywords", "family"}
+    | {"loads", "setenv", "env", "isolation", "runtime", "binds", "gpu", "commands"}
 )
 
 
@@ -195,8 +196,8 @@ def source_digest(cls: type) -> str:
     """A SHA-256 over what the recipe's file, and those of the recipes it extends, say.
 
     Comments, docstrings and formatting do not count, nor where the files are, nor the fields in
-    :data:`DESCRIPTIVE`; helpers and constants beside the class do. The digest is the same under
-    every Python.
+    :data:`PUBLISHED` unless other code of the file reads them; helpers and constants beside the
+    class do. The digest is the same under every Python.
     """
     import hashlib
 
@@ -211,6 +212,7 @@ def _canonical(source: bytes) -> str:
     import ast
 
     tree = ast.parse(source)
+    silent = PUBLISHED - {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (
@@ -220,7 +222,7 @@ def _canonical(source: bytes) -> str:
         ):
             del body[0]
         if isinstance(node, ast.ClassDef):
-            node.body = [part for part in node.body if not _describes(part)]
+            node.body = [part for part in node.body if not _sets_only(part, silent)]
     # A name that is imported in vain changes nothing, and one that is used stands where it is.
     tree.body = [part for part in tree.body if not _imports_tykky(part)]
     return repr(_plain(tree))
@@ -232,15 +234,16 @@ def _imports_tykky(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.ImportFrom) and statement.module == "tykky"
 
 
-def _describes(statement: ast.stmt) -> bool:
-    """Whether a statement sets nothing but fields that only describe."""
+def _sets_only(statement: ast.stmt, names: frozenset[str]) -> bool:
+    """Whether a statement of a class body does nothing but give values to some of the names."""
     import ast
 
-    if isinstance(statement, ast.Assign) and all(
-        isinstance(target, ast.Name) for target in statement.targets
-    ):
-        return _assigned(statement) <= DESCRIPTIVE
-    return False
+    if isinstance(statement, ast.Assign):
+        if not all(isinstance(target, ast.Name) for target in statement.targets):
+            return False
+    elif not isinstance(statement, ast.AnnAssign | ast.FunctionDef):
+        return False
+    return _assigned(statement) <= names
 
 
 def _plain(node: object) -> object:

@@ -1,24 +1,24 @@
-"""The store: every install under one root, and the database that lists them.
+"""The store: every place under one root, and the database that lists them.
 
 ::
 
-    <root>/store/<name>/<version>-<hash8>/   the prefixes
-    <root>/db/                               one short JSON entry for each install
-    <root>/modules/                          the modulefiles (may lie elsewhere)
-    <root>/locks/                            one lock for each install being made
-    <root>/trash/                            what was uninstalled and may still be in use
+    <root>/store/<name>/<version><suffix>/    the places (see :mod:`tykky.store.place`)
+    <root>/db/<name>/<version><suffix>.json   one short JSON entry for each
+    <root>/modules/                           the modulefiles (may lie elsewhere)
+    <root>/trash/                             what was uninstalled and may still be in use
 
-Readers take no lock: every file appears by a rename. Writers of one install are kept
-apart by a lock named after its hash.
+What the classic commands made lies where its user wanted it, and has an entry here as well.
+Readers take no lock: every file appears by a rename. Writers are kept apart by a lock in the
+place, its *claim*.
 
-Public names: ``Store``, and from its modules ``Record``, ``Entry``, ``Permissions``.
+Public names: ``Store``, and from its modules ``Record``, ``Entry``, ``Permissions``, ``Place``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,18 +29,19 @@ from tykky.files import Permissions, make_folder, write_file
 from tykky.host import host_name, owner_of, user_name
 from tykky.store import record as records
 from tykky.store.listing import listing
-from tykky.store.record import HIDDEN, Entry, Record
+from tykky.store.place import HIDDEN, Place
+from tykky.store.record import Entry, NewerFormat, Record
 
 if TYPE_CHECKING:
     from tykky.config import Config
     from tykky.spec import Spec
     from tykky.store.locks import Lock
 
-__all__ = ["HIDDEN", "Entry", "Permissions", "Record", "Store"]
+__all__ = ["HIDDEN", "Entry", "NewerFormat", "Permissions", "Place", "Record", "Store"]
 
 
 class Store:
-    """The installs under one root folder."""
+    """The places under one root folder."""
 
     def __init__(
         self, root: Path, permissions: Permissions | None = None, cache: Path | None = None
@@ -48,9 +49,8 @@ class Store:
         self.root = root
         self.cache = cache
         self.permissions = permissions or Permissions()
-        self.prefixes = root / "store"
+        self.places = root / "store"
         self.database = root / "db"
-        self.locks = root / "locks"
         self.trash = root / "trash"
         #: Messages about entries that could not be read, filled by ``entries``.
         self.unreadable: list[str] = []
@@ -72,18 +72,18 @@ class Store:
             cache=config.cache_dir,
         )
 
-    def prefix(self, name: str, version: str, digest: str) -> Path:
-        """Where an install of this hash lives, or would live."""
-        return self.prefixes / name / f"{version}-{digest[:8]}"
+    def place(self, name: str, version: str) -> Place:
+        """Where the stack of a module lives, or would live; ``version`` with its suffix."""
+        return Place(self.places / name / version)
 
     def prepare(self) -> None:
         """Make the store's folders. Raises ``TykkyError`` if they cannot be written to."""
         try:
-            for folder in (self.prefixes, self.database, self.locks, self.trash):
+            for folder in (self.places, self.database, self.trash):
                 make_folder(folder, self.permissions)
         except OSError as error:
             raise from_os_error(error, f"use {self.root} as the root of the installs") from error
-        for folder in (self.prefixes, self.database, self.locks):
+        for folder in (self.places, self.database):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StoreError(
                     f"you may not change what is in {self.root}: {folder} is not writable",
@@ -95,25 +95,34 @@ class Store:
     # -- reading ---------------------------------------------------------------------
 
     def entries(self, name: str = "") -> list[Entry]:
-        """The installs, of one name or all, sorted by name and version.
+        """What is installed, of one name or all, sorted by name and version.
 
         An entry that cannot be read is left out and told of in ``unreadable``.
         """
         found = listing(self.database, self.cache, name)
-        self.unreadable = found.unreadable
+        self.unreadable = [*found.unreadable]
         from tykky.recipe import Version
 
         there = [entry for entry in found.entries if self._is_there(entry)]
-        return sorted(there, key=lambda e: (e.name, Version(e.version), e.suffix, e.hash))
+        return sorted(there, key=lambda e: (e.name, Version(e.version), e.suffix, e.prefix))
 
     def _is_there(self, entry: Entry) -> bool:
-        """Whether an install outside of the store, which its owner may delete, still exists."""
-        if entry.prefix.startswith(f"{self.prefixes}/"):
+        """Whether an entry speaks of a place of this root, or of one that still exists."""
+        own = self.place(entry.name, f"{entry.version}{entry.suffix}").prefix
+        if entry.prefix == str(own):
             return True
-        return os.path.exists(f"{entry.prefix}/{HIDDEN}/record.json")  # noqa: PTH110 - often
+        if Path(entry.prefix).parts[-3:] == own.parts[-3:]:
+            with contextlib.suppress(OSError):
+                if own.samefile(entry.prefix):
+                    return True
+            if own.is_dir():
+                copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}"
+                self.unreadable.append(copy)
+                return False
+        return Place(Path(entry.prefix)).current > 0  # outside, where its owner may delete it
 
     def match(self, spec: Spec | None) -> list[Entry]:
-        """The installs that a spec covers: all of its name, or those of its version."""
+        """What a spec covers of what is installed: all of its name, or of its version."""
         from tykky.recipe import Version
 
         if spec is None:
@@ -130,21 +139,22 @@ class Store:
         ]
 
     def one(self, words: str) -> Entry:
-        """The single install that a user means: a spec, a module name, or a hash.
+        """The single install that a user means: a spec, a module name, or a path.
 
         Raises ``StoreError`` if there is none, or more than one.
         """
         found: list[Entry] = []
         others: list[Entry] = []
-        if re.fullmatch("/?[0-9a-f]{6,64}", words):
-            found = listing(self.database, None, digest=words.lstrip("/")).entries
-        if not found:
+        if words.startswith(("/", "./", "../")):
+            path = os.path.realpath(words)
+            found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
+        else:
             found, others = self._meant(words)
         if not found:
-            names = sorted(path.name for path in self.prefixes.glob("*"))
+            names = sorted(path.name for path in self.database.glob("[!.]*"))
             hint = did_you_mean(words, [name for name in names if name not in words])
             if self.unreadable:
-                hint = "part of the database is damaged: 'tykky reindex' mends it;"
+                hint = f"{self.unreadable[0]};"
             if others:
                 hint = f"there is {', '.join(entry.module for entry in others)};"
             raise StoreError(
@@ -152,9 +162,11 @@ class Store:
                 remedy=f"{hint} 'tykky find' lists what is".strip(),
             )
         if len(found) > 1:
+            ways = [e.module if e.module != found[0].module else e.prefix for e in found[1:]]
+            first = found[0].prefix if found[0].prefix and ways[0] != found[1].module else ""
             raise StoreError(
                 f"'{words}' could be any of {len(found)} installs",
-                remedy="say which: " + ", ".join(f"{e.module} ({e.short_hash})" for e in found),
+                remedy="say which: " + ", ".join([first or found[0].module, *ways]),
                 code=Exit.CONFLICT,
             )
         return found[0]
@@ -164,29 +176,46 @@ class Store:
 
         A bare name means any install of it if there is no plain one. A name with a version, but
         without a choice, never means a variant: it is the module name of another stack, which
-        'uninstall' must not replace by one that is left.
+        'uninstall' must not replace by one that is left. An exact version is exact.
         """
         from tykky import spec as specs
 
         wanted = specs.parse_one([words])
         found = self.match(wanted)
-        exact = [entry for entry in found if entry.module == words]
+        module = [entry for entry in found if entry.module == words]
         plain = [entry for entry in found if wanted.choices or not entry.suffix]
+        exact = [entry for entry in plain if entry.version == wanted.version]
         any_of_name = found if wanted.version is None else []
-        return exact or plain or any_of_name, found or self.entries(wanted.name)
+        return module or exact or plain or any_of_name, found or self.entries(wanted.name)
+
+    def generation(self, words: str) -> Record:
+        """The generation that a user means: an install as for ``one``, perhaps with ``#N``.
+
+        Without a number it is the current one. Raises ``StoreError``.
+        """
+        name, sharp, number = words.partition("#")
+        place = Place(Path(self.one(name).prefix))
+        if not sharp:
+            return place.record()
+        if not number.isdecimal() or int(number) not in place.numbers:
+            known = ", ".join(f"#{each}" for each in place.numbers)
+            raise StoreError(
+                f"{name} has no generation #{number}",
+                remedy=f"it has {known}; 'tykky history {name}' tells about them",
+            )
+        return place.record(int(number))
 
     def record(self, entry: Entry) -> Record:
-        """The whole record of an install. Raises ``StoreError``."""
-        return records.read(Path(entry.prefix))
+        """The record of the current generation of an install. Raises ``StoreError``."""
+        return Place(Path(entry.prefix)).record()
 
-    def committed(self, prefix: Path) -> Record | None:
-        """The record at ``prefix`` if there is a whole install, else ``None``."""
-        try:
-            return records.read(prefix)
-        except StoreError as error:
-            if error.code == Exit.DAMAGED:
-                raise
-            return None
+    def records(self) -> Iterator[Record]:
+        """The records of all generations, also of what is in the trash. Raises ``StoreError``."""
+        buried = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
+        for prefix in (*(Path(entry.prefix) for entry in self.entries()), *buried):
+            place = Place(prefix)
+            for number in place.numbers:
+                yield place.record(number)
 
     def check_outside(self, prefix: Path) -> None:
         """Raise ``StoreError`` if this process runs inside the stack at ``prefix``.
@@ -197,102 +226,157 @@ class Store:
             inside = prefix.stat().st_dev != prefix.parent.stat().st_dev
         except OSError:
             return
-        if inside:
+        if inside and not (prefix / HIDDEN).is_dir():
             raise StoreError(
                 f"this runs inside the stack {prefix}, from where it cannot be changed",
                 remedy="run it in a shell that was not started by a command of the stack",
                 code=Exit.CONFLICT,
             )
 
-    def check_removable(self, prefix: Path) -> None:
-        """Raise ``StoreError`` if ``prefix`` cannot be moved into the trash."""
-        self.check_outside(prefix)
-        if prefix.is_dir() and self.trash.is_dir():
-            self._check_same_disk(prefix)
-        for folder in (prefix.parent, prefix, prefix / HIDDEN, self.database, self.trash):
-            if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-                raise StoreError(
-                    f"you may not uninstall {prefix}: {folder} is not writable",
-                    remedy="ask its owner, whom 'ls -ld' shows, to do it",
-                    code=Exit.NOT_WRITABLE,
-                )
-
-    def _check_same_disk(self, prefix: Path) -> None:
-        if prefix.stat().st_dev != self.trash.stat().st_dev:
-            raise StoreError(
-                f"{prefix} is on another disk than the trash of {self.root}, so it cannot be kept "
-                "for what still runs from it",
-                remedy=f"when nothing runs from it any more, delete it: rm -r '{prefix}'",
-                code=Exit.CONFLICT,
-            )
+    def dependents(self, entry: Entry, number: int = 0) -> list[Entry]:
+        """The installs that need this one, or this generation of it."""
+        needed = f"{entry.prefix}#{number or ''}"
+        whole = (lambda each: each == needed) if number else (lambda each: each.startswith(needed))
+        return [other for other in self.entries() if any(map(whole, other.needs))]
 
     # -- writing ---------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def claim(self, key: str, what: str, waiting: Callable[[str], None]) -> Iterator[None]:
-        """Hold the lock ``key`` while making ``what``.
+    def alone(self, name: str) -> Iterator[None]:
+        """Hold the lock for what all versions of one name share; for moments only."""
+        try:
+            lock = self.lock(self.database / name / ".lock")
+        except OSError as error:
+            raise from_os_error(error, f"take the lock for {name}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def claim(
+        self, prefix: Path, what: str, waiting: Callable[[str], None], *, wait: bool = True
+    ) -> Iterator[bool]:
+        """Hold the lock of a place while changing ``what`` is there.
 
         The owner is written beside the lock; ``waiting`` is called once, with a sentence
         that names it, if somebody else holds it. The kernel drops the lock of a process
-        that dies, so a lock never has to be removed by hand.
+        that dies, so a lock never has to be removed by hand. Gives whether it is held: not
+        without ``wait`` if somebody else has it, and not where the file system has no locks.
         """
         from filelock import Timeout
 
-        self.prepare()
-        lock = self.lock(key)
-        owner = self.locks / f"{key}.owner"
+        owner = prefix / HIDDEN / "owner"
+        made = not prefix.exists()
+        lock = None
         try:
             try:
-                lock.acquire(timeout=0)
+                lock = self.lock(prefix / HIDDEN / "lock", timeout=0)
             except Timeout:
-                waiting(f"{what} is being made by {_owner(owner)}; waiting")
-                lock.acquire(poll_interval=0.2)
+                if not wait:
+                    yield False
+                    return
+                waiting(f"{what} is being changed by {_owner(owner)}; waiting")
+                lock = self.lock(prefix / HIDDEN / "lock", poll_interval=0.2)
+            with contextlib.suppress(Exception):  # who waits is told less, and that is all
+                write_file(owner, _self().encode(), self.permissions, durable=False)
         except OSError as error:
-            raise from_os_error(error, f"take the lock for {what}") from error
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise from_os_error(error, f"take the lock for {what}") from error
+            waiting(f"the file system of {prefix} has no locks; do not change {what} twice at once")
         try:
-            write_file(owner, _self().encode(), self.permissions, durable=False)
-            yield
+            yield lock is not None
         finally:
             owner.unlink(missing_ok=True)
-            lock.release()
+            if lock is not None:
+                self._tidy(Place(prefix), made)
+                lock.release()
 
-    def lock(self, key: str) -> Lock:
-        """The lock of that name, not yet held."""
+    def _tidy(self, place: Place, made: bool) -> None:
+        """Leave nothing of a place in which there is nothing; also not the lock, which is held."""
+        if place.numbers or place.current:
+            return
+        with contextlib.suppress(OSError):
+            for folder in (place.images, place.generation(1).parent):
+                if folder.is_dir():
+                    folder.rmdir()
+            if {path.name for path in place.hidden.iterdir()} <= {"lock", "launch"}:
+                place.launcher.unlink(missing_ok=True)
+                (place.hidden / "lock").unlink()
+                place.hidden.rmdir()
+            if made:  # else what runs may have its image on it
+                if (place.prefix / "bin").is_dir():
+                    (place.prefix / "bin").rmdir()
+                place.prefix.rmdir()
+                if self.places in place.prefix.parents:
+                    place.prefix.parent.rmdir()
+
+    def lock(self, path: Path, **options: float) -> Lock:
+        """Take the lock of that file, whose folder is made. Raises ``Timeout``, ``OSError``."""
         from tykky.store.locks import Lock
 
-        # Who may make installs here may take the lock, whoever made its file.
-        return Lock(self.locks / f"{key}.lock", mode=self.permissions.folder & 0o666)
+        for tries_left in reversed(range(10)):
+            try:
+                make_folder(path.parent, self.permissions)
+                # Who may make installs here may take the lock, whoever made its file.
+                lock = Lock(path, mode=self.permissions.folder & 0o666)
+                lock.acquire(**options)
+                return lock
+            except FileNotFoundError:
+                # Somebody has just removed the folder, together with the last of what was in it.
+                if not tries_left:
+                    raise
+        raise AssertionError
 
-    @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Hold the lock for what all versions of one name share; for moments only."""
-        self.prepare()
-        try:
-            with self.lock(f"name-{name}"):
-                yield
-        except OSError as error:
-            raise from_os_error(error, f"take the lock for {name}") from error
+    def entry_path(self, entry: Entry) -> Path:
+        """Where the entry of a place is."""
+        version = f"{entry.version}{entry.suffix}"
+        if entry.prefix == str(self.place(entry.name, version).prefix):
+            return self.database / entry.name / f"{version}.json"
+        from tykky.lock import digest_of
 
-    def commit(self, record: Record) -> None:
-        """Write the record: from here on the install exists. Then enter it in the database."""
-        write_file(record.hidden / "record.json", records.render(record), self.permissions)
-        self.enter(record)
+        return self.database / entry.name / f"{version}-{digest_of(entry.prefix)[:8]}.json"
 
     def is_entered(self, record: Record) -> bool:
-        """Whether the database has this install as its record says it."""
+        """Whether the database has this generation as its record says it."""
         try:
-            return records.read_entry(self.database / record.file_name) == record.entry()
+            return records.read_entry(self.entry_path(record)) == record.entry()
         except StoreError:
             return False
 
     def enter(self, record: Record) -> None:
-        """Put a committed install into the database (again)."""
-        path = self.database / record.file_name
-        write_file(path, records.render(record.entry()), self.permissions)
+        """Put a place into the database (again). Hold its claim. Raises ``TykkyError``."""
+        path = self.entry_path(record)
+        try:
+            try:
+                if records.read_entry(path) == record.entry():
+                    return
+            except NewerFormat:
+                raise
+            except StoreError:
+                pass
+            make_folder(path.parent, self.permissions)
+            self._touch()
+            write_file(path, records.render(record.entry()), self.permissions)
+            self._touch()
+        except OSError as error:
+            raise from_os_error(error, f"enter {record.module} in the database") from error
 
-    def dependents(self, entry: Entry) -> list[Entry]:
-        """The installs that need this one."""
-        return [other for other in self.entries() if entry.hash in other.needs]
+    def forget(self, entry: Entry) -> None:
+        """Take a place out of the database. Raises ``OSError``."""
+        path = self.entry_path(entry)
+        self._touch()
+        path.unlink(missing_ok=True)
+        self._touch()
+        if not any(path.parent.glob("[!.]*")):  # the last version takes the name with it
+            with contextlib.suppress(OSError):
+                (path.parent / ".lock").unlink(missing_ok=True)
+                path.parent.rmdir()
+
+    def _touch(self) -> None:
+        """Let readers see that the listing they have kept is too old."""
+        with contextlib.suppress(PermissionError):
+            os.utime(self.database)
 
 
 def _self() -> str:

@@ -1,81 +1,88 @@
-"""Checking installs against their records, and rebuilding the database from the prefixes.
+"""Checking installs against their records, and rebuilding the database from the places.
 
 Public names: ``faults``, ``reindex``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import StoreError
-from tykky.store import record as records
+from tykky.errors import StoreError, TykkyError
+from tykky.files import digest_file
+from tykky.runtime.base import CONF_NAME
+from tykky.store.place import HIDDEN, Place
+from tykky.store.record import NewerFormat, read_entry
 
 if TYPE_CHECKING:
     from tykky.store import Record, Store
 
 
 def faults(record: Record, store: Store) -> Iterator[str]:
-    """What is not as the record says; reads the whole image."""
-    # Programs of a container need no image of their own.
-    image = record.hidden / record.image["file"] if record.image else None
-    try:
-        if image is not None and _sha256(image) != record.image["sha256"]:
-            yield f"the image {image} is not what was installed"
-    except OSError as error:
-        yield f"the image {image} cannot be read: {error.strerror}"
-    for name in ("launch", "launch.conf"):
-        if not (record.hidden / name).is_file():
-            yield f"{record.hidden / name} is missing"
+    """What of a generation is not as its record says; reads all its images."""
+    place = Place(Path(record.prefix))
+    for image in record.images:  # programs of a container need no image of their own
+        path = place.images / image["file"]
+        try:
+            if digest_file(path) != image["sha256"]:
+                yield f"the image {path} is not what was installed"
+        except OSError as error:
+            yield f"the image {path} cannot be read: {error.strerror}"
+    folder = place.generation(record.generation)
+    for path in (place.launcher, folder / CONF_NAME):
+        if not path.is_file():
+            yield f"{path} is missing"
     for name in record.commands:
-        if not os.access(Path(record.prefix, "bin", name), os.X_OK):
+        if not os.access(place.prefix / "bin" / name, os.X_OK):
             yield f"the command {name} is missing"
-    if not store.is_entered(record):
+    if record.generation == place.current and not store.is_entered(record):
         yield "the database does not have it as its record says"
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def reindex(store: Store) -> Iterator[str]:
-    """Make the database again from the prefixes; yields a sentence for each thing changed.
+    """Make the database again from the places; yields a sentence for each thing changed.
 
-    What cannot be read is never dropped: it gets another name and stays where it is.
+    What cannot be read is named and left as it is.
     """
     store.prepare()
+    said: list[str] = []
     known = set()
-    for path in sorted(store.prefixes.glob(f"*/*/{records.HIDDEN}/record.json")):
-        prefix = path.parent.parent
-        try:
-            record = records.read(prefix)
-        except StoreError as error:
-            aside = path.rename(path.with_name("record.json.damaged"))
-            yield f"{error.cause}; set aside as {aside}"
+    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
+        place = Place(hidden.parent)
+        if not place.current:
             continue
-        known.add(record.file_name)
-        if record.prefix != str(prefix):
-            yield f"{prefix} was moved there from {record.prefix}, and is left out"
-        elif not store.is_entered(record):
-            store.enter(record)
-            yield f"entered {record.module} ({record.short_hash})"
-    for path in sorted(store.database.glob("*.json")):
-        if path.name not in known and not _elsewhere(path):
-            path.rename(path.with_name(f".{path.name}.aside"))
-            yield f"set aside {path}, of which there is no install"
+        known.add(f"{place.prefix.parent.name}/{place.prefix.name}.json")
+        try:
+            record = place.record()
+            if store.is_entered(record):
+                continue
+            with store.claim(place.prefix, record.module, said.append, wait=False) as held:
+                if held:
+                    store.enter(record)
+                    yield f"entered {record.title}"
+                else:
+                    yield f"{place.prefix} is just being changed, and is left out"
+        except TykkyError as error:
+            yield f"{error.cause}; left as it is"
+    for path in sorted(store.database.glob("[!.]*/*.json")):
+        if f"{path.parent.name}/{path.name}" not in known:
+            yield from _set_aside(path, store)
 
 
-def _elsewhere(path: Path) -> bool:
-    """Whether an entry speaks of a whole install outside of the store."""
+def _set_aside(path: Path, store: Store) -> Iterator[str]:
+    """Set an entry aside that speaks of no install; one of a newer Tykky is only named."""
     try:
-        records.read(Path(records.read_entry(path).prefix))
+        prefix = Path(read_entry(path).prefix)
+        if prefix.parts[-3:-2] != store.places.parts[-1:] and (
+            Place(prefix).current or not prefix.parent.is_dir()
+        ):
+            return  # made by a classic command; or its file system is not there just now
+    except NewerFormat as error:
+        yield error.cause
+        return
     except StoreError:
-        return False
-    return True
+        pass
+    path.rename(path.with_name(f".{path.name}.aside"))
+    yield f"set aside {path}, of which there is no install"

@@ -1,9 +1,9 @@
-"""Reading the database folder: one name, one hash, or everything.
+"""Listing the database, quickly also where it has thousands of entries.
 
 Every entry is a file, and thousands of small files are what a parallel file system is worst
 at. So a listing of everything is kept in the reader's own cache, and used for as long as the
-folder's modification time stays what it was. It is never the truth: without it, or with a
-damaged one, the files are read.
+folder's modification time stays what it was: every writer touches the folder. It is never the
+truth: without it, or with a damaged one, the files are read.
 
 Public names: ``Listing``, ``listing``.
 """
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 from tykky.errors import Exit, StoreError
 from tykky.store.record import Entry, parse_entry, read_entry
 
-FORMAT = 1
+FORMAT = 2
 #: A folder that changed less than this many seconds ago may change again within the same
 #: time stamp (file servers round them, and clocks differ), so it is not yet worth keeping.
 SETTLED = 10
@@ -36,18 +37,22 @@ class Listing:
     unreadable: list[str]
 
 
-def listing(database: Path, cache: Path | None, name: str = "", digest: str = "") -> Listing:
-    """The entries of a name, or whose hash begins with ``digest``, or all.
-
-    File names begin with the name and end with the hash, so only a listing of everything has
-    to open every file. Raises ``StoreError`` if the folder cannot be read.
-    """
+def listing(database: Path, cache: Path | None, name: str = "") -> Listing:
+    """The entries of a name, or all. Raises ``StoreError`` if the folder cannot be read."""
     try:
+        if name:
+            return _read(database / name)
         stamp = database.stat().st_mtime_ns
-        kept = _kept(database, cache, stamp) if not name and not digest else None
+        kept = _kept(database, cache, stamp)
         if kept is not None:
             return Listing(kept, [])
-        files = os.listdir(database)  # noqa: PTH208 - no Path for each of thousands
+        found = Listing([], [])
+        with os.scandir(database) as names:
+            for each in names:
+                if each.is_dir() and not each.name.startswith("."):
+                    more = _read(database / each.name)
+                    found.entries.extend(more.entries)
+                    found.unreadable.extend(more.unreadable)
     except FileNotFoundError:
         return Listing([], [])
     except OSError as error:
@@ -57,33 +62,28 @@ def listing(database: Path, cache: Path | None, name: str = "", digest: str = ""
             "'tykky config why root' says where it was set",
             code=Exit.NOT_WRITABLE,
         ) from error
-    found = _read(database, [file for file in files if _wanted(file, name, digest)])
-    if not name and not digest and not found.unreadable:
+    if not found.unreadable:
         _keep(database, cache, stamp, found.entries)
-    return Listing(
-        [e for e in found.entries if e.name == name or (not name and e.hash.startswith(digest))],
-        found.unreadable,
-    )
+    return found
 
 
-def _wanted(file: str, name: str, digest: str) -> bool:
-    return (
-        not file.startswith(".")
-        and file.endswith(".json")
-        and (not name or file.startswith(f"{name}-"))
-        and (not digest or file.rpartition("-")[2].startswith(digest[:8]))
-    )
-
-
-def _read(database: Path, files: list[str]) -> Listing:
+def _read(folder: Path) -> Listing:
     found = Listing([], [])
-    for file in files:
+    for path in _files(folder):
         try:
-            found.entries.append(read_entry(database / file))
+            found.entries.append(read_entry(path))
         except StoreError as error:
-            if (database / file).exists():  # else it was uninstalled meanwhile
+            if path.exists():  # else it was uninstalled meanwhile
                 found.unreadable.append(error.cause)
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - no Path for each of thousands
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield from (folder / n for n in names if n.endswith(".json") and not n.startswith("."))
 
 
 def _cache_file(database: Path, cache: Path) -> Path:
@@ -102,7 +102,7 @@ def _kept(database: Path, cache: Path | None, stamp: int) -> list[Entry] | None:
         if [data["format"], data["database"], data["stamp"]] != [FORMAT, str(database), stamp]:
             return None
         return [parse_entry(row) for row in data["entries"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

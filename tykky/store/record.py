@@ -1,24 +1,28 @@
-"""The record of an install: the JSON that says what it is.
+"""The record of a generation: the JSON that says what it is, and all that can be made of it.
 
-``<prefix>/.tykky/record.json`` is written last, so its existence is the commit. The
-database has a short entry for each, so that listing thousands of installs reads little.
+``record.json`` is written last, so its existence is the commit. Modulefile, commands, activation
+and listings need nothing but the record. The database has a short entry for each place, so that
+listing thousands of them reads little.
 
-Public names: ``Record``, ``Entry``, ``Step``, ``HIDDEN``, ``read``, ``read_entry``.
+Public names: ``Record``, ``Entry``, ``Step``, ``NewerFormat``, ``NAME``, ``read``,
+``read_entry``, ``parse_entry``, ``found_at``, ``render``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tykky.errors import Exit, StoreError
+from tykky.files import read_json
 
-FORMAT = 1
-#: The folder of an install that is Tykky's own; everything else is the user's view.
-HIDDEN = ".tykky"
+NAME = "record.json"
+
+#: What makes the data of one format that of the next: the first one is for format 1.
+_LADDER: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,68 +35,92 @@ class Step:
 
 @dataclass(frozen=True)
 class Entry:
-    """An install in the database: enough to list it, choose it, and find its record."""
+    """A place in the database: enough to list it, choose it, and find its record.
+
+    ``prefix`` is the place's path; ``build`` the digest of what its current ``generation`` was
+    built from; ``needs`` are generations of other places, ``<prefix>#<number>``.
+    """
 
     name: str
     version: str
     suffix: str
     module: str
-    hash: str
     prefix: str
     kind: str
     description: str
     installed: str  # ISO 8601, UTC
+    generation: int = 0
+    build: str = ""
     choices: Mapping[str, Any] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()  # hashes of other installs
+    needs: tuple[str, ...] = ()
 
     @property
-    def short_hash(self) -> str:
-        """The first eight digits, which are in the prefix and the file names."""
-        return self.hash[:8]
-
-    @property
-    def file_name(self) -> str:
-        """The entry's name in the database folder."""
-        return f"{self.name}-{self.version}{self.suffix}-{self.short_hash}.json"
+    def title(self) -> str:
+        """How messages name it: ``python-data/26.11#7``."""
+        return f"{self.module}#{self.generation}"
 
 
 @dataclass(frozen=True)
 class Record(Entry):
-    """All that is known of an install.
+    """All that is known of a generation.
 
-    ``image`` has ``file``, ``sha256`` and ``bytes``; ``base`` has ``name``, ``id`` and
-    ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how the install is
-    entered (see :mod:`tykky.build.entering`); ``by`` has ``user``, ``host`` and ``tykky`` (its
-    version); ``packages`` are pairs of name and version; ``files`` counts
-    the files and folders of the prefix.
+    ``images`` have ``file``, ``sha256`` and ``bytes``, the lowest first; ``base`` has ``name``,
+    ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is entered
+    (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets; ``by`` has
+    ``user``, ``host`` and ``tykky`` (its version); ``packages`` are pairs of name and version;
+    ``publish`` is the digest of what only users see; ``read`` are files and folders outside of the
+    recipe's that the build has read, with a digest of each; ``files`` counts files and folders.
     """
 
     spec: str = ""
     arch: str = ""
+    publish: str = ""
     homepage: str = ""
     license: str = ""
     maintainers: tuple[str, ...] = ()
-    module_file: str = ""
     commands: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     packages: tuple[tuple[str, str], ...] = ()
     lock: str = ""
     loads: tuple[str, ...] = ()
+    has_module: bool = True
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    read: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, str] = field(default_factory=dict)
-    image: Mapping[str, Any] = field(default_factory=dict)
+    images: tuple[Mapping[str, Any], ...] = ()
     by: Mapping[str, str] = field(default_factory=dict)
     launch: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     files: int = 0
 
     @property
-    def hidden(self) -> Path:
-        """The folder with the image, the launcher and this record."""
-        return Path(self.prefix) / HIDDEN
+    def files_of_images(self) -> set[str]:
+        """The names of the files that it has among the images of its place."""
+        root = str(self.launch.get("root", ""))
+        own = {root.rpartition("/")[2]} if "/.tykky/images/" in root else set()
+        return own | {image["file"] for image in self.images}
+
+    @property
+    def bytes(self) -> int:
+        """The size of its images, in bytes."""
+        return sum(image["bytes"] for image in self.images)
 
     def entry(self) -> Entry:
         """The part of the record that goes into the database."""
         return Entry(**{item.name: getattr(self, item.name) for item in fields(Entry)})
+
+
+class NewerFormat(StoreError):
+    """Something that a newer Tykky has written: it is unknown, and so it is left alone."""
+
+    code = Exit.NEWER
+
+    def __init__(self, path: Path, found: object) -> None:
+        super().__init__(
+            f"{path} was written by a newer Tykky (format {found}), and is left alone",
+            remedy="use that Tykky: 'tykky --version' tells which one this is",
+        )
 
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
@@ -102,12 +130,13 @@ _FIELDS = {kind: {item.name for item in fields(kind)} for kind in (Entry, Record
 
 def render(entry: Entry) -> bytes:
     """The JSON of a record or of an entry."""
-    return (json.dumps({"format": FORMAT, **asdict(entry)}, indent=1) + "\n").encode()
+    data = {"format": len(_LADDER) + 1, **asdict(entry)}
+    return (json.dumps(data, indent=1) + "\n").encode()
 
 
-def read(prefix: Path) -> Record:
-    """The record of the install at ``prefix``. Raises ``StoreError``."""
-    return _read(prefix / HIDDEN / "record.json", Record)
+def read(folder: Path, missing: str = "") -> Record:
+    """The record in the folder of a generation. Raises ``StoreError``."""
+    return _read(folder / NAME, Record, missing)
 
 
 def read_entry(path: Path) -> Entry:
@@ -115,25 +144,33 @@ def read_entry(path: Path) -> Entry:
     return _read(path, Entry)
 
 
+def found_at(record: Record, prefix: Path, number: int) -> Record:
+    """A record as that of the generation it was found in."""
+    return replace(record, prefix=str(prefix), generation=number)
+
+
 def parse_entry(data: Mapping[str, Any]) -> Entry:
     """An entry from the values of its JSON. Raises ``TypeError`` if some are missing."""
     return _parse(data, Entry)
 
 
-def _read(path: Path, kind: type[AnyEntry]) -> AnyEntry:
+def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
     try:
-        data = json.loads(path.read_bytes())
-        if data.pop("format") != FORMAT:
-            raise ValueError("it was written by another version of Tykky")
+        data = read_json(path)
+        found = data.pop("format")
+        if isinstance(found, int) and found > len(_LADDER) + 1:
+            raise NewerFormat(path, found)
+        for step in _LADDER[found - 1 :]:
+            data = step(data)
         return _parse(data, kind)
     except FileNotFoundError:
-        raise StoreError(f"there is no install at {path.parent.parent}") from None
+        raise StoreError(missing or f"there is no {path}") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is damaged: {error}",
-            remedy="'tykky reindex' sets it aside; then install it again",
+            remedy="install it again, or go back: 'tykky rollback'; 'tykky reindex' mends entries",
             code=Exit.DAMAGED,
         ) from None
 

@@ -6,41 +6,74 @@ stays where it is, empty, and what is in it moves into the trash. The image keep
 same open file there. The trash is emptied, and the directory removed, when nothing can be
 running any more.
 
-Public names: ``bury``, ``ripe``, ``empty``, ``forget_locks``.
+Public names: ``check_removable``, ``bury``, ``ripe``, ``empty``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import StoreError, from_os_error
+from tykky.errors import Exit, StoreError, from_os_error
 from tykky.files import discard, make_folder
-from tykky.store import record as records
+from tykky.runtime.base import CURRENT
+from tykky.store.place import HIDDEN, Place
 
 if TYPE_CHECKING:
     from tykky.store import Entry, Store
 
+#: What stays with a place, and who has its claim needs.
+_KEPT = ("lock", "owner")
+
+
+def check_removable(store: Store, prefix: Path) -> None:
+    """Raise ``StoreError`` if what is at ``prefix`` cannot be moved into the trash."""
+    store.check_outside(prefix)
+    Place(prefix).check_formats()
+    if prefix.is_dir() and store.trash.is_dir():
+        _check_same_disk(store, prefix)
+    for folder in (prefix.parent, prefix, prefix / HIDDEN, store.database, store.trash):
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"you may not uninstall {prefix}: {folder} is not writable",
+                remedy="ask its owner, whom 'ls -ld' shows, to do it",
+                code=Exit.NOT_WRITABLE,
+            )
+
+
+def _check_same_disk(store: Store, prefix: Path) -> None:
+    if prefix.stat().st_dev != store.trash.stat().st_dev:
+        raise StoreError(
+            f"{prefix} is on another disk than the trash of {store.root}, so it cannot be kept "
+            "for what still runs from it",
+            remedy=f"when nothing runs from it any more, delete it: rm -r '{prefix}'",
+            code=Exit.CONFLICT,
+        )
+
 
 def bury(store: Store, entry: Entry) -> None:
-    """Take an install out of the database and what is in its prefix into the trash.
+    """Move what is in a place into the trash, and take it out of the database, last.
 
-    Hold the claim of the install. Raises ``StoreError``.
+    Hold its claim. Whoever is killed in between leaves an entry, by which the same can be done
+    again. Raises ``TykkyError``.
     """
-    prefix = Path(entry.prefix)
-    store.check_removable(prefix)
-    grave = store.trash / f"{entry.name}-{prefix.name}-{time.time_ns()}"
+    place = Place(Path(entry.prefix))
+    grave = store.trash / f"{entry.name}-{place.prefix.name}-{time.time_ns()}"
     try:
-        (store.database / entry.file_name).unlink(missing_ok=True)
-        if prefix.is_dir():
-            make_folder(grave, store.permissions)
-            # First the folder with the record: without it this is no install any more.
-            hidden = prefix / records.HIDDEN
-            for path in sorted(prefix.iterdir(), key=lambda path: path != hidden):
-                path.rename(grave / path.name)
+        if place.hidden.is_dir():
+            make_folder(grave / HIDDEN, store.permissions)
+            # First what makes it an install.
+            inside = sorted(place.hidden.iterdir(), key=lambda path: path.name != CURRENT)
+            for path in (path for path in inside if path.name not in _KEPT):
+                path.rename(grave / HIDDEN / path.name)
+            for path in sorted(place.prefix.iterdir()):
+                if path != place.hidden:
+                    path.rename(grave / path.name)
+        store.forget(entry)
     except OSError as error:
         raise from_os_error(error, f"uninstall {entry.module}") from error
 
@@ -59,34 +92,11 @@ def ripe(store: Store, older_than: float) -> dict[Path, int]:
 def empty(store: Store, graves: Iterable[Path]) -> None:
     """Delete what is in the trash for good, with the directories that it has left."""
     for grave in graves:
-        _remove_prefix(store, grave)
         discard(grave)
-
-
-def _remove_prefix(store: Store, grave: Path) -> None:
-    """Remove the empty directory that an uninstalled stack left, unless it is in use again."""
-    from filelock import Timeout
-
-    try:
-        record = records.read(grave)
-    except StoreError:
-        return
-    prefix = Path(record.prefix)
-    # rmdir removes only what is empty.
-    with contextlib.suppress(OSError, Timeout), store.lock(record.hash).acquire(timeout=0):
-        prefix.rmdir()
-        prefix.parent.rmdir()  # the last version takes the name's folder with it
-
-
-def forget_locks(store: Store) -> None:
-    """Remove the locks of what is not installed, and what killed processes left beside locks."""
-    from filelock import Timeout
-
-    from tykky.store.locks import remove_unused
-
-    for owner in store.locks.glob("*.owner"):
-        with contextlib.suppress(Timeout), store.lock(owner.stem).acquire(timeout=0):
-            owner.unlink(missing_ok=True)
-    entries = store.entries()
-    kept = {entry.hash for entry in entries} | {f"name-{entry.name}" for entry in entries}
-    remove_unused(file for file in store.locks.glob("*.lock") if file.stem not in kept)
+    # An empty place is one that was uninstalled, or whose making was given up.
+    for prefix in store.places.glob("*/*"):
+        with contextlib.suppress(OSError):  # rmdir removes only what is empty
+            prefix.rmdir()
+    for folder in store.places.glob("*"):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -23,14 +23,23 @@ from tykky.files import discard
 
 @dataclass(frozen=True)
 class Scratch:
-    """The folders of one build; ``root`` becomes the prefix."""
+    """The folders of one build; ``top`` becomes the image.
+
+    ``below`` is where in that the environment is, if it is not all of it.
+    """
 
     path: Path
+    below: str = ""
+
+    @property
+    def top(self) -> Path:
+        """All that goes into the image."""
+        return self.path / "root"
 
     @property
     def root(self) -> Path:
         """What lies over the prefix while building."""
-        return self.path / "root"
+        return self.top / self.below
 
     @property
     def home(self) -> Path:
@@ -49,7 +58,7 @@ class Scratch:
 
     def renew(self) -> None:
         """Remove what was built and what building left beside it: a stack works without."""
-        for folder in (self.root, self.home, self.tmp, self.empty):
+        for folder in (self.top, self.home, self.tmp, self.empty):
             discard(folder)
         for folder in (self.home, self.tmp, self.empty):
             folder.mkdir()
@@ -65,7 +74,7 @@ class Scratch:
             lock.acquire()
         try:
             discard(self.path)
-            self.root.mkdir(parents=True)
+            self.top.mkdir(parents=True)
             self.empty.mkdir()
             yield
         finally:

@@ -5,7 +5,6 @@ Public names: ``Image``, ``settle``, ``squash``, ``program``.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StepError, ToolError, from_os_error
+from tykky.files import digest_file, sync
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -98,15 +98,13 @@ def squash(
     line += ["-processors", str(config.jobs or len(os.sched_getaffinity(0)))]
     try:
         run([*line, *options])
-        digest = hashlib.sha256()
-        with target.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-            os.fsync(stream.fileno())
-        image = Image(
-            f"img-{digest.hexdigest()[:DIGITS]}.sqfs", digest.hexdigest(), target.stat().st_size
-        )
-        target.replace(folder / image.file)
+        digest = digest_file(target)
+        sync(target)
+        image = Image(f"{digest[:DIGITS]}.sqfs", digest, target.stat().st_size)
+        kept = folder / image.file
+        # The same image again stays the same file, which may be mounted; unless it is damaged.
+        if not (kept.exists() and digest_file(kept) == digest):
+            target.replace(kept)
     except OSError as error:
         raise from_os_error(error, "write the image") from error
     finally:

@@ -1,0 +1,99 @@
+"""How contents become an install: where they lie, in which box they are made, what its files are.
+
+Recipes have this layout; the classic commands have one of their own.
+
+Public names: ``Layout``, ``Offer``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky import contents
+from tykky.build import commands
+from tykky.build.box import BuildBox, RealBox
+from tykky.build.entering import Entering, entering
+from tykky.recipe import recipe_code
+from tykky.store.place import Draft
+from tykky.tools.scratch import Scratch
+
+if TYPE_CHECKING:
+    from tykky.build.plan import Plan
+    from tykky.build.work import Work
+    from tykky.store import Record
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The commands that an install offers, sorted.
+
+    ``programs`` are what they run where a folder of links lies over that of the commands, and
+    ``libraries`` directories for these; recipes have neither.
+    """
+
+    names: tuple[str, ...]
+    programs: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+
+
+class Layout:
+    """The way of recipes: the contents at the place itself, a closed box, nothing else beside."""
+
+    #: Whether its steps are told of, a line each.
+    quiet = False
+    #: Whether there is an image besides a container.
+    has_image = True
+    #: What kind of thing a message speaks of.
+    verb = "install"
+
+    def scratch(self, path: Path) -> Scratch:
+        """The scratch directory of a build at ``path``."""
+        return Scratch(path)
+
+    def target(self, plan: Plan) -> Path:
+        """Where what is built lies, as it is seen from inside."""
+        return plan.prefix
+
+    def box(self, work: Work) -> RealBox:
+        """A box in which the contents are made."""
+        return work.open(BuildBox)
+
+    def start(self, work: Work, box: RealBox) -> None:
+        """Before anything is built."""
+
+    def offer(self, work: Work) -> Offer:
+        """The commands of the finished contents. Raises ``RecipeError``."""
+        plan = work.plan
+        return Offer(commands.choose(plan.recipe, work.scratch.top, plan.base))
+
+    def enter(self, work: Work, box: RealBox, offer: Offer) -> Entering:
+        """How the finished contents are entered."""
+        plan = work.plan
+        with recipe_code(plan.recipe, "variables"):
+            more = plan.recipe.variables(box)
+        with recipe_code(plan.recipe, "activation"):
+            changes = plan.recipe.activation(box)
+        way = entering(plan.recipe, plan.base, plan.prefix, plan.needs, more, work.config)
+        return replace(way, activation=tuple((c.action.value, c.name, c.value) for c in changes))
+
+    def squash_options(self, work: Work) -> Sequence[str]:
+        """More words for mksquashfs."""
+        return ()
+
+    def with_listing(self, offer: Offer) -> Offer:
+        """The offer with the command that tells the packages, which was put into ``bin``."""
+        return replace(offer, names=tuple(sorted({*offer.names, contents.COMMAND})))
+
+    def fill(self, work: Work, draft: Draft, offer: Offer, way: Entering) -> None:
+        """Add files to a generation that is being written."""
+
+    def prove(self, work: Work, box: RealBox) -> None:
+        """Try the new generation by its own commands. Raises ``TykkyError``."""
+        work.call(box, "prove", "test")
+
+    def amend(self, record: Record) -> Record:
+        """Change what a record says of an install of this layout."""
+        return record

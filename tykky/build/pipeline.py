@@ -1,0 +1,399 @@
+"""The pipeline: one install, in fixed, named steps.
+
+``resolve -> base -> build -> finish -> squash -> test -> commit -> publish``
+
+Steps take values and return values. Each prints one line with its time, has its own exit code,
+and a hook before and after. The place is claimed for all that writes; until *commit* has given the
+generation its number there is none, and whatever stops a build leaves the place as it was.
+
+Public names: ``install``, ``foresee``, ``make``, ``provide``, ``Outcome``, ``Publisher``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tykky import bases, console, contents
+from tykky import lock as locks
+from tykky.build import commands
+from tykky.build import plan as plans
+from tykky.build.box import TestBox
+from tykky.build.entering import Entering, as_published, launch_plan
+from tykky.build.layout import Offer
+from tykky.build.plan import Plan, has_same_inputs
+from tykky.build.recording import keep_inputs, record_of
+from tykky.build.work import Desk, Work
+from tykky.errors import Exit, StoreError, TykkyError, from_os_error
+from tykky.files import count, discard, make_folder
+from tykky.recipe import recipe_code
+from tykky.store import Record, Store, place
+from tykky.store.place import Draft
+from tykky.tools.scratch import sweep
+from tykky.tools.squash import settle, squash
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.contents import Installed
+    from tykky.repos import Repos
+    from tykky.spec import Spec
+
+
+class Publisher(Protocol):
+    """What makes things visible to users; see :mod:`tykky.publish`."""
+
+    def check(self, record: Record) -> None:
+        """Find out early what would fail late. Raises ``TykkyError``."""
+
+    def switch(self, record: Record, verb: str, why: str = "") -> None:
+        """Let a generation be the current one, and show it."""
+
+    def repair(self, record: Record) -> None:
+        """Show the current generation, if anything of that is missing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``install`` did: the record, and how it came about.
+
+    ``did`` is ``nothing``, ``switched`` (to a generation that was there), ``published`` (a new
+    generation without building) or ``built``.
+    """
+
+    record: Record
+    did: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """Finished contents: their commands, packages, how they are entered, and their images."""
+
+    offer: Offer
+    programs: tuple[str, ...]
+    contents: tuple[Installed, ...]
+    way: Entering
+    images: tuple[dict[str, Any], ...] = ()
+    old: Record | None = field(default=None)  # the generation that they are taken from
+
+
+def install(
+    spec: Spec,
+    config: Config,
+    repos: Repos,
+    store: Store,
+    publisher: Publisher,
+    *,
+    force: bool = False,
+) -> Outcome:
+    """Install what a spec selects, unless it is installed already, as it would be now.
+
+    With ``force`` it is built in any case. Raises ``TykkyError``; then everything is as it was,
+    and the error's details say where the build log is.
+    """
+    desk = Desk.of(config, store, spec, quiet=False)
+    plan = resolve(desk, repos)
+    found = None if force else _there(plan)
+    if found is not None and found.generation == plan.place.current:
+        publisher.repair(found)
+        return Outcome(found, "nothing")
+    plan.place.check_formats()
+    store.check_outside(plan.prefix)
+    if force or (found is None and _reusable(plan) is None):
+        plan = provide(desk, plan)
+    return make(desk, plan, publisher, force=force)
+
+
+def resolve(desk: Desk, repos: Repos) -> Plan:
+    """Select the recipe, find its lock, and know the digests and the place."""
+    assert desk.spec is not None
+    with desk.step("resolve") as line:
+        plan = plans.make(desk.spec, desk.config, repos, desk.store, line.update)
+        line.update(f"{plan.module}, {console.plural(len(plan.lock.packages), 'package')}")
+        line.tell(plan=plan)
+    if plan.lock_is_new:
+        console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")
+    return plan
+
+
+def provide(desk: Desk, plan: Plan) -> Plan:
+    """Find out early, on the base and elsewhere, what would fail late."""
+    with desk.step("base") as line:
+        plan = replace(plan, base=bases.provide(plan.base, desk.config, line.update))
+        plans.check(plan)
+        line.tell(plan=plan)
+        line.update(f"{plan.base.name} ({plan.base.id})")
+    return plan
+
+
+def foresee(plan: Plan) -> str:
+    """What installing would do: ``nothing``, ``switch``, ``publish`` or ``build``."""
+    found = _there(plan)
+    if found is not None:
+        return "nothing" if found.generation == plan.place.current else "switch"
+    return "build" if _reusable(plan) is None else "publish"
+
+
+def _there(plan: Plan) -> Record | None:
+    """The generation that is what the plan would give: the current one, or the newest."""
+    newest = [number for number in plan.place.numbers if number >= plan.place.current]
+    for number in dict.fromkeys((plan.place.current, *reversed(newest))):
+        record = _readable(plan, number)
+        if record is not None and record.publish == plan.publish:
+            return record
+    return None
+
+
+def _reusable(plan: Plan) -> Record | None:
+    """The newest generation with the contents that the plan would build."""
+    found = (_readable(plan, number) for number in reversed(plan.place.numbers))
+    return next((record for record in found if record is not None), None)
+
+
+def _readable(plan: Plan, number: int) -> Record | None:
+    """A generation with the plan's contents, if it is whole."""
+    if not number or not plan.build:
+        return None
+    try:
+        record = plan.place.record(number)
+        if record.build != plan.build or not has_same_inputs(record):
+            return None
+        for image in record.images:
+            if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
+                return None
+    except (StoreError, OSError):
+        return None
+    return record
+
+
+def make(
+    desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False, verb: str = "install"
+) -> Outcome:
+    """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
+    desk.store.prepare()
+    publisher.check(record_of(plan, (), {}))
+    with desk.store.claim(plan.prefix, plan.module, console.note) as held:
+        plan.place.check_formats()
+        # Somebody may have made it while this one waited.
+        found = None if force else _there(plan)
+        if found is not None:
+            did = "nothing" if found.generation == plan.place.current else "switched"
+            publisher.switch(found, verb)
+            return Outcome(found, did)
+        if held:
+            place.sweep(plan.place)
+        old = None if force else _reusable(plan)
+        with _working(desk, plan) as (work, draft):
+            built = _reuse(work, old) if old is not None else _build(work)
+            _write(work, draft, built)
+            _test(work, draft, built)
+            with _needs_held(work):
+                record = _commit(work, draft, built)
+                with desk.step("publish") as line:
+                    publisher.switch(record, verb)
+                    line.update(record.title)
+        return Outcome(record, "built" if old is None else "published")
+
+
+@contextlib.contextmanager
+def _working(desk: Desk, plan: Plan) -> Iterator[tuple[Work, Draft]]:
+    """Whatever happens within: no scratch is left, and a whole generation more or none."""
+    config, module = desk.config, plan.module
+    # The same install may be under way in two roots at once.
+    name = locks.digest_of(str(plan.prefix))[:16]
+    scratch = plan.layout.scratch(config.build_dir / name)
+    sweep(config.build_dir)
+    draft = None
+    try:
+        with scratch.held():
+            desk.log.open(config.build_dir / "logs" / f"{module}-{name[:8]}.log")
+            desk.log.note(f"tykky {plan.layout.verb} {plan.recipe.spec}: {plan.prefix}")
+            desk.known.scratch = scratch
+            draft = place.begin(plan.place, desk.store.permissions)
+            yield Work(desk, plan, scratch, lambda _: None), draft
+    except BaseException as error:
+        desk.log.note(f"{type(error).__name__}: {error}")
+        _give_up(desk, plan, draft, error)
+        raise
+    else:
+        desk.log.remove()
+        with contextlib.suppress(OSError):
+            config.build_dir.rmdir()
+
+
+@contextlib.contextmanager
+def _needs_held(work: Work) -> Iterator[None]:
+    """Nobody removes what a stack needs while it is committed; raise if somebody has."""
+    store = work.desk.store
+    with contextlib.ExitStack() as stack:
+        for needed in work.plan.needs:
+            prefix = Path(needed.prefix)
+            if os.access(prefix, os.W_OK):
+                stack.enter_context(store.claim(prefix, needed.module, console.note))
+            if not place.Place(prefix).generation(needed.generation).is_dir():
+                raise StoreError(
+                    f"{needed.title}, which {work.plan.module} needs, was removed meanwhile",
+                    remedy="install that again, then run the same command again",
+                    code=Exit.CONFLICT,
+                )
+        yield
+
+
+def _give_up(desk: Desk, plan: Plan, draft: Draft | None, error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        console.note("stopping, and cleaning up")
+    committed = draft is not None and plan.place.generation(draft.number).exists()
+    if committed:
+        console.note(f"{plan.module} is built, but may not be published; run this again")
+    elif draft is not None:
+        with contextlib.suppress(OSError):
+            discard(draft.path)
+            place.sweep(plan.place)
+    if isinstance(error, TykkyError) and desk.log.path is not None:
+        error.details = (*error.details, f"the whole log: {desk.log.path}")
+    elif not committed:
+        what = f"{plan.prefix} is as before" if plan.place.current else "nothing was installed"
+        console.note(f"{what}. Log: {desk.log.path}")
+
+
+# -- the steps ------------------------------------------------------------------------
+
+
+def _build(work: Work) -> Built:
+    """Build, finish and squash the contents; from then on the scratch directory is empty."""
+    with work.desk.step("build") as line:
+        box = work.plan.layout.box(replace(work, say=line.update))
+        work.plan.layout.start(work, box)
+        work.call(box, "assemble")
+    for remark in box.remarks:
+        work.desk.remark(remark)
+    built = _finish(work)
+    if not work.plan.layout.has_image:
+        return built
+    plan, top = work.plan, work.scratch.top
+    with work.desk.step("squash") as line:
+        settle(top)
+        files = count(top)
+        line.update(f"{files} files into one image")
+        options = plan.layout.squash_options(work)
+        image = squash(top, plan.place.images, work.config, work.run, options)
+        work.desk.store.permissions.apply(plan.place.images / image.file)
+        work.scratch.renew()
+        line.tell(image=image)
+        line.update(f"{files} files into one image of {console.size(image.bytes)}")
+    work.desk.log.note(f"image {image.sha256}, place {plan.prefix}")
+    return replace(built, images=(asdict(image),))
+
+
+def _finish(work: Work) -> Built:
+    """The recipe's own last touch; see which commands there are; then the kind's touch."""
+    plan = work.plan
+    with work.desk.step("finish") as line:
+        box = plan.layout.box(replace(work, say=line.update))
+        work.call(box, "equip", "finish")
+        # A command that is not there is better found before the byte code is made.
+        line.update("the commands")
+        offer = plan.layout.offer(work)
+        if not offer.names and commands.ALL in plan.recipe.commands:
+            work.desk.remark("the stack has no programs: only stacks that need it see what it has")
+        work.call(box, "seal")
+        with recipe_code(plan.recipe, "contents"):
+            found = tuple(plan.recipe.contents(box))
+        if found and contents.COMMAND not in offer.names:
+            contents.put(found, box)
+            offer = plan.layout.with_listing(offer)
+        way = plan.layout.enter(work, box, offer)
+        line.update(console.plural(len(offer.names), "command"))
+    return Built(offer, tuple(commands.programs(work.scratch.top / "bin")), found, way)
+
+
+def _reuse(work: Work, old: Record) -> Built:
+    """The contents of another generation, entered and offered as the recipe says now."""
+    recipe, there = work.plan.recipe, old.programs
+    names = old.commands
+    if commands.are_plain(recipe):
+        chosen = set(commands.choose_again(recipe, there))
+        names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
+    way = as_published(Entering.read(old.launch), recipe, work.config)
+    found = contents.of_install(work.plan.place.generation(old.generation))
+    work.read.update(old.read)
+    return Built(Offer(names), there, found, way, tuple(map(dict, old.images)), old)
+
+
+def _write(work: Work, draft: Draft, built: Built) -> None:
+    """Everything of a generation but its record and its log."""
+    plan, permissions = work.plan, work.desk.store.permissions
+    keep_inputs(plan, built.contents, draft.path, permissions)
+    plan.layout.fill(work, draft, built.offer, built.way)
+    launch = launch_plan(
+        built.way,
+        plan.module,
+        plan.prefix,
+        draft.number,
+        built.images,
+        built.offer.names,
+        work.config,
+    )
+    commands.lay_launch(launch, draft.path, permissions)
+
+
+def _test(work: Work, draft: Draft, built: Built) -> None:
+    """Try the generation as a user would: its real commands, before anybody else has them."""
+    trial = draft.path / "trial"
+    names = built.offer.names
+    with work.desk.step("test") as line:
+        try:
+            make_folder(work.plan.prefix / "bin", work.desk.store.permissions)
+            commands.lay_commands(draft.place, names, trial, work.desk.store.permissions)
+            work.scratch.renew()
+            trying = replace(work, say=line.update)
+            box = trying.open(TestBox, draft=draft, commands=trial)
+            work.plan.layout.prove(trying, box)
+        except OSError as error:
+            raise from_os_error(error, "try the commands") from error
+        except TykkyError as error:
+            if error.code == Exit.BUILD:
+                error.code = Exit.TEST
+                error.remedy = error.remedy or "correct the recipe or its lock, then install"
+            raise
+        finally:
+            discard(trial)
+        line.update(f"{console.plural(len(names), 'command')} of the new generation")
+
+
+def _commit(work: Work, draft: Draft, built: Built) -> Record:
+    """Give the generation its number, after everything it speaks of is safe on disk."""
+    plan, permissions = work.plan, work.desk.store.permissions
+    with work.desk.step("commit") as line:
+        if built.old is None:
+            work.desk.log.keep(draft.path, permissions)
+        else:
+            _take_log(plan.place.generation(built.old.generation), draft.path)
+        record = record_of(plan, work.desk.clock.steps, work.read)
+        record = replace(
+            record,
+            generation=draft.number,
+            commands=built.offer.names,
+            programs=built.programs,
+            images=built.images,
+            launch=asdict(built.way),
+            files=count(draft.path) + 1 + len(built.images),
+        )
+        if built.contents:
+            record = replace(record, packages=tuple((p.name, p.version) for p in built.contents))
+        record = plan.layout.amend(record)
+        place.commit(draft, record, permissions)
+        line.tell(record=record)
+        line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
+    return record
+
+
+def _take_log(old: Path, new: Path) -> None:
+    """The log of how the contents were built, of which this is another generation."""
+    import shutil
+
+    with contextlib.suppress(OSError):
+        shutil.copy2(old / "build.log.gz", new / "build.log.gz")

@@ -1,0 +1,179 @@
+"""One build at work: what its steps share, and what hooks are given.
+
+Public names: ``Desk``, ``Work``, ``Step``, ``Log``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
+
+from tykky import console
+from tykky.build.box import RealBox
+from tykky.build.clock import STEPS, Clock
+from tykky.build.hooks import Hooks
+from tykky.errors import from_os_error, masked
+from tykky.files import Permissions, write_file
+from tykky.recipe import recipe_code
+from tykky.tools import process
+
+if TYPE_CHECKING:
+    from tykky.build.plan import Plan
+    from tykky.config import Config
+    from tykky.spec import Spec
+    from tykky.store import Store
+    from tykky.tools.scratch import Scratch
+
+_Box = TypeVar("_Box", bound=RealBox)
+
+
+class Log:
+    """The log of a build: in memory until there is a place for the file."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.stream: BinaryIO = io.BytesIO()
+
+    def open(self, path: Path) -> None:
+        """Go on in a file. Raises ``TykkyError``."""
+        assert isinstance(self.stream, io.BytesIO)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = path.open("wb")
+            stream.write(self.stream.getvalue())
+        except OSError as error:
+            raise from_os_error(error, "write the log of the build", "build_dir") from error
+        self.path, self.stream = path, stream
+
+    def note(self, text: str) -> None:
+        """Add a line of our own."""
+        line = f"# {time.strftime('%H:%M:%S')} {text}\n"
+        self.stream.write(line.encode(errors="backslashreplace"))
+        self.stream.flush()
+
+    def keep(self, folder: Path, permissions: Permissions) -> None:
+        """Put it into a generation, compressed, without passwords and tokens."""
+        assert self.path is not None
+        self.stream.flush()
+        text = self.path.read_bytes().decode(errors="surrogateescape")
+        # No time stamp in the archive: the log's own lines have the times.
+        data = gzip.compress(masked(text).encode(errors="surrogateescape"), mtime=0)
+        write_file(folder / "build.log.gz", data, permissions)
+
+    def remove(self) -> None:
+        """Leave nothing of it, and of folders that nothing else is in."""
+        self.stream.close()
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.parent.rmdir()
+                self.path.parent.parent.rmdir()
+
+
+class Step:
+    """A step under way: ``update`` says what it does now, ``tell`` what it has found out."""
+
+    def __init__(self, line: console.Step, known: SimpleNamespace) -> None:
+        self.update = line.update
+        self.show = line.show
+        self.known = known
+
+    def tell(self, **values: object) -> None:
+        """Let hooks after the step know values by these names."""
+        vars(self.known).update(values)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What all steps of one build share.
+
+    Hooks are given ``spec``, ``config``, ``store`` and ``log``, from ``after_resolve`` on
+    ``plan``, from ``before_build`` on ``scratch``, from ``after_squash`` on ``image``, from
+    ``after_commit`` on ``record``: attributes of one object.
+    """
+
+    config: Config
+    store: Store
+    clock: Clock
+    hooks: Hooks
+    log: Log
+    spec: Spec | None = None
+    known: SimpleNamespace = field(default_factory=SimpleNamespace)
+
+    @classmethod
+    def of(cls, config: Config, store: Store, spec: Spec | None = None, *, quiet: bool) -> Desk:
+        """A desk for one build."""
+        hooks, log = Hooks(config.hooks, tuple(STEPS)), Log()
+        known = SimpleNamespace(spec=spec, config=config, store=store, log=log.stream)
+        return cls(config, store, Clock(quiet=quiet), hooks, log, spec, known)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Run one step, with the site's hooks before and after it."""
+        self.log.note(f"step {name}")
+        self.known.log = self.log.stream
+        with self.clock.step(name) as line:
+            self.hooks.call(f"before_{name}", self.known)
+            yield Step(line, self.known)
+            self.hooks.call(f"after_{name}", self.known)
+
+    def remark(self, text: str) -> None:
+        """A warning that is not to be lost among what is being done."""
+        console.warn(text)
+        self.log.note(text)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A build under way: its desk, what is built, and where. ``read`` is what it has read."""
+
+    desk: Desk
+    plan: Plan
+    scratch: Scratch
+    say: Callable[[str], None]
+    read: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self.desk.config
+
+    def open(self, kind: type[_Box], **more: object) -> _Box:
+        """A box of that kind."""
+        plan = self.plan
+        box = kind(
+            plan.layout.target(plan),
+            plan.recipe.directory,
+            plan.base,
+            plan.lock,
+            self.config,
+            scratch=self.scratch,
+            log=self.desk.log.stream,
+        )
+        box.say = self.say
+        box.read = self.read
+        for name, value in more.items():
+            setattr(box, name, value)
+        return box
+
+    def call(self, box: RealBox, *methods: str) -> None:
+        """Have the recipe do its part."""
+        for method in methods:
+            with recipe_code(self.plan.recipe, method), contextlib.redirect_stdout(sys.stderr):
+                getattr(self.plan.recipe, method)(box)
+
+    def run(self, line: list[str]) -> str:
+        """Run a program of the host outside of any box. Raises ``StepError``."""
+        status, said = process.run(line, dict(os.environ), Path("/"), self.desk.log.stream)
+        if status != 0:
+            raise process.failure(" ".join(line), status, said)
+        return said

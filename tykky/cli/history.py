@@ -1,0 +1,91 @@
+"""Tell what was done with a stack: its generations, who made each, when, and what changed."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tykky import console
+from tykky import lock as locks
+from tykky.cli import common
+from tykky.cli.common import Result
+from tykky.config import Config
+from tykky.contents import of_install
+from tykky.errors import StoreError
+from tykky.store import Place, Store, state
+
+EXAMPLES = """\
+  tykky history python-data            its generations, the newest last
+  tykky history python-data --json     with every event, for programs
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which install."""
+    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION], or a path")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> Result:
+    """A line for each generation that is there."""
+    store = Store.of(config)
+    entry = store.one(args.install)
+    place = Place(Path(entry.prefix))
+    events = state.events(place)
+    answers = [_generation(place, number, events) for number in place.numbers]
+    for before, after in pairwise(answers):
+        after["changes"] = _changes(place, before["generation"], after["generation"])
+
+    def show() -> None:
+        console.say(f"{entry.module}  {place.prefix}")
+        rows = [
+            (
+                "=>" if answer["current"] else "",
+                f"#{answer['generation']}",
+                answer["installed"].replace("T", " ").rstrip("Z"),
+                answer["user"],
+                answer["verbs"],
+                console.size(answer["bytes"]),
+                answer["changes"] or answer["problem"],
+            )
+            for answer in answers
+        ]
+        console.table(rows, ("", "GEN", "MADE (UTC)", "BY", "DONE", "SIZE", "CHANGES"))
+
+    told = [vars(event) for event in events]
+    return Result({"module": entry.module, "generations": answers, "events": told}, show)
+
+
+def _generation(place: Place, number: int, events: list[state.Event]) -> dict[str, Any]:
+    done = [e.verb + (f" ({e.why})" if e.why else "") for e in events if e.generation == number]
+    answer = {"generation": number, "current": number == place.current, "changes": ""}
+    answer["verbs"] = ", ".join(dict.fromkeys(done))
+    try:
+        record = place.record(number)
+    except StoreError as error:
+        blank = {"installed": "", "user": "", "bytes": 0, "build": "", "images": []}
+        return {**answer, **blank, "problem": error.cause}
+    return {
+        **answer,
+        "installed": record.installed,
+        "user": record.by.get("user", ""),
+        "bytes": record.bytes,
+        "build": record.build,
+        "images": [image["file"] for image in record.images],
+        "problem": "",
+    }
+
+
+def _changes(place: Place, old: int, new: int) -> str:
+    """What is different in the packages of two generations, in a few words."""
+    try:
+        first, second = (of_install(place.generation(number)) for number in (old, new))
+        lines = list(locks.difference(first, second).lines())
+        same = place.record(old).images == place.record(new).images
+    except StoreError:
+        return ""
+    if not lines:
+        return "the same contents" if same else ""
+    return ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")

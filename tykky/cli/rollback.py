@@ -1,0 +1,83 @@
+"""Go back to an earlier generation of a stack, or on to a later one.
+
+Nothing is built: the place's 'current' is switched by one rename, and the module made again. What
+runs, and what a session has loaded, stays what it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from tykky import console
+from tykky.cli import common
+from tykky.cli.common import Result
+from tykky.config import Config
+from tykky.errors import Exit, StoreError
+from tykky.publish import Publisher
+from tykky.store import Place, Record, Store, state
+
+EXAMPLES = """\
+  tykky rollback python-data                what was current before
+  tykky rollback python-data/26.11 --to 6   a certain generation; 'tykky history' lists them
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which install, and where to."""
+    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION], or a path")
+    parser.add_argument("--to", type=int, metavar="N", help="the generation; default: the last one")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the history")
+    common.add_json(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> Result:
+    """Switch, and say from what to what."""
+    store = Store.of(config)
+    entry = store.one(args.install)
+    place = Place(Path(entry.prefix))
+    store.check_outside(place.prefix)
+    with store.claim(place.prefix, entry.module, console.note):
+        place.check_formats()
+        before = place.current
+        record = _target(place, args.to, entry.module)
+        publisher = Publisher(config, store)
+        publisher.check(record)
+        publisher.switch(record, "rollback", args.reason)
+
+    def show() -> None:
+        if before == record.generation:
+            console.note(f"{record.title} is the current generation already")
+        else:
+            console.note(f"{entry.module} is #{record.generation} again; it was #{before}")
+            console.note("who has it loaded keeps what it was, until it is loaded again")
+
+    return Result({"before": before, **asdict(record)}, show)
+
+
+def _target(place: Place, wanted: int | None, module: str) -> Record:
+    """The generation to go to. Raises ``StoreError``."""
+    numbers, current = place.numbers, place.current
+    if wanted is None:
+        last = [e.before for e in state.events(place) if e.generation == current]
+        older = [number for number in numbers if number < current]
+        wanted = next((n for n in reversed(last) if n in numbers and n != current), 0)
+        wanted = wanted or (older[-1] if older else 0)
+    if wanted not in numbers:
+        known = ", ".join(f"#{number}" for number in numbers)
+        raise StoreError(
+            f"{module} has no generation #{wanted}" if wanted else f"{module} has only one",
+            remedy=f"it has {known}; 'tykky history {module}' tells about them",
+            code=Exit.NOT_FOUND,
+        )
+    record = place.record(wanted)
+    for image in record.images:
+        path = place.images / image["file"]
+        if not path.is_file() or path.stat().st_size != image["bytes"]:
+            raise StoreError(
+                f"the image of {record.title} is damaged or missing: {path}",
+                remedy="choose another generation, or install it again",
+                code=Exit.DAMAGED,
+            )
+    return record

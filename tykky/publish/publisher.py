@@ -1,0 +1,212 @@
+"""The one that makes installs visible, and takes them from sight.
+
+All that it writes is derived from records and the configuration, and may be made again at any
+time: the commands in ``bin``, links of a classic installation, the entry in the database, the
+modulefile and the mark of the default version. What decides is ``current`` of the place, which it
+switches in between: whatever a new generation needs is there before, what only older ones had
+goes after.
+
+Public name: ``Publisher``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky import console
+from tykky.build import commands
+from tykky.errors import Exit, StoreError, TykkyError, from_os_error
+from tykky.files import discard, make_folder, write_file
+from tykky.publish import modules
+from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+#: The folder of a generation whose entries are linked beside ``bin``.
+LINKS = "layout"
+
+
+class Publisher:
+    """Publishes what is in a store, as the configuration wants it."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.store = store
+
+    # -- beforehand --------------------------------------------------------------------
+
+    def check(self, record: Record) -> None:
+        """Find out before a build what would fail after it. Raises ``TykkyError``."""
+        if not record.has_module:
+            return
+        # A template of the site that is wrong must not be found after an hour of building.
+        modules.render(record, self.config)
+        modules.check_loads(record.name, record.loads)
+        path = modules.path_of(self.config, record.module)
+        owner = modules.owner_of(path)
+        if owner is not None and owner != record.prefix:
+            what = f"the install {owner}" if owner else "something that is not Tykky's"
+            raise StoreError(
+                f"the modulefile {path} is there already and belongs to {what}",
+                remedy="move it away, or set another 'module_path'",
+                code=Exit.CONFLICT,
+            )
+        folder = self.config.module_path
+        try:
+            make_folder(folder, self.store.permissions)
+        except OSError as error:
+            raise from_os_error(error, f"use {folder} for modules") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise TykkyError(
+                f"you may not write modules into {folder}",
+                remedy="choose another directory: 'tykky config set module_path DIR'",
+                code=Exit.NOT_WRITABLE,
+            )
+
+    def check_removable(self, entry: Entry) -> None:
+        """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
+        folder = modules.path_of(self.config, entry.module).parent
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"you may not remove the module {entry.module}: {folder} is not writable",
+                remedy="ask its owner, whom 'ls -ld' shows, to do it",
+                code=Exit.NOT_WRITABLE,
+            )
+
+    # -- making it visible -------------------------------------------------------------
+
+    def switch(self, record: Record, verb: str, why: str = "") -> None:
+        """Let a generation be the current one, and show it. Hold the claim of its place.
+
+        Raises ``TykkyError``; then one generation or the other is current, and whole.
+        """
+        here = Place(Path(record.prefix))
+        before = here.current
+        every = {name for each in here.records() for name in each.commands}
+        commands.lay_commands(here, sorted(every), here.prefix / "bin", self.store.permissions)
+        if before != record.generation:
+            place.switch(here, record.generation)
+        self._link(here)
+        self._remove_strays(here, every)
+        self.store.enter(record)
+        if record.has_module:
+            self._publish(record)
+        state.add(here, verb, before, self.store.permissions, why)
+
+    def repair(self, record: Record) -> None:
+        """Make again what is missing of the current generation, if anything is."""
+        if any(self.differences(record)):
+            self.store.prepare()
+            with self.store.claim(Path(record.prefix), record.module, console.note):
+                if Place(Path(record.prefix)).current == record.generation:
+                    self.switch(record, "repair")
+
+    def differences(self, record: Record) -> Iterator[str]:
+        """What is not as it would be made now, of all that is derived from a record."""
+        here = Place(Path(record.prefix))
+        for name in record.commands:
+            if not os.access(here.prefix / "bin" / name, os.X_OK):
+                yield f"the command {name} is missing"
+        for link, target in self._links(here):
+            if not link.is_symlink() or link.readlink() != target:
+                yield f"{link} does not lead to {target}"
+        if not self.store.is_entered(record):
+            yield "the database does not have it as its record says"
+        if record.has_module:
+            path = modules.path_of(self.config, record.module)
+            if modules.owner_of(path) != record.prefix:
+                yield f"the modulefile {path} is missing or belongs to another"
+            elif _text(path) != modules.render(record, self.config):
+                yield f"the modulefile {path} is not as it would be made now"
+            if _text(path.parent / ".modulerc.lua") != self._default(record.name):
+                yield f"the default version of {record.name} is not marked"
+
+    def withdraw(self, entry: Entry) -> None:
+        """Remove the modulefile of an install, if it is still the install's own."""
+        path = modules.path_of(self.config, entry.module)
+        with self.store.alone(entry.name):
+            if modules.owner_of(path) == entry.prefix:
+                path.unlink(missing_ok=True)
+            self._mark_default(entry.name)
+
+    # -- modules -----------------------------------------------------------------------
+
+    def _publish(self, record: Record) -> None:
+        """Write the modulefile and mark the default version of its name."""
+        path = modules.path_of(self.config, record.module)
+        with self.store.alone(record.name):
+            text = modules.render(record, self.config)
+            if _text(path) != text:
+                make_folder(path.parent, self.store.permissions)
+                write_file(path, text.encode(), self.store.permissions)
+            self._mark_default(record.name)
+
+    def _default(self, name: str) -> str:
+        return modules.default_of(name, self.config, self.store.entries(name))
+
+    def _mark_default(self, name: str) -> None:
+        """Write ``.modulerc.lua``, which names the default version. Hold the lock of the name."""
+        folder = self.config.module_path / name
+        path, text = folder / ".modulerc.lua", self._default(name)
+        if text:
+            if _text(path) != text:
+                write_file(path, text.encode(), self.store.permissions)
+            return
+        path.unlink(missing_ok=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    # -- the place ---------------------------------------------------------------------
+
+    def _links(self, here: Place) -> list[tuple[Path, Path]]:
+        """What beside ``bin`` leads into the current generation: links and their targets."""
+        folder = here.generation() / LINKS
+        target = Path(HIDDEN, "current", LINKS)
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        return [(here.prefix / name, target / name) for name in names]
+
+    def _link(self, here: Place) -> None:
+        """Let the names of the layout lead into the current generation, whichever that is."""
+        wanted = dict(self._links(here))
+        try:
+            for link, target in wanted.items():
+                if not link.is_symlink() or link.readlink() != target:
+                    _replace(link, target, here)
+            for path in here.prefix.iterdir():
+                ours = path.is_symlink() and path.readlink().parts[:1] == (HIDDEN,)
+                if ours and path not in wanted:
+                    path.unlink()
+        except OSError as error:
+            raise from_os_error(error, f"lay out {here.prefix}") from error
+
+    def _remove_strays(self, here: Place, names: set[str]) -> None:
+        """Remove from ``bin`` what no generation has."""
+        with contextlib.suppress(OSError):
+            for path in (here.prefix / "bin").iterdir():
+                if path.name not in names:
+                    discard(path)
+
+
+def _replace(link: Path, target: Path, here: Place) -> None:
+    """Put a link in the place of whatever has its name, which is kept until the next change."""
+    if os.path.lexists(link) and not link.is_symlink():
+        aside = here.hidden / f".replaced-{secrets.token_hex(4)}"
+        aside.mkdir()
+        link.rename(aside / link.name)
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,214 @@
+"""Places: where one module's stack lives for ever, in numbered generations.
+
+::
+
+    <prefix>/bin/NAME                     the launcher, under the name of every command
+    <prefix>/.tykky/launch                the launcher
+    <prefix>/.tykky/current -> generations/7
+    <prefix>/.tykky/generations/7/        one complete state; written once, never changed
+    <prefix>/.tykky/images/<sha256>.sqfs  shared between generations
+    <prefix>/.tykky/state.json            what was done with it, by whom, and when
+    <prefix>/.tykky/lock                  held by who changes it
+
+A generation is written as a *draft* under another name, and renamed to its number: that is the
+commit. Which one counts is decided by ``current``, replaced by one rename. Readers need no lock.
+
+Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``, ``HIDDEN``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from tykky.errors import Exit, StoreError, from_os_error
+from tykky.files import Permissions, discard, make_folder, sync, write_file
+from tykky.runtime.base import CONF_DIRECTORY, CURRENT, GENERATIONS, IMAGES, LAUNCHER_NAME
+from tykky.store import record as records
+from tykky.store.record import NewerFormat, Record
+
+#: The folder of a place that is Tykky's own; everything else is the user's view.
+HIDDEN = CONF_DIRECTORY
+#: What a generation is called before it has a number, and while it is deleted.
+_DRAFT, _GONE = "new-", "old-"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directory of one module's stack; for the classic commands, the prefix they are given."""
+
+    prefix: Path
+
+    @property
+    def hidden(self) -> Path:
+        """What is Tykky's own."""
+        return self.prefix / HIDDEN
+
+    @property
+    def images(self) -> Path:
+        """The images of all generations."""
+        return self.hidden / IMAGES
+
+    @property
+    def launcher(self) -> Path:
+        """The launcher, of which every command is another name."""
+        return self.hidden / LAUNCHER_NAME
+
+    @property
+    def current(self) -> int:
+        """The number of the generation that counts; 0 if there is none."""
+        try:
+            word = (self.hidden / CURRENT).readlink().name
+        except OSError:
+            return 0
+        return int(word) if word.isdecimal() else 0
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of all generations, in order."""
+        try:
+            names = os.listdir(self.hidden / GENERATIONS)  # noqa: PTH208 - names are all
+        except OSError:
+            return []
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def generation(self, number: int = 0) -> Path:
+        """The folder of one generation; of the current one without a number."""
+        return self.hidden / GENERATIONS / str(number or self.current)
+
+    def record(self, number: int = 0) -> Record:
+        """The record of a generation, the current one without a number. Raises ``StoreError``."""
+        number = number or self.current
+        if not number:
+            raise StoreError(f"there is no install at {self.prefix}")
+        record = records.read(self.generation(number), missing=f"{self.prefix} has no #{number}")
+        # Where it lies and which it is, is known from where it was found, wherever it was made.
+        return records.found_at(record, self.prefix, number)
+
+    def records(self) -> list[Record]:
+        """The records of all generations that can be read."""
+        found = []
+        for number in self.numbers:
+            try:
+                found.append(self.record(number))
+            except StoreError:
+                continue
+        return found
+
+    def check_formats(self) -> None:
+        """Raise ``StoreError`` if a newer Tykky has written here: nothing is touched then."""
+        for number in self.numbers:
+            try:
+                self.record(number)
+            except NewerFormat:
+                raise
+            except StoreError:
+                continue
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A generation that is being written: its folder, and the number that it will get."""
+
+    place: Place
+    path: Path
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The name by which the launcher can be told to use it already."""
+        return self.path.name
+
+
+def begin(place: Place, permissions: Permissions) -> Draft:
+    """Start a new generation. Raises ``TykkyError``."""
+    # Nobody else writes to this name, even where locks do not work.
+    path = place.hidden / GENERATIONS / f"{_DRAFT}{secrets.token_hex(4)}"
+    try:
+        make_folder(path, permissions)
+        make_folder(place.images, permissions)
+    except OSError as error:
+        raise from_os_error(error, f"write to {place.prefix}") from error
+    return Draft(place, path, max([0, *place.numbers]) + 1)
+
+
+def commit(draft: Draft, record: Record, permissions: Permissions) -> None:
+    """Write the record, and give the generation its number: from here on, it exists.
+
+    Raises ``StoreError`` if somebody else has taken the number meanwhile, which can be only where
+    locks do not work; then nothing has changed.
+    """
+    write_file(draft.path / records.NAME, records.render(record), permissions)
+    for folder, _, names in os.walk(draft.path):
+        for name in names:
+            if not Path(folder, name).is_symlink():
+                sync(Path(folder, name))
+        sync(Path(folder))
+    sync(draft.place.images)
+    target = draft.place.generation(draft.number)
+    try:
+        if not target.exists():
+            draft.path.rename(target)
+            sync(target.parent)
+            return
+    except OSError as error:
+        if not target.exists():
+            raise from_os_error(error, f"commit {target}") from error
+    raise StoreError(
+        f"somebody else has made {target} meanwhile, and this build lost",
+        remedy="run the same command again; locks do not work on this file system, so only one "
+        "at a time should be started",
+        code=Exit.CONFLICT,
+    )
+
+
+def switch(place: Place, number: int) -> None:
+    """Let a generation be the current one, by one rename. Raises ``TykkyError``."""
+    new = place.hidden / f".{CURRENT}.{secrets.token_hex(4)}"
+    try:
+        new.symlink_to(f"{GENERATIONS}/{number}")
+        new.replace(place.hidden / CURRENT)
+        sync(place.hidden)
+    except OSError as error:
+        raise from_os_error(error, f"make #{number} of {place.prefix} the current one") from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def remove_generation(place: Place, number: int) -> int:
+    """Delete a generation with the images that only it has; how many bytes that frees."""
+    gone = place.hidden / GENERATIONS / f"{_GONE}{number}-{secrets.token_hex(4)}"
+    place.generation(number).rename(gone)
+    discard(gone)
+    return _remove_images(place)
+
+
+def sweep(place: Place) -> None:
+    """Remove what killed writers left. Hold the claim of the place."""
+    folder = place.hidden / GENERATIONS
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name.startswith((_DRAFT, _GONE)):
+            discard(path)
+    for path in place.hidden.glob(".*"):
+        discard(path)
+    _remove_images(place)
+
+
+def _remove_images(place: Place) -> int:
+    """Remove the images that no generation has, unless one cannot say which it has."""
+    kept: set[str] = set()
+    for number in place.numbers:
+        try:
+            kept |= place.record(number).files_of_images
+        except StoreError:
+            return 0
+    freed = 0
+    for path in place.images.iterdir() if place.images.is_dir() else ():
+        if path.name not in kept:
+            freed += path.lstat().st_size
+            discard(path)
+    return freed

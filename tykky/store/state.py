@@ -1,0 +1,76 @@
+"""What was done with a place: ``state.json``, an event for each change, the oldest first.
+
+It explains and decides nothing: which generation counts is what ``current`` says.
+
+Public names: ``Event``, ``events``, ``add``, ``superseded``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from tykky.errors import StoreError
+from tykky.files import Permissions, read_json, write_file
+from tykky.host import host_name, user_name
+from tykky.store.place import Place
+from tykky.store.record import NewerFormat
+
+FORMAT = 1
+NAME = "state.json"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A change: ``verb`` made ``generation`` the current one, in place of ``before`` (0: none)."""
+
+    verb: str
+    generation: int
+    before: int
+    when: str  # ISO 8601, UTC
+    user: str
+    host: str
+    why: str = ""
+
+
+def events(place: Place) -> list[Event]:
+    """All that is known; nothing, if the file is not there or damaged. Raises ``NewerFormat``."""
+    path = place.hidden / NAME
+    try:
+        data = read_json(path)
+        if data["format"] > FORMAT:
+            raise NewerFormat(path, data["format"])
+        return [Event(**event) for event in data["events"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def add(place: Place, verb: str, before: int, permissions: Permissions, why: str = "") -> None:
+    """Note that the current generation has become that. Hold the claim. Raises ``TykkyError``."""
+    known = events(place)
+    if known and known[-1].generation == place.current:
+        return
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    event = Event(verb, place.current, before, now, user_name(), host_name(), why)
+    data = {"format": FORMAT, "events": [asdict(each) for each in (*known, event)]}
+    write_file(place.hidden / NAME, json.dumps(data, indent=1).encode() + b"\n", permissions)
+
+
+def superseded(place: Place, history: Sequence[Event]) -> dict[int, float]:
+    """The generations that are not current, and since when, in seconds of the epoch.
+
+    One of which nothing is known since it was built counts from then.
+    """
+    found: dict[int, float] = {}
+    for number in place.numbers:
+        if number == place.current:
+            continue
+        when = [event.when for event in history if event.before == number]
+        try:
+            text = when[-1] if when else place.record(number).installed
+            found[number] = time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+        except (ValueError, StoreError):
+            continue
+    return found
