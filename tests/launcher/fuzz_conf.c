@@ -2,23 +2,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "launch/conf.h"
 #include "fuzz.h"
+#include "launch/conf.h"
+#include "launch/conf_values.h"
+#include "launch/relocate.h"
 
 const char *const fuzz_seeds[] = {
-    "format 1\n# comment\nname a/1\nprefix /s/a/1\nruntime native\nmount prefix\n"
-    "image img.sqfs\nimage_size 4096\nidle 60\nidle_step 10\nserver /usr/bin/squashfuse_ll\n"
-    "need /s/b/1\nset A b c\nprepend PATH /s/a/1/bin\nappend X y\nunset Z\n",
-    "format 1\nname a/1\nprefix /s/a/1\nruntime auto\nmount path /LOCAL/a\nimage img.sqfs\n"
-    "image_size 4096\nroot /s/base.sif\nroot_offset 40960\nroot_size 99999\nhost_roots yes\n"
-    "bind $HOME/my\\040data /data\ntry_bind /a /b\ncommand sh /usr/bin/sh\n"
-    "other_stacks refuse\ninsert A b\nexpand C ${HOME}/x\ndefault D 3\nactivate set E 1\n"
-    "container /s/base.sif\napptainer /usr/bin/apptainer\noption --nv\n",
-    "format 1\nname\n",
-    "format 2\n",
+    "format 2\n# comment\nname a/1\nprefix /s/a/1\ngeneration 7\nruntime native\n"
+    "need /s/b/1 3\nimage img.sqfs 4096 /s/a/1\nidle 60\nidle_step 10\n"
+    "server /usr/bin/squashfuse_ll\nset A b c\nprepend PATH /s/a/1/bin\nappend X y\nunset Z\n",
+    "format 2\nname a/1\nprefix /s/a/1\ngeneration 12\nruntime auto\nrelocatable yes\n"
+    "root $PREFIX/.tykky/base.sif 40960 99999\nbind /around /LOCAL\n"
+    "image img.sqfs 4096 /LOCAL/a\nimage more.sqfs 1 $PREFIX/more\nhost_roots yes\n"
+    "bind $HOME/my\\040data /data\ntry_bind $PWD $PWD\nbind $GENERATION/bin $PREFIX/bin\n"
+    "command sh /usr/bin/sh\nother_stacks refuse\ninsert A $PREFIX/b\nexpand C ${HOME}/x\n"
+    "default D 3\nactivate set E 1\ncontainer $GENERATION/host\napptainer /usr/bin/apptainer\n"
+    "gpu nvidia\noption --nv\n",
+    "format 2\nname\n",
+    "format 3\nlayer x\n",
     "",
     NULL,
 };
+
+/* What the rest of the launcher takes for granted. */
+static void check(const struct conf *conf)
+{
+    if (!conf->name || conf->prefix[0] != '/' || !is_generation(conf->generation) ||
+        !(conf->root || conf->container || conf_has_image(conf, NULL)))
+        abort();
+    for (size_t i = 0; i < conf->mount_count; i++) {
+        const struct mount *mount = &conf->mounts[i];
+        bool image = mount->kind == MOUNT_IMAGE;
+        if (image ? !is_file_name(mount->source) || !mount->size
+                  : mount->source[0] != '/' && mount->source[0] != '$')
+            abort();
+        if (mount->kind == MOUNT_NEED ? !is_generation(mount->target)
+            : image                   ? mount->target[0] != '/'
+                                      : mount->target[0] != '/' && mount->target[0] != '$')
+            abort();
+        if (after_token(mount->source, GENERATION_TOKEN) ||
+            after_token(mount->target, GENERATION_TOKEN))
+            abort();
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -29,7 +55,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(text, data, size);
     if (conf_parse(&conf, "launch.conf", text, size, &problem)) {
-        if (!conf.name || !conf.prefix || conf.prefix[0] != '/')
+        if (relocate(&conf, "/else/where", size % 2 ? "new-1a2b" : NULL, &problem))
+            check(&conf);
+        else if (strlen(conf.prefix) < 3000)
             abort();
     } else if (!problem.cause[0] || !problem.remedy[0] || strchr(problem.cause, '\n')) {
         abort();

@@ -1,8 +1,10 @@
-/* The registry and /proc: texts that others may have written are read as written, or not at all. */
+/* The registry, /proc and pins: texts that others may have written are read as written, or not at all. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz.h"
+#include "launch/conf_values.h"
+#include "launch/pins.h"
 #include "launch/registry.h"
 #include "launch/scope.h"
 
@@ -14,8 +16,24 @@ const char *const fuzz_seeds[] = {
     "12:freezer:/slurm/uid_1000/job_12/step_0/task_1\n1:name=systemd:/system.slice/"
     "slurmd.service\n",
     "0::/system.slice/slurmstepd.scope/job_12/step_batch/user/task_0\n",
+    "/s/a/1=7:/s/b/1=3:/link/a/1=new-1a2b",
+    "=:::/s/a/1:/s/a/1==x=",
     NULL,
 };
+
+static void check_pins(const char *text)
+{
+    struct problem problem;
+    if (setenv("TYKKY_PINS", text, 1) != 0)
+        return;
+    const char *found = pins_find("/s/a/1");
+    if (found && (strchr(found, ':') || strlen(found) > 127))
+        abort();
+    size_t before = strlen(text);
+    if (!pins_add("/s/a/1", "7", &problem) || !(found = pins_find("/s/a/1")) ||
+        strcmp(found, "7") != 0 || strlen(getenv("TYKKY_PINS")) > before + sizeof ":/s/a/1=7")
+        abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -31,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     scope_of_cgroup(&scope, text);
     if (strlen(scope.text) >= sizeof scope.text || strchr(scope.text, '\n'))
         abort();
+    check_pins(text);
     free(text);
     return 0;
 }

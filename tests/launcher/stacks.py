@@ -21,10 +21,19 @@ from tykky.build.commands import name_host
 from tykky.files import Permissions
 from tykky.runtime.base import (
     CONF_DIRECTORY,
-    CONF_NAME,
+    CURRENT,
+    GENERATIONS,
     LAUNCHER_NAME,
+    PINS,
+    Bind,
+    ImageMount,
     LaunchPlan,
+    Mount,
+    Need,
+    Root,
     Runtime,
+    conf_path,
+    image_path,
     render,
 )
 from tykky.runtime.native import ask_program, box_program, launcher_program
@@ -48,7 +57,7 @@ def program(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Stack:
-    """One install: its plan, and how to run its commands."""
+    """One generation of an install: its plan, and how to run its commands."""
 
     plan: LaunchPlan
 
@@ -58,11 +67,24 @@ class Stack:
 
     @property
     def image(self) -> Path:
-        return self.prefix / CONF_DIRECTORY / self.plan.image
+        return image_path(self.prefix, self.plan.images[0].file)
+
+    @property
+    def image_size(self) -> int:
+        return self.plan.images[0].size
 
     @property
     def conf(self) -> Path:
-        return self.prefix / CONF_DIRECTORY / CONF_NAME
+        """By the name under which a command that is not pinned reads it."""
+        return conf_path(self.prefix)
+
+    @property
+    def need(self) -> Need:
+        return Need(self.prefix, self.plan.generation)
+
+    def pinned(self, generation: str = "") -> dict[str, str]:
+        """An environment that is pinned to it, or to another generation of the same place."""
+        return {**os.environ, PINS: f"{self.prefix}={generation or self.plan.generation}"}
 
     def command(self, name: str) -> str:
         return str(self.prefix / "bin" / name)
@@ -74,16 +96,33 @@ class Stack:
         return subprocess.run([self.command(name), *arguments], text=True, **options)
 
     def write(self, text: str) -> None:
-        """Replace launch.conf, as an update does: by rename."""
-        new = self.conf.with_suffix(".new")
+        """Replace launch.conf, as a refresh does: by rename."""
+        conf = conf_path(self.prefix, self.plan.generation)
+        conf.parent.mkdir(parents=True, exist_ok=True)
+        new = conf.with_suffix(".new")
         new.write_text(text)
-        new.replace(self.conf)
+        new.replace(conf)
+
+    def switch(self) -> None:
+        """Make it the current generation, as an update does: by rename."""
+        current = self.prefix / CONF_DIRECTORY / CURRENT
+        new = current.with_suffix(".new")
+        new.symlink_to(Path(GENERATIONS, self.plan.generation))
+        new.replace(current)
 
     def change(self, **fields: Any) -> Stack:
-        """Replace launch.conf by that of a plan with other ``fields``."""
-        changed = Stack(replace(self.plan, **fields))
+        """Write the launch.conf of a plan with other ``fields`` or ``parts`` of its mounts."""
+        plan = self.plan
+        parts = {name: fields.pop(name) for name in PARTS if name in fields}
+        if parts:
+            fields["mounts"] = mounts(plan.prefix, **{**parts_of(plan), **parts})
+        changed = Stack(replace(plan, **fields))
         changed.write(render(changed.plan))
         return changed
+
+    def update(self, generation: str, **fields: Any) -> Stack:
+        """The same with another number: another generation, which is not the current one yet."""
+        return self.change(generation=generation, **fields)
 
     def processes(self, name: str = "") -> list[int]:
         """The pids of what the launcher keeps running for this stack: servers and keepers."""
@@ -96,6 +135,36 @@ class Stack:
     def is_gone(self, seconds: float = 20) -> bool:
         """Whether nothing of it is left, or will be after some time."""
         return wait_for(lambda: not self.processes(), seconds)
+
+
+PARTS = ("root", "needs", "image", "image_size", "mount_at", "binds")
+
+
+def mounts(
+    prefix: Path,
+    *,
+    image: str = "",
+    image_size: int = 0,
+    mount_at: Path | None = None,
+    root: Root | None = None,
+    needs: Iterable[Need] = (),
+    binds: Iterable[Bind] = (),
+) -> tuple[Mount, ...]:
+    """What an install mounts, in the usual order."""
+    images = [ImageMount(image, image_size, str(mount_at or prefix))] if image else []
+    return (*([root] if root else []), *needs, *images, *binds)
+
+
+def parts_of(plan: LaunchPlan) -> dict[str, Any]:
+    """The arguments of ``mounts`` that make those of a plan."""
+    parts: dict[str, Any] = {
+        "root": plan.root,
+        "needs": [mount for mount in plan.mounts if isinstance(mount, Need)],
+        "binds": [mount for mount in plan.mounts if isinstance(mount, Bind)],
+    }
+    for image in plan.images:
+        parts.update(image=image.file, image_size=image.size, mount_at=Path(image.target))
+    return parts
 
 
 # Root in a container without all capabilities cannot use Apptainer otherwise.
@@ -162,6 +231,7 @@ def squash(tree: Path, image: Path) -> int:
 def link_commands(prefix: Path, names: Iterable[str]) -> None:
     """Install the launcher, and hard-link it under every name."""
     launcher = prefix / CONF_DIRECTORY / LAUNCHER_NAME
+    launcher.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(program("launch"), launcher)
     launcher.chmod(0o755)
     (prefix / "bin").mkdir(exist_ok=True)
@@ -188,19 +258,28 @@ def make_stack(
 
     With Apptainer as ``runtime`` it is entered as an install on the host is.
     """
-    (prefix / CONF_DIRECTORY).mkdir(parents=True)
     tree = prefix / "tree"
     make_tree(tree, prefix, files, packages)
-    image = prefix / CONF_DIRECTORY / "img-1.sqfs"
+    image = image_path(prefix, "img-1.sqfs")
+    image.parent.mkdir(parents=True)
     size = squash(tree, image)
     names = {path.name for path in (tree / "bin").iterdir()} | set(commands)
     shutil.rmtree(tree)
     link_commands(prefix, sorted(names))
     if fields.get("runtime", Runtime.NATIVE) is not Runtime.NATIVE:
         fields = {**of_host(prefix), **fields}
+    parts = {name: fields.pop(name) for name in PARTS if name in fields}
+    parts = {"image": image.name, "image_size": size, **parts}
     fields = {"name": f"{prefix.name}/1", "idle": 1, "idle_step": 1, **fields}
-    stack = Stack(LaunchPlan(prefix=prefix, image=image.name, image_size=size, **fields))
-    stack.write(render(stack.plan))
+    plan = LaunchPlan(prefix=prefix, mounts=mounts(prefix, **parts), **fields)
+    return install(plan)
+
+
+def install(plan: LaunchPlan) -> Stack:
+    """Write the launch.conf of a plan, as the current generation."""
+    stack = Stack(plan)
+    stack.write(render(plan))
+    stack.switch()
     return stack
 
 

@@ -105,7 +105,7 @@ def test_what_is_no_answer_is_refused(place: Path, said: bytes, problem: str) ->
     done = ask(place, saying(said))
     assert (done.returncode, done.stdout) == (125, "")
     assert done.stderr.splitlines() == [
-        f"tykky: ask: {problem}",
+        f"tykky: error: ask: {problem}",
         "tykky: what to do: it works while the stack is built, in the build's own box",
     ]
 
@@ -113,11 +113,11 @@ def test_what_is_no_answer_is_refused(place: Path, said: bytes, problem: str) ->
 def test_one_that_hangs_up_is_named(place: Path) -> None:
     done = ask(place, lambda stream: None, "conda", "x" * 100_000)
     assert done.returncode == 125
-    assert "tykky: ask: " in done.stderr
+    assert "tykky: error: ask: " in done.stderr
 
 
 def test_nobody_there_is_named(place: Path) -> None:
     for path in (str(place / "none"), "/" + "x" * 200):
         done = subprocess.run([program("ask"), path, "conda"], capture_output=True, text=True)
         assert done.returncode == 125
-        assert done.stderr.startswith("tykky: ask: ")
+        assert done.stderr.startswith("tykky: error: ask: ")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.launcher.runtimes import differs, native_only, once
-from tests.launcher.stacks import Stack, make_stack
-from tykky.runtime.base import Runtime
+from tests.launcher.stacks import Stack, make_stack, running, tell
+from tykky.runtime.base import Runtime, render
 
 _by_apptainer = differs(
     "what only shows inside: a program that is not in the image, an image damaged in the middle",
@@ -38,7 +38,8 @@ def stack(place: Path, entered_with: Runtime) -> Stack:
 def refused(done: subprocess.CompletedProcess[str], *words: str, status: int = 125) -> None:
     lines = done.stderr.splitlines()
     assert done.returncode == status, done.stderr
-    assert len(lines) == 2 and lines[1].startswith("tykky: what to do: "), done.stderr
+    assert len(lines) == 2, done.stderr
+    assert lines[0].startswith("tykky: error: ") and lines[1].startswith("tykky: what to do: ")
     for word in words:
         assert word in done.stderr
 
@@ -86,8 +87,7 @@ def test_a_launcher_in_the_image_never_runs_itself_again(place: Path) -> None:
     tree = place / "tree"
     (tree / "bin").mkdir(parents=True)
     shutil.copy(copied, tree / "bin" / "loop")
-    (place / "outer" / ".tykky").mkdir(parents=True)
-    image = inner.prefix / ".tykky" / "img-2.sqfs"
+    image = inner.image.with_name("img-2.sqfs")
     subprocess.run(["mksquashfs", tree, image, "-quiet", "-no-progress"], check=True)
     (inner.prefix / "bin" / "loop").hardlink_to(inner.command("show"))
     changed = inner.change(image=image.name, image_size=image.stat().st_size)
@@ -95,18 +95,18 @@ def test_a_launcher_in_the_image_never_runs_itself_again(place: Path) -> None:
 
 
 def test_a_truncated_image_is_named_with_both_sizes(stack: Stack) -> None:
-    size = stack.plan.image_size
+    size = stack.image_size
     os.truncate(stack.image, size - 4096)
     refused(stack.run("show"), str(stack.image), str(size), str(size - 4096))
 
 
 def test_a_file_that_is_no_image_is_refused(stack: Stack) -> None:
-    stack.image.write_bytes(b"x" * stack.plan.image_size)
+    stack.image.write_bytes(b"x" * stack.image_size)
     refused(stack.run("show"), "not a squashfs")
 
 
 def test_an_image_whose_end_is_missing_is_refused(stack: Stack) -> None:
-    half = stack.plan.image_size // 2
+    half = stack.image_size // 2
     os.truncate(stack.image, half)
     refused(stack.change(image_size=half).run("show"), "its end is missing")
 
@@ -152,31 +152,46 @@ def test_a_broken_squashfs_does_not_hang(stack: Stack, entered_with: Runtime) ->
     ("text", "words"),
     [
         ("", ["launch.conf:1"]),
-        ("format 2\n", ["launch.conf:1", "format 1", "2"]),
-        ("name x\n", ["launch.conf:1", "format 1"]),
-        ("format 1\nfrobnicate yes\n", ["launch.conf:2", "unknown key 'frobnicate'"]),
-        ("format 1\nname\n", ["launch.conf:2", "key value"]),
-        ("format 1\nname a\nname b\n", ["launch.conf:3", "second"]),
-        ("format 1\nname a", ["launch.conf:2", "middle of a line"]),
-        ("format 1\nname a\0b\n", ["launch.conf:2", "NUL"]),
-        ("format 1\nprefix a/b\n", ["launch.conf:2", "absolute"]),
-        ("format 1\nprefix /a/../b\n", ["launch.conf:2", "absolute"]),
-        ("format 1\nimage ../x\n", ["launch.conf:2", "file name"]),
-        ("format 1\nimage_size -1\n", ["launch.conf:2", "bytes"]),
-        ("format 1\nset A=B c\n", ["launch.conf:2", "variable"]),
-        ("format 1\nidle 0\n", ["launch.conf:2", "seconds"]),
-        ("format 1\nruntime docker\n", ["launch.conf:2", "docker"]),
-        ("format 1\nmount nowhere\n", ["launch.conf:2", "nowhere"]),
-        ("format 1\nmount path a\n", ["launch.conf:2", "absolute"]),
-        ("format 1\nbind /one\n", ["launch.conf:2", "source"]),
-        ("format 1\nbind /one /two /three\n", ["launch.conf:2", "source"]),
-        ("format 1\nbind /one /two\\99\n", ["launch.conf:2", "source"]),
-        ("format 1\nbind /one $/x\n", ["launch.conf:2", "absolute"]),
-        ("format 1\ncommand a/b /c\n", ["launch.conf:2", "command"]),
-        ("format 1\nhost_roots maybe\n", ["launch.conf:2", "maybe"]),
-        ("format 1\noption rm\n", ["launch.conf:2", "option"]),
-        ("format 1\n# only a comment\n", ["launch.conf:3", "without the key 'name'"]),
-        ("format 1\nname a\nprefix /a\nruntime native\n", ["without the key 'image'"]),
+        ("format 1\n", ["an older Tykky", "format 1", "format 2", "'tykky refresh'"]),
+        ("format two\n", ["launch.conf:1", "two"]),
+        ("name x\n", ["launch.conf:1", "format 2"]),
+        ("format 2\nfrobnicate yes\n", ["launch.conf:2", "unknown key 'frobnicate'"]),
+        ("format 2\nname\n", ["launch.conf:2", "key value"]),
+        ("format 2\nname a\nname b\n", ["launch.conf:3", "second"]),
+        ("format 2\nname a", ["launch.conf:2", "middle of a line"]),
+        ("format 2\nname a\0b\n", ["launch.conf:2", "NUL"]),
+        ("format 2\nprefix a/b\n", ["launch.conf:2", "absolute"]),
+        ("format 2\nprefix /a/../b\n", ["launch.conf:2", "absolute"]),
+        ("format 2\ngeneration 0\n", ["launch.conf:2", "from 1"]),
+        ("format 2\ngeneration new-1a\n", ["launch.conf:2", "from 1"]),
+        ("format 2\nimage x 1\n", ["launch.conf:2", "words"]),
+        ("format 2\nimage ../x 1 /a\n", ["launch.conf:2", "file name"]),
+        ("format 2\nimage x -1 /a\n", ["launch.conf:2", "number"]),
+        ("format 2\nimage x 0 /a\n", ["launch.conf:2", "number"]),
+        ("format 2\nimage x 1 a\n", ["launch.conf:2", "absolute"]),
+        ("format 2\nimage x 1 $HOME\n", ["launch.conf:2", "absolute"]),
+        ("format 2\nimage x 1 $GENERATION/a\n", ["launch.conf:2", "absolute"]),
+        ("format 2\nroot /a 0\n", ["launch.conf:2", "words"]),
+        ("format 2\nroot /a 0 0\nroot /a 0 0\n", ["launch.conf:3", "second"]),
+        ("format 2\nbind /a /b\nroot /a 0 0\n", ["launch.conf:3", "before"]),
+        ("format 2\nneed /a\n", ["launch.conf:2", "words"]),
+        ("format 2\nneed /a ../b\n", ["launch.conf:2", "generation"]),
+        ("format 2\nset A=B c\n", ["launch.conf:2", "variable"]),
+        ("format 2\nidle 0\n", ["launch.conf:2", "seconds"]),
+        ("format 2\nruntime docker\n", ["launch.conf:2", "docker"]),
+        ("format 2\nbind /one\n", ["launch.conf:2", "words"]),
+        ("format 2\nbind /one /two /three\n", ["launch.conf:2", "words"]),
+        ("format 2\nbind /one /two\\99\n", ["launch.conf:2", "words"]),
+        ("format 2\nbind /one $/x\n", ["launch.conf:2", "absolute"]),
+        ("format 2\nbind /one $GENERATION/x\n", ["launch.conf:2", "absolute"]),
+        ("format 2\ncommand a/b /c\n", ["launch.conf:2", "file name"]),
+        ("format 2\nhost_roots maybe\n", ["launch.conf:2", "maybe"]),
+        ("format 2\noption rm\n", ["launch.conf:2", "option"]),
+        ("format 2\n# only a comment\n", ["launch.conf:3", "without the key 'name'"]),
+        (
+            "format 2\nname a\nprefix /a\ngeneration 1\nruntime native\n",
+            ["without the key 'image'"],
+        ),
     ],
 )
 def test_a_wrong_launch_conf_is_refused_with_its_line(
@@ -184,6 +199,23 @@ def test_a_wrong_launch_conf_is_refused_with_its_line(
 ) -> None:
     stack.write(text)
     refused(stack.run("show"), *words)
+
+
+@once("launch.conf is read before the runtime matters")
+def test_a_file_of_a_newer_tykky_is_refused_and_nothing_is_disturbed(stack: Stack) -> None:
+    newer = stack.update("2")
+    newer.write(render(newer.plan).replace("format 2\n", "format 3\nwhatever that may be\n"))
+    before = sorted(stack.prefix.rglob("*"))
+    with running(stack) as program:
+        newer.switch()
+        done = stack.run("show")
+        refused(done, str(stack.conf), "a newer Tykky", "format 3", "format 2")
+        assert (
+            "ask whoever keeps this install to run a newer Tykky's 'tykky refresh'" in done.stderr
+        )
+        assert stack.run("true", env=stack.pinned()).returncode == 0
+        assert tell(program, "import colorsys; print(colorsys.__name__)") == "colorsys"
+    assert sorted(stack.prefix.rglob("*")) == before
 
 
 def test_an_unreadable_launch_conf_names_the_file(stack: Stack) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from tests.launcher.runtimes import argv0, differs, once, shared
-from tests.launcher.stacks import APPTAINER_OPTIONS, Stack, link_commands, make_stack, squash
+from tests.launcher.stacks import (
+    APPTAINER_OPTIONS,
+    Stack,
+    install,
+    link_commands,
+    make_stack,
+    squash,
+)
 from tykky.bases.image import open_image
 from tykky.runtime.base import (
     Bind,
@@ -23,7 +30,6 @@ from tykky.runtime.base import (
     LaunchPlan,
     Root,
     Runtime,
-    render,
 )
 
 NOWHERE = Path(f"/tykky-test-{os.getpid()}")
@@ -239,7 +245,6 @@ def rooted(
 ) -> Iterator[Stack]:
     """A stack without an image; its root is a squashfs, part of a file, or a directory."""
     prefix = place / "rooted"
-    (prefix / ".tykky").mkdir(parents=True)
     image = place / "base.sqfs"
     if request.param == "directory":
         root = Root(system)
@@ -253,11 +258,10 @@ def rooted(
     plan = LaunchPlan(
         name="rooted/1",
         prefix=prefix,
-        root=root,
+        mounts=(root, Bind(str(place), str(place))),
         runtime=entered_with,
         container=root.path,
         options=APPTAINER_OPTIONS,
-        binds=(Bind(str(place), str(place)),),
         commands=(
             *(Command(name, PurePosixPath("/usr/bin", name)) for name in commands),
             Command("hello", PurePosixPath("/opt/tool/hello")),
@@ -265,8 +269,7 @@ def rooted(
         idle=1,
         idle_step=1,
     )
-    stack = Stack(plan)
-    stack.write(render(plan))
+    stack = install(plan)
     yield stack
     assert stack.is_gone()
 
@@ -355,7 +358,7 @@ def test_an_image_can_be_mounted_in_another_root(
 def test_a_damaged_root_is_refused(rooted: Stack) -> None:
     root = rooted.plan.root
     assert root
-    if root.path.is_dir():
+    if Path(root.path).is_dir():
         changed = rooted.change(root=Root(root.path / "missing"))
     else:
         changed = rooted.change(root=Root(root.path, root.offset + 1, root.size))
@@ -365,7 +368,7 @@ def test_a_damaged_root_is_refused(rooted: Stack) -> None:
 
 
 def test_a_stack_with_a_root_cannot_be_needed(rooted: Stack, place: Path) -> None:
-    above = make_stack(place / "above", needs=(rooted.prefix,))
+    above = make_stack(place / "above", needs=(rooted.need,))
     done = above.run("show")
     assert done.returncode == 125
     assert "needs" in done.stderr
@@ -410,7 +413,9 @@ def test_an_install_that_is_bound_to_its_place_says_so(stack: Stack, place: Path
 
 @once("launch.conf is read before the runtime matters")
 def test_the_prefix_has_no_name_of_its_own_in_an_install_that_is_bound(stack: Stack) -> None:
-    text = stack.conf.read_text().replace("runtime native\n", "runtime native\nroot $PREFIX/x\n")
+    text = stack.conf.read_text().replace(
+        "runtime native\n", "runtime native\nroot $PREFIX/x 0 0\n"
+    )
     stack.write(text)
     done = stack.run("show")
     assert done.returncode == 125

@@ -49,8 +49,7 @@ def test_a_program_keeps_the_image_it_started_with(stack: Stack, place: Path) ->
     subprocess.run(["unsquashfs", "-q", "-n", "-d", tree, stack.image], check=True)
     for version in ("old", "new"):
         (tree / "lib" / "which.py").write_text(f"name = '{version}'")
-    old = place / "stack" / ".tykky" / "img-old.sqfs"
-    new = place / "stack" / ".tykky" / "img-new.sqfs"
+    old, new = (stack.image.with_name(f"img-{version}.sqfs") for version in ("old", "new"))
     path = f"sys.path.insert(0, '{stack.prefix}/lib')"
     (tree / "lib" / "which.py").write_text("name = 'old'")
     before = stack.change(image=old.name, image_size=squash(tree, old))
@@ -67,8 +66,8 @@ def test_installs_that_are_needed_are_mounted_too(
     place: Path, registry: Path, entered_with: Runtime
 ) -> None:
     bottom = make_stack(place / "bottom")
-    middle = make_stack(place / "middle", needs=(bottom.prefix,))
-    needs = (middle.prefix, bottom.prefix)
+    middle = make_stack(place / "middle", needs=(bottom.need,))
+    needs = (middle.need, bottom.need)
     top = make_stack(place / "top", needs=needs, runtime=entered_with)
     code = (
         "import os, subprocess, sys\n"
@@ -88,7 +87,7 @@ def test_a_needed_install_that_is_gone_is_named(
     place: Path, registry: Path, entered_with: Runtime
 ) -> None:
     bottom = make_stack(place / "bottom")
-    top = make_stack(place / "top", needs=(bottom.prefix,), runtime=entered_with)
+    top = make_stack(place / "top", needs=(bottom.need,), runtime=entered_with)
     shutil.rmtree(bottom.prefix)
     done = top.run("show")
     assert done.returncode == 125

@@ -47,14 +47,15 @@ def _place(config: Config) -> Path:
 
 
 def _try(config: Config, mksquashfs: str, folder: Path) -> Probe:
-    from tykky.runtime.base import CONF_DIRECTORY, CONF_NAME, LAUNCHER_NAME, LaunchPlan, render
+    from tykky.runtime import base
     from tykky.runtime.native import launcher_program
 
     tree, prefix = folder / "tree", folder / "prefix"
-    script = tree / "bin" / "try"
-    image = prefix / CONF_DIRECTORY / "image.sqfs"
-    for path in (script.parent, prefix / "bin", image.parent):
-        path.mkdir(parents=True)
+    script, command = tree / "bin" / "try", prefix / "bin" / "try"
+    image = base.image_path(prefix, "image.sqfs")
+    conf = base.conf_path(prefix, generation := "1")
+    for path in (script, command, image, conf):
+        path.parent.mkdir(parents=True)
     script.write_text(f"#!/bin/sh\necho {_WORD}\n")
     script.chmod(0o755)
     subprocess.run(
@@ -65,12 +66,13 @@ def _try(config: Config, mksquashfs: str, folder: Path) -> Probe:
         timeout=60,
     )
     servers = (Path(config.server),) if config.server else ()
-    plan = LaunchPlan("trial", prefix, image.name, image.stat().st_size, servers=servers, idle=1)
-    (image.parent / CONF_NAME).write_text(render(plan))
-    launcher = image.parent / LAUNCHER_NAME
-    shutil.copy(launcher_program(), launcher)
-    command = prefix / "bin" / "try"
-    command.hardlink_to(launcher)
+    mount = base.ImageMount(image.name, image.stat().st_size, str(prefix))
+    plan = base.LaunchPlan("trial", prefix, generation, (mount,), servers=servers, idle=1)
+    conf.write_text(base.render(plan))
+    hidden = prefix / base.CONF_DIRECTORY
+    (hidden / base.CURRENT).symlink_to(conf.parent.relative_to(hidden))
+    shutil.copy(launcher_program(), hidden / base.LAUNCHER_NAME)
+    command.hardlink_to(hidden / base.LAUNCHER_NAME)
     done = subprocess.run([command], capture_output=True, text=True, errors="replace", timeout=60)
     if done.stdout == f"{_WORD}\n":
         return Probe(_NAME, "run", "ok", "starts")

@@ -1,9 +1,9 @@
 """The C programs of the native runtime: ``launch``, ``box`` and ``ask``.
 
 The sources of each are in a folder of its name below ``launcher``, and what they share is in
-``common``. A wheel brings the programs, in ``launcher/bin/<machine>/``. Where it does not, they are
-compiled once from the sources beside it and kept in the user's cache, in a directory that is named after the
-digest of the sources.
+``common``. A wheel brings the programs, in ``launcher/bin/<machine>/``. Where it does not, they
+are compiled once from the sources beside it and kept in the user's cache, in a directory that is
+named after the digest of the sources.
 
 Public names: ``launcher_program``, ``box_program``, ``ask_program``, ``build``, ``sources``. As a
 program, ``python -m tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.

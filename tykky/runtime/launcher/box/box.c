@@ -109,8 +109,10 @@ static void parse(struct box *box, int argc, char **argv)
     while (box->mounts && box->changes && at < argc && strcmp(argv[at], "--") != 0) {
         int words = parse_option(box, argv + at, argc - at);
         if (words == 0) {
-            fprintf(stderr, "box: wrong option, or something missing after it: %s\n%s", argv[at],
-                    usage);
+            struct problem problem;
+            cause(&problem, "box: wrong option, or something missing after it: %s", argv[at]);
+            problem_print(&problem);
+            fputs(usage, stderr);
             exit(STATUS_LAUNCHER);
         }
         at += words;

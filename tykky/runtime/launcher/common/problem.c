@@ -10,9 +10,9 @@ __attribute__((format(printf, 3, 0))) static void format_line(char *line, size_t
 {
     if (vsnprintf(line, size, format, arguments) < 0)
         line[0] = '\0';
-    /* A path may hold a newline; the message must stay one line. */
+    /* A path may hold anything; the message must stay one line and leave the terminal alone. */
     for (char *c = line; *c; c++)
-        if (*c == '\n' || *c == '\r')
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
 }
 
@@ -36,14 +36,28 @@ bool remedy(struct problem *problem, const char *format, ...)
     return false;
 }
 
+/* One write, so that the lines of many ranks do not mix. Nobody is left to tell if it fails. */
+static void print(const char *text, int length)
+{
+    if (length > 0 && write(STDERR_FILENO, text, (size_t)length) < 0)
+        return;
+}
+
 void problem_print(const struct problem *problem)
 {
     char text[sizeof problem->cause + sizeof problem->remedy + 64];
-    int length = problem->remedy[0]
-                     ? snprintf(text, sizeof text, "tykky: %s\ntykky: what to do: %s\n",
-                                problem->cause, problem->remedy)
-                     : snprintf(text, sizeof text, "tykky: %s\n", problem->cause);
-    /* One write, so that the lines of many ranks do not mix. Nobody is left to tell if it fails. */
-    if (length > 0 && write(STDERR_FILENO, text, (size_t)length) < 0)
-        return;
+    print(text, problem->remedy[0]
+                    ? snprintf(text, sizeof text, "tykky: error: %s\ntykky: what to do: %s\n",
+                               problem->cause, problem->remedy)
+                    : snprintf(text, sizeof text, "tykky: error: %s\n", problem->cause));
+}
+
+void warn(const char *format, ...)
+{
+    char line[1024], text[sizeof line + 32];
+    va_list arguments;
+    va_start(arguments, format);
+    format_line(line, sizeof line, format, arguments);
+    va_end(arguments);
+    print(text, snprintf(text, sizeof text, "tykky: warning: %s\n", line));
 }

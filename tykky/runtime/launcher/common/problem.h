@@ -28,4 +28,7 @@ bool remedy(struct problem *problem, const char *format, ...) __attribute__((for
 /* Prints both lines on stderr. */
 void problem_print(const struct problem *problem);
 
+/* Prints one line on stderr about what is not as it was asked for, but can be lived with. */
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #endif

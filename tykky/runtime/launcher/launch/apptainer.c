@@ -189,12 +189,12 @@ static bool add_host_roots(struct line *line, bool image, struct problem *proble
 }
 
 /* 1 to bind it, 0 to leave it out, -1 if it must be there and is not. */
-static int is_there(const struct bind *bind, struct problem *problem)
+static int is_there(const struct mount *bind, struct problem *problem)
 {
     struct stat status;
     if (stat(bind->source, &status) == 0)
         return 1;
-    if (bind->optional)
+    if (bind->kind == MOUNT_TRY_BIND)
         return 0;
     cause(problem, "cannot find %s to bind it to %s: %s", bind->source, bind->target,
           strerror(errno));
@@ -202,28 +202,48 @@ static int is_there(const struct bind *bind, struct problem *problem)
     return -1;
 }
 
-/* The first bind of a place is the one that counts: the host's own directories come last. */
-static bool add_binds(struct line *line, const struct stack *stack, struct problem *problem)
+/* Whether a later one, of which `there` tells that it is made, lies over it. */
+static bool is_covered(const struct stack *stack, const int *there, size_t number)
+{
+    for (size_t i = number + 1; i < stack->mount_count; i++) {
+        const char *path = stack->mounts[number].target, *target = stack->mounts[i].target;
+        size_t length = strlen(target);
+        if (there[i] && strncmp(path, target, length) == 0 &&
+            (path[length] == '/' || path[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+static bool add_mount(struct line *line, const struct stack *stack, const struct mount *mount,
+                      struct problem *problem)
+{
+    bool image = mount->kind == MOUNT_IMAGE;
+    return add_bind(line, image ? stack->images[mount->image].file : mount->source, mount->target,
+                    image               ? ":image-src=/"
+                    : mount->read_only ? ":ro"
+                                        : "",
+                    problem);
+}
+
+/* Apptainer mounts by the depth of paths, and of two for one path the first: what would be covered
+ * is left out, and the host's own directories come last. */
+static bool add_mounts(struct line *line, const struct stack *stack, struct problem *problem)
 {
     const struct conf *own = &stack->confs[0];
-    for (size_t i = 0; i < stack->count; i++)
-        for (size_t k = 0; k < stack->confs[i].bind_count; k++) {
-            const struct bind *bind = &stack->confs[i].binds[k];
-            if (bind->if_missing)
-                continue; /* apptainer sees to the working directory itself */
-            int there = is_there(bind, problem);
-            const char *option = bind->read_only ? ":ro" : "";
-            if (there < 0 ||
-                (there > 0 && !add_bind(line, bind->source, bind->target, option, problem)))
-                return false;
-        }
-    for (size_t i = 0; i < stack->image_count; i++) {
-        const struct image *image = &stack->images[i];
-        if (strcmp(image->target, "/") != 0 &&
-            !add_bind(line, image->file, image->target, ":image-src=/", problem))
-            return false;
+    int *there = calloc(stack->mount_count + 1, sizeof *there);
+    bool good = there || (line->failed = true);
+    for (size_t i = 0; there && good && i < stack->mount_count; i++) {
+        const struct mount *mount = &stack->mounts[i];
+        /* It sees to the working directory itself. */
+        there[i] = mount->if_missing ? 0 : is_bind(mount) ? is_there(mount, problem) : 1;
+        good = there[i] >= 0;
     }
-    return !own->host_roots || add_host_roots(line, own->root != NULL, problem);
+    for (size_t i = 0; there && good && i < stack->mount_count; i++)
+        if (there[i] && !is_covered(stack, there, i))
+            good = add_mount(line, stack, &stack->mounts[i], problem);
+    free(there);
+    return good && (!own->host_roots || add_host_roots(line, own->root != NULL, problem));
 }
 
 /* Whether an image will cover the working directory. */
@@ -317,7 +337,7 @@ bool apptainer_execute(const struct stack *stack, const struct place *place, cha
         add(&line, conf->options.items[i]);
     keep_home(&line);
     const char *path = keep_image_directory(&line, stack, place);
-    if (!add_binds(&line, stack, problem))
+    if (!add_mounts(&line, stack, problem))
         return false;
     add(&line, conf->container);
     add(&line, path);

@@ -1,24 +1,16 @@
-/* launch.conf: what a command of an install has to know.
+/* launch.conf: what a command of an install has to know. Each generation has one.
  *
- * Plain text: `format 1` first, then one `key value` per line; empty lines and lines that begin
+ * Plain text: `format 2` first, then one `key value` per line; empty lines and lines that begin
  * with # are ignored. A key that is not known here is refused, because leaving out what it asks
  * for would run the program in another environment than the one that was tested. Where a value
  * has several words, a space in a word is written \040, as in /etc/fstab.
  *
  *     name python-data/26.11       how messages call it
- *     prefix /s/python-data/1a2b   where the install is
+ *     prefix /s/python-data/26.11  where the install is
+ *     generation 7                 its number
  *     runtime native               or apptainer; or auto: apptainer where native cannot be
  *     relocatable yes              it may be moved: $PREFIX is where it lies (see relocate.h)
- *     mount prefix                 the image covers the prefix; or `mount path /LOCAL/x`
- *     image img-0123abcd.sqfs      in <prefix>/.tykky
- *     image_size 81234567          of the file, in bytes
- *     root /s/bases/debian.sif     a squashfs, SIF or directory that is entered as /
- *     root_offset 40960            where the squashfs begins in the file
- *     root_size 88000000
  *     host_roots yes               with a root or container: and what else the host has in /
- *     bind /appl /appl             source on the host, target inside; $HOME/x is understood
- *     try_bind /scratch /scratch   the same, if the source exists; for $PWD, if the target does not
- *     need /s/other/5e6f           another install, mounted together with this one
  *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
  *     other_stacks refuse          when called from inside another stack; default: allow
  *     set OMP_NUM_THREADS 1        also: prepend, append (joined by :) and unset
@@ -32,6 +24,19 @@
  *     apptainer /usr/bin/apptainer           for apptainer: the program
  *     gpu nvidia                   or amd: says so on a terminal if the node has none
  *     option --nv                            for apptainer: one more word for `exec`
+ *
+ * The mounts are made in the order in which they stand here, later ones over earlier ones:
+ *
+ *     root /s/bases/debian.sif 40960 88000000     what is entered as /: a squashfs that begins at
+ *                                  a byte of a file of that size, or a directory (0 0); before all
+ *     need /s/other/5.1 3          what another install mounts, of exactly this generation
+ *     image 0123abcd.sqfs 81234567 /s/python-data/26.11     in <prefix>/.tykky/images; its size in
+ *                                  bytes; what it covers, mostly the prefix
+ *     bind /appl /appl             source on the host, target inside; $HOME/x is understood
+ *     try_bind /scratch /scratch   the same, if the source exists; for $PWD, if the target does not
+ *
+ * $GENERATION at the beginning of a root, a container or the source of a bind is the directory
+ * that the file belongs to.
  */
 #ifndef TYKKY_CONF_H
 #define TYKKY_CONF_H
@@ -62,13 +67,23 @@ struct env_op {
     bool activates;    /* left out where the stack is not activated */
 };
 
-struct bind {
-    const char *source, *target;
-    bool optional;
-    bool if_missing; /* not over what is there inside: the working directory */
+enum mount_kind { MOUNT_BIND, MOUNT_TRY_BIND, MOUNT_IMAGE, MOUNT_NEED };
+
+struct mount {
+    enum mount_kind kind;
+    const char *source; /* of a bind; the file's name of an image; the place of a need */
+    const char *target; /* the generation of a need */
+    uint64_t size;      /* of an image's file */
+    size_t image;       /* which one of the stack's */
+    bool if_missing;    /* not over what is there inside: the working directory */
     bool read_only;
     bool wished; /* by a variable of the user's */
 };
+
+static inline bool is_bind(const struct mount *mount)
+{
+    return mount->kind == MOUNT_BIND || mount->kind == MOUNT_TRY_BIND;
+}
 
 struct command {
     const char *name, *program;
@@ -84,31 +99,30 @@ struct list {
 struct conf {
     const char *file; /* where it was read from, for messages */
     char *text;       /* the strings below point into it */
+    int error;        /* why it could not be read, or 0 */
 
     uint64_t digest; /* of the whole text */
 
     const char *name;
     const char *prefix;
-    enum runtime runtime;
-    const char *target; /* where the image is mounted */
-    const char *image;  /* NULL if the root is all there is */
-    uint64_t image_size;
+    const char *generation; /* as its directory is named */
+    int runtime;
     const char *root; /* NULL: that of the host */
     uint64_t root_size, root_offset;
-    bool host_roots;
-    bool relocatable;
-    bool refuse_other_stacks;
+    int host_roots; /* these three are 0 or 1 */
+    int relocatable;
+    int refuse_other_stacks;
     unsigned idle, idle_step;
     const char *container;
     int gpu; /* of gpu_names; -1: none */
 
+    struct mount *mounts;
+    size_t mount_count;
     struct env_op *env;
     size_t env_count;
-    struct bind *binds;
-    size_t bind_count;
     struct command *commands;
     size_t command_count;
-    struct list servers, needs, apptainers, options;
+    struct list servers, apptainers, options;
 };
 
 /* Reads and parses a file; `file` must stay valid as long as conf is used. */
@@ -117,6 +131,9 @@ bool conf_read(struct conf *conf, const char *file, struct problem *problem);
 /* Parses `size` bytes at `text`, which was malloc'ed and belongs to conf from now on. */
 bool conf_parse(struct conf *conf, const char *file, char *text, size_t size,
                 struct problem *problem);
+
+/* Whether it has an image, or with `target` one that covers just that path. */
+bool conf_has_image(const struct conf *conf, const char *target);
 
 void conf_free(struct conf *conf);
 

@@ -36,6 +36,29 @@ bool is_variable_path(const char *path)
     return length > 0 && (!*rest || is_absolute_path(rest));
 }
 
+const char *after_token(const char *value, const char *token)
+{
+    size_t length = strlen(token);
+    if (!value || strncmp(value, token, length) != 0)
+        return NULL;
+    const char *rest = value + length;
+    return *rest == '/' || *rest == ':' || *rest == '\0' ? rest : NULL;
+}
+
+bool is_path_after(const char *path, const char *token)
+{
+    const char *rest = after_token(path, token);
+    return rest && (!*rest || is_absolute_path(rest));
+}
+
+bool is_generation(const char *word)
+{
+    static const char plain[] =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-";
+    size_t length = strspn(word, plain);
+    return length > 0 && length <= 64 && !word[length];
+}
+
 bool is_file_name(const char *name)
 {
     return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) <= NAME_MAX;

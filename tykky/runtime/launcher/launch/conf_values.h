@@ -16,6 +16,20 @@ bool is_absolute_path(const char *path);
 /* $NAME or $NAME/more: below the directory that a variable names when the command starts. */
 bool is_variable_path(const char *path);
 
+/* The directories that stand for themselves at the beginning of a path: where the install lies, and
+ * the one of its generation. */
+#define PREFIX_TOKEN "$PREFIX"
+#define GENERATION_TOKEN "$GENERATION"
+
+/* What follows the token, a list or path of its own; NULL if the value does not begin with it. */
+const char *after_token(const char *value, const char *token);
+
+/* TOKEN or TOKEN/more. */
+bool is_path_after(const char *path, const char *token);
+
+/* What the directory of a generation can be called: letters, digits and -. */
+bool is_generation(const char *word);
+
 /* A name without slash that is not hidden. */
 bool is_file_name(const char *name);
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "conf_values.h"
-#include "image.h"
 #include "inside.h"
 
 /* The variable that is being read. */
@@ -95,54 +94,34 @@ static bool read_entry(const struct wish *wish, char *text, struct entry *entry,
 
 /* --- what it adds ----------------------------------------------------------------------------- */
 
+/* At the end, or before the first that lies below it, which it would cover. */
+static void insert(struct stack *stack, struct mount mount)
+{
+    size_t at = 0, length = strlen(mount.target);
+    while (at < stack->mount_count && !(strncmp(stack->mounts[at].target, mount.target, length) == 0 &&
+                                        stack->mounts[at].target[length] == '/'))
+        at++;
+    memmove(&stack->mounts[at + 1], &stack->mounts[at], (stack->mount_count++ - at) * sizeof mount);
+    stack->mounts[at] = mount;
+}
+
 static bool add_image(const struct wish *wish, const struct entry *entry, struct problem *problem)
 {
-    struct stack *stack = wish->stack;
-    if (stack->image_count == MAX_IMAGES)
-        return refuse(wish, "one image more than can be mounted", entry->source, problem);
-    struct image *image = &stack->images[stack->image_count];
-    *image = (struct image){.target = entry->target};
-    if (snprintf(image->file, sizeof image->file, "%s", entry->source) >= (int)sizeof image->file)
-        return refuse(wish, "whose path is too long", entry->source, problem);
-    if (stat(image->file, &image->status) != 0)
-        return image_missing(image->file, problem);
-    image->size = (uint64_t)image->status.st_size;
-    stack->image_count++;
+    struct mount mount = {.kind = MOUNT_IMAGE, .target = entry->target, .source = entry->source};
+    if (!stack_add_image(wish->stack, entry->source, entry->target, &mount.image, problem))
+        return false;
+    insert(wish->stack, mount);
     return true;
 }
 
 /* Of two for one place the first counts, and what the install cannot do without before any. */
 static bool is_taken(const struct wish *wish, const char *target)
 {
-    const struct conf *conf = &wish->stack->confs[0];
-    for (size_t i = 0; i < wish->stack->image_count; i++)
-        if (strcmp(wish->stack->images[i].target, target) == 0)
-            return true;
-    for (size_t i = 0; i < conf->bind_count; i++)
-        if (strcmp(conf->binds[i].target, target) == 0 &&
-            (conf->binds[i].wished || !conf->binds[i].optional))
+    const struct stack *stack = wish->stack;
+    for (size_t i = 0; i < stack->mount_count; i++)
+        if (strcmp(stack->mounts[i].target, target) == 0 && stack->mounts[i].kind != MOUNT_TRY_BIND)
             return true;
     return strcmp(target, "/") == 0;
-}
-
-static unsigned depth(const char *path)
-{
-    unsigned count = 0;
-    for (; *path; path++)
-        count += *path == '/';
-    return count;
-}
-
-/* Before those that lie deeper, which it would cover otherwise. */
-static void add_bind(struct conf *conf, const struct entry *entry)
-{
-    size_t at = conf->bind_count++;
-    for (; at > 0 && depth(conf->binds[at - 1].target) > depth(entry->target); at--)
-        conf->binds[at] = conf->binds[at - 1];
-    conf->binds[at] = (struct bind){.source = entry->source,
-                                    .target = entry->target,
-                                    .wished = true,
-                                    .read_only = entry->read_only};
 }
 
 /* Whether it can be bound. In another stack, which was given the same variable, the source may be
@@ -161,7 +140,6 @@ static bool find_source(const struct wish *wish, const struct entry *entry, bool
 
 static bool add_entry(const struct wish *wish, char *text, struct problem *problem)
 {
-    struct conf *conf = &wish->stack->confs[0];
     struct entry entry;
     bool found = true;
     if (wish->of_apptainer && !text[strspn(text, " \t\n")])
@@ -175,9 +153,13 @@ static bool add_entry(const struct wish *wish, char *text, struct problem *probl
     if (wish->of_apptainer && !find_source(wish, &entry, &found, problem))
         return false;
     /* Where all of the host is seen, that is there: no mounts of their own for those who ask. */
-    bool there = !conf->root && !entry.read_only && strcmp(entry.source, entry.target) == 0;
+    bool there = !wish->stack->confs[0].root && !entry.read_only && strcmp(entry.source, entry.target) == 0;
     if (found && !there)
-        add_bind(conf, &entry);
+        insert(wish->stack, (struct mount){.kind = MOUNT_BIND,
+                                           .source = entry.source,
+                                           .target = entry.target,
+                                           .wished = true,
+                                           .read_only = entry.read_only});
     return true;
 }
 
@@ -185,15 +167,15 @@ static bool add_entry(const struct wish *wish, char *text, struct problem *probl
 
 static bool add_all(const struct wish *wish, const char *value, struct problem *problem)
 {
-    struct conf *conf = &wish->stack->confs[0];
-    size_t count = conf->bind_count + 1;
+    struct stack *stack = wish->stack;
+    size_t count = stack->mount_count + 1;
     for (const char *c = value; *c; c++)
         count += *c == ',';
     char *text = strdup(value); /* entries point into it as long as the launcher lives */
-    struct bind *binds = realloc(conf->binds, count * sizeof *binds);
-    if (binds)
-        conf->binds = binds;
-    if (!text || !binds)
+    struct mount *mounts = realloc(stack->mounts, count * sizeof *mounts);
+    if (mounts)
+        stack->mounts = mounts;
+    if (!text || !mounts)
         return no_memory(wish->variable, problem);
     char *save = NULL;
     for (char *entry = strtok_r(text, ",", &save); entry; entry = strtok_r(NULL, ",", &save))

@@ -45,7 +45,7 @@ bool fuse_mount(struct server *server, const struct image *image, const char *ta
     struct statfs mounted;
     int fuse = mount_device(image->file, target, problem);
     if (fuse < 0) {
-        close(server->channel);
+        server_hang_up(server);
         return false;
     }
     if (!server_serve(server, fuse, problem))

@@ -1,6 +1,5 @@
 #include "gpu.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 /* The file that a loaded driver makes, whatever number of devices it has; in the order of
@@ -13,6 +12,6 @@ void gpu_warn(const struct conf *conf)
 {
     if (conf->gpu < 0 || access(kinds[conf->gpu].device, F_OK) == 0 || !isatty(STDERR_FILENO))
         return;
-    fprintf(stderr, "tykky: %s is made for graphics processors of %s, and this node has none\n",
-            conf->name, kinds[conf->gpu].make);
+    warn("%s is made for graphics processors of %s, and this node has none", conf->name,
+         kinds[conf->gpu].make);
 }

@@ -16,8 +16,10 @@ static bool is_own_image(const struct stack *stack, const char *source)
         char file[PATH_MAX];
         if (conf->root && strcmp(conf->root, source) == 0)
             return true;
-        if (conf->image && stack_image_file(conf, file) && strcmp(file, source) == 0)
-            return true;
+        for (size_t k = 0; k < conf->mount_count; k++)
+            if (conf->mounts[k].kind == MOUNT_IMAGE &&
+                stack_image_file(conf, &conf->mounts[k], file) && strcmp(file, source) == 0)
+                return true;
     }
     return false;
 }
@@ -59,7 +61,7 @@ static bool find_mount(const struct stack *stack, enum search search, char *name
 bool inside_this_stack(const struct stack *stack)
 {
     char name[8];
-    return stack_stays_outside(stack) && find_mount(stack, OWN, name, sizeof name);
+    return stays_outside(&stack->confs[0]) && find_mount(stack, OWN, name, sizeof name);
 }
 
 /* The stack around this process, by its image or its prefix. */

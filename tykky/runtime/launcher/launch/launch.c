@@ -1,7 +1,7 @@
 /* launch: every command of a stack is this program.
  *
  * It lies at <prefix>/bin/NAME (all names are hard links of <prefix>/.tykky/launch), reads
- * <prefix>/.tykky/launch.conf, enters a mount namespace in which the image covers the prefix, and
+ * launch.conf in <prefix>/.tykky/current, or in the generation that the caller is pinned to, enters a mount namespace in which the image covers the prefix, and
  * executes the same path again, which now is the real program. It leaves no process, descriptor
  * or variable behind: arguments, signals, exit status and pid are those of the program.
  */
@@ -68,7 +68,8 @@ static bool apply_environment(const struct stack *stack, const struct place *pla
     /* The lists of another root are the image's, not the caller's. */
     if (own->relocatable && own->root && !environment_take(false, true, problem))
         return false;
-    return activation != ACTIVATION_FORCED || environment_join_venv(place->invoked, problem);
+    return stack_pin(stack, place, problem) &&
+           (activation != ACTIVATION_FORCED || environment_join_venv(place->invoked, problem));
 }
 
 /* Looked up only for a stack that has something to activate; most have not. */
@@ -82,16 +83,16 @@ static enum activation find_activation(const struct stack *stack, const struct p
 }
 
 /* The runtime that launch.conf names, unless the user names another one. */
-static bool choose_runtime(const struct conf *conf, enum runtime *runtime, struct problem *problem)
+static bool choose_runtime(const struct conf *conf, int *runtime, struct problem *problem)
 {
     const char *wish = getenv("TYKKY_RUNTIME");
-    unsigned choice = 0;
+    int choice = 0;
     *runtime = conf->runtime;
     if (!wish || !*wish)
         return true;
     while (runtime_names[choice] && strcmp(runtime_names[choice], wish) != 0)
         choice++;
-    *runtime = (enum runtime)choice;
+    *runtime = choice;
     if (runtime_names[choice])
         return true;
     cause(problem, "there is no runtime '%.64s', which the variable TYKKY_RUNTIME asks for", wish);
@@ -120,7 +121,7 @@ static bool launch_native(const struct place *place, struct stack *stack, enum a
     return program_execute(place, &stack->confs[0], argv, problem);
 }
 
-static bool launch_with(enum runtime runtime, const struct place *place, struct stack *stack,
+static bool launch_with(int runtime, const struct place *place, struct stack *stack,
                         enum activation activation, char **argv, struct problem *problem)
 {
     bool in_container = runtime == RUNTIME_APPTAINER;
@@ -137,7 +138,7 @@ static bool launch(char **argv, struct problem *problem)
 {
     static struct place place;
     static struct stack stack;
-    enum runtime runtime;
+    int runtime;
 
     if (!place_find(&place, argv, problem) || !stack_read(&stack, &place, problem) ||
         !place_check(&place, stack.confs[0].prefix, problem) ||

@@ -38,6 +38,12 @@ static bool strip_last(char *path)
     return true;
 }
 
+bool place_file(char *file, const char *prefix, const char *directory, const char *name)
+{
+    return snprintf(file, PATH_MAX, "%s/" CONF_DIRECTORY "/%s/%s", prefix, directory, name) <
+           PATH_MAX;
+}
+
 bool place_find(struct place *place, char **argv, struct problem *problem)
 {
     static const char gone[] = " (deleted)";
@@ -58,9 +64,7 @@ bool place_find(struct place *place, char **argv, struct problem *problem)
         place->exe[(size_t)length - tail] = '\0';
 
     strcpy(place->prefix, place->exe);
-    if (!strip_last(place->prefix) || !strip_last(place->prefix) ||
-        snprintf(place->conf, sizeof place->conf, "%s/" CONF_DIRECTORY "/" CONF_NAME,
-                 place->prefix) >= (int)sizeof place->conf) {
+    if (!strip_last(place->prefix) || !strip_last(place->prefix)) {
         cause(problem, "%s is not a command in the bin directory of an install", place->exe);
         return remedy(problem, "a command was copied or moved; make a symbolic link instead");
     }

@@ -14,10 +14,12 @@
 struct place {
     char exe[PATH_MAX];    /* <prefix>/bin/NAME, without symbolic links */
     char prefix[PATH_MAX]; /* as found from exe */
-    char conf[PATH_MAX];   /* <prefix>/.tykky/launch.conf */
     struct stat launcher;  /* of exe: the inode of every command of this install */
     const char *invoked;   /* the path to execute again */
 };
+
+/* <prefix>/.tykky/<directory>/<name>; `file` has room for PATH_MAX bytes. False if it is too long. */
+bool place_file(char *file, const char *prefix, const char *directory, const char *name);
 
 bool place_find(struct place *place, char **argv, struct problem *problem);
 

@@ -49,14 +49,13 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
         hash_add(&hash, identity, sizeof identity);
         hash_add(&hash, stack->images[i].target, strlen(stack->images[i].target) + 1);
     }
-    for (size_t i = 0; i < stack->count; i++) {
-        const struct conf *conf = &stack->confs[i];
-        hash_add(&hash, &conf->digest, sizeof conf->digest);
-        for (size_t k = 0; k < conf->bind_count; k++) { /* with the values of variables */
-            hash_add(&hash, conf->binds[k].source, strlen(conf->binds[k].source) + 1);
-            hash_add(&hash, conf->binds[k].target, strlen(conf->binds[k].target) + 1);
-            hash_add(&hash, &conf->binds[k].read_only, sizeof conf->binds[k].read_only);
-        }
+    for (size_t i = 0; i < stack->count; i++)
+        hash_add(&hash, &stack->confs[i].digest, sizeof stack->confs[i].digest);
+    for (size_t i = 0; i < stack->mount_count; i++) { /* with the values of variables */
+        const struct mount *mount = &stack->mounts[i];
+        hash_add(&hash, mount->source, strlen(mount->source) + 1);
+        hash_add(&hash, mount->target, strlen(mount->target) + 1);
+        hash_add(&hash, &mount->read_only, sizeof mount->read_only);
     }
     snprintf(registry->key, sizeof registry->key, "%016" PRIx64 "%016" PRIx64, hash.a, hash.b);
     return true;

@@ -1,14 +1,14 @@
-/* Installs that may be moved: $PREFIX at the beginning of a value is where the install lies now. */
+/* What stands for a directory at the beginning of a value: $PREFIX is where an install lies that may
+ * be moved, and $GENERATION the directory of the generation that the file belongs to. */
 #ifndef TYKKY_RELOCATE_H
 #define TYKKY_RELOCATE_H
 
 #include "conf.h"
 
-/* Whether a path is below the install, wherever that lies. */
-bool is_prefix_path(const char *path);
-
-/* Puts `prefix`, which must stay valid, in the place of the one that the file names, and of $PREFIX
- * in variables, binds, root and container. Does nothing for an install that is bound to its place. */
-bool relocate(struct conf *conf, const char *prefix, struct problem *problem);
+/* Puts in their places: `prefix`, which must stay valid, for $PREFIX and for what the file names as
+ * its own, if it may be moved; and for $GENERATION the directory that is called `generation`, which
+ * must stay valid too (NULL: the number in the file). */
+bool relocate(struct conf *conf, const char *prefix, const char *generation,
+              struct problem *problem);
 
 #endif

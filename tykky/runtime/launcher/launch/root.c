@@ -18,13 +18,9 @@
 static bool any_target(const struct stack *stack, bool (*visit)(const char *path, void *argument),
                        void *argument)
 {
-    for (size_t i = 0; i < stack->image_count; i++)
-        if (visit(stack->images[i].target, argument))
+    for (size_t i = 0; i < stack->mount_count; i++)
+        if (visit(stack->mounts[i].target, argument))
             return true;
-    for (size_t i = 0; i < stack->count; i++)
-        for (size_t k = 0; k < stack->confs[i].bind_count; k++)
-            if (visit(stack->confs[i].binds[k].target, argument))
-                return true;
     return false;
 }
 

@@ -147,8 +147,15 @@ bool server_start(struct server *server, const char *image, uint64_t offset,
     bool started = daemon_start(be_relay, server, problem);
     close(ends[1]);
     if (!started)
-        close(ends[0]);
+        server_hang_up(server);
     return started;
+}
+
+void server_hang_up(struct server *server)
+{
+    if (server->channel >= 0)
+        close(server->channel);
+    server->channel = -1;
 }
 
 bool server_serve(struct server *server, int fuse, struct problem *problem)
@@ -158,7 +165,7 @@ bool server_serve(struct server *server, int fuse, struct problem *problem)
     close(fuse);
     /* The channel closes when the server is executed and the relay has the descriptor. */
     ssize_t length = sent ? recv(server->channel, &error, sizeof error, 0) : -1;
-    close(server->channel);
+    server_hang_up(server);
     if (length == 0)
         return true;
     cause(problem, "cannot run the image server %s: %s", server->program,

@@ -19,7 +19,7 @@ struct server {
     char program[PATH_MAX];
     const char *image;
     uint64_t offset; /* of the squashfs in that file */
-    int channel;     /* to the process that will be the server */
+    int channel;     /* to the process that will be the server; -1 if there is none */
     int other_end;
 };
 
@@ -29,6 +29,9 @@ bool server_find(struct server *server, const struct conf *conf, struct problem 
 /* Starts a process that waits, in the present namespaces, for a FUSE descriptor. */
 bool server_start(struct server *server, const char *image, uint64_t offset,
                   struct problem *problem);
+
+/* Lets go of a process that still waits. */
+void server_hang_up(struct server *server);
 
 /* Gives it the descriptor (which is closed here) and waits until it runs. */
 bool server_serve(struct server *server, int fuse, struct problem *problem);

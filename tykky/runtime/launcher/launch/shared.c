@@ -93,12 +93,9 @@ static enum shared_result start_and_join(struct keeper *keeper, uint64_t *inside
                                          struct problem *problem)
 {
     enum join state = join(&keeper->registry, keeper->stack, inside);
-    if (state == SERVER_DIED) {
-        struct problem note;
-        cause(&note, "the image server of %s had died (out of memory?); it is started again",
-              keeper->stack->confs[0].name);
-        problem_print(&note);
-    }
+    if (state == SERVER_DIED)
+        warn("the image server of %s had died (out of memory?); it is started again",
+             keeper->stack->confs[0].name);
     if (state == NO_KEEPER || state == SERVER_DIED) {
         keeper->user_namespace = *inside != 0;
         enum keeper_result started = keeper_start(keeper, problem);

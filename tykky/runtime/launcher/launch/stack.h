@@ -9,7 +9,7 @@
 #include "place.h"
 #include "../common/problem.h"
 
-enum { MAX_INSTALLS = 16, MAX_IMAGES = MAX_INSTALLS + 1 };
+enum { MAX_INSTALLS = 16, MAX_IMAGES = 32 };
 
 struct image {
     char file[PATH_MAX];
@@ -24,22 +24,35 @@ struct stack {
     struct image images[MAX_IMAGES]; /* if there is a root image, it is the first */
     size_t image_count;
     const char *root_directory; /* instead of a root image */
+    struct mount *mounts;       /* of all of them, in their order, without needs and the root */
+    size_t mount_count;
 };
 
-/* Reads the command's own launch.conf and, from there, those of all that it needs. */
+/* Reads the command's own launch.conf, of the generation that it is pinned to or else the current
+ * one, and from there those of all that it needs. */
 bool stack_read(struct stack *stack, const struct place *place, struct problem *problem);
 
-/* Looks at the image files: are they there, and which are they? And puts the values of variables
- * into the paths of binds; one whose variable has no path is left out if it is optional. */
+/* Lists the mounts. Looks at the image files: are they there, and which are they? And puts the
+ * values of variables into the paths of binds; one whose variable has no path is left out if it is
+ * optional. */
 bool stack_find(struct stack *stack, struct problem *problem);
 
-/* The path of an install's image; `file` has room for PATH_MAX bytes. False if it is too long. */
-bool stack_image_file(const struct conf *conf, char *file);
+/* Looks at the file of an image that covers `target`, and adds it to the images. */
+bool stack_add_image(struct stack *stack, const char *file, const char *target, size_t *number,
+                     struct problem *problem);
+
+/* The path of an image of an install, as in place_file. */
+bool stack_image_file(const struct conf *conf, const struct mount *mount, char *file);
 
 /* Checks that every image is whole; for the one who mounts them. */
 bool stack_check_images(const struct stack *stack, struct problem *problem);
 
-/* Whether the commands stay launchers when the images are mounted: the prefix is not covered. */
-bool stack_stays_outside(const struct stack *stack);
+/* Whether the commands of an install stay launchers when its images are mounted: the prefix is not
+ * covered. */
+bool stays_outside(const struct conf *conf);
+
+/* Pins every install whose commands stay launchers: what the program starts is of its generation,
+ * and inside already, whatever becomes the current one meanwhile. */
+bool stack_pin(const struct stack *stack, const struct place *place, struct problem *problem);
 
 #endif
