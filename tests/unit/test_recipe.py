@@ -223,9 +223,16 @@ def test_what_is_only_published_does_not_change_the_digest(
     assert source_digest(repo.load("tool")) == before
 
 
-def test_what_is_published_counts_where_other_code_reads_it(repo: Repository) -> None:
-    step = "\ndef finish(self, box):\n    box.write('etc/loads', ' '.join(self.loads))\n"
-    file = repo.add("tool", PUBLISHED_FIELD + step)
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "def finish(self, box):\n    box.write('etc/loads', ' '.join(self.loads))\n",
+        "def finish(self, box):\n    box.write('etc/loads', getattr(self, 'loads'))\n",
+        "_note = loads\n",
+    ],
+)
+def test_what_is_published_counts_where_other_code_reads_it(repo: Repository, reader: str) -> None:
+    file = repo.add("tool", PUBLISHED_FIELD + "\n" + reader)
     before = source_digest(repo.load("tool"))
     text = file.read_text()
     file.write_text(text.replace("gcc/12", "gcc/13"))
