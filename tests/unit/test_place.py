@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tykky.errors import Exit, StoreError
-from tykky.store import NewerFormat, Permissions, Place, Record, place
+from tykky.store import NewerFormat, Permissions, Place, Record, place, state
 
 MODES = Permissions()
 Make = Callable[..., Record]
@@ -97,6 +97,20 @@ def test_numbers_are_ordered_as_numbers_and_go_on_after_the_highest(
     assert make().generation == 12
 
 
+def test_number_of_a_generation_that_was_deleted_is_not_given_again(
+    here: Place, make: Make
+) -> None:
+    """A session may still be pinned to it."""
+    for number in (1, 2, 1):
+        before = here.current
+        if number not in here.numbers:
+            make()
+        place.switch(here, number)
+        state.add(here, "test", before, MODES)
+    place.remove_generation(here, 2)
+    assert make().generation == 3
+
+
 def test_two_who_commit_at_once_do_not_both_win(here: Place, make: Make) -> None:
     """Where the file system has no locks, the number decides."""
     slow = place.begin(here, MODES)
@@ -123,6 +137,9 @@ def test_sweep_removes_what_killed_writers_left_and_nothing_else(here: Place, ma
 def test_removing_a_generation_frees_the_images_that_only_it_has(here: Place, make: Make) -> None:
     make(a="12345", shared="1")
     make(b="1", shared="1")
+    assert place.freed_without(here, [1]) == 5
+    assert place.freed_without(here, [2]) == 1
+    assert place.freed_without(here, [1, 2]) == 7
     assert place.remove_generation(here, 1) == 5
     assert here.numbers == [2]
     assert sorted(path.name for path in here.images.iterdir()) == ["b", "shared"]

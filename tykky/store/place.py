@@ -13,13 +13,15 @@
 A generation is written as a *draft* under another name, and renamed to its number: that is the
 commit. Which one counts is decided by ``current``, replaced by one rename. Readers need no lock.
 
-Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``, ``HIDDEN``.
+Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``remove_generation``,
+``freed_without``, ``sweep``, ``HIDDEN``.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from tykky.errors import Exit, StoreError, from_os_error
 from tykky.files import Permissions, discard, make_folder, sync, write_file
 from tykky.runtime.base import CONF_DIRECTORY, CURRENT, GENERATIONS, IMAGES, LAUNCHER_NAME
 from tykky.store import record as records
+from tykky.store import state
 from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
@@ -124,6 +127,8 @@ class Draft:
 
 def begin(place: Place, permissions: Permissions) -> Draft:
     """Start a new generation. Raises ``TykkyError``."""
+    # A session may be pinned to a number whose generation was deleted: it never means another.
+    known = (number for event in state.events(place) for number in (event.generation, event.before))
     # Nobody else writes to this name, even where locks do not work.
     path = place.hidden / GENERATIONS / f"{_DRAFT}{secrets.token_hex(4)}"
     try:
@@ -131,7 +136,7 @@ def begin(place: Place, permissions: Permissions) -> Draft:
         make_folder(place.images, permissions)
     except OSError as error:
         raise from_os_error(error, f"write to {place.prefix}") from error
-    return Draft(place, path, max([0, *place.numbers]) + 1)
+    return Draft(place, path, max([0, *place.numbers, *known]) + 1)
 
 
 def commit(draft: Draft, record: Record, permissions: Permissions) -> None:
@@ -185,6 +190,12 @@ def remove_generation(place: Place, number: int) -> int:
     return _remove_images(place)
 
 
+def freed_without(place: Place, numbers: Collection[int]) -> int:
+    """How many bytes it would free to delete these generations."""
+    kept = [number for number in place.numbers if number not in numbers]
+    return sum(path.lstat().st_size for path in _unused_images(place, kept))
+
+
 def sweep(place: Place) -> None:
     """Remove what killed writers left. Hold the claim of the place."""
     folder = place.hidden / GENERATIONS
@@ -199,16 +210,21 @@ def sweep(place: Place) -> None:
 
 
 def _remove_images(place: Place) -> int:
-    """Remove the images that no generation has, unless one cannot say which it has."""
+    """Remove the images that no generation has; how many bytes that frees."""
+    freed = 0
+    for path in _unused_images(place, place.numbers):
+        freed += path.lstat().st_size
+        discard(path)
+    return freed
+
+
+def _unused_images(place: Place, numbers: Iterable[int]) -> list[Path]:
+    """The images that none of these generations has; none, if one cannot say which it has."""
     kept: set[str] = set()
-    for number in place.numbers:
+    for number in numbers:
         try:
             kept |= place.record(number).files_of_images
         except StoreError:
-            return 0
-    freed = 0
-    for path in place.images.iterdir() if place.images.is_dir() else ():
-        if path.name not in kept:
-            freed += path.lstat().st_size
-            discard(path)
-    return freed
+            return []
+    there = place.images.iterdir() if place.images.is_dir() else ()
+    return [path for path in there if path.name not in kept]
