@@ -103,15 +103,13 @@ def _generations(args: argparse.Namespace, store: Store, seconds: float) -> tupl
                         continue  # somebody is changing it, or it is somebody else's
                     here.check_formats()
                     place.sweep(here)
-                ripe = [
-                    number
-                    for number, since in state.superseded(here, state.events(here)).items()
-                    if f"{entry.prefix}#{number}" not in needed and time.time() - since >= seconds
-                ]
-                freed += place.freed_without(here, ripe)
-                for number in ripe if not args.dry_run else ():
-                    place.remove_generation(here, number)
-                gone += [f"{entry.module}#{number}" for number in ripe]
+                history = state.events(here)
+                for number, since in state.superseded(here, history).items():
+                    wanted = f"{entry.prefix}#{number}" in needed
+                    if not wanted and time.time() - since >= seconds:
+                        gone.append(f"{entry.module}#{number}")
+                        if not args.dry_run:
+                            freed += place.remove_generation(here, number)
         except (TykkyError, OSError) as error:
             console.warn(f"{entry.module} is left as it is: {error}")
     return gone, freed

@@ -13,15 +13,13 @@
 A generation is written as a *draft* under another name, and renamed to its number: that is the
 commit. Which one counts is decided by ``current``, replaced by one rename. Readers need no lock.
 
-Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``remove_generation``,
-``freed_without``, ``sweep``, ``HIDDEN``.
+Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``, ``HIDDEN``.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,12 +188,6 @@ def remove_generation(place: Place, number: int) -> int:
     return _remove_images(place)
 
 
-def freed_without(place: Place, numbers: Collection[int]) -> int:
-    """How many bytes it would free to delete these generations."""
-    kept = [number for number in place.numbers if number not in numbers]
-    return sum(path.lstat().st_size for path in _unused_images(place, kept))
-
-
 def sweep(place: Place) -> None:
     """Remove what killed writers left. Hold the claim of the place."""
     folder = place.hidden / GENERATIONS
@@ -210,21 +202,16 @@ def sweep(place: Place) -> None:
 
 
 def _remove_images(place: Place) -> int:
-    """Remove the images that no generation has; how many bytes that frees."""
-    freed = 0
-    for path in _unused_images(place, place.numbers):
-        freed += path.lstat().st_size
-        discard(path)
-    return freed
-
-
-def _unused_images(place: Place, numbers: Iterable[int]) -> list[Path]:
-    """The images that none of these generations has; none, if one cannot say which it has."""
+    """Remove the images that no generation has, unless one cannot say which it has."""
     kept: set[str] = set()
-    for number in numbers:
+    for number in place.numbers:
         try:
             kept |= place.record(number).files_of_images
         except StoreError:
-            return []
-    there = place.images.iterdir() if place.images.is_dir() else ()
-    return [path for path in there if path.name not in kept]
+            return 0
+    freed = 0
+    for path in place.images.iterdir() if place.images.is_dir() else ():
+        if path.name not in kept:
+            freed += path.lstat().st_size
+            discard(path)
+    return freed
