@@ -355,6 +355,8 @@ class OpenBox(RealBox):
     shown: Sequence[Path] = ()
     inside_at: Path
     workdir: Path
+    #: Prints a line of what the user's own scripts say.
+    show: Callable[[str], None]
 
     @cached_property
     def program(self) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tykky import contents
 from tykky.build import commands
@@ -42,11 +42,9 @@ class Offer:
 class Layout:
     """The way of recipes: the contents at the place itself, a closed box, nothing else beside."""
 
-    #: Whether its steps are told of, a line each.
-    quiet = False
     #: Whether there is an image besides a container.
     has_image = True
-    #: What kind of thing a message speaks of.
+    #: What the log says is done.
     verb = "install"
 
     def scratch(self, path: Path) -> Scratch:
@@ -87,8 +85,21 @@ class Layout:
         """The offer with the command that tells the packages, which was put into ``bin``."""
         return replace(offer, names=tuple(sorted({*offer.names, contents.COMMAND})))
 
-    def fill(self, work: Work, draft: Draft, offer: Offer, way: Entering) -> None:
+    def finish(self, work: Work, offer: Offer) -> None:
+        """The last touch of the contents, before they are squashed."""
+
+    def fill(
+        self,
+        work: Work,
+        draft: Draft,
+        offer: Offer,
+        way: Entering,
+        images: Sequence[dict[str, Any]],
+    ) -> None:
         """Add files to a generation that is being written."""
+
+    def failed(self, work: Work) -> None:
+        """Before what was built is removed, because something failed."""
 
     def prove(self, work: Work, box: RealBox) -> None:
         """Try the new generation by its own commands. Raises ``TykkyError``."""

@@ -6,7 +6,7 @@ Steps take values and return values. Each prints one line with its time, has its
 and a hook before and after. The place is claimed for all that writes; until *commit* has given the
 generation its number there is none, and whatever stops a build leaves the place as it was.
 
-Public names: ``install``, ``foresee``, ``make``, ``provide``, ``Outcome``, ``Publisher``.
+Public names: ``install``, ``foresee``, ``build``, ``Outcome``, ``Publisher``.
 """
 
 from __future__ import annotations
@@ -169,33 +169,49 @@ def _readable(plan: Plan, number: int) -> Record | None:
     return record
 
 
-def make(
-    desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False, verb: str = "install"
-) -> Outcome:
+def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -> Outcome:
     """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
     desk.store.prepare()
-    publisher.check(record_of(plan, (), {}))
+    publisher.check(plan.layout.amend(record_of(plan, (), {})))
     with desk.store.claim(plan.prefix, plan.module, console.note) as held:
-        plan.place.check_formats()
         # Somebody may have made it while this one waited.
         found = None if force else _there(plan)
         if found is not None:
             did = "nothing" if found.generation == plan.place.current else "switched"
-            publisher.switch(found, verb)
+            publisher.switch(found, "install")
             return Outcome(found, did)
-        if held:
-            place.sweep(plan.place)
         old = None if force else _reusable(plan)
-        with _working(desk, plan) as (work, draft):
-            built = _reuse(work, old) if old is not None else _build(work)
-            _write(work, draft, built)
-            _test(work, draft, built)
-            with _needs_held(work):
-                record = _commit(work, draft, built)
-                with desk.step("publish") as line:
-                    publisher.switch(record, verb)
-                    line.update(record.title)
+        record = build(desk, plan, publisher, old, held=held)
         return Outcome(record, "built" if old is None else "published")
+
+
+def build(
+    desk: Desk,
+    plan: Plan,
+    publisher: Publisher,
+    old: Record | None = None,
+    *,
+    held: bool,
+    verb: str = "install",
+) -> Record:
+    """Make a new generation and let it be the current one. Hold the claim of the place.
+
+    With ``old``, it gets the contents of that generation. ``held`` tells whether the claim really
+    keeps others away. Raises ``TykkyError``; then the place is as it was.
+    """
+    plan.place.check_formats()
+    if held:
+        place.sweep(plan.place)
+    with _working(desk, plan) as (work, draft):
+        built = _reuse(work, old) if old is not None else _build(work)
+        _write(work, draft, built)
+        _test(work, draft, built)
+        with _needs_held(work):
+            record = _commit(work, draft, built)
+            with desk.step("publish") as line:
+                publisher.switch(record, verb)
+                line.update(record.title)
+    return record
 
 
 @contextlib.contextmanager
@@ -213,7 +229,12 @@ def _working(desk: Desk, plan: Plan) -> Iterator[tuple[Work, Draft]]:
             desk.log.note(f"tykky {plan.layout.verb} {plan.recipe.spec}: {plan.prefix}")
             desk.known.scratch = scratch
             draft = place.begin(plan.place, desk.store.permissions)
-            yield Work(desk, plan, scratch, lambda _: None), draft
+            work = Work(desk, plan, scratch)
+            try:
+                yield work, draft
+            except BaseException:
+                plan.layout.failed(work)
+                raise
     except BaseException as error:
         desk.log.note(f"{type(error).__name__}: {error}")
         _give_up(desk, plan, draft, error)
@@ -252,11 +273,11 @@ def _give_up(desk: Desk, plan: Plan, draft: Draft | None, error: BaseException) 
         with contextlib.suppress(OSError):
             discard(draft.path)
             place.sweep(plan.place)
+    if not committed:
+        what = f"{plan.prefix} is as it was" if plan.place.current else "nothing was installed"
+        console.note(f"{what}. Log: {desk.log.path}")
     if isinstance(error, TykkyError) and desk.log.path is not None:
         error.details = (*error.details, f"the whole log: {desk.log.path}")
-    elif not committed:
-        what = f"{plan.prefix} is as before" if plan.place.current else "nothing was installed"
-        console.note(f"{what}. Log: {desk.log.path}")
 
 
 # -- the steps ------------------------------------------------------------------------
@@ -265,7 +286,7 @@ def _give_up(desk: Desk, plan: Plan, draft: Draft | None, error: BaseException) 
 def _build(work: Work) -> Built:
     """Build, finish and squash the contents; from then on the scratch directory is empty."""
     with work.desk.step("build") as line:
-        box = work.plan.layout.box(replace(work, say=line.update))
+        box = work.plan.layout.box(replace(work, line=line))
         work.plan.layout.start(work, box)
         work.call(box, "assemble")
     for remark in box.remarks:
@@ -292,7 +313,7 @@ def _finish(work: Work) -> Built:
     """The recipe's own last touch; see which commands there are; then the kind's touch."""
     plan = work.plan
     with work.desk.step("finish") as line:
-        box = plan.layout.box(replace(work, say=line.update))
+        box = plan.layout.box(replace(work, line=line))
         work.call(box, "equip", "finish")
         # A command that is not there is better found before the byte code is made.
         line.update("the commands")
@@ -307,6 +328,7 @@ def _finish(work: Work) -> Built:
             contents.put(found, box)
             offer = plan.layout.with_listing(offer)
         way = plan.layout.enter(work, box, offer)
+        plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
     return Built(offer, there, found, way)
 
@@ -328,7 +350,7 @@ def _write(work: Work, draft: Draft, built: Built) -> None:
     """Everything of a generation but its record and its log."""
     plan, permissions = work.plan, work.desk.store.permissions
     keep_inputs(plan, built.contents, draft.path, permissions)
-    plan.layout.fill(work, draft, built.offer, built.way)
+    plan.layout.fill(work, draft, built.offer, built.way, built.images)
     launch = launch_plan(
         built.way,
         plan.module,
@@ -350,7 +372,7 @@ def _test(work: Work, draft: Draft, built: Built) -> None:
             make_folder(work.plan.prefix / "bin", work.desk.store.permissions)
             commands.lay_commands(draft.place, names, trial, work.desk.store.permissions)
             work.scratch.renew()
-            trying = replace(work, say=line.update)
+            trying = replace(work, line=line)
             box = trying.open(TestBox, draft=draft, commands=trial)
             work.plan.layout.prove(trying, box)
         except OSError as error:

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,13 +139,18 @@ class Work:
     desk: Desk
     plan: Plan
     scratch: Scratch
-    say: Callable[[str], None]
+    line: Step | None = None
     read: dict[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
         """The configuration."""
         return self.desk.config
+
+    def say(self, text: str) -> None:
+        """Tell in a few words what is being done."""
+        if self.line is not None:
+            self.line.update(text)
 
     def open(self, kind: type[_Box], **more: object) -> _Box:
         """A box of that kind."""

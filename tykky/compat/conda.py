@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from tykky import bases
 from tykky.compat import front
-from tykky.compat.job import Kind, read
+from tykky.compat.classic import Classic
+from tykky.compat.job import read, warn
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
+from tykky.kinds.conda import CondaStack
+from tykky.kinds.sealing import compile_new
 
 if TYPE_CHECKING:
-    from tykky.compat.box import OpenBox
-    from tykky.contents import Installed
+    from tykky.build.box import Box, OpenBox
+    from tykky.conda.environment import Environment
+    from tykky.config import Config
     from tykky.fetch import Say
-    from tykky.kinds.conda import CondaStack
     from tykky.lock import Lock
-    from tykky.runtime.base import EnvChange
-
-_FILE = "environment.yml"
 
 #: Commands of the script: what ``conda activate`` does, and a ``conda`` that may be told to.
 _ACTIVATE = r"""
@@ -39,14 +40,16 @@ done
 """
 
 
-class Conda(Kind):
+class Conda(Classic, CondaStack):
     """A conda environment at ``miniforge/envs/env1``, made without Miniforge."""
 
-    mode = "conda"
+    kind = "conda"
     title = "conda environment"
-    _lock: Lock
-    _stack: CondaStack
+    creates = True
+    commands: tuple[str, ...] = ()  # type: ignore[assignment]
+    _file: Path
     _pip: tuple[str, ...] = ()
+    _wishes: tuple[Environment, Config]
 
     @property
     def below(self) -> str:
@@ -58,7 +61,7 @@ class Conda(Kind):
             return ""
         return f"miniforge/envs/{self.job.values['env_name']}"
 
-    def check(self) -> None:
+    def examine(self) -> None:
         """Refuse a path that no script could name, and files that are not there."""
         from tykky.kinds.paths import check_prefix
 
@@ -72,49 +75,53 @@ class Conda(Kind):
         for key in ("env_file", "requirements_file"):
             self.job.file(key)
 
-    def recipe(self) -> str:
-        """A recipe of the same environment."""
-        return front.recipe(
-            "CondaStack",
-            f"A conda environment made by {self.job.program}.",
-            environment=self._name(),
-        )
+    # -- as the kind of recipes asks ----------------------------------------------------
 
-    def _name(self) -> str:
-        file = self.job.file("env_file")
-        is_yaml = file is None or file.suffix in (".yml", ".yaml")
-        return _FILE if is_yaml else "packages.txt"
+    @property
+    def environment(self) -> str:  # type: ignore[override]
+        """The user's file, without what is pip's."""
+        return str(self._file)
 
-    def resolve(self, folder: Path, say: Say) -> None:
+    def beside(self, name: str) -> Path:
+        """The same as a path."""
+        return Path(name)
+
+    def settle(self, say: Say) -> Lock:
         """Solve the environment; what is pip's is left to pip."""
-        from tykky import bases
         from tykky.build.plan import fresh_lock
-        from tykky.repos import Repos
-        from tykky.spec import Spec
 
         file = self.job.file("env_file")
         if self.job.verb != "new" or file is None:
-            return
-        if self._name() == _FILE:
-            text, self._pip = _without_pip(file)
-            (folder / _FILE).write_text(text, encoding="utf-8")
-        else:
-            shutil.copyfile(file, folder / self._name())
+            return super().settle(say)
         say("solving the environment")
-        repos = Repos([folder.parent])
-        self._stack = cast("CondaStack", repos.select(Spec(folder.name)))
-        self._lock = fresh_lock(self._stack, self.job.config, bases.arch())
+        with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
+            self._file = file
+            if file.suffix in (".yml", ".yaml"):
+                text, self._pip = _without_pip(file)
+                self._file = Path(folder, "environment.yml")
+                self._file.write_text(text, encoding="utf-8")
+            self._wishes = CondaStack._wanted(self, self.job.config, bases.arch())
+            return fresh_lock(self, self.job.config, bases.arch())
+
+    def _wanted(self, config: Config, arch: str) -> tuple[Environment, Config]:
+        """What the file says, which is read only once."""
+        return self._wishes
 
     def create(self, box: OpenBox) -> None:
         """Install the packages, and give the scripts a ``conda``."""
         box.scratch.root.mkdir(parents=True, exist_ok=True)
         if self.job.verb == "new":
-            box.lock = self._lock
-            self._stack.assemble(box)
+            CondaStack.assemble(self, box)
         self._equip(box)
 
+    def assemble(self, box: Box) -> None:
+        """Run the scripts, and not only what the kind of recipes does."""
+        Classic.assemble(self, box)
+
+    def equip(self, box: Box) -> None:
+        """It was done before the scripts ran."""
+
     def _equip(self, box: OpenBox) -> None:
-        from tykky import bases
         from tykky.conda import channels as known
         from tykky.conda.condarc import honoured
         from tykky.conda.equip import equip
@@ -141,11 +148,11 @@ class Conda(Kind):
             return tuple(old.state["channels"])
         if old is not None and (named := _channels_of(old.prefix / "share/previous_input/0")):
             return named
-        if old is None and self._lock.asked.get("channels"):
-            return tuple(self._lock.asked["channels"])
+        if old is None and self._wishes[0].channels:
+            return self._wishes[0].channels
         return tuple(self.job.config.conda.channels) or ("conda-forge",)
 
-    def variables(self, box: OpenBox) -> Mapping[str, str]:
+    def script_variables(self, box: OpenBox) -> Mapping[str, str]:
         """Where the tools are, and packages of pip come from."""
         from tykky.compat import index
 
@@ -172,37 +179,16 @@ class Conda(Kind):
             lines.append(f"{install} -r {shlex.quote(str(file))}\n")
         return "".join(lines)
 
-    def seal(self, box: OpenBox) -> None:
+    def seal(self, box: Any) -> None:
         """Compile the byte code."""
-        if not (box.real(".") / "bin/python").exists():
-            return
-        script = box.tmp / "seal.py"
-        shutil.copyfile(Path(__file__).with_name("seal.py"), script)
-        say = "byte code for new modules"
-        python = f"{self.root}/bin/python"
-        box.run([python, "-I", script, str(box.jobs), self.root / "lib"], say=say)
-
-    def contents(self, box: OpenBox) -> Sequence[Installed]:
-        """The conda packages, and what pip has added."""
-        from tykky.conda import channels as known
-        from tykky.contents import files_of_conda, of_conda, of_python
-
-        prefix = box.real(".")
-        conda = of_conda(prefix, lambda url: known.name_of(url, self.job.config))
-        added = of_python(prefix, files_of_conda(prefix))
-        return sorted((*conda, *added), key=lambda package: package.name.lower())
-
-    def activation(self, box: OpenBox) -> Sequence[EnvChange]:
-        """What ``conda activate`` would change."""
-        from tykky.conda.activation import snapshot
-
-        return snapshot(box)
+        if (box.real(".") / "bin/python").exists():
+            compile_new(box)
 
     def wrapped(self) -> list[str]:
         """The environment's programs."""
         return [f"{self.root}/bin"]
 
-    def python(self, box: OpenBox) -> str:
+    def library(self, box: OpenBox) -> str:
         """The library that virtual environments on top are based on."""
         found = [p for p in sorted(box.real(".").glob("lib/python3.*")) if not p.is_symlink()]
         return f"lib/{found[0].name}" if found else ""
@@ -285,5 +271,5 @@ def _values(args: argparse.Namespace) -> Values:
         return values
     values |= {"env_file": args.env_file, "mamba": args.mamba, "use_uv": args.uv and args.mamba}
     if args.uv and not args.mamba:
-        front.warn("--uv has no effect without --mamba")
+        warn("--uv has no effect without --mamba")
     return values

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.bases import ImageBase
 from tykky.compat import front
-from tykky.compat.job import Kind
+from tykky.compat.classic import Classic
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 
 if TYPE_CHECKING:
-    from tykky.compat.box import OpenBox
+    from tykky.build.box import OpenBox
 
 
-class Container(Kind):
+class Container(Classic):
     """Nothing is added to the container: there are only links to its programs."""
 
-    mode = "wrapcont"
+    kind = "wrapcont"
     title = "wrapped container"
     has_image = False
 
-    def check(self) -> None:
+    def examine(self) -> None:
         """Only what is in the container can be wrapped."""
         paths = self.job.values.get("wrapper_paths", [])
         if not paths:
@@ -45,16 +45,7 @@ class Container(Kind):
                     code=Exit.USAGE,
                 )
 
-    def recipe(self) -> str:
-        """A recipe of the same commands."""
-        return front.recipe(
-            "ContainerStack",
-            f"Programs of a container, made by {self.job.program}.",
-            image=self.job.values["container_src"],
-            commands=tuple(self.job.values["wrapper_paths"]),
-        )
-
-    def python(self, box: OpenBox) -> str:
+    def library(self, box: OpenBox) -> str:
         """The library of a wrapped Python, at its path in the container."""
         base = box.base
         if not isinstance(base, ImageBase):

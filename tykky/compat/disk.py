@@ -11,25 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.compat import front
-from tykky.compat.job import Kind
+from tykky.compat.classic import Classic
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 
 if TYPE_CHECKING:
-    from tykky.compat.box import OpenBox
+    from tykky.build.box import Box, OpenBox
 
 
-class Disk(Kind):
+class Disk(Classic):
     """What is in a directory, copied into an image."""
 
-    mode = "wrapdisk"
+    kind = "wrapdisk"
     title = "wrapped installation"
+    creates = True
 
     @property
     def _source(self) -> Path:
         return Path(self.job.values["wrap_src"])
 
-    def check(self) -> None:
+    def examine(self) -> None:
         """See that the directory is there, and does not hold what is to be made."""
         source = self._source
         if not source.is_dir():
@@ -51,17 +52,6 @@ class Disk(Kind):
                 code=Exit.CONFLICT,
             )
 
-    def recipe(self) -> str:
-        """A recipe of the same contents."""
-        masks = {"mask": True} if self.job.values.get("mask_wrap_install") else {}
-        return front.recipe(
-            "DiskStack",
-            f"An installation on disk, wrapped by {self.job.program}.",
-            source=str(self._source),
-            commands=tuple(self.job.values["wrapper_paths"]),
-            **masks,
-        )
-
     def create(self, box: OpenBox) -> None:
         """Copy the directory."""
         from tykky.kinds import tree
@@ -70,12 +60,13 @@ class Disk(Kind):
         if not self.job.values.get("mask_wrap_install"):
             tree.relink(box.real("."), self._source, box.prefix)
 
-    def seal(self, box: OpenBox) -> None:
+    def seal(self, box: Box) -> None:
         """Let programs find the libraries beside them, without a variable that others see."""
         from tykky.kinds import libraries
 
         if self.job.values.get("add_ld"):
-            libraries.settle(box, [f for f in ("lib", "lib64") if (box.real(".") / f).is_dir()])
+            top = box.real(".") or Path()
+            libraries.settle(box, [f for f in ("lib", "lib64") if (top / f).is_dir()])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """What the four programs share: options, their meaning as values, and how errors are answered.
 
 Public names: ``main``, ``verbs``, ``add_new``, ``add_update``, ``add_advanced``, ``add_prefix``,
-``add_scripts``, ``recipe``, ``warn``.
+``add_scripts``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from tykky import console
 from tykky.cli import answering
+from tykky.compat.job import Job
 from tykky.errors import Exit, TykkyError
 
 if TYPE_CHECKING:
-    from tykky.compat.job import Kind
+    from tykky.compat.classic import Classic
     from tykky.compat.settings import Values
+    from tykky.store import Store
 
 Subparsers = Any
 
@@ -32,7 +34,7 @@ def main(
     doc: str | None,
     add: Callable[[argparse.ArgumentParser], None],
     values_of: Callable[[argparse.Namespace], Values],
-    kind: type[Kind],
+    kind: type[Classic],
     argv: Sequence[str] | None,
 ) -> int:
     """Run one of the programs; the return value is its exit code."""
@@ -58,13 +60,13 @@ def _run(
     program: str,
     args: argparse.Namespace,
     values_of: Callable[[argparse.Namespace], Values],
-    kind: type[Kind],
+    kind: type[Classic],
     stack: contextlib.ExitStack,
 ) -> int:
     from tykky.compat import old, settings
-    from tykky.compat.job import Job
-    from tykky.compat.making import claim, make
+    from tykky.compat.making import check, make
     from tykky.config import Config
+    from tykky.store import Store
 
     _set_pwd()
     verb = getattr(args, "command", "new")
@@ -85,11 +87,14 @@ def _run(
             console.note(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
     user = _without_pipes(user, stack)
     site = settings.read_site()
+    store = Store.of(config)
     before = None
     if verb == "update":
-        stack.enter_context(claim(old.find(Path(args.dir), kind, config).prefix, config))
+        prefix = old.find(Path(args.dir), kind).prefix
+        store.check_outside(prefix)
+        held = stack.enter_context(_claim(prefix, store))
         # Only now nobody else changes it.
-        before = old.find(Path(args.dir), kind, config)
+        before = old.find(Path(args.dir), kind)
         user = old.inherit(before, user)
     values = settings.merge(site, user)
     if verb == "update":
@@ -101,10 +106,21 @@ def _run(
     values["update_installation"] = verb == "update"
     prefix = before.prefix if before else _prefix(values)
     job = Job(program, verb, values, prefix, config, before)
-    record = make(job, kind(job))
-    if int(values.get("log_level", 2)) >= 2:
+    recipe = kind(job)
+    check(job, recipe)
+    if before is None:
+        store.check_outside(prefix)
+        held = stack.enter_context(_claim(prefix, store))
+    record = make(recipe, store, held=held)
+    if job.level >= 2:
         console.note(_ready(prefix, record.commands))
     return Exit.OK
+
+
+def _claim(prefix: Path, store: Store) -> contextlib.AbstractContextManager[bool]:
+    """Hold the lock of an installation; waits for whoever has it."""
+    store.prepare()
+    return store.claim(prefix, str(prefix), console.note)
 
 
 def _set_pwd() -> None:
@@ -181,12 +197,6 @@ def _ready(prefix: Path, commands: Sequence[str]) -> str:
     )
 
 
-def warn(text: str) -> None:
-    """A warning, unless the user wants to see errors only."""
-    if os.environ.get("CW_LOG_LEVEL", "2") != "0":
-        console.warn(text)
-
-
 # -- options ------------------------------------------------------------------------------
 
 
@@ -233,15 +243,3 @@ def add_scripts(parser: argparse.ArgumentParser, *, scripts: bool = True) -> Non
     parser.add_argument("--environ", metavar="FILE", help=help)
     help = "programs to offer, or directories of them, between commas"
     parser.add_argument("-w", "--wrapper-paths", metavar="LIST", help=help)
-
-
-def recipe(kind: str, doc: str, **fields: Any) -> str:
-    """The text of a throw-away recipe."""
-    lines = [f"from tykky import {kind}", "", "", f"class Classic({kind}):", f'    """{doc}"""', ""]
-    known = {
-        "homepage": "https://github.com/CSCfi/hpc-container-wrapper",
-        "license": "that of what it consists of",
-        "versions": "1",
-    }
-    lines += [f"    {name} = {value!r}" for name, value in {**known, **fields}.items()]
-    return "\n".join([*lines, ""])

@@ -1,26 +1,22 @@
 """What one call of a classic command is to do.
 
-Public names: ``Job``, ``Kind``, ``Old``, ``existing``, ``read``, ``copied``.
+Public names: ``Job``, ``Old``, ``existing``, ``read``, ``copied``, ``warn``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from tykky import bases
+from tykky import console
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError, masked
 
 if TYPE_CHECKING:
-    from tykky.bases import Base
-    from tykky.compat.box import OpenBox
     from tykky.config import Config
-    from tykky.contents import Installed
-    from tykky.fetch import Say
-    from tykky.runtime.base import EnvChange
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,11 @@ class Job:
         return self.inside == self.prefix
 
     @property
+    def level(self) -> int:
+        """How much is told: 0 errors only, 1 warnings, 2 what is done, more everything."""
+        return int(self.values.get("log_level", 2))
+
+    @property
     def workdir(self) -> Path:
         """The caller's directory, where scripts run."""
         return Path(self.values.get("workdir") or Path.cwd())
@@ -100,78 +101,6 @@ def copied(path: Path) -> bytes:
     return masked(text).encode(errors="surrogateescape")
 
 
-class Kind:
-    """What is different from command to command; the order of the methods is that of the calls."""
-
-    mode: ClassVar[str]
-    title: ClassVar[str]
-    #: Whether there is an image besides a container.
-    has_image: ClassVar[bool] = True
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.base: Base = bases.host()
-
-    @property
-    def below(self) -> str:
-        """Where in the contents the environment is; empty: they are the environment."""
-        return ""
-
-    @property
-    def root(self) -> Path:
-        """The environment, at its path inside."""
-        return self.job.inside / self.below
-
-    def check(self) -> None:
-        """Find out early what would fail late. Raises ``TykkyError``."""
-
-    def seen(self) -> list[Path]:
-        """What of the host an isolated build has to see."""
-        mounts = map(Path, self.job.values.get("mount_points", ()))
-        return [*mounts, self.job.workdir, *(path.parent for path in self.job.inputs.values())]
-
-    def recipe(self) -> str:
-        """The throw-away recipe, as text."""
-        return ""
-
-    def resolve(self, folder: Path, say: Say) -> None:
-        """Find out what goes into the install; ``folder`` is for the recipe and its files."""
-
-    def create(self, box: OpenBox) -> None:
-        """Between the scripts: make what they add to. What can be a script is in ``steps``."""
-
-    def steps(self) -> str:
-        """The same, as commands of the script; ``install_root`` and ``env_root`` are set."""
-        return ""
-
-    def variables(self, box: OpenBox) -> Mapping[str, str]:
-        """More variables for the script."""
-        return {}
-
-    def seal(self, box: OpenBox) -> None:
-        """The last touch before nothing changes any more."""
-
-    def contents(self, box: OpenBox) -> Sequence[Installed]:
-        """The packages that are in it."""
-        return ()
-
-    def activation(self, box: OpenBox) -> Sequence[EnvChange]:
-        """What activating it changes in the environment."""
-        return ()
-
-    def wrapped(self) -> list[str]:
-        """The directories of its own whose programs are commands."""
-        return []
-
-    def python(self, box: OpenBox) -> str:
-        """The directory of the standard library to be seen at the prefix: ``lib/python3.11``."""
-        return ""
-
-    def state(self) -> dict[str, Any]:
-        """What an update will have to know."""
-        return {}
-
-
 def existing(name: str | Path, folder: Path) -> Path:
     """A file of the user's. Raises ``TykkyError`` if it is not there."""
     path = folder / Path(name).expanduser()
@@ -194,3 +123,9 @@ def read(path: Path) -> str:
             remedy="make it readable for yourself: chmod u+r",
             code=Exit.NOT_FOUND,
         ) from error
+
+
+def warn(text: str) -> None:
+    """A warning, unless the user wants to see errors only."""
+    if os.environ.get("CW_LOG_LEVEL", "2") != "0":
+        console.warn(text)

@@ -1,129 +1,355 @@
-"""The files of a classic install that people and older tools look for.
+"""How a classic install lies: the contents at a path of their own, and files beside ``bin``.
 
-Public name: ``write``.
+::
+
+    bin/            the commands
+    _bin            what lies over them inside: links to their programs
+    common.sh       what kind of installation it is, for people and older tools
+    container.sif   the container, if there is one
+    img.sqfs        the image
+    pyvenv.cfg, lib, lib64          of a Python environment: a copy, and links into the image
+    share/conf.yaml, share/VERSION.yml, share/previous_input/N/
+    .tykky/         as in every place: generations, images
+
+All but ``bin`` are links into the current generation, which has these files in its folder
+``layout`` and the links to programs in ``bin``. So they change together with it, by one rename.
+
+Public name: ``ClassicLayout``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.compat.job import copied
-from tykky.errors import from_os_error, masked
+from tykky.bases import ImageBase
+from tykky.build.box import OpenBox, RealBox
+from tykky.build.entering import OWN, Entering, image_environment
+from tykky.build.layout import Layout, Offer
+from tykky.compat import wrapping
+from tykky.compat.classic import Classic
+from tykky.compat.job import Job, copied
+from tykky.errors import Exit, TykkyError, from_os_error, masked
 from tykky.files import Permissions, make_folder, write_file
-from tykky.store import HIDDEN
+from tykky.publish.publisher import LINKS
+from tykky.store.place import HIDDEN, Draft
+from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
-    from tykky.compat.publishing import State
+    from tykky.build.plan import Plan
+    from tykky.build.work import Work
+    from tykky.store import Record
 
+#: What an update has to know of an installation of ours, in the folder of its generation.
+STATE = "classic.json"
 #: What only one call was told, and says nothing of the installation.
 _OF_THE_CALL = ("log_level", "build_tmpdir_base", "workdir", "num_cpus", "max_num_cpus")
+#: From the folder of a generation, or one in it, to the images of the place.
+_IMAGES = Path("../../../images")
 
 
-def write(state: State, folder: Path, permissions: Permissions) -> None:
-    """Write them all into a folder that will become the prefix."""
-    share = folder / "share"
-    make_folder(share, permissions)
-    write_file(share / "conf.yaml", _conf(state).encode(), permissions)
-    write_file(share / "VERSION.yml", _version().encode(), permissions)
-    write_file(folder / "common.sh", _common(state).encode(), permissions)
-    _inputs(state, share / "previous_input", permissions)
-    if state.image is not None:
-        (folder / str(state.job.values["sqfs_image"])).symlink_to(f"{HIDDEN}/{state.image.file}")
-    if not state.job.is_bound:
-        (folder / "_bin").symlink_to(f"{HIDDEN}/{state.links}")
-    _container(state, folder, permissions)
-    _environment(state, folder, permissions)
+class ClassicLayout(Layout):
+    """The layout of one call."""
+
+    def __init__(self, job: Job, recipe: Classic) -> None:
+        self.job = job
+        self.recipe = recipe
+        self.has_image = recipe.has_image
+        self.verb = job.program
+        self._box: OpenBox | None = None
+        self.library = ""
+        self.pyvenv = b""
+
+    # -- making ------------------------------------------------------------------------
+
+    def scratch(self, path: Path) -> Scratch:
+        """The scratch directory, with the environment where the contents have it."""
+        return Scratch(path, self.recipe.below)
+
+    def target(self, plan: Plan) -> Path:
+        """The environment, at its path inside."""
+        return self.recipe.root
+
+    def box(self, work: Work) -> RealBox:
+        """The one open box of the build, in which the path inside exists."""
+        if self._box is None:
+            self._box = work.open(OpenBox, inside_at=self.job.inside, workdir=self.job.workdir)
+            self._box.shown = [*self.recipe.seen(), work.config.cache_dir]
+        self._box.say = work.say
+        if work.line is not None:
+            self._box.show = work.line.show
+        return self._box
+
+    def start(self, work: Work, box: RealBox) -> None:
+        """Begin an update with the contents that there are."""
+        scratch = work.scratch
+        for folder in (scratch.home, scratch.tmp, scratch.top):
+            folder.mkdir(parents=True, exist_ok=True)
+        old = self.job.old
+        if old is None or old.image is None:
+            return
+        from tykky.bases.image import open_image, unpack
+
+        work.say(f"the contents of {old.image.name}")
+        unpack(open_image(old.image), scratch.top)
+        link = scratch.top / "miniforge"
+        if (scratch.top / "miniconda").is_dir() and not os.path.lexists(link):
+            link.symlink_to("miniconda")
+
+    def failed(self, work: Work) -> None:
+        """Keep what was built for a look, if that is asked for."""
+        path = work.scratch.path
+        if os.environ.get("CW_DEBUG_KEEP_FILES") and path.is_dir():
+            kept = path.with_name(f"kept-{time.strftime('%Y%m%d-%H%M%S')}")
+            path.rename(kept)
+            work.desk.remark(f"the files of the build are kept in {kept}")
+
+    def offer(self, work: Work) -> Offer:
+        """The programs that are wrapped, and the ways in that every install has."""
+        return wrapping.choose(self.job, self.recipe, work.scratch.top, work.plan.base)
+
+    def with_listing(self, offer: Offer) -> Offer:
+        """The offer with the command that tells the packages."""
+        from tykky.contents import COMMAND
+
+        programs = {**offer.programs, COMMAND: f"{self.recipe.root}/bin/{COMMAND}"}
+        return replace(super().with_listing(offer), programs=dict(sorted(programs.items())))
+
+    def squash_options(self, work: Work) -> Sequence[str]:
+        """What the site wants of mksquashfs."""
+        words = str(self.job.values.get("sqfs_options") or "").split()
+        return [word for word in words if word != "-noappend"]
+
+    def finish(self, work: Work, offer: Offer) -> None:
+        """Put into the image what is for its inside."""
+        top = work.scratch.top
+        assert self._box is not None
+        self.library = self.recipe.library(self._box)
+        pyvenv = work.scratch.root / "pyvenv.cfg"
+        self.pyvenv = pyvenv.read_bytes() if pyvenv.is_file() else b""
+        if not self.has_image:
+            return
+        folder = top / "previous_input"
+        _keep(self.job, _next(folder), Permissions())
+        if self.job.is_bound:
+            wrapping.lay_inside(top / "bin", self.job, offer.programs)
+
+    # -- entering ----------------------------------------------------------------------
+
+    def enter(self, work: Work, box: RealBox, offer: Offer) -> Entering:
+        """How it is entered."""
+        job, values, base = self.job, self.job.values, work.plan.base
+        environment = [("set", "install_root", str(job.inside))]
+        if self.recipe.below or self.recipe.wrapped():
+            environment.append(("set", "env_root", f"{self.recipe.root}/"))
+        environment.append(("set", "_CW_IN_CONTAINER", "Yes"))
+        environment.append(("set", "_CW_IS_ISOLATED", "yes" if values["isolate"] else "no"))
+        environment += wrapping.fixed_environment(job)
+        libraries = [*offer.libraries, *values.get("wrapper_ld_library_paths", ())]
+        if libraries:
+            environment.append(("append", "LD_LIBRARY_PATH", ":".join(libraries)))
+        way = Entering(
+            runtime=str(job.config.runtime),
+            isolation="mounts" if values["isolate"] else "open",
+            environment=tuple(environment),
+            activation=tuple(
+                self._of_prefix(change.action.value, change.name, change.value)
+                for change in self.recipe.activation(box)
+            ),
+            mount_at="" if job.is_bound or not self.has_image else str(job.inside),
+            relocatable=not job.is_bound,
+            mounts=tuple(values["mount_points"]) if values["isolate"] else (),
+        )
+        if not job.is_bound:
+            seen = (("$PREFIX", "$PREFIX"),) if isinstance(base, ImageBase) else ()
+            way = replace(way, binds=(*seen, (f"{OWN}/bin", "$PREFIX/bin")))
+        if isinstance(base, ImageBase):
+            place = "$PREFIX" if way.relocatable else str(job.prefix)
+            known = {**base.environment, **self.recipe.variables(box)}
+            way = replace(
+                way,
+                of_image=tuple(image_environment(base, known, place)),
+                root=self._root(base, place),
+                root_offset=base.file.offset if base.file else 0,
+                root_size=base.file.bytes if base.file else 0,
+            )
+        return way
+
+    def _of_prefix(self, action: str, name: str, value: str) -> tuple[str, str, str]:
+        """What activation puts on PATH are the commands: their path is the same on both sides."""
+        if not self.job.is_bound and value == f"{self.recipe.root}/bin":
+            return action, name, "$PREFIX/bin"
+        if name == "CONDA_DEFAULT_ENV" and value == str(self.recipe.root):
+            # As after "conda activate env1".
+            return action, name, str(self.job.values["env_name"])
+        return action, name, value
+
+    def _root(self, base: ImageBase, place: str) -> str:
+        """The container: one of its own among the images, or a shared one where it is."""
+        if base.directory is not None or self.job.values.get("share_container"):
+            source = base.directory or (base.file.path if base.file else Path())
+            return str(source.absolute())
+        return f"{place}/{HIDDEN}/images/{_name(base)}"
+
+    # -- the files of a generation ------------------------------------------------------
+
+    def fill(
+        self,
+        work: Work,
+        draft: Draft,
+        offer: Offer,
+        way: Entering,
+        images: Sequence[dict[str, Any]],
+    ) -> None:
+        """Write the links to programs, and the files that people and older tools look for."""
+        permissions, base = work.desk.store.permissions, work.plan.base
+        folder = draft.path / LINKS
+        make_folder(folder, permissions)
+        try:
+            if not self.job.is_bound:
+                bash = base.which("/bin/bash") is not None
+                wrapping.lay_links(draft.path / "bin", offer.programs, self.job, bash)
+                _apply(draft.path / "bin", permissions)
+                (folder / "_bin").symlink_to("../bin")
+            if images:
+                name = str(self.job.values["sqfs_image"])
+                (folder / name).symlink_to(_IMAGES / images[-1]["file"])
+            if isinstance(base, ImageBase):
+                self._container(base, draft, folder, permissions)
+            self._environment(folder, permissions)
+        except OSError as error:
+            raise from_os_error(error, f"lay out {self.job.prefix}") from error
+        self._share(folder / "share", permissions)
+        text = _common(self.job, images, base)
+        write_file(folder / "common.sh", text.encode(), permissions)
+        state = {"environ": wrapping.environ_text(self.job), **self.recipe.state()}
+        data = json.dumps({"format": 1, **state}, indent=1).encode()
+        write_file(draft.path / STATE, data, permissions)
+
+    def _container(
+        self, base: ImageBase, draft: Draft, folder: Path, permissions: Permissions
+    ) -> None:
+        """The container among the images: a copy, or a second name of the one in the cache."""
+        link = folder / str(self.job.values["container_image"])
+        if base.directory is not None or self.job.values.get("share_container"):
+            link.symlink_to(self._root(base, ""))
+            return
+        assert base.file is not None
+        link.symlink_to(_IMAGES / _name(base))
+        target = draft.place.images / _name(base)
+        if target.exists():
+            return
+        own = self.job.prefix in base.file.path.parents
+        if own or self.job.config.bases_dir in base.file.path.parents:
+            try:
+                os.link(base.file.path, target)
+                return
+            except OSError:
+                pass  # on another file system
+        new = target.with_name(f"{target.name}.new")
+        shutil.copyfile(base.file.path, new)
+        permissions.apply(new)
+        new.replace(target)
+
+    def _environment(self, folder: Path, permissions: Permissions) -> None:
+        """What makes the prefix look like the environment in it: links that are whole inside."""
+        library = self.library
+        if not library or self.job.is_bound:
+            return
+        if self.recipe.kind == "venv":
+            # A file, for programs outside that look for Python environments.
+            write_file(folder / "pyvenv.cfg", self.pyvenv, permissions)
+            (folder / "lib64").symlink_to("lib")
+        target = library if library.startswith("/") else f"{self.recipe.root}/{library}"
+        make_folder(folder / "lib", permissions)
+        (folder / "lib" / Path(library).name).symlink_to(target)
+
+    def _share(self, share: Path, permissions: Permissions) -> None:
+        import tykky
+
+        make_folder(share, permissions)
+        write_file(share / "conf.yaml", _conf(self.job, self.recipe).encode(), permissions)
+        built = time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime())
+        version = f"tag: {tykky.__version__}\ncommit: tykky-{tykky.__version__}\n"
+        write_file(share / "VERSION.yml", f"{version}build-time: {built}\n".encode(), permissions)
+        before = self.job.prefix / "share/previous_input"
+        if self.job.old is not None and before.is_dir():
+            shutil.copytree(before, share / "previous_input")
+        _keep(self.job, _next(share / "previous_input"), permissions)
+
+    # -- trying and recording ------------------------------------------------------------
+
+    def prove(self, work: Work, box: RealBox) -> None:
+        """Run a command of the new generation, as a user would. Raises ``TykkyError``."""
+        work.say("a command of the new generation")
+        try:
+            box.run(["_debug_exec", "/bin/true"])
+        except TykkyError as error:
+            if any("No such file" in line for line in error.details):
+                return  # an image need not have it
+            error.cause = "the commands of the new state do not work"
+            error.remedy = "'tykky doctor' tells whether this machine can run stacks"
+            error.code = Exit.TEST
+            raise
+
+    def amend(self, record: Record) -> Record:
+        """A record of what has no module."""
+        return replace(record, has_module=False, spec=f"{record.name}@1")
 
 
-def _conf(state: State) -> str:
+def _name(base: ImageBase) -> str:
+    """What a container is called among the images of a place."""
+    return f"{base.digest[:16]}.sif"
+
+
+def _apply(folder: Path, permissions: Permissions) -> None:
+    permissions.apply(folder)
+    for path in folder.iterdir():
+        if not path.is_symlink():
+            permissions.apply(path, executable=True)
+
+
+def _next(folder: Path) -> Path:
+    """The next numbered folder in one."""
+    number = 0
+    while (folder / str(number)).exists():
+        number += 1
+    return folder / str(number)
+
+
+def _keep(job: Job, folder: Path, permissions: Permissions) -> None:
+    """Keep the user's files."""
+    make_folder(folder, permissions)
+    for name, path in job.inputs.items():
+        write_file(folder / name, copied(path), permissions, durable=False)
+
+
+def _conf(job: Job, recipe: Classic) -> str:
     import yaml
 
-    values: dict[str, Any] = {k: v for k, v in state.job.values.items() if k not in _OF_THE_CALL}
-    values["mode"] = state.kind.mode
+    values: dict[str, Any] = {k: v for k, v in job.values.items() if k not in _OF_THE_CALL}
+    values["mode"] = recipe.kind
     for key in ("pre_install", "post_install"):
         if key in values:
             values[key] = [masked(i) if isinstance(i, str) else i for i in values[key]]
-    values["installation_prefix"] = str(state.job.prefix)
+    values["installation_prefix"] = str(job.prefix)
     head = "# What this installation was made from. An update reads it; do not edit.\n"
     return head + yaml.safe_dump(values, allow_unicode=True)
 
 
-def _version() -> str:
-    import tykky
-
-    built = time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime())
-    return f"tag: {tykky.__version__}\ncommit: tykky-{tykky.__version__}\nbuild-time: {built}\n"
-
-
-def _common(state: State) -> str:
-    values = state.job.values
+def _common(job: Job, images: Sequence[dict[str, Any]], base: object) -> str:
+    values = job.values
     lines = ["#!/bin/bash", "# What this installation is. Its commands do not read this."]
-    if state.image is not None:
+    if images:
         lines.append(f"SQFS_IMAGE={shlex.quote(str(values['sqfs_image']))}")
-    if state.base.name != "host":
+    if isinstance(base, ImageBase):
         lines.append(f"CONTAINER_IMAGE={shlex.quote(str(values['container_image']))}")
-    lines.append(f"INSTALLATION_PATH={shlex.quote(str(state.job.inside))}")
+    lines.append(f"INSTALLATION_PATH={shlex.quote(str(job.inside))}")
     return "\n".join([*lines, ""])
-
-
-def _inputs(state: State, folder: Path, permissions: Permissions) -> None:
-    """The user's files, under the next number."""
-    before = state.job.prefix / "share/previous_input"
-    is_new = state.job.old is None
-    number = 0
-    while not is_new and (before / str(number)).exists():
-        number += 1
-    target = folder / str(number)
-    make_folder(target, permissions)
-    for name, path in state.job.inputs.items():
-        write_file(target / name, copied(path), permissions)
-
-
-def _container(state: State, folder: Path, permissions: Permissions) -> None:
-    """The container: a copy, a second name of the one in the cache, or a link if it is shared."""
-    from tykky.bases import ImageBase
-
-    base = state.base
-    if not isinstance(base, ImageBase):
-        return
-    name = str(state.job.values["container_image"])
-    source = base.file.path if base.file is not None else base.directory
-    assert source is not None
-    if source == state.job.prefix / name:
-        return  # that of the installation that is updated
-    target = folder / name
-    if base.directory is not None or state.job.values.get("share_container"):
-        target.symlink_to(source.absolute())
-        return
-    try:
-        if source.parent.parent == state.job.config.bases_dir or (
-            state.job.config.bases_dir in source.parents
-        ):
-            os.link(source, target)
-            return
-    except OSError:
-        pass  # on another file system
-    try:
-        shutil.copyfile(source, target)
-        permissions.apply(target)
-    except OSError as error:
-        raise from_os_error(error, f"copy the container {source}") from error
-
-
-def _environment(state: State, folder: Path, permissions: Permissions) -> None:
-    """What makes the prefix look like the environment in it: links that are whole inside."""
-    library = state.library
-    if not library or state.job.is_bound:
-        return
-    if state.kind.mode == "venv":
-        # A file, for programs outside that look for Python environments.
-        write_file(folder / "pyvenv.cfg", state.pyvenv, permissions)
-        (folder / "lib64").symlink_to("lib")
-    target = library if library.startswith("/") else f"{state.kind.root}/{library}"
-    (folder / "lib").mkdir()
-    (folder / "lib" / Path(library).name).symlink_to(target)

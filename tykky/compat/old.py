@@ -1,6 +1,6 @@
 """Installations that are there already: ours, and those of earlier versions of the commands.
 
-Public names: ``find``, ``in_use``, ``inherit``, ``kept``, ``STATE``.
+Public names: ``find``, ``inherit``, ``kept``, ``retire``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.compat import settings, wrapping
-from tykky.compat.job import Old
+from tykky.compat.job import Job, Old
+from tykky.compat.layout import STATE
 from tykky.compat.settings import Values
 from tykky.errors import Exit, StoreError, TykkyError
-from tykky.store import HIDDEN
+from tykky.store import NewerFormat, Place
 
 if TYPE_CHECKING:
-    from tykky.compat.job import Kind
-    from tykky.config import Config
-
-#: What an update has to know of an installation of ours, in its hidden folder.
-STATE = "classic.json"
+    from tykky.compat.classic import Classic
 
 #: What stays as it is, whatever the site's configuration says by now.
 _KEPT = (
@@ -34,7 +31,7 @@ _INHERITED = ("mamba", "use_uv", "pipcache", "pyver", "add_ld", "wrap_all", "ena
 _BEFORE_ENVIRON = re.compile(r"^export (?:env_root|install_root)=.*\n", re.MULTILINE)
 
 
-def find(prefix: Path, kind: type[Kind], config: Config) -> Old:
+def find(prefix: Path, kind: type[Classic]) -> Old:
     """The installation in a directory. Raises ``TykkyError`` if it cannot be updated."""
     prefix = prefix.expanduser().resolve()
     conf = prefix / "share/conf.yaml"
@@ -45,7 +42,7 @@ def find(prefix: Path, kind: type[Kind], config: Config) -> Old:
             code=Exit.NOT_FOUND,
         )
     values = _values(conf)
-    if values.get("mode") != kind.mode:
+    if values.get("mode") != kind.kind:
         makers = {"conda": "conda-containerize", "venv": "pip-containerize"}
         maker = makers.get(str(values.get("mode")))
         raise TykkyError(
@@ -53,12 +50,12 @@ def find(prefix: Path, kind: type[Kind], config: Config) -> Old:
             remedy=f"use '{maker} update'" if maker else "make it anew: what is wrapped stays so",
             code=Exit.CONFLICT,
         )
-    state = prefix / HIDDEN / STATE
-    if state.is_file():
-        data = _state(state)
-        # What counts is launch.conf: an update may have been killed before it wrote the rest.
-        images = [name for name in in_use(prefix / HIDDEN) if name.startswith("img-")]
-        image = prefix / HIDDEN / images[0] if images else None
+    place = Place(prefix)
+    if place.current:
+        place.check_formats()
+        record, data = place.record(), _state(place.generation() / STATE)
+        images = [place.images / image["file"] for image in record.images]
+        image = images[-1] if images else None
         old = Old(prefix, values, image, data["environ"], True, data)
     else:
         old = Old(prefix, values, prefix / values["sqfs_image"], _environ(prefix), False)
@@ -99,11 +96,11 @@ def _values(conf: Path) -> Values:
 def _state(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["format"] != 1 or "/" in data["image"]:
-            raise ValueError("it was written by another version of Tykky")
+        if data["format"] > 1:
+            raise NewerFormat(path, data["format"])
         assert isinstance(data, dict)
         return {"environ": "", **data}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path} is damaged: {error}",
             remedy="make the installation anew",
@@ -119,15 +116,6 @@ def _environ(prefix: Path) -> str:
         return ""
     ends = [match.end() for match in _BEFORE_ENVIRON.finditer(text)]
     return text[ends[-1] :] if ends else ""
-
-
-def in_use(hidden: Path) -> list[str]:
-    """The image and the folder of links that commands use, by their names in the hidden folder."""
-    try:
-        text = (hidden / "launch.conf").read_text(encoding="utf-8")
-    except OSError:
-        return []
-    return re.findall(r"\b(?:img-[0-9a-f]{16}\.sqfs|bin-[0-9a-f]{16})(?=[ \n])", text)
 
 
 def inherit(old: Old, user: Values) -> Values:
@@ -146,3 +134,12 @@ def kept(old: Old | None) -> Values:
     assert old is not None
     values = {key: old.values[key] for key in _KEPT if key in old.values}
     return {**values, "installation_prefix": str(old.prefix)}
+
+
+def retire(job: Job) -> None:
+    """Take the container of an older Tykky aside, which always had one. What runs has it open."""
+    path = job.prefix / str(job.values["container_image"])
+    if path.is_file() and not path.is_symlink():
+        aside = Place(job.prefix).hidden / ".replaced"
+        aside.mkdir(exist_ok=True)
+        path.replace(aside / path.name)

@@ -14,22 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.compat import front
-from tykky.compat.job import Kind, read
+from tykky.compat.classic import Classic
+from tykky.compat.job import read, warn
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
+from tykky.kinds.sealing import compile_new
 
 if TYPE_CHECKING:
-    from tykky.compat.box import OpenBox
+    from tykky.build.box import OpenBox, RealBox
     from tykky.contents import Installed
 
-#: Runs with every start of the environment's Python; see ``tykky/kinds/seal_venv.py``.
+#: Runs with every start of the environment's Python; see ``tykky/kinds/seal.py``.
 _ON_TOP = "_tykky_stack.pth"
 
 
-class Pip(Kind):
+class Pip(Classic):
     """A virtual environment at ``env1``, of a Python of the host, of uv, or of an image."""
 
-    mode = "venv"
+    kind = "venv"
     title = "Python environment"
 
     @property
@@ -41,7 +43,7 @@ class Pip(Kind):
     def _managed(self) -> bool:
         return bool(self.job.values.get("use_uv"))
 
-    def check(self) -> None:
+    def examine(self) -> None:
         """See that there is a Python, and that it is one that can be used inside."""
         from tykky.kinds.paths import check_prefix
 
@@ -67,21 +69,13 @@ class Pip(Kind):
             )
         return Path(found)
 
-    def recipe(self) -> str:
-        """What a recipe of the same environment looks like."""
-        return front.recipe(
-            "PipStack",
-            f"A Python environment made by {self.job.program}.",
-            requirements="requirements.txt",
-        )
-
     def seen(self) -> list[Path]:
         """The packages that are on this machine, too."""
         from tykky.compat import index
 
         return [*super().seen(), *index.places(self.job.config)]
 
-    def variables(self, box: OpenBox) -> Mapping[str, str]:
+    def script_variables(self, box: OpenBox) -> Mapping[str, str]:
         """Where packages come from."""
         from tykky.compat import index
 
@@ -117,16 +111,12 @@ class Pip(Kind):
         words = " ".join(option if option[:1] == '"' else shlex.quote(option) for option in options)
         return f'{before}uv venv --no-config --quiet {words} "$env_root"\n'
 
-    def seal(self, box: OpenBox) -> None:
+    def seal(self, box: Any) -> None:
         """Compile the byte code; be a base for virtual environments on top."""
-        python = f"{self.root}/bin/python"
-        script = box.tmp / "seal.py"
-        shutil.copyfile(Path(__file__).with_name("seal.py"), script)
-        say = "byte code for new modules"
-        box.run([python, "-I", script, str(box.jobs), self.root / "lib"], say=say)
+        compile_new(box)
         self._be_a_base(box)
 
-    def _be_a_base(self, box: OpenBox) -> None:
+    def _be_a_base(self, box: RealBox) -> None:
         """Let virtual environments on top find this one's library, and packages if they ask."""
         answer = box.run(
             [
@@ -147,7 +137,7 @@ class Pip(Kind):
         box.write(packages / "_tykky_stack.py", _HOOK.format(tail=tail))
         box.write(packages / _ON_TOP, "import _tykky_stack\n")
 
-    def contents(self, box: OpenBox) -> Sequence[Installed]:
+    def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the environment."""
         from tykky.contents import of_python
 
@@ -157,7 +147,7 @@ class Pip(Kind):
         """The environment's programs."""
         return [f"{self.root}/bin"]
 
-    def python(self, box: OpenBox) -> str:
+    def library(self, box: OpenBox) -> str:
         """Where the environment's own packages are, below it."""
         found = sorted(box.real(".").glob("lib/python3.*"))
         return f"lib/{found[0].name}" if found else ""
@@ -218,5 +208,5 @@ def _values(args: argparse.Namespace) -> Values:
     elif args.uv:
         values["pyver"] = args.pyver or "3"
     elif args.pyver:
-        front.warn("--pyver has no effect without --uv or --slim")
+        warn("--pyver has no effect without --uv or --slim")
     return values

@@ -18,8 +18,9 @@ from tykky.errors import Exit, StepError
 from tykky.tools import process
 
 if TYPE_CHECKING:
-    from tykky.compat.box import OpenBox
-    from tykky.compat.job import Job, Kind
+    from tykky.build.box import OpenBox
+    from tykky.compat.classic import Classic
+    from tykky.compat.job import Job
 
 Show = Callable[[str], None]
 
@@ -33,7 +34,7 @@ print_err() { printf '[ ERROR ] %s\n' "$1"; }
 _OWN = ("pre_install", "post_install", "extra_envs")
 
 
-def variables(job: Job, kind: Kind, tmp: Path) -> str:
+def variables(job: Job, kind: Classic, tmp: Path) -> str:
     """The assignments of every ``CW_`` variable, and of the two that have no such beginning."""
     values = {
         **job.values,
@@ -41,7 +42,7 @@ def variables(job: Job, kind: Kind, tmp: Path) -> str:
         "installation_prefix": str(job.prefix),
         "workdir": str(job.workdir),
         "build_tmpdir": str(tmp),
-        "mode": kind.mode,
+        "mode": kind.kind,
     }
     lines = []
     for key, value in values.items():
@@ -65,7 +66,7 @@ def variables(job: Job, kind: Kind, tmp: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def text(job: Job, kind: Kind, box: OpenBox, pause: bool) -> str:
+def text(job: Job, kind: Classic, box: OpenBox, pause: bool) -> str:
     """The whole script. With ``pause`` it waits between the user's scripts for what is no command.
 
     The two scripts of the user are sourced, so that what the first sets is there for the second.
@@ -77,7 +78,7 @@ def text(job: Job, kind: Kind, box: OpenBox, pause: bool) -> str:
     post.write_text(job.text("post_install"), encoding="utf-8", errors=errors)
     there = f"cd {shlex.quote(str(job.workdir))}"
     parts = [_HEAD, variables(job, kind, tmp)]
-    for name, value in kind.variables(box).items():
+    for name, value in kind.script_variables(box).items():
         parts.append(f"export {name}={shlex.quote(value)}\n")
     parts += ["set -e\n", f"{there}\n", f". {shlex.quote(str(pre))}\n"]
     if pause:
@@ -88,12 +89,13 @@ def text(job: Job, kind: Kind, box: OpenBox, pause: bool) -> str:
     return "".join(parts)
 
 
-def run(job: Job, kind: Kind, box: OpenBox, show: Show | None) -> None:
+def run(job: Job, kind: Classic, box: OpenBox, shown: bool) -> None:
     """Run the script; in its middle, what the kind does itself. Raises ``StepError``.
 
-    ``show`` is given each line that is printed, as it comes; the log has them in any case.
+    What it prints is ``shown`` as it comes, or kept in the log only.
     """
-    pause = bool(job.text("pre_install").strip()) and type(kind).create is not _nothing()
+    show = box.show if shown else None
+    pause = bool(job.text("pre_install").strip()) and kind.creates
     if not pause:
         kind.create(box)
     file = box.tmp / "install.sh"
@@ -114,12 +116,6 @@ def run(job: Job, kind: Kind, box: OpenBox, show: Show | None) -> None:
             remedy="take 'exit' out of it: it is sourced",
             code=Exit.BUILD,
         )
-
-
-def _nothing() -> Callable[..., None]:
-    from tykky.compat.job import Kind
-
-    return Kind.create
 
 
 def _follow(

@@ -3,7 +3,7 @@
 Outside, a command is the launcher. Inside, a directory of links lies over that of the commands: a
 link to its program for each, so that a command's path is the program's path there.
 
-Public names: ``Wrapped``, ``choose``, ``lay_links``, ``environ_text``, ``fixed_environment``,
+Public names: ``choose``, ``lay_links``, ``lay_inside``, ``environ_text``, ``fixed_environment``,
 ``is_fixed``.
 """
 
@@ -13,13 +13,13 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases import ImageBase
-from tykky.compat import front
-from tykky.compat.job import Job, Kind, existing, read
+from tykky.build.layout import Offer
+from tykky.compat.classic import Classic
+from tykky.compat.job import Job, existing, read, warn
 from tykky.errors import Exit, TykkyError
 
 if TYPE_CHECKING:
@@ -32,15 +32,7 @@ DEBUG = {
 }
 
 
-@dataclass(frozen=True)
-class Wrapped:
-    """The programs by the names of their commands, and directories of libraries beside them."""
-
-    programs: Mapping[str, str]
-    libraries: tuple[str, ...] = ()
-
-
-def choose(job: Job, kind: Kind, top: Path, base: Base) -> Wrapped:
+def choose(job: Job, kind: Classic, top: Path, base: Base) -> Offer:
     """The programs that are wrapped; ``top`` has the contents. Raises ``TykkyError``."""
     chosen: dict[str, str] = {}
     libraries: list[str] = []
@@ -52,7 +44,7 @@ def choose(job: Job, kind: Kind, top: Path, base: Base) -> Wrapped:
         found = _programs(job, whole, top, base)
         if found is None or (not found and path not in own):
             if path in inherited:
-                front.warn(f"{path} has no programs any more; it is left out")
+                warn(f"{path} has no programs any more; it is left out")
                 continue
             raise TykkyError(
                 f"there are no programs at {whole}",
@@ -63,11 +55,12 @@ def choose(job: Job, kind: Kind, top: Path, base: Base) -> Wrapped:
         for program in found:
             name = Path(program).name
             if name in chosen and chosen[name] != program:
-                front.warn(f"there are two programs '{name}': {chosen[name]} is used")
+                warn(f"there are two programs '{name}': {chosen[name]} is used")
             chosen.setdefault(name, program)
         if path not in own and job.values.get("add_ld"):
             libraries += _libraries(job, whole, top, base)
-    return Wrapped(dict(sorted(chosen.items())), tuple(dict.fromkeys(libraries)))
+    names = tuple(sorted({*chosen, *DEBUG}))
+    return Offer(names, dict(sorted(chosen.items())), tuple(dict.fromkeys(libraries)))
 
 
 def _below(job: Job, path: str) -> str | None:
@@ -162,13 +155,14 @@ def environ_text(job: Job) -> str:
 # -- what stands for the commands inside -----------------------------------------------------
 
 
-def lay_links(folder: Path, wrapped: Wrapped, environ: str, bash: bool) -> None:
+def lay_links(folder: Path, programs: Mapping[str, str], job: Job, bash: bool) -> None:
     """Fill a directory that lies over that of the commands: links, and the ways in.
 
-    With an ``environ``, each is a script that runs it first, as each call always did.
+    Where something has to be run before each command, each is a script that does.
     """
+    environ = environ_text(job)
     folder.mkdir()
-    for name, program in wrapped.programs.items():
+    for name, program in programs.items():
         if environ:
             start = f'exec -a "$0" {shlex.quote(program)} "$@"'
             line = start if bash else f'exec {shlex.quote(program)} "$@"'
@@ -185,10 +179,10 @@ def _script(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def lay_inside(folder: Path, job: Job, wrapped: Wrapped) -> None:
+def lay_inside(folder: Path, job: Job, programs: Mapping[str, str]) -> None:
     """Fill ``bin`` of contents that lie over the prefix itself: links, where there is none yet."""
     folder.mkdir(exist_ok=True)
-    for name, program in wrapped.programs.items():
+    for name, program in programs.items():
         path = folder / name
         if program != f"{job.inside}/bin/{name}":
             path.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ from tykky.console import plural
 from tykky.contents import Installed, files_of_conda, of_conda, of_python
 from tykky.errors import RecipeError, Where
 from tykky.kinds.paths import check_prefix
+from tykky.kinds.sealing import seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place, class_place
@@ -230,11 +231,7 @@ class CondaStack(Stack):
         planned = contents.python_of(box.lock.packages)
         if not planned and (root is None or not os.path.lexists(root / "bin/python")):
             return
-        script = (Path(__file__).parent / "seal_conda.py").read_text(encoding="utf-8")
-        box.write(".tykky-seal.py", script)
-        python = box.prefix / "bin/python"
-        say = "byte code for all modules"
-        box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs)], say=say)
+        seal(box, "all")
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The conda packages, and what pip has added to them."""

@@ -20,6 +20,7 @@ from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_python
 from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds.paths import check_prefix
+from tykky.kinds.sealing import seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 from tykky.tools import uv
@@ -148,15 +149,10 @@ class PipStack(Stack):
 
     def seal(self, box: Box) -> None:
         """Compile the byte code, be a base for those on top, and see that the packages agree."""
-        script = (Path(__file__).parent / "seal_venv.py").read_text(encoding="utf-8")
-        box.write(".tykky-seal.py", script)
-        python = box.prefix / "bin/python"
-        say = "byte code for all modules"
-        top = ["on-stack"] if isinstance(box.base, StackBase) else []
-        box.run([python, "-I", box.prefix / ".tykky-seal.py", str(box.jobs), *top], say=say)
+        seal(box, "venv", *(["on-stack"] if isinstance(box.base, StackBase) else []))
         # Through its path, since a recipe need not offer Python as a command.
         check = ("-m", "pip", "--disable-pip-version-check", "check")
-        box.run([str(python), *check], say="whether the packages agree")
+        box.run([str(box.prefix / "bin/python"), *check], say="whether the packages agree")
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""

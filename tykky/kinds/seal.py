@@ -1,0 +1,174 @@
+"""Finishes a Python environment before it goes into an image; run by its own Python.
+
+It stands alone, since it runs inside the box, where Tykky is not installed. Takes how many
+processes may compile, and what to do:
+
+- ``all`` compiles all byte code of the library. What came with packages is compiled anew: it
+  names the times of its sources, which an image does not keep, so that every start would compile
+  it again; what is compiled here is never checked.
+- ``new FOLDER`` leaves alone what is there already and was made so for the source as it is; so
+  an update compiles only what is new.
+- ``venv [on-stack]`` finishes a virtual environment of a recipe. It links the base's standard
+  library into it, so that a virtual environment made *on top* finds it there and, with
+  ``--system-site-packages``, this stack's packages as well; it lets ``pip install --user`` work
+  (which a virtual environment refuses) without letting the base's own packages in, and modules
+  load without needless questions; it compiles, and removes what only a writable environment
+  needs. With ``on-stack``, the packages of the base, which is another stack, are found as well.
+"""
+
+from __future__ import annotations
+
+import compileall
+import importlib.util
+import marshal
+import os
+import py_compile
+import sys
+import sysconfig
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+# A .pth file and not a module, which would cost each start a listing and two more files; and byte
+# code, since its source would be compiled by each start. That is for another Python, if the host's
+# has changed so much. `sitedir` is the folder it lies in, for environments on top read it as well.
+HOOK = """\
+# Makes this environment the base of what its users put on top of it: the byte code of {source}.
+import sys, marshal, _frozen_importlib_external as ours; sys._base_executable == sys.executable \
+or exec(marshal.loads({code!r}) if ours.MAGIC_NUMBER == {magic!r} \
+else open(sitedir + '/{source}').read())
+"""
+SOURCE = "_tykky_stack.txt"
+CODE = """\
+if sitedir == sys.prefix + {tail!r}:
+    import site, _frozen_importlib_external, _io
+    {forget}
+    sys._base_executable = sys.executable  # "python -m venv" links here
+    # Reads a module as Python reads one without source: not asking whether it is a terminal, which
+    # in a mounted image is a question to another process. Python 3.14 does not ask either.
+    def get_data(self, path, open=_io.FileIO):
+        with open(path) as file:
+            return file.read()
+    _frozen_importlib_external.SourceFileLoader.get_data = get_data
+"""
+
+
+FORGET = """\
+site.PREFIXES.clear()  # not the packages of the base
+    # Nor this folder a second time, for which Python takes it to be one of the base as well.
+    def addsitepackages(known_paths, prefixes=None, site=site, usual=site.addsitepackages):
+        site.addsitepackages = usual
+        return known_paths
+    site.addsitepackages = addsitepackages"""
+
+
+def link_library(prefix: Path, library: Path) -> None:
+    """Show the base's standard library below the prefix, entry by entry."""
+    here = prefix / "lib" / library.name
+    for entry in sorted(library.iterdir()):
+        link = here / entry.name
+        if entry.name not in ("site-packages", "dist-packages") and not link.exists():
+            link.symlink_to(entry)
+
+
+def allow_user_packages(prefix: Path, packages: Path) -> None:
+    """Switch on the user's own packages, with the hook that keeps the base's out."""
+    settings = prefix / "pyvenv.cfg"
+    text = settings.read_text(encoding="utf-8")
+    text = text.replace(
+        "include-system-site-packages = false", "include-system-site-packages = true"
+    )
+    settings.write_text(text, encoding="utf-8")
+    forget = FORGET
+    if "on-stack" in sys.argv:
+        forget = "# The packages of the base belong to it."
+    code = CODE.format(tail=f"/{packages.relative_to(prefix)}", forget=forget)
+    (packages / SOURCE).write_text(code, encoding="utf-8")
+    # Format 2 has no references, whose number would differ from one run to the next.
+    compiled = marshal.dumps(compile(code, SOURCE, "exec"), 2)
+    hook = HOOK.format(source=SOURCE, code=compiled, magic=importlib.util.MAGIC_NUMBER)
+    (packages / "_tykky_stack.pth").write_text(hook, encoding="utf-8")
+
+
+def clean(prefix: Path) -> None:
+    """Remove lock files, activation scripts (a stack needs none) and our own helper."""
+    names = [".gitignore", ".lock", "CACHEDIR.TAG", ".tykky-requirements.txt"]
+    unwanted = [prefix / name for name in names]
+    unwanted += [*(prefix / "bin").glob("activate*"), *(prefix / "bin").glob("*.bat")]
+    for path in unwanted:
+        path.unlink(missing_ok=True)
+
+
+def is_good(source: str) -> bool:
+    """Whether there is byte code for exactly this source that is never checked."""
+    try:
+        # An image of ours has no times: what was in it is byte code for what was in it.
+        if os.stat(source).st_mtime == 0:  # noqa: PTH116 - thousands of them
+            return os.path.exists(importlib.util.cache_from_source(source))  # noqa: PTH110
+        with Path(importlib.util.cache_from_source(source)).open("rb") as stream:
+            head = stream.read(16)
+        if head[:4] != importlib.util.MAGIC_NUMBER or head[4:8] != b"\1\0\0\0":
+            return False
+        return head[8:] == importlib.util.source_hash(Path(source).read_bytes())
+    except OSError:
+        return False
+
+
+def compile_one(source: str) -> None:
+    """Make the byte code of one source, if that can be done."""
+    if not is_good(source):
+        compileall.compile_file(
+            source,
+            quiet=2,
+            force=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+
+
+def compile_new(folder: str, jobs: int) -> None:
+    """Compile the sources below a folder that have no good byte code."""
+    sources = [
+        str(Path(where, name))
+        for where, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(".py")
+    ]
+    with ProcessPoolExecutor(jobs) as pool:
+        for _ in pool.map(compile_one, sources, chunksize=32):
+            pass
+
+
+def compile_all(folder: Path, jobs: int, *, force: bool) -> None:
+    """Compile everything below a folder, with hashes that are never checked."""
+    compileall.compile_dir(
+        folder,
+        quiet=2,
+        force=force,
+        workers=jobs,
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+
+
+def finish_venv(jobs: int) -> None:
+    """Do all of it for the virtual environment whose Python this is."""
+    prefix = Path(sys.prefix)
+    packages = Path(sysconfig.get_path("purelib"))
+    allow_user_packages(prefix, packages)
+    compile_all(packages, jobs, force=False)
+    link_library(prefix, Path(os.__file__).parent)
+    clean(prefix)
+
+
+def main() -> None:
+    """Do what the words say, and leave nothing of this file."""
+    jobs, what = int(sys.argv[1]), sys.argv[2]
+    if what == "venv":
+        finish_venv(jobs)
+    elif what == "all":
+        compile_all(Path(os.__file__).parent, jobs, force=True)
+    else:
+        compile_new(sys.argv[3], jobs)
+    Path(__file__).unlink()
+
+
+if __name__ == "__main__":
+    main()
