@@ -296,7 +296,8 @@ def _build(work: Work) -> Built:
         return built
     plan, top = work.plan, work.scratch.top
     with work.desk.step("squash") as line:
-        settle(top)
+        if plan.layout.settles:
+            settle(top)
         files = count(top)
         line.update(f"{files} files into one image")
         options = plan.layout.squash_options(work)
@@ -323,9 +324,10 @@ def _finish(work: Work) -> Built:
         work.call(box, "seal")
         with recipe_code(plan.recipe, "contents"):
             found = tuple(plan.recipe.contents(box))
-        if found and contents.COMMAND not in offer.names:
+        listed = plan.layout.with_listing(offer) if found else None
+        if listed is not None:
             contents.put(found, box)
-            offer = plan.layout.with_listing(offer)
+            offer = listed
         way = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))

@@ -47,7 +47,9 @@ class Log:
         """Go on in a file. Raises ``TykkyError``."""
         assert isinstance(self.stream, io.BytesIO)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # What a build was told and has said is for its user.
+            path.parents[1].mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             stream = path.open("wb")
             stream.write(self.stream.getvalue())
         except OSError as error:

@@ -109,5 +109,5 @@ def _config(job: Job) -> Config:
     return replace(
         config,
         build_dir=parent if parent.is_absolute() else job.workdir / parent,
-        jobs=wanted or config.jobs,
+        jobs=min(wanted or config.jobs, len(os.sched_getaffinity(0))),
     )
