@@ -105,7 +105,7 @@ def read_only(site: Site, folder: Path, *command: str) -> subprocess.CompletedPr
     return elsewhere(site, script, folder, *command)
 
 
-@pytest.mark.parametrize("what", ["t", "t/store", "t/db", "t/locks", "t/modules"])
+@pytest.mark.parametrize("what", ["t", "t/store", "t/db", "t/modules"])
 def test_read_only_store(old: Site, place: Path, what: str) -> None:
     old.hello("new")
     done = read_only(old, place / what, "tykky", "install", "new")

@@ -19,14 +19,14 @@ def hello(site: Site) -> Site:
 
 
 def faults(site: Site, module: str) -> list[str]:
-    answers = json.loads(site("verify", "--json", status=None).stdout)
+    answers = site.json("verify", status=None)
     (found,) = (answer["faults"] for answer in answers if answer["module"] == module)
     assert isinstance(found, list)
     return found
 
 
 def image(site: Site, spec: str) -> Path:
-    (path,) = (site.prefix(spec) / ".tykky").glob("img-*.sqfs")
+    (path,) = site.images(spec)
     return path
 
 
