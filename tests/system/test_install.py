@@ -147,7 +147,9 @@ def test_test_runs_the_real_commands_on_the_image(site: Site, place: Path) -> No
     assert command == f"{site.prefix()}/bin/hello"
     assert here.startswith(site.user.env["TYKKY_BUILD_DIR"])
     names = {line.partition("=")[0] for line in rest if line}
-    allowed = {"PATH", "HOME", "TMPDIR", "LANG", "USER", "PWD", "OLDPWD", "SHLVL", "_"} | {"TYKKY_PINS"}
+    allowed = {"PATH", "HOME", "TMPDIR", "LANG", "USER", "PWD", "OLDPWD", "SHLVL", "_"} | {
+        "TYKKY_PINS"
+    }
     assert names <= allowed | set(NETWORK_VARIABLES), "an empty directory, a clean environment"
     # What the test runs is the launcher on the host, not what was built.
     assert os.access(command, os.X_OK)

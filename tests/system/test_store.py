@@ -157,7 +157,9 @@ def test_find_prints_any_field(installed: Site) -> None:
     assert installed("find", "--format", "{name}/{version} {prefix}", "tiny").stdout == (
         f"tiny/1.0 {installed.prefix('tiny')}\n"
     )
-    said = installed("find", "--format", "{{{generation}}} {by[user]} {images[0][bytes]:>12}", "tiny")
+    said = installed(
+        "find", "--format", "{{{generation}}} {by[user]} {images[0][bytes]:>12}", "tiny"
+    )
     assert re.fullmatch(r"\{1\} \S+ [ 0-9]{12}\n", said.stdout)
 
 
