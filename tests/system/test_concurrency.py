@@ -207,7 +207,7 @@ def test_uninstall_waits_for_an_install_of_the_same(site: Site, place: Path) -> 
         f"""
         import pathlib, time
 
-        def before_publish(build):
+        def after_publish(build):
             pathlib.Path({str(place / "there")!r}).touch()
             for _ in range(1200):
                 if pathlib.Path({str(go)!r}).exists():

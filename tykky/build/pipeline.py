@@ -161,6 +161,8 @@ def _readable(plan: Plan, number: int) -> Record | None:
         record = plan.place.record(number)
         if record.build != plan.build or not has_same_inputs(record):
             return None
+        if place.missing(record.needs):
+            return None
         for image in record.images:
             if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
                 return None
@@ -186,7 +188,7 @@ def make(
         if held:
             place.sweep(plan.place)
         old = None if force else _reusable(plan)
-        with _working(desk, plan) as (work, draft):
+        with _working(desk, plan, held=held) as (work, draft):
             built = _reuse(work, old) if old is not None else _build(work)
             _write(work, draft, built)
             _test(work, draft, built)
@@ -199,7 +201,7 @@ def make(
 
 
 @contextlib.contextmanager
-def _working(desk: Desk, plan: Plan) -> Iterator[tuple[Work, Draft]]:
+def _working(desk: Desk, plan: Plan, *, held: bool) -> Iterator[tuple[Work, Draft]]:
     """Whatever happens within: no scratch is left, and a whole generation more or none."""
     config, module = desk.config, plan.module
     # The same install may be under way in two roots at once.
@@ -216,7 +218,7 @@ def _working(desk: Desk, plan: Plan) -> Iterator[tuple[Work, Draft]]:
             yield Work(desk, plan, scratch, lambda _: None), draft
     except BaseException as error:
         desk.log.note(f"{type(error).__name__}: {error}")
-        _give_up(desk, plan, draft, error)
+        _give_up(desk, plan, draft, error, held=held)
         raise
     else:
         desk.log.remove()
@@ -233,7 +235,7 @@ def _needs_held(work: Work) -> Iterator[None]:
             prefix = Path(needed.prefix)
             if os.access(prefix, os.W_OK):
                 stack.enter_context(store.claim(prefix, needed.module, console.note))
-            if not place.Place(prefix).generation(needed.generation).is_dir():
+            if not _is_as_it_was(needed):
                 raise StoreError(
                     f"{needed.title}, which {work.plan.module} needs, was removed meanwhile",
                     remedy="install that again, then run the same command again",
@@ -242,7 +244,17 @@ def _needs_held(work: Work) -> Iterator[None]:
         yield
 
 
-def _give_up(desk: Desk, plan: Plan, draft: Draft | None, error: BaseException) -> None:
+def _is_as_it_was(needed: Record) -> bool:
+    """Whether a generation is there, and no other that has got its number meanwhile."""
+    try:
+        return place.Place(Path(needed.prefix)).record(needed.generation).build == needed.build
+    except StoreError:
+        return False
+
+
+def _give_up(
+    desk: Desk, plan: Plan, draft: Draft | None, error: BaseException, *, held: bool
+) -> None:
     if isinstance(error, KeyboardInterrupt):
         console.note("stopping, and cleaning up")
     committed = draft is not None and plan.place.generation(draft.number).exists()
@@ -251,7 +263,8 @@ def _give_up(desk: Desk, plan: Plan, draft: Draft | None, error: BaseException) 
     elif draft is not None:
         with contextlib.suppress(OSError):
             discard(draft.path)
-            place.sweep(plan.place)
+            if held:  # else another build may be under way there
+                place.sweep(plan.place)
     if isinstance(error, TykkyError) and desk.log.path is not None:
         error.details = (*error.details, f"the whole log: {desk.log.path}")
     elif not committed:
