@@ -176,17 +176,18 @@ def make(
 ) -> Outcome:
     """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
     desk.store.prepare()
+    sweep(desk.config.build_dir)
     publisher.check(record_of(plan, (), {}))
     with desk.store.claim(plan.prefix, plan.module, console.note) as held:
         plan.place.check_formats()
+        if held:
+            place.sweep(plan.place)
         # Somebody may have made it while this one waited.
         found = None if force else _there(plan)
         if found is not None:
             did = "nothing" if found.generation == plan.place.current else "switched"
             publisher.switch(found, verb)
             return Outcome(found, did)
-        if held:
-            place.sweep(plan.place)
         old = None if force else _reusable(plan)
         with _working(desk, plan, held=held) as (work, draft):
             built = _reuse(work, old) if old is not None else _build(work)
@@ -207,7 +208,6 @@ def _working(desk: Desk, plan: Plan, *, held: bool) -> Iterator[tuple[Work, Draf
     # The same install may be under way in two roots at once.
     name = locks.digest_of(str(plan.prefix))[:16]
     scratch = plan.layout.scratch(config.build_dir / name)
-    sweep(config.build_dir)
     draft = None
     try:
         with scratch.held():
