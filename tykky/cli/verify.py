@@ -79,9 +79,9 @@ def _show(wrong: list[dict[str, Any]], count: int) -> None:
     console.note(f"verified {console.plural(count, 'install')}, {len(modules)} not whole")
     if wrong:
         console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' entries;")
-        console.note("a damaged image is built again by 'tykky install', or go back to an earlier")
-        console.note("generation: 'tykky rollback'; one that was pulled has to be pulled again:")
-        console.note("'tykky base verify' says how")
+        console.note("a damaged image is built again by 'tykky install --force', or go back to an")
+        console.note("earlier generation: 'tykky rollback'; one that was pulled has to be pulled")
+        console.note("again: 'tykky base verify' says how")
 
 
 def _of_base(record: Record, config: Config, known: dict[str, list[str]]) -> list[str]:
