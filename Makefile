@@ -32,7 +32,7 @@ shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cac
 help:
 	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
 	@echo 'make test    the whole suite, on real parts [T="tests/unit -k spec"]'
-	@echo 'make check   lint, format, types, shell scripts, C warnings and sanitizers'
+	@echo 'make check   lint, format, layers, types, shell scripts, C warnings and sanitizers'
 	@echo 'make bench   what commands, installs and listings cost against their peers [B=starts]'
 	@echo 'make venv    only the virtual environment of the developers: $(venv)'
 	@echo 'make clean   remove build/ and $(DEMO)'
@@ -65,6 +65,7 @@ measurements: $(venv)/.made
 
 check-python: $(venv)/.made
 	$(venv)/bin/ruff check
+	$(venv)/bin/lint-imports --no-logo
 	$(venv)/bin/ruff format --check
 
 check-types: $(venv)/.made

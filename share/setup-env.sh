@@ -12,7 +12,8 @@
 # The same are __tykky_activate and __tykky_deactivate; __tykky_get_env_path NAME prints a path.
 # NAME is looked up in the folders of TYKKY_PATH (a colon list), then among what is installed in
 # the configured root, then in the working directory. With TYKKY_CHANGE_PS1=0 the prompt stays
-# as it is. All of it works under `set -eu`.
+# as it is. Until it is activated again, a stack stays the generation that it was: TYKKY_PINS says
+# which. All of it works under `set -eu`.
 
 # Prints a line for the user; the first word is what comes before it.
 _tykky_say() {
@@ -21,7 +22,7 @@ _tykky_say() {
 
 # Whether $1 is the prefix of an install, of this Tykky or of the classic one.
 _tykky_is_install() {
-    [ -d "$1/bin" ] && { [ -f "$1/.tykky/launch.conf" ] || [ -f "$1/common.sh" ]; }
+    [ -d "$1/bin" ] && { [ -f "$1/.tykky/current/launch.conf" ] || [ -f "$1/common.sh" ]; }
 }
 
 # Prints the folders of TYKKY_PATH that have an install named $1, one a line.
@@ -117,6 +118,34 @@ __tykky_get_env_path() (
     CDPATH='' cd -P -- "$_tykky_found" >/dev/null && pwd -P
 )
 
+# Lets this session keep the generation that is the current one of the place $1.
+_tykky_pin() {
+    _tykky_number=$(readlink -- "$1/.tykky/current" 2>/dev/null) || _tykky_number=
+    _tykky_number=${_tykky_number##*/}
+    case $_tykky_number in
+        '' | *[!0-9]*) ;;
+        *) export TYKKY_PINS="$1=$_tykky_number${TYKKY_PINS:+:$TYKKY_PINS}" ;;
+    esac
+    unset _tykky_number
+}
+
+# Takes what is pinned of the place $1 out of TYKKY_PINS.
+_tykky_unpin() {
+    [ -n "${TYKKY_PINS-}" ] || return 0
+    _tykky_left="$TYKKY_PINS:"
+    TYKKY_PINS=
+    while [ -n "$_tykky_left" ]; do
+        _tykky_item=${_tykky_left%%:*}
+        _tykky_left=${_tykky_left#*:}
+        # A path may have an equals sign in it; what comes after the last one is the number.
+        if [ -n "$_tykky_item" ] && [ "${_tykky_item%=*}" != "$1" ]; then
+            TYKKY_PINS="${TYKKY_PINS:+$TYKKY_PINS:}$_tykky_item"
+        fi
+    done
+    [ -n "$TYKKY_PINS" ] || unset TYKKY_PINS
+    unset _tykky_left _tykky_item
+}
+
 __tykky_activate() {
     case ${1-} in
         '' | -*)
@@ -136,6 +165,8 @@ __tykky_activate() {
     esac
     __tykky_deactivate
     export TYKKY_PREFIX="$_tykky_new"
+    _tykky_unpin "$TYKKY_PREFIX"
+    _tykky_pin "$TYKKY_PREFIX"
     PATH="$TYKKY_PREFIX/bin${PATH:+:$PATH}"
     if [ "${TYKKY_CHANGE_PS1:-1}" != 0 ] && [ -n "${PS1-}" ]; then
         _tykky_prompt=$1
@@ -160,6 +191,7 @@ __tykky_deactivate() {
                 PATH=${_tykky_rest%:}
                 ;;
         esac
+        _tykky_unpin "$TYKKY_PREFIX"
         if [ -n "${_tykky_prompt-}" ]; then
             case ${PS1-} in
                 "$_tykky_prompt"*) PS1=${PS1#"$_tykky_prompt"} ;;
@@ -184,7 +216,7 @@ tykky() {
 # Scripts that this shell starts, batch jobs above all, can activate as well.
 if [ -n "${BASH_VERSION-}" ]; then
     export -f tykky __tykky_activate __tykky_deactivate __tykky_get_env_path _tykky_prefix_of _tykky_in_store \
-        _tykky_in_path _tykky_is_install _tykky_say
+        _tykky_in_path _tykky_is_install _tykky_pin _tykky_unpin _tykky_say
 fi
 
 # Where this file is; each shell has its own word for it, which the others cannot even parse.

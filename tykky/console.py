@@ -4,8 +4,7 @@ Answers go to stdout, everything else to stderr. Colours, the spinner and the li
 redrawn appear on terminals only, never with ``NO_COLOR``, ``TERM=dumb`` or in a pipe.
 
 Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``json_out``,
-``duration``, ``size``, ``plural``,
-``flush``.
+``duration``, ``size``, ``plural``, ``flush``.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ def warn(text: str) -> None:
 
 def error(problem: TykkyError) -> None:
     """An error on stderr: the cause, its place, details, and what to do."""
-    lines = [f"tykky: {_coloured(sys.stderr, _RED, _visible(problem.cause))}"]
+    lines = [f"tykky: {_coloured(sys.stderr, _RED, 'error:')} {_visible(problem.cause)}"]
     if problem.where is not None:
         lines += [f"  {line}" for line in _visible(str(problem.where)).splitlines()]
     lines += [f"  {_coloured(sys.stderr, _DIM, _visible(line))}" for line in problem.details]

@@ -50,13 +50,15 @@ class Shell:
         command = [self.name, *OPTIONS[self.name], "-c", start + script]
         return self.user.run(*command, status=status, env=env, cwd=cwd or self.user.home)
 
-    def install(self, name: str, mark: str = ".tykky/launch.conf") -> Path:
+    def install(self, name: str, mark: str = ".tykky/generations/7/launch.conf") -> Path:
         """A folder that looks like an install, with a command that has the same name."""
         prefix = self.stacks / name
         command = prefix / "bin" / Path(name).name
         command.parent.mkdir(parents=True)
-        (prefix / mark).parent.mkdir(exist_ok=True)
+        (prefix / mark).parent.mkdir(parents=True, exist_ok=True)
         (prefix / mark).write_text("")
+        if mark.startswith(".tykky/generations/"):
+            (prefix / ".tykky/current").symlink_to(Path(mark).parent.relative_to(".tykky"))
         command.write_text(f"#!/bin/sh\necho {prefix}\n")
         command.chmod(0o755)
         return prefix
@@ -83,6 +85,7 @@ def shell(request: pytest.FixtureRequest, place: Path, user: User) -> Shell:
 
 
 STATE = 'printf "%s\\n" "$PATH" "${PS1-none}" "${TYKKY_PREFIX-none}"\n'
+PINS = "sh -c 'echo \"${TYKKY_PINS-none}\"'\n"  # as a program sees them
 
 
 def test_program_comes_on_path_and_its_python_does_not(shell: Shell) -> None:
@@ -215,6 +218,52 @@ def test_link_to_an_install_is_resolved_when_it_is_activated(shell: Shell) -> No
     ]
 
 
+@pytest.mark.parametrize("options", ["", "set -eu"])
+def test_session_keeps_the_generation_that_it_has_activated(shell: Shell, options: str) -> None:
+    prefix = shell.install("stack")
+    later = prefix / ".tykky/generations/8"
+    script = f"""
+        tykky activate '{prefix}'
+        {PINS}
+        mkdir '{later}'; touch '{later}/launch.conf'
+        ln -sfn generations/8 '{prefix}/.tykky/current'
+        {PINS}
+        tykky activate '{prefix}'
+        {PINS}
+        tykky deactivate
+        {PINS}
+    """
+    pins = [f"{prefix}=7", f"{prefix}=7", f"{prefix}=8", "none"]
+    assert shell.run(script, options=options) == pins
+
+
+def test_pins_of_other_stacks_stay_and_those_of_the_same_do_not(shell: Shell) -> None:
+    prefix = shell.install("a=b")
+    others = f"/x={prefix.name}=1:{prefix}=b=2:{prefix.parent}/a=3:word"
+    script = f"tykky activate '{prefix}'\n{PINS}tykky deactivate\n{PINS}"
+    lines = shell.run(script, options="set -eu", TYKKY_PINS=f"/x=1:{prefix}=6::{others}:")
+    assert lines == [f"{prefix}=7:/x=1:{others}", f"/x=1:{others}"]
+
+
+def test_another_stack_takes_the_pin_of_the_first(shell: Shell) -> None:
+    one, two = shell.install("one"), shell.install("two")
+    assert shell.run(f"tykky activate '{one}'; tykky activate '{two}'\n{PINS}") == [f"{two}=7"]
+
+
+def test_installation_of_the_classic_tykky_is_not_pinned(shell: Shell) -> None:
+    prefix = shell.install("stack", mark="common.sh")
+    script = f"tykky activate '{prefix}'\n{PINS}tykky deactivate\n{PINS}"
+    assert shell.run(script, options="set -eu") == ["none", "none"]
+
+
+@pytest.mark.parametrize("mark", [".tykky/launch.conf", ".tykky/generations/7/other"])
+def test_place_without_a_current_generation_is_no_install(shell: Shell, mark: str) -> None:
+    prefix = shell.install("stack", mark=mark)
+    done = shell.output(f"tykky activate '{prefix}' || echo $?")
+    assert done.stdout.strip() == "6"
+    assert "is no install of Tykky" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
@@ -269,7 +318,7 @@ def test_installed_stack_is_activated_by_name_and_its_command_runs(
     lines = installed.user.run(name, *OPTIONS[name], "-c", script).stdout.splitlines()
     assert lines[0] == "hello 1.0 you"
     assert lines[1] == "hello 0.9 you"
-    assert lines[2] == str(installed.prefix("hello@0.9"))
+    assert lines[2] == str(installed.root / "store/hello/0.9")
     assert lines[3] == "(hello/0.9) $ "
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +89,52 @@ def test_wrong_usage_ends_with_two(words: list[str], capsys: pytest.CaptureFixtu
         main(words)
     assert ended.value.code == Exit.USAGE
     assert "tykky" in capsys.readouterr().err
+
+
+def answer(*words: str, status: int, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The envelope that the program answers with, when it ends with ``status``."""
+    assert main([*words, "--json"]) == status
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["version", "verb", "status", "code", "result", "errors"]
+    assert (found["version"], found["verb"], found["code"]) == (1, words[0], status)
+    assert isinstance(found["errors"], list)
+    return dict(found)
+
+
+def test_envelope_of_what_was_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer("find", "--root", str(tmp_path), status=0, capsys=capsys)
+    assert (found["status"], found["result"], found["errors"]) == ("ok", [], [])
+
+
+def test_envelope_of_a_failure_has_cause_remedy_and_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["history", "--root", str(tmp_path), "nothing"]
+    found = answer(*words, status=Exit.NOT_FOUND, capsys=capsys)
+    assert (found["status"], found["result"]) == ("failed", None)
+    (error,) = found["errors"]
+    assert error["cause"] == f"'nothing' is not installed in {tmp_path}"
+    assert "tykky find" in error["remedy"]
+    assert (error["code"], error["where"], error["details"]) == (6, "", [])
+
+
+def test_envelope_of_a_wrong_configuration_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("jobs: 1\nrooot: /x\n")
+    monkeypatch.setenv("TYKKY_SITE_CONFIG", str(file))
+    found = answer("find", status=Exit.CONFIG, capsys=capsys)
+    assert found["errors"][0]["where"] == f"{file}:2"
+
+
+def test_envelope_tells_what_was_done_of_several_and_what_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["install", "--root", str(tmp_path), "--keep-going", "no-such-a", "no-such-b"]
+    found = answer(*words, status=Exit.SPEC, capsys=capsys)
+    assert [each["did"] for each in found["result"]] == ["failed", "failed"]
+    assert ["no-such-a" in found["errors"][0]["cause"], len(found["errors"])] == [True, 2]
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -333,6 +333,7 @@ def test_misspelt_variable_is_warned_about_and_others_are_not(home: Home) -> Non
     home.env.update(
         TYKKY_ROOOT="/x",
         TYKKY_PATH="/a:/b",
+        TYKKY_PINS="/p=7",
         TYKKY_PREFIX="/p",
         TYKKY_CHANGE_PS1="0",
         TYKKY_SOMETHING_ELSE_ENTIRELY="1",

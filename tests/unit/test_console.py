@@ -97,7 +97,7 @@ def test_error_has_cause_place_details_and_remedy(
         )
     )
     assert capsys.readouterr().err.splitlines() == [
-        "tykky: unknown key 'rooot'",
+        "tykky: error: unknown key 'rooot'",
         f"  {path}:2",
         "      rooot: /x",
         "      ^^^^^",

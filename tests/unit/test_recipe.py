@@ -191,6 +191,63 @@ def test_any_change_of_the_code_changes_the_digest(repo: Repository, old: str, n
     assert source_digest(repo.load("tool")) != before
 
 
+PUBLISHED_FIELD = """\
+@property
+def env(self):
+    return {"OMP_NUM_THREADS": "1"}
+
+setenv: dict[str, str] = {"A": "1"}
+loads = "gcc/12"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"OMP_NUM_THREADS": "1"', '"OMP_NUM_THREADS": "2"'),
+        ('setenv: dict[str, str] = {"A": "1"}', "setenv = {}"),
+        ('loads = "gcc/12"', ""),
+        ('"2.1", "2.0"', '"2.1", "2.0", "1.9"'),
+        ("https://tool.example", "https://tool.org"),
+        ('license = "MIT"', 'license = "BSD"\n    keywords = "a", "b"'),
+        ("variant\n", "variant, CondaStack\n"),
+    ],
+)
+def test_what_is_only_published_does_not_change_the_digest(
+    repo: Repository, old: str, new: str
+) -> None:
+    file = repo.add("tool", CHOICES + PUBLISHED_FIELD)
+    before = source_digest(repo.load("tool"))
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    assert source_digest(repo.load("tool")) == before
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "def finish(self, box):\n    box.write('etc/loads', ' '.join(self.loads))\n",
+        "def finish(self, box):\n    box.write('etc/loads', getattr(self, 'loads'))\n",
+        "_note = loads\n",
+    ],
+)
+def test_what_is_published_counts_where_other_code_reads_it(repo: Repository, reader: str) -> None:
+    file = repo.add("tool", PUBLISHED_FIELD + "\n" + reader)
+    before = source_digest(repo.load("tool"))
+    text = file.read_text()
+    file.write_text(text.replace("gcc/12", "gcc/13"))
+    assert source_digest(repo.load("tool")) != before
+    file.write_text(text.replace('{"A": "1"}', '{"A": "2"}'))
+    assert source_digest(repo.load("tool")) == before
+
+
+def test_assignment_to_more_than_published_fields_counts(repo: Repository) -> None:
+    file = repo.add("tool", 'loads = python = "3.12"\n')
+    before = source_digest(repo.load("tool"))
+    file.write_text(file.read_text().replace("3.12", "3.13"))
+    assert source_digest(repo.load("tool")) != before
+
+
 def test_the_digest_does_not_depend_on_where_the_repository_is(tmp_path: Path) -> None:
     here, there = Repository(tmp_path / "a"), Repository(tmp_path / "b")
     here.add("tool", CHOICES)

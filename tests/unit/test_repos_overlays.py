@@ -151,6 +151,22 @@ def test_the_digest_covers_the_upstream_recipe(site: Repository, upstream: Repos
     assert source_digest(load(site, upstream)) != before
 
 
+def test_what_is_published_counts_where_a_recipe_that_extends_it_reads_it(
+    site: Repository, upstream: Repository
+) -> None:
+    reader = '        yield "site-package"\n'
+    own, digests = [], []
+    for version in ("gcc/12", "gcc/13"):
+        upstream.add("my-tool", UPSTREAM + f'loads = "{version}"\n')
+        own.append(source_digest(upstream.load("my-tool")))
+        for overlay in (OVERLAY, OVERLAY.replace(reader, f"{reader}        print(self.loads)\n")):
+            site.write("my-tool", overlay + f"# {version}\n")
+            digests.append(source_digest(load(site, upstream)))
+    assert own[0] == own[1]
+    assert digests[0] == digests[2]
+    assert digests[1] != digests[3]
+
+
 @pytest.mark.parametrize("namespace", ["builtin", "My-Site", "7"])
 def test_a_namespace_that_cannot_be_imported(
     site: Repository, upstream: Repository, namespace: str

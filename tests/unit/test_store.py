@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import os
 import random
+import shutil
 import stat
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,27 +14,25 @@ from pathlib import Path
 import pytest
 
 from tykky.errors import Exit, StoreError, TykkyError
-from tykky.files import count, discard, make_folder, write_file
+from tykky.files import count, discard, make_folder, read_json, write_file
 from tykky.spec import parse_one
-from tykky.store import Permissions, Record, Store
+from tykky.store import Permissions, Place, Record, Store, place
 from tykky.store import record as records
-
-HASHES = (hashlib.sha256(str(number).encode()).hexdigest() for number in itertools.count())
+from tykky.store.check import reindex
 
 
 def record(root: Path, name: str, version: str, suffix: str = "", **fields: object) -> Record:
     """A record as the pipeline writes it."""
-    digest = next(HASHES)
     made = Record(
         name=name,
         version=version,
         suffix=suffix,
         module=f"{name}/{version}{suffix}",
-        hash=digest,
-        prefix=str(root / "store" / name / f"{version}{suffix}-{digest[:8]}"),
+        prefix=str(root / "store" / name / f"{version}{suffix}"),
         kind="pip",
         description="For a test.",
         installed="2026-11-22T10:00:00Z",
+        generation=1,
     )
     return replace(made, **fields)  # type: ignore[arg-type]
 
@@ -42,9 +41,14 @@ class Filled(Store):
     """A store with records in it."""
 
     def put(self, name: str, version: str, suffix: str = "", **fields: object) -> Record:
+        """Commit one more generation of a place, let it be the current one, and enter it."""
         made = record(self.root, name, version, suffix, **fields)
-        made.hidden.mkdir(parents=True)
-        self.commit(made)
+        here = Place(Path(made.prefix))
+        draft = place.begin(here, self.permissions)
+        made = replace(made, generation=draft.number)
+        place.commit(draft, made, self.permissions)
+        place.switch(here, draft.number)
+        self.enter(made)
         return made
 
 
@@ -64,20 +68,33 @@ def test_record_is_read_as_it_was_written(store: Filled) -> None:
         "1.0",
         "-gpu",
         choices={"gpu": True, "size": "é'\"\n"},
-        needs=("a" * 64,),
+        needs=("/t/store/base/1#3",),
         packages=(("six", "1"), ("x", "2")),
         commands=("a", "b c"),
         steps=(records.Step("build", 1.5),),
-        image={"file": "x.sqfs", "sha256": "0", "bytes": 5},
+        images=({"file": "x.sqfs", "sha256": "0", "bytes": 5},),
     )
-    assert records.read(Path(made.prefix)) == made
+    assert Place(Path(made.prefix)).record() == made
     assert store.entries() == [made.entry()]
     assert store.record(store.entries()[0]) == made
+    assert store.is_entered(made)
 
 
-def test_fields_of_a_newer_tykky_are_passed_over(store: Filled) -> None:
+def test_database_has_an_entry_for_each_place_named_after_it(store: Filled) -> None:
+    store.put("tool", "1.0")
+    store.put("tool", "1.0")
+    store.put("tool", "1.0", "-gpu")
+    files = sorted(str(p.relative_to(store.database)) for p in store.database.rglob("*.json"))
+    assert files == ["tool/1.0-gpu.json", "tool/1.0.json"]
+    assert [(e.module, e.generation) for e in store.entries()] == [
+        ("tool/1.0", 2),
+        ("tool/1.0-gpu", 1),
+    ]
+
+
+def test_fields_that_are_not_known_are_passed_over(store: Filled) -> None:
     made = store.put("tool", "1.0")
-    path = store.database / made.file_name
+    path = store.entry_path(made)
     path.write_text(json.dumps({**json.loads(path.read_text()), "colour": "red"}))
     assert store.entries() == [made.entry()]
 
@@ -85,21 +102,32 @@ def test_fields_of_a_newer_tykky_are_passed_over(store: Filled) -> None:
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", "5", '"x"', '{"format": 1}', "\x00"])
 def test_entry_that_cannot_be_read_is_left_out_and_named(store: Filled, text: str) -> None:
     good, bad = store.put("tool", "1.0"), store.put("tool", "2.0")
-    (store.database / bad.file_name).write_text(text)
+    store.entry_path(bad).write_text(text)
     for name in ("", "tool"):
         assert store.entries(name) == [good.entry()]
         assert len(store.unreadable) == 1
-        assert bad.file_name in store.unreadable[0]
+        assert str(store.entry_path(bad)) in store.unreadable[0]
 
 
-def test_committed_tells_no_install_from_a_damaged_one(store: Filled) -> None:
-    made = store.put("tool", "1.0")
-    assert store.committed(Path(made.prefix)) == made
-    assert store.committed(store.root / "nowhere") is None
-    (made.hidden / "record.json").write_text("{")
-    with pytest.raises(StoreError) as caught:
-        store.committed(Path(made.prefix))
-    assert caught.value.code is Exit.DAMAGED
+def test_entry_of_a_place_that_the_user_chose_has_a_name_of_its_own(
+    store: Filled, tmp_path: Path
+) -> None:
+    inside, outside = store.put("tool", "1.0"), store.put("tool", "1.0", prefix=str(tmp_path / "p"))
+    assert store.entry_path(inside) != store.entry_path(outside)
+    assert {entry.prefix for entry in store.entries()} == {inside.prefix, outside.prefix}
+    assert store.one(f"{tmp_path}/p").prefix == outside.prefix
+    discard(tmp_path / "p")  # its owner may
+    assert store.entries() == [inside.entry()]
+
+
+def test_copy_of_a_store_does_not_speak_of_the_first(store: Filled, tmp_path: Path) -> None:
+    store.put("tool", "1.0")
+    shutil.copytree(store.root, tmp_path / "copy", symlinks=True)
+    copy = Store(tmp_path / "copy")
+    assert copy.entries() == []
+    assert "is a copy of" in copy.unreadable[0]
+    (tmp_path / "link").symlink_to("t")
+    assert len(Store(tmp_path / "link").entries()) == 1
 
 
 # -- listing and choosing -----------------------------------------------------------------
@@ -153,16 +181,17 @@ def test_bare_name_means_the_only_install_of_it(store: Filled) -> None:
     assert store.one("tool").module == "tool/1.0"
 
 
-def test_install_is_chosen_by_its_hash(store: Filled) -> None:
-    first, second = store.put("tool", "1.0"), store.put("tool", "1.0")
-    assert store.one(first.hash).hash == first.hash
-    assert store.one(second.short_hash).hash == second.hash
-    assert store.one("/" + second.short_hash).hash == second.hash
-
-
-def test_word_that_looks_like_a_hash_may_be_a_name(store: Filled) -> None:
-    store.put("facade", "1.0")
-    assert store.one("facade").module == "facade/1.0"
+def test_generation_is_chosen_by_its_number(store: Filled) -> None:
+    for text in ("one", "two"):
+        store.put("tool", "1.0", description=text)
+    assert store.generation("tool").description == "two"
+    assert store.generation("tool#1").description == "one"
+    assert store.generation("tool/1.0#2").generation == 2
+    assert store.generation(f"{store.root}/store/tool/1.0#1").title == "tool/1.0#1"
+    for words in ("tool#3", "tool#0", "tool#", "tool#x", "tool#-1"):
+        with pytest.raises(StoreError, match="no generation") as caught:
+            store.generation(words)
+        assert "#1, #2" in caught.value.remedy
 
 
 def test_words_that_mean_several_are_not_guessed_at(store: Filled) -> None:
@@ -192,11 +221,21 @@ def test_spec_covers_by_version_and_choice(store: Filled) -> None:
     assert store.match(parse_one(["tool@3"])) == []
 
 
-def test_dependents_are_those_that_name_the_hash(store: Filled) -> None:
-    lower = store.put("lower", "1.0")
-    upper = store.put("upper", "1.0", needs=(lower.hash,))
-    assert [entry.hash for entry in store.dependents(lower)] == [upper.hash]
-    assert store.dependents(upper) == []
+def test_dependents_are_those_that_name_the_place(store: Filled) -> None:
+    lower, longer = store.put("lower", "1"), store.put("lower", "1.0")
+    store.put("lower", "1")
+    upper = store.put("upper", "1.0", needs=(f"{lower.prefix}#1",))
+    assert store.dependents(lower) == [upper.entry()]
+    assert store.dependents(lower, 1) == [upper.entry()]
+    assert store.dependents(lower, 2) == []
+    assert store.dependents(longer) == store.dependents(upper) == []
+
+
+def test_generation_ten_is_not_taken_for_the_first(store: Filled) -> None:
+    lower = store.put("lower", "1")
+    store.put("upper", "1.0", needs=(f"{lower.prefix}#10",))
+    assert store.dependents(lower, 1) == []
+    assert len(store.dependents(lower, 10)) == 1
 
 
 # -- the kept listing ---------------------------------------------------------------------
@@ -230,7 +269,7 @@ def test_kept_listing_is_not_used_after_a_change(store: Filled) -> None:
     assert len(store.entries()) == 2
     settled(store)
     assert len(store.entries()) == 2
-    (store.database / store.entries()[0].file_name).unlink()
+    store.forget(store.entries()[0])
     assert len(store.entries()) == 1
 
 
@@ -273,7 +312,7 @@ def test_listing_of_another_store_is_not_taken(store: Filled, tmp_path: Path) ->
 
 def test_listing_with_an_unreadable_entry_is_not_kept(store: Filled) -> None:
     made = store.put("tool", "1.0")
-    (store.database / made.file_name).write_text("{")
+    store.entry_path(made).write_text("{")
     settled(store)
     store.entries()
     store.entries()
@@ -301,6 +340,20 @@ def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_file(tmp_path / "no/x", b"new", Permissions())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "x"]
     assert path.read_bytes() == b"old"
+
+
+def test_json_is_read_and_what_is_none_is_refused_without_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text('{"a": [1]}')
+    assert read_json(path) == {"a": [1]}
+    for text in ("", "{", "\x00", "[" * 100_000, "\xff"):
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(ValueError):
+            read_json(path)
+    os.mkfifo(tmp_path / "fifo")
+    for odd in (tmp_path / "fifo", tmp_path, tmp_path / "nothing"):
+        with pytest.raises(OSError):
+            read_json(odd)
 
 
 def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
@@ -368,18 +421,89 @@ def test_count_counts_links_once_and_does_not_follow_them(tmp_path: Path) -> Non
 
 def test_claim_ends_with_its_block_also_after_an_error(store: Filled) -> None:
     told: list[str] = []
-    with pytest.raises(ValueError, match="oops"), store.claim("k", "it", told.append):
-        assert len(list(store.locks.glob("*.owner"))) == 1
+    prefix = Path(store.put("tool", "1.0").prefix)
+    with pytest.raises(ValueError, match="oops"), store.claim(prefix, "it", told.append) as held:
+        assert held
+        assert f"process {os.getpid()}" in (prefix / ".tykky/owner").read_text()
         raise ValueError("oops")
-    assert not list(store.locks.glob("*.owner"))
-    with store.claim("k", "it", told.append):
+    assert not (prefix / ".tykky/owner").exists()
+    with store.claim(prefix, "it", told.append):
         pass
     assert told == []
 
 
 def test_different_claims_do_not_wait_for_each_other(store: Filled) -> None:
     told: list[str] = []
-    a, b = (store.claim(key, "it", told.append) for key in "ab")
+    a, b = (store.claim(store.root / "store" / key / "1", "it", told.append) for key in "ab")
     with a, b, store.alone("a"), store.alone("b"):
         pass
     assert told == []
+
+
+def test_claim_of_a_place_in_which_nothing_was_made_leaves_nothing(store: Filled) -> None:
+    with store.claim(store.places / "tool/1.0", "it", lambda _: None):
+        assert (store.places / "tool/1.0").is_dir()
+    assert list(store.places.iterdir()) == []
+
+
+def test_claim_of_an_empty_directory_that_was_there_leaves_it(store: Filled) -> None:
+    """What runs from an uninstalled stack has its image mounted on that."""
+    (store.places / "tool/1.0").mkdir(parents=True)
+    with store.claim(store.places / "tool/1.0", "it", lambda _: None):
+        pass
+    assert list((store.places / "tool/1.0").iterdir()) == []
+
+
+def test_claim_that_somebody_holds_is_not_waited_for_if_that_is_not_wanted(
+    store: Filled,
+) -> None:
+    prefix = Path(store.put("tool", "1.0").prefix)
+    code = (
+        "import sys; from pathlib import Path; from tykky.store import Store\n"
+        f"with Store(Path({str(store.root)!r})).claim(Path({str(prefix)!r}), 'it', print):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None and other.stdout.readline() == b"held\n"
+    with store.claim(prefix, "it", pytest.fail, wait=False) as held:
+        assert not held
+    assert f"process {other.pid}" in (prefix / ".tykky/owner").read_text()
+    other.communicate(b"")
+    with store.claim(prefix, "it", pytest.fail, wait=False) as held:
+        assert held
+
+
+# -- reindex ------------------------------------------------------------------------------
+
+
+def test_reindex_makes_the_same_database_from_the_places(store: Filled) -> None:
+    store.put("tool", "1.0")
+    store.put("tool", "1.0")
+    store.put("tool", "2.0", "-gpu", choices={"gpu": True})
+    before = store.entries()
+    discard(store.database)
+    assert list(reindex(store)) == ["entered tool/1.0#2", "entered tool/2.0-gpu#1"]
+    assert store.entries() == before
+    assert list(reindex(store)) == []
+
+
+def test_reindex_sets_aside_an_entry_without_an_install(store: Filled) -> None:
+    made = store.put("tool", "1.0")
+    discard(Path(made.prefix))
+    (said,) = reindex(store)
+    assert "set aside" in said
+    assert store.entries() == []
+
+
+def test_reindex_leaves_what_a_newer_tykky_wrote(store: Filled) -> None:
+    made, other = store.put("tool", "1.0"), store.put("tool", "2.0")
+    path = Path(made.prefix) / ".tykky/generations/1/record.json"
+    newer = json.dumps({**json.loads(path.read_text()), "format": 99})
+    path.write_text(newer)
+    store.entry_path(made).write_text(newer)
+    (said,) = reindex(store)
+    assert "written by a newer Tykky" in said
+    assert store.entry_path(made).read_text() == newer
+    assert store.entries() == [other.entry()]

@@ -335,6 +335,7 @@ def _finish(work: Work) -> Built:
         # A command that is not there is better found before the byte code is made.
         line.update("the commands")
         offer = plan.layout.offer(work)
+        there = tuple(commands.programs(work.scratch.top / "bin"))
         if not offer.names and commands.ALL in plan.recipe.commands:
             work.desk.remark("the stack has no programs: only stacks that need it see what it has")
         work.call(box, "seal")
@@ -347,7 +348,7 @@ def _finish(work: Work) -> Built:
         way = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
-    return Built(offer, tuple(commands.programs(work.scratch.top / "bin")), found, way)
+    return Built(offer, there, found, way)
 
 
 def _reuse(work: Work, old: Record) -> Built:

@@ -82,7 +82,7 @@ def _changes(place: Place, old: int, new: int) -> str:
     """What is different in the packages of two generations, in a few words."""
     try:
         first, second = (of_install(place.generation(number)) for number in (old, new))
-        lines = list(locks.difference(first, second).lines())
+        lines = [line.strip() for line in locks.difference(first, second).lines()]
         same = place.record(old).images == place.record(new).images
     except StoreError:
         return ""

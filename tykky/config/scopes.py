@@ -28,6 +28,7 @@ OTHER_VARIABLES = frozenset(
     {
         "TYKKY_CHANGE_PS1",
         "TYKKY_PATH",
+        "TYKKY_PINS",
         "TYKKY_PREFIX",
         "TYKKY_RUNTIME_DIR",  # the launcher's
         "TYKKY_SITE_CONFIG",

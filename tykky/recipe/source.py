@@ -196,23 +196,37 @@ def source_digest(cls: type) -> str:
     """A SHA-256 over what the recipe's file, and those of the recipes it extends, say.
 
     Comments, docstrings and formatting do not count, nor where the files are, nor the fields in
-    :data:`PUBLISHED` unless other code of the file reads them; helpers and constants beside the
+    :data:`PUBLISHED` unless other code of these files reads them; helpers and constants beside the
     class do. The digest is the same under every Python.
     """
+    import ast
     import hashlib
 
     files = {recipe_file(c): recipe_source(c) or b"" for c in cls.__mro__ if is_recipe(c)}
+    trees = [ast.parse(source) for source in files.values()]
+    silent = PUBLISHED.difference(*map(_read_names, trees))
     digest = hashlib.sha256()
-    for source in files.values():
-        digest.update(hashlib.sha256(_canonical(source).encode()).digest())
+    for tree in trees:
+        digest.update(hashlib.sha256(_canonical(tree, silent).encode()).digest())
     return digest.hexdigest()
 
 
-def _canonical(source: bytes) -> str:
+def _read_names(tree: ast.Module) -> Iterator[str]:
+    """The names that code reads, perhaps: as attributes, in a class body, or by ``getattr``."""
     import ast
 
-    tree = ast.parse(source)
-    silent = PUBLISHED - {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _canonical(tree: ast.Module, silent: frozenset[str]) -> str:
+    import ast
+
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -333,9 +334,8 @@ class Store:
         version = f"{entry.version}{entry.suffix}"
         if entry.prefix == str(self.place(entry.name, version).prefix):
             return self.database / entry.name / f"{version}.json"
-        from tykky.lock import digest_of
-
-        return self.database / entry.name / f"{version}-{digest_of(entry.prefix)[:8]}.json"
+        mark = hashlib.sha256(os.fsencode(entry.prefix)).hexdigest()[:8]
+        return self.database / entry.name / f"{version}-{mark}.json"
 
     def is_entered(self, record: Record) -> bool:
         """Whether the database has this generation as its record says it."""

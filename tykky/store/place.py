@@ -37,6 +37,7 @@ from tykky.runtime.base import (
     LAUNCHER_NAME,
 )
 from tykky.store import record as records
+from tykky.store import state
 from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
@@ -160,6 +161,8 @@ class Draft:
 
 def begin(place: Place, permissions: Permissions) -> Draft:
     """Start a new generation. Raises ``TykkyError``."""
+    # A session may be pinned to a number whose generation was deleted: it never means another.
+    known = (number for event in state.events(place) for number in (event.generation, event.before))
     # Nobody else writes to this name, even where locks do not work.
     path = place.hidden / GENERATIONS / f"{_DRAFT}{secrets.token_hex(4)}"
     try:
@@ -167,7 +170,7 @@ def begin(place: Place, permissions: Permissions) -> Draft:
         make_folder(place.images, permissions)
     except OSError as error:
         raise from_os_error(error, f"write to {place.prefix}") from error
-    return Draft(place, path, max([0, *place.numbers]) + 1)
+    return Draft(place, path, max([0, *place.numbers, *known]) + 1)
 
 
 def commit(draft: Draft, record: Record, permissions: Permissions) -> None:

@@ -168,7 +168,9 @@ def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
     try:
         data = read_json(path)
         found = data.pop("format")
-        if isinstance(found, int) and found > len(_LADDER) + 1:
+        if type(found) is not int or found < 1:
+            raise ValueError(f"{found!r} is no format")
+        if found > len(_LADDER) + 1:
             raise NewerFormat(path, found)
         for step in _LADDER[found - 1 :]:
             data = step(data)

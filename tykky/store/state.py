@@ -1,6 +1,7 @@
 """What was done with a place: ``state.json``, an event for each change, the oldest first.
 
-It explains and decides nothing: which generation counts is what ``current`` says.
+It explains, and keeps numbers from being given twice; which generation counts is what ``current``
+says.
 
 Public names: ``Event``, ``events``, ``add``, ``superseded``.
 """
@@ -11,12 +12,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError
 from tykky.files import Permissions, read_json, write_file
 from tykky.host import host_name, user_name
-from tykky.store.place import Place
 from tykky.store.record import NewerFormat
+
+if TYPE_CHECKING:
+    from tykky.store.place import Place
 
 FORMAT = 1
 NAME = "state.json"
