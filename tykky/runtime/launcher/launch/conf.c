@@ -32,7 +32,7 @@ static bool refuse(struct parser *p, const char *what, const char *word)
 /* --- the keys --------------------------------------------------------------------------------- */
 
 enum repeat { ONCE, NEEDED, REPEATED };
-enum into { FORMAT_OF_FILE, STRING, CHOICE, SECONDS, LIST, COMMAND, ROOT, MOUNT, CHANGE, ACTIVATION };
+enum into { VERSION, STRING, CHOICE, SECONDS, LIST, COMMAND, ROOT, MOUNT, CHANGE, ACTIVATION };
 
 struct key {
     const char *name;
@@ -52,7 +52,7 @@ static const char *const changes[] = {"set",    "prepend", "append",  "unset",
 #define IN(name) offsetof(struct conf, name)
 
 static const struct key keys[] = {
-    {"format", "n", NEEDED, FORMAT_OF_FILE, 0, NULL, 0},
+    {"format", "n", NEEDED, VERSION, 0, NULL, 0},
     {"name", "", NEEDED, STRING, IN(name), NULL, 0},
     {"prefix", "p", NEEDED, STRING, IN(prefix), NULL, 0},
     {"generation", "#", NEEDED, STRING, IN(generation), NULL, 0},
@@ -190,7 +190,7 @@ static bool read_value(struct parser *p, const struct key *key, char *value)
         if (!check_word(p, key->words[i], words[i], &numbers[i]))
             return false;
     switch (key->into) {
-    case FORMAT_OF_FILE: return check_format(p, numbers[0]);
+    case VERSION: return check_format(p, numbers[0]);
     case STRING: *(const char **)field = value; break;
     case CHOICE: return choose(p, value, key->choices, field);
     case SECONDS: return read_seconds(p, value, field);
