@@ -7,6 +7,7 @@ packages from the package index.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,6 +110,20 @@ class Site(Tykky):
         """The prefix of the one install that ``tykky find SPEC`` lists."""
         (entry,) = self.found(*spec)
         return Path(entry["prefix"])
+
+    def generation(self, *spec: str) -> Path:
+        """The folder of the current generation of the one install that ``tykky find`` lists."""
+        return (self.prefix(*spec) / ".tykky/current").resolve()
+
+    def record(self, *spec: str) -> dict[str, Any]:
+        """The record of that generation."""
+        record = json.loads((self.generation(*spec) / "record.json").read_text())
+        assert isinstance(record, dict)
+        return record
+
+    def images(self, *spec: str) -> list[Path]:
+        """The images of all generations of the one install that ``tykky find`` lists."""
+        return sorted((self.prefix(*spec) / ".tykky/images").iterdir())
 
     def lmod(self, script: str, **options: Any) -> CompletedProcess[str]:
         """Run a bash script in which Lmod knows the site's modules; it stops at a failure."""

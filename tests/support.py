@@ -100,8 +100,14 @@ class Tykky:
         return self.user.run("tykky", *arguments, **options)
 
     def json(self, *arguments: str | Path, **options: Any) -> Any:
-        """What ``tykky ARGUMENTS --json`` prints, decoded."""
-        return json.loads(self(*arguments, "--json", **options).stdout)
+        """The result in what ``tykky ARGUMENTS --json`` answers."""
+        return self.envelope(*arguments, **options)["result"]
+
+    def envelope(self, *arguments: str | Path, **options: Any) -> dict[str, Any]:
+        """The whole answer of ``tykky ARGUMENTS --json``, decoded."""
+        answer = json.loads(self(*arguments, "--json", **options).stdout)
+        assert isinstance(answer, dict)
+        return answer
 
     def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         """Start ``tykky ARGUMENTS`` in a process group of its own and do not wait for it."""

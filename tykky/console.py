@@ -164,6 +164,7 @@ class Step:
         self.quiet = quiet
         self.text = text
         self._status: Status | None = None
+        self._out = sys.stdout  # as it was when the step began, wherever it leads meanwhile
         if is_terminal(sys.stderr) and not quiet:
             self._spin()
         self._started = time.monotonic()
@@ -189,7 +190,7 @@ class Step:
     def show(self, text: str) -> None:
         """Print a line of what the step's own programs say: above the spinner, or on stdout."""
         if self._status is None:
-            _write(sys.stdout, text)
+            _write(self._out, text)
             return
         from rich.text import Text
 

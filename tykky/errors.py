@@ -199,7 +199,7 @@ def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
             f"that holds larger ones: 'tykky config why {key}'",
             code=Exit.NO_SPACE,
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return TykkyError(
             cause,
             remedy="choose a place that you may write to: "

@@ -103,7 +103,7 @@ def test_mask_lets_an_installation_appear_at_its_own_path(classic: Classic) -> N
 
 
 def test_installations_are_found_in_the_users_own_database(settled: Classic, pip: Path) -> None:
-    found = json.loads(settled.says("tykky find --json"))
+    found = json.loads(settled.says("tykky find --json"))["result"]
     (entry,) = [entry for entry in found if entry["prefix"] == str(pip)]
     assert (entry["kind"], entry["name"]) == ("venv", "pip")
 

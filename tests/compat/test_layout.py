@@ -32,7 +32,7 @@ def test_every_kind_looks_like_an_installation(kind: str, request: pytest.Fixtur
 def test_the_image_is_named_by_its_digest(pip: Path) -> None:
     image = (prefix := pip) / "img.sqfs"
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    assert image.resolve() == prefix / f".tykky/img-{digest[:16]}.sqfs"
+    assert image.resolve() == prefix / f".tykky/images/{digest[:16]}.sqfs"
 
 
 def test_links_of_commands_lead_into_the_image(settled: Classic, pip: Path, conda: Path) -> None:
@@ -46,7 +46,7 @@ def test_links_of_commands_lead_into_the_image(settled: Classic, pip: Path, cond
 
 def test_a_python_environment_looks_like_one(settled: Classic, pip: Path) -> None:
     assert "include-system-site-packages = false" in (pip / "pyvenv.cfg").read_text()
-    assert str((pip / "lib64").readlink()) == "lib"
+    assert (pip / "lib64").resolve() == (pip / "lib").resolve()
     (library,) = (pip / "lib").iterdir()
     assert not (library / "site-packages").exists()
     settled.sh(f"{pip}/bin/_debug_exec test -d {library}/site-packages/tabulate")
@@ -84,7 +84,8 @@ def test_a_shared_container_is_a_link(classic: Classic, hello: bytes) -> None:
     classic.sh(f"cp {file.split(chr(34))[0]} own.sif")
     classic.write("share.yaml", "share_container: yes\n")
     classic.sh("wrap-container -w /bin/hello --yaml share.yaml --prefix a $HOME/own.sif")
-    assert (classic.home / "a/container.sif").readlink() == classic.home / "own.sif"
+    assert (classic.home / "a/container.sif").resolve() == classic.home / "own.sif"
     classic.sh("wrap-container -w /bin/hello --prefix b $HOME/own.sif; rm own.sif")
     assert classic.says("b/bin/hello").startswith("hello from")
-    assert not (classic.home / "b/container.sif").is_symlink()
+    own = (classic.home / "b/container.sif").resolve()
+    assert own.parent == classic.home / "b/.tykky/images"

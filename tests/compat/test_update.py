@@ -50,9 +50,8 @@ def test_an_update_changes_packages_and_adds_inputs(mine: Classic) -> None:
     kept = mine.home / "p/share/previous_input"
     assert (kept / "0/req.txt").read_text() != (kept / "1/req.txt").read_text()
     image = mine.home / "p/img.sqfs"
-    assert (
-        image.resolve().name == json.loads(mine.says("cat p/.tykky/record.json"))["image"]["file"]
-    )
+    record = json.loads(mine.says("cat p/.tykky/current/record.json"))
+    assert image.resolve().name == record["images"][0]["file"]
     inside = mine.says("p/bin/_debug_exec sh -c 'ls $install_root/previous_input'")
     assert inside == "0\n1"
 
@@ -118,7 +117,7 @@ def test_an_update_that_fails_changes_nothing(mine: Classic) -> None:
     before = tree(mine.home / "p")
     mine.write("post.sh", "rm -r $env_root/lib; false\n")
     done = mine.sh("pip-containerize update p --post post.sh", status=int(Exit.BUILD))
-    assert f"the installation in {mine.home}/p is as it was" in done.stderr
+    assert f"{mine.home}/p is as it was" in done.stderr
     mine.write("bad.txt", "no-such-package-anywhere-1\n")
     mine.sh("pip-containerize update p -r bad.txt", status=int(Exit.BUILD))
     assert tree(mine.home / "p") == before
@@ -164,7 +163,9 @@ def test_an_update_that_is_killed_leaves_an_installation_that_works(mine: Classi
     mine.sh("pip-containerize update -r req.txt p")
     assert version(mine) == "1.16.0"
     hidden = [path.name for path in (mine.home / "p/.tykky").iterdir()]
-    assert not [name for name in hidden if name in ("new", "image.new")]
+    assert not [name for name in hidden if name.startswith(".")]
+    generations = [path.name for path in (mine.home / "p/.tykky/generations").iterdir()]
+    assert all(name.isdigit() for name in generations)
 
 
 def test_ctrl_c_leaves_the_old_state(mine: Classic) -> None:
@@ -201,17 +202,17 @@ def test_new_over_an_installation_replaces_it(mine: Classic) -> None:
     assert mine.says("cd p/share/previous_input; find . -type f") == "./0/other.txt"
 
 
-def test_an_update_that_was_killed_halfway_through_its_renames_can_be_repeated(
-    mine: Classic,
-) -> None:
-    hidden = mine.home / "p/.tykky"
-    state = (hidden / "classic.json").read_text()
+def test_an_update_is_a_generation_that_can_be_left_again(mine: Classic) -> None:
+    before = {name: text for name, text in tree(mine.home / "p").items() if name[0] != "."}
     mine.sh("pip-containerize update -r req.txt p")
-    # As if only launch.conf had come to its place.
-    (hidden / "classic.json").write_text(state)
-    mine.sh("pip-containerize update p")
     assert version(mine) == "1.16.0"
-    assert len(list(hidden.glob("img-*"))) <= 2
+    mine.sh("tykky rollback ./p")
+    after = {name: text for name, text in tree(mine.home / "p").items() if name[0] != "."}
+    assert after == before
+    assert version(mine) == "1.17.0"
+    assert mine.says("ls p/share/previous_input") == "0"
+    told = mine.says("tykky history ./p")
+    assert "update" in told and "rollback" in told and "six 1.17.0 -> 1.16.0" in told
 
 
 def test_a_new_state_that_does_not_work_is_not_published(mine: Classic) -> None:

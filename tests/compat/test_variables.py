@@ -114,10 +114,10 @@ def test_who_looks_sees_what_scripts_print_while_they_run(tool: Classic) -> None
     assert "from the script" not in quiet
     done = tool.sh(f"rm -r p; WHICH=pipe {WRAP} --post post.sh")
     assert "from the pipe" not in done.stdout + done.stderr
-    assert "from the pipe" in tool.says("zcat p/.tykky/build.log.gz")
+    assert "from the pipe" in tool.says("zcat p/.tykky/current/build.log.gz")
     done = tool.sh(f"rm -r p; WHICH=pipe CW_LOG_LEVEL=3 {WRAP} --post post.sh")
     assert "from the pipe\nproblem\n" in done.stdout
-    assert "from the pipe" in tool.says("zcat p/.tykky/build.log.gz")
+    assert "from the pipe" in tool.says("zcat p/.tykky/current/build.log.gz")
 
 
 def test_requirements_are_seen_while_they_are_installed(classic: Classic) -> None:

@@ -180,7 +180,7 @@ def test_same_spec_into_two_roots_at_once(site: Site, place: Path) -> None:
 def test_install_that_fails_takes_nothing_from_one_that_begins(site: Site) -> None:
     """The last of a name takes the name's folder with it, in which another wants to begin."""
     site.hello("hello", "1.0", "2.0")
-    stopped = sabotaged(site, signal.SIGSTOP, match=r"^os.mkdir \S+/store/hello/2.0-")
+    stopped = sabotaged(site, signal.SIGSTOP, match=r"^os.mkdir \S+/store/hello/2.0/")
     begins = stopped.start("install", "hello@2.0")
     while state_of(begins) not in ("T", "Z"):
         time.sleep(0.02)
@@ -207,7 +207,7 @@ def test_uninstall_waits_for_an_install_of_the_same(site: Site, place: Path) -> 
         f"""
         import pathlib, time
 
-        def before_module(build):
+        def after_publish(build):
             pathlib.Path({str(place / "there")!r}).touch()
             for _ in range(1200):
                 if pathlib.Path({str(go)!r}).exists():

@@ -93,7 +93,7 @@ def test_image_has_what_rattler_installs_on_plain_disk(demo: Site, place: Path) 
     subprocess.run(
         shell, check=True, env={**demo.user.env, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
     )
-    image = next((prefix / ".tykky").glob("img-*.sqfs"))
+    (image,) = demo.images("demo")
     subprocess.run(["unsquashfs", "-q", "-n", "-d", str(place / "image"), str(image)], check=True)
     assert not (place / "image/CACHEDIR.TAG").exists()
     ours, theirs = _contents(place / "image"), _contents(plain)
@@ -125,12 +125,12 @@ def _contents(root: Path) -> dict[str, tuple[str, object]]:
 
 
 def test_same_lock_gives_the_same_image_wherever_the_cache_is(demo: Site, place: Path) -> None:
-    (first,) = (demo.prefix("demo") / ".tykky").glob("img-*.sqfs")
+    (first,) = demo.record("demo")["images"]
     own_cache = {"TYKKY_CACHE_DIR": str(place / "cache"), "TYKKY_BUILD_DIR": str(place / "build")}
     demo("uninstall", "demo")
     demo("install", "demo", env=own_cache)
-    (second,) = (demo.prefix("demo") / ".tykky").glob("img-*.sqfs")
-    assert first.name == second.name
+    (second,) = demo.record("demo")["images"]
+    assert first == second
 
 
 def test_byte_code_is_used_as_it_is(demo: Site) -> None:
@@ -148,7 +148,7 @@ def test_environment_without_python_is_fine(conda: Site) -> None:
     said = conda("lock", "data").stderr + conda("install", "--plan", "data").stdout
     said += conda("install", "data").stderr + conda("info", "data").stdout
     prefix = conda.prefix("data")
-    said += gzip.decompress((prefix / ".tykky/build.log.gz").read_bytes()).decode()
+    said += gzip.decompress((conda.generation("data") / "build.log.gz").read_bytes()).decode()
     assert said.count("1 package") >= 4 and "1 conda package" in said
     assert not re.search(r"\b1 (conda )?packages", said)
     assert conda.user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
@@ -159,7 +159,7 @@ def test_environment_without_any_program_is_installed_without_commands_of_its_ow
 ) -> None:
     recipe(conda, "bare", 'packages = "left"')
     said = conda("install", "bare").stderr
-    assert "the stack has no programs: only stacks that need it see what is in it" in said
+    assert "the stack has no programs: only stacks that need it see what it has" in said
     prefix = conda.prefix("bare")
     assert [path.name for path in (prefix / "bin").iterdir()] == ["list-packages"]
     listed = conda.lmod("module load bare; list-packages").stdout

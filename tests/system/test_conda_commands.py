@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -151,7 +150,7 @@ def trial(request: pytest.FixtureRequest) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def said(trial: Site) -> dict[str, str]:
     """What each of the commands printed."""
-    log = gzip.decompress((trial.prefix("trial") / ".tykky/build.log.gz").read_bytes()).decode()
+    log = gzip.decompress((trial.generation("trial") / "build.log.gz").read_bytes()).decode()
     parts = (part.partition("\n") for part in log.split("\n== ")[1:])
     return {title: text.partition("$ echo '== ")[0] for title, _, text in parts}
 
@@ -297,8 +296,7 @@ def test_what_scripts_have_installed_is_in_the_record_and_the_list(trial: Site) 
     assert found["colorama"]["channel"] == "pypi"
     assert found["six"]["version"] == "1.17.0"
     assert "packaging" not in found
-    record = json.loads((Path(entry["prefix"]) / ".tykky/record.json").read_text())
-    assert ["six", "1.17.0"] in record["packages"]
+    assert ["six", "1.17.0"] in trial.record("trial")["packages"]
 
 
 def test_users_get_the_commands_of_what_scripts_have_installed(trial: Site) -> None:

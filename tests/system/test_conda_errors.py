@@ -253,7 +253,7 @@ def test_mirrors_are_asked_for_repodata_and_packages(conda: Site, web: Web) -> N
     for name in list(web.files):
         web.files[f"/mirror/127.0.0.1{name}"] = web.files.pop(name)
     conda("install", "far", env={**mirror, "TYKKY_CONDA_ALIASES": "local=http://127.0.0.1:9/local"})
-    kept = (conda.prefix("far") / ".tykky/lock.json").read_text()
+    kept = (conda.generation("far") / "lock.json").read_text()
     assert '"url": "http://127.0.0.1:9/local/linux-64/prefixed-1.0-0.conda"' in kept
 
 
@@ -266,6 +266,6 @@ def test_a_mirror_on_disk_has_repodata_and_packages(conda: Site, place: Path) ->
         TYKKY_MIRRORS=f"file://{place}/mirror", TYKKY_CONDA_ALIASES=f"local={far}/local"
     )
     site("install", "far")
-    kept = (site.prefix("far") / ".tykky/lock.json").read_text()
+    kept = (site.generation("far") / "lock.json").read_text()
     assert f'"url": "{far}/local/linux-64/prefixed-1.0-0.conda"' in kept
     assert "mirror" not in kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -216,8 +215,7 @@ def test_pip_stack_is_built_inside_a_base_image_and_runs_on_it(site: Site, debia
     script = f"module load wrapped; python -c '{code}'; printf 'a b' | tabulate"
     lines = site.lmod(script).stdout.splitlines()
     assert lines[0] == f"{site.prefix('wrapped')}/bin/python /usr/bin/python3.11"
-    record = json.loads((site.prefix("wrapped") / ".tykky/record.json").read_text())
-    assert record["base"]["id"] == "debian-12"
+    assert site.record("wrapped")["base"]["id"] == "debian-12"
 
 
 def test_base_without_the_wanted_python_is_one_error(site: Site, debian: Path) -> None:

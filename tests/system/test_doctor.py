@@ -32,7 +32,7 @@ def examine(site: Site, *before: str, status: int, **env: str) -> dict[str, Any]
     import json
 
     done = site.user.run(*before, "tykky", "doctor", "--json", status=status, env=env)
-    report = json.loads(done.stdout)
+    report = json.loads(done.stdout)["result"]
     assert isinstance(report, dict)
     return report
 

@@ -33,6 +33,7 @@ def test_no_space_left_to_build_in(old: Site, place: Path) -> None:
     script = "tykky install tiny; echo $?; find build -mindepth 1 -not -path 'build/logs*'"
     mounted = f"cd {place}; " + script
     build = place / "build"
+    build.mkdir(exist_ok=True)
     done = elsewhere(old, f'mount -t tmpfs -o size=4m,mode=700 tmpfs "{build}"; {mounted}')
     assert done.stdout == f"{int(Exit.NO_SPACE)}\n"
     assert_explained(done, "no space", remedy="build_dir")
@@ -105,7 +106,7 @@ def read_only(site: Site, folder: Path, *command: str) -> subprocess.CompletedPr
     return elsewhere(site, script, folder, *command)
 
 
-@pytest.mark.parametrize("what", ["t", "t/store", "t/db", "t/locks", "t/modules"])
+@pytest.mark.parametrize("what", ["t", "t/store", "t/db", "t/modules"])
 def test_read_only_store(old: Site, place: Path, what: str) -> None:
     old.hello("new")
     done = read_only(old, place / what, "tykky", "install", "new")
@@ -147,7 +148,8 @@ def test_root_that_is_a_file(old: Site, place: Path) -> None:
 
 @pytest.mark.parametrize("how", ["link", "open"])
 def test_build_directory_that_somebody_else_could_change(old: Site, place: Path, how: str) -> None:
-    shutil.rmtree(place / "build")
+    if (place / "build").exists():
+        shutil.rmtree(place / "build")
     if how == "link":
         (place / "build").symlink_to(place / "home")
     else:

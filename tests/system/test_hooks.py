@@ -8,7 +8,7 @@ from tests.stacks import Site
 
 
 def test_hooks_run_around_every_step_in_order(site: Site, place: Path) -> None:
-    steps = ("resolve", "base", "build", "finish", "squash", "test", "commit", "module")
+    steps = ("resolve", "base", "build", "finish", "squash", "test", "commit", "publish")
     names = [f"{when}_{step}" for step in steps for when in ("before", "after")]
     told = place / "told"
     site.hello()

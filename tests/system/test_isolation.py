@@ -112,5 +112,6 @@ def test_stack_for_processors_that_the_node_lacks_runs_and_says_so_on_a_terminal
     os.close(main)
     assert "hello from" in done.stdout
     assert said.splitlines() == [
-        "tykky: wrapped/1 is made for graphics processors of NVIDIA, and this node has none"
+        "tykky: warning: wrapped/1 is made for graphics processors of NVIDIA, "
+        "and this node has none"
     ]

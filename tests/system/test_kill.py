@@ -14,9 +14,9 @@ from tests.launcher.stacks import OURS
 from tests.stacks import Site, listing
 from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
 
-STEPS = ("build", "finish", "squash", "test", "commit", "module")
+STEPS = ("build", "finish", "squash", "test", "commit", "publish")
 POINTS = [f"{when}_{step}" for step in STEPS for when in ("before", "after")]
-COMMITTED = ("after_commit", "before_module", "after_module")
+COMMITTED = ("after_commit", "before_publish", "after_publish")
 
 KILL = """
     import os, signal
@@ -64,7 +64,7 @@ def test_install_killed_at_a_step_leaves_nothing_and_can_be_repeated(
     assert killed.returncode == -signal.SIGKILL
     if point not in COMMITTED:
         assert site.found() == []
-    if point != "after_module":
+    if point != "after_publish":
         assert site.modulefiles() == []
     assert_nothing_is_half_done(site)
     assert processes_of(site.root.parent) == []
@@ -106,12 +106,12 @@ def test_install_stopped_after_its_commit_keeps_the_install(
     site: Site, name: str, status: int
 ) -> None:
     site.hello()
-    hooks = site.hooks(STOP.format(point="before_module", signal=name))
+    hooks = site.hooks(STOP.format(point="before_publish", signal=name))
     done = site("install", "hello", "-c", f"hooks={hooks}", status=status)
     assert "nothing was installed" not in done.stderr.lower()
-    assert "hello/1.0" in done.stderr, "it should say that the install is there, without module"
-    assert [entry["module"] for entry in site.found()] == ["hello/1.0"]
-    site("install", "hello")
+    assert "hello/1.0 is built" in done.stderr
+    assert site.found() == []
+    assert site.json("install", "hello")[0]["did"] == "switched", "nothing is built again"
     assert_whole(site)
 
 

@@ -263,6 +263,22 @@ def test_the_entry_of_a_killed_keeper_is_swept_by_the_next(
         assert wait_for(lambda: not left.is_symlink())
 
 
+def test_a_keeper_in_another_process_tree_removes_no_entry_of_a_living_one(
+    stack: Stack, place: Path, registry: Path
+) -> None:
+    """A build's box, say, in which the numbers of processes outside mean nothing."""
+    other = make_stack(place / "other")
+    box = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--unshare-pid", "--proc", "/proc"]
+    with running(stack):
+        living = entry(registry)
+        script = f"{other.command('true')} && sleep 1"
+        subprocess.run([*box, "--", "sh", "-c", script], check=True)
+        assert living.is_symlink()
+        assert show(stack)["prefix"] == str(stack.prefix)
+        assert len(stack.processes("tykky-keeper")) == 1
+    assert other.is_gone()
+
+
 def test_jobs_and_steps_have_mounts_of_their_own(stack: Stack) -> None:
     def mount_of(**slurm: str) -> Any:
         return show(stack, env={**os.environ, **slurm})["mount_ns"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.stacks import Site, recipe
+from tests.stacks import Site, listing, recipe
 from tykky.errors import Exit
 
 
 def test_install_is_switched_to_another_runtime_and_back(python: Site) -> None:
-    prefix = python.prefix("wrapped")
-    (image,) = (prefix / ".tykky").glob("img-*.sqfs")
+    (image,) = python.images("wrapped")
     before = image.stat()
     code = "import os; print('APPTAINER_CONTAINER' in os.environ)"
     script = f'module load wrapped; python3 -c "{code}"'
@@ -24,8 +25,22 @@ def test_install_is_switched_to_another_runtime_and_back(python: Site) -> None:
     assert python.lmod(script).stdout == "True\n"
     python("refresh", "--all", "--runtime", "native", "--isolation", "mounts")
     assert python.lmod(script).stdout == "False\n"
+    assert [record["launch"]["runtime"] for record in generations(python)] == [
+        *("native", "apptainer", "native"),
+    ]
+    assert python.images("wrapped") == [image]
     after = image.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def generations(site: Site) -> list[dict[str, Any]]:
+    """The records of all generations of the one install."""
+    folder = site.prefix("wrapped") / ".tykky/generations"
+    return [
+        json.loads((folder / n / "record.json").read_text())
+        for n in sorted(listing(folder))
+        if n.isdecimal()
+    ]
 
 
 def test_refresh_leaves_running_programs_alone(python: Site) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,14 +19,14 @@ def hello(site: Site) -> Site:
 
 
 def faults(site: Site, module: str) -> list[str]:
-    answers = json.loads(site("verify", "--json", status=None).stdout)
+    answers = site.json("verify", status=None)
     (found,) = (answer["faults"] for answer in answers if answer["module"] == module)
     assert isinstance(found, list)
     return found
 
 
 def image(site: Site, spec: str) -> Path:
-    (path,) = (site.prefix(spec) / ".tykky").glob("img-*.sqfs")
+    (path,) = site.images(spec)
     return path
 
 
@@ -34,22 +34,28 @@ def test_whole_installs_have_no_faults(hello: Site) -> None:
     assert "verified 2 installs, 0 not whole" in hello("verify").stderr
 
 
-def test_changed_byte_in_the_image_is_found(hello: Site) -> None:
+def test_changed_byte_in_the_image_is_found_and_mended_by_force(hello: Site) -> None:
     path = image(hello, "hello@1.0")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
     assert f"{path}" in hello("verify", "hello@1.0", status=int(Exit.DAMAGED)).stdout
     assert faults(hello, "hello/0.9") == []
+    hello("install", "--force", "hello@1.0")
+    assert image(hello, "hello@1.0") == path
+    hello("verify")
 
 
-def test_truncated_image_is_not_called_installed_already(hello: Site) -> None:
+@pytest.mark.parametrize("how", ["truncated", "missing"])
+def test_damaged_image_is_built_again_by_install(hello: Site, how: str) -> None:
     path = image(hello, "hello@1.0")
-    path.write_bytes(path.read_bytes()[:-100])
-    done = hello("install", "hello@1.0", status=int(Exit.DAMAGED))
-    assert "'tykky uninstall hello/1.0', and install it again" in done.stderr
-    hello("uninstall", "hello/1.0")
-    hello("install", "hello@1.0")
+    whole = path.read_bytes()
+    path.unlink()
+    if how == "truncated":
+        path.write_bytes(whole[:-100])
+    (answer,) = hello.json("install", "hello@1.0")
+    assert (answer["did"], answer["generation"]) == ("built", 2)
+    assert image(hello, "hello@1.0").read_bytes() == whole
     assert hello.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
 
 
@@ -62,14 +68,14 @@ def test_missing_command_is_found_and_refreshed(hello: Site) -> None:
 
 def test_missing_modulefile_is_found_and_refreshed(hello: Site) -> None:
     (hello.modules / "hello/1.0.lua").unlink()
-    assert faults(hello, "hello/1.0") == ["its modulefile is missing or belongs to another"]
+    fault, *_ = faults(hello, "hello/1.0")
+    assert fault.endswith("hello/1.0.lua is missing or belongs to another")
     hello("refresh", "hello/1.0")
     assert hello.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
 
 
 def test_damaged_entry_is_mended_by_the_same_install(hello: Site) -> None:
-    (entry,) = (hello.root / "db").glob("hello-1.0-*.json")
-    entry.write_text("{")
+    (hello.root / "db/hello/1.0.json").write_text("{")
     assert len(hello.found()) == 1
     hello("install", "hello@1.0")
     assert len(hello.found()) == 2
@@ -77,24 +83,21 @@ def test_damaged_entry_is_mended_by_the_same_install(hello: Site) -> None:
 
 def test_lost_database_is_rebuilt(hello: Site) -> None:
     before = hello.found()
-    for entry in (hello.root / "db").iterdir():
-        entry.unlink()
+    shutil.rmtree(hello.root / "db")
     assert hello.found() == []
     said = hello("reindex").stdout
-    assert "entered hello/1.0" in said
+    assert "entered hello/1.0#1" in said
     assert hello.found() == before
     assert "every install already" in hello("reindex").stderr
 
 
-def test_damaged_record_is_set_aside_and_the_rest_stays(hello: Site) -> None:
-    record = hello.prefix("hello@1.0") / ".tykky/record.json"
+def test_damaged_record_is_named_by_reindex_and_left_as_it_is(hello: Site) -> None:
+    record = hello.generation("hello@1.0") / "record.json"
     record.write_text("{")
-    hello("install", "hello@1.0", status=int(Exit.DAMAGED))
-    hello("reindex")
-    assert record.with_name("record.json.damaged").read_text() == "{"
-    assert [entry["module"] for entry in hello.found()] == ["hello/0.9"]
-    hello("install", "hello@1.0")
-    assert faults(hello, "hello/1.0") == []
+    assert f"{record} is damaged" in hello("reindex").stdout
+    assert record.read_text() == "{"
+    (fault,) = faults(hello, "hello/1.0")
+    assert f"{record} is damaged" in fault
 
 
 def test_version_never_means_a_variant_that_is_all_that_is_left(site: Site) -> None:

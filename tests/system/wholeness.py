@@ -9,6 +9,9 @@ from pathlib import Path
 from tests.stacks import Site, listing
 from tykky.errors import Exit
 
+#: Temporary names: of files and links, of generations that are written or deleted.
+LITTER = r"\.new$|/\.current\.|/(new|old)-[^/]*$|/\.replaced-"
+
 
 def assert_nothing_is_half_done(site: Site) -> None:
     """What ``find`` lists is whole and has its command; every module belongs to such a one."""
@@ -16,7 +19,7 @@ def assert_nothing_is_half_done(site: Site) -> None:
     modules = [f"{entry['module']}.lua" for entry in entries]
     assert set(site.modulefiles()) <= set(modules)
     for entry in entries:
-        assert (Path(entry["prefix"]) / ".tykky/record.json").exists()
+        assert (Path(entry["prefix"]) / ".tykky/current/record.json").exists()
         for command in (Path(entry["prefix"]) / "bin").iterdir():
             assert "hello" in site.user.run(command).stdout
 
@@ -31,7 +34,7 @@ def assert_whole(site: Site, name: str = "hello", version: str = "1.0") -> None:
 
 def assert_no_litter(site: Site) -> None:
     """Nothing temporary is left in the store, and nothing of the build."""
-    left = [path for path in listing(site.root) if re.search(r"\.new$", path)]
+    left = [path for path in listing(site.root) if re.search(LITTER, path)]
     assert left == []
     build = Path(site.user.env["TYKKY_BUILD_DIR"])
     assert [path for path in listing(build) if not path.startswith(("logs", ".lock"))] == []

@@ -206,7 +206,9 @@ def launch_plan(
         name=name,
         prefix=place,
         generation=str(generation),
-        mounts=_mounts(way, own, [*_binds(way, config), *more]),
+        mounts=_mounts(
+            way, own, _places(way, config), (*(Bind(*pair) for pair in way.binds), *more)
+        ),
         environment=(*variables, *environment),
         activation=tuple(EnvChange(EnvAction(a), key, value) for a, key, value in way.activation),
         runtime=Runtime(way.runtime),
@@ -226,19 +228,23 @@ def launch_plan(
     )
 
 
-def _mounts(way: Entering, own: Sequence[ImageMount], binds: Sequence[Bind]) -> tuple[Mount, ...]:
-    """All mounts in their order: what holds the place of an image comes before the image."""
+def _mounts(
+    way: Entering, own: Sequence[ImageMount], places: Sequence[Bind], more: Sequence[Bind]
+) -> tuple[Mount, ...]:
+    """All mounts in their order: images over the places of the host, ``more`` binds over these.
+
+    But what would cover an image comes before it.
+    """
     needs = [Need(Path(place), number) for place, number in way.needs]
     covered = [*(image.target for image in own), *(place for place, _ in way.needs)]
+    root = _root(way)
 
     def holds(bind: Bind) -> bool:
-        below = f"{bind.target.rstrip('/')}/"
-        return bind.target.startswith("$") or any(path.startswith(below) for path in covered)
+        return any(path.startswith(f"{bind.target.rstrip('/')}/") for path in covered)
 
-    root = _root(way)
-    first = [bind for bind in binds if holds(bind)]
-    last = [bind for bind in binds if not holds(bind)]
-    return (*([root] if root else ()), *first, *needs, *own, *last)
+    first = [bind for bind in more if holds(bind)]
+    last = [bind for bind in more if not holds(bind)]
+    return (*([root] if root else ()), *places, *first, *needs, *own, *last)
 
 
 def _root(way: Entering) -> Root | None:
@@ -257,15 +263,14 @@ def _container(way: Entering) -> Path | None:
     return Path(OWN, "host") if way.runtime != "native" else None
 
 
-def _binds(way: Entering, config: Config) -> Iterator[Bind]:
+def _places(way: Entering, config: Config) -> list[Bind]:
     """What of the host is there besides the root, in the order in which it is put there."""
-    if way.root or way.isolation != "open":
-        places = [*(_IDENTITY if way.root else _SYSTEM)]
-        if way.isolation == "open":
-            places += [*_SHARED, *way.bare]
-        if way.isolation == "mounts":
-            places += map(str, config.mount_points)
-        for place in dict.fromkeys((*places, *way.mounts, *_OWN[way.isolation])):
-            yield Bind(place, place, optional=True)
-    for source, target in way.binds:
-        yield Bind(source, target)
+    if not way.root and way.isolation == "open":
+        return []
+    places = [*(_IDENTITY if way.root else _SYSTEM)]
+    if way.isolation == "open":
+        places += [*_SHARED, *way.bare]
+    if way.isolation == "mounts":
+        places += map(str, config.mount_points)
+    every = dict.fromkeys((*places, *way.mounts, *_OWN[way.isolation]))
+    return [Bind(place, place, optional=True) for place in every]

@@ -44,6 +44,8 @@ class Layout:
 
     #: Whether there is an image besides a container.
     has_image = True
+    #: Whether everybody may read what is in the image, whatever its modes were.
+    settles = True
     #: What the log says is done.
     verb = "install"
 
@@ -81,8 +83,10 @@ class Layout:
         """More words for mksquashfs."""
         return ()
 
-    def with_listing(self, offer: Offer) -> Offer:
-        """The offer with the command that tells the packages, which was put into ``bin``."""
+    def with_listing(self, offer: Offer) -> Offer | None:
+        """The offer with the command that tells the packages; ``None`` if it has one already."""
+        if contents.COMMAND in offer.names:
+            return None
         return replace(offer, names=tuple(sorted({*offer.names, contents.COMMAND})))
 
     def finish(self, work: Work, offer: Offer) -> None:

@@ -161,6 +161,8 @@ def _readable(plan: Plan, number: int) -> Record | None:
         record = plan.place.record(number)
         if record.build != plan.build or not has_same_inputs(record):
             return None
+        if place.missing(record.needs):
+            return None
         for image in record.images:
             if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
                 return None
@@ -172,8 +174,12 @@ def _readable(plan: Plan, number: int) -> Record | None:
 def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -> Outcome:
     """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
     desk.store.prepare()
+    sweep(desk.config.build_dir)
     publisher.check(plan.layout.amend(record_of(plan, (), {})))
     with desk.store.claim(plan.prefix, plan.module, console.note) as held:
+        plan.place.check_formats()
+        if held:
+            place.sweep(plan.place)
         # Somebody may have made it while this one waited.
         found = None if force else _there(plan)
         if found is not None:
@@ -202,7 +208,7 @@ def build(
     plan.place.check_formats()
     if held:
         place.sweep(plan.place)
-    with _working(desk, plan) as (work, draft):
+    with _working(desk, plan, held=held) as (work, draft):
         built = _reuse(work, old) if old is not None else _build(work)
         _write(work, draft, built)
         _test(work, draft, built)
@@ -215,13 +221,12 @@ def build(
 
 
 @contextlib.contextmanager
-def _working(desk: Desk, plan: Plan) -> Iterator[tuple[Work, Draft]]:
+def _working(desk: Desk, plan: Plan, *, held: bool) -> Iterator[tuple[Work, Draft]]:
     """Whatever happens within: no scratch is left, and a whole generation more or none."""
     config, module = desk.config, plan.module
     # The same install may be under way in two roots at once.
     name = locks.digest_of(str(plan.prefix))[:16]
     scratch = plan.layout.scratch(config.build_dir / name)
-    sweep(config.build_dir)
     draft = None
     try:
         with scratch.held():
@@ -237,7 +242,7 @@ def _working(desk: Desk, plan: Plan) -> Iterator[tuple[Work, Draft]]:
                 raise
     except BaseException as error:
         desk.log.note(f"{type(error).__name__}: {error}")
-        _give_up(desk, plan, draft, error)
+        _give_up(desk, plan, draft, error, held=held)
         raise
     else:
         desk.log.remove()
@@ -254,7 +259,7 @@ def _needs_held(work: Work) -> Iterator[None]:
             prefix = Path(needed.prefix)
             if os.access(prefix, os.W_OK):
                 stack.enter_context(store.claim(prefix, needed.module, console.note))
-            if not place.Place(prefix).generation(needed.generation).is_dir():
+            if not _is_as_it_was(needed):
                 raise StoreError(
                     f"{needed.title}, which {work.plan.module} needs, was removed meanwhile",
                     remedy="install that again, then run the same command again",
@@ -263,7 +268,17 @@ def _needs_held(work: Work) -> Iterator[None]:
         yield
 
 
-def _give_up(desk: Desk, plan: Plan, draft: Draft | None, error: BaseException) -> None:
+def _is_as_it_was(needed: Record) -> bool:
+    """Whether a generation is there, and no other that has got its number meanwhile."""
+    try:
+        return place.Place(Path(needed.prefix)).record(needed.generation).build == needed.build
+    except StoreError:
+        return False
+
+
+def _give_up(
+    desk: Desk, plan: Plan, draft: Draft | None, error: BaseException, *, held: bool
+) -> None:
     if isinstance(error, KeyboardInterrupt):
         console.note("stopping, and cleaning up")
     committed = draft is not None and plan.place.generation(draft.number).exists()
@@ -272,7 +287,8 @@ def _give_up(desk: Desk, plan: Plan, draft: Draft | None, error: BaseException) 
     elif draft is not None:
         with contextlib.suppress(OSError):
             discard(draft.path)
-            place.sweep(plan.place)
+            if held:  # else another build may be under way there
+                place.sweep(plan.place)
     if not committed:
         what = f"{plan.prefix} is as it was" if plan.place.current else "nothing was installed"
         console.note(f"{what}. Log: {desk.log.path}")
@@ -296,7 +312,8 @@ def _build(work: Work) -> Built:
         return built
     plan, top = work.plan, work.scratch.top
     with work.desk.step("squash") as line:
-        settle(top)
+        if plan.layout.settles:
+            settle(top)
         files = count(top)
         line.update(f"{files} files into one image")
         options = plan.layout.squash_options(work)
@@ -324,9 +341,10 @@ def _finish(work: Work) -> Built:
         work.call(box, "seal")
         with recipe_code(plan.recipe, "contents"):
             found = tuple(plan.recipe.contents(box))
-        if found and contents.COMMAND not in offer.names:
+        listed = plan.layout.with_listing(offer) if found else None
+        if listed is not None:
             contents.put(found, box)
-            offer = plan.layout.with_listing(offer)
+            offer = listed
         way = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))

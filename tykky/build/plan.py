@@ -128,6 +128,7 @@ def make(
     arch = bases.arch()
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
+    _check_selection(recipe, place)
     lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
     is_new = lock is None
     if lock is None:
@@ -161,6 +162,25 @@ def make(
     )
     module = f"{recipe.name}/{version}"
     return Plan(recipe, arch, base, lock, is_new, needs, place, module, build, publish)
+
+
+def _check_selection(recipe: Stack, place: Place) -> None:
+    """Raise ``StoreError`` if another version, with choices, has the same place.
+
+    A version ``1.0-extra`` has the name of the version ``1.0`` with ``+extra``.
+    """
+    if not place.current:
+        return
+    try:
+        there = place.record()
+    except StoreError:
+        return  # damaged, or of a newer Tykky: that is said by what needs to know more
+    if (there.version, there.suffix) != (str(recipe.version), recipe.suffix):
+        raise StoreError(
+            f"the module {there.module} belongs to another selection already: {there.spec}",
+            remedy=f"uninstall that first ('tykky uninstall {place.prefix}'), or rename a version",
+            code=Exit.CONFLICT,
+        )
 
 
 def shown(recipe: Stack) -> dict[str, Any]:

@@ -47,8 +47,7 @@ class Log:
         """Go on in a file. Raises ``TykkyError``."""
         assert isinstance(self.stream, io.BytesIO)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stream = path.open("wb")
+            stream = _opened(path)
             stream.write(self.stream.getvalue())
         except OSError as error:
             raise from_os_error(error, "write the log of the build", "build_dir") from error
@@ -77,6 +76,21 @@ class Log:
             with contextlib.suppress(OSError):
                 self.path.parent.rmdir()
                 self.path.parent.parent.rmdir()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A new file, in whose folder other builds may begin and end."""
+    for tries_left in reversed(range(100)):
+        try:
+            # What a build was told and has said is for its user.
+            path.parents[1].mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            return path.open("wb")
+        except FileNotFoundError:
+            # The last of what was in the folder has just been removed, together with it.
+            if not tries_left:
+                raise
+    raise AssertionError
 
 
 class Step:

@@ -17,6 +17,7 @@ from tykky.config import Config
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
 from tykky.store import Place, Record, Store, state
+from tykky.store.place import missing
 
 EXAMPLES = """\
   tykky rollback python-data                what was current before
@@ -72,6 +73,12 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
             code=Exit.NOT_FOUND,
         )
     record = place.record(wanted)
+    if lost := missing(record.needs):
+        raise StoreError(
+            f"{record.title} needs {lost}, which is not there any more",
+            remedy="choose another generation, or install it again",
+            code=Exit.CONFLICT,
+        )
     for image in record.images:
         path = place.images / image["file"]
         if not path.is_file() or path.stat().st_size != image["bytes"]:

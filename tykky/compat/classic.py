@@ -5,7 +5,6 @@ Public name: ``Classic``.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from tykky.errors import Exit, TykkyError
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
 from tykky.recipe import Version
+from tykky.store.record import name_of
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -56,9 +56,7 @@ class Classic(Stack):
         self.job = job
         self.version = Version("1")
         self.choices = MappingProxyType({})
-        # As far as a recipe may have the name of the prefix.
-        name = re.sub(r"[^a-z0-9]+", "-", job.prefix.name.lower()).strip("-")
-        self.name = name if name[:1].isalpha() else f"env-{name}".strip("-")  # type: ignore[misc]
+        self.name = name_of(job.prefix)  # type: ignore[misc]
         self.file = self.directory = job.workdir  # type: ignore[misc]
         self.description = f"{self.title} made by {job.program}"  # type: ignore[misc]
 

@@ -36,6 +36,7 @@ from tykky.build.layout import Layout, Offer
 from tykky.compat import wrapping
 from tykky.compat.classic import Classic
 from tykky.compat.job import Job, copied
+from tykky.contents import COMMAND
 from tykky.errors import Exit, TykkyError, from_os_error, masked
 from tykky.files import Permissions, make_folder, write_file
 from tykky.publish.publisher import LINKS
@@ -62,6 +63,7 @@ class ClassicLayout(Layout):
         self.job = job
         self.recipe = recipe
         self.has_image = recipe.has_image
+        self.settles = not os.environ.get("CW_NO_FIX_PERM")
         self.verb = job.program
         self._box: OpenBox | None = None
         self.library = ""
@@ -116,11 +118,10 @@ class ClassicLayout(Layout):
         return wrapping.choose(self.job, self.recipe, work.scratch.top, work.plan.base)
 
     def with_listing(self, offer: Offer) -> Offer:
-        """The offer with the command that tells the packages."""
-        from tykky.contents import COMMAND
-
+        """The offer with the command that tells the packages, also after an update."""
         programs = {**offer.programs, COMMAND: f"{self.recipe.root}/bin/{COMMAND}"}
-        return replace(super().with_listing(offer), programs=dict(sorted(programs.items())))
+        names = tuple(sorted({*offer.names, COMMAND}))
+        return replace(offer, names=names, programs=dict(sorted(programs.items())))
 
     def squash_options(self, work: Work) -> Sequence[str]:
         """What the site wants of mksquashfs."""

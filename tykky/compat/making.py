@@ -20,6 +20,7 @@ from tykky.errors import Exit, StoreError, TykkyError
 from tykky.host import user_name
 from tykky.publish import Publisher
 from tykky.store import Place, Record, Store
+from tykky.tools.scratch import sweep
 
 if TYPE_CHECKING:
     from tykky.compat.classic import Classic
@@ -75,6 +76,7 @@ def make(recipe: Classic, store: Store, *, held: bool) -> Record:
     """
     job = recipe.job
     config = _config(job)
+    sweep(config.build_dir)
     desk = Desk.of(config, store, quiet=job.level < 2)
     with desk.step("resolve") as line:
         for name, path in job.inputs.items():
@@ -109,5 +111,5 @@ def _config(job: Job) -> Config:
     return replace(
         config,
         build_dir=parent if parent.is_absolute() else job.workdir / parent,
-        jobs=wanted or config.jobs,
+        jobs=min(wanted or config.jobs, len(os.sched_getaffinity(0))),
     )

@@ -88,7 +88,9 @@ class Publisher:
         """
         here = Place(Path(record.prefix))
         before = here.current
-        every = {name for each in here.records() for name in each.commands}
+        # A session that has loaded an older generation has its commands while that is kept.
+        kept = here.records() if record.has_module else [record]
+        every = {name for each in kept for name in each.commands}
         commands.lay_commands(here, sorted(every), here.prefix / "bin", self.store.permissions)
         if before != record.generation:
             place.switch(here, record.generation)

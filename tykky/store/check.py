@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tykky.errors import StoreError, TykkyError
 from tykky.files import digest_file
 from tykky.runtime.base import CONF_NAME
-from tykky.store.place import HIDDEN, Place
+from tykky.store.place import HIDDEN, Place, missing
 from tykky.store.record import NewerFormat, read_entry
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def faults(record: Record, store: Store) -> Iterator[str]:
                 yield f"the image {path} is not what was installed"
         except OSError as error:
             yield f"the image {path} cannot be read: {error.strerror}"
+    if lost := missing(record.needs):
+        yield f"it needs {lost}, which is not there"
     folder = place.generation(record.generation)
     for path in (place.launcher, folder / CONF_NAME):
         if not path.is_file():

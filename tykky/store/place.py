@@ -13,19 +13,29 @@
 A generation is written as a *draft* under another name, and renamed to its number: that is the
 commit. Which one counts is decided by ``current``, replaced by one rename. Readers need no lock.
 
-Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``, ``HIDDEN``.
+Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``,
+``remove_generation``, ``missing``, ``HIDDEN``.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.errors import Exit, StoreError, from_os_error
 from tykky.files import Permissions, discard, make_folder, sync, write_file
-from tykky.runtime.base import CONF_DIRECTORY, CURRENT, GENERATIONS, IMAGES, LAUNCHER_NAME
+from tykky.runtime.base import (
+    CONF_DIRECTORY,
+    CONF_NAME,
+    CURRENT,
+    GENERATIONS,
+    IMAGES,
+    LAUNCHER_NAME,
+)
 from tykky.store import record as records
 from tykky.store import state
 from tykky.store.record import NewerFormat, Record
@@ -98,6 +108,19 @@ class Place:
                 continue
         return found
 
+    def needs(self, number: int) -> list[str]:
+        """The generations of other places that one mounts, ``<prefix>#<number>``.
+
+        As the launcher is told, so that it is known also of what has no readable record.
+        """
+        path = self.generation(number) / CONF_NAME
+        try:
+            lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        except OSError:
+            return []
+        words = [line.split() for line in lines if line.startswith("need ")]
+        return [f"{_unescaped(line[1])}#{line[2]}" for line in words if len(line) == 3]
+
     def check_formats(self) -> None:
         """Raise ``StoreError`` if a newer Tykky has written here: nothing is touched then."""
         for number in self.numbers:
@@ -107,6 +130,19 @@ class Place:
                 raise
             except StoreError:
                 continue
+
+
+def missing(needs: Iterable[str]) -> str:
+    """The first of the generations ``<prefix>#<number>`` that is not there, or nothing."""
+    for need in needs:
+        prefix, _, number = need.rpartition("#")
+        if not (Place(Path(prefix)).hidden / GENERATIONS / number).is_dir():
+            return need
+    return ""
+
+
+def _unescaped(word: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), word)
 
 
 @dataclass(frozen=True)

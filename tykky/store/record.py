@@ -5,12 +5,13 @@ and listings need nothing but the record. The database has a short entry for eac
 listing thousands of them reads little.
 
 Public names: ``Record``, ``Entry``, ``Step``, ``NewerFormat``, ``NAME``, ``read``,
-``read_entry``, ``parse_entry``, ``found_at``, ``render``.
+``read_entry``, ``parse_entry``, ``found_at``, ``name_of``, ``render``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -146,7 +147,16 @@ def read_entry(path: Path) -> Entry:
 
 def found_at(record: Record, prefix: Path, number: int) -> Record:
     """A record as that of the generation it was found in."""
+    if not record.has_module:  # made by a classic command, and perhaps moved or copied since
+        name = name_of(prefix)
+        record = replace(record, name=name, module=f"{name}/1")
     return replace(record, prefix=str(prefix), generation=number)
+
+
+def name_of(prefix: Path) -> str:
+    """What an install without a module is called: as far as a recipe may have its prefix's name."""
+    name = re.sub(r"[^a-z0-9]+", "-", prefix.name.lower()).strip("-")
+    return name if name[:1].isalpha() else f"env-{name}".strip("-")
 
 
 def parse_entry(data: Mapping[str, Any]) -> Entry:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from tykky.errors import Exit, StoreError, from_os_error
 from tykky.files import discard, make_folder
 from tykky.runtime.base import CURRENT
+from tykky.store import record as records
 from tykky.store.place import HIDDEN, Place
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ def ripe(store: Store, older_than: float) -> dict[Path, int]:
 def empty(store: Store, graves: Iterable[Path]) -> None:
     """Delete what is in the trash for good, with the directories that it has left."""
     for grave in graves:
+        with contextlib.suppress(OSError, StoreError):
+            prefix = Path(records.read(Place(grave).generation()).prefix)
+            if store.places not in prefix.parents:
+                prefix.rmdir()  # if it is still as it was left: empty
         discard(grave)
     # An empty place is one that was uninstalled, or whose making was given up.
     for prefix in store.places.glob("*/*"):

@@ -13,12 +13,17 @@ import fcntl
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.files import discard
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,7 @@ class Scratch:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the directory, empty at first; nothing is left of it afterwards."""
-        from filelock import FileLock
-
-        own_folder(self.path.parent)
-        lock = FileLock(_lock_of(self.path))
-        with _guard(self.path.parent):
-            lock.acquire()
+        lock = _take(self.path)
         try:
             discard(self.path)
             self.top.mkdir(parents=True)
@@ -115,7 +115,7 @@ def sweep(build_dir: Path, *, dry_run: bool = False) -> int:
         return 0
     own_folder(build_dir)
     swept = 0
-    with _guard(build_dir):
+    with contextlib.suppress(FileNotFoundError), _guard(build_dir):
         for path in build_dir.iterdir():
             if not re.fullmatch("[0-9a-f]{16}", path.name):
                 continue
@@ -125,6 +125,20 @@ def sweep(build_dir: Path, *, dry_run: bool = False) -> int:
                     _lock_of(path).unlink(missing_ok=True)
                 swept += 1
     return swept
+
+
+def _take(path: Path) -> FileLock:
+    """The lock of a scratch directory, waited for; the guard is not held meanwhile."""
+    from filelock import FileLock, Timeout
+
+    while True:
+        own_folder(path.parent)
+        # Another build that ends may remove the build directory in between.
+        with contextlib.suppress(Timeout, FileNotFoundError), _guard(path.parent):
+            lock = FileLock(_lock_of(path))
+            lock.acquire(timeout=0)
+            return lock
+        time.sleep(0.2)
 
 
 def own_folder(path: Path) -> None:

@@ -6,6 +6,7 @@ Public names: ``Image``, ``settle``, ``squash``, ``program``.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Callable, Sequence
@@ -85,8 +86,8 @@ def squash(
     ``run`` runs a command, logs it, and raises ``StepError`` when it fails. Times, owners and
     extended attributes do not go into the image. ``options`` are more words for mksquashfs.
     """
-    target = folder / "image.new"
-    target.unlink(missing_ok=True)
+    # Where locks do not work, another build may write here at the same time.
+    target = folder / f"image-{secrets.token_hex(4)}.new"
     wanted = config.squash
     line = [program(), str(tree), str(target), "-noappend", "-no-progress", "-quiet"]
     line += ["-b", wanted.block_size]

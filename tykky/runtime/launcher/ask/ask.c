@@ -18,8 +18,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "answer.h"
 #include "../common/problem.h"
+#include "answer.h"
 
 static _Noreturn void end(struct problem *problem)
 {

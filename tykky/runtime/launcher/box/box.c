@@ -18,11 +18,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "init.h"
-#include "mounts.h"
 #include "../common/directory.h"
 #include "../common/namespace.h"
 #include "../common/problem.h"
+#include "init.h"
+#include "mounts.h"
 
 static const char usage[] =
     "usage: box [OPTION]... -- COMMAND [ARGUMENT]...\n"

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf_values.h"
 #include "program.h"
 #include "search.h"
 
@@ -205,25 +206,19 @@ static int is_there(const struct mount *bind, struct problem *problem)
 /* Whether a later one, of which `there` tells that it is made, lies over it. */
 static bool is_covered(const struct stack *stack, const int *there, size_t number)
 {
-    for (size_t i = number + 1; i < stack->mount_count; i++) {
-        const char *path = stack->mounts[number].target, *target = stack->mounts[i].target;
-        size_t length = strlen(target);
-        if (there[i] && strncmp(path, target, length) == 0 &&
-            (path[length] == '/' || path[length] == '\0'))
+    for (size_t i = number + 1; i < stack->mount_count; i++)
+        if (there[i] && path_is_in(stack->mounts[number].target, stack->mounts[i].target))
             return true;
-    }
     return false;
 }
 
 static bool add_mount(struct line *line, const struct stack *stack, const struct mount *mount,
                       struct problem *problem)
 {
-    bool image = mount->kind == MOUNT_IMAGE;
-    return add_bind(line, image ? stack->images[mount->image].file : mount->source, mount->target,
-                    image               ? ":image-src=/"
-                    : mount->read_only ? ":ro"
-                                        : "",
-                    problem);
+    if (mount->kind == MOUNT_IMAGE)
+        return add_bind(line, stack->images[mount->image].file, mount->target, ":image-src=/",
+                        problem);
+    return add_bind(line, mount->source, mount->target, mount->read_only ? ":ro" : "", problem);
 }
 
 /* Apptainer mounts by the depth of paths, and of two for one path the first: what would be covered
@@ -254,9 +249,7 @@ static bool works_in_image(const struct stack *stack)
         return false;
     for (size_t i = 0; i < stack->image_count; i++) {
         const char *target = stack->images[i].target;
-        size_t length = strlen(target);
-        if (strcmp(target, "/") != 0 && strncmp(cwd, target, length) == 0 &&
-            (cwd[length] == '/' || cwd[length] == '\0'))
+        if (strcmp(target, "/") != 0 && path_is_in(cwd, target))
             return true;
     }
     return false;
@@ -281,8 +274,7 @@ static void keep_home(struct line *line)
     struct stat status;
     const char *home = getenv("HOME");
     bool chosen = getenv("APPTAINER_HOME") || getenv("SINGULARITY_HOME");
-    if (chosen || !home || home[0] != '/' || strpbrk(home, ":,") ||
-        stat(home, &status) != 0)
+    if (chosen || !home || home[0] != '/' || strpbrk(home, ":,") || stat(home, &status) != 0)
         return;
     size_t size = strlen(home) + sizeof "--home=";
     char *word = malloc(size);
@@ -327,8 +319,7 @@ bool apptainer_execute(const struct stack *stack, const struct place *place, cha
     char program[PATH_MAX];
     struct line line = {0};
     if (!check_container(conf, problem) || !stack_check_images(stack, problem) ||
-        !find(conf, program, problem) ||
-        !prepare_environment(stack, program, problem))
+        !find(conf, program, problem) || !prepare_environment(stack, program, problem))
         return false;
     add(&line, program);
     add(&line, "--silent");

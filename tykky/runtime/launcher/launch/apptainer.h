@@ -6,8 +6,8 @@
 #ifndef TYKKY_APPTAINER_H
 #define TYKKY_APPTAINER_H
 
-#include "place.h"
 #include "../common/problem.h"
+#include "place.h"
 #include "stack.h"
 
 /* Whether this process is in a container that a command of this stack has started. */

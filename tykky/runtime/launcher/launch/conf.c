@@ -32,7 +32,7 @@ static bool refuse(struct parser *p, const char *what, const char *word)
 /* --- the keys --------------------------------------------------------------------------------- */
 
 enum repeat { ONCE, NEEDED, REPEATED };
-enum into { FORMAT_OF_FILE, STRING, CHOICE, SECONDS, LIST, COMMAND, ROOT, MOUNT, CHANGE, ACTIVATION };
+enum into { VERSION, STRING, CHOICE, SECONDS, LIST, COMMAND, ROOT, MOUNT, CHANGE, ACTIVATION };
 
 struct key {
     const char *name;
@@ -52,7 +52,7 @@ static const char *const changes[] = {"set",    "prepend", "append",  "unset",
 #define IN(name) offsetof(struct conf, name)
 
 static const struct key keys[] = {
-    {"format", "n", NEEDED, FORMAT_OF_FILE, 0, NULL, 0},
+    {"format", "n", NEEDED, VERSION, 0, NULL, 0},
     {"name", "", NEEDED, STRING, IN(name), NULL, 0},
     {"prefix", "p", NEEDED, STRING, IN(prefix), NULL, 0},
     {"generation", "#", NEEDED, STRING, IN(generation), NULL, 0},
@@ -87,6 +87,7 @@ enum { KEYS = sizeof keys / sizeof keys[0] };
 
 /* --- values ----------------------------------------------------------------------------------- */
 
+/* By the letter of a kind: s and d are the two sides of a bind, # is a number from 1 on. */
 static bool check_word(struct parser *p, char kind, const char *word, uint64_t *number)
 {
     bool good = is_absolute_path(word), prefix = is_path_after(word, PREFIX_TOKEN);
@@ -94,7 +95,7 @@ static bool check_word(struct parser *p, char kind, const char *word, uint64_t *
     const char *what = "not an absolute, plain path:";
     switch (kind) {
     case 'p': break;
-    case 'o': good |= prefix || generation; break; /* a path of the install's own */
+    case 'o': good |= prefix || generation; break; /* of the install's own */
     case 't': good |= prefix; break;               /* the target of an image */
     case 's': good |= is_variable_path(word); break;
     case 'd': good |= is_variable_path(word) && !generation; break;
@@ -102,7 +103,7 @@ static bool check_word(struct parser *p, char kind, const char *word, uint64_t *
     case 'g': good = is_generation(word), what = "not the name of a generation:"; break;
     case '-': good = word[0] == '-', what = "not an option:"; break;
     case 'n': good = parse_number(word, INT64_MAX, number), what = "not a number:"; break;
-    default:
+    default: /* # */
         good = word[0] != '0' && parse_number(word, INT64_MAX, number);
         what = "not a number from 1 on:";
     }
@@ -190,7 +191,7 @@ static bool read_value(struct parser *p, const struct key *key, char *value)
         if (!check_word(p, key->words[i], words[i], &numbers[i]))
             return false;
     switch (key->into) {
-    case FORMAT_OF_FILE: return check_format(p, numbers[0]);
+    case VERSION: return check_format(p, numbers[0]);
     case STRING: *(const char **)field = value; break;
     case CHOICE: return choose(p, value, key->choices, field);
     case SECONDS: return read_seconds(p, value, field);
@@ -320,25 +321,16 @@ static bool cannot_read(struct conf *conf, const char *file, struct problem *pro
     return remedy(problem, "ask the owner of the install to make it readable for you");
 }
 
-/* The whole file, in as few calls as can be: every start of a command reads it. */
+/* The whole file, in as few calls as can be: every start of a command reads it. What is not used of
+ * the room takes no memory. */
 static char *read_all(int fd, size_t *size)
 {
-    char *text = NULL;
-    *size = 0;
-    for (size_t room = 8192; room <= MAX_SIZE; room *= 8) {
-        char *larger = realloc(text, room);
-        if (!larger)
-            break;
-        text = larger;
-        ssize_t length = read(fd, text + *size, room - *size);
-        if (length < 0)
-            break;
-        *size += (size_t)length;
-        if (*size < room)
-            return text;
-        errno = EFBIG;
-    }
-    int error = errno;
+    char *text = malloc(MAX_SIZE);
+    ssize_t length = text ? read(fd, text, MAX_SIZE) : -1;
+    int error = length < 0 ? errno : EFBIG;
+    *size = (size_t)length;
+    if (length >= 0 && length < MAX_SIZE)
+        return text;
     free(text);
     errno = error;
     return NULL;

@@ -26,6 +26,12 @@ bool is_absolute_path(const char *path)
     return path[0] == '/' && strlen(path) < PATH_MAX && (!path[1] || has_plain_names(path));
 }
 
+bool path_is_in(const char *path, const char *directory)
+{
+    size_t length = strlen(directory);
+    return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
 bool is_variable_path(const char *path)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_";
@@ -53,8 +59,7 @@ bool is_path_after(const char *path, const char *token)
 
 bool is_generation(const char *word)
 {
-    static const char plain[] =
-        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-";
+    static const char plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-";
     size_t length = strspn(word, plain);
     return length > 0 && length <= 64 && !word[length];
 }

@@ -13,6 +13,9 @@ extern const char *const gpu_names[];
 /* A path that stays what it is: from / on, without empty names, . and .. */
 bool is_absolute_path(const char *path);
 
+/* Whether a path is that of `directory`, which is not /, or lies below it. */
+bool path_is_in(const char *path, const char *directory);
+
 /* $NAME or $NAME/more: below the directory that a variable names when the command starts. */
 bool is_variable_path(const char *path);
 

@@ -2,8 +2,8 @@
 #ifndef TYKKY_ENVIRONMENT_H
 #define TYKKY_ENVIRONMENT_H
 
-#include "conf.h"
 #include "../common/problem.h"
+#include "conf.h"
 
 /* Whether, and how, calling a command activates its stack, as conda would. */
 enum activation {

@@ -94,12 +94,16 @@ static bool read_entry(const struct wish *wish, char *text, struct entry *entry,
 
 /* --- what it adds ----------------------------------------------------------------------------- */
 
+static bool lies_below(const char *path, const char *directory)
+{
+    return strcmp(path, directory) != 0 && path_is_in(path, directory);
+}
+
 /* At the end, or before the first that lies below it, which it would cover. */
 static void insert(struct stack *stack, struct mount mount)
 {
-    size_t at = 0, length = strlen(mount.target);
-    while (at < stack->mount_count && !(strncmp(stack->mounts[at].target, mount.target, length) == 0 &&
-                                        stack->mounts[at].target[length] == '/'))
+    size_t at = 0;
+    while (at < stack->mount_count && !lies_below(stack->mounts[at].target, mount.target))
         at++;
     memmove(&stack->mounts[at + 1], &stack->mounts[at], (stack->mount_count++ - at) * sizeof mount);
     stack->mounts[at] = mount;
@@ -153,7 +157,8 @@ static bool add_entry(const struct wish *wish, char *text, struct problem *probl
     if (wish->of_apptainer && !find_source(wish, &entry, &found, problem))
         return false;
     /* Where all of the host is seen, that is there: no mounts of their own for those who ask. */
-    bool there = !wish->stack->confs[0].root && !entry.read_only && strcmp(entry.source, entry.target) == 0;
+    bool there =
+        !wish->stack->confs[0].root && !entry.read_only && strcmp(entry.source, entry.target) == 0;
     if (found && !there)
         insert(wish->stack, (struct mount){.kind = MOUNT_BIND,
                                            .source = entry.source,

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apptainer.h"
 #include "../common/octal.h"
+#include "apptainer.h"
 
 /* By the names in launch.conf: from inside, the files may be out of sight. */
 static bool is_own_image(const struct stack *stack, const char *source)

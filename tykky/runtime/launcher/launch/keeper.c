@@ -134,8 +134,11 @@ static void be_keeper(void *argument)
     }
     /* So that commands of the same user may look into /proc/PID and enter. */
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    bool listed = hold_roots(mounts.roots, keeper->stack->image_count) &&
-                  describe(&entry, user_namespace) && registry_write(&keeper->registry, &entry);
+    bool listed =
+        hold_roots(mounts.roots, keeper->stack->image_count) && describe(&entry, user_namespace);
+    if (listed)
+        registry_hold(&keeper->registry);
+    listed = listed && registry_write(&keeper->registry, &entry);
     report.result = listed ? KEEPER_READY : KEEPER_UNLISTED;
     close(fds[1]);
     send_report(keeper, &report);

@@ -14,17 +14,17 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "../common/directory.h"
+#include "../common/problem.h"
 #include "apptainer.h"
 #include "conf.h"
 #include "conf_values.h"
-#include "../common/directory.h"
 #include "environment.h"
 #include "extra.h"
 #include "gpu.h"
 #include "inside.h"
 #include "mount.h"
 #include "place.h"
-#include "../common/problem.h"
 #include "program.h"
 #include "shared.h"
 #include "stack.h"
@@ -99,8 +99,8 @@ static bool choose_runtime(const struct conf *conf, int *runtime, struct problem
     return remedy(problem, "set it to native, apptainer or auto, or unset it");
 }
 
-static bool launch_native(const struct place *place, struct stack *stack, enum activation activation,
-                          char **argv, struct problem *problem)
+static bool launch_native(const struct place *place, struct stack *stack,
+                          enum activation activation, char **argv, struct problem *problem)
 {
     static struct directory directory;
     bool user_namespace = false;

@@ -11,8 +11,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "fuse.h"
 #include "../common/namespace.h"
+#include "fuse.h"
 #include "root.h"
 #include "tree.h"
 
@@ -120,8 +120,7 @@ static bool mount_bind(const struct mount *bind, const struct source *source,
 static bool mount_all(struct mounts *mounts, const struct stack *stack,
                       const struct source *sources, struct problem *problem)
 {
-    if (root_is_needed(stack) &&
-        !root_make(stack, &mounts->servers[0], &mounts->roots[0], problem))
+    if (root_is_needed(stack) && !root_make(stack, &mounts->servers[0], &mounts->roots[0], problem))
         return false;
     for (size_t i = 0; i < stack->mount_count; i++) {
         const struct mount *mount = &stack->mounts[i];

@@ -2,9 +2,9 @@
 #ifndef TYKKY_PROGRAM_H
 #define TYKKY_PROGRAM_H
 
+#include "../common/problem.h"
 #include "conf.h"
 #include "place.h"
-#include "../common/problem.h"
 
 /* The path to execute: the one that launch.conf gives for this command, else the invoked one. */
 const char *program_path(const struct place *place, const struct conf *conf);

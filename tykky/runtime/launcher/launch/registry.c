@@ -246,6 +246,28 @@ int registry_lock(const struct registry *registry, bool wait)
     return lock_key(registry->fd, registry->key, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
 }
 
+/* A lock of another kind on the same file, which the creator's does not touch. */
+static struct flock held(void)
+{
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
+
+void registry_hold(const struct registry *registry)
+{
+    char name[KEY_SIZE + 8];
+    struct flock lock = held();
+    snprintf(name, sizeof name, "%s.lock", registry->key);
+    int fd = openat(registry->fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) != 0)
+        close(fd);
+}
+
+static bool is_held(int fd)
+{
+    struct flock lock = held();
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 static void remove_key(int directory, const char *key)
 {
     char name[KEY_SIZE + 8];
@@ -303,7 +325,7 @@ void registry_sweep(const struct registry *registry)
         int lock = lock_key(registry->fd, key, LOCK_EX | LOCK_NB);
         if (lock < 0)
             continue; /* somebody is just starting a keeper */
-        if (is_left_over(registry->fd, key))
+        if (is_left_over(registry->fd, key) && !is_held(lock))
             remove_key(registry->fd, key);
         close(lock);
     }

@@ -48,6 +48,10 @@ bool registry_read(const struct registry *registry, struct entry *entry);
 /* The text of an entry as a struct; false unless it is exactly as written. */
 bool entry_parse(const char *text, struct entry *entry);
 
+/* For a keeper: shows all processes of the node that its entry is somebody's, as long as it lives.
+ * Its pid means nothing in another PID namespace, a build's box for one. */
+void registry_hold(const struct registry *registry);
+
 bool registry_write(const struct registry *registry, const struct entry *entry);
 
 /* Whether the entry for the key is this one. */

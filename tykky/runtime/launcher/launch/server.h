@@ -8,8 +8,8 @@
 
 #include <limits.h>
 
-#include "conf.h"
 #include "../common/problem.h"
+#include "conf.h"
 
 /* The first variable of a server's environment, by which a keeper knows it. */
 #define SERVER_MARK "TYKKY_SERVER=1"

@@ -26,12 +26,13 @@ static bool too_long(const char *name, struct problem *problem)
 
 /* --- the install and its needs ---------------------------------------------------------------- */
 
-static const struct conf *find_read(const struct stack *stack, const char *prefix)
+/* Its number; the count if it is none of them. */
+static size_t find_read(const struct stack *stack, const char *prefix)
 {
-    for (size_t i = 0; i < stack->count; i++)
-        if (strcmp(stack->confs[i].prefix, prefix) == 0)
-            return &stack->confs[i];
-    return NULL;
+    size_t i = 0;
+    while (i < stack->count && strcmp(stack->confs[i].prefix, prefix) != 0)
+        i++;
+    return i;
 }
 
 static bool check_need(const struct stack *stack, const struct conf *conf, const char *prefix,
@@ -125,9 +126,9 @@ bool stack_read(struct stack *stack, const struct place *place, struct problem *
             const struct mount *need = &stack->confs[i].mounts[k];
             if (need->kind != MOUNT_NEED)
                 continue;
-            const struct conf *known = find_read(stack, need->source);
-            if (known ? !check_generation(stack, known, need, problem)
-                      : !read_need(stack, stack->confs[i].name, need, problem))
+            size_t known = find_read(stack, need->source);
+            if (known < stack->count ? !check_generation(stack, &stack->confs[known], need, problem)
+                                     : !read_need(stack, stack->confs[i].name, need, problem))
                 return false;
         }
     return true;
@@ -219,9 +220,8 @@ static bool is_bound(const struct stack *stack, const char *path)
 {
     for (size_t i = 0; i < stack->mount_count; i++) {
         const struct mount *bind = &stack->mounts[i];
-        size_t length = strlen(bind->source);
-        if (is_bind(bind) && strcmp(bind->source, bind->target) == 0 && strncmp(path, bind->source, length) == 0 &&
-            (path[length] == '/' || path[length] == '\0') && access(bind->source, F_OK) == 0)
+        if (is_bind(bind) && strcmp(bind->source, bind->target) == 0 &&
+            path_is_in(path, bind->source) && access(bind->source, F_OK) == 0)
             return true;
     }
     return false;
@@ -250,6 +250,18 @@ static bool add_bind(struct stack *stack, const struct conf *conf, struct mount 
 
 /* --- all mounts ------------------------------------------------------------------------------- */
 
+static bool add_mounts(struct stack *stack, size_t number, bool *done, struct problem *problem);
+
+static bool add_mount(struct stack *stack, const struct conf *conf, struct mount *mount, bool *done,
+                      struct problem *problem)
+{
+    switch (mount->kind) {
+    case MOUNT_NEED: return add_mounts(stack, find_read(stack, mount->source), done, problem);
+    case MOUNT_IMAGE: return add_image(stack, conf, mount, problem);
+    default: return add_bind(stack, conf, *mount, problem);
+    }
+}
+
 /* Those of an install that is needed come where it is named first. */
 static bool add_mounts(struct stack *stack, size_t number, bool *done, struct problem *problem)
 {
@@ -257,16 +269,9 @@ static bool add_mounts(struct stack *stack, size_t number, bool *done, struct pr
     if (done[number])
         return true;
     done[number] = true;
-    for (size_t i = 0; i < conf->mount_count; i++) {
-        struct mount *mount = &conf->mounts[i];
-        bool good = mount->kind == MOUNT_NEED
-                        ? add_mounts(stack, (size_t)(find_read(stack, mount->source) -
-                                                     stack->confs), done, problem)
-                    : mount->kind == MOUNT_IMAGE ? add_image(stack, conf, mount, problem)
-                                                 : add_bind(stack, conf, *mount, problem);
-        if (!good)
+    for (size_t i = 0; i < conf->mount_count; i++)
+        if (!add_mount(stack, conf, &conf->mounts[i], done, problem))
             return false;
-    }
     return true;
 }
 

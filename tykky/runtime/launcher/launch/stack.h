@@ -5,9 +5,9 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "../common/problem.h"
 #include "conf.h"
 #include "place.h"
-#include "../common/problem.h"
 
 enum { MAX_INSTALLS = 16, MAX_IMAGES = 32 };
 
