@@ -48,19 +48,19 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     """Empty the trash, and delete what else nothing needs."""
     store = Store.of(config)
     seconds = args.days * 86400
-    graves = trash.ripe(store, seconds)
+    items = trash.older(store, seconds)
     generations, freed = old.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
-        trash.empty(store, graves)
+        trash.empty(store, items)
     images, kept, freed_images = _images(args, config, store, seconds)
     if not args.dry_run:
         cache.sweep(config)
     swept = sweep(config.build_dir, dry_run=args.dry_run)
-    octets = sum(graves.values())
+    octets = sum(items.values())
     did = "would delete" if args.dry_run else "deleted"
 
     def show() -> None:
-        stacks = console.plural(len(graves), "uninstalled stack")
+        stacks = console.plural(len(items), "uninstalled stack")
         console.note(f"{did} {stacks}, {console.size(octets)}")
         _list(f"{did} {console.plural(len(generations), 'old generation')}", freed, generations)
         _list(f"{did} {console.plural(len(images), 'pulled image')}", freed_images, images)
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
         if swept:
             console.note(f"{did} what {console.plural(swept, 'killed build')} had left")
 
-    answer = {"removed": len(graves), "bytes": octets, "builds": swept, "generations": generations}
+    answer = {"removed": len(items), "bytes": octets, "builds": swept, "generations": generations}
     more = {"images": images, "images_bytes": freed_images, "shared": kept}
     return Result({**answer, **more, "generations_bytes": freed}, show)
 

@@ -210,8 +210,8 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """The records of all generations, also of what is in the trash. Raises ``StoreError``."""
-        buried = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
-        for prefix in (*(Path(entry.prefix) for entry in self.entries()), *buried):
+        thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
+        for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
             for number in place.numbers:
                 yield place.record(number)
