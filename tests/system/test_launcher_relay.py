@@ -23,6 +23,16 @@ FILES = 600
 PATIENT = 3
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_registry() -> Iterator[None]:
+    """Servers are counted: what else this user runs on the node must not touch their entries."""
+    folder = tempfile.mkdtemp(prefix="tykky-registry-")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TYKKY_RUNTIME_DIR", folder)
+        yield
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
 def stack(place: Path) -> Iterator[Stack]:
     stack = make_stack(place / "stack")

@@ -317,11 +317,11 @@ def test_trash_is_kept_for_a_week(site: Site) -> None:
     site.hello()
     site("install", "hello")
     site("uninstall", "hello")
-    (grave,) = (site.root / "trash").iterdir()
+    (item,) = (site.root / "trash").iterdir()
     site("gc")
-    assert grave.exists()
+    assert item.exists()
     assert "deleted 1" in site("gc", "--days", "0").stderr
-    assert not grave.exists()
+    assert not item.exists()
     assert site.json("gc", "--days", "0")["removed"] == 0
 
 

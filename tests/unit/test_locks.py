@@ -8,7 +8,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from tykky.store.locks import Lock, remove_unused
+from tykky.store.claims import Lock, remove_unused
 
 
 def test_lock_that_is_held_is_not_removed_and_others_are(tmp_path: Path) -> None:

@@ -75,20 +75,26 @@ def test_state_of_a_newer_tykky_is_left_alone(here: Place) -> None:
     assert (here.hidden / "state.json").read_text() == newer
 
 
+def write(here: Place, *events: state.Event) -> None:
+    data = {"format": 1, "events": [vars(event) for event in events]}
+    (here.hidden / "state.json").write_text(json.dumps(data))
+
+
 def test_generation_is_superseded_since_another_took_its_place(here: Place) -> None:
-    events = [
+    write(
+        here,
         state.Event("install", 1, 0, "2026-01-01T00:00:00Z", "u", "h"),
         state.Event("install", 2, 1, "2026-01-02T00:00:00Z", "u", "h"),
         state.Event("rollback", 1, 2, "2026-01-03T00:00:00Z", "u", "h"),
         state.Event("rollback", 2, 1, "2026-01-04T00:00:00Z", "u", "h"),
-    ]
+    )
     place.switch(here, 2)
     # The first for the last time; the third, which nobody knows of, since it was built.
-    assert state.superseded(here, events) == {1: 1767484800.0, 3: 1795341600.0}
+    assert state.superseded(here) == {1: 1767484800.0, 3: 1795341600.0}
 
 
 def test_nothing_is_superseded_of_which_nothing_can_be_known(here: Place) -> None:
     place.switch(here, 1)
     (here.generation(3) / "record.json").write_text("{")
-    events = [state.Event("install", 1, 2, "not a time", "u", "h")]
-    assert state.superseded(here, events) == {}
+    write(here, state.Event("install", 1, 2, "not a time", "u", "h"))
+    assert state.superseded(here) == {}

@@ -119,7 +119,7 @@ def _read(path: Path) -> Pulled:
 @contextmanager
 def claim(config: Config, digest: str) -> Iterator[Path]:
     """Be the only one who pulls an image; gives a path to put it at for the time being."""
-    from tykky.store.locks import Lock
+    from tykky.store.claims import Lock
 
     try:
         make_folder(config.bases_dir, _permissions(config))
@@ -158,7 +158,7 @@ def sweep(config: Config) -> None:
     """Remove what killed pulls left: halves of images, and locks."""
     from filelock import Timeout
 
-    from tykky.store.locks import Lock, remove_unused
+    from tykky.store.claims import Lock, remove_unused
 
     for half in config.bases_dir.glob(".*.new"):
         with suppress(OSError, Timeout), Lock(half.with_suffix(".lock"), timeout=0):

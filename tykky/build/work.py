@@ -1,6 +1,6 @@
 """One build at work: what its steps share, and what hooks are given.
 
-Public names: ``Desk``, ``Work``, ``Step``, ``Log``.
+Public names: ``Desk``, ``Work``, ``Step``, ``Log``, ``Clock``, ``STEPS``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from tykky import console
 from tykky.build.box import RealBox
-from tykky.build.clock import STEPS, Clock
 from tykky.build.hooks import Hooks
-from tykky.errors import from_os_error, masked
+from tykky.errors import Exit, TykkyError, from_os_error, masked
 from tykky.files import Permissions, write_file
 from tykky.recipe import recipe_code
+from tykky.store import record as records
 from tykky.tools import process
 
 if TYPE_CHECKING:
@@ -34,6 +34,44 @@ if TYPE_CHECKING:
     from tykky.tools.scratch import Scratch
 
 _Box = TypeVar("_Box", bound=RealBox)
+
+#: The steps and the exit code of each, for failures that have no more exact one.
+STEPS = {
+    "resolve": Exit.RESOLVE,
+    "base": Exit.BASE,
+    "build": Exit.BUILD,
+    "finish": Exit.FINISH,
+    "squash": Exit.SQUASH,
+    "test": Exit.TEST,
+    "commit": Exit.COMMIT,
+    "publish": Exit.PUBLISH,
+}
+
+
+class Clock:
+    """Prints a line for every step, unless ``quiet``, and remembers how long each took."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.steps: list[records.Step] = []
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[console.Step]:
+        """Run one step; an error in it without an exact exit code gets the step's own."""
+        start = time.monotonic()
+        try:
+            with console.step(name, quiet=self.quiet) as line:
+                yield line
+        except TykkyError as error:
+            if error.code in (Exit.FAILED, Exit.BUILD):
+                error.code = STEPS[name]
+            raise
+        except OSError as error:
+            problem = from_os_error(error, f"do the step '{name}'")
+            if problem.code == Exit.FAILED:
+                problem.code = STEPS[name]
+            raise problem from error
+        self.steps.append(records.Step(name, round(time.monotonic() - start, 3)))
 
 
 class Log:

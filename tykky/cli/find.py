@@ -14,7 +14,7 @@ from tykky.cli import common
 from tykky.cli.common import Result, said
 from tykky.config import Config
 from tykky.contents import Installed, of_install
-from tykky.errors import Exit, TykkyError, did_you_mean
+from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import parse_one
 from tykky.store import Entry, Place, Record, Store
 
@@ -70,7 +70,8 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             missing = f"nothing of '{spec}' is installed in {config.root}"
         else:
             missing = f"nothing is installed in {config.root}"
-        show = lambda: console.note(missing)  # noqa: E731
+        errors = (StoreError(missing),) if code else ()
+        return Result(facts, lambda: console.note(missing), code, errors)
     return Result(facts, show, code)
 
 

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             # Somebody may have begun to need it since.
             _check(entry, store, publisher, {each.prefix for each in chosen})
             publisher.withdraw(entry)
-            trash.bury(store, entry)
+            trash.put(store, entry)
         console.note(f"uninstalled {entry.module}")
         answers.append({"module": entry.module, "prefix": entry.prefix})
     return Result(answers)

@@ -17,17 +17,16 @@ Public names: ``Store``, and from its modules ``Record``, ``Entry``, ``Permissio
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
 from tykky.files import Permissions, make_folder, write_file
-from tykky.host import host_name, owner_of, user_name
+from tykky.host import owner_of
 from tykky.store import record as records
 from tykky.store.listing import listing
 from tykky.store.place import HIDDEN, Place
@@ -36,7 +35,6 @@ from tykky.store.record import Entry, NewerFormat, Record
 if TYPE_CHECKING:
     from tykky.config import Config
     from tykky.spec import Spec
-    from tykky.store.locks import Lock
 
 __all__ = ["HIDDEN", "Entry", "NewerFormat", "Permissions", "Place", "Record", "Store"]
 
@@ -212,8 +210,8 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """The records of all generations, also of what is in the trash. Raises ``StoreError``."""
-        buried = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
-        for prefix in (*(Path(entry.prefix) for entry in self.entries()), *buried):
+        thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
+        for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
             for number in place.numbers:
                 yield place.record(number)
@@ -242,92 +240,25 @@ class Store:
 
     # -- writing ---------------------------------------------------------------------
 
+    def claim(
+        self, prefix: Path, what: str, waiting: Callable[[str], None], *, wait: bool = True
+    ) -> AbstractContextManager[bool]:
+        """Hold the lock of a place while changing ``what`` is there; see ``claims.claim``."""
+        from tykky.store import claims  # only writers wait for what it imports
+
+        return claims.claim(Place(prefix), what, waiting, self.permissions, wait=wait)
+
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
         """Hold the lock for what all versions of one name share; for moments only."""
+        from tykky.store import claims
+
         try:
-            lock = self.lock(self.database / name / ".lock")
+            lock = claims.take(self.database / name / ".lock", self.permissions)
         except OSError as error:
             raise from_os_error(error, f"take the lock for {name}") from error
-        try:
+        with lock:
             yield
-        finally:
-            lock.release()
-
-    @contextlib.contextmanager
-    def claim(
-        self, prefix: Path, what: str, waiting: Callable[[str], None], *, wait: bool = True
-    ) -> Iterator[bool]:
-        """Hold the lock of a place while changing ``what`` is there.
-
-        The owner is written beside the lock; ``waiting`` is called once, with a sentence
-        that names it, if somebody else holds it. The kernel drops the lock of a process
-        that dies, so a lock never has to be removed by hand. Gives whether it is held: not
-        without ``wait`` if somebody else has it, and not where the file system has no locks.
-        """
-        from filelock import Timeout
-
-        owner = prefix / HIDDEN / "owner"
-        made = not prefix.exists()
-        lock = None
-        try:
-            try:
-                lock = self.lock(prefix / HIDDEN / "lock", timeout=0)
-            except Timeout:
-                if not wait:
-                    yield False
-                    return
-                waiting(f"{what} is being changed by {_owner(owner)}; waiting")
-                lock = self.lock(prefix / HIDDEN / "lock", poll_interval=0.2)
-            with contextlib.suppress(Exception):  # who waits is told less, and that is all
-                write_file(owner, _self().encode(), self.permissions, durable=False)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise from_os_error(error, f"take the lock for {what}") from error
-            waiting(f"the file system of {prefix} has no locks; do not change {what} twice at once")
-        try:
-            yield lock is not None
-        finally:
-            owner.unlink(missing_ok=True)
-            if lock is not None:
-                self._tidy(Place(prefix), made)
-                lock.release()
-
-    def _tidy(self, place: Place, made: bool) -> None:
-        """Leave nothing of a place in which there is nothing; also not the lock, which is held."""
-        if place.numbers or place.current:
-            return
-        with contextlib.suppress(OSError):
-            for folder in (place.images, place.generation(1).parent):
-                if folder.is_dir():
-                    folder.rmdir()
-            if {path.name for path in place.hidden.iterdir()} <= {"lock", "launch"}:
-                place.launcher.unlink(missing_ok=True)
-                (place.hidden / "lock").unlink()
-                place.hidden.rmdir()
-            if made:  # else what runs may have its image on it
-                if (place.prefix / "bin").is_dir():
-                    (place.prefix / "bin").rmdir()
-                place.prefix.rmdir()
-                if self.places in place.prefix.parents:
-                    place.prefix.parent.rmdir()
-
-    def lock(self, path: Path, **options: float) -> Lock:
-        """Take the lock of that file, whose folder is made. Raises ``Timeout``, ``OSError``."""
-        from tykky.store.locks import Lock
-
-        for tries_left in reversed(range(10)):
-            try:
-                make_folder(path.parent, self.permissions)
-                # Who may make installs here may take the lock, whoever made its file.
-                lock = Lock(path, mode=self.permissions.folder & 0o666)
-                lock.acquire(**options)
-                return lock
-            except FileNotFoundError:
-                # Somebody has just removed the folder, together with the last of what was in it.
-                if not tries_left:
-                    raise
-        raise AssertionError
 
     def entry_path(self, entry: Entry) -> Path:
         """Where the entry of a place is."""
@@ -377,17 +308,3 @@ class Store:
         """Let readers see that the listing they have kept is too old."""
         with contextlib.suppress(PermissionError):
             os.utime(self.database)
-
-
-def _self() -> str:
-    """Who this process is, for those who wait for it."""
-    job = os.environ.get("SLURM_JOB_ID")
-    place = f"on {host_name()}, process {os.getpid()}" + (f", job {job}" if job else "")
-    return f"{user_name()} {place}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-
-
-def _owner(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")[:300].replace("\n", " ")
-    except OSError:
-        return "another process"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from calendar import timegm
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -62,11 +62,12 @@ def add(place: Place, verb: str, before: int, permissions: Permissions, why: str
     write_file(place.hidden / NAME, json.dumps(data, indent=1).encode() + b"\n", permissions)
 
 
-def superseded(place: Place, history: Sequence[Event]) -> dict[int, float]:
+def superseded(place: Place) -> dict[int, float]:
     """The generations that are not current, and since when, in seconds of the epoch.
 
-    One of which nothing is known since it was built counts from then.
+    One of which nothing is known since it was built counts from then. Raises ``NewerFormat``.
     """
+    history = events(place)
     found: dict[int, float] = {}
     for number in place.numbers:
         if number == place.current:
@@ -74,7 +75,7 @@ def superseded(place: Place, history: Sequence[Event]) -> dict[int, float]:
         when = [event.when for event in history if event.before == number]
         try:
             text = when[-1] if when else place.record(number).installed
-            found[number] = time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+            found[number] = float(timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
         except (ValueError, StoreError):
             continue
     return found

@@ -6,7 +6,7 @@ stays where it is, empty, and what is in it moves into the trash. The image keep
 same open file there. The trash is emptied, and the directory removed, when nothing can be
 running any more.
 
-Public names: ``check_removable``, ``bury``, ``ripe``, ``empty``.
+Public names: ``check_removable``, ``put``, ``older``, ``empty``.
 """
 
 from __future__ import annotations
@@ -56,48 +56,48 @@ def _check_same_disk(store: Store, prefix: Path) -> None:
         )
 
 
-def bury(store: Store, entry: Entry) -> None:
+def put(store: Store, entry: Entry) -> None:
     """Move what is in a place into the trash, and take it out of the database, last.
 
     Hold its claim. Whoever is killed in between leaves an entry, by which the same can be done
     again. Raises ``TykkyError``.
     """
     place = Place(Path(entry.prefix))
-    grave = store.trash / f"{entry.name}-{place.prefix.name}-{time.time_ns()}"
+    item = store.trash / f"{entry.name}-{place.prefix.name}-{time.time_ns()}"
     try:
         if place.hidden.is_dir():
-            make_folder(grave / HIDDEN, store.permissions)
+            make_folder(item / HIDDEN, store.permissions)
             # First what makes it an install.
             inside = sorted(place.hidden.iterdir(), key=lambda path: path.name != CURRENT)
             for path in (path for path in inside if path.name not in _KEPT):
-                path.rename(grave / HIDDEN / path.name)
+                path.rename(item / HIDDEN / path.name)
             for path in sorted(place.prefix.iterdir()):
                 if path != place.hidden:
-                    path.rename(grave / path.name)
+                    path.rename(item / path.name)
         store.forget(entry)
     except OSError as error:
         raise from_os_error(error, f"uninstall {entry.module}") from error
 
 
-def ripe(store: Store, older_than: float) -> dict[Path, int]:
+def older(store: Store, older_than: float) -> dict[Path, int]:
     """What has been in the trash for ``older_than`` seconds, and how many bytes each has."""
     found = {}
     now = time.time()
-    for grave in sorted(store.trash.iterdir()) if store.trash.is_dir() else []:
-        buried = grave.name.rpartition("-")[2]
-        if buried.isdigit() and now - int(buried) / 1e9 >= older_than:
-            found[grave] = sum(f.lstat().st_size for f in grave.rglob("*") if not f.is_dir())
+    for item in sorted(store.trash.iterdir()) if store.trash.is_dir() else []:
+        put_there = item.name.rpartition("-")[2]
+        if put_there.isdigit() and now - int(put_there) / 1e9 >= older_than:
+            found[item] = sum(f.lstat().st_size for f in item.rglob("*") if not f.is_dir())
     return found
 
 
-def empty(store: Store, graves: Iterable[Path]) -> None:
+def empty(store: Store, items: Iterable[Path]) -> None:
     """Delete what is in the trash for good, with the directories that it has left."""
-    for grave in graves:
+    for item in items:
         with contextlib.suppress(OSError, StoreError):
-            prefix = Path(records.read(Place(grave).generation()).prefix)
+            prefix = Path(records.read(Place(item).generation()).prefix)
             if store.places not in prefix.parents:
                 prefix.rmdir()  # if it is still as it was left: empty
-        discard(grave)
+        discard(item)
     # An empty place is one that was uninstalled, or whose making was given up.
     for prefix in store.places.glob("*/*"):
         with contextlib.suppress(OSError):  # rmdir removes only what is empty

@@ -1,0 +1,151 @@
+"""Locks: on files that may be removed without letting two processes in, and on places.
+
+Who waits for a lock opens its file again and again. If it is removed in between by whoever held it,
+the one who opened it last would hold a lock that nobody else can find. So a holder sees whether
+its file is still the one of that name, and tries again if it is not. The kernel drops the lock of
+a process that dies, so none has to be removed by hand.
+
+Public names: ``Lock``, ``take``, ``claim``, ``remove_unused``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tykky.errors import from_os_error
+from tykky.files import Permissions, make_folder, write_file
+from tykky.host import host_name, user_name
+from tykky.store.place import Place
+
+
+class Lock(FileLock):
+    """A lock on a file; the kernel drops it when its process ends, however that comes."""
+
+    def acquire(self, *arguments: Any, **options: Any) -> Any:
+        """Take the lock of the file that has the name now. Raises ``Timeout``."""
+        while True:
+            held = super().acquire(*arguments, **options)
+            if self._has_its_name():
+                return held
+            self.release()
+
+    def _has_its_name(self) -> bool:
+        descriptor = self._context.lock_file_fd
+        try:
+            return descriptor is None or os.path.samestat(
+                os.fstat(descriptor), Path(self.lock_file).stat()
+            )
+        except FileNotFoundError:
+            return False
+
+
+def remove_unused(files: Iterable[Path]) -> int:
+    """Remove the files of locks that nobody holds; how many there were.
+
+    What cannot be removed, somebody else's say, stays.
+    """
+    removed = 0
+    for file in files:
+        with contextlib.suppress(OSError, Timeout), Lock(file, timeout=0):
+            file.unlink()
+            removed += 1
+    return removed
+
+
+def take(path: Path, permissions: Permissions, **options: float) -> Lock:
+    """Take the lock of a file, whose folder is made. Raises ``Timeout``, ``OSError``."""
+    for tries_left in reversed(range(10)):
+        try:
+            make_folder(path.parent, permissions)
+            # Who may make installs here may take the lock, whoever made its file.
+            lock = Lock(path, mode=permissions.folder & 0o666)
+            lock.acquire(**options)
+            return lock
+        except FileNotFoundError:
+            # Somebody has just removed the folder, together with the last of what was in it.
+            if not tries_left:
+                raise
+    raise AssertionError
+
+
+@contextlib.contextmanager
+def claim(
+    place: Place,
+    what: str,
+    waiting: Callable[[str], None],
+    permissions: Permissions,
+    *,
+    wait: bool = True,
+) -> Iterator[bool]:
+    """Hold the lock of a place while changing ``what`` is there.
+
+    The owner is written beside the lock; ``waiting`` is called once, with a sentence that names
+    it, if somebody else holds it. Gives whether it is held: not without ``wait`` if somebody else
+    has it, and not where the file system has no locks. Raises ``TykkyError``.
+    """
+    file, owner = place.hidden / "lock", place.hidden / "owner"
+    made = not place.prefix.exists()
+    lock = None
+    try:
+        try:
+            lock = take(file, permissions, timeout=0)
+        except Timeout:
+            if not wait:
+                yield False
+                return
+            waiting(f"{what} is being changed by {_read(owner)}; waiting")
+            lock = take(file, permissions, poll_interval=0.2)
+        with contextlib.suppress(Exception):  # who waits is told less, and that is all
+            write_file(owner, _self().encode(), permissions, durable=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise from_os_error(error, f"take the lock for {what}") from error
+        waiting(f"{place.prefix} is where no locks work: do not change {what} twice at once")
+    try:
+        yield lock is not None
+    finally:
+        owner.unlink(missing_ok=True)
+        if lock is not None:
+            _tidy(place, made)
+            lock.release()
+
+
+def _tidy(place: Place, made: bool) -> None:
+    """Leave nothing of a place in which there is nothing; also not the lock, which is held."""
+    if place.numbers or place.current:
+        return
+    with contextlib.suppress(OSError):
+        for folder in (place.images, place.generation(1).parent):
+            if folder.is_dir():
+                folder.rmdir()
+        if {path.name for path in place.hidden.iterdir()} <= {"lock", "launch"}:
+            place.launcher.unlink(missing_ok=True)
+            (place.hidden / "lock").unlink()
+            place.hidden.rmdir()
+        if made:  # else what runs may have its image on it
+            if (place.prefix / "bin").is_dir():
+                (place.prefix / "bin").rmdir()
+            place.prefix.rmdir()
+            place.prefix.parent.rmdir()  # only if nothing else is in it
+
+
+def _self() -> str:
+    """Who this process is, for those who wait for it."""
+    job = os.environ.get("SLURM_JOB_ID")
+    where = f"on {host_name()}, process {os.getpid()}" + (f", job {job}" if job else "")
+    return f"{user_name()} {where}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+
+
+def _read(owner: Path) -> str:
+    try:
+        return owner.read_text(encoding="utf-8", errors="replace")[:300].replace("\n", " ")
+    except OSError:
+        return "another process"
