@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -126,6 +128,17 @@ def test_envelope_of_a_wrong_configuration_says_where(
     monkeypatch.setenv("TYKKY_SITE_CONFIG", str(file))
     found = answer("find", status=Exit.CONFIG, capsys=capsys)
     assert found["errors"][0]["where"] == f"{file}:2"
+
+
+def test_envelope_of_an_error_of_the_system(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x")
+
+    monkeypatch.setattr("tykky.cli.find.run", full)
+    found = answer("find", "--root", str(tmp_path), status=Exit.NO_SPACE, capsys=capsys)
+    assert "No space left" in found["errors"][0]["cause"]
 
 
 def test_envelope_tells_what_was_done_of_several_and_what_failed(

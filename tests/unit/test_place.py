@@ -137,6 +137,9 @@ def test_sweep_removes_what_killed_writers_left_and_nothing_else(here: Place, ma
 def test_removing_a_generation_frees_the_images_that_only_it_has(here: Place, make: Make) -> None:
     make(a="12345", shared="1")
     make(b="1", shared="1")
+    assert place.freed_without(here, [1]) == 5
+    assert place.freed_without(here, [2]) == 1
+    assert place.freed_without(here, [1, 2]) == 7
     assert place.remove_generation(here, 1) == 5
     assert here.numbers == [2]
     assert sorted(path.name for path in here.images.iterdir()) == ["b", "shared"]

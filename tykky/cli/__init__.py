@@ -141,9 +141,10 @@ def _run(words: list[str]) -> int:
         for warning in config.warnings:
             console.warn(warning)
         result: Result = args.run(args, config)
-    except TykkyError as error:
-        if as_json:
-            console.json_out(envelope(args.verb, Result(code=error.code, errors=(error,))))
+    except (TykkyError, OSError) as error:
+        if as_json and not isinstance(error, BrokenPipeError):
+            told = error if isinstance(error, TykkyError) else from_os_error(error, "go on")
+            console.json_out(envelope(args.verb, Result(code=told.code, errors=(told,))))
         raise
     if as_json:
         console.json_out(envelope(args.verb, result))

@@ -45,10 +45,11 @@ def remove(
                     if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
                         continue
                     place.sweep(here)
-                for number in sorted(spare[prefix] & _superseded(here, seconds)):
-                    gone.append(f"{module}#{number}")
-                    if not dry_run:
-                        freed += place.remove_generation(here, number)
+                numbers = sorted(spare[prefix] & _superseded(here, seconds))
+                freed += place.freed_without(here, numbers)
+                gone += [f"{module}#{number}" for number in numbers]
+                for number in numbers if not dry_run else ():
+                    place.remove_generation(here, number)
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
     return gone, freed

@@ -14,7 +14,7 @@ A generation is written as a *draft* under another name, and renamed to its numb
 commit. Which one counts is decided by ``current``, replaced by one rename. Readers need no lock.
 
 Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``,
-``remove_generation``, ``missing``, ``HIDDEN``.
+``remove_generation``, ``freed_without``, ``missing``, ``HIDDEN``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -224,6 +224,12 @@ def remove_generation(place: Place, number: int) -> int:
     return _remove_images(place)
 
 
+def freed_without(place: Place, numbers: Collection[int]) -> int:
+    """How many bytes it would free to delete these generations."""
+    kept = [number for number in place.numbers if number not in numbers]
+    return sum(path.lstat().st_size for path in _unused_images(place, kept))
+
+
 def sweep(place: Place) -> None:
     """Remove what killed writers left. Hold the claim of the place."""
     folder = place.hidden / GENERATIONS
@@ -238,16 +244,21 @@ def sweep(place: Place) -> None:
 
 
 def _remove_images(place: Place) -> int:
-    """Remove the images that no generation has, unless one cannot say which it has."""
+    """Remove the images that no generation has; how many bytes that frees."""
+    freed = 0
+    for path in _unused_images(place, place.numbers):
+        freed += path.lstat().st_size
+        discard(path)
+    return freed
+
+
+def _unused_images(place: Place, numbers: Iterable[int]) -> list[Path]:
+    """The images that none of these generations has; none, if one cannot say which it has."""
     kept: set[str] = set()
-    for number in place.numbers:
+    for number in numbers:
         try:
             kept |= place.record(number).files_of_images
         except StoreError:
-            return 0
-    freed = 0
-    for path in place.images.iterdir() if place.images.is_dir() else ():
-        if path.name not in kept:
-            freed += path.lstat().st_size
-            discard(path)
-    return freed
+            return []
+    there = place.images.iterdir() if place.images.is_dir() else ()
+    return [path for path in there if path.name not in kept]
