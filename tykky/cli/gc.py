@@ -95,6 +95,7 @@ def _generations(args: argparse.Namespace, store: Store, seconds: float) -> tupl
     freed = 0
     places = _places(store)
     spare = _spare(places, store, seconds)
+    entries = {Path(entry.prefix): entry for entry in store.entries()}
     for prefix, module in places.items():
         here = Place(prefix)
         try:
@@ -105,6 +106,9 @@ def _generations(args: argparse.Namespace, store: Store, seconds: float) -> tupl
                     if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
                         continue  # somebody is changing it, or it is somebody else's
                     place.sweep(here)
+                    if not here.current and prefix in entries:
+                        trash.bury(store, entries[prefix])  # an uninstall was killed
+                        continue
                 for number in sorted(spare[prefix] & {*_superseded(here, seconds)}):
                     gone.append(f"{module}#{number}")
                     if not args.dry_run:
