@@ -20,7 +20,7 @@ from benchmarks.measure import Row, Runner, race
 from tests.channel import channel, index
 from tests.channel.files import File, Package, write
 from tests.support import DOWNLOADS, Tykky
-from tykky.store import Record, record
+from tykky.store import Store
 
 PACKAGES, FILES, VERSIONS, ROUNDS = 500, 40, 3, 3
 
@@ -119,8 +119,7 @@ def _install(tykky: Tykky, root: Path) -> dict[str, float]:
     tykky("lock", "many")
     seconds = {"solve": time.perf_counter() - started}
     tykky("install", "--root", root, "many")
-    (found,) = tykky.json("find", "--root", root, "many")
-    done: Record = record.read(Path(found["prefix"]))
+    done = Store(root).place("many", "1").record()
     return {**seconds, **{step.name: step.seconds for step in done.steps}}
 
 
@@ -145,11 +144,11 @@ def measure_start(tykky: Tykky, place: Path, pip: Path) -> Iterator[Row]:
     (repo / "start/recipe.py").write_text(text)
     env = {"TYKKY_REPOS": str(repo), "TYKKY_CONDA_ALIASES": f"local={channel().as_uri()}"}
     tykky("install", "start", env=env)
-    (found,) = tykky.json("find", "start")
+    prefix = Store(tykky.root).place("start", "1").prefix
     words = ["-c", "pass"]
     done = race(
         {
-            "conda": Runner([Path(found["prefix"]) / "bin/python", *words], tykky.user.env),
+            "conda": Runner([prefix / "bin/python", *words], tykky.user.env),
             "pip": Runner([pip / "python", *words], tykky.user.env),
         },
         budget=8,

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import peers
 from benchmarks.measure import Row, Runner, Target, race
 from tests.support import Tykky
+from tykky.store import Store
 
 RECIPE = """\
 from tykky import ContainerStack
@@ -89,8 +90,7 @@ def _sif(place: Path) -> Path | None:
 
 def _install(tykky: Tykky, root: Path, runtime: str) -> Path:
     tykky("-c", f"runtime={runtime}", "install", "--root", root, "image")
-    (found,) = tykky.json("find", "--root", root, "image")
-    return Path(found["prefix"])
+    return Store(root).place("image", "1").prefix
 
 
 def _record(prefix: Path, name: str, arguments: list[str], place: Path) -> list[str]:
@@ -98,7 +98,7 @@ def _record(prefix: Path, name: str, arguments: list[str], place: Path) -> list[
     recorder, file = place / "recorder", place / "words"
     recorder.write_text(RECORDER.format(file=file))
     recorder.chmod(0o755)
-    conf = prefix / ".tykky/launch.conf"
+    conf = prefix / ".tykky/current/launch.conf"
     text = conf.read_text()
     conf.write_text(f"{text}apptainer {recorder}\n")
     try:

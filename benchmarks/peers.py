@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.support import DOWNLOADS, Tykky
-from tykky.store import Record, record
+from tykky.store import Record, Store
 
 HERE = Path(__file__).parent
 UV = Path(sys.executable).parent / "uv"
@@ -27,8 +27,7 @@ def prepare(tykky: Tykky, place: Path) -> None:
 def install(tykky: Tykky, root: Path) -> Record:
     """Install the stack with the real program; the record has the seconds of each step."""
     tykky("install", "--root", root, "bench")
-    (found,) = tykky.json("find", "--root", root, "bench")
-    return record.read(Path(found["prefix"]))
+    return Store(root).place("bench", "1").record()
 
 
 def install_by_hand(tykky: Tykky, venv: Path, wanted: Record) -> dict[str, float]:

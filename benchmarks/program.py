@@ -57,17 +57,18 @@ def fill(store: Store, count: int) -> None:
     """Write ``count`` entries into the database of a store."""
     store.prepare()
     for number in range(count):
-        digest = f"{number:064x}"[::-1]
         name, version = f"stack{number % 100:02}", f"{number // 100}.0"
         entry = Entry(
             name=name,
             version=version,
             suffix="",
             module=f"{name}/{version}",
-            hash=digest,
-            prefix=str(store.prefix(name, version, digest)),
+            prefix=str(store.place(name, version).prefix),
             kind="pip",
             description="One of many",
             installed="2026-01-01T00:00:00Z",
+            generation=1,
         )
-        (store.database / entry.file_name).write_bytes(render(entry))
+        path = store.entry_path(entry)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(render(entry))

@@ -13,14 +13,14 @@ import json
 import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from email.message import Message
-from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError
 
 if TYPE_CHECKING:
+    from email.message import Message
+
     from tykky.build.box import RealBox
 
 #: The name of the file, in the folder of a generation.
@@ -78,6 +78,8 @@ def files_of_conda(prefix: Path) -> set[str]:
 
 def of_python(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
     """The Python projects below ``prefix``; not those whose metadata is among the files ``but``."""
+    from email.parser import HeaderParser  # which 'tykky find' need not wait for
+
     for path in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/METADATA")):
         if str(path.relative_to(prefix)) in but:
             continue
