@@ -6,6 +6,7 @@ The operations are found by running the verb once; see ``saboteur/sitecustomize.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -21,14 +22,14 @@ from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done
 def operations(site: Site, *verb: str) -> dict[int, str]:
     """The operations of a verb on the store, by their number.
 
-    Of those on what nobody can see yet, the files of an install without its record, only the
-    first and the last are worth a stop of their own.
+    Of those on what nobody can see yet, a generation without a number, only the first and the
+    last are worth a stop of their own.
     """
     log = site.root.parent / f"operations-{time.monotonic_ns()}"
     sabotaged(site, signal.SIGKILL, log=log)(*verb)
     every = dict(enumerate(log.read_text().splitlines(), 1))
-    hidden = [number for number, line in every.items() if "/.tykky/" in line]
-    return {n: line for n, line in every.items() if n not in hidden[1:-1] or "record" in line}
+    hidden = [number for number, line in every.items() if "/generations/new-" in line]
+    return {n: line for n, line in every.items() if n not in hidden[1:-2]}
 
 
 def another_store(site: Site, name: str) -> Site:
@@ -57,7 +58,7 @@ def stop_everywhere(
         return here
 
     todo = operations(prepared("count"), *verb)
-    assert len(todo) > 5
+    assert len(todo) > 4
 
     def stop(at: int) -> str:
         here = prepared(f"s{at}")
@@ -88,7 +89,9 @@ def test_install_killed_anywhere_leaves_other_versions_as_they_were_and_can_be_r
         assert said in ("hello 1.0\nhello 1.0\n", "hello 1.0\nhello 2.0\n")
         here("install", "hello@2.0")
         assert here.lmod("module load hello; hello").stdout == "hello 2.0\n"
+        here("gc")
         assert_no_litter(here)
+        here("verify")
 
     stop_everywhere(
         site,
@@ -107,7 +110,8 @@ def test_install_terminated_anywhere_leaves_a_whole_install_or_none(site: Site) 
         assert status == 143
         assert_nothing_is_half_done(here)
         if not here.found():
-            assert listing(here.root / "store") == []
+            left = [path for path in listing(here.root) if re.search("(generations|images)/", path)]
+            assert left == [] or "store/hello/1.0/.tykky/generations/1" in left
             assert here.modulefiles() == []
         assert_no_litter(here)
         here("install", "hello")
@@ -124,9 +128,14 @@ def test_uninstall_killed_anywhere_leaves_other_versions_as_they_were_and_can_be
 
     def check(here: Site, status: int) -> None:
         assert status == -signal.SIGKILL
-        assert_nothing_is_half_done(here)
         # The one that stays is not disturbed, whatever is left of the other one.
         assert here.lmod("module load hello; hello").stdout.startswith("hello ")
+        whole = (here.root / "store/hello/2.0/.tykky/current").is_symlink()
+        assert whole or here.modulefiles() == ["hello/1.0.lua"]
+        if here.root.name[-1] in "02468":  # either finishes what was begun
+            here("uninstall", "hello/2.0", status=None)
+        here("gc", "--days", "0")
+        assert whole or here("verify")
         here("uninstall", "hello/2.0", status=None)
         assert [entry["module"] for entry in here.found()] == ["hello/1.0"]
         assert here.modulefiles() == ["hello/1.0.lua"]
@@ -141,3 +150,43 @@ def test_uninstall_killed_anywhere_leaves_other_versions_as_they_were_and_can_be
         prepare=[["install", "hello@1.0", "hello@2.0"]],
         check=check,
     )
+
+
+CHANGES = {
+    "install": (["install", "--force", "hello"], 1, {1, 2}),
+    "refresh": (["refresh", "hello", "--isolation", "mounts"], 1, {1, 2}),
+    "rollback": (["rollback", "hello", "--to", "1"], 2, {1, 2}),
+    "one generation": (["uninstall", "hello#1"], 2, {2}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_killed_anywhere_leaves_one_generation_or_the_other(
+    site: Site, change: str
+) -> None:
+    verb, generations, possible = CHANGES[change]
+    site.hello()
+
+    def check(here: Site, status: int) -> None:
+        assert status == -signal.SIGKILL
+        assert here.lmod("module load hello; hello").stdout == "hello 1.0\n"
+        (generation,) = here.json("info", "hello")["installed"]
+        assert current(here) in possible
+        assert set(generation["generations"]) >= {current(here)}
+        here(*verb, status=None if "#" in verb[-1] else 0)
+        assert_whole(here)
+        assert_no_litter(here)
+        here("gc", "--days", "0")
+        here("verify")
+        folder = here.root / "store/hello/1.0/.tykky/generations"
+        assert [path.name for path in folder.iterdir()] == [str(current(here))]
+        assert len(here.images("hello")) == 1
+
+    prepare = [["install", "hello"], ["install", "--force", "hello"]][:generations]
+    stop_everywhere(site, signal.SIGKILL, verb, prepare=prepare, check=check)
+
+
+def current(site: Site) -> int:
+    """The number of the generation that commands use."""
+    return int((site.root / "store/hello/1.0/.tykky/current").readlink().name)

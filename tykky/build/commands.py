@@ -234,7 +234,10 @@ def _link(launcher: Path, command: Path) -> None:
     new = command.with_name(f".{command.name}.new")
     new.unlink(missing_ok=True)
     try:
-        os.link(launcher, new)
-    except OSError:
-        shutil.copy2(launcher, new)
-    new.replace(command)
+        try:
+            os.link(launcher, new)
+        except OSError:
+            shutil.copy2(launcher, new)
+        new.replace(command)
+    finally:
+        new.unlink(missing_ok=True)

@@ -284,9 +284,10 @@ def _give_up(
     committed = draft is not None and plan.place.generation(draft.number).exists()
     if committed:
         console.note(f"{plan.module} is built, but may not be published; run this again")
-    elif draft is not None:
+    else:
         with contextlib.suppress(OSError):
-            discard(draft.path)
+            if draft is not None:
+                discard(draft.path)
             if held:  # else another build may be under way there
                 place.sweep(plan.place)
     if not committed:

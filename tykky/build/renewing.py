@@ -48,7 +48,6 @@ def renew(
     Raises ``TykkyError``.
     """
     way = _way(record, runtime, isolation)
-    place.sweep(here)
     draft = place.begin(here, store.permissions)
     try:
         shutil.copytree(

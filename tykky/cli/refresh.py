@@ -21,6 +21,7 @@ from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.publish import Publisher
 from tykky.store import Place, Store
+from tykky.store.place import sweep
 
 EXAMPLES = """\
   tykky refresh python-data                        with the configuration as it is now
@@ -102,8 +103,10 @@ def _refresh(
     place: Place, args: argparse.Namespace, config: Config, store: Store, publisher: Publisher
 ) -> dict[str, Any]:
     store.check_outside(place.prefix)
-    with store.claim(place.prefix, str(place.prefix), console.note):
+    with store.claim(place.prefix, str(place.prefix), console.note) as held:
         place.check_formats()
+        if held:
+            sweep(place)
         record = place.record()
         if not is_entered_as(place, record, config, args.runtime, args.isolation):
             record = renew(place, record, config, store, args.runtime, args.isolation)

@@ -17,7 +17,7 @@ from tykky.config import Config
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
 from tykky.store import Place, Record, Store, state
-from tykky.store.place import missing
+from tykky.store.place import missing, sweep
 
 EXAMPLES = """\
   tykky rollback python-data                what was current before
@@ -39,8 +39,10 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     entry = store.one(args.install)
     place = Place(Path(entry.prefix))
     store.check_outside(place.prefix)
-    with store.claim(place.prefix, entry.module, console.note):
+    with store.claim(place.prefix, entry.module, console.note) as held:
         place.check_formats()
+        if held:
+            sweep(place)
         before = place.current
         record = _target(place, args.to, entry.module)
         publisher = Publisher(config, store)
@@ -68,7 +70,9 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
     if wanted not in numbers:
         known = ", ".join(f"#{number}" for number in numbers)
         raise StoreError(
-            f"{module} has no generation #{wanted}" if wanted else f"{module} has only one",
+            f"{module} has no generation #{wanted}"
+            if wanted
+            else f"{module} has none before #{current}",
             remedy=f"it has {known}; 'tykky history {module}' tells about them",
             code=Exit.NOT_FOUND,
         )

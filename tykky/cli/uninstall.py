@@ -81,8 +81,10 @@ def _check(entry: Entry, store: Store, publisher: Publisher, going: set[str]) ->
 def _remove_generation(name: str, store: Store) -> dict[str, object]:
     record = store.generation(name)
     here = Place(Path(record.prefix))
-    with store.claim(here.prefix, record.module, console.note):
+    with store.claim(here.prefix, record.module, console.note) as held:
         here.check_formats()
+        if held:
+            place.sweep(here)
         needing = store.dependents(record, record.generation)
         if record.generation == here.current or needing:
             by = ", ".join(other.module for other in needing)

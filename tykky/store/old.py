@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
-from tykky.store import place, state
+from tykky.store import place, state, trash
 from tykky.store.place import HIDDEN, Place
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def remove(
     freed = 0
     places = _places(store, warn)
     spare = _spare(places, store, seconds)
+    entries = {Path(entry.prefix): entry for entry in store.entries()}
     for prefix, module in places.items():
         here = Place(prefix)
         try:
@@ -45,6 +46,9 @@ def remove(
                     if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
                         continue
                     place.sweep(here)
+                    if not here.current and prefix in entries:
+                        trash.put(store, entries[prefix])  # an uninstall was killed
+                        continue
                 numbers = sorted(spare[prefix] & _superseded(here, seconds))
                 freed += place.freed_without(here, numbers)
                 gone += [f"{module}#{number}" for number in numbers]

@@ -56,6 +56,8 @@ def add(place: Place, verb: str, before: int, permissions: Permissions, why: str
     known = events(place)
     if known and known[-1].generation == place.current:
         return
+    if known and before == place.current:
+        before = known[-1].generation  # whoever switched was killed before it was noted
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     event = Event(verb, place.current, before, now, user_name(), host_name(), why)
     data = {"format": FORMAT, "events": [asdict(each) for each in (*known, event)]}
