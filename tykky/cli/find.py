@@ -22,6 +22,7 @@ EXAMPLES = """\
   tykky find                                  everything
   tykky find python-data                      every version of it
   tykky find python-data@26 +jupyter          by version and choices
+  tykky find python-data/26.11#6              one generation of an install
   tykky find --packages numpy                 which have numpy, with version and build
   tykky find --format '{module} {prefix}'     fields of your choice, one install a line
   tykky find --json                           for programs
@@ -49,8 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> Result:
     """Print the installs; exit 6 if a spec was given and nothing is installed of it."""
     store = Store.of(config)
-    spec = parse_one(args.spec) if args.spec else None
-    found = store.match(spec)
+    words = " ".join(args.spec)
+    spec = parse_one(words.partition("#")[0]) if words else None
+    found = [store.generation(words).entry()] if "#" in words else store.match(spec)
     for problem in store.unreadable:
         console.warn(f"{problem}; it is left out")
     inside = _inside(found, args.packages)
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
         show = lambda: _show(found, inside)  # noqa: E731
     code = Exit.NOT_FOUND if (spec is not None or args.packages) and not found else Exit.OK
     if not found and args.format is None:
-        if args.packages and not (spec is not None and not store.match(spec)):
+        if args.packages and (spec is None or store.match(spec)):
             missing = f"no install in {config.root} has a package '{args.packages}'"
         elif spec is not None:
             missing = f"nothing of '{spec}' is installed in {config.root}"
@@ -98,7 +100,7 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
     return {
         entry.prefix: [
             package
-            for package in of_install(Place(Path(entry.prefix)).generation())
+            for package in of_install(Place(Path(entry.prefix)).generation(entry.generation))
             if fnmatchcase(package.name.lower(), wanted)
         ]
         for entry in found

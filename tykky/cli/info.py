@@ -1,4 +1,7 @@
-"""Tell about a recipe: what it offers, what it is made of, and which installs there are."""
+"""Tell about a recipe: what it offers, what it is made of, and which installs there are.
+
+With ``#N``, tell about that generation of an install, as its record has it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tykky.config import Config
 from tykky.contents import of_install
 from tykky.recipe import guarded
 from tykky.spec import parse_one
-from tykky.store import Place, Store
+from tykky.store import Place, Record, Store
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   tykky info python-data                versions, variants, commands, installs
   tykky info python-data ~jupyter       the same, as this choice has it
+  tykky info python-data/26.11#6        a generation of an install
   tykky info python-data --json         for programs
 """
 
@@ -34,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Print the data sheet of one recipe."""
-    spec = parse_one(args.spec)
+    words = " ".join(args.spec)
+    if "#" in words:
+        record = Store.of(config).generation(words)
+        return common.Result(asdict(record), lambda: _show_record(record))
+    spec = parse_one(words)
     recipe = common.repos_of(config).select(spec)
     facts = _facts(recipe)
     facts["installed"] = [
@@ -126,6 +134,22 @@ def _show(facts: dict[str, Any]) -> None:
         console.say(f"\nnot installed; 'tykky install {facts['selected']}' does it")
 
 
+def _show_record(record: Record) -> None:
+    """What is known of a generation, whatever has become of its recipe."""
+    console.say(f"{record.title}: {record.description}")
+    plain = ("kind", "spec", "arch", "homepage", "license", "prefix", "installed", "needs")
+    rows = [(name, _text(getattr(record, name))) for name in plain]
+    rows.append(("by", " on ".join((record.by["user"], record.by["host"]))))
+    rows.append(("base", f"{record.base['name']} ({record.base['id']})"))
+    rows += [("image", f"{i['file']}, {console.size(i['bytes'])}") for i in record.images]
+    rows.append(("commands", ", ".join(record.commands)))
+    console.say()
+    console.table([row for row in rows if row[1]])
+    if record.packages:
+        console.say("\npackages")
+        console.say(_wrapped(", ".join(f"{name} {version}" for name, version in record.packages)))
+
+
 def _count(packages: list[object]) -> str:
     return console.plural(len(packages), "package") if packages else ""
 
@@ -143,7 +167,7 @@ def _wrapped(text: str) -> str:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} ({program})" for name, program in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _choices(variant: dict[str, Any]) -> str:
