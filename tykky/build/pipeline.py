@@ -283,7 +283,9 @@ def _give_up(
         console.note("stopping, and cleaning up")
     committed = draft is not None and plan.place.generation(draft.number).exists()
     if committed:
-        console.note(f"{plan.module} is built, but may not be published; run this again")
+        assert draft is not None
+        console.note(f"{plan.module}#{draft.number} is built, but may not be the current one: run")
+        console.note(f"this again, or 'tykky rollback {plan.module} --to {draft.number}'")
     else:
         with contextlib.suppress(OSError):
             if draft is not None:

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from tykky import console
 from tykky.errors import Exit, TykkyError, did_you_mean, from_os_error
@@ -118,6 +118,30 @@ def _handle_signals() -> None:
 
 
 def _run(words: list[str]) -> int:
+    """Run a verb. With ``--json``, its answer is one document, also if there is none."""
+    try:
+        return _do(words)
+    except (TykkyError, OSError, KeyboardInterrupt) as error:
+        if "--json" in words and not isinstance(error, BrokenPipeError):
+            from tykky.cli.common import Result, envelope
+
+            told = _told(error)
+            verb = next((word for word in words if word in _FLAT), "")
+            console.json_out(envelope(verb, Result(code=told.code, errors=(told,))))
+        raise
+
+
+def _told(error: BaseException) -> TykkyError:
+    """An error as the one that is told."""
+    if isinstance(error, OSError):
+        return from_os_error(error, "go on")
+    if isinstance(error, TykkyError):
+        return error
+    terminated = isinstance(error, _Terminated)
+    return TykkyError("interrupted", code=Exit.TERMINATED if terminated else Exit.INTERRUPTED)
+
+
+def _do(words: list[str]) -> int:
     if words[:1] in (["activate"], ["deactivate"]):
         from tykky.resources import resource
 
@@ -135,18 +159,11 @@ def _run(words: list[str]) -> int:
     from tykky.cli.common import Result, envelope
     from tykky.config import Config
 
-    as_json = getattr(args, "json", False)
-    try:
-        config = Config.load(args.flags)
-        for warning in config.warnings:
-            console.warn(warning)
-        result: Result = args.run(args, config)
-    except (TykkyError, OSError) as error:
-        if as_json and not isinstance(error, BrokenPipeError):
-            told = error if isinstance(error, TykkyError) else from_os_error(error, "go on")
-            console.json_out(envelope(args.verb, Result(code=told.code, errors=(told,))))
-        raise
-    if as_json:
+    config = Config.load(args.flags)
+    for warning in config.warnings:
+        console.warn(warning)
+    result: Result = args.run(args, config)
+    if getattr(args, "json", False):
         console.json_out(envelope(args.verb, result))
     else:
         result.show()
@@ -169,6 +186,15 @@ def _check_verb(words: Sequence[str]) -> None:
             remedy=did_you_mean(verb, [*_FLAT]) or "'tykky --help' shows them all",
             code=Exit.USAGE,
         )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        """Answer what cannot be understood."""
+        self.print_usage(sys.stderr)
+        raise TykkyError(message, remedy=f"'{self.prog} --help' shows the options", code=Exit.USAGE)
 
 
 class _Flag(argparse.Action):
@@ -201,7 +227,7 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
     """The parser in which only the ``wanted`` verbs have arguments (and are imported)."""
     import tykky
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tykky",
         usage="tykky [-h] [--version] [--root DIR] [-c KEY=VALUE] VERB ...",
         description="Software stacks for HPC systems: one image, ordinary commands, a module.",

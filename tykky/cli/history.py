@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
 def _generation(place: Place, number: int, events: list[state.Event]) -> dict[str, Any]:
     done = [e.verb + (f" ({e.why})" if e.why else "") for e in events if e.generation == number]
     answer = {"generation": number, "current": number == place.current, "changes": ""}
-    answer["verbs"] = ", ".join(dict.fromkeys(done))
+    answer["verbs"] = ", ".join(done)
     try:
         record = place.record(number)
     except StoreError as error:
