@@ -96,11 +96,11 @@ def install(
     """
     desk = Desk.of(config, store, spec, quiet=False)
     plan = resolve(desk, repos)
+    plan.place.check_formats()
     found = None if force else _there(plan)
     if found is not None and found.generation == plan.place.current:
         publisher.repair(found)
         return Outcome(found, "nothing")
-    plan.place.check_formats()
     store.check_outside(plan.prefix)
     if force or (found is None and _reusable(plan) is None):
         plan = provide(desk, plan)

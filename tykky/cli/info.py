@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Print the data sheet of one recipe."""
-    spec = parse_one(args.spec)
+    spec, store = parse_one(args.spec), Store.of(config)
     recipe = common.repos_of(config).select(spec)
     facts = _facts(recipe)
     facts["installed"] = [
@@ -48,8 +48,10 @@ def run(args: argparse.Namespace, config: Config) -> common.Result:
                 asdict(package) for package in of_install(Place(Path(e.prefix)).generation())
             ],
         }
-        for e in Store.of(config).match(type(spec)(spec.name))
+        for e in store.match(type(spec)(spec.name))
     ]
+    for problem in store.unreadable:
+        console.warn(f"{problem}; it is left out")
     return common.Result(facts, lambda: _show(facts))
 
 

@@ -43,6 +43,7 @@ class Publisher:
 
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
+        self.store.check_entry(record)
         if not record.has_module:
             return
         # A template of the site that is wrong must not be found after an hour of building.
@@ -104,7 +105,9 @@ class Publisher:
         if any(self.differences(record)):
             self.store.prepare()
             with self.store.claim(Path(record.prefix), record.module, console.note):
-                if Place(Path(record.prefix)).current == record.generation:
+                here = Place(Path(record.prefix))
+                here.check_formats()
+                if here.current == record.generation:
                     self.switch(record, "repair")
 
     def differences(self, record: Record) -> Iterator[str]:

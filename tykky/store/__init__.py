@@ -153,10 +153,10 @@ class Store:
         if not found:
             names = sorted(path.name for path in self.database.glob("[!.]*"))
             hint = did_you_mean(words, [name for name in names if name not in words])
-            if self.unreadable:
-                hint = f"{self.unreadable[0]};"
             if others:
                 hint = f"there is {', '.join(entry.module for entry in others)};"
+            if self.unreadable:
+                hint = f"{self.unreadable[0]};"
             raise StoreError(
                 f"'{words}' is not installed in {self.root}",
                 remedy=f"{hint} 'tykky find' lists what is".strip(),
@@ -344,17 +344,22 @@ class Store:
         except StoreError:
             return False
 
+    def check_entry(self, record: Record) -> None:
+        """Raise ``NewerFormat`` if a newer Tykky has entered this place in the database."""
+        try:
+            records.read_entry(self.entry_path(record))
+        except NewerFormat:
+            raise
+        except StoreError:
+            pass
+
     def enter(self, record: Record) -> None:
         """Put a place into the database (again). Hold its claim. Raises ``TykkyError``."""
         path = self.entry_path(record)
+        self.check_entry(record)
+        if self.is_entered(record):
+            return
         try:
-            try:
-                if records.read_entry(path) == record.entry():
-                    return
-            except NewerFormat:
-                raise
-            except StoreError:
-                pass
             make_folder(path.parent, self.permissions)
             self._touch()
             write_file(path, records.render(record.entry()), self.permissions)

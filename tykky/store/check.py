@@ -32,6 +32,10 @@ def faults(record: Record, store: Store) -> Iterator[str]:
             yield f"the image {path} cannot be read: {error.strerror}"
     if lost := missing(record.needs):
         yield f"it needs {lost}, which is not there"
+    try:
+        place.check_format(record.generation)
+    except NewerFormat as error:
+        yield error.cause
     folder = place.generation(record.generation)
     for path in (place.launcher, folder / CONF_NAME):
         if not path.is_file():
