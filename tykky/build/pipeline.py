@@ -161,7 +161,7 @@ def _readable(plan: Plan, number: int) -> Record | None:
         record = plan.place.record(number)
         if record.build != plan.build or not has_same_inputs(record):
             return None
-        if place.missing(record.needs):
+        if place.missing(record.needs) or plan.place.original(number):
             return None
         for image in record.images:
             if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
@@ -257,7 +257,12 @@ def _give_up(
 ) -> None:
     if isinstance(error, KeyboardInterrupt):
         console.note("stopping, and cleaning up")
-    committed = draft is not None and plan.place.generation(draft.number).exists()
+    # A number may be somebody else's, where locks do not work; the draft is our own.
+    committed = (
+        draft is not None
+        and not draft.path.exists()
+        and plan.place.generation(draft.number).exists()
+    )
     if committed:
         console.note(f"{plan.module} is built, but may not be published; run this again")
     else:

@@ -51,7 +51,7 @@ class Publisher:
         modules.check_loads(record.name, record.loads)
         path = modules.path_of(self.config, record.module)
         owner = modules.owner_of(path)
-        if owner is not None and owner != record.prefix:
+        if owner is not None and owner != record.prefix and not self._is_copied(path, owner):
             what = f"the install {owner}" if owner else "something that is not Tykky's"
             raise StoreError(
                 f"the modulefile {path} is there already and belongs to {what}",
@@ -69,6 +69,11 @@ class Publisher:
                 remedy="choose another directory: 'tykky config set module_path DIR'",
                 code=Exit.NOT_WRITABLE,
             )
+
+    def _is_copied(self, path: Path, owner: str) -> bool:
+        """Whether a modulefile came with a copy of the root in which its owner is."""
+        own = self.store.place(path.parent.name, path.stem).prefix
+        return path.is_relative_to(self.store.root) and Path(owner).parts[-3:] == own.parts[-3:]
 
     def check_removable(self, entry: Entry) -> None:
         """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["HIDDEN", "Entry", "NewerFormat", "Permissions", "Place", "Record", "Store"]
 
 
+#: What the kernel answers where a file system has no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
 class Store:
     """The places under one root folder."""
 
@@ -243,15 +247,22 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Hold the lock for what all versions of one name share; for moments only."""
+        """Hold the lock for what all versions of one name share; for moments only.
+
+        Where the file system has no locks, nothing is held: what is written then is made again
+        by whoever publishes next.
+        """
+        lock = None
         try:
             lock = self.lock(self.database / name / ".lock")
         except OSError as error:
-            raise from_os_error(error, f"take the lock for {name}") from error
+            if error.errno not in _NO_LOCKS:
+                raise from_os_error(error, f"take the lock for {name}") from error
         try:
             yield
         finally:
-            lock.release()
+            if lock is not None:
+                lock.release()
 
     @contextlib.contextmanager
     def claim(
@@ -281,7 +292,7 @@ class Store:
             with contextlib.suppress(Exception):  # who waits is told less, and that is all
                 write_file(owner, _self().encode(), self.permissions, durable=False)
         except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            if error.errno not in _NO_LOCKS:
                 raise from_os_error(error, f"take the lock for {what}") from error
             waiting(f"the file system of {prefix} has no locks; do not change {what} twice at once")
         try:

@@ -64,6 +64,9 @@ def reindex(store: Store) -> Iterator[str]:
             record = place.record()
             if store.is_entered(record):
                 continue
+            if original := place.original():
+                yield f"{place.prefix} is a copy of {original}; left as it is"
+                continue
             with store.claim(place.prefix, record.module, said.append, wait=False) as held:
                 if held:
                     store.enter(record)

@@ -19,6 +19,7 @@ Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -99,6 +100,18 @@ class Place:
         record = records.read(self.generation(number), missing=f"{self.prefix} has no #{number}")
         # Where it lies and which it is, is known from where it was found, wherever it was made.
         return records.found_at(record, self.prefix, number)
+
+    def original(self, number: int = 0) -> str:
+        """Where a generation was made, if that is elsewhere and it cannot be moved, or nothing.
+
+        Raises ``StoreError``.
+        """
+        record = records.read(self.generation(number))
+        if record.prefix == str(self.prefix) or record.launch.get("relocatable"):
+            return ""
+        with contextlib.suppress(OSError):  # the same through another link
+            return "" if self.prefix.samefile(record.prefix) else record.prefix
+        return record.prefix
 
     def records(self) -> list[Record]:
         """The records of all generations that can be read."""
