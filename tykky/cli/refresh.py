@@ -110,7 +110,7 @@ def _refresh(
         if held:
             sweep(place)
         record = place.record()
-        publisher.check(record)
+        store.check_entry(record)
         if not is_entered_as(place, record, config, args.runtime, args.isolation):
             record = renew(place, record, config, store, args.runtime, args.isolation)
         publisher.switch(record, "refresh")
