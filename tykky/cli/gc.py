@@ -12,11 +12,6 @@ images, of which nothing is known here: they go with --images only.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import time
-from collections.abc import Iterable
-from pathlib import Path
 
 from tykky import console
 from tykky.bases import cache
@@ -24,8 +19,8 @@ from tykky.bases.unused import delete, is_own, unused
 from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
-from tykky.errors import StoreError, TykkyError
-from tykky.store import HIDDEN, Place, Store, place, state, trash
+from tykky.errors import StoreError
+from tykky.store import Store, spare, trash
 from tykky.tools.scratch import sweep
 
 EXAMPLES = """\
@@ -54,7 +49,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     store = Store.of(config)
     seconds = args.days * 86400
     graves = trash.ripe(store, seconds)
-    generations, freed = _generations(args, store, seconds)
+    generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
         trash.empty(store, graves)
     images, kept, freed_images = _images(args, config, store, seconds)
@@ -87,77 +82,6 @@ def _list(title: str, octets: int, names: list[str]) -> None:
         console.note(f"{title}, {console.size(octets)}:")
         for name in names:
             console.note(f"  {name}")
-
-
-def _generations(args: argparse.Namespace, store: Store, seconds: float) -> tuple[list[str], int]:
-    """Generations that have not been current for that long, and that nothing needs."""
-    gone: list[str] = []
-    freed = 0
-    places = _places(store)
-    spare = _spare(places, store, seconds)
-    entries = {Path(entry.prefix): entry for entry in store.entries()}
-    for prefix, module in places.items():
-        here = Place(prefix)
-        try:
-            here.check_formats()
-            with contextlib.ExitStack() as stack:
-                if not args.dry_run:
-                    claim = store.claim(prefix, module, console.note, wait=False)
-                    if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
-                        continue  # somebody is changing it, or it is somebody else's
-                    place.sweep(here)
-                    if not here.current and prefix in entries:
-                        trash.bury(store, entries[prefix])  # an uninstall was killed
-                        continue
-                for number in sorted(spare[prefix] & {*_superseded(here, seconds)}):
-                    gone.append(f"{module}#{number}")
-                    if not args.dry_run:
-                        freed += place.remove_generation(here, number)
-        except (TykkyError, OSError) as error:
-            console.warn(f"{module} is left as it is: {error}")
-    return gone, freed
-
-
-def _places(store: Store) -> dict[Path, str]:
-    """The places that are installed, and those where a killed build has left something."""
-    found = {Path(entry.prefix): entry.module for entry in store.entries()}
-    for problem in store.unreadable:
-        console.warn(f"{problem}; it is left out")
-    for hidden in store.places.glob(f"*/*/{HIDDEN}"):
-        prefix = hidden.parent
-        if prefix not in found and not Place(prefix).current:
-            found[prefix] = f"{prefix.parent.name}/{prefix.name}"
-    return found
-
-
-def _superseded(here: Place, seconds: float) -> list[int]:
-    """The generations that have not been current for that long. Raises ``StoreError``."""
-    since = state.superseded(here, state.events(here))
-    return [number for number, when in since.items() if time.time() - when >= seconds]
-
-
-def _spare(places: Iterable[Path], store: Store, seconds: float) -> dict[Path, set[int]]:
-    """Of each place, the old generations that no generation needs which stays."""
-    every = {*places, *(hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}"))}
-    spare: dict[Path, set[int]] = {prefix: set() for prefix in every}
-    for prefix in places:
-        with contextlib.suppress(StoreError):  # which is said when it would be changed
-            spare[prefix] = {*_superseded(Place(prefix), seconds)}
-    while True:
-        needed = {
-            os.path.realpath(need)  # PREFIX#NUMBER: links to its folder may differ
-            for here in map(Place, every)
-            for number in here.numbers
-            if number not in spare[here.prefix]
-            for need in here.needs(number)
-        }
-        fewer = {
-            prefix: {n for n in numbers if os.path.realpath(f"{prefix}#{n}") not in needed}
-            for prefix, numbers in spare.items()
-        }
-        if fewer == spare:
-            return spare
-        spare = fewer
 
 
 def _images(
