@@ -10,7 +10,8 @@ def test_every_asking_verb_knows_generations(site: Site) -> None:
     site.hello()
     site("install", "hello")
     site.hello(
-        more="commands = 'hello', 'second'\n\ndef finish(self, box): box.link('bin/second', 'hello')"
+        more="commands = 'hello', 'second'\n\n"
+        "def finish(self, box): box.link('bin/second', 'hello')"
     )
     site("install", "hello")
     (first,) = site.json("find", "hello/1.0#1")

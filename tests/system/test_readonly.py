@@ -45,14 +45,33 @@ def test_reader_is_somebody_else(installed: Site, reader: OtherUser) -> None:
     assert "Permission denied" in done.stderr
 
 
-def test_reader_finds_what_is_installed(installed: Site, reader: OtherUser) -> None:
-    said = reader.run("tykky", "find", "--format", "{module}").stdout.split()
-    assert said == [entry["module"] for entry in installed.found()]
-    assert "tiny/1.0" in reader.run("tykky", "find").stdout
-    reader.run("tykky", "info", "tiny")
-    reader.run("tykky", "log", "tiny")
-    assert reader.run("tykky", "module", "path").stdout == f"{installed.modules}\n"
-    reader.run("tykky", "install", "--plan", "tiny")
+ASKING = {
+    "find": "tiny/1.0",
+    "find --packages six": "1.17.0",
+    "find --format {module}:{by[user]}": "tiny/1.0:",
+    "info tiny": "tabulate==0.9.0",
+    "log tiny": "tabulate --help",
+    "log hello/1.0#1": "hello",
+    "diff hello/1.0 tiny": "six",
+    "history tiny": "#1",
+    "verify": "",
+    "verify tiny#1": "",
+    "module path": "/modules",
+    "module file tiny": "tiny/1.0.lua",
+    "list": "tiny",
+    "install --plan tiny": "installed already",
+    "install tiny": "",
+    "refresh --check --all": "",
+    "gc --dry-run": "",
+    "gc": "",
+}
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_reader_may_ask_everything(installed: Site, reader: OtherUser, words: str) -> None:
+    done = reader.run("tykky", *words.split())
+    assert ASKING[words] in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_reader_loads_and_runs_everything(installed: Site, reader: OtherUser) -> None:
@@ -86,15 +105,18 @@ def test_reader_makes_a_virtual_environment_on_top(
     assert "moo" in said
 
 
-def test_reader_installing_what_is_there_is_told_so(installed: Site, reader: OtherUser) -> None:
-    done = reader.run("tykky", "install", "tiny")
-    assert "installed already" in done.stderr
-
-
-@pytest.mark.parametrize("verb", ["install", "uninstall"])
-def test_reader_may_not_change_the_store(installed: Site, reader: OtherUser, verb: str) -> None:
-    spec = {"install": "fireworks", "uninstall": "hello/0.9"}[verb]
-    done = reader.run("tykky", verb, spec, status=int(Exit.NOT_WRITABLE))
+@pytest.mark.parametrize(
+    "words",
+    [
+        "install fireworks",
+        "install --force hello",
+        "uninstall hello/0.9",
+        "refresh hello/0.9 --isolation mounts",
+        "reindex",
+    ],
+)
+def test_reader_may_not_change_the_store(installed: Site, reader: OtherUser, words: str) -> None:
+    done = reader.run("tykky", *words.split(), status=int(Exit.NOT_WRITABLE))
     assert "Traceback" not in done.stderr
     assert str(installed.root) in done.stderr
     assert "build" not in [line.split()[0] for line in done.stderr.splitlines() if line.strip()]
@@ -159,6 +181,7 @@ def test_store_of_a_group_is_shared_by_its_members(
 def test_store_on_a_read_only_file_system(site: Site, place: Path) -> None:
     site.hello()
     site("install", "hello")
+    site("install", "--force", "hello")
     command = site.prefix("hello") / "bin/hello"
     script = f"""
         mount --rbind {site.root} {site.root}; mount -o remount,ro,bind {site.root}
@@ -166,11 +189,17 @@ def test_store_on_a_read_only_file_system(site: Site, place: Path) -> None:
         {command} there
         tykky find --format '{{module}}'
         tykky install hello
+        tykky history hello >&2
+        tykky verify
+        tykky refresh --check hello
+        tykky gc --days 0
+        ! tykky rollback hello
+        TYKKY_PINS={site.prefix("hello")}=1 {command} again
     """
     done = site.user.run(
         *["unshare", "--user", "--map-root-user", "--mount", "--", "bash", "-ec", script]
     )
-    assert done.stdout == "hello 1.0 there\nhello/1.0\n"
+    assert done.stdout == "hello 1.0 there\nhello/1.0\nhello 1.0 again\n"
     assert "installed already" in done.stderr
 
 

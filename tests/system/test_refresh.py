@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,53 @@ def test_refresh_takes_the_mount_points_of_the_site_again(
 @pytest.mark.parametrize(("words", "status"), [((), Exit.USAGE), (("nothing",), Exit.NOT_FOUND)])
 def test_refresh_of_nothing_is_one_error(site: Site, words: tuple[str, ...], status: Exit) -> None:
     assert "Traceback" not in site("refresh", *words, status=status).stderr
+
+
+def test_refresh_makes_a_generation_only_if_the_stack_would_be_entered_in_another_way(
+    site: Site,
+) -> None:
+    site.hello()
+    site("install", "hello")
+    site("refresh", "hello")
+    assert site.record()["generation"] == 1
+    site("refresh", "hello", "-c", "idle=5")
+    assert site.record()["generation"] == 2
+    assert len(site.images()) == 1
+    assert "\nidle 5\n" in (site.generation() / "launch.conf").read_text()
+    assert site("log", "hello#1").stdout == site("log", "hello#2").stdout
+    assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
+
+
+def test_refresh_works_with_the_recipe_gone(site: Site) -> None:
+    site.hello(more="setenv = {'GREETING': 'hi'}")
+    site("install", "hello")
+    shutil.rmtree(site.repo / "hello")
+    (site.modules / "hello/1.0.lua").unlink()
+    (site.prefix() / "bin/hello").unlink()
+    site("refresh", "hello", "-c", "idle=5")
+    assert site.lmod("module load hello; echo $GREETING; hello").stdout == "hi\nhello 1.0\n"
+    site("verify")
+
+
+def test_check_says_what_would_change_and_changes_nothing(site: Site) -> None:
+    site.hello()
+    site("install", "hello")
+    assert "nothing would change" in site("refresh", "--check", "--all").stderr
+    (site.modules / "hello/1.0.lua").write_text("-- Made by Tykky for ")
+    before = listing(site.root)
+    done = site("refresh", "--check", "--all", "-c", "idle=5", status=int(Exit.DAMAGED))
+    assert "hello/1.0#1: the modulefile" in done.stdout
+    assert "hello/1.0#1: a new generation would be entered in another way" in done.stdout
+    assert listing(site.root) == before
+    assert (site.modules / "hello/1.0.lua").read_text() == "-- Made by Tykky for "
+
+
+def test_refresh_of_all_goes_on_after_one_that_fails(site: Site) -> None:
+    for name in ("one", "three", "two"):
+        site.hello(name)
+        site("install", name)
+    (site.generation("three") / "record.json").write_text("{")
+    answer = site.envelope("refresh", "--all", "-c", "idle=5", status=int(Exit.DAMAGED))
+    assert [each["title"] for each in answer["result"]] == ["one/1.0#2", "two/1.0#2"]
+    (error,) = answer["errors"]
+    assert "three/1.0/.tykky/generations/1/record.json is damaged" in error["cause"]

@@ -77,7 +77,12 @@ def test_who_has_loaded_what_was_rolled_back_keeps_the_commands_that_only_it_has
     site.hello()
     site("install", "hello")
     site.hello(
-        more="commands = 'hello', 'other'\ndef finish(self, box):\n    box.link('bin/other', 'hello')"
+        more="""
+        commands = "hello", "other"
+
+        def finish(self, box):
+            box.link("bin/other", "hello")
+        """
     )
     site("install", "hello")
     site("rollback", "hello")

@@ -7,8 +7,15 @@ from pathlib import Path
 
 from tests.stacks import TINY, Site, listing
 
-# Says that it has started, waits to be told to go on, and then needs a file it never opened.
-PROGRAM = "print('started', flush=True); input(); import tabulate; print(tabulate.__file__)"
+# Says that it has started, waits to be told to go on, and then needs a file it never opened, as
+# does a program that it starts.
+PROGRAM = """
+print("started", flush=True)
+input()
+import subprocess, sys, tabulate
+subprocess.run([sys.executable, "-c", "import six; print(6)"], check=True)
+print(tabulate.__file__)
+"""
 
 
 def start(site: Site, prefix: Path) -> subprocess.Popen[str]:
@@ -37,7 +44,7 @@ def test_running_program_outlives_uninstall_and_reinstall_of_its_stack(site: Sit
     site("install", "tiny")
     prefix = site.prefix("tiny")
     programs = [start(site, prefix) for _ in range(3)]
-    module = f"{prefix}/lib/python3.11/site-packages/tabulate/__init__.py\n"
+    module = f"6\n{prefix}/lib/python3.11/site-packages/tabulate/__init__.py\n"
     assert answer(programs.pop()) == module
     site("uninstall", "tiny")
     assert site.found("tiny") == []
@@ -55,7 +62,7 @@ def test_gc_deletes_what_was_uninstalled_and_nothing_else(site: Site) -> None:
     site("uninstall", "hello/1.0")
     site("gc")
     assert list((site.root / "trash").iterdir()), "what is younger than a week stays"
-    site("gc", "--days", "0")
+    assert "deleted 1" in site("gc", "--days", "0").stderr
     assert not list((site.root / "trash").iterdir())
     assert not gone.exists()
     assert kept.exists()

@@ -96,11 +96,11 @@ def install(
     """
     desk = Desk.of(config, store, spec, quiet=False)
     plan = resolve(desk, repos)
+    plan.place.check_formats()
     found = None if force else _there(plan)
     if found is not None and found.generation == plan.place.current:
         publisher.repair(found)
         return Outcome(found, "nothing")
-    plan.place.check_formats()
     store.check_outside(plan.prefix)
     if force or (found is None and _reusable(plan) is None):
         plan = provide(desk, plan)
@@ -161,7 +161,7 @@ def _readable(plan: Plan, number: int) -> Record | None:
         record = plan.place.record(number)
         if record.build != plan.build or not has_same_inputs(record):
             return None
-        if place.missing(record.needs):
+        if place.missing(record.needs) or plan.place.original(number):
             return None
         for image in record.images:
             if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
@@ -281,7 +281,12 @@ def _give_up(
 ) -> None:
     if isinstance(error, KeyboardInterrupt):
         console.note("stopping, and cleaning up")
-    committed = draft is not None and plan.place.generation(draft.number).exists()
+    # A number may be somebody else's, where locks do not work; the draft is our own.
+    committed = (
+        draft is not None
+        and not draft.path.exists()
+        and plan.place.generation(draft.number).exists()
+    )
     if committed:
         assert draft is not None
         console.note(f"{plan.module}#{draft.number} is built, but may not be the current one: run")

@@ -135,8 +135,17 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
                 remedy=did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}",
                 code=Exit.USAGE,
             )
-    whole = not names.issubset(_ENTRY)
-    return [_fill(text, store.record(entry) if whole else entry) for entry in found]
+    if names.issubset(_ENTRY):
+        return [_fill(text, entry) for entry in found]
+    lines = []
+    for entry in found:
+        try:
+            record = store.record(entry)
+        except StoreError as error:
+            console.warn(f"{error.cause}; it is left out")
+            continue
+        lines.append(_fill(text, record))
+    return lines
 
 
 def _fill(text: str, entry: Entry) -> str:

@@ -20,7 +20,7 @@ from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import StoreError
-from tykky.store import Store, old, trash
+from tykky.store import Store, spare, trash
 from tykky.tools.scratch import sweep
 
 EXAMPLES = """\
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     store = Store.of(config)
     seconds = args.days * 86400
     items = trash.older(store, seconds)
-    generations, freed = old.remove(store, seconds, console.warn, dry_run=args.dry_run)
+    generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
         trash.empty(store, items)
     images, kept, freed_images = _images(args, config, store, seconds)

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
                 answer["user"],
                 answer["verbs"],
                 console.size(answer["bytes"]),
-                answer["changes"] or answer["problem"],
+                answer["problem"] or answer["changes"],
             )
             for answer in answers
         ]
@@ -63,6 +63,7 @@ def _generation(place: Place, number: int, events: list[state.Event]) -> dict[st
     answer = {"generation": number, "current": number == place.current, "changes": ""}
     answer["verbs"] = ", ".join(done)
     try:
+        place.check_format(number)
         record = place.record(number)
     except StoreError as error:
         blank = {"installed": "", "user": "", "bytes": 0, "build": "", "images": []}

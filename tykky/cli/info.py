@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> common.Result:
     """Print the data sheet of one recipe."""
-    words = " ".join(args.spec)
+    words, store = " ".join(args.spec), Store.of(config)
     if "#" in words:
-        record = Store.of(config).generation(words)
+        record = store.generation(words)
         return common.Result(asdict(record), lambda: _show_record(record))
     spec = parse_one(words)
     recipe = common.repos_of(config).select(spec)
@@ -56,8 +56,10 @@ def run(args: argparse.Namespace, config: Config) -> common.Result:
                 asdict(package) for package in of_install(Place(Path(e.prefix)).generation())
             ],
         }
-        for e in Store.of(config).match(type(spec)(spec.name))
+        for e in store.match(type(spec)(spec.name))
     ]
+    for problem in store.unreadable:
+        console.warn(f"{problem}; it is left out")
     return common.Result(facts, lambda: _show(facts))
 
 

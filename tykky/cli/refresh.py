@@ -57,6 +57,8 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             code=Exit.USAGE,
         )
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
+    for problem in store.unreadable if args.all else ():
+        console.warn(f"{problem}; it is left out")
     publisher = Publisher(config, store)
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
@@ -108,6 +110,7 @@ def _refresh(
         if held:
             sweep(place)
         record = place.record()
+        store.check_entry(record)
         if not is_entered_as(place, record, config, args.runtime, args.isolation):
             record = renew(place, record, config, store, args.runtime, args.isolation)
         publisher.switch(record, "refresh")

@@ -77,6 +77,12 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
             code=Exit.NOT_FOUND,
         )
     record = place.record(wanted)
+    if original := place.original(wanted):
+        raise StoreError(
+            f"{record.title} is a copy of what was made at {original}, and works only there",
+            remedy="choose another generation, or install it again",
+            code=Exit.CONFLICT,
+        )
     if lost := missing(record.needs):
         raise StoreError(
             f"{record.title} needs {lost}, which is not there any more",

@@ -43,6 +43,7 @@ class Publisher:
 
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
+        self.store.check_entry(record)
         if not record.has_module:
             return
         # A template of the site that is wrong must not be found after an hour of building.
@@ -50,7 +51,7 @@ class Publisher:
         modules.check_loads(record.name, record.loads)
         path = modules.path_of(self.config, record.module)
         owner = modules.owner_of(path)
-        if owner is not None and owner != record.prefix:
+        if owner is not None and owner != record.prefix and not self._is_copied(path, owner):
             what = f"the install {owner}" if owner else "something that is not Tykky's"
             raise StoreError(
                 f"the modulefile {path} is there already and belongs to {what}",
@@ -68,6 +69,11 @@ class Publisher:
                 remedy="choose another directory: 'tykky config set module_path DIR'",
                 code=Exit.NOT_WRITABLE,
             )
+
+    def _is_copied(self, path: Path, owner: str) -> bool:
+        """Whether a modulefile came with a copy of the root in which its owner is."""
+        own = self.store.place(path.parent.name, path.stem).prefix
+        return path.is_relative_to(self.store.root) and Path(owner).parts[-3:] == own.parts[-3:]
 
     def check_removable(self, entry: Entry) -> None:
         """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
@@ -106,7 +112,9 @@ class Publisher:
         if any(self.differences(record)):
             self.store.prepare()
             with self.store.claim(Path(record.prefix), record.module, console.note):
-                if Place(Path(record.prefix)).current == record.generation:
+                here = Place(Path(record.prefix))
+                here.check_formats()
+                if here.current == record.generation:
                     self.switch(record, "repair")
 
     def differences(self, record: Record) -> Iterator[str]:

@@ -14,8 +14,8 @@ An install lies at a place, in generations: each has a ``launch.conf`` of its ow
 
 Public names: ``LaunchPlan``, ``Mount``, ``Root``, ``Need``, ``ImageMount``, ``Bind``, ``Command``,
 ``EnvChange``, ``EnvAction``, ``Runtime``, ``render``, ``conf_path``, ``image_path``,
-``CONF_DIRECTORY``, ``CONF_NAME``, ``LAUNCHER_NAME``, ``IMAGES``, ``GENERATIONS``, ``CURRENT``,
-``PINS``.
+``CONF_DIRECTORY``, ``CONF_NAME``, ``CONF_FORMAT``, ``LAUNCHER_NAME``, ``IMAGES``,
+``GENERATIONS``, ``CURRENT``, ``PINS``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ CONF_DIRECTORY = ".tykky"
 """The directory in a place that holds images, generations and the launcher."""
 
 CONF_NAME = "launch.conf"
+
+CONF_FORMAT = 2
+"""What a launch file says first; the launcher refuses any other."""
 
 LAUNCHER_NAME = "launch"
 """The launcher in that directory; every command in ``<place>/bin`` is a hard link of it."""
@@ -218,7 +221,7 @@ def render(plan: LaunchPlan) -> str:
 
 
 def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
-    yield "format", "2"
+    yield "format", str(CONF_FORMAT)
     yield "name", plan.name
     yield "prefix", _path("prefix", plan.prefix)
     yield "generation", _number("generation", plan.generation)

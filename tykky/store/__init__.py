@@ -152,10 +152,10 @@ class Store:
         if not found:
             names = sorted(path.name for path in self.database.glob("[!.]*"))
             hint = did_you_mean(words, [name for name in names if name not in words])
-            if self.unreadable:
-                hint = f"{self.unreadable[0]};"
             if others:
                 hint = f"there is {', '.join(entry.module for entry in others)};"
+            if self.unreadable:
+                hint = f"{self.unreadable[0]};"
             raise StoreError(
                 f"'{words}' is not installed in {self.root}",
                 remedy=f"{hint} 'tykky find' lists what is".strip(),
@@ -250,14 +250,20 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Hold the lock for what all versions of one name share; for moments only."""
+        """Hold the lock for what all versions of one name share; for moments only.
+
+        Where the file system has no locks, nothing is held: what is written then is made again
+        by whoever publishes next.
+        """
         from tykky.store import claims
 
+        held: AbstractContextManager[object] = contextlib.nullcontext()
         try:
-            lock = claims.take(self.database / name / ".lock", self.permissions)
+            held = claims.take(self.database / name / ".lock", self.permissions)
         except OSError as error:
-            raise from_os_error(error, f"take the lock for {name}") from error
-        with lock:
+            if error.errno not in claims.NO_LOCKS:
+                raise from_os_error(error, f"take the lock for {name}") from error
+        with held:
             yield
 
     def entry_path(self, entry: Entry) -> Path:
@@ -275,17 +281,22 @@ class Store:
         except StoreError:
             return False
 
+    def check_entry(self, record: Record) -> None:
+        """Raise ``NewerFormat`` if a newer Tykky has entered this place in the database."""
+        try:
+            records.read_entry(self.entry_path(record))
+        except NewerFormat:
+            raise
+        except StoreError:
+            pass
+
     def enter(self, record: Record) -> None:
         """Put a place into the database (again). Hold its claim. Raises ``TykkyError``."""
         path = self.entry_path(record)
+        self.check_entry(record)
+        if self.is_entered(record):
+            return
         try:
-            try:
-                if records.read_entry(path) == record.entry():
-                    return
-            except NewerFormat:
-                raise
-            except StoreError:
-                pass
             make_folder(path.parent, self.permissions)
             self._touch()
             write_file(path, records.render(record.entry()), self.permissions)

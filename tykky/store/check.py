@@ -32,6 +32,10 @@ def faults(record: Record, store: Store) -> Iterator[str]:
             yield f"the image {path} cannot be read: {error.strerror}"
     if lost := missing(record.needs):
         yield f"it needs {lost}, which is not there"
+    try:
+        place.check_format(record.generation)
+    except NewerFormat as error:
+        yield error.cause
     folder = place.generation(record.generation)
     for path in (place.launcher, folder / CONF_NAME):
         if not path.is_file():
@@ -59,6 +63,9 @@ def reindex(store: Store) -> Iterator[str]:
         try:
             record = place.record()
             if store.is_entered(record):
+                continue
+            if original := place.original():
+                yield f"{place.prefix} is a copy of {original}; left as it is"
                 continue
             with store.claim(place.prefix, record.module, said.append, wait=False) as held:
                 if held:

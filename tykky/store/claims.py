@@ -25,6 +25,9 @@ from tykky.files import Permissions, make_folder, write_file
 from tykky.host import host_name, user_name
 from tykky.store.place import Place
 
+#: What the kernel answers where a file system has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
 
 class Lock(FileLock):
     """A lock on a file; the kernel drops it when its process ends, however that comes."""
@@ -106,7 +109,7 @@ def claim(
         with contextlib.suppress(Exception):  # who waits is told less, and that is all
             write_file(owner, _self().encode(), permissions, durable=False)
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        if error.errno not in NO_LOCKS:
             raise from_os_error(error, f"take the lock for {what}") from error
         waiting(f"{place.prefix} is where no locks work: do not change {what} twice at once")
     try:

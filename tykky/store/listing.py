@@ -73,7 +73,7 @@ def _read(folder: Path) -> Listing:
         try:
             found.entries.append(read_entry(path))
         except StoreError as error:
-            if path.exists():  # else it was uninstalled meanwhile
+            if os.path.lexists(path):  # else it was uninstalled meanwhile
                 found.unreadable.append(error.cause)
     return found
 

@@ -19,6 +19,7 @@ Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -27,9 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.errors import Exit, StoreError, from_os_error
-from tykky.files import Permissions, discard, make_folder, sync, write_file
+from tykky.files import Permissions, discard, make_folder, read_json, sync, write_file
 from tykky.runtime.base import (
     CONF_DIRECTORY,
+    CONF_FORMAT,
     CONF_NAME,
     CURRENT,
     GENERATIONS,
@@ -42,6 +44,8 @@ from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
 HIDDEN = CONF_DIRECTORY
+#: What was done with a place; see :mod:`tykky.store.state`.
+STATE, STATE_FORMAT = "state.json", 1
 #: What a generation is called before it has a number, and while it is deleted.
 _DRAFT, _GONE = "new-", "old-"
 
@@ -98,6 +102,18 @@ class Place:
         # Where it lies and which it is, is known from where it was found, wherever it was made.
         return records.found_at(record, self.prefix, number)
 
+    def original(self, number: int = 0) -> str:
+        """Where a generation was made, if that is elsewhere and it cannot be moved, or nothing.
+
+        Raises ``StoreError``.
+        """
+        record = records.read(self.generation(number))
+        if record.prefix == str(self.prefix) or record.launch.get("relocatable"):
+            return ""
+        with contextlib.suppress(OSError):  # the same through another link
+            return "" if self.prefix.samefile(record.prefix) else record.prefix
+        return record.prefix
+
     def records(self) -> list[Record]:
         """The records of all generations that can be read."""
         found = []
@@ -122,14 +138,40 @@ class Place:
         return [f"{_unescaped(line[1])}#{line[2]}" for line in words if len(line) == 3]
 
     def check_formats(self) -> None:
-        """Raise ``StoreError`` if a newer Tykky has written here: nothing is touched then."""
+        """Raise ``NewerFormat`` if a newer Tykky has written here: nothing is touched then."""
+        _check_format(self.hidden / STATE, STATE_FORMAT)
         for number in self.numbers:
-            try:
-                self.record(number)
-            except NewerFormat:
-                raise
-            except StoreError:
-                continue
+            self.check_format(number)
+
+    def check_format(self, number: int) -> None:
+        """Raise ``NewerFormat`` if a newer Tykky has made this generation."""
+        try:
+            self.record(number)
+        except NewerFormat:
+            raise
+        except StoreError:
+            pass
+        path = self.generation(number) / CONF_NAME
+        found = re.search(r"^format (\d+)$", _start_of(path), re.M)
+        if found and int(found[1]) > CONF_FORMAT:
+            raise NewerFormat(path, found[1])
+
+
+def _check_format(path: Path, known: int) -> None:
+    try:
+        found = read_json(path)["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # damaged, or not there
+    if isinstance(found, int) and found > known:
+        raise NewerFormat(path, found)
+
+
+def _start_of(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4096).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def missing(needs: Iterable[str]) -> str:

@@ -9,8 +9,10 @@ SABOTAGE_AT      the number of the operation, from 1
 SABOTAGE_MATCH   or: the first one whose ``EVENT PATH...`` this regular expression finds
 SABOTAGE_SIGNAL  the signal; to the whole process group if it is SIGKILL
 SABOTAGE_LOG     a file to which every operation is appended that was reached
+SABOTAGE_NOLOCK  if it is set, there are no locks on files below that directory
 """
 
+import errno
 import os
 import re
 import signal
@@ -22,6 +24,7 @@ AT = int(os.environ.get("SABOTAGE_AT", "0"))
 MATCH = os.environ.get("SABOTAGE_MATCH", "")
 SIGNAL = int(os.environ.get("SABOTAGE_SIGNAL", "9"))
 LOG = os.environ.get("SABOTAGE_LOG", "")
+NOLOCK = os.environ.get("SABOTAGE_NOLOCK", "")
 # What changes the names that others see. A file is written under a temporary name first, so
 # that a stop before its renaming is one with a temporary file left.
 EVENTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink"}
@@ -51,5 +54,12 @@ def watch(event, arguments):
         os.kill(os.getpid(), SIGNAL)
 
 
+def forbid_locks(event, arguments):
+    if event == "fcntl.flock":
+        path = os.readlink(f"/proc/self/fd/{arguments[0]}")  # noqa: PTH115
+        if path.startswith(BELOW + "/"):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), path)
+
+
 if BELOW:
-    sys.addaudithook(watch)
+    sys.addaudithook(forbid_locks if NOLOCK else watch)

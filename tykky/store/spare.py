@@ -1,0 +1,103 @@
+"""Generations that nothing needs any more, and what killed writers left: finding and deleting.
+
+A generation may be gone back to, be loaded by a session, or be mounted by one of another place. So
+it is deleted when it has not been current for a while, and no generation needs it that stays.
+
+Public name: ``remove``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.errors import StoreError, TykkyError
+from tykky.store import place as places
+from tykky.store import state, trash
+from tykky.store.place import HIDDEN, Place
+
+if TYPE_CHECKING:
+    from tykky.store import Entry, Store
+
+
+def remove(
+    store: Store, seconds: float, warn: Callable[[str], None], *, dry_run: bool = False
+) -> tuple[list[str], int]:
+    """Delete what has not been current for that long; which generations, and how many bytes.
+
+    Places that somebody else owns, or is changing, are left out; what cannot be read, or is of a
+    newer Tykky, is warned about.
+    """
+    entries = {Path(entry.prefix): entry for entry in store.entries()}
+    for problem in store.unreadable:
+        warn(f"{problem}; it is left out")
+    titles = {**_unfinished(store), **{path: entry.module for path, entry in entries.items()}}
+    old = _spare(titles, store, seconds)
+    gone: list[str] = []
+    freed = 0
+    for prefix, module in titles.items():
+        here = Place(prefix)
+        try:
+            here.check_formats()
+            with contextlib.ExitStack() as stack:
+                if not dry_run:
+                    claim = store.claim(prefix, module, warn, wait=False)
+                    if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
+                        continue
+                    if _finish(here, entries.get(prefix), store):
+                        continue
+                for number in sorted(old[prefix] & _superseded(here, seconds)):
+                    gone.append(f"{module}#{number}")
+                    freed += 0 if dry_run else places.remove_generation(here, number)
+        except (TykkyError, OSError) as error:
+            warn(f"{module} is left as it is: {error}")
+    return gone, freed
+
+
+def _unfinished(store: Store) -> dict[Path, str]:
+    """The places without a current generation, where a build was killed, and their names."""
+    prefixes = [hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}")]
+    return {p: f"{p.parent.name}/{p.name}" for p in prefixes if not Place(p).current}
+
+
+def _finish(here: Place, entry: Entry | None, store: Store) -> bool:
+    """Remove what killed writers left; whether that was an uninstall, so that nothing remains."""
+    places.sweep(here)
+    if here.current or entry is None:
+        return False
+    trash.put(store, entry)
+    return True
+
+
+def _superseded(here: Place, seconds: float) -> set[int]:
+    """The generations that have not been current for that long. Raises ``StoreError``."""
+    since = state.superseded(here)
+    return {number for number, when in since.items() if time.time() - when >= seconds}
+
+
+def _spare(prefixes: Iterable[Path], store: Store, seconds: float) -> dict[Path, set[int]]:
+    """Of each place, the old generations that no generation needs which stays."""
+    every = {*prefixes, *(hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}"))}
+    spare: dict[Path, set[int]] = {prefix: set() for prefix in every}
+    for prefix in prefixes:
+        with contextlib.suppress(StoreError):  # which is said when it would be changed
+            spare[prefix] = _superseded(Place(prefix), seconds)
+    while True:
+        needed = {
+            os.path.realpath(need)  # PREFIX#NUMBER: links to its folder may differ
+            for here in map(Place, every)
+            for number in here.numbers
+            if number not in spare[here.prefix]
+            for need in here.needs(number)
+        }
+        fewer = {
+            prefix: {n for n in numbers if os.path.realpath(f"{prefix}#{n}") not in needed}
+            for prefix, numbers in spare.items()
+        }
+        if fewer == spare:
+            return spare
+        spare = fewer
