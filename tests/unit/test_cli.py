@@ -87,10 +87,14 @@ def test_misspelt_verb_is_answered_with_the_one_that_was_meant(
 
 @pytest.mark.parametrize("words", [["--nope"], ["find", "--nope"], ["-c"], ["--root"]])
 def test_wrong_usage_ends_with_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    assert ended.value.code == Exit.USAGE
-    assert "tykky" in capsys.readouterr().err
+    assert main(words) == Exit.USAGE
+    assert "tykky: error: " in capsys.readouterr().err
+
+
+def test_wrong_usage_has_an_envelope(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["find", "--nope", "--json"], ["finf", "--json"], ["install", "--json"]):
+        assert main(words) == Exit.USAGE
+        assert json.loads(capsys.readouterr().out)["errors"][0]["code"] == Exit.USAGE
 
 
 def answer(*words: str, status: int, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tykky.errors import Exit, StoreError, TykkyError
 from tykky.host import user_name
 from tykky.publish import Publisher
 from tykky.store import Place, Record, Store
+from tykky.store.place import remove_generation
 from tykky.tools.scratch import sweep
 
 if TYPE_CHECKING:
@@ -98,7 +99,12 @@ def make(recipe: Classic, store: Store, *, held: bool) -> Record:
         module=f"{recipe.name}/1",
         layout=ClassicLayout(job, recipe),
     )
+    before = plan.place.current
     record = pipeline.build(desk, plan, Publisher(config, store), held=held, verb=job.verb)
+    # Who updates a prefix of their own need not know that there is a clean-up.
+    for number in plan.place.numbers if held else ():
+        if number not in (before, record.generation):
+            remove_generation(plan.place, number)
     old.retire(job)
     return record
 
