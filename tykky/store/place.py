@@ -44,8 +44,6 @@ from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
 HIDDEN = CONF_DIRECTORY
-#: What was done with a place; see :mod:`tykky.store.state`.
-STATE, STATE_FORMAT = "state.json", 1
 #: What a generation is called before it has a number, and while it is deleted.
 _DRAFT, _GONE = "new-", "old-"
 
@@ -139,7 +137,7 @@ class Place:
 
     def check_formats(self) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has written here: nothing is touched then."""
-        _check_format(self.hidden / STATE, STATE_FORMAT)
+        _check_format(self.hidden / state.NAME, state.FORMAT)
         for number in self.numbers:
             self.check_format(number)
 

@@ -12,12 +12,18 @@ import json
 import time
 from calendar import timegm
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError
 from tykky.files import Permissions, read_json, write_file
 from tykky.host import host_name, user_name
-from tykky.store.place import STATE, STATE_FORMAT, Place
 from tykky.store.record import NewerFormat
+
+if TYPE_CHECKING:
+    from tykky.store.place import Place
+
+FORMAT = 1
+NAME = "state.json"
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,10 @@ class Event:
 
 def events(place: Place) -> list[Event]:
     """All that is known; nothing, if the file is not there or damaged. Raises ``NewerFormat``."""
-    path = place.hidden / STATE
+    path = place.hidden / NAME
     try:
         data = read_json(path)
-        if data["format"] > STATE_FORMAT:
+        if data["format"] > FORMAT:
             raise NewerFormat(path, data["format"])
         return [Event(**event) for event in data["events"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -54,8 +60,8 @@ def add(place: Place, verb: str, before: int, permissions: Permissions, why: str
         before = known[-1].generation  # whoever switched was killed before it was noted
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     event = Event(verb, place.current, before, now, user_name(), host_name(), why)
-    data = {"format": STATE_FORMAT, "events": [asdict(each) for each in (*known, event)]}
-    write_file(place.hidden / STATE, json.dumps(data, indent=1).encode() + b"\n", permissions)
+    data = {"format": FORMAT, "events": [asdict(each) for each in (*known, event)]}
+    write_file(place.hidden / NAME, json.dumps(data, indent=1).encode() + b"\n", permissions)
 
 
 def superseded(place: Place) -> dict[int, float]:
