@@ -78,7 +78,9 @@ def files_of_conda(prefix: Path) -> set[str]:
 
 def of_python(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
     """The Python projects below ``prefix``; not those whose metadata is among the files ``but``."""
-    for path in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/METADATA")):
+    here = "lib/python3*/site-packages"
+    found = [f"{here}/*.dist-info/METADATA", f"{here}/*.egg-info/PKG-INFO"]
+    for path in sorted(path for pattern in found for path in prefix.glob(pattern)):
         if str(path.relative_to(prefix)) in but:
             continue
         head = HeaderParser().parsestr(path.read_text(encoding="utf-8", errors="replace"))

@@ -123,7 +123,7 @@ class Conda(Classic, CondaStack):
 
     def _equip(self, box: OpenBox) -> None:
         from tykky.conda import channels as known
-        from tykky.conda.condarc import honoured
+        from tykky.conda.channels import honoured
         from tykky.conda.equip import equip
         from tykky.conda.target import Target
 
@@ -195,7 +195,7 @@ class Conda(Classic, CondaStack):
 
     def state(self) -> dict[str, Any]:
         """The channels."""
-        from tykky.conda.credentials import public
+        from tykky.conda.channels import public
 
         return {"channels": [public(channel) for channel in self._channels()]}
 

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,8 +19,7 @@ from typing import Any
 
 from tykky.conda import channels, environment, packages
 from tykky.conda.about import records
-from tykky.conda.credentials import taken_out
-from tykky.conda.process import Inside
+from tykky.conda.process import Scene
 from tykky.conda.target import FOLLOW, PROGRAMS, READABLE, Target, follow
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.lock import Package
@@ -44,7 +44,9 @@ def install(target: Target, args: Namespace) -> int:
         more += file.channels
         pinned += file.pinned
     if pinned:
-        listed, config = taken_out(environment.Environment(pinned=tuple(pinned)), target.config)
+        listed, config = channels.taken_out(
+            environment.Environment(pinned=tuple(pinned)), target.config
+        )
         added = packages.pinned(listed.pinned, target.subdir, config)
         _apply(replace(target, config=config), (*_without(target, pinned), *added), args)
     if wanted or not pinned:
@@ -198,24 +200,24 @@ def _solve(
     names = [*more, *(() if override else target.channels)]
     strict = target.strict and not getattr(args, "no_channel_priority", False)
     sought = environment.Environment(channels=tuple(names), specs=(*kept, *wanted))
-    sought, config = taken_out(sought, target.config)
+    sought, config = channels.taken_out(sought, target.config)
     target = replace(target, config=config)
-    specs, asked = channels.qualify(sought.specs, sought.channels, config)
-    request = packages.Request(
-        specs=specs,
-        channels=asked,
+    found = packages.solve(
+        sought,
+        _scene(target),
         subdir=target.subdir,
         virtual_packages=target.virtual_packages,
         strict=strict or getattr(args, "strict_channel_priority", False),
-    )
-    found = packages.solve(
-        request,
-        Inside(target.config),
         prefix=str(target.prefix),
         free=sorted(free),
         freeze=getattr(args, "freeze_installed", False),
     )
-    _apply(target, _part(target, found, named, args), args, specs=request.specs)
+    _apply(target, _part(target, found, named, args), args, specs=sought.specs)
+
+
+def _scene(target: Target) -> Scene:
+    """The box that this runs in, whose output takes what the engine prints."""
+    return Scene(target.config, log=sys.stderr.buffer)
 
 
 def _part(
@@ -241,20 +243,18 @@ def _apply(
     if getattr(args, "dry_run", False):
         _tell(before.values(), wanted)
         return
-    done = packages.install(
+    names, _ = packages.install(
         wanted,
         target.prefix,
-        Inside(target.config),
+        _scene(target),
         subdir=target.subdir,
         specs=specs,
         present=before,
     )
     new = {package.name for package in wanted if package.sha256 not in before}
-    for script in packages.link_scripts(
-        target.prefix, target.prefix, (name for name in done.names if name in new)
-    ):
-        problem = f"what {script.name} does when it is in place has failed"
-        _call(script.command, script.variables, problem)
+    fresh = (name for name in names if name in new)
+    for what, line, variables in packages.link_scripts(target.prefix, target.prefix, fresh):
+        _call(line, variables, f"{what} has failed")
     if not args.quiet:
         _tell(before.values(), wanted)
 
@@ -285,7 +285,7 @@ def _package(record: dict[str, Any]) -> Package:
 
 
 def _without(target: Target, replaced: Iterable[environment.Pinned]) -> list[Package]:
-    names = {packages.stem_of(Path(p.url).name).rsplit("-", 2)[0] for p in replaced}
+    names = {packages.name_of(p.url) for p in replaced}
     present = (_package(record) for record in records(target))
     return [package for package in present if package.name not in names]
 

@@ -12,20 +12,17 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases import HostBase
 from tykky.conda import channels as known
 from tykky.conda import packages as contents
-from tykky.conda import pip as conda_pip
 from tykky.conda.activation import applied, snapshot
-from tykky.conda.condarc import honoured
-from tykky.conda.credentials import public, taken_out
+from tykky.conda.channels import honoured, public, taken_out
 from tykky.conda.environment import Environment, read
 from tykky.conda.equip import equip
-from tykky.conda.process import Outside
+from tykky.conda.process import Scene
 from tykky.conda.target import FOLDER, Target
 from tykky.console import plural
 from tykky.contents import Installed, files_of_conda, of_conda, of_python
@@ -138,23 +135,21 @@ class CondaStack(Stack):
         wanted, config = self._wanted(config, arch)
         with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
             scratch = Scratch(Path(folder))
-            scene = Outside(scratch, config)
+            scene = Scene(config, scratch)
             if wanted.pinned:
                 found = contents.pinned(wanted.pinned, known.subdir_of(arch), config)
             else:
-                specs, asked = known.qualify(wanted.specs, wanted.channels, config)
-                request = contents.Request(
-                    specs=specs,
-                    channels=asked,
+                found = contents.solve(
+                    wanted,
+                    scene,
                     subdir=known.subdir_of(arch),
                     virtual_packages=self._virtual_packages(config, arch),
                     strict=config.conda.strict_priority,
                 )
-                found = contents.solve(request, scene)
             if wanted.pip:
-                found += conda_pip.resolve(
-                    wanted.pip,
+                found = contents.with_pip(
                     found,
+                    wanted.pip,
                     arch=arch,
                     source=guarded(self, "source"),
                     config=config,
@@ -174,17 +169,16 @@ class CondaStack(Stack):
         def install(real: RealBox) -> None:
             wanted, config = self._wanted(box.config, box.lock.arch)
             real.seen = _seen(wanted, config)
-            scene = replace(Outside.of(real), config=config)
+            scene = Scene.of(real, config)
             specs = box.lock.asked.get("specs", ())
-            done = contents.install(
+            names, machine = contents.install(
                 conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
             )
             declared = box.lock.asked.get("virtual_packages", ())
             host = isinstance(box.base, HostBase)
-            real.remarks += known.lacking(declared, done.machine, glibc=host)
-            for script in contents.link_scripts(real.real("."), box.prefix, done.names):
-                say = f"what {script.name} does when it is in place"
-                real.run(script.command, env=script.variables, say=say)
+            real.remarks += known.lacking(declared, machine, glibc=host)
+            for what, line, variables in contents.link_scripts(real.real("."), box.prefix, names):
+                real.run(line, env=variables, say=what)
 
         box.do(f"install {plural(len(conda), 'conda package')}", install)
         pip = [package for package in box.lock.packages if not package.is_conda]
@@ -247,8 +241,9 @@ class CondaStack(Stack):
 
 def _seen(wanted: Environment, config: Config) -> list[Path]:
     """The channels on disk that commands in a box may ask, the same in every step."""
-    aliases = (known.Channel(*item.split("=", 1)) for item in config.conda.aliases if "=" in item)
-    return known.on_disk((*known.resolve(wanted.channels, config), *aliases))
+    aliases = (item.partition("=")[2] for item in config.conda.aliases)
+    named = (channel.url for channel in known.resolve(wanted.channels, config))
+    return known.on_disk((*named, *aliases))
 
 
 def _for_pip(config: Config) -> dict[str, str]:
