@@ -16,13 +16,13 @@ import argparse
 import os
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from tykky import __version__
-from tykky.conda import about, actions
+from tykky.conda import actions
 from tykky.conda.target import VARIABLE, Target
 from tykky.errors import Exit, TykkyError
 
@@ -36,9 +36,14 @@ _ABSENT = (
 )
 
 _Action = Callable[[Target, argparse.Namespace], int]
+_Options = Callable[[argparse.ArgumentParser], None]
+_Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
     def error(self, message: str) -> NoReturn:
         """Name what is not understood, and say what to do about it."""
         words = message.replace("unrecognized arguments:", "the build has no option")
@@ -71,84 +76,78 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _check_place(args: argparse.Namespace, target: Target) -> None:
     """There is one environment: another name or prefix means another one."""
-    name, prefix = getattr(args, "name", None), getattr(args, "prefix", None)
-    if prefix and os.path.realpath(prefix) != os.path.realpath(target.prefix):
-        raise TykkyError(
-            f"there is no environment {prefix} to work on",
-            remedy=f"leave '--prefix' out: the environment of the stack is {target.prefix}",
-            code=Exit.USAGE,
-        )
-    if name and name not in target.names:
-        raise TykkyError(
-            f"there is no environment '{name}'",
-            remedy="leave '--name' out: the stack has one environment",
-            code=Exit.USAGE,
-        )
+    for wanted, names in ((args.prefix, ()), (args.name, target.names)):
+        same = wanted and os.path.realpath(wanted) == os.path.realpath(target.prefix)
+        if wanted and not same and wanted not in names:
+            raise TykkyError(
+                f"there is no environment {wanted if '/' in wanted else repr(wanted)} to work on",
+                remedy=f"leave it out: the environment of the stack, {target.prefix}, is active",
+                code=Exit.USAGE,
+            )
 
 
 def parser(program: str) -> argparse.ArgumentParser:
     """The command line of ``conda``, ``mamba`` or ``micromamba``."""
-    top = _Parser(prog=program, allow_abbrev=False, description=__doc__.partition("\n")[0])
+    top = _Parser(prog=program, description=__doc__.partition("\n")[0])
     top.add_argument(
         "-V", "--version", action="version", version=f"{program} {__version__} of Tykky"
     )
+    # What not all commands have.
+    top.set_defaults(name=None, prefix=None, dry_run=False, quiet=False, prune=False)
+    top.set_defaults(override_channels=False, freeze_installed=False)
+    top.set_defaults(strict_channel_priority=False, no_channel_priority=False)
+    top.set_defaults(no_deps=False, only_deps=False)
     verbs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for names, text, add, action in (
-        (("install",), "add packages", _changing, actions.install),
-        (("update", "upgrade"), "take newer packages", _updating, actions.update),
-        (("remove", "uninstall"), "take packages away", _removing, actions.remove),
-        (("list",), "list packages", _listing, about.show),
-        (("info",), "tell about the environment", _informing, about.info),
-        (("config",), "set channels and their priority", _configuring, actions.configure),
-        (("clean",), "nothing: the cache is not part of the stack", _cleaning, about.nothing),
-        (("run",), "run a command in the environment", _running, actions.run),
-        (("activate",), "nothing: the environment is active", _activating, actions.activate),
-        (("deactivate",), "nothing: there is no other environment", _any, about.nothing),
+    changing = (_place, _quiet, _rehearsing, _channels, _changing)
+    for names, text, action, *options in (
+        (("install",), "add packages", actions.install, *changing),
+        (("update", "upgrade"), "take newer packages", actions.update, *changing, _all),
+        (("remove", "uninstall"), "take packages away", actions.remove, *changing[:3], _naming),
+        (("list",), "list packages", actions.show, _place, _listing),
+        (("info",), "tell about the environment", actions.info, _informing),
+        (("config",), "set channels and their priority", actions.configure, _configuring),
+        (("clean",), "nothing: the cache is not part of the stack", actions.nothing, _cleaning),
+        (("run",), "run a command in the environment", actions.run, _place, _running),
+        (("activate",), "nothing: the environment is active", actions.nothing, _activating),
+        (("deactivate",), "nothing: there is no other environment", actions.nothing, _any),
     ):
-        verb = verbs.add_parser(
-            names[0], aliases=list(names[1:]), help=text, allow_abbrev=False, description=text
-        )
-        add(verb)
-        if program != "conda" and action in (actions.install, actions.update):
+        verb = _verb(verbs, names, text, action, options)
+        if program != "conda" and _changing in options:
             verb.add_argument("-f", dest="file", action="append", help="the same as --file")
-        verb.set_defaults(action=action)
     for name in ("init", "shell", "shell.bash", "shell.posix"):
         verb = verbs.add_parser(
             name, prefix_chars="\0", add_help=False, help="nothing: see activate"
         )
-        verb.add_argument("words", nargs="*")
-        verb.set_defaults(action=about.nothing)
+        _any(verb)
+        verb.set_defaults(action=actions.nothing)
     for name, why, instead in _ABSENT:
         _refusing(verbs, f"{program} {name}", why, instead)
-    env = verbs.add_parser("env", help="update from a file, list, export", allow_abbrev=False)
+    env = verbs.add_parser("env", help="update from a file, list, export")
     below = env.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    update = below.add_parser("update", allow_abbrev=False, help="add what a file names")
-    _place(update)
-    update.add_argument("-f", "--file", action="append", help="default: environment.yml")
-    update.add_argument("--prune", action="store_true", help="nothing but what the files name")
-    _quiet(update)
-    update.set_defaults(action=actions.env_update)
-    listing = below.add_parser("list", allow_abbrev=False, help="the one environment there is")
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    listing.set_defaults(action=about.env_list)
-    export = below.add_parser("export", allow_abbrev=False, help="print what would make it")
-    _place(export)
-    export.add_argument("-f", "--file", help="write it there")
-    export.add_argument("--no-builds", action="store_true", help="names and versions only")
-    export.add_argument("--from-history", action="store_true", help="what was asked for only")
-    export.set_defaults(action=about.export)
+    update = (_place, _quiet, _from_file)
+    _verb(below, ("update",), "add what a file names", actions.env_update, update)
+    _verb(below, ("list",), "the one environment there is", actions.env_list, (_json,))
+    _verb(below, ("export",), "print what would make it", actions.export, (_place, _exporting))
     for name in ("create", "remove"):
         _refusing(below, f"{program} env {name}", _ONE, _UPDATE)
     return top
 
 
-def _refusing(
-    verbs: argparse._SubParsersAction[_Parser], what: str, why: str, instead: str
-) -> None:
+def _verb(
+    verbs: _Verbs, names: Sequence[str], text: str, action: _Action, options: Iterable[_Options]
+) -> _Parser:
+    verb = verbs.add_parser(names[0], aliases=names[1:], help=text, description=text)
+    for add in options:
+        add(verb)
+    verb.set_defaults(action=action)
+    return verb
+
+
+def _refusing(verbs: _Verbs, what: str, why: str, instead: str) -> None:
     """A command that is known and not there."""
     verb = verbs.add_parser(what.rpartition(" ")[2], prefix_chars="\0", add_help=False)
-    verb.add_argument("words", nargs="*")
-    verb.set_defaults(action=about.refuse, what=what, why=why, instead=instead)
+    _any(verb)
+    verb.set_defaults(action=actions.refuse, what=what, why=why, instead=instead)
 
 
 def _any(verb: argparse.ArgumentParser) -> None:
@@ -159,7 +158,7 @@ def _informing(verb: argparse.ArgumentParser) -> None:
     form = verb.add_mutually_exclusive_group()
     form.add_argument("--base", action="store_true", help="where scripts find what they read")
     form.add_argument("-e", "--envs", action="store_true", help="the one environment there is")
-    form.add_argument("--json", action="store_true", help="as JSON")
+    _json(form)
 
 
 def _place(verb: argparse.ArgumentParser) -> None:
@@ -190,10 +189,6 @@ def _rehearsing(verb: argparse.ArgumentParser) -> None:
 
 
 def _changing(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
-    _rehearsing(verb)
-    _channels(verb)
-    _quiet(verb)
     verb.add_argument("--file", action="append", default=[], help="a file with more packages")
     verb.add_argument(
         "--freeze-installed",
@@ -210,22 +205,32 @@ def _changing(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("packages", nargs="*", metavar="SPEC")
 
 
-def _updating(verb: argparse.ArgumentParser) -> None:
-    _changing(verb)
+def _all(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--all", action="store_true", help="all packages")
 
 
-def _removing(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
-    _rehearsing(verb)
-    _quiet(verb)
+def _naming(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("packages", nargs="+", metavar="NAME")
 
 
+def _from_file(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-f", "--file", action="append", help="default: environment.yml")
+    verb.add_argument("--prune", action="store_true", help="nothing but what the files name")
+
+
+def _exporting(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-f", "--file", help="write it there")
+    verb.add_argument("--no-builds", action="store_true", help="names and versions only")
+    verb.add_argument("--from-history", action="store_true", help="what was asked for only")
+
+
+def _json(verb: argparse._ActionsContainer) -> None:
+    verb.add_argument("--json", action="store_true", help="as JSON")
+
+
 def _listing(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
     form = verb.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="as JSON")
+    _json(form)
     form.add_argument("-e", "--export", action="store_true", help="as NAME=VERSION=BUILD")
     form.add_argument("--explicit", action="store_true", help="as addresses")
     verb.add_argument("--md5", action="store_true", help="with --explicit: these digests")
@@ -249,13 +254,12 @@ def _cleaning(verb: argparse.ArgumentParser) -> None:
 
 
 def _running(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
     verb.add_argument("--no-capture-output", "--live-stream", action="store_true")
     verb.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
 
 
 def _activating(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("environment", nargs="?")
+    verb.add_argument("name", nargs="?")
 
 
 if __name__ == "__main__":

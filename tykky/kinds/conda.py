@@ -25,7 +25,7 @@ from tykky.conda.equip import equip
 from tykky.conda.process import Scene
 from tykky.conda.target import FOLDER, Target
 from tykky.console import plural
-from tykky.contents import Installed, files_of_conda, of_conda, of_python
+from tykky.contents import Installed, of_environment
 from tykky.errors import RecipeError, Where
 from tykky.kinds.paths import check_prefix
 from tykky.kinds.sealing import seal
@@ -229,10 +229,8 @@ class CondaStack(Stack):
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The conda packages, and what pip has added to them."""
-        prefix = box.real(".")
-        conda = of_conda(prefix, lambda url: known.name_of(url, box.config))
-        added = of_python(prefix, files_of_conda(prefix))
-        return sorted((*conda, *added), key=lambda package: package.name.lower())
+        found = of_environment(box.real("."), lambda url: known.name_of(url, box.config))
+        return sorted(found, key=lambda package: package.name.lower())
 
     def activation(self, box: RealBox) -> Sequence[EnvChange]:
         """What ``conda activate`` would change."""
