@@ -91,7 +91,7 @@ def _digest(reference: Reference, config: Config) -> str:
             remedy="correct its path in the recipe or in 'bases', or build it",
             code=Exit.BASE,
         )
-    return identify(reference, config, arch())
+    return identify(reference, config)
 
 
 def provide(found: Base, config: Config, say: Say) -> Base:
@@ -108,7 +108,7 @@ def provide(found: Base, config: Config, say: Say) -> Base:
         base = image_base(found.name, found.digest, reference.path, {})
         if base.file is not None:
             if base.file.arch not in ("", arch()):
-                raise wrong_arch(reference, arch(), base.file.arch)
+                raise wrong_arch(reference, base.file.arch)
             if found.locked and (now := digest_file(base.file.path)) != found.digest:
                 raise changed(reference, now, found.digest)
         return base
@@ -117,7 +117,7 @@ def provide(found: Base, config: Config, say: Say) -> Base:
 
     pulled = cache.use(config, found.digest)
     if pulled is None:
-        pulled = pull(reference, config, arch(), say, found.digest)
+        pulled = pull(reference, config, say, found.digest)
     path = cache.file_of(config, pulled)
     if not path.exists() or path.stat().st_size != pulled.bytes:
         raise StepError(

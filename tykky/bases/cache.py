@@ -78,10 +78,10 @@ def use(config: Config, digest: str) -> Pulled | None:
     return by_digest(config, digest)
 
 
-def by_reference(config: Config, reference: str, arch: str) -> Pulled | None:
-    """The image that was pulled last by that name."""
+def by_reference(config: Config, reference: str) -> Pulled | None:
+    """The image for this machine that was pulled last by that name."""
     return next(
-        (p for p in all_pulled(config) if reference in p.references and p.arch == arch), None
+        (p for p in all_pulled(config) if reference in p.references and p.arch == arch()), None
     )
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tykky import fetch
+from tykky.bases.base import arch
 from tykky.bases.reference import unreadable
 from tykky.errors import Exit, RecipeError, StepError, ToolError, TykkyError, Where
 from tykky.tools.squash import options, program
@@ -53,13 +54,13 @@ class Definition:
     suite: str
     packages: tuple[str, ...]
 
-    def digest(self, arch: str) -> str:
+    def digest(self) -> str:
         """What an image of this definition is known by.
 
         The same definition gives newer packages when Debian has them, so it is the definition
         that is known by it, and the pulled image by its own sha256.
         """
-        text = repr((FORMAT, self.suite, sorted(self.packages), arch))
+        text = repr((FORMAT, self.suite, sorted(self.packages), arch()))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -96,7 +97,7 @@ def read(path: Path) -> Definition:
     return Definition(suite, tuple(packages))
 
 
-def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: fetch.Say) -> None:
+def build(path: Path, new: Path, scratch: Path, config: Config, say: fetch.Say) -> None:
     """Build the image of a definition as a squashfs at ``new``. Raises ``TykkyError``."""
     definition = read(path)
     tool = shutil.which("mmdebstrap")

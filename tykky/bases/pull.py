@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky import fetch
 from tykky.bases import cache, debian, registry
+from tykky.bases.base import arch
 from tykky.bases.cache import Pulled
 from tykky.bases.image import open_image
 from tykky.bases.reference import changed, unreadable
@@ -36,16 +37,16 @@ if TYPE_CHECKING:
 _SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
 
 
-def identify(reference: Reference, config: Config, arch: str) -> str:
+def identify(reference: Reference, config: Config) -> str:
     """The digest by which a reference's image is known; only a registry's name asks the network.
 
     A name that was pulled before means what it meant then.
     """
     if reference.scheme in ("docker", "oras"):
-        pulled = cache.by_reference(config, str(reference), arch)
-        return pulled.digest if pulled else registry.look_up(reference.target, arch, config).digest
+        pulled = cache.by_reference(config, str(reference))
+        return pulled.digest if pulled else registry.look_up(reference.target, config).digest
     if reference.scheme == "debian":
-        return debian.read(reference.path).digest(arch)
+        return debian.read(reference.path).digest()
     try:
         return digest_file(reference.path)
     except OSError as error:
@@ -55,7 +56,6 @@ def identify(reference: Reference, config: Config, arch: str) -> str:
 def pull(
     reference: Reference,
     config: Config,
-    arch: str,
     say: fetch.Say,
     digest: str = "",
     *,
@@ -69,10 +69,10 @@ def pull(
     """
     remote = None
     if reference.scheme in ("docker", "oras"):
-        remote = registry.look_up(reference.target, arch, config, digest)
+        remote = registry.look_up(reference.target, config, digest)
         found = remote.digest
     else:
-        found = identify(reference, config, arch)
+        found = identify(reference, config)
     if digest and found != digest:
         raise changed(reference, found, digest)
     with cache.claim(config, found) as new:
@@ -80,7 +80,7 @@ def pull(
         before = pulled.references if pulled else ()
         names = tuple(dict.fromkeys((*before, str(reference))))
         if pulled is None or (again and cache.problem_of(config, pulled)):
-            pulled = _make(reference, names, remote, found, new, config, arch, say)
+            pulled = _make(reference, names, remote, found, new, config, say)
         elif names != before:
             pulled = replace(pulled, references=names)
             cache.describe(config, pulled)
@@ -94,7 +94,6 @@ def _make(
     digest: str,
     new: Path,
     config: Config,
-    arch: str,
     say: fetch.Say,
 ) -> Pulled:
     downloads: list[Path] = []
@@ -107,19 +106,19 @@ def _make(
                 suffix = "sif"
             elif remote is not None:
                 downloads = registry.layout(remote, scratch / "layout", config, say)
-                settings = _settings(_parsed(downloads[0], reference), reference, arch)
+                settings = _settings(_parsed(downloads[0], reference), reference)
                 suffix = _unpack(f"oci:{scratch}/layout", new, scratch, config, say)
             elif reference.scheme == "debian":
-                debian.build(reference.path, new, scratch, config, arch, say)
+                debian.build(reference.path, new, scratch, config, say)
                 suffix = "sqfs"
             else:
-                settings = _settings(_archived(reference), reference, arch)
+                settings = _settings(_archived(reference), reference)
                 suffix = _unpack(f"{reference.scheme}:{reference.path}", new, scratch, config, say)
     except OSError as error:
         raise from_os_error(error, f"pull {reference}") from error
     image = open_image(new)
-    if image.arch and image.arch != arch:
-        raise registry.wrong_arch(reference, arch, image.arch)
+    if image.arch not in ("", arch()):
+        raise registry.wrong_arch(reference, image.arch)
     say("a digest of the whole image")
     pulled = Pulled(
         references=names,
@@ -127,7 +126,7 @@ def _make(
         file=cache.name_of(digest, suffix),
         sha256=digest_file(new),
         bytes=image.bytes,
-        arch=arch,
+        arch=arch(),
         pulled=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         config=settings or dict(image.config.get("config") or {}),  # type: ignore[call-overload]
     )
@@ -198,11 +197,11 @@ def _load(archive: tarfile.TarFile, name: str) -> Any:
         return json.loads(stream.read(8 << 20))
 
 
-def _settings(said: Mapping[str, Any], reference: Reference, arch: str) -> Mapping[str, Any]:
+def _settings(said: Mapping[str, Any], reference: Reference) -> Mapping[str, Any]:
     """What the configuration of an image says of its environment; it names the machine, too."""
     made_for = str(said.get("architecture", ""))
-    if made_for and registry.kernel_name(made_for) != arch:
-        raise registry.wrong_arch(reference, arch, made_for)
+    if made_for and registry.kernel_name(made_for) != arch():
+        raise registry.wrong_arch(reference, made_for)
     settings = said.get("config")
     return settings if isinstance(settings, dict) else {}
 

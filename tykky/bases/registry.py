@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tykky import fetch
+from tykky.bases.base import arch
 from tykky.bases.session import Session
 from tykky.errors import Exit, StepError, TykkyError
 
@@ -47,7 +48,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Remote:
-    """One image of a registry for one architecture, known by its manifest.
+    """One image of a registry for this machine, known by its manifest.
 
     ``digest`` is the sha256 of the manifest in hex. ``sources`` are the registries that may have
     its parts: that with the manifest, and those after it.
@@ -58,7 +59,7 @@ class Remote:
     manifest: Mapping[str, Any]
 
 
-def look_up(target: str, arch: str, config: Config, digest: str = "") -> Remote:
+def look_up(target: str, config: Config, digest: str = "") -> Remote:
     """The image that ``host/repository[:tag][@digest]`` names, or that ``digest`` names there.
 
     Mirrors of the registry are asked first. Raises ``StepError``: no such image, not for this
@@ -73,7 +74,7 @@ def look_up(target: str, arch: str, config: Config, digest: str = "") -> Remote:
     sources = [Session(*each, config.timeout) for each in (*named, (host, repository))]
 
     def ask(source: Session) -> Remote:
-        return _ask(sources[sources.index(source) :], target, wanted, arch)
+        return _ask(sources[sources.index(source) :], target, wanted)
 
     return _first(sources, ask)
 
@@ -99,12 +100,12 @@ def _first(
         raise StepError(cause, remedy=error.remedy, code=error.code) from error
 
 
-def _ask(sources: Sequence[Session], target: str, wanted: str, arch: str) -> Remote:
+def _ask(sources: Sequence[Session], target: str, wanted: str) -> Remote:
     manifest_of = partial(sources[0].manifest, types=(*_INDEXES, *_MANIFESTS))
     text = manifest_of(wanted)
     manifest = _parsed(text, target)
     if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
-        text = manifest_of(_for_arch(manifest, target, arch))
+        text = manifest_of(_for_this(manifest, target))
         manifest = _parsed(text, target)
     parts = [manifest.get("config") or {}, *manifest.get("layers", ())]
     if not all(re.fullmatch(r"sha256:[0-9a-f]{64}", str(part.get("digest"))) for part in parts):
@@ -150,30 +151,30 @@ def _parsed(text: bytes, target: str) -> dict[str, Any]:
     )
 
 
-def _for_arch(index: Mapping[str, Any], target: str, arch: str) -> str:
-    """The digest of the manifest in an index that is for an architecture."""
-    wanted, there = _ARCHITECTURES.get(arch, arch), []
+def _for_this(index: Mapping[str, Any], target: str) -> str:
+    """The digest of the manifest in an index that is for this machine."""
+    wanted, there = _ARCHITECTURES.get(arch(), arch()), []
     for entry in index.get("manifests", ()):
         made_for = entry.get("platform") or {}
         if made_for.get("os", "linux") == "linux" and made_for.get("architecture") == wanted:
             return str(entry["digest"])
         there.append(str(made_for.get("architecture", "unknown")))
-    raise wrong_arch(target, arch, ", ".join(sorted(set(there) - {"unknown"})) or "none")
+    raise wrong_arch(target, *{*there} - {"unknown"})
 
 
-def wrong_arch(what: object, arch: str, there: str) -> TykkyError:
+def wrong_arch(what: object, *there: str) -> TykkyError:
     """The error for an image that is not for this machine."""
-    shown = ", ".join(map(kernel_name, there.split(", ")))
+    shown = ", ".join(sorted(map(kernel_name, there))) or "none"
     return StepError(
-        f"the image {what} is not for {arch}, but for {shown}",
-        remedy=f"choose an image that was built for {arch}, or install on another machine",
+        f"the image {what} is not for {arch()}, but for {shown}",
+        remedy=f"choose an image that was built for {arch()}, or install on another machine",
         code=Exit.BASE,
     )
 
 
-def kernel_name(arch: str) -> str:
+def kernel_name(name: str) -> str:
     """What the kernel calls an architecture of a registry: ``x86_64`` for ``amd64``."""
-    return next((name for name, short in _ARCHITECTURES.items() if short == arch), arch)
+    return next((ours for ours, short in _ARCHITECTURES.items() if short == name), name)
 
 
 def blob(remote: Remote, part: Mapping[str, Any], config: Config, say: fetch.Say) -> Path:

@@ -71,9 +71,9 @@ def subdir_of(arch: str) -> str:
 def resolve(names: Iterable[str], config: Config) -> tuple[Channel, ...]:
     """The channels behind names, in order. ``nodefaults`` means none.
 
-    Raises ``StepError`` for one that the site has blocked, ``ConfigError`` for a broken alias.
+    Raises ``StepError`` for one that the site has blocked.
     """
-    aliases = _aliases(config)
+    aliases = dict(_aliases(config))
     found: dict[str, Channel] = {}
     for name in names:
         if name == "nodefaults":
@@ -117,24 +117,16 @@ def _addresses(name: str, aliases: dict[str, str], config: Config) -> tuple[str,
     return (f"{config.conda.channel_alias.rstrip('/')}/{name}",)
 
 
-def _aliases(config: Config) -> dict[str, str]:
-    found = {}
-    for item in config.conda.aliases:
-        name, separator, url = item.partition("=")
-        if not separator or "://" not in url:
-            raise ConfigError(
-                f"conda.aliases has '{item}', which is no NAME=ADDRESS",
-                remedy="write, for example, conda-forge=https://mirror.example.org/conda-forge; "
-                "'tykky config why conda.aliases' says where it was set",
-            )
-        found[name.strip()] = url.strip().rstrip("/")
-    return found
+def _aliases(config: Config) -> list[tuple[str, str]]:
+    """Names and their addresses; of those with the same name the last counts."""
+    pairs = (item.partition("=") for item in config.conda.aliases)
+    return [(name, url) for name, _, url in pairs]
 
 
 def name_of(url: str, config: Config) -> str:
     """What a channel at an address is called here; the address itself if it has no name."""
     plain, alias = url.rstrip("/"), config.conda.channel_alias.rstrip("/")
-    named = {public(address): name for name, address in _aliases(config).items()}
+    named = {public(address): name for name, address in _aliases(config)}
     return named.get(plain) or plain.removeprefix(f"{public(alias)}/")
 
 
@@ -271,9 +263,8 @@ def public(url: str) -> str:
 
 def private(url: str, config: Config) -> str:
     """The address to ask for what is at a public one: with credentials if its channel has such."""
-    addresses = [item.partition("=")[2].strip() for item in config.conda.aliases]
-    for address in (*addresses, config.conda.channel_alias):
-        full = address.rstrip("/")
+    addresses = [url for _, url in _aliases(config)]
+    for full in (*addresses, config.conda.channel_alias.rstrip("/")):
         known = public(full)
         if known != full and (url == known or url.startswith(f"{known}/")):
             return full + url[len(known) :]

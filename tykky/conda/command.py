@@ -16,7 +16,7 @@ import argparse
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -98,7 +98,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     top.set_defaults(strict_channel_priority=False, no_channel_priority=False)
     top.set_defaults(no_deps=False, only_deps=False)
     verbs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    changing = (_place, _quiet, _rehearsing, _channels, _changing)
+    changing = (_place, _quiet, _rehearsing, _changing)
     for names, text, action, *options in (
         (("install",), "add packages", actions.install, *changing),
         (("update", "upgrade"), "take newer packages", actions.update, *changing, _all),
@@ -154,11 +154,8 @@ def _any(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("words", nargs="*")
 
 
-def _informing(verb: argparse.ArgumentParser) -> None:
-    form = verb.add_mutually_exclusive_group()
-    form.add_argument("--base", action="store_true", help="where scripts find what they read")
-    form.add_argument("-e", "--envs", action="store_true", help="the one environment there is")
-    _json(form)
+def _activating(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("name", nargs="?")
 
 
 def _place(verb: argparse.ArgumentParser) -> None:
@@ -167,46 +164,43 @@ def _place(verb: argparse.ArgumentParser) -> None:
     where.add_argument("-p", "--prefix", help="the path of the environment")
 
 
+def _flags(verb: argparse._ActionsContainer, options: Mapping[str, str]) -> None:
+    """Options without a value: their names, and what is said of each."""
+    for names, text in options.items():
+        verb.add_argument(*names.split(), action="store_true", help=text)
+
+
 def _quiet(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-y", "--yes", action="store_true", help="nothing is asked anyway")
-    verb.add_argument("-q", "--quiet", action="store_true", help="do not list what changes")
+    _flags(verb, {"-y --yes": "nothing is asked anyway", "-q --quiet": "do not list what changes"})
     verb.add_argument("-v", "--verbose", action="count", help="nothing more is said")
     verb.add_argument("--solver", "--experimental-solver", help="there is one: rattler's")
 
 
-def _channels(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-c", "--channel", action="append", default=[], help="ask this one first")
-    verb.add_argument(
-        "-O", "--override-channels", action="store_true", help="no channels but those of --channel"
-    )
-    priority = verb.add_mutually_exclusive_group()
-    priority.add_argument("--strict-channel-priority", action="store_true")
-    priority.add_argument("--no-channel-priority", action="store_true")
-
-
 def _rehearsing(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-d", "--dry-run", action="store_true", help="only list what would change")
+    _flags(verb, {"-d --dry-run": "only list what would change"})
 
 
 def _changing(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-c", "--channel", action="append", default=[], help="ask this one first")
     verb.add_argument("--file", action="append", default=[], help="a file with more packages")
-    verb.add_argument(
-        "--freeze-installed",
-        "--no-update-deps",
-        action="store_true",
-        help="do not touch what is there",
-    )
-    verb.add_argument(
-        "-S", "--satisfied-skip-solve", action="store_true", help="what is there stays anyway"
-    )
-    part = verb.add_mutually_exclusive_group()
-    part.add_argument("--no-deps", action="store_true", help="these packages alone")
-    part.add_argument("--only-deps", action="store_true", help="only what these packages need")
+    options = {
+        "-O --override-channels": "no channels but those of --channel",
+        "--freeze-installed --no-update-deps": "do not touch what is there",
+        "-S --satisfied-skip-solve": "what is there stays anyway",
+    }
+    priority = {
+        "--strict-channel-priority": "an earlier channel hides what later ones have",
+        "--no-channel-priority": "the newest version counts, whatever channel it is in",
+    }
+    part = {"--no-deps": "these packages alone", "--only-deps": "only what these packages need"}
+    _flags(verb, options)
+    _flags(verb.add_mutually_exclusive_group(), priority)
+    _flags(verb.add_mutually_exclusive_group(), part)
     verb.add_argument("packages", nargs="*", metavar="SPEC")
 
 
 def _all(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--all", action="store_true", help="all packages")
+    _flags(verb, {"--all": "all packages"})
 
 
 def _naming(verb: argparse.ArgumentParser) -> None:
@@ -215,51 +209,55 @@ def _naming(verb: argparse.ArgumentParser) -> None:
 
 def _from_file(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("-f", "--file", action="append", help="default: environment.yml")
-    verb.add_argument("--prune", action="store_true", help="nothing but what the files name")
+    _flags(verb, {"--prune": "nothing but what the files name"})
 
 
 def _exporting(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("-f", "--file", help="write it there")
-    verb.add_argument("--no-builds", action="store_true", help="names and versions only")
-    verb.add_argument("--from-history", action="store_true", help="what was asked for only")
+    _flags(verb, {"--no-builds": "names and versions only"})
+    _flags(verb, {"--from-history": "what was asked for only"})
 
 
 def _json(verb: argparse._ActionsContainer) -> None:
-    verb.add_argument("--json", action="store_true", help="as JSON")
+    _flags(verb, {"--json": "as JSON"})
+
+
+def _informing(verb: argparse.ArgumentParser) -> None:
+    form = verb.add_mutually_exclusive_group()
+    _json(form)
+    _flags(form, {"--base": "where scripts find what they read"})
+    _flags(form, {"-e --envs": "the one environment there is"})
 
 
 def _listing(verb: argparse.ArgumentParser) -> None:
     form = verb.add_mutually_exclusive_group()
     _json(form)
-    form.add_argument("-e", "--export", action="store_true", help="as NAME=VERSION=BUILD")
-    form.add_argument("--explicit", action="store_true", help="as addresses")
-    verb.add_argument("--md5", action="store_true", help="with --explicit: these digests")
-    verb.add_argument("--sha256", action="store_true", help="as it is anyway")
-    verb.add_argument("-f", "--full-name", action="store_true", help="the whole name must match")
-    verb.add_argument("--no-pip", action="store_true", help="conda packages only")
+    _flags(form, {"-e --export": "as NAME=VERSION=BUILD", "--explicit": "as addresses"})
+    options = {
+        "--md5": "with --explicit: these digests",
+        "--sha256": "as it is anyway",
+        "-f --full-name": "the whole name must match",
+        "--no-pip": "conda packages only",
+    }
+    _flags(verb, options)
     verb.add_argument("pattern", nargs="?", metavar="REGEX")
 
 
 def _configuring(verb: argparse.ArgumentParser) -> None:
     for option in ("--add", "--prepend", "--append", "--remove", "--set"):
         verb.add_argument(option, nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
-    verb.add_argument("--env", "--system", action="store_true", help="there is one place for it")
+    _flags(verb, {"--env --system": "there is one place for it"})
 
 
 def _cleaning(verb: argparse.ArgumentParser) -> None:
-    for words in ("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes"):
-        verb.add_argument(*words.split(), action="store_true")
-    for words in ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles", "-s --source-cache"):
-        verb.add_argument(*words.split(), action="store_true")
+    names = ("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes")
+    more = ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles", "-s --source-cache")
+    _flags(verb, dict.fromkeys((*names, *more), "nothing is left to clean"))
 
 
 def _running(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--no-capture-output", "--live-stream", action="store_true")
+    _flags(verb, {"--no-capture-output --live-stream": "as it is anyway"})
     verb.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
-
-
-def _activating(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("name", nargs="?")
 
 
 if __name__ == "__main__":

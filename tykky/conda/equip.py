@@ -23,11 +23,12 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bases import ImageBase, StackBase
+from tykky.bases import ImageBase, StackBase, arch
+from tykky.conda.channels import virtual_packages as machines
 from tykky.conda.target import FOLDER, FOLLOW, PROGRAMS, READABLE, SOCKET, VARIABLE, Target
 from tykky.runtime.native import ask_program
 from tykky.tools import uv
@@ -36,6 +37,7 @@ from tykky.tools.scratch import contained
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox
+    from tykky.config import Config
 
 #: What scripts read of the base of conda before they use it.
 _BASE = {
@@ -56,11 +58,31 @@ _GRACE = 5
 _IN_FOLDER = 'cd "$1" 2>/dev/null || true; shift; exec "$@"'
 
 
-def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
+def equip(
+    box: RealBox,
+    config: Config,
+    *,
+    channels: tuple[str, ...],
+    names: Sequence[str],
+    virtual_packages: Sequence[str] = (),
+    folder: Path | None = None,
+) -> None:
     """Put ``conda`` and its like into a box, and ``pip`` if the environment has none.
 
-    ``folder`` is where, for a box that has the host's own ``/tmp``.
+    They ask the ``channels`` first to last for packages that work with a recipe's
+    ``virtual_packages``; scripts may call the environment by ``names``. ``folder`` is where the
+    commands are, for a box that has the host's own ``/tmp``.
     """
+    target = Target(
+        prefix=box.prefix,
+        channels=channels,
+        virtual_packages=machines(virtual_packages, config, arch()),
+        strict=config.conda.strict_priority,
+        names=(names[0], str(box.prefix), "base", *names[1:]),
+        arch=arch(),
+        config=config,
+        state=(folder or FOLDER) / "target",
+    )
     # What packages have run may have left links there.
     own = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
     below = box.base.below if isinstance(box.base, StackBase) else box.base
@@ -69,8 +91,7 @@ def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if inside:
         # An image need not have what Tykky's own Python is linked with.
-        _keep(folder / "ask", ask_program().read_bytes())
-        (folder / "ask").chmod(0o755)
+        _keep(folder / "ask", ask_program().read_bytes(), 0o755)
         start = f"exec {FOLDER}/ask {SOCKET}"
         state = bytearray(pickle.dumps(target))
         box.beside = lambda: _serving(box, state)
@@ -79,10 +100,7 @@ def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
         _keep(folder / target.state.name, pickle.dumps(target))
         python = shlex.quote(sys.executable)
         start = f"{VARIABLE}={target.state} exec {python} -I -m tykky.conda.command"
-    for name in PROGRAMS:
-        _program(folder / name, f'{start} {name} "$@"')
-    for name, text in _BASE.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    for name, text in {**{name: f'{start} {name} "$@"' for name in PROGRAMS}, **_BASE}.items():
         _program(folder / name, text)
     programs = box.real(".") / "bin"
     if os.path.lexists(programs / "python") and not os.path.lexists(programs / "pip"):
@@ -94,14 +112,15 @@ def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
 
 
 def _program(path: Path, text: str) -> None:
-    _keep(path, f"#!/bin/sh\n{text}\n".encode())
-    path.chmod(0o755)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _keep(path, f"#!/bin/sh\n{text}\n".encode(), 0o755)
 
 
-def _keep(path: Path, data: bytes) -> None:
+def _keep(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file, and not through a link."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
+    path.chmod(mode)
 
 
 # -- from within an image -----------------------------------------------------------------

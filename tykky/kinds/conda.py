@@ -23,7 +23,7 @@ from tykky.conda.channels import honoured, public, taken_out
 from tykky.conda.environment import Environment, read
 from tykky.conda.equip import equip
 from tykky.conda.process import Scene
-from tykky.conda.target import FOLDER, Target
+from tykky.conda.target import FOLDER
 from tykky.console import plural
 from tykky.contents import Installed, of_environment
 from tykky.errors import RecipeError, Where
@@ -198,17 +198,10 @@ class CondaStack(Stack):
             wanted, config = self._wanted(box.config, box.lock.arch)
             equip(
                 real,
-                Target(
-                    prefix=box.prefix,
-                    channels=wanted.channels,
-                    subdir=known.subdir_of(box.lock.arch),
-                    virtual_packages=self._virtual_packages(config, box.lock.arch),
-                    strict=config.conda.strict_priority,
-                    names=(self.name, str(box.prefix), "base", *wanted.names),
-                    arch=box.lock.arch,
-                    config=config,
-                    state=FOLDER / "target",
-                ),
+                config,
+                channels=wanted.channels,
+                names=(self.name, *wanted.names),
+                virtual_packages=guarded(self, "virtual_packages"),
             )
             real.seen = _seen(wanted, config)
             usual = real.environment()
