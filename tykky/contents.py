@@ -3,18 +3,18 @@
 They are kept beside the record in ``packages.json``, one a line, and told by the stack's own
 command ``list-packages``.
 
-Public names: ``Installed``, ``of_conda``, ``files_of_conda``, ``of_python``, ``render``, ``read``,
-``of_install``, ``put``, ``COMMAND``, ``FILE``.
+Public names: ``Installed``, ``of_conda``, ``of_environment``, ``records``, ``of_python``,
+``render``, ``read``, ``of_install``, ``put``, ``columns``, ``COMMAND``, ``FILE``.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tykky.errors import Exit, StoreError
 
@@ -54,8 +54,7 @@ def of_conda(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Installed]
 
     Those that pip has replaced or removed are not there any more, although conda's record is.
     """
-    for path in sorted((prefix / "conda-meta").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
+    for record in records(prefix):
         metadata = (file for file in record.get("files", ()) if file.endswith(_METADATA))
         if not all((prefix / file).exists() for file in metadata):
             continue
@@ -68,19 +67,25 @@ def of_conda(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Installed]
         )
 
 
-def files_of_conda(prefix: Path) -> set[str]:
-    """The paths, from the prefix on, of all files that conda packages have."""
-    found: set[str] = set()
-    for path in (prefix / "conda-meta").glob("*.json"):
-        found.update(json.loads(path.read_text(encoding="utf-8")).get("files", ()))
-    return found
+def of_environment(prefix: Path, name_of: Callable[[str], str]) -> list[Installed]:
+    """The conda packages of an environment as :func:`of_conda`, then what pip has added to them."""
+    files = {file for record in records(prefix) for file in record.get("files", ())}
+    return [*of_conda(prefix, name_of), *of_python(prefix, files)]
+
+
+def records(prefix: Path) -> Iterator[dict[str, Any]]:
+    """What an environment has written down of each of its conda packages."""
+    for path in sorted((prefix / "conda-meta").glob("*.json")):
+        yield json.loads(path.read_text(encoding="utf-8"))
 
 
 def of_python(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
     """The Python projects below ``prefix``; not those whose metadata is among the files ``but``."""
     from email.parser import HeaderParser  # which 'tykky find' need not wait for
 
-    for path in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/METADATA")):
+    here = "lib/python3*/site-packages"
+    found = [f"{here}/*.dist-info/METADATA", f"{here}/*.egg-info/PKG-INFO"]
+    for path in sorted(path for pattern in found for path in prefix.glob(pattern)):
         if str(path.relative_to(prefix)) in but:
             continue
         head = HeaderParser().parsestr(path.read_text(encoding="utf-8", errors="replace"))
@@ -130,7 +135,9 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
 def put(packages: Sequence[Installed], box: RealBox) -> None:
     """Let the stack tell its packages itself: its command, and what that prints."""
     folder = box.prefix / "share/tykky"
-    box.write("share/tykky/packages.txt", _table(packages))
+    rows = [(p.name, p.version, p.build, p.channel, p.license) for p in packages]
+    table = columns([("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE"), *rows])
+    box.write("share/tykky/packages.txt", table)
     box.write("share/tykky/packages.json", render(packages))
     program = box.write(f"bin/{COMMAND}", _SCRIPT.format(folder=shlex.quote(str(folder))))
     box.real(program).chmod(0o755)
@@ -148,9 +155,8 @@ esac
 """
 
 
-def _table(packages: Iterable[Installed]) -> str:
-    rows = [("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE")]
-    rows += [(p.name, p.version, p.build, p.channel, p.license) for p in packages]
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """A table, each column as wide as its longest text."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -126,9 +126,9 @@ def read_json(path: Path) -> Any:
             raise ValueError("it is nested too deep") from None
 
 
-def digest_file(path: Path) -> str:
-    """The sha256 of a file, in hex. Raises ``OSError``."""
-    digest = hashlib.sha256()
+def digest_file(path: Path, algorithm: str = "sha256") -> str:
+    """The digest of a file, in hex. Raises ``OSError``."""
+    digest = hashlib.new(algorithm, usedforsecurity=algorithm == "sha256")
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

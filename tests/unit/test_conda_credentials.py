@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tykky.conda.credentials import login, private, public, taken_out
+from tykky.conda.channels import login, private, public, taken_out
 from tykky.conda.environment import Environment, Pinned
 from tykky.config import Config
 from tykky.errors import StepError

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bases.base import Base, arch
-from tykky.bases.host import HostBase, host
-from tykky.bases.images import ImageBase, image_base
-from tykky.bases.reference import Reference, resolve
+from tykky.bases.base import Base, HostBase, arch, host
+from tykky.bases.image import ImageBase, image_base
+from tykky.bases.reference import Reference, changed, resolve
 from tykky.bases.stacks import StackBase, find_stack, stack_base
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.tools.enclosure import PATH
@@ -92,7 +91,7 @@ def _digest(reference: Reference, config: Config) -> str:
             remedy="correct its path in the recipe or in 'bases', or build it",
             code=Exit.BASE,
         )
-    return identify(reference, config, arch())
+    return identify(reference, config)
 
 
 def provide(found: Base, config: Config, say: Say) -> Base:
@@ -102,16 +101,23 @@ def provide(found: Base, config: Config, say: Say) -> Base:
     reference = found.reference
     if reference.scheme == "stack":
         return stack_base(found.name, reference.target, config)
+    from tykky.bases.registry import wrong_arch
+    from tykky.files import digest_file
+
     if reference.scheme == "path":
         base = image_base(found.name, found.digest, reference.path, {})
-        _check(base, found)
+        if base.file is not None:
+            if base.file.arch not in ("", arch()):
+                raise wrong_arch(reference, base.file.arch)
+            if found.locked and (now := digest_file(base.file.path)) != found.digest:
+                raise changed(reference, now, found.digest)
         return base
     from tykky.bases import cache
     from tykky.bases.pull import pull
 
     pulled = cache.use(config, found.digest)
     if pulled is None:
-        pulled = pull(reference, config, arch(), say, found.digest)
+        pulled = pull(reference, config, say, found.digest)
     path = cache.file_of(config, pulled)
     if not path.exists() or path.stat().st_size != pulled.bytes:
         raise StepError(
@@ -120,25 +126,3 @@ def provide(found: Base, config: Config, say: Say) -> Base:
             code=Exit.DAMAGED,
         )
     return image_base(found.name, found.digest, path, pulled.config)
-
-
-def _check(base: ImageBase, found: Pending) -> None:
-    """See that a file is what it was when it was locked, and is for this machine."""
-    if base.file is None:
-        return
-    if base.file.arch and base.file.arch != arch():
-        from tykky.bases.registry import wrong_arch
-
-        raise wrong_arch(found.reference, arch(), base.file.arch)
-    if not found.locked:
-        return
-    from tykky.files import digest_file
-
-    now = digest_file(base.file.path)
-    if now != found.digest:
-        raise StepError(
-            f"{found.reference} is not what was locked: its digest is {now} instead of "
-            f"{found.digest}",
-            remedy="if it should have changed, lock the recipe again",
-            code=Exit.DAMAGED,
-        )

@@ -1,15 +1,19 @@
-"""What the pipeline asks of a base, whatever it is.
+"""What the pipeline asks of a base, whatever it is; and the host itself as one.
 
-Public names: ``Base``, ``arch``.
+Public names: ``Base``, ``HostBase``, ``host``, ``arch``, ``release``, ``search``.
 """
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from tykky.lock import digest_of
 from tykky.tools.enclosure import PATH
 
 
@@ -31,20 +35,73 @@ class Base(ABC):
         return PATH
 
     @abstractmethod
-    def which(self, program: str) -> Path | None:
-        """The path of a program in the base, or ``None``."""
-
-    @abstractmethod
-    def pythons(self) -> dict[str, Path]:
-        """Every Python of the base, by its ``major.minor``."""
-
-    @abstractmethod
     def programs(self, pattern: str) -> list[str]:
         """The paths of the programs that a pattern means, sorted.
 
         It is a path or glob from ``/`` on, or a directory for all programs in it; without a
         slash, a glob of names along PATH, of which the first with each name counts.
         """
+
+    def which(self, program: str) -> Path | None:
+        """The path of a program in the base, or ``None``."""
+        found = self.programs(program)
+        return next((Path(p) for p in found if p == program or "/" not in program), None)
+
+    def pythons(self) -> dict[str, Path]:
+        """Every Python of the base, by its ``major.minor``."""
+        found = (Path(path) for path in self.programs("python3.*"))
+        wanted = (path for path in found if re.fullmatch(r"python3\.\d+", path.name))
+        return {path.name.removeprefix("python"): path for path in wanted}
+
+
+def search(
+    pattern: str,
+    path: str,
+    glob: Callable[[str], Iterable[str]],
+    is_program: Callable[[str], bool],
+) -> list[str]:
+    """What :meth:`Base.programs` answers, for a ``path`` as in ``$PATH``."""
+    if "/" in pattern:
+        inside = f"{pattern.rstrip('/')}/*"
+        return sorted({p for one in (pattern, inside) for p in glob(one) if is_program(p)})
+    found: dict[str, str] = {}
+    for folder in path.split(":"):
+        for program in glob(f"{folder.rstrip('/')}/{pattern}"):
+            if is_program(program):
+                found.setdefault(PurePosixPath(program).name, program)
+    return sorted(found.values())
+
+
+@dataclass(frozen=True)
+class HostBase(Base):
+    """The machine that builds: its programs and its Pythons."""
+
+    def programs(self, pattern: str) -> list[str]:
+        """The programs of the host that a pattern means."""
+        return search(pattern, PATH, _glob, _is_program)
+
+
+def _glob(pattern: str) -> list[str]:
+    return [str(path) for path in Path("/").glob(pattern.strip("/"))]
+
+
+def _is_program(path: str) -> bool:
+    return Path(path).is_file() and os.access(path, os.X_OK)
+
+
+def host() -> HostBase:
+    """The host as a base, identified by its distribution's name and version."""
+    values = release()
+    identity = f"{values.get('ID', 'linux')}-{values.get('VERSION_ID', 'rolling')}"
+    return HostBase("host", identity, digest_of(["host", identity, arch()]))
+
+
+def release() -> Mapping[str, str]:
+    """What the host's ``os-release`` says; nothing if there is none."""
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
 
 
 def arch() -> str:

@@ -5,29 +5,37 @@ beside it that says what it is. The JSON is written last, so that its existence 
 image. A file is never written twice.
 
 The time of the JSON is when the image was used last, as far as whoever used it may write there.
+An image is unused if no install runs on it (nor one in the trash, whose programs may go on), the
+configuration does not name it, and it was neither pulled nor built upon for a day: a build may be
+under way that no record tells of yet.
 
-Public names: ``Pulled``, ``all_pulled``, ``by_digest``, ``by_reference``, ``use``, ``used_at``,
-``keep``, ``describe``, ``remove``, ``sweep``, ``claim``, ``file_of``, ``name_of``.
+Public names: ``Pulled``, ``all_pulled``, ``by_digest``, ``by_reference``, ``use``, ``file_of``,
+``problem_of``, ``claim``, ``keep``, ``describe``, ``name_of``, ``is_own``, ``unused``, ``delete``,
+``sweep``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tykky.bases.base import arch
+from tykky.bases.reference import resolve
 from tykky.errors import Exit, TykkyError, from_os_error
 from tykky.files import Permissions, digest_file, make_folder, sync, write_file
 
 if TYPE_CHECKING:
     from tykky.config import Config
+    from tykky.store import Store
 
 FORMAT = 1
-_DIGITS = 16
+_DAY = 86400
 
 
 @dataclass(frozen=True)
@@ -57,30 +65,23 @@ def all_pulled(config: Config) -> list[Pulled]:
 
 def by_digest(config: Config, digest: str) -> Pulled | None:
     """The pulled image with that digest, if there is one."""
-    path = config.bases_dir / f"{digest[:_DIGITS]}.json"
+    path = _entry(config, digest)
     return _read(path) if path.exists() else None
 
 
 def use(config: Config, digest: str) -> Pulled | None:
     """The pulled image with that digest, which nobody deletes for a day from now on."""
-    path = config.bases_dir / f"{digest[:_DIGITS]}.json"
-    if not path.exists():
-        return None
-    if os.access(config.bases_dir, os.W_OK):
+    path = _entry(config, digest)
+    if path.exists() and os.access(config.bases_dir, os.W_OK):
         with claim(config, digest), suppress(OSError):
             os.utime(path)
     return by_digest(config, digest)
 
 
-def used_at(config: Config, pulled: Pulled) -> float:
-    """When an image was pulled or used last, in seconds of the epoch. Raises ``OSError``."""
-    return (config.bases_dir / f"{pulled.digest[:_DIGITS]}.json").stat().st_mtime
-
-
-def by_reference(config: Config, reference: str, arch: str) -> Pulled | None:
-    """The image that was pulled last by that name."""
+def by_reference(config: Config, reference: str) -> Pulled | None:
+    """The image for this machine that was pulled last by that name."""
     return next(
-        (p for p in all_pulled(config) if reference in p.references and p.arch == arch), None
+        (p for p in all_pulled(config) if reference in p.references and p.arch == arch()), None
     )
 
 
@@ -98,6 +99,10 @@ def problem_of(config: Config, pulled: Pulled) -> str:
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     return "" if found == pulled.sha256 else f"its sha256 is {found} instead of {pulled.sha256}"
+
+
+def _entry(config: Config, digest: str) -> Path:
+    return config.bases_dir / name_of(digest, "json")
 
 
 def _read(path: Path) -> Pulled:
@@ -123,8 +128,8 @@ def claim(config: Config, digest: str) -> Iterator[Path]:
 
     try:
         make_folder(config.bases_dir, _permissions(config))
-        new = config.bases_dir / f".{digest[:_DIGITS]}.new"
-        with Lock(config.bases_dir / f".{digest[:_DIGITS]}.lock"):
+        new = config.bases_dir / f".{digest[:16]}.new"
+        with Lock(new.with_suffix(".lock")):
             try:
                 yield new
             finally:
@@ -144,14 +149,52 @@ def keep(config: Config, new: Path, pulled: Pulled) -> None:
 def describe(config: Config, pulled: Pulled) -> None:
     """Write what is known of a pulled image."""
     text = json.dumps({"format": FORMAT, **asdict(pulled)}, indent=1) + "\n"
-    path = config.bases_dir / f"{pulled.digest[:_DIGITS]}.json"
-    write_file(path, text.encode(), _permissions(config))
+    write_file(_entry(config, pulled.digest), text.encode(), _permissions(config))
 
 
-def remove(config: Config, pulled: Pulled) -> None:
-    """Delete an image; what is said of it goes first. Hold the claim of the image."""
-    (config.bases_dir / f"{pulled.digest[:_DIGITS]}.json").unlink()
-    file_of(config, pulled).unlink(missing_ok=True)
+def is_own(config: Config) -> bool:
+    """Whether the images are those of this store: others may share what a site has configured."""
+    return config.origin("bases_dir").scope == "defaults"
+
+
+def unused(config: Config, store: Store, older_than: float) -> list[Pulled]:
+    """The images that nothing refers to, and nothing has used for so many seconds.
+
+    Raises ``StoreError`` if an install cannot be read, since nobody knows what it runs on.
+    """
+    digests, files = set(), set()
+    for record in store.records():
+        digests.add(record.base.get("digest", ""))
+        files.add(str(record.launch.get("root") or ""))
+    references = set()
+    for name in (config.base, "auto", *dict(config.bases)):
+        with suppress(TykkyError):  # an alias that leads nowhere uses nothing
+            references.add(str(resolve(name, config.bases, Path("/"))))
+    return [
+        pulled
+        for pulled in all_pulled(config)
+        if pulled.digest not in digests
+        and str(file_of(config, pulled)) not in files | references
+        and not (pulled.arch == arch() and references & {*pulled.references})
+        and _age(config, pulled) >= max(older_than, _DAY)
+    ]
+
+
+def _age(config: Config, pulled: Pulled) -> float:
+    return time.time() - _entry(config, pulled.digest).stat().st_mtime
+
+
+def delete(config: Config, pulled: Pulled, older_than: float) -> int:
+    """Delete an image unless it has come into use meanwhile; how many bytes that freed."""
+    with claim(config, pulled.digest):
+        try:
+            if _age(config, pulled) < max(older_than, _DAY):
+                return 0
+        except FileNotFoundError:
+            return 0
+        _entry(config, pulled.digest).unlink()  # first, for it says that the image is there
+        file_of(config, pulled).unlink(missing_ok=True)
+    return pulled.bytes
 
 
 def sweep(config: Config) -> None:
@@ -168,7 +211,7 @@ def sweep(config: Config) -> None:
 
 def name_of(digest: str, suffix: str) -> str:
     """The file name of an image in the cache."""
-    return f"{digest[:_DIGITS]}.{suffix}"
+    return f"{digest[:16]}.{suffix}"
 
 
 def _permissions(config: Config) -> Permissions:

@@ -10,7 +10,7 @@ A definition is a text file::
 It needs a Debian mirror and nothing else of a network: one of the configuration's ``mirrors`` that
 has the suite, which may be a directory, or else deb.debian.org.
 
-Public names: ``Definition``, ``read``, ``build``, ``pack``.
+Public names: ``Definition``, ``read``, ``build``, ``pack``, ``run``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tykky import fetch
+from tykky.bases.base import arch
+from tykky.bases.reference import unreadable
 from tykky.errors import Exit, RecipeError, StepError, ToolError, TykkyError, Where
-from tykky.tools.squash import program
+from tykky.tools.squash import options, program
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -51,13 +54,13 @@ class Definition:
     suite: str
     packages: tuple[str, ...]
 
-    def digest(self, arch: str) -> str:
+    def digest(self) -> str:
         """What an image of this definition is known by.
 
         The same definition gives newer packages when Debian has them, so it is the definition
         that is known by it, and the pulled image by its own sha256.
         """
-        text = repr((FORMAT, self.suite, sorted(self.packages), arch))
+        text = repr((FORMAT, self.suite, sorted(self.packages), arch()))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -66,10 +69,7 @@ def read(path: Path) -> Definition:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise RecipeError(
-            f"the definition {path} cannot be read: {error.strerror}",
-            remedy="correct its path in the recipe or in 'bases'",
-        ) from error
+        raise unreadable(f"the definition {path}", error) from error
     suite, packages = "", []
     for number, line in enumerate(lines, 1):
         words = line.partition("#")[0].split()
@@ -97,7 +97,7 @@ def read(path: Path) -> Definition:
     return Definition(suite, tuple(packages))
 
 
-def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: fetch.Say) -> None:
+def build(path: Path, new: Path, scratch: Path, config: Config, say: fetch.Say) -> None:
     """Build the image of a definition as a squashfs at ``new``. Raises ``TykkyError``."""
     definition = read(path)
     tool = shutil.which("mmdebstrap")
@@ -128,7 +128,7 @@ def build(path: Path, new: Path, scratch: Path, config: Config, arch: str, say: 
     if done.returncode != 0:
         raise _failed(path, definition.suite, done.stderr)
     say("one image of it")
-    _pack_tar(root, new, config)
+    pack(root, new, config)
 
 
 def _failed(path: Path, suite: str, said: str) -> TykkyError:
@@ -181,34 +181,39 @@ def _is_open(folder: Path) -> bool:
     return all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
 
 
-def _options(config: Config) -> list[str]:
-    wanted = config.squash
-    line = ["-noappend", "-no-progress", "-quiet", "-comp", wanted.compression]
-    line += ["-b", wanted.block_size, "-all-root", "-no-xattrs", "-all-time", "0"]
-    line += ["-mkfs-time", "0", "-processors", str(config.jobs)]
-    if wanted.compression in ("zstd", "gzip"):
-        line += ["-Xcompression-level", str(wanted.level)]
-    return line
-
-
-def pack(tree: Path, new: Path, config: Config) -> None:
-    """Squash the root directory of an image. Raises ``StepError``."""
-    _squash([program(), str(tree), str(new), *_options(config)])
-
-
-def _pack_tar(tar: Path, new: Path, config: Config) -> None:
+def pack(source: Path, new: Path, config: Config) -> None:
+    """Squash the root directory of an image, or an archive of it. Raises ``StepError``."""
+    if source.is_dir():
+        run([program(), str(source), str(new), *options(config)], os.environ)
+        return
     # From the archive, since an ordinary user could not unpack files of several owners.
-    _squash([program(), "-", str(new), "-tar", *_options(config)], tar)
+    with source.open("rb") as stream:
+        run([program(), "-", str(new), "-tar", *options(config)], os.environ, stdin=stream)
 
 
-def _squash(line: list[str], source: Path | None = None) -> None:
-    with (source or Path(os.devnull)).open("rb") as stream:
-        done = subprocess.run(line, stdin=stream, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        full = "No space left" in done.stderr
-        raise StepError(
-            "mksquashfs could not make the image" + (": no space left" if full else ""),
-            remedy="free some space: 'tykky config why bases_dir'" if full else "",
-            code=Exit.NO_SPACE if full else Exit.BASE,
-            details=tuple(done.stderr.splitlines()[-4:]),
-        )
+def run(
+    line: list[str], variables: Mapping[str, str], remedy: str = "", stdin: BinaryIO | None = None
+) -> None:
+    """Run a program that makes an image. Raises ``StepError``."""
+    done = subprocess.run(
+        line,
+        env=variables,
+        stdin=stdin or subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    full = "No space left" in done.stderr or "quota exceeded" in done.stderr
+    lines = [text for text in (done.stderr or done.stdout).splitlines() if text.strip()]
+    raise StepError(
+        f"{Path(line[0]).name} could not make the image" + (": no space left" if full else ""),
+        remedy="free some space, or choose another disk: 'tykky config why build_dir' and "
+        "'tykky config why bases_dir'"
+        if full
+        else remedy,
+        code=Exit.NO_SPACE if full else Exit.BASE,
+        details=tuple(lines[-6:]),
+    )

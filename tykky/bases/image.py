@@ -1,9 +1,10 @@
-"""Images as files: SIF and squashfs, what is in them, and whether they are whole.
+"""Bases that are images: SIF, squashfs or a root directory, what is in them, if they are whole.
 
 A SIF holds a squashfs somewhere in the middle, which is mounted at its offset; nothing here runs
 a container. The contents are listed and read with ``unsquashfs``.
 
-Public names: ``ImageFile``, ``open_image``, ``Listing``, ``listing``, ``extract``, ``unpack``.
+Public names: ``ImageBase``, ``image_base``, ``ImageFile``, ``open_image``, ``Listing``,
+``listing``, ``unpack``.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import json
 import os
 import re
 import shutil
+import stat
 import struct
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from tykky.errors import Exit, ToolError, TykkyError
+from tykky.bases.base import Base, search
+from tykky.bases.reference import unreadable
+from tykky.errors import Exit, ToolError, TykkyError, from_os_error
+from tykky.tools.enclosure import PATH
 
 # The SIF format, version 1: https://github.com/apptainer/sif (pkg/sif: header and descriptors).
 _MAGIC = b"SIF_MAGIC\0"
@@ -70,11 +77,7 @@ def open_image(path: Path) -> ImageFile:
             _check_squashfs(image, stream)
             return image
     except OSError as error:
-        raise TykkyError(
-            f"the image {path} cannot be read: {error.strerror}",
-            remedy="correct its path in the recipe or in 'bases', or its permissions",
-            code=Exit.BASE,
-        ) from error
+        raise unreadable(f"the image {path}", error) from error
 
 
 def _damaged(path: Path, what: str) -> TykkyError:
@@ -220,12 +223,6 @@ def listing(image: ImageFile) -> Listing:
     return Listing(kinds, links, frozenset(programs))
 
 
-def extract(image: ImageFile, paths: Sequence[str], folder: Path) -> None:
-    """Unpack some paths of an image (those that are there) into a new folder."""
-    wanted = [path.lstrip("/") for path in paths]
-    _unsquashfs(image, "-no-progress", "-no-xattrs", "-d", str(folder), paths=wanted, strict=False)
-
-
 def unpack(image: ImageFile, folder: Path) -> None:
     """Unpack all of an image into a folder that is there. Raises ``TykkyError``."""
     _unsquashfs(image, "-no-progress", "-no-xattrs", "-force", "-d", str(folder))
@@ -252,3 +249,90 @@ def _unsquashfs(
             details=tuple(done.stderr.splitlines()[-3:]),
         )
     return done.stdout
+
+
+@dataclass(frozen=True)
+class ImageBase(Base):
+    """An image or a directory that is the root of what runs in it.
+
+    ``file`` is the image, or ``None`` for ``directory``. ``environment`` are the variables that
+    the image brings with it, as far as it says so without being run.
+    """
+
+    file: ImageFile | None = None
+    directory: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where programs are looked for in the image."""
+        return self.environment.get("PATH") or PATH
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Everything in the image. Raises ``TykkyError``."""
+        if self.file is not None:
+            return listing(self.file)
+        assert self.directory is not None
+        return _list_directory(self.directory)
+
+    def programs(self, pattern: str) -> list[str]:
+        """The programs of the image that a pattern means."""
+        return search(pattern, self.path, self.listing.glob, self.listing.is_program)
+
+
+def image_base(name: str, digest: str, path: Path, settings: Mapping[str, object]) -> ImageBase:
+    """The base in a file or directory; ``settings`` is what an image's configuration says.
+
+    Raises ``TykkyError`` for a file that is damaged or of another kind.
+    """
+    if path.is_dir():
+        return ImageBase(name, _identity(path), digest, None, path)
+    file = open_image(path)
+    with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
+        root = Path(folder, "root")
+        wanted = ("etc/os-release", "usr/lib/os-release")
+        # Which of the two is there is no matter, or whether any is.
+        _unsquashfs(file, "-no-progress", "-no-xattrs", "-d", str(root), paths=wanted, strict=False)
+        identity = _identity(root)
+    inner = file.config.get("config")
+    said = settings or (inner if isinstance(inner, dict) else {})
+    return ImageBase(name, identity, digest, file, None, _environment(said))
+
+
+def _environment(settings: Mapping[str, object]) -> dict[str, str]:
+    entries = settings.get("Env") or ()
+    if not isinstance(entries, list | tuple):
+        return {}
+    pairs = (str(entry).partition("=") for entry in entries)
+    return {name: value for name, equals, value in pairs if equals and name}
+
+
+def _identity(root: Path) -> str:
+    """The distribution below a root, as its ``os-release`` names it."""
+    release: dict[str, str] = {}
+    for path in (root / "etc/os-release", root / "usr/lib/os-release"):
+        if path.is_file() and not path.is_symlink():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            pairs = (line.partition("=") for line in lines)
+            release = {key: value.strip("\"'") for key, equals, value in pairs if equals}
+    version = release.get("VERSION_ID", "")
+    return f"{release.get('ID', 'image')}{'-' if version else ''}{version}"
+
+
+def _list_directory(root: Path) -> Listing:
+    kinds = {"/": "d"}
+    links: dict[str, str] = {}
+    programs: set[str] = set()
+    try:
+        for folder, folders, files in os.walk(root):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                seen, mode = f"/{path.relative_to(root)}", path.lstat().st_mode
+                kinds[seen] = stat.filemode(mode)[0]
+                if stat.S_ISLNK(mode):
+                    links[seen] = str(path.readlink())
+                elif stat.S_ISREG(mode) and mode & 0o111:
+                    programs.add(seen)
+    except OSError as error:
+        raise from_os_error(error, f"list {root}") from error
+    return Listing(kinds, links, frozenset(programs))

@@ -11,19 +11,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
+import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky import fetch
-from tykky.bases import archive, cache, debian, registry
+from tykky.bases import cache, debian, registry
+from tykky.bases.base import arch
 from tykky.bases.cache import Pulled
 from tykky.bases.image import open_image
+from tykky.bases.reference import changed, unreadable
 from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
 from tykky.files import digest_file
 
@@ -35,30 +37,25 @@ if TYPE_CHECKING:
 _SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
 
 
-def identify(reference: Reference, config: Config, arch: str) -> str:
+def identify(reference: Reference, config: Config) -> str:
     """The digest by which a reference's image is known; only a registry's name asks the network.
 
     A name that was pulled before means what it meant then.
     """
     if reference.scheme in ("docker", "oras"):
-        pulled = cache.by_reference(config, str(reference), arch)
-        return pulled.digest if pulled else registry.look_up(reference.target, arch, config).digest
+        pulled = cache.by_reference(config, str(reference))
+        return pulled.digest if pulled else registry.look_up(reference.target, config).digest
     if reference.scheme == "debian":
-        return debian.read(reference.path).digest(arch)
+        return debian.read(reference.path).digest()
     try:
         return digest_file(reference.path)
     except OSError as error:
-        raise TykkyError(
-            f"the archive {reference.path} cannot be read: {error.strerror}",
-            remedy="correct its path in the recipe or in 'bases'",
-            code=Exit.BASE,
-        ) from error
+        raise unreadable(f"the archive {reference.path}", error) from error
 
 
 def pull(
     reference: Reference,
     config: Config,
-    arch: str,
     say: fetch.Say,
     digest: str = "",
     *,
@@ -72,23 +69,20 @@ def pull(
     """
     remote = None
     if reference.scheme in ("docker", "oras"):
-        remote = registry.look_up(reference.target, arch, config, digest)
+        remote = registry.look_up(reference.target, config, digest)
         found = remote.digest
     else:
-        found = identify(reference, config, arch)
+        found = identify(reference, config)
     if digest and found != digest:
-        raise StepError(
-            f"{reference} is not what was locked: its digest is {found} instead of {digest}",
-            remedy="if it should have changed, lock the recipe again",
-            code=Exit.DAMAGED,
-        )
+        raise changed(reference, found, digest)
     with cache.claim(config, found) as new:
         pulled = cache.by_digest(config, found)
+        before = pulled.references if pulled else ()
+        names = tuple(dict.fromkeys((*before, str(reference))))
         if pulled is None or (again and cache.problem_of(config, pulled)):
-            names = pulled.references if pulled else ()
-            pulled = _make(reference, names, remote, found, new, config, arch, say)
-        elif str(reference) not in pulled.references:
-            pulled = replace(pulled, references=(*pulled.references, str(reference)))
+            pulled = _make(reference, names, remote, found, new, config, say)
+        elif names != before:
+            pulled = replace(pulled, references=names)
             cache.describe(config, pulled)
     return pulled
 
@@ -100,7 +94,6 @@ def _make(
     digest: str,
     new: Path,
     config: Config,
-    arch: str,
     say: fetch.Say,
 ) -> Pulled:
     downloads: list[Path] = []
@@ -113,28 +106,27 @@ def _make(
                 suffix = "sif"
             elif remote is not None:
                 downloads = registry.layout(remote, scratch / "layout", config, say)
-                settings = _settings(_parsed(downloads[0], reference), reference, arch)
+                settings = _settings(_parsed(downloads[0], reference), reference)
                 suffix = _unpack(f"oci:{scratch}/layout", new, scratch, config, say)
             elif reference.scheme == "debian":
-                debian.build(reference.path, new, scratch, config, arch, say)
+                debian.build(reference.path, new, scratch, config, say)
                 suffix = "sqfs"
             else:
-                said = archive.configuration(reference.scheme, reference.path)
-                settings = _settings(said, reference, arch)
+                settings = _settings(_archived(reference), reference)
                 suffix = _unpack(f"{reference.scheme}:{reference.path}", new, scratch, config, say)
     except OSError as error:
         raise from_os_error(error, f"pull {reference}") from error
     image = open_image(new)
-    if image.arch and image.arch != arch:
-        raise registry.wrong_arch(reference, arch, image.arch)
+    if image.arch not in ("", arch()):
+        raise registry.wrong_arch(reference, image.arch)
     say("a digest of the whole image")
     pulled = Pulled(
-        references=tuple(dict.fromkeys((*names, str(reference)))),
+        references=names,
         digest=digest,
         file=cache.name_of(digest, suffix),
         sha256=digest_file(new),
         bytes=image.bytes,
-        arch=arch,
+        arch=arch(),
         pulled=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         config=settings or dict(image.config.get("config") or {}),  # type: ignore[call-overload]
     )
@@ -168,11 +160,48 @@ def _parsed(path: Path, reference: Reference) -> Mapping[str, Any]:
         ) from error
 
 
-def _settings(said: Mapping[str, Any], reference: Reference, arch: str) -> Mapping[str, Any]:
+def _archived(reference: Reference) -> dict[str, Any]:
+    """The configuration of the image in an ``oci-archive`` or ``docker-archive``."""
+    kind, path = reference.scheme, reference.path
+    try:
+        with tarfile.open(path) as archive:
+            if kind == "docker-archive":
+                name = _load(archive, "manifest.json")[0]["Config"]
+            else:
+                found = _load(archive, "index.json")
+                while "config" not in found:  # an index may lead to another one
+                    found = _load(archive, _blob(found["manifests"][0]["digest"]))
+                name = _blob(found["config"]["digest"])
+            return dict(_load(archive, name))
+    except OSError as error:
+        raise unreadable(f"the archive {path}", error) from error
+    except (tarfile.TarError, EOFError, KeyError, IndexError, TypeError, ValueError) as error:
+        # Of a file that is no archive at all, every form that was tried is told in a line.
+        why = str(error).strip().partition("\n")[0].removesuffix(":") or "it ends early"
+        raise TykkyError(
+            f"{path} is no {kind}, or not a whole one: {why}",
+            remedy="write it again: skopeo copy SOURCE oci-archive:FILE",
+            code=Exit.DAMAGED,
+        ) from error
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _load(archive: tarfile.TarFile, name: str) -> Any:
+    stream = archive.extractfile(name)
+    if stream is None:
+        raise KeyError(f"{name} is no file")
+    with stream:
+        return json.loads(stream.read(8 << 20))
+
+
+def _settings(said: Mapping[str, Any], reference: Reference) -> Mapping[str, Any]:
     """What the configuration of an image says of its environment; it names the machine, too."""
     made_for = str(said.get("architecture", ""))
-    if made_for and registry.kernel_name(made_for) != arch:
-        raise registry.wrong_arch(reference, arch, made_for)
+    if made_for and registry.kernel_name(made_for) != arch():
+        raise registry.wrong_arch(reference, made_for)
     settings = said.get("config")
     return settings if isinstance(settings, dict) else {}
 
@@ -193,7 +222,8 @@ def _unpack(source: str, new: Path, scratch: Path, config: Config, say: fetch.Sa
     say("putting the layers together")
     program = shutil.which("apptainer") or shutil.which("singularity")
     if program:
-        _with_apptainer(program, source, new, scratch)
+        line = [program, "--silent", "build", "--force", "--disable-cache", str(new), source]
+        _run(line, scratch)
         return "sif"
     if not shutil.which("umoci"):
         raise ToolError(
@@ -211,35 +241,15 @@ def _unpack(source: str, new: Path, scratch: Path, config: Config, say: fetch.Sa
     return "sqfs"
 
 
-def _with_apptainer(program: str, source: str, new: Path, scratch: Path) -> None:
-    line = [program, "--silent", "build", "--force", "--disable-cache", str(new), source]
-    _run(line, scratch)
-
-
-def _run(line: Sequence[str], scratch: Path) -> None:
+def _run(line: list[str], scratch: Path) -> None:
     """Run a program that unpacks images. Raises ``ToolError`` or ``StepError``."""
     temporary = str(scratch)
     variables = {name: os.environ[name] for name in ("PATH", "HOME", "USER") if name in os.environ}
     variables |= {"TMPDIR": temporary, "LANG": "C.UTF-8"}
     variables |= {"APPTAINER_TMPDIR": temporary, "SINGULARITY_TMPDIR": temporary}
-    try:
-        done = subprocess.run(
-            line, env=variables, capture_output=True, text=True, errors="replace", check=False
-        )
-    except FileNotFoundError as error:
+    if not shutil.which(line[0]):
         raise ToolError(
             f"{line[0]} is not installed on this machine",
             remedy="install apptainer, or skopeo and umoci",
-        ) from error
-    if done.returncode != 0:
-        lines = tuple(text for text in (done.stderr or done.stdout).splitlines() if text.strip())
-        full = "No space left" in done.stderr or "quota exceeded" in done.stderr
-        raise StepError(
-            f"{Path(line[0]).name} could not unpack the image"
-            + (": no space left" if full else ""),
-            remedy="free some space, or choose another disk: 'tykky config why build_dir'"
-            if full
-            else "is the archive whole, and of the kind that its name says?",
-            code=Exit.NO_SPACE if full else Exit.BASE,
-            details=lines[-6:],
         )
+    debian.run(line, variables, "is the archive whole, and of the kind that its name says?")

@@ -1,19 +1,19 @@
 """How a base or an image is named: what a text means, and the table of aliases.
 
-Public names: ``Reference``, ``parse``, ``resolve``, ``REMEDY``.
+Public names: ``Reference``, ``resolve``, ``unreadable``, ``changed``.
 """
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tykky.errors import Exit, TykkyError, did_you_mean
+from tykky.bases.base import release
+from tykky.errors import Exit, StepError, TykkyError, did_you_mean
 
-REMEDY = (
+_REMEDY = (
     "a base is 'host', 'auto', the path of an image or directory, docker://..., oras://..., "
     "oci-archive:FILE, docker-archive:FILE, debian:FILE, stack:NAME@VERSION, or an alias: "
     "'tykky base list' shows them"
@@ -61,7 +61,7 @@ def resolve(text: str, aliases: Sequence[tuple[str, str]], folder: Path) -> Refe
         if text in table:
             text = table[text]
         else:
-            return parse(text, list(table), folder)
+            return _parse(text, list(table), folder)
     raise TykkyError(
         f"the aliases of bases go in a circle: {' -> '.join([*seen, text])}",
         remedy="correct them: 'tykky config why bases'",
@@ -69,7 +69,7 @@ def resolve(text: str, aliases: Sequence[tuple[str, str]], folder: Path) -> Refe
     )
 
 
-def parse(text: str, known: list[str], folder: Path) -> Reference:
+def _parse(text: str, known: list[str], folder: Path) -> Reference:
     """The reference that a text spells out; a relative file counts from ``folder``."""
     if text in ("", "host"):
         return Reference("host", "")
@@ -82,7 +82,7 @@ def parse(text: str, known: list[str], folder: Path) -> Reference:
     if scheme not in _SCHEMES or not target:
         raise TykkyError(
             f"'{text}' is no base",
-            remedy=did_you_mean(text, ["host", "auto", *known]) or REMEDY,
+            remedy=did_you_mean(text, ["host", "auto", *known]) or _REMEDY,
             code=Exit.BASE,
         )
     return Reference(scheme, str(folder / target) if scheme in _FILES else target)
@@ -102,12 +102,27 @@ def _automatic(table: dict[str, str]) -> str:
     )
 
 
+def unreadable(what: str, error: OSError) -> TykkyError:
+    """The error for the file of a base that cannot be read."""
+    return TykkyError(
+        f"{what} cannot be read: {error.strerror or error}",
+        remedy="correct its path in the recipe or in 'bases', or its permissions",
+        code=Exit.BASE,
+    )
+
+
+def changed(what: Reference, found: str, locked: str) -> TykkyError:
+    """The error for an image that has another digest than its lock says."""
+    return StepError(
+        f"{what} is not what was locked: its digest is {found} instead of {locked}",
+        remedy="if it should have changed, lock the recipe again",
+        code=Exit.DAMAGED,
+    )
+
+
 def _names_of_host() -> Iterator[str]:
     """``rocky-9.4``, ``rocky-9``, then the same for the distributions it is like."""
-    try:
-        values = platform.freedesktop_os_release()
-    except OSError:
-        values = {}
+    values = release()
     version = values.get("VERSION_ID", "")
     for name in (values.get("ID", "linux"), *values.get("ID_LIKE", "").split()):
         yield from dict.fromkeys(

@@ -12,27 +12,34 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tykky import fetch
+from tykky.bases.base import arch
 from tykky.bases.session import Session
 from tykky.errors import Exit, StepError, TykkyError
 
 if TYPE_CHECKING:
     from tykky.config import Config
 
+_OCI = "application/vnd.oci.image"
 _INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
+    f"{_OCI}.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 _MANIFESTS = (
-    "application/vnd.oci.image.manifest.v1+json",
+    f"{_OCI}.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+#: What OCI calls the layers of Docker.
+_LAYERS = {
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{_OCI}.layer.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar": f"{_OCI}.layer.v1.tar",
+}
 #: The kernel's names of architectures, and those that registries use.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -41,20 +48,18 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Remote:
-    """One image of a registry for one architecture, known by its manifest.
+    """One image of a registry for this machine, known by its manifest.
 
-    ``digest`` is the sha256 of the manifest in hex; ``bytes`` what its parts are together.
-    ``sources`` are the registries that may have them: that with the manifest, and those after it.
+    ``digest`` is the sha256 of the manifest in hex. ``sources`` are the registries that may have
+    its parts: that with the manifest, and those after it.
     """
 
     sources: Sequence[Session]
     digest: str
-    text: bytes
     manifest: Mapping[str, Any]
-    bytes: int
 
 
-def look_up(target: str, arch: str, config: Config, digest: str = "") -> Remote:
+def look_up(target: str, config: Config, digest: str = "") -> Remote:
     """The image that ``host/repository[:tag][@digest]`` names, or that ``digest`` names there.
 
     Mirrors of the registry are asked first. Raises ``StepError``: no such image, not for this
@@ -63,11 +68,13 @@ def look_up(target: str, arch: str, config: Config, digest: str = "") -> Remote:
     host, repository, wanted = _split(target)
     if digest:
         wanted = f"sha256:{digest}"
-    named = [*_mirrors(host, repository, config), (host, repository)]
-    sources = [Session(other, name, config.timeout) for other, name in named]
+    known = {host, "docker.io"} if host == "registry-1.docker.io" else {host}
+    copies = [mirror.partition("/") for name, mirror in config.registry_mirrors if name in known]
+    named = [(other, f"{folder}/{repository}".lstrip("/")) for other, _, folder in copies]
+    sources = [Session(*each, config.timeout) for each in (*named, (host, repository))]
 
     def ask(source: Session) -> Remote:
-        return _ask(sources[sources.index(source) :], target, wanted, arch)
+        return _ask(sources[sources.index(source) :], target, wanted)
 
     return _first(sources, ask)
 
@@ -93,21 +100,12 @@ def _first(
         raise StepError(cause, remedy=error.remedy, code=error.code) from error
 
 
-def _mirrors(host: str, repository: str, config: Config) -> Iterator[tuple[str, str]]:
-    """The registries, and the names there, where a site has copies."""
-    known = {host, "docker.io"} if host == "registry-1.docker.io" else {host}
-    for name, mirror in config.registry_mirrors:
-        if name in known:
-            other, _, folder = mirror.partition("/")
-            yield other, f"{folder}/{repository}".lstrip("/")
-
-
-def _ask(sources: Sequence[Session], target: str, wanted: str, arch: str) -> Remote:
+def _ask(sources: Sequence[Session], target: str, wanted: str) -> Remote:
     manifest_of = partial(sources[0].manifest, types=(*_INDEXES, *_MANIFESTS))
     text = manifest_of(wanted)
     manifest = _parsed(text, target)
     if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
-        text = manifest_of(_for_arch(manifest, target, arch))
+        text = manifest_of(_for_this(manifest, target))
         manifest = _parsed(text, target)
     parts = [manifest.get("config") or {}, *manifest.get("layers", ())]
     if not all(re.fullmatch(r"sha256:[0-9a-f]{64}", str(part.get("digest"))) for part in parts):
@@ -116,13 +114,7 @@ def _ask(sources: Sequence[Session], target: str, wanted: str, arch: str) -> Rem
             remedy="pull it with another program into a file, and name that: oci-archive:FILE",
             code=Exit.BASE,
         )
-    return Remote(
-        sources=sources,
-        digest=hashlib.sha256(text).hexdigest(),
-        text=text,
-        manifest=manifest,
-        bytes=sum(int(part.get("size", 0)) for part in parts),
-    )
+    return Remote(sources, hashlib.sha256(text).hexdigest(), manifest)
 
 
 def _split(target: str) -> tuple[str, str, str]:
@@ -159,30 +151,30 @@ def _parsed(text: bytes, target: str) -> dict[str, Any]:
     )
 
 
-def _for_arch(index: Mapping[str, Any], target: str, arch: str) -> str:
-    """The digest of the manifest in an index that is for an architecture."""
-    wanted, there = _ARCHITECTURES.get(arch, arch), []
+def _for_this(index: Mapping[str, Any], target: str) -> str:
+    """The digest of the manifest in an index that is for this machine."""
+    wanted, there = _ARCHITECTURES.get(arch(), arch()), []
     for entry in index.get("manifests", ()):
         made_for = entry.get("platform") or {}
         if made_for.get("os", "linux") == "linux" and made_for.get("architecture") == wanted:
             return str(entry["digest"])
         there.append(str(made_for.get("architecture", "unknown")))
-    raise wrong_arch(target, arch, ", ".join(sorted(set(there) - {"unknown"})) or "none")
+    raise wrong_arch(target, *{*there} - {"unknown"})
 
 
-def wrong_arch(what: object, arch: str, there: str) -> TykkyError:
+def wrong_arch(what: object, *there: str) -> TykkyError:
     """The error for an image that is not for this machine."""
-    shown = ", ".join(map(kernel_name, there.split(", ")))
+    shown = ", ".join(sorted(map(kernel_name, there))) or "none"
     return StepError(
-        f"the image {what} is not for {arch}, but for {shown}",
-        remedy=f"choose an image that was built for {arch}, or install on another machine",
+        f"the image {what} is not for {arch()}, but for {shown}",
+        remedy=f"choose an image that was built for {arch()}, or install on another machine",
         code=Exit.BASE,
     )
 
 
-def kernel_name(arch: str) -> str:
+def kernel_name(name: str) -> str:
     """What the kernel calls an architecture of a registry: ``x86_64`` for ``amd64``."""
-    return next((name for name, short in _ARCHITECTURES.items() if short == arch), arch)
+    return next((ours for ours, short in _ARCHITECTURES.items() if short == name), name)
 
 
 def blob(remote: Remote, part: Mapping[str, Any], config: Config, say: fetch.Say) -> Path:
@@ -232,7 +224,14 @@ def layout(remote: Remote, folder: Path, config: Config, say: fetch.Say) -> list
         link = blobs / path.name
         if not link.is_symlink():
             link.symlink_to(path)
-    text = _as_oci(remote)
+    # The manifest in OCI's words: Docker's differ in the names of types only.
+    *layers, last = ({**part} for part in (*remote.manifest["layers"], remote.manifest["config"]))
+    last["mediaType"] = f"{_OCI}.config.v1+json"
+    for layer in layers:
+        kind = str(layer.get("mediaType"))
+        layer["mediaType"] = _LAYERS.get(kind, kind)
+    manifest = {"schemaVersion": 2, "mediaType": _MANIFESTS[0], "config": last, "layers": layers}
+    text = json.dumps(manifest).encode()
     digest = hashlib.sha256(text).hexdigest()
     (blobs / digest).write_bytes(text)
     entry = {
@@ -245,19 +244,3 @@ def layout(remote: Remote, folder: Path, config: Config, say: fetch.Say) -> list
     (folder / "index.json").write_text(json.dumps(index))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     return downloads
-
-
-def _as_oci(remote: Remote) -> bytes:
-    """The manifest in OCI's words: Docker's differ in the names of types only."""
-    types = {
-        "application/vnd.docker.image.rootfs.diff.tar.gzip": "tar+gzip",
-        "application/vnd.docker.image.rootfs.diff.tar": "tar",
-    }
-    start = "application/vnd.oci.image"
-    layers = []
-    for part in remote.manifest["layers"]:
-        kind = types.get(str(part.get("mediaType")))
-        layers.append({**part, "mediaType": f"{start}.layer.v1.{kind}"} if kind else part)
-    config = {**remote.manifest["config"], "mediaType": f"{start}.config.v1+json"}
-    manifest = {"schemaVersion": 2, "mediaType": _MANIFESTS[0], "config": config, "layers": layers}
-    return json.dumps(manifest).encode()

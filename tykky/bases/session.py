@@ -15,12 +15,15 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tykky import fetch
 from tykky.bases import credentials
 from tykky.errors import Exit, StepError, TykkyError
+
+if TYPE_CHECKING:
+    import requests
 
 #: No manifest is larger; what claims to be is no manifest.
 _MOST = 8 << 20
@@ -48,20 +51,20 @@ class Session:
         """The text of a manifest by tag or digest, verified. Raises ``StepError``."""
         url = f"{self.address}/manifests/{name}"
         accept = {"Accept": ", ".join(types)}
-        answer = self._get(url, {**accept, **self.headers})
-        if answer.status == 401 and not self.headers:
+        answer, text = self._get(url, {**accept, **self.headers})
+        if answer.status_code == 401 and not self.headers:
             self._log_in(answer, url)
-            answer = self._get(url, {**accept, **self.headers})
-        if answer.status != 200:
+            answer, text = self._get(url, {**accept, **self.headers})
+        if answer.status_code != 200:
             raise self._refused(answer, url)
-        found = hashlib.sha256(answer.content).hexdigest()
+        found = hashlib.sha256(text).hexdigest()
         if name.startswith("sha256:") and name != f"sha256:{found}":
             raise StepError(
                 f"{url} is not what was asked for: its sha256 is {found} instead of {name[7:]}",
                 remedy="the registry is damaged or not to be trusted; ask who runs it",
                 code=Exit.DAMAGED,
             )
-        return answer.content
+        return text
 
     def blob(self, digest: str) -> str:
         """The address of a part of an image."""
@@ -69,15 +72,15 @@ class Session:
 
     def renew(self, url: str) -> Mapping[str, str]:
         """The headers for an address that was refused with those known. Raises ``StepError``."""
-        answer = self._get(url, {}, most=0)
+        answer, _ = self._get(url, {}, most=0)
         self.headers = {}
-        if answer.status == 401:
+        if answer.status_code == 401:
             self._log_in(answer, url)
-        elif answer.status >= 400:
+        elif answer.status_code >= 400:
             raise self._refused(answer, url)
         return self.headers
 
-    def _log_in(self, answer: _Answer, url: str) -> None:
+    def _log_in(self, answer: requests.Response, url: str) -> None:
         """Learn the header that a registry's answer asks for: a password, or a token for one."""
         challenges = _challenges(answer.headers.get("WWW-Authenticate", ""))
         self.known = credentials.find(self.host, self.repository)
@@ -90,17 +93,15 @@ class Session:
 
     def _token(self, words: Mapping[str, str]) -> dict[str, str]:
         realm = words["realm"]
-        scope = words.get("scope") or f"repository:{self.repository}:pull"
-        query = {"scope": scope}
-        if words.get("service"):
-            query["service"] = words["service"]
+        query = {"scope": words.get("scope") or f"repository:{self.repository}:pull"}
+        query |= {"service": words["service"]} if words.get("service") else {}
         # Who has no password, or would have to send it in the clear, reads what anybody may.
         safe = realm.startswith("https://") or is_local(urlsplit(realm).netloc)
-        given = self._get(realm, self.known.header if self.known and safe else {}, query)
-        if given.status != 200:
+        given, text = self._get(realm, self.known.header if self.known and safe else {}, query)
+        if given.status_code != 200:
             raise self._refused(given, realm)
         try:
-            values = json.loads(given.content)
+            values = json.loads(text)
             token = values.get("token") or values["access_token"]
         except (ValueError, KeyError, AttributeError):
             token = ""
@@ -118,7 +119,8 @@ class Session:
         headers: Mapping[str, str],
         query: Mapping[str, str] | None = None,
         most: int = _MOST,
-    ) -> _Answer:
+    ) -> tuple[requests.Response, bytes]:
+        """An answer, and as much of what it holds as may be asked for."""
         import requests
         from urllib3.exceptions import HTTPError
 
@@ -132,37 +134,31 @@ class Session:
                 stream=True,
                 auth=fetch.as_it_is,
             ) as answer:
-                content = answer.raw.read(most, decode_content=True)
-                return _Answer(answer.status_code, answer.reason, answer.headers, content)
+                return answer, answer.raw.read(most, decode_content=True)
         except (requests.RequestException, HTTPError) as error:
             why = fetch.reason(error, self.patience)
             raise fetch.unreachable(
                 url, why, silent=fetch.is_silence(error), mirrors="registry_mirrors"
             ) from error
 
-    def _refused(self, answer: _Answer, url: str) -> TykkyError:
-        status = answer.status
+    def _refused(self, answer: requests.Response, url: str) -> TykkyError:
+        status = answer.status_code
         cause = f"the registry does not give {url}: it answers {status} {answer.reason}"
-        if status == 404:
-            return StepError(
-                cause, remedy="check the name and the tag of the image", code=Exit.BASE
+        remedy, code = "check the name and the tag of the image", Exit.BASE
+        if status not in (401, 403, 404):
+            remedy, code = "try again later, or ask who runs the registry", Exit.NETWORK
+        elif status != 404 and self.known:
+            cause += f" to '{self.known.user}' of {self.known.source}"
+            remedy = (
+                "check the name of the image and whether that user may read it; as "
+                f"somebody else, or with a new password: podman login {self.host}"
             )
-        if status not in (401, 403):
-            remedy = "try again later, or ask who runs the registry"
-            return StepError(cause, remedy=remedy, code=Exit.NETWORK)
-        if self.known:
-            return StepError(
-                f"{cause} to '{self.known.user}' of {self.known.source}",
-                remedy="check the name of the image and whether that user may read it; as "
-                f"somebody else, or with a new password: podman login {self.host}",
-                code=Exit.BASE,
+        elif status != 404:
+            remedy = (
+                "the image is not public, or there is none of that name; if you may read it: "
+                f"podman login {self.host} (docker, skopeo or apptainer do, too)"
             )
-        return StepError(
-            cause,
-            remedy="the image is not public, or there is none of that name; if you may read it: "
-            f"podman login {self.host} (docker, skopeo or apptainer do, too)",
-            code=Exit.BASE,
-        )
+        return StepError(cause, remedy=remedy, code=code)
 
 
 def _challenges(text: str) -> dict[str, dict[str, str]]:
@@ -185,13 +181,3 @@ def is_local(host: str) -> bool:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """A registry's whole answer."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    content: bytes

@@ -5,7 +5,6 @@ Public names: ``StackBase``, ``stack_base``, ``find_stack``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,11 +12,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tykky.bases import image as images
-from tykky.bases.base import Base
-from tykky.bases.host import host
-from tykky.bases.image import Listing
-from tykky.bases.images import image_base
+from tykky.bases.base import Base, host
+from tykky.bases.image import Listing, image_base, listing, open_image
 from tykky.errors import Exit, StoreError, TykkyError
 
 if TYPE_CHECKING:
@@ -46,18 +42,11 @@ class StackBase(Base):
     @cached_property
     def listing(self) -> Listing:
         """Everything in the install, from its own top on. Raises ``TykkyError``."""
-        return images.listing(images.open_image(self.image))
-
-    def which(self, program: str) -> Path | None:
-        """The path of a program in the stack, else below it, or ``None``."""
-        found = self.programs(program)
-        return Path(found[0]) if found else None
+        return listing(open_image(self.image))
 
     def pythons(self) -> dict[str, Path]:
         """The stack's own Python, else those below it, by ``major.minor``."""
-        own = (Path(path) for path in self._own("python3.*"))
-        found = {p.name.removeprefix("python"): p for p in own if re.search(r"\.\d+$", p.name)}
-        return found or self.below.pythons()
+        return super().pythons() or self.below.pythons()
 
     def programs(self, pattern: str) -> list[str]:
         """The programs of the stack that a pattern means, else those below it."""

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tykky import bases, console
+from tykky import console
 from tykky.bases import cache
 from tykky.bases.reference import Reference, resolve
 from tykky.cli import common
@@ -73,7 +73,7 @@ def _state(name: str, config: Config) -> dict[str, Any]:
             there = reference.path.exists()
             octets = reference.path.stat().st_size if reference.path.is_file() else 0
             return {**blank, "state": "here" if there else "missing", "bytes": octets}
-        pulled = cache.by_reference(config, str(reference), bases.arch())
+        pulled = cache.by_reference(config, str(reference))
     except TykkyError as error:
         return {**blank, "state": error.cause}
     return _of(pulled) if pulled else blank
@@ -100,7 +100,7 @@ def _pull(args: argparse.Namespace, config: Config) -> Result:
         )
     with console.step("base", str(reference)) as line:
         before = None if args.again else _known(reference, config)
-        pulled = before or pull(reference, config, bases.arch(), line.update, again=args.again)
+        pulled = before or pull(reference, config, line.update, again=args.again)
         state = "was pulled before" if before else "pulled"
         line.update(f"{args.base} {state}, {console.size(pulled.bytes)}, {pulled.digest[:16]}")
     return Result({**_of(pulled), "file": cache.file_of(config, pulled)})
@@ -110,7 +110,7 @@ def _known(reference: Reference, config: Config) -> cache.Pulled | None:
     """What was pulled by that name; a file is looked at again, since it may have changed."""
     if reference.scheme not in ("docker", "oras"):
         return None
-    return cache.by_reference(config, str(reference), bases.arch())
+    return cache.by_reference(config, str(reference))
 
 
 def _verify(args: argparse.Namespace, config: Config) -> Result:
@@ -136,7 +136,7 @@ def _verify(args: argparse.Namespace, config: Config) -> Result:
 
 def _named(name: str, config: Config) -> cache.Pulled:
     reference = resolve(name, config.bases, Path.cwd())
-    pulled = cache.by_reference(config, str(reference), bases.arch())
+    pulled = cache.by_reference(config, str(reference))
     if pulled is None:
         raise TykkyError(
             f"the base '{name}' was not pulled",

@@ -15,7 +15,6 @@ import argparse
 
 from tykky import console
 from tykky.bases import cache
-from tykky.bases.unused import delete, is_own, unused
 from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
@@ -89,15 +88,15 @@ def _images(
 ) -> tuple[list[str], list[str], int]:
     """What was deleted, or would be; what only looks unused from here; the bytes of the former."""
     try:
-        found = unused(config, store, seconds)
+        found = cache.unused(config, store, seconds)
     except StoreError as error:
         console.warn(f"no pulled image is deleted: {error.cause}")
         return [], [], 0
-    if not (args.images or is_own(config)):
+    if not (args.images or cache.is_own(config)):
         return [], [pulled.references[0] for pulled in found], 0
     gone = {}
     for pulled in found:
-        freed = pulled.bytes if args.dry_run else delete(config, pulled, seconds)
+        freed = pulled.bytes if args.dry_run else cache.delete(config, pulled, seconds)
         if freed:
             gone[pulled.references[0]] = freed
     return list(gone), [], sum(gone.values())

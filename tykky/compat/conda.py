@@ -122,25 +122,12 @@ class Conda(Classic, CondaStack):
         """It was done before the scripts ran."""
 
     def _equip(self, box: OpenBox) -> None:
-        from tykky.conda import channels as known
-        from tykky.conda.condarc import honoured
+        from tykky.conda.channels import honoured
         from tykky.conda.equip import equip
-        from tykky.conda.target import Target
 
-        config = honoured(self.job.config)
-        folder = box.tmp / "tools"
-        target = Target(
-            prefix=box.prefix,
-            channels=self._channels(),
-            subdir=known.subdir_of(bases.arch()),
-            virtual_packages=known.virtual_packages((), config, bases.arch()),
-            strict=config.conda.strict_priority,
-            names=(str(self.job.values["env_name"]), str(box.prefix), "base"),
-            arch=bases.arch(),
-            config=config,
-            state=folder / "target",
-        )
-        equip(box, target, folder)
+        config, name = honoured(self.job.config), str(self.job.values["env_name"])
+        channels, folder = self._channels(), box.tmp / "tools"
+        equip(box, config, channels=channels, names=[name], folder=folder)
 
     def _channels(self) -> tuple[str, ...]:
         old = self.job.old
@@ -195,7 +182,7 @@ class Conda(Classic, CondaStack):
 
     def state(self) -> dict[str, Any]:
         """The channels."""
-        from tykky.conda.credentials import public
+        from tykky.conda.channels import public
 
         return {"channels": [public(channel) for channel in self._channels()]}
 

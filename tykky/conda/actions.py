@@ -1,26 +1,27 @@
-"""What ``conda`` commands in a box do to the environment of the stack.
+"""What ``conda`` commands in a box do to the environment of the stack, and tell of it.
 
-Public names: ``install``, ``update``, ``remove``, ``configure``, ``run``, ``activate``,
-``env_update``.
+Public names: ``install``, ``update``, ``remove``, ``configure``, ``run``, ``env_update``; of those
+that change nothing ``show``, ``info``, ``env_list``, ``export``, ``nothing``, ``refuse``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from tykky import __version__
 from tykky.conda import channels, environment, packages
-from tykky.conda.about import records
-from tykky.conda.credentials import taken_out
-from tykky.conda.process import Inside
-from tykky.conda.target import FOLLOW, PROGRAMS, READABLE, Target, follow
+from tykky.conda.process import Scene
+from tykky.conda.target import FOLDER, FOLLOW, PROGRAMS, READABLE, Target, follow
+from tykky.contents import Installed, columns, of_environment, records
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.lock import Package
 
@@ -36,17 +37,15 @@ _NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 
 def install(target: Target, args: Namespace) -> int:
     """Add packages; what is there stays as it is if it can."""
-    wanted, more = list(args.packages), list(args.channel)
-    pinned: list[environment.Pinned] = []
-    for name in args.file:
-        file = _read(target, name)
-        wanted += file.specs
-        more += file.channels
-        pinned += file.pinned
-    if pinned:
-        listed, config = taken_out(environment.Environment(pinned=tuple(pinned)), target.config)
-        added = packages.pinned(listed.pinned, target.subdir, config)
-        _apply(replace(target, config=config), (*_without(target, pinned), *added), args)
+    files = [_read(target, name) for name in args.file]
+    wanted = [*args.packages, *(spec for file in files for spec in file.specs)]
+    more = [*args.channel, *(name for file in files for name in file.channels)]
+    if pinned := tuple(one for file in files for one in file.pinned):
+        asked = environment.Environment(pinned=pinned)
+        asked, config = channels.taken_out(asked, target.config)
+        added = packages.pinned(asked.pinned, target.subdir, config)
+        kept = _present(target, but={package.name for package in added})
+        _apply(replace(target, config=config), [*kept.values(), *added], args)
     if wanted or not pinned:
         _solve(target, args, wanted, more, free=_names(wanted) if args.freeze_installed else ())
     return 0
@@ -54,57 +53,53 @@ def install(target: Target, args: Namespace) -> int:
 
 def update(target: Target, args: Namespace) -> int:
     """Take newer versions of some packages, or of all."""
-    names = [record["name"] for record in records(target)]
-    wanted = names if args.all else list(args.packages)
-    if unknown := _names(wanted) - {*names}:
-        raise _absent(min(unknown))
-    _solve(target, args, wanted, list(args.channel), free=_names(wanted))
+    present = _present(target)
+    wanted = list(present) if args.all else args.packages
+    _check_present(_names(wanted), present)
+    _solve(target, args, wanted, args.channel, free=_names(wanted))
     return 0
 
 
 def remove(target: Target, args: Namespace) -> int:
     """Take packages away, and those that need them."""
-    present = records(target)
-    gone = set(args.packages)
-    if unknown := gone - {record["name"] for record in present}:
-        raise _absent(min(unknown))
-    grown = True
-    while grown:
-        needy = {r["name"] for r in present if gone & _names(r.get("depends", ()))}
-        grown, gone = not needy <= gone, gone | needy
-    _apply(target, [_package(record) for record in present if record["name"] not in gone], args)
+    needs = {record["name"]: _names(record.get("depends", ())) for record in records(target.prefix)}
+    gone: set[str] = set()
+    more = set(args.packages)
+    _check_present(more, needs)
+    while more - gone:
+        gone |= more
+        more = {name for name, needed in needs.items() if needed & gone}
+    _apply(target, [*_present(target, but=gone).values()], args)
     return 0
 
 
-def _absent(name: str) -> TykkyError:
-    remedy = "'conda list' shows what there is, and 'conda install' adds to it"
-    if name in PROGRAMS:
-        remedy = "leave it out: the command is part of the build, and not of the environment"
-    return StepError(
-        f"there is no package '{name}' in the environment",
-        remedy=remedy,
-        code=Exit.UNKNOWN_PACKAGE,
-    )
+def _check_present(wanted: set[str], present: Iterable[str]) -> None:
+    for name in sorted(wanted.difference(present)):
+        remedy = "'conda list' shows what there is, and 'conda install' adds to it"
+        if name in PROGRAMS:
+            remedy = "leave it out: the command is part of the build, and not of the environment"
+        raise StepError(
+            f"there is no package '{name}' in the environment",
+            remedy=remedy,
+            code=Exit.UNKNOWN_PACKAGE,
+        )
 
 
 def configure(target: Target, args: Namespace) -> int:
     """Set channels and their priority for the commands that follow."""
     names, strict = target.channels, target.strict
-    for options, last in ((args.add, False), (args.prepend, False), (args.append, True)):
-        for key, value in options:
-            if key != "channels":
-                raise _no_setting(key)
-            others = tuple(name for name in names if name != value)
-            names = (*others, value) if last else (value, *others)
-    for key, value in args.remove:
-        if key != "channels":
-            raise _no_setting(key)
-        names = tuple(name for name in names if name != value)
     for key, value in args.set:
         if key == "channel_priority" and value in ("strict", "disabled", "false"):
             strict = value == "strict"
         elif key not in _HARMLESS:
             raise _no_setting(key if key != "channel_priority" else f"{key} {value}")
+    for change in ("add", "prepend", "append", "remove"):
+        for key, value in getattr(args, change):
+            if key != "channels":
+                raise _no_setting(key)
+            names = tuple(name for name in names if name != value)
+            if change != "remove":
+                names = (*names, value) if change == "append" else (value, *names)
     target.keep(channels=names, strict=strict)
     return 0
 
@@ -131,26 +126,14 @@ def run(target: Target, args: Namespace) -> int:
         raise TykkyError(f"cannot run {words[0]}: {error.strerror}", code=Exit.NOT_FOUND) from None
 
 
-def activate(target: Target, args: Namespace) -> int:
-    """Accept the one environment there is, which is active."""
-    wanted = args.environment
-    if wanted and wanted not in target.names and Path(wanted) != target.prefix:
-        raise TykkyError(
-            f"there is no environment '{wanted}'",
-            remedy="leave the line out: the environment of the stack is active",
-            code=Exit.USAGE,
-        )
-    return 0
-
-
 def env_update(target: Target, args: Namespace) -> int:
     """Add what environment files name, with pip what is for pip."""
     files = {name: _read(target, name) for name in args.file or ["environment.yml"]}
     named = [spec for file in files.values() for spec in file.specs]
     for name, file in files.items():
         if file.specs:
-            wanted = list(named if args.prune else file.specs)
-            _solve(target, args, wanted, list(file.channels), free=_names(wanted))
+            wanted = named if args.prune else file.specs
+            _solve(target, args, wanted, file.channels, free=_names(wanted))
         if file.pip:
             _call(["pip", "install", *file.pip], {}, f"pip could not install what {name} names")
     return 0
@@ -160,9 +143,6 @@ def _read(target: Target, name: str) -> environment.Environment:
     """What a file asks for that a script has named."""
     readable = os.environ.get(READABLE, "")
     return environment.read(Path(name), target.arch, [Path(p) for p in readable.split(":") if p])
-
-
-# -- the environment's own programs ------------------------------------------------------
 
 
 def _call(line: Sequence[str], variables: Mapping[str, str], problem: str) -> None:
@@ -175,7 +155,7 @@ def _call(line: Sequence[str], variables: Mapping[str, str], problem: str) -> No
         raise StepError(problem)
 
 
-# -- the environment ----------------------------------------------------------------------
+# -- the packages -------------------------------------------------------------------------
 
 
 def _solve(
@@ -190,72 +170,63 @@ def _solve(
     named = _names(wanted)
     kept = [
         spec
-        for record in records(target)
-        if record["name"] not in named and not getattr(args, "prune", False)
+        for record in records(target.prefix)
+        if record["name"] not in named and not args.prune
         for spec in record.get("requested_specs") or [record["name"]]
     ]
-    override = getattr(args, "override_channels", False)
-    names = [*more, *(() if override else target.channels)]
-    strict = target.strict and not getattr(args, "no_channel_priority", False)
-    sought = environment.Environment(channels=tuple(names), specs=(*kept, *wanted))
-    sought, config = taken_out(sought, target.config)
+    sought, config = channels.taken_out(
+        environment.Environment(
+            channels=(*more, *(() if args.override_channels else target.channels)),
+            specs=(*kept, *wanted),
+        ),
+        target.config,
+    )
     target = replace(target, config=config)
-    specs, asked = channels.qualify(sought.specs, sought.channels, config)
-    request = packages.Request(
-        specs=specs,
-        channels=asked,
+    found = packages.solve(
+        sought,
+        _scene(target),
         subdir=target.subdir,
         virtual_packages=target.virtual_packages,
-        strict=strict or getattr(args, "strict_channel_priority", False),
-    )
-    found = packages.solve(
-        request,
-        Inside(target.config),
+        strict=args.strict_channel_priority or (target.strict and not args.no_channel_priority),
         prefix=str(target.prefix),
         free=sorted(free),
-        freeze=getattr(args, "freeze_installed", False),
+        freeze=args.freeze_installed,
     )
-    _apply(target, _part(target, found, named, args), args, specs=request.specs)
-
-
-def _part(
-    target: Target, found: Iterable[Package], named: set[str], args: Namespace
-) -> list[Package]:
-    """What of a solution is wanted: all, or only the packages named, or only the others."""
-    present = {record["name"]: _package(record) for record in records(target)}
-    if getattr(args, "no_deps", False):
+    if args.no_deps:
         chosen = {package.name: package for package in found if package.name in named}
-        return [*{**present, **chosen}.values()]
-    if getattr(args, "only_deps", False):
-        old = {name: package for name, package in present.items() if name in named}
-        return [*(package for package in found if package.name not in named), *old.values()]
-    return list(found)
+        found = tuple({**_present(target), **chosen}.values())
+    elif args.only_deps:
+        needed = [package for package in found if package.name not in named]
+        old = [package for name, package in _present(target).items() if name in named]
+        found = (*needed, *old)
+    _apply(target, found, args, specs=sought.specs)
+
+
+def _scene(target: Target) -> Scene:
+    """The box that this runs in, whose output takes what the engine prints."""
+    return Scene(target.config, log=sys.stderr.buffer)
 
 
 def _apply(
-    target: Target, wanted: Iterable[Package], args: Namespace, specs: Sequence[str] = ()
+    target: Target, wanted: Sequence[Package], args: Namespace, specs: Sequence[str] = ()
 ) -> None:
     """Make the environment consist of these packages, and say what that changes."""
-    wanted = list(wanted)
-    before = {_package(record).sha256: _package(record) for record in records(target)}
-    if getattr(args, "dry_run", False):
-        _tell(before.values(), wanted)
-        return
-    done = packages.install(
-        wanted,
-        target.prefix,
-        Inside(target.config),
-        subdir=target.subdir,
-        specs=specs,
-        present=before,
-    )
-    new = {package.name for package in wanted if package.sha256 not in before}
-    for script in packages.link_scripts(
-        target.prefix, target.prefix, (name for name in done.names if name in new)
-    ):
-        problem = f"what {script.name} does when it is in place has failed"
-        _call(script.command, script.variables, problem)
-    if not args.quiet:
+    before = _present(target)
+    if not args.dry_run:
+        present = {package.sha256 for package in before.values()}
+        names, _ = packages.install(
+            wanted,
+            target.prefix,
+            _scene(target),
+            subdir=target.subdir,
+            specs=specs,
+            present=present,
+        )
+        new = {package.name for package in wanted if package.sha256 not in present}
+        fresh = (name for name in names if name in new)
+        for what, line, variables in packages.link_scripts(target.prefix, target.prefix, fresh):
+            _call(line, variables, f"{what} has failed")
+    if args.dry_run or not args.quiet:
         _tell(before.values(), wanted)
 
 
@@ -271,26 +242,141 @@ def _tell(before: Iterable[Package], after: Iterable[Package]) -> None:
             print(f"  {name} {old[name]} -> {new[name]}")
 
 
-def _package(record: dict[str, Any]) -> Package:
-    return Package(
-        name=record["name"],
-        version=record["version"],
-        file=record["fn"],
-        sha256=record["sha256"],
-        size=record.get("size") or 0,
-        build=record["build"],
-        url=record["url"],
-        license=record.get("license") or "",
-    )
-
-
-def _without(target: Target, replaced: Iterable[environment.Pinned]) -> list[Package]:
-    names = {packages.stem_of(Path(p.url).name).rsplit("-", 2)[0] for p in replaced}
-    present = (_package(record) for record in records(target))
-    return [package for package in present if package.name not in names]
+def _present(target: Target, but: Iterable[str] = ()) -> dict[str, Package]:
+    """The packages that the environment has, by name."""
+    return {
+        record["name"]: Package(
+            name=record["name"],
+            version=record["version"],
+            file=record["fn"],
+            sha256=record["sha256"],
+            size=record.get("size") or 0,
+            build=record["build"],
+            url=record["url"],
+            license=record.get("license") or "",
+        )
+        for record in records(target.prefix)
+        if record["name"] not in but
+    }
 
 
 def _names(specs: Iterable[str]) -> set[str]:
     """The names of packages in specs."""
     found = (_NAME.match(spec) for spec in specs)
     return {match[1].lower() for match in found if match}
+
+
+# -- what changes nothing -----------------------------------------------------------------
+
+
+def show(target: Target, args: Namespace) -> int:
+    """List the packages of the environment, those of pip as well."""
+    if args.explicit:
+        digest = "md5" if args.md5 else "sha256"
+        lines = [f"{each['url']}#{each.get(digest) or ''}" for each in records(target.prefix)]
+        print("\n".join(["@EXPLICIT", *lines]))
+        return 0
+    pattern = re.compile(args.pattern or "")
+    is_meant = pattern.fullmatch if args.full_name else pattern.search
+    found = [
+        replace(package, build=package.build or "pypi_0")
+        for package in _installed(target)
+        if is_meant(package.name) and not (args.no_pip and package.channel == "pypi")
+    ]
+    if args.json:
+        print(json.dumps([_row(package, target) for package in found], indent=1))
+    elif args.export:
+        print("\n".join(f"{p.name}={p.version}={p.build}" for p in found))
+    else:
+        rows = [(p.name, p.version, p.build, p.channel) for p in found]
+        print(f"# packages in environment at {target.prefix}:\n#")
+        print(columns([("# Name", "Version", "Build", "Channel"), *rows]), end="")
+    return 0
+
+
+def _installed(target: Target) -> list[Installed]:
+    return of_environment(target.prefix, lambda url: channels.name_of(url, target.config))
+
+
+def _row(package: Installed, target: Target) -> dict[str, str]:
+    """A package with the keys that conda has for it."""
+    return {
+        "name": package.name,
+        "version": package.version,
+        "build_string": package.build,
+        "channel": package.channel,
+        "dist_name": f"{package.name}-{package.version}-{package.build}",
+        "license": package.license,
+        "platform": "pypi" if package.channel == "pypi" else target.subdir,
+    }
+
+
+def info(target: Target, args: Namespace) -> int:
+    """Tell about the environment; the base has no more than files that scripts read."""
+    if args.base:
+        print(FOLDER)
+    elif args.json:
+        facts = {
+            "active_prefix": str(target.prefix),
+            "active_prefix_name": target.names[0],
+            "channels": list(target.channels),
+            "conda_version": __version__,
+            "envs": [str(target.prefix)],
+            "platform": target.subdir,
+            "root_prefix": str(FOLDER),
+        }
+        print(json.dumps(facts, indent=1))
+    elif args.envs:
+        env_list(target, args)
+    else:
+        print(f"active environment : {target.names[0]}\nactive env location : {target.prefix}")
+        print(f"channels : {', '.join(target.channels)}\nplatform : {target.subdir}")
+    return 0
+
+
+def env_list(target: Target, args: Namespace) -> int:
+    """Name the one environment there is."""
+    if args.json:
+        print(json.dumps({"envs": [str(target.prefix)]}))
+    else:
+        print(f"# conda environments:\n#\n{target.names[0]}  *  {target.prefix}")
+    return 0
+
+
+def export(target: Target, args: Namespace) -> int:
+    """Print the environment as a file that would make it."""
+    import yaml
+
+    found = list(records(target.prefix))
+    if args.from_history:
+        specs = [spec for record in found for spec in record.get("requested_specs", ())]
+    else:
+        keys = ("name", "version") if args.no_builds else ("name", "version", "build")
+        specs = ["=".join(record[key] for key in keys) for record in found]
+    pip = [f"{p.name}=={p.version}" for p in _installed(target) if p.channel == "pypi"]
+    data = {
+        "name": target.names[0],
+        "channels": [*target.channels, "nodefaults"],
+        "dependencies": [*specs, *([{"pip": pip}] if pip and not args.from_history else [])],
+    }
+    text = yaml.safe_dump(data, sort_keys=False)
+    if args.file and FOLLOW in os.environ:
+        # It names a file of the image, and none of this side.
+        follow(f"printf %s {shlex.quote(text)} > {shlex.quote(args.file)}\n")
+    elif args.file:
+        Path(args.file).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def nothing(target: Target, args: Namespace) -> int:
+    """Do nothing: there is nothing to do."""
+    return 0
+
+
+def refuse(target: Target, args: Namespace) -> int:
+    """Say why a command is not there, and what to write instead."""
+    raise TykkyError(
+        f"'{args.what}' is not there: {args.why}", remedy=args.instead, code=Exit.USAGE
+    )

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tykky.console import plural
 from tykky.errors import StepError
@@ -84,12 +84,12 @@ def snapshot(box: RealBox) -> tuple[EnvChange, ...]:
     # The box may have been activated already, for the commands of a recipe.
     kept, box.variables = box.variables, {}
     try:
-        return _snapshot(box)
+        return tuple(_snapshot(box))
     finally:
         box.variables = kept
 
 
-def _snapshot(box: RealBox) -> tuple[EnvChange, ...]:
+def _snapshot(box: RealBox) -> Iterator[EnvChange]:
     prefix, root = str(box.prefix), box.real(".")
     own = {
         "CONDA_PREFIX": prefix,
@@ -97,46 +97,39 @@ def _snapshot(box: RealBox) -> tuple[EnvChange, ...]:
         "CONDA_SHLVL": "1",
         **set_by_files(root),
     }
-    changes = [EnvChange(EnvAction.INSERT, "PATH", f"{prefix}/bin")]
+    yield EnvChange(EnvAction.INSERT, "PATH", f"{prefix}/bin")
     scripts = sorted((root / "etc/conda/activate.d").glob("*.sh"))
     if not scripts:
-        return (*changes, *(EnvChange(EnvAction.SET, *item) for item in own.items()))
-    inside = [str(box.prefix / "etc/conda/activate.d" / script.name) for script in scripts]
+        yield from (EnvChange(EnvAction.SET, *item) for item in own.items())
+        return
+    inside = [str(box.prefix / script.relative_to(root)) for script in scripts]
     box.say(plural(len(scripts), "activation script"))
     one, other = (Person(letter, str(box.scratch.home / letter)) for letter in "ab")
     for person in (one, other):
-        (box.scratch.home / person.letter).mkdir(exist_ok=True)
+        Path(person.home).mkdir(exist_ok=True)
 
     def activated(person: Person, preset: Environment) -> Environment:
         return _run(box, {**person.variables, **preset, **own}, inside)
 
     first, second = activated(one, {}), activated(other, {})
+    texts = (script.read_text(encoding="utf-8", errors="replace") for script in scripts)
+    mentioned = {name for text in texts for each in _MENTIONED.findall(text) for name in each}
     # Neither what a build sets anyway nor conda's own is a script's to extend.
     usual = {*box.environment(), *one.variables, *_OURS} - {*own}
-    names = ({*first} | _mentioned(scripts)) - usual - {*own}
+    names = ({*first} | mentioned) - usual - {*own, ""}
     third = activated(one, {name: was(name) for name in names})
-    changes += _of_path(first["PATH"], box.environment()["PATH"])
-
-    def drop(name: str) -> None:
-        box.log.write(f"# {name} is different each time; it is left out\n".encode())
-
-    changes += compare(
+    # The first last, because each is put in front.
+    known = ["", *box.environment()["PATH"].split(":")]
+    for folder in reversed(first["PATH"].split(":")):
+        if folder not in known:
+            yield EnvChange(EnvAction.INSERT, "PATH", folder)
+    yield from compare(
         {name: one.template(value) for name, value in first.items() if name not in usual},
         {name: other.template(value) for name, value in second.items()},
         {name: one.template(value) for name, value in third.items() if name not in usual},
         names,
-        drop,
+        lambda name: box.log.write(f"# {name} is different each time; it is left out\n".encode()),
     )
-    return tuple(changes)
-
-
-def _mentioned(scripts: Iterable[Path]) -> set[str]:
-    """The names that scripts speak of."""
-    found: set[str] = set()
-    for script in scripts:
-        for groups in _MENTIONED.findall(script.read_text(encoding="utf-8", errors="replace")):
-            found.update(name for name in groups if name)
-    return found
 
 
 def applied(changes: Iterable[EnvChange], environment: Mapping[str, str]) -> Environment:
@@ -176,17 +169,16 @@ def was(name: str) -> str:
 
 def set_by_files(root: Path) -> Environment:
     """What packages and the environment itself want to be set, in the order of precedence."""
-    files = sorted((root / "etc/conda/env_vars.d").glob("*.json"))
     found: Environment = {}
-    for path in files:
-        found.update(_strings(path, _json(path)))
+    for path in sorted((root / "etc/conda/env_vars.d").glob("*.json")):
+        found |= _variables(path)
     state = root / "conda-meta/state"
     if state.exists():
-        found.update(_strings(state, _json(state).get("env_vars", {})))
+        found |= _variables(state, "env_vars")
     return {name: value for name, value in found.items() if value != _UNSET}
 
 
-def _json(path: Path) -> Any:
+def _variables(path: Path, key: str = "") -> Environment:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -194,15 +186,10 @@ def _json(path: Path) -> Any:
             f"{path.name} in the environment, which sets variables, is no JSON: {error}",
             remedy="it came with a package: install another version of that",
         ) from None
-    return data if isinstance(data, dict) else {}
-
-
-def _strings(path: Path, values: Mapping[str, Any]) -> Environment:
-    return {
-        str(name): str(value)
-        for name, value in values.items()
-        if _NAME.fullmatch(str(name)) and "\n" not in str(value)
-    }
+    if key and isinstance(data, dict):
+        data = data.get(key)
+    pairs = ((str(k), str(v)) for k, v in (data if isinstance(data, dict) else {}).items())
+    return {name: text for name, text in pairs if _NAME.fullmatch(name) and "\n" not in text}
 
 
 def _run(box: RealBox, env: Environment, scripts: list[str]) -> Environment:
@@ -232,14 +219,6 @@ def _run(box: RealBox, env: Environment, scripts: list[str]) -> Environment:
             path.unlink(missing_ok=True)
     pairs = (item.decode(errors="surrogateescape").partition("=") for item in items if item)
     return {name: value for name, _, value in pairs}
-
-
-def _of_path(after: str, before: str) -> Iterator[EnvChange]:
-    """What scripts put before PATH, the first last, because each is put in front."""
-    known = before.split(":")
-    for folder in reversed(after.split(":")):
-        if folder and folder not in known:
-            yield EnvChange(EnvAction.INSERT, "PATH", folder)
 
 
 def compare(
@@ -299,9 +278,9 @@ def _extended(name: str, value: str | None, then: str, old: str) -> Iterator[Env
 
 
 def _set(name: str, value: str) -> EnvChange:
-    if _OPEN in value:
-        return EnvChange(EnvAction.EXPAND, name, _reference(value))
-    return EnvChange(EnvAction.SET, name, value)
+    is_plain = _OPEN not in value
+    action = EnvAction.SET if is_plain else EnvAction.EXPAND
+    return EnvChange(action, name, value if is_plain else _reference(value))
 
 
 def _reference(value: str) -> str:

@@ -2,23 +2,31 @@
 
 A site says in its configuration what a name means (``conda.aliases``), where all other names
 are found (``conda.channel_alias``), and which channels may not be used and why
-(``conda.blocked``).
+(``conda.blocked``). The user's own ``.condarc`` counts only if they set CW_ENABLE_CONDARC, so that
+a stack is the same whoever makes it.
+
+A channel that not everybody may use has its credentials in its address, as
+``https://USER:PASSWORD@host/channel`` or ``https://host/t/TOKEN/channel``. Everything that is kept
+or shown (locks, records, logs, messages, caches) has the address without them; they are put back
+from the configuration when something is asked for.
 
 Public names: ``Channel``, ``resolve``, ``qualify``, ``name_of``, ``on_disk``, ``subdir_of``,
-``virtual_packages``, ``lacking``.
+``virtual_packages``, ``lacking``; ``honoured``; ``public``, ``private``, ``login``, ``taken_out``.
 """
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from tykky.conda.credentials import public
-from tykky.errors import ConfigError, Exit, StepError, TykkyError
+from tykky.conda.environment import Environment
+from tykky.errors import ConfigError, Exit, StepError, TykkyError, Where
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -31,6 +39,8 @@ _LINUX = "4.18"
 
 _SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
 _SUBDIR = re.compile(r"/(noarch|linux-(64|aarch64|ppc64le))/?$")
+_USER = re.compile(r"^(https?://)[^/@]*@")
+_TOKEN = re.compile(r"^(https?://[^/]*)/t/[^/]+(?=/|$)")
 _VIRTUAL = re.compile(r"(__[a-z0-9_]+)(?:=+([^=\s]+)(?:=([^=\s]+))?)?")
 
 
@@ -42,10 +52,9 @@ class Channel:
     url: str
 
 
-def on_disk(channels: Iterable[Channel]) -> list[Path]:
+def on_disk(urls: Iterable[str]) -> list[Path]:
     """The directories of those channels that are on this machine."""
-    local = (channel.url for channel in channels if channel.url.startswith("file:"))
-    return [Path(unquote(urlsplit(url).path)) for url in local]
+    return [Path(unquote(urlsplit(url).path)) for url in urls if url.startswith("file:")]
 
 
 def subdir_of(arch: str) -> str:
@@ -62,9 +71,9 @@ def subdir_of(arch: str) -> str:
 def resolve(names: Iterable[str], config: Config) -> tuple[Channel, ...]:
     """The channels behind names, in order. ``nodefaults`` means none.
 
-    Raises ``StepError`` for one that the site has blocked, ``ConfigError`` for a broken alias.
+    Raises ``StepError`` for one that the site has blocked.
     """
-    aliases = _aliases(config)
+    aliases = dict(_aliases(config))
     found: dict[str, Channel] = {}
     for name in names:
         if name == "nodefaults":
@@ -108,24 +117,16 @@ def _addresses(name: str, aliases: dict[str, str], config: Config) -> tuple[str,
     return (f"{config.conda.channel_alias.rstrip('/')}/{name}",)
 
 
-def _aliases(config: Config) -> dict[str, str]:
-    found = {}
-    for item in config.conda.aliases:
-        name, separator, url = item.partition("=")
-        if not separator or "://" not in url:
-            raise ConfigError(
-                f"conda.aliases has '{item}', which is no NAME=ADDRESS",
-                remedy="write, for example, conda-forge=https://mirror.example.org/conda-forge; "
-                "'tykky config why conda.aliases' says where it was set",
-            )
-        found[name.strip()] = url.strip().rstrip("/")
-    return found
+def _aliases(config: Config) -> list[tuple[str, str]]:
+    """Names and their addresses; of those with the same name the last counts."""
+    pairs = (item.partition("=") for item in config.conda.aliases)
+    return [(name, url) for name, _, url in pairs]
 
 
 def name_of(url: str, config: Config) -> str:
     """What a channel at an address is called here; the address itself if it has no name."""
     plain, alias = url.rstrip("/"), config.conda.channel_alias.rstrip("/")
-    named = {public(address): name for name, address in _aliases(config).items()}
+    named = {public(address): name for name, address in _aliases(config)}
     return named.get(plain) or plain.removeprefix(f"{public(alias)}/")
 
 
@@ -197,3 +198,110 @@ def lacking(declared: Iterable[str], machine: Mapping[str, str], *, glibc: bool)
                 f"{there or 'none'}; if it is to run here, lock it for that "
                 "('virtual_packages', conda.virtual_packages)"
             )
+
+
+# -- the user's own configuration ---------------------------------------------------------
+
+#: What users set to have their own configuration used.
+_VARIABLE = "CW_ENABLE_CONDARC"
+
+
+def honoured(config: Config, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration with that of the user's conda on top, if they ask for it.
+
+    Read are ``channels``, ``default_channels``, ``custom_channels``, ``channel_alias`` and
+    ``channel_priority``, from the file that CONDARC names or ``~/.condarc``. What the site has
+    blocked stays blocked. Raises ``ConfigError`` for a file that cannot be read.
+    """
+    if not environ.get(_VARIABLE):
+        return config
+    path = Path(environ.get("CONDARC") or Path(environ.get("HOME", "/"), ".condarc"))
+    if not path.is_file():
+        return config
+    data = _condarc(path)
+    own = (data.get("custom_channels") or {}).items()
+    aliases = (f"{name}={str(url).rstrip('/')}/{name}" for name, url in own)
+    channels: list[str] = []
+    for name in data.get("channels") or ():
+        defaults = data.get("default_channels")
+        channels += map(str, defaults) if name == "defaults" and defaults else [str(name)]
+    conda = config.conda
+    return replace(
+        config,
+        conda=replace(
+            conda,
+            channels=tuple(channels) or conda.channels,
+            channel_alias=str(data.get("channel_alias") or conda.channel_alias),
+            aliases=(*conda.aliases, *aliases),
+            strict_priority=str(data.get("channel_priority") or "strict") == "strict",
+        ),
+    )
+
+
+def _condarc(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(
+            f"the conda configuration cannot be read: {getattr(error, 'problem', error)}",
+            remedy=f"correct it, or unset {_VARIABLE}",
+            where=Where(path, mark.line + 1 if mark else 0),
+        ) from None
+    return data if isinstance(data, dict) else {}
+
+
+# -- credentials --------------------------------------------------------------------------
+
+
+def public(url: str) -> str:
+    """The address without credentials."""
+    return _TOKEN.sub(r"\1", _USER.sub(r"\1", url))
+
+
+def private(url: str, config: Config) -> str:
+    """The address to ask for what is at a public one: with credentials if its channel has such."""
+    addresses = [url for _, url in _aliases(config)]
+    for full in (*addresses, config.conda.channel_alias.rstrip("/")):
+        known = public(full)
+        if known != full and (url == known or url.startswith(f"{known}/")):
+            return full + url[len(known) :]
+    return url
+
+
+def login(url: str) -> tuple[str, str]:
+    """An address without user and password, and the header that says these; or ''."""
+    parts = urlsplit(url)
+    if parts.username is None or not _USER.match(url):
+        return url, ""
+    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return _USER.sub(r"\1", url), "Basic " + base64.b64encode(words.encode()).decode()
+
+
+def taken_out(wanted: Environment, config: Config) -> tuple[Environment, Config]:
+    """What is wanted, without credentials, and the configuration with those."""
+    found: dict[str, str] = {}
+
+    def known(address: str) -> str:
+        if (plain := public(address)) != address:
+            found[plain.rstrip("/")] = address.rstrip("/")
+        return plain
+
+    def of_spec(spec: str) -> str:
+        channel, separator, rest = spec.rpartition("::")
+        return f"{known(channel)}{separator}{rest}"
+
+    def of_package(url: str) -> str:
+        known(url.rsplit("/", 2)[0])
+        return public(url)
+
+    wanted = replace(
+        wanted,
+        channels=tuple(known(name) for name in wanted.channels),
+        specs=tuple(of_spec(spec) for spec in wanted.specs),
+        pinned=tuple(replace(one, url=of_package(one.url)) for one in wanted.pinned),
+    )
+    aliases = (*config.conda.aliases, *(f"{plain}={full}" for plain, full in found.items()))
+    return wanted, replace(config, conda=replace(config.conda, aliases=aliases))

@@ -16,13 +16,13 @@ import argparse
 import os
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from tykky import __version__
-from tykky.conda import about, actions
+from tykky.conda import actions
 from tykky.conda.target import VARIABLE, Target
 from tykky.errors import Exit, TykkyError
 
@@ -36,9 +36,14 @@ _ABSENT = (
 )
 
 _Action = Callable[[Target, argparse.Namespace], int]
+_Options = Callable[[argparse.ArgumentParser], None]
+_Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
     def error(self, message: str) -> NoReturn:
         """Name what is not understood, and say what to do about it."""
         words = message.replace("unrecognized arguments:", "the build has no option")
@@ -71,95 +76,86 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _check_place(args: argparse.Namespace, target: Target) -> None:
     """There is one environment: another name or prefix means another one."""
-    name, prefix = getattr(args, "name", None), getattr(args, "prefix", None)
-    if prefix and os.path.realpath(prefix) != os.path.realpath(target.prefix):
-        raise TykkyError(
-            f"there is no environment {prefix} to work on",
-            remedy=f"leave '--prefix' out: the environment of the stack is {target.prefix}",
-            code=Exit.USAGE,
-        )
-    if name and name not in target.names:
-        raise TykkyError(
-            f"there is no environment '{name}'",
-            remedy="leave '--name' out: the stack has one environment",
-            code=Exit.USAGE,
-        )
+    for wanted, names in ((args.prefix, ()), (args.name, target.names)):
+        same = wanted and os.path.realpath(wanted) == os.path.realpath(target.prefix)
+        if wanted and not same and wanted not in names:
+            raise TykkyError(
+                f"there is no environment {wanted if '/' in wanted else repr(wanted)} to work on",
+                remedy=f"leave it out: the environment of the stack, {target.prefix}, is active",
+                code=Exit.USAGE,
+            )
 
 
 def parser(program: str) -> argparse.ArgumentParser:
     """The command line of ``conda``, ``mamba`` or ``micromamba``."""
-    top = _Parser(prog=program, allow_abbrev=False, description=__doc__.partition("\n")[0])
+    top = _Parser(prog=program, description=__doc__.partition("\n")[0])
     top.add_argument(
         "-V", "--version", action="version", version=f"{program} {__version__} of Tykky"
     )
+    # What not all commands have.
+    top.set_defaults(name=None, prefix=None, dry_run=False, quiet=False, prune=False)
+    top.set_defaults(override_channels=False, freeze_installed=False)
+    top.set_defaults(strict_channel_priority=False, no_channel_priority=False)
+    top.set_defaults(no_deps=False, only_deps=False)
     verbs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for names, text, add, action in (
-        (("install",), "add packages", _changing, actions.install),
-        (("update", "upgrade"), "take newer packages", _updating, actions.update),
-        (("remove", "uninstall"), "take packages away", _removing, actions.remove),
-        (("list",), "list packages", _listing, about.show),
-        (("info",), "tell about the environment", _informing, about.info),
-        (("config",), "set channels and their priority", _configuring, actions.configure),
-        (("clean",), "nothing: the cache is not part of the stack", _cleaning, about.nothing),
-        (("run",), "run a command in the environment", _running, actions.run),
-        (("activate",), "nothing: the environment is active", _activating, actions.activate),
-        (("deactivate",), "nothing: there is no other environment", _any, about.nothing),
+    changing = (_place, _quiet, _rehearsing, _changing)
+    for names, text, action, *options in (
+        (("install",), "add packages", actions.install, *changing),
+        (("update", "upgrade"), "take newer packages", actions.update, *changing, _all),
+        (("remove", "uninstall"), "take packages away", actions.remove, *changing[:3], _naming),
+        (("list",), "list packages", actions.show, _place, _listing),
+        (("info",), "tell about the environment", actions.info, _informing),
+        (("config",), "set channels and their priority", actions.configure, _configuring),
+        (("clean",), "nothing: the cache is not part of the stack", actions.nothing, _cleaning),
+        (("run",), "run a command in the environment", actions.run, _place, _running),
+        (("activate",), "nothing: the environment is active", actions.nothing, _activating),
+        (("deactivate",), "nothing: there is no other environment", actions.nothing, _any),
     ):
-        verb = verbs.add_parser(
-            names[0], aliases=list(names[1:]), help=text, allow_abbrev=False, description=text
-        )
-        add(verb)
-        if program != "conda" and action in (actions.install, actions.update):
+        verb = _verb(verbs, names, text, action, options)
+        if program != "conda" and _changing in options:
             verb.add_argument("-f", dest="file", action="append", help="the same as --file")
-        verb.set_defaults(action=action)
     for name in ("init", "shell", "shell.bash", "shell.posix"):
         verb = verbs.add_parser(
             name, prefix_chars="\0", add_help=False, help="nothing: see activate"
         )
-        verb.add_argument("words", nargs="*")
-        verb.set_defaults(action=about.nothing)
+        _any(verb)
+        verb.set_defaults(action=actions.nothing)
     for name, why, instead in _ABSENT:
         _refusing(verbs, f"{program} {name}", why, instead)
-    env = verbs.add_parser("env", help="update from a file, list, export", allow_abbrev=False)
+    env = verbs.add_parser("env", help="update from a file, list, export")
     below = env.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    update = below.add_parser("update", allow_abbrev=False, help="add what a file names")
-    _place(update)
-    update.add_argument("-f", "--file", action="append", help="default: environment.yml")
-    update.add_argument("--prune", action="store_true", help="nothing but what the files name")
-    _quiet(update)
-    update.set_defaults(action=actions.env_update)
-    listing = below.add_parser("list", allow_abbrev=False, help="the one environment there is")
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    listing.set_defaults(action=about.env_list)
-    export = below.add_parser("export", allow_abbrev=False, help="print what would make it")
-    _place(export)
-    export.add_argument("-f", "--file", help="write it there")
-    export.add_argument("--no-builds", action="store_true", help="names and versions only")
-    export.add_argument("--from-history", action="store_true", help="what was asked for only")
-    export.set_defaults(action=about.export)
+    update = (_place, _quiet, _from_file)
+    _verb(below, ("update",), "add what a file names", actions.env_update, update)
+    _verb(below, ("list",), "the one environment there is", actions.env_list, (_json,))
+    _verb(below, ("export",), "print what would make it", actions.export, (_place, _exporting))
     for name in ("create", "remove"):
         _refusing(below, f"{program} env {name}", _ONE, _UPDATE)
     return top
 
 
-def _refusing(
-    verbs: argparse._SubParsersAction[_Parser], what: str, why: str, instead: str
-) -> None:
+def _verb(
+    verbs: _Verbs, names: Sequence[str], text: str, action: _Action, options: Iterable[_Options]
+) -> _Parser:
+    verb = verbs.add_parser(names[0], aliases=names[1:], help=text, description=text)
+    for add in options:
+        add(verb)
+    verb.set_defaults(action=action)
+    return verb
+
+
+def _refusing(verbs: _Verbs, what: str, why: str, instead: str) -> None:
     """A command that is known and not there."""
     verb = verbs.add_parser(what.rpartition(" ")[2], prefix_chars="\0", add_help=False)
-    verb.add_argument("words", nargs="*")
-    verb.set_defaults(action=about.refuse, what=what, why=why, instead=instead)
+    _any(verb)
+    verb.set_defaults(action=actions.refuse, what=what, why=why, instead=instead)
 
 
 def _any(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("words", nargs="*")
 
 
-def _informing(verb: argparse.ArgumentParser) -> None:
-    form = verb.add_mutually_exclusive_group()
-    form.add_argument("--base", action="store_true", help="where scripts find what they read")
-    form.add_argument("-e", "--envs", action="store_true", help="the one environment there is")
-    form.add_argument("--json", action="store_true", help="as JSON")
+def _activating(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("name", nargs="?")
 
 
 def _place(verb: argparse.ArgumentParser) -> None:
@@ -168,94 +164,100 @@ def _place(verb: argparse.ArgumentParser) -> None:
     where.add_argument("-p", "--prefix", help="the path of the environment")
 
 
+def _flags(verb: argparse._ActionsContainer, options: Mapping[str, str]) -> None:
+    """Options without a value: their names, and what is said of each."""
+    for names, text in options.items():
+        verb.add_argument(*names.split(), action="store_true", help=text)
+
+
 def _quiet(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-y", "--yes", action="store_true", help="nothing is asked anyway")
-    verb.add_argument("-q", "--quiet", action="store_true", help="do not list what changes")
+    _flags(verb, {"-y --yes": "nothing is asked anyway", "-q --quiet": "do not list what changes"})
     verb.add_argument("-v", "--verbose", action="count", help="nothing more is said")
     verb.add_argument("--solver", "--experimental-solver", help="there is one: rattler's")
 
 
-def _channels(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-c", "--channel", action="append", default=[], help="ask this one first")
-    verb.add_argument(
-        "-O", "--override-channels", action="store_true", help="no channels but those of --channel"
-    )
-    priority = verb.add_mutually_exclusive_group()
-    priority.add_argument("--strict-channel-priority", action="store_true")
-    priority.add_argument("--no-channel-priority", action="store_true")
-
-
 def _rehearsing(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-d", "--dry-run", action="store_true", help="only list what would change")
+    _flags(verb, {"-d --dry-run": "only list what would change"})
 
 
 def _changing(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
-    _rehearsing(verb)
-    _channels(verb)
-    _quiet(verb)
+    verb.add_argument("-c", "--channel", action="append", default=[], help="ask this one first")
     verb.add_argument("--file", action="append", default=[], help="a file with more packages")
-    verb.add_argument(
-        "--freeze-installed",
-        "--no-update-deps",
-        action="store_true",
-        help="do not touch what is there",
-    )
-    verb.add_argument(
-        "-S", "--satisfied-skip-solve", action="store_true", help="what is there stays anyway"
-    )
-    part = verb.add_mutually_exclusive_group()
-    part.add_argument("--no-deps", action="store_true", help="these packages alone")
-    part.add_argument("--only-deps", action="store_true", help="only what these packages need")
+    options = {
+        "-O --override-channels": "no channels but those of --channel",
+        "--freeze-installed --no-update-deps": "do not touch what is there",
+        "-S --satisfied-skip-solve": "what is there stays anyway",
+    }
+    priority = {
+        "--strict-channel-priority": "an earlier channel hides what later ones have",
+        "--no-channel-priority": "the newest version counts, whatever channel it is in",
+    }
+    part = {"--no-deps": "these packages alone", "--only-deps": "only what these packages need"}
+    _flags(verb, options)
+    _flags(verb.add_mutually_exclusive_group(), priority)
+    _flags(verb.add_mutually_exclusive_group(), part)
     verb.add_argument("packages", nargs="*", metavar="SPEC")
 
 
-def _updating(verb: argparse.ArgumentParser) -> None:
-    _changing(verb)
-    verb.add_argument("--all", action="store_true", help="all packages")
+def _all(verb: argparse.ArgumentParser) -> None:
+    _flags(verb, {"--all": "all packages"})
 
 
-def _removing(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
-    _rehearsing(verb)
-    _quiet(verb)
+def _naming(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("packages", nargs="+", metavar="NAME")
 
 
-def _listing(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
+def _from_file(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-f", "--file", action="append", help="default: environment.yml")
+    _flags(verb, {"--prune": "nothing but what the files name"})
+
+
+def _exporting(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-f", "--file", help="write it there")
+    _flags(verb, {"--no-builds": "names and versions only"})
+    _flags(verb, {"--from-history": "what was asked for only"})
+
+
+def _json(verb: argparse._ActionsContainer) -> None:
+    _flags(verb, {"--json": "as JSON"})
+
+
+def _informing(verb: argparse.ArgumentParser) -> None:
     form = verb.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="as JSON")
-    form.add_argument("-e", "--export", action="store_true", help="as NAME=VERSION=BUILD")
-    form.add_argument("--explicit", action="store_true", help="as addresses")
-    verb.add_argument("--md5", action="store_true", help="with --explicit: these digests")
-    verb.add_argument("--sha256", action="store_true", help="as it is anyway")
-    verb.add_argument("-f", "--full-name", action="store_true", help="the whole name must match")
-    verb.add_argument("--no-pip", action="store_true", help="conda packages only")
+    _json(form)
+    _flags(form, {"--base": "where scripts find what they read"})
+    _flags(form, {"-e --envs": "the one environment there is"})
+
+
+def _listing(verb: argparse.ArgumentParser) -> None:
+    form = verb.add_mutually_exclusive_group()
+    _json(form)
+    _flags(form, {"-e --export": "as NAME=VERSION=BUILD", "--explicit": "as addresses"})
+    options = {
+        "--md5": "with --explicit: these digests",
+        "--sha256": "as it is anyway",
+        "-f --full-name": "the whole name must match",
+        "--no-pip": "conda packages only",
+    }
+    _flags(verb, options)
     verb.add_argument("pattern", nargs="?", metavar="REGEX")
 
 
 def _configuring(verb: argparse.ArgumentParser) -> None:
     for option in ("--add", "--prepend", "--append", "--remove", "--set"):
         verb.add_argument(option, nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
-    verb.add_argument("--env", "--system", action="store_true", help="there is one place for it")
+    _flags(verb, {"--env --system": "there is one place for it"})
 
 
 def _cleaning(verb: argparse.ArgumentParser) -> None:
-    for words in ("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes"):
-        verb.add_argument(*words.split(), action="store_true")
-    for words in ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles", "-s --source-cache"):
-        verb.add_argument(*words.split(), action="store_true")
+    names = ("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes")
+    more = ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles", "-s --source-cache")
+    _flags(verb, dict.fromkeys((*names, *more), "nothing is left to clean"))
 
 
 def _running(verb: argparse.ArgumentParser) -> None:
-    _place(verb)
-    verb.add_argument("--no-capture-output", "--live-stream", action="store_true")
+    _flags(verb, {"--no-capture-output --live-stream": "as it is anyway"})
     verb.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
-
-
-def _activating(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("environment", nargs="?")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from rattler.networking.middleware import (
     RetryMiddleware,
 )
 
-from tykky.conda.credentials import login
+from tykky.conda.channels import login
 
 Job = Mapping[str, Any]
 Result = dict[str, Any]

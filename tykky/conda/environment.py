@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,16 @@ from tykky.errors import Exit, RecipeError, Where
 from tykky.fetch import is_sha256
 
 _SELECTOR = re.compile(r"\s#\s*\[([^\]]*)\]\s*$")
+_TERM = re.compile(r"\s*(not\s+)?(\S+)\s*")
 _SEL_KEY = re.compile(r"sel\((.*)\)")
 _KNOWN_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
+#: What selectors call an architecture of Linux, and what else they may name.
+_NAMES = {
+    "x86_64": {"x86_64", "linux64", "x86", "linux-64"},
+    "aarch64": {"aarch64", "arm64", "linux-aarch64"},
+    "ppc64le": {"ppc64le", "linux-ppc64le"},
+}
+_OTHERS = {"win", "win32", "win64", "osx", "osx64", "osx-64", "osx-arm64", "emscripten", "linux32"}
 
 
 @dataclass(frozen=True)
@@ -56,133 +64,93 @@ def read(path: Path, arch: str, below: Sequence[Path] = ()) -> Environment:
     If directories are given, the file and what it includes must be ``below`` one of them.
     Raises ``RecipeError`` with the line to blame.
     """
-    try:
-        text = _text(path, below)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecipeError(
-            f"the environment file {path} cannot be read: {reason}", code=Exit.NOT_FOUND
-        ) from error
-    if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
-        return Environment(pinned=tuple(_explicit(path, text)))
+    file = _File(path, arch, below)
+    if re.search(r"^@EXPLICIT\s*$", file.text, re.MULTILINE):
+        return Environment(pinned=tuple(file.explicit()))
     if path.suffix in (".yml", ".yaml"):
-        return _yaml(path, text, arch, below)
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
-    return Environment(specs=tuple(line for line in lines if line))
+        return file.environment()
+    return Environment(specs=tuple(file.lines()))
 
 
-def _text(path: Path, below: Sequence[Path]) -> str:
-    """The text of a file. Raises ``OSError``, ``UnicodeDecodeError``."""
-    # Looked at once it is open: a link on the way may be another at any time.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, encoding="utf-8") as stream:
-        real = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if below and not any(folder.resolve() in real.parents for folder in below):
-            raise OSError(errno.EACCES, "it is not where the image sees files of the host")
-        return stream.read()
+class _File:
+    """A file, which knows its lines for errors."""
 
-
-# -- explicit lists -----------------------------------------------------------------------
-
-
-def _explicit(path: Path, text: str) -> list[Pinned]:
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#") or line == "@EXPLICIT":
-            continue
-        url, _, digest = line.partition("#")
-        if not urlsplit(url).scheme or not url.endswith((".conda", ".tar.bz2")):
-            raise RecipeError(
-                "an explicit list has addresses of packages only",
-                remedy="make it with 'conda list --explicit --sha256'",
-                where=Where(path, number),
-            )
-        digest = digest.lower().removeprefix("sha256:").removeprefix("md5:")
-        if digest and not is_sha256(digest) and not re.fullmatch("[0-9a-f]{32}", digest):
-            raise RecipeError(
-                f"'{digest}' is neither a sha256 nor an md5",
-                remedy="correct it, or take it away",
-                where=Where(path, number),
-            )
-        sha256 = digest if is_sha256(digest) else ""
-        found.append(Pinned(url, sha256, "" if sha256 else digest))
-    return found
-
-
-# -- YAML ---------------------------------------------------------------------------------
-
-
-def _yaml(path: Path, text: str, arch: str, below: Sequence[Path]) -> Environment:
-    import yaml
-
-    lines = [_selected(path, number, line, arch) for number, line in enumerate(text.split("\n"), 1)]
-    try:
-        data = yaml.safe_load("\n".join(lines))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise RecipeError(
-            f"the environment file is not valid YAML: {getattr(error, 'problem', error)}",
-            where=Where(path, mark.line + 1 if mark else 0),
-        ) from None
-    reader = _Reader(path, text, arch, below)
-    return reader.environment({} if data is None else data)
-
-
-def _selected(path: Path, number: int, line: str, arch: str) -> str:
-    """The line, or nothing if its selector (``# [win]``) is for other machines."""
-    found = _SELECTOR.search(line)
-    return "" if found and not _applies(found[1], arch, Where(path, number)) else line
-
-
-def _applies(selector: str, arch: str, where: Where) -> bool:
-    """Whether a selector such as ``linux and not aarch64`` is for Linux on ``arch``."""
-    true = {"linux", "unix", arch}
-    true |= {"x86_64": {"linux64", "x86", "linux-64"}, "aarch64": {"arm64", "linux-aarch64"}}.get(
-        arch, set()
-    )
-    known = true | {"win", "win32", "win64", "osx", "osx64", "osx-64", "osx-arm64", "emscripten"}
-    known |= {"x86", "x86_64", "aarch64", "arm64", "ppc64le", "linux32", "linux64", "linux-64"}
-    known |= {"linux-aarch64", "linux-ppc64le"}
-
-    def holds(term: str) -> bool:
-        words = term.split()
-        wanted = not (len(words) == 2 and words[0] == "not")
-        if words[-1:] == [] or len(words) > 2 or words[-1] not in known:
-            raise RecipeError(
-                f"the selector [{selector}] is not understood",
-                remedy="use linux, osx, win, x86_64, aarch64, with not, and, or",
-                where=where,
-            )
-        return (words[-1] in true) == wanted
-
-    return any(all(map(holds, part.split(" and "))) for part in selector.split(" or "))
-
-
-class _Reader:
-    """Turns the data of one file into an environment, and knows its lines for errors."""
-
-    def __init__(self, path: Path, text: str, arch: str, below: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, path: Path, arch: str, below: Sequence[Path], where: Where | None = None
+    ) -> None:
         self.path = path
-        self.below = below
-        self.lines = text.splitlines()
         self.arch = arch
+        self.below = below
+        try:
+            self.text = _text(path, below)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise RecipeError(
+                f"the file {path} cannot be read: {reason}", where=where, code=Exit.NOT_FOUND
+            ) from error
 
-    def error(self, cause: str, remedy: str, word: object = "") -> RecipeError:
-        wanted = str(word)
-        number = next((n for n, line in enumerate(self.lines, 1) if wanted and wanted in line), 0)
-        return RecipeError(cause, remedy=remedy, where=Where(self.path, number))
+    def lines(self) -> list[str]:
+        """The lines without comments, but for those with nothing else."""
+        lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in self.text.splitlines())
+        return [line for line in lines if line]
 
-    def environment(self, data: object) -> Environment:
-        if not isinstance(data, Mapping):
-            raise self.error("the environment file is no mapping", "it begins with 'dependencies:'")
-        for key in data:
-            if key not in _KNOWN_KEYS:
-                raise self.error(
-                    f"an environment file has no '{key}'",
-                    f"it has {', '.join(_KNOWN_KEYS[:4])}",
-                    key,
+    def where(self, word: str) -> Where:
+        """The first line that has a word in it."""
+        lines = enumerate(self.text.splitlines(), 1)
+        return Where(self.path, next((number for number, line in lines if word in line), 0))
+
+    def error(self, cause: str, remedy: str, word: object) -> RecipeError:
+        return RecipeError(cause, remedy=remedy, where=self.where(str(word)))
+
+    # -- explicit lists -------------------------------------------------------------------
+
+    def explicit(self) -> Iterator[Pinned]:
+        for number, line in enumerate(self.text.splitlines(), 1):
+            line = line.strip()
+            if not line or line.startswith("#") or line == "@EXPLICIT":
+                continue
+            url, _, digest = line.partition("#")
+            if not urlsplit(url).scheme or not url.endswith((".conda", ".tar.bz2")):
+                raise RecipeError(
+                    "an explicit list has addresses of packages only",
+                    remedy="make it with 'conda list --explicit --sha256'",
+                    where=Where(self.path, number),
                 )
+            digest = digest.lower().removeprefix("sha256:").removeprefix("md5:")
+            if is_sha256(digest):
+                yield Pinned(url, digest)
+            elif re.fullmatch("([0-9a-f]{32})?", digest):
+                yield Pinned(url, md5=digest)
+            else:
+                raise RecipeError(
+                    f"'{digest}' is neither a sha256 nor an md5",
+                    remedy="correct it, or take it away",
+                    where=Where(self.path, number),
+                )
+
+    # -- YAML -----------------------------------------------------------------------------
+
+    def environment(self) -> Environment:
+        import yaml
+
+        lines = enumerate(self.text.split("\n"), 1)
+        try:
+            data = yaml.safe_load("\n".join(self._selected(*each) for each in lines)) or {}
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            raise RecipeError(
+                f"the environment file is not valid YAML: {getattr(error, 'problem', error)}",
+                where=Where(self.path, mark.line + 1 if mark else 0),
+            ) from None
+        if not isinstance(data, Mapping):
+            raise RecipeError(
+                "the environment file is no mapping",
+                remedy="it begins with 'dependencies:'",
+                where=Where(self.path),
+            )
+        if unknown := [key for key in data if key not in _KNOWN_KEYS]:
+            cause = f"an environment file has no '{unknown[0]}'"
+            raise self.error(cause, f"it has {', '.join(_KNOWN_KEYS[:4])}", unknown[0])
         specs, pip = self._dependencies(self._list(data, "dependencies"))
         variables = data.get("variables") or {}
         if not isinstance(variables, Mapping):
@@ -194,6 +162,28 @@ class _Reader:
             variables={str(name): str(value) for name, value in variables.items()},
             names=(str(data["name"]),) if data.get("name") else (),
         )
+
+    def _selected(self, number: int, line: str) -> str:
+        """The line, or nothing if its selector (``# [win]``) is for other machines."""
+        found = _SELECTOR.search(line)
+        return "" if found and not self._applies(found[1], Where(self.path, number)) else line
+
+    def _applies(self, selector: str, where: Where) -> bool:
+        """Whether a selector such as ``linux and not aarch64`` is for Linux on this machine."""
+        true = {"linux", "unix", self.arch, *_NAMES.get(self.arch, ())}
+        known = true.union(_OTHERS, *_NAMES.values())
+
+        def holds(term: str) -> bool:
+            found = _TERM.fullmatch(term)
+            if found is None or found[2] not in known:
+                raise RecipeError(
+                    f"the selector [{selector}] is not understood",
+                    remedy="use linux, osx, win, x86_64, aarch64, with not, and, or",
+                    where=where,
+                )
+            return (found[2] in true) != bool(found[1])
+
+        return any(all(map(holds, part.split(" and "))) for part in selector.split(" or "))
 
     def _list(self, data: Mapping[str, Any], key: str) -> Sequence[Any]:
         value = data.get(key) or []
@@ -215,27 +205,25 @@ class _Reader:
                 specs += self._strings([value], "dependencies")
                 continue
             for key, below in value.items():
-                items = below if isinstance(below, list) else [below]
+                items = self._strings(below if isinstance(below, list) else [below], str(key))
                 if key == "pip":
-                    pip += self._requirements(self._strings(items, "pip"))
+                    pip += self._requirements(items)
                 elif found := _SEL_KEY.fullmatch(str(key)):
-                    if _applies(found[1], self.arch, Where(self.path)):
-                        specs += self._strings(items, str(key))
+                    specs += items if self._applies(found[1], Where(self.path)) else []
                 else:
-                    raise self.error(
-                        f"'{key}' is no kind of dependencies",
-                        "only 'pip:' has a list of its own",
-                        key,
-                    )
+                    cause = f"'{key}' is no kind of dependencies"
+                    raise self.error(cause, "only 'pip:' has a list of its own", key)
         return specs, pip
 
     def _requirements(self, values: Sequence[str]) -> list[str]:
         found: list[str] = []
         for value in values:
-            option, _, rest = value.partition(" ")
+            option, _, name = value.partition(" ")
             if option in ("-r", "--requirement"):
-                found += self._from_file(rest.strip())
-            elif value.startswith("-") or value.startswith((".", "/")) or "git+" in value:
+                path = self.path.parent / name.strip()
+                file = _File(path, self.arch, self.below, self.where(name.strip()))
+                found += file._requirements(file.lines())
+            elif value.startswith(("-", ".", "/")) or "git+" in value:
                 raise self.error(
                     f"'{value}' cannot be locked",
                     "name released packages here; set indexes in the configuration "
@@ -246,16 +234,13 @@ class _Reader:
                 found.append(value)
         return found
 
-    def _from_file(self, name: str) -> list[str]:
-        path = self.path.parent / name
-        try:
-            text = _text(path, self.below)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise self.error(
-                f"the requirements file {path} cannot be read: {reason}", "", name
-            ) from error
-        lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
-        return _Reader(path, text, self.arch, self.below)._requirements(
-            [line for line in lines if line]
-        )
+
+def _text(path: Path, below: Sequence[Path]) -> str:
+    """The text of a file. Raises ``OSError``, ``UnicodeDecodeError``."""
+    # Looked at once it is open: a link on the way may be another at any time.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, encoding="utf-8") as stream:
+        real = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if below and not any(folder.resolve() in real.parents for folder in below):
+            raise OSError(errno.EACCES, "it is not where the image sees files of the host")
+        return stream.read()

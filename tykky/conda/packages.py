@@ -4,29 +4,30 @@ A package is one file that is kept in the cache under its sha256 and digested ag
 so that the cache needs few inodes, and nothing in it that is damaged is ever installed. It is
 unpacked below the prefix itself, whose files it then becomes.
 
-Public names: ``Request``, ``Done``, ``solve``, ``pinned``, ``download``, ``install``,
-``link_scripts``, ``python_of``, ``stem_of``.
+Public names: ``solve``, ``pinned``, ``with_pip``, ``install``, ``link_scripts``, ``python_of``,
+``stem_of``, ``name_of``.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tykky import fetch
-from tykky.conda.channels import Channel
-from tykky.conda.credentials import private, public
-from tykky.conda.environment import Pinned
+from tykky.conda.channels import Channel, on_disk, private, public, qualify, subdir_of
+from tykky.conda.environment import Environment, Pinned
 from tykky.conda.process import Scene, perform
 from tykky.console import plural
-from tykky.errors import Exit, StepError
+from tykky.contents import of_python
+from tykky.errors import Exit, RecipeError, StepError
+from tykky.files import digest_file
 from tykky.lock import Package
+from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -34,32 +35,31 @@ if TYPE_CHECKING:
 #: How many packages are downloaded at once.
 DOWNLOADS = 8
 
-_ENDINGS = (".conda", ".tar.bz2")
 
+def solve(
+    wanted: Environment,
+    scene: Scene,
+    *,
+    subdir: str,
+    virtual_packages: Sequence[tuple[str, str, str]],
+    strict: bool,
+    **more: Any,
+) -> tuple[Package, ...]:
+    """The packages that satisfy the specs. Raises ``TykkyError`` with the solver's reasons.
 
-@dataclass(frozen=True)
-class Request:
-    """What is wanted of an environment: specs, where from, and for which machines."""
-
-    specs: tuple[str, ...]
-    channels: tuple[Channel, ...]
-    subdir: str
-    virtual_packages: tuple[tuple[str, str, str], ...]
-    strict: bool = True
-
-
-def solve(request: Request, scene: Scene, **more: Any) -> tuple[Package, ...]:
-    """The packages that satisfy a request. Raises ``TykkyError`` with the solver's reasons."""
-    near = _on_disk(request, scene.config)
+    ``more`` is what is known of the environment that is there: ``prefix``, ``free``, ``freeze``.
+    """
+    specs, channels = qualify(wanted.specs, wanted.channels, scene.config)
+    near = _on_disk(channels, subdir, scene.config)
     job = {
         "do": "solve",
-        "specs": [_renamed(spec, near) for spec in request.specs],
-        "channels": [near.get(channel.url, channel.url) for channel in request.channels],
-        "subdir": request.subdir,
-        "virtual_packages": request.virtual_packages,
-        "strict": request.strict,
+        "specs": [_renamed(spec, near) for spec in specs],
+        "channels": [near.get(channel.url, channel.url) for channel in channels],
+        "subdir": subdir,
+        "virtual_packages": virtual_packages,
+        "strict": strict,
         "cache": str(scene.config.cache_dir / "conda"),
-        "mirrors": _mirrors(request.channels, scene.config),
+        "mirrors": _mirrors(channels, scene.config),
         **more,
     }
     far = {copy: url for url, copy in near.items()}
@@ -67,14 +67,14 @@ def solve(request: Request, scene: Scene, **more: Any) -> tuple[Package, ...]:
     return tuple(_package(row, _renamed(public(row["url"]), far), scene.config) for row in rows)
 
 
-def _on_disk(request: Request, config: Config) -> dict[str, str]:
+def _on_disk(channels: Iterable[Channel], subdir: str, config: Config) -> dict[str, str]:
     """Channels of which a mirror on disk has a copy, and where."""
     found: dict[str, str] = {}
-    for mirror in (mirror for mirror in config.mirrors if mirror.startswith("file:")):
-        for channel in request.channels:
+    for mirror in config.mirrors:
+        for channel in channels:
             copy = fetch.on_mirror(mirror, channel.url)
-            folder = Path(unquote(urlsplit(copy).path))
-            if any((folder / name).is_dir() for name in (request.subdir, "noarch")):
+            folders = on_disk([f"{copy}/{subdir}", f"{copy}/noarch"])
+            if any(folder.is_dir() for folder in folders):
                 found.setdefault(channel.url, copy)
     return found
 
@@ -99,13 +99,20 @@ def _mirrors(channels: Iterable[Channel], config: Config) -> dict[str, list[str]
     return found
 
 
-def _package(row: dict[str, Any], url: str, config: Config) -> Package:
+def _package(row: Mapping[str, Any], url: str, config: Config, md5: str = "") -> Package:
+    """A package at an address; without a sha256 (old channels have none) it is downloaded."""
     sha256, size = row["sha256"], row["size"]
-    if not sha256:  # old channels have md5 only
+    if not sha256:
         path, sha256 = fetch.fetch_unpinned(
             private(url, config), config.cache_dir, patience=config.timeout
         )
         size = path.stat().st_size
+        if md5 and md5 != (found := digest_file(path, "md5")):
+            raise StepError(
+                f"{url} has the md5 {found}, and the list says {md5}",
+                remedy="the channel or something on the way altered it; do not install it",
+                code=Exit.DAMAGED,
+            )
     return Package(
         name=row["name"],
         version=row["version"],
@@ -118,6 +125,44 @@ def _package(row: dict[str, Any], url: str, config: Config) -> Package:
     )
 
 
+def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Package, ...]:
+    """The packages of an explicit list; those without a sha256 are downloaded to know it.
+
+    Raises ``StepError`` for one that is not for ``subdir``, and for a file that has another md5
+    than the list says.
+    """
+    for one in wanted:
+        if (found := one.url.rsplit("/", 2)[-2]) not in (subdir, "noarch"):
+            raise StepError(
+                f"the explicit list has packages for {found}, and {subdir} is wanted: {one.url}",
+                remedy="write one list for each architecture; or an environment.yml, which is "
+                "solved for each",
+                code=Exit.RESOLVE,
+            )
+
+    def package(one: Pinned) -> Package:
+        row = dict(zip(("name", "version", "build"), _parts(one.url), strict=True))
+        more = {"sha256": one.sha256, "size": 0, "license": ""}
+        return _package({**row, **more}, one.url, config, one.md5)
+
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        return tuple(pool.map(package, wanted))
+
+
+def stem_of(file: str) -> str:
+    """A package's file name without its ending."""
+    return file.removesuffix(".conda").removesuffix(".tar.bz2")
+
+
+def _parts(url: str) -> list[str]:
+    return stem_of(unquote(Path(urlsplit(url).path).name)).rsplit("-", 2)
+
+
+def name_of(url: str) -> str:
+    """The name of the package at an address."""
+    return _parts(url)[0]
+
+
 def python_of(packages: Iterable[Package]) -> str:
     """The ``major.minor`` of the Python among conda packages, or an empty string."""
     for package in packages:
@@ -126,10 +171,48 @@ def python_of(packages: Iterable[Package]) -> str:
     return ""
 
 
-def download(
+def with_pip(
+    conda: tuple[Package, ...],
+    requirements: Sequence[str],
+    *,
+    arch: str,
+    source: Sequence[str],
+    config: Config,
+    scratch: Scratch,
+) -> tuple[Package, ...]:
+    """Conda packages, and what has to be added to them from the package index.
+
+    The environment is made in the scratch directory for that, to see what its Python would; so
+    it works for other architectures, too, because nothing in it is run. Raises ``TykkyError``.
+    """
+    from packaging.utils import canonicalize_name
+    from packaging.version import InvalidVersion, Version
+
+    from tykky.tools import uv
+
+    python = python_of(conda)
+    if not python:
+        raise RecipeError(
+            "the recipe has requirements for pip, and no Python",
+            remedy="add 'python' to its packages",
+        )
+    scratch.root.mkdir(parents=True, exist_ok=True)
+    scene = Scene(config, scratch, {scratch.root: scratch.root})
+    install(conda, scratch.root, scene, subdir=subdir_of(arch))
+    present: dict[str, str] = {}
+    for project in of_python(scratch.root):
+        with contextlib.suppress(InvalidVersion):  # no resolver could speak of it
+            present[canonicalize_name(project.name)] = str(Version(project.version))
+    found = uv.resolve(
+        requirements, python=python, arch=arch, source=source, config=config, present=present
+    )
+    return (*conda, *found)
+
+
+def _download(
     packages: Sequence[Package], config: Config, say: Callable[[str], None]
 ) -> dict[str, Path]:
-    """The files of conda packages in the cache, by sha256, downloaded if they are not there.
+    """The files of packages in the cache, by sha256, downloaded if they are not there.
 
     Raises ``StepError`` for the first that cannot be had or is not what the lock says.
     """
@@ -154,17 +237,6 @@ def download(
             raise
 
 
-@dataclass(frozen=True)
-class Done:
-    """What was installed: the names, each after those that it depends on.
-
-    ``machine`` are the virtual packages of this machine and their versions.
-    """
-
-    names: tuple[str, ...]
-    machine: Mapping[str, str]
-
-
 def install(
     packages: Sequence[Package],
     prefix: Path,
@@ -174,13 +246,15 @@ def install(
     specs: Sequence[str] = (),
     present: Container[str] = (),
     say: Callable[[str], None] = lambda _: None,
-) -> Done:
+) -> tuple[list[str], dict[str, str]]:
     """Make the environment at ``prefix`` consist of exactly these conda packages.
 
-    Those whose sha256 is ``present`` are there already. Raises ``StepError``.
+    Those whose sha256 is ``present`` are there already. Returned are the names, each after those
+    that it depends on, and this machine's virtual packages with their versions. Raises
+    ``StepError``.
     """
     missing = [package for package in packages if package.sha256 not in present]
-    files = download(missing, scene.config, say)
+    files = _download(missing, scene.config, say)
     rows = [
         {
             "file": str(files.get(package.sha256, "")),
@@ -195,73 +269,16 @@ def install(
     say(f"{plural(len(packages), 'package')} into a conda environment")
     job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}
     result = perform({**job, "subdir": subdir}, scene)
-    return Done(tuple(result["done"]), result["machine"])
+    return result["done"], result["machine"]
 
 
-def stem_of(file: str) -> str:
-    """A package's file name without its ending."""
-    for ending in _ENDINGS:
-        file = file.removesuffix(ending)
-    return file
-
-
-def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Package, ...]:
-    """The packages of an explicit list; those without a sha256 are downloaded to know it.
-
-    Raises ``StepError`` for one that is not for ``subdir``, and for a file that has another md5
-    than the list says.
-    """
-    for one in wanted:
-        if (found := one.url.rsplit("/", 2)[-2]) not in (subdir, "noarch"):
-            raise StepError(
-                f"the explicit list has packages for {found}, and {subdir} is wanted: {one.url}",
-                remedy="write one list for each architecture; or an environment.yml, which is "
-                "solved for each",
-                code=Exit.RESOLVE,
-            )
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
-        return tuple(pool.map(lambda one: _pinned(one, config), wanted))
-
-
-def _pinned(wanted: Pinned, config: Config) -> Package:
-    file = unquote(Path(urlsplit(wanted.url).path).name)
-    name, version, build = stem_of(file).rsplit("-", 2)
-    sha256, size = wanted.sha256, 0
-    if not sha256:
-        path, sha256 = fetch.fetch_unpinned(
-            private(wanted.url, config), config.cache_dir, patience=config.timeout
-        )
-        size = path.stat().st_size
-        if wanted.md5 and wanted.md5 != (found := _md5(path)):
-            raise StepError(
-                f"{wanted.url} has the md5 {found}, and the list says {wanted.md5}",
-                remedy="the channel or something on the way altered it; do not install it",
-                code=Exit.DAMAGED,
-            )
-    return Package(name, version, file, sha256, size, build, wanted.url)
-
-
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class LinkScript:
-    """A script of a package: the command that runs it, and the variables that it needs."""
-
-    name: str
-    command: tuple[str, ...]
-    variables: Mapping[str, str]
-
-
-def link_scripts(root: Path, prefix: Path, names: Iterable[str]) -> Iterator[LinkScript]:
+def link_scripts(
+    root: Path, prefix: Path, names: Iterable[str]
+) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """What packages want to be run when they are in place, in the order of ``names``.
 
-    ``root`` is where the environment at ``prefix`` is on disk.
+    Of each: what it is, in words; its command; the variables that it needs. ``root`` is where the
+    environment at ``prefix`` is on disk.
     """
     for name in names:
         script = f"bin/.{name}-post-link.sh"
@@ -270,11 +287,10 @@ def link_scripts(root: Path, prefix: Path, names: Iterable[str]) -> Iterator[Lin
         (path,) = (root / "conda-meta").glob(f"{name}-[0-9]*.json")
         record = json.loads(path.read_text(encoding="utf-8"))
         variables = {
-            "PREFIX": str(prefix),
-            "ROOT_PREFIX": str(prefix),
-            "CONDA_PREFIX": str(prefix),
+            **dict.fromkeys(("PREFIX", "ROOT_PREFIX", "CONDA_PREFIX"), str(prefix)),
             "PKG_NAME": name,
             "PKG_VERSION": record["version"],
             "PKG_BUILDNUM": str(record["build_number"]),
         }
-        yield LinkScript(name, ("/bin/bash", str(prefix / script)), variables)
+        what = f"what {name} does when it is in place"
+        yield what, ["/bin/bash", str(prefix / script)], variables

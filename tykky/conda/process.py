@@ -1,24 +1,25 @@
-"""Jobs for the engine: a process of its own, judged by what it wrote.
+"""Jobs for the engine: a process of its own, judged by what it wrote; and its refusals in words.
 
-Public names: ``Scene``, ``Outside``, ``Inside``, ``perform``.
+Public names: ``Scene``, ``perform``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tykky import fetch
-from tykky.conda import problems
-from tykky.errors import StepError, ToolError, masked
+from tykky.conda.channels import on_disk
+from tykky.errors import Exit, StepError, ToolError, TykkyError, masked
 from tykky.tools.enclosure import closed, enclosed
 from tykky.tools.scratch import Scratch
 
@@ -29,89 +30,64 @@ if TYPE_CHECKING:
 #: Where temporary files are in a box.
 _TMP = Path("/tmp")
 
-
-class Scene(Protocol):
-    """Where jobs are done."""
-
-    @property
-    def config(self) -> Config:
-        """The configuration, for the cache above all."""
-
-    @property
-    def tmp(self) -> Path:
-        """What is ``/tmp`` where the engine runs."""
-
-    def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
-        """The command line and environment that run ``argv`` there; ``seen`` stays visible."""
-
-    def note(self, said: bytes) -> None:
-        """Keep what the engine printed."""
+_WHY = "'tykky config why conda.aliases' says what the names of channels mean here"
+_VIRTUAL = re.compile(r"(__\w+) ([^,\n]+?), for which no candidates were found")
+_MISSING = re.compile(r"[└├]─ (\S+) ([^,\n]*?),? for which no candidates were found")
+_LATER = re.compile(
+    r"[└├]─ (\S+) \S+ is excluded because due to strict channel priority[^']*'([^']*)'"
+)
+_DISTANT = re.compile(
+    r"error sending request|dns error|tcp connect|connection|timed out|tls|certificate|"
+    r"status client error|status server error|HTTP status",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
-class Outside:
-    """Jobs from outside of any box get one; ``places`` are folders and where they lie in it.
+class Scene:
+    """Where jobs are done: in a box of their own, or without ``scratch`` in the one they come from.
 
+    ``places`` are folders and where they lie in it; what the engine prints goes to ``log``.
     ``program`` is the box to use, if not the host's.
     """
 
-    scratch: Scratch
     config: Config
+    scratch: Scratch | None = None
     places: Mapping[Path, Path] = field(default_factory=dict)
     log: BinaryIO | None = None
     program: Path | None = None
 
     @classmethod
-    def of(cls, box: RealBox) -> Outside:
+    def of(cls, box: RealBox, config: Config) -> Scene:
         """The scene of a build: its scratch directory lies over the prefix."""
-        places = {box.scratch.root: box.prefix}
-        return cls(box.scratch, box.config, places, box.log, box.program)
+        return cls(config, box.scratch, {box.scratch.root: box.prefix}, box.log, box.program)
 
     @property
     def tmp(self) -> Path:
-        """The scratch directory for temporary files."""
-        return self.scratch.tmp
+        """What is ``/tmp`` where the engine runs."""
+        return self.scratch.tmp if self.scratch else _TMP
 
     def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
-        """The command line of a box."""
-        variables = {**closed(self.scratch, self.config), "RATTLER_CACHE_DIR": "/tmp/rattler"}
-        places = self.places
+        """The command line and environment that run ``argv`` there; ``seen`` stays visible."""
+        cache = {"RATTLER_CACHE_DIR": "/tmp/rattler"}
+        if self.scratch is None:
+            return list(argv), {**os.environ, **cache}
         line = enclosed(
             argv,
-            variables,
+            {**closed(self.scratch, self.config), **cache},
             self.scratch,
             self.config,
             seen=seen,
-            places=places,
+            places=self.places,
             program=self.program,
         )
         return line, dict(os.environ)
 
     def note(self, said: bytes) -> None:
-        """Write it into the log."""
+        """Keep what the engine printed."""
         if self.log is not None:
             self.log.write(said)
             self.log.flush()
-
-
-@dataclass(frozen=True)
-class Inside:
-    """Jobs from within a box are done in the same box."""
-
-    config: Config
-
-    @property
-    def tmp(self) -> Path:
-        """The same for both."""
-        return _TMP
-
-    def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
-        """Just the command."""
-        return list(argv), {**os.environ, "RATTLER_CACHE_DIR": "/tmp/rattler"}
-
-    def note(self, said: bytes) -> None:
-        """It goes where all output of the box goes."""
-        sys.stderr.buffer.write(said)
 
 
 def perform(job: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
@@ -121,20 +97,17 @@ def perform(job: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
         folder, inside = Path(name), _TMP / Path(name).name
         text = json.dumps({**job, "result": str(inside / "result.json")})
         (folder / "job.json").write_text(text, encoding="utf-8")
-        # Channels on disk stay visible, wherever they are.
-        urls = [url for url in job.get("channels", ()) if url.startswith("file:")]
-        seen = [Path(unquote(urlsplit(url).path)) for url in urls]
         argv = [sys.executable, "-I", "-m", "tykky.conda.engine", str(inside / "job.json")]
-        line, variables = scene.line(argv, seen)
+        # Channels on disk stay visible, wherever they are.
+        line, variables = scene.line(argv, on_disk(job.get("channels", ())))
         said = masked(_run(line, variables, job, scene.config.timeout).decode(errors="replace"))
         scene.note(said.encode())
         try:
-            result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+            result: dict[str, Any] = json.loads((folder / "result.json").read_bytes())
         except (OSError, ValueError):
             raise _unanswered(said) from None
     if "error" in result:
-        raise problems.explain(result["error"], job)
-    assert isinstance(result, dict)
+        raise _explained(result["error"], job)
     return result
 
 
@@ -171,14 +144,13 @@ def _check_alive(job: Mapping[str, Any], patience: int) -> None:
             address, wait = f"{place}noarch/repodata.json", (fetch.CONNECT, patience)
             requests.get(address, stream=True, timeout=wait).close()
         except requests.Timeout:
-            raise problems.silent(url) from None
+            raise _distant(f"the channel {url} does not answer") from None
         except requests.RequestException:
             continue  # the engine will say what it is
 
 
-def _unanswered(said: str) -> StepError | ToolError:
+def _unanswered(said: str) -> TykkyError:
     """The error for a process that ended without an answer."""
-    lines = tuple(line for line in said.splitlines() if line.strip())[-8:]
     if "No module named 'rattler'" in said:
         return ToolError(
             "py-rattler, which makes conda environments, is not installed",
@@ -187,5 +159,107 @@ def _unanswered(said: str) -> StepError | ToolError:
     return StepError(
         "the process that makes conda environments ended without an answer",
         remedy="run it again; if it happens again, report it with the lines above",
-        details=lines,
+        details=tuple(line for line in said.splitlines() if line.strip())[-8:],
     )
+
+
+# -- refusals -----------------------------------------------------------------------------
+
+
+def _explained(problem: Mapping[str, Any], job: Mapping[str, Any]) -> TykkyError:
+    """The error for what the engine answered to a job."""
+    kind, text = problem["kind"], str(problem["text"])
+    lines = tuple(line.rstrip() for line in text.splitlines() if line.strip())
+    if kind == "unsolvable":
+        return _unsolvable(problem, text, lines)
+    if kind == "channel":
+        return _channel(str(problem.get("channel", "")), text, lines, job)
+    if kind == "spec":
+        return StepError(
+            f"'{problem['spec']}' is no package as conda writes them: {text}",
+            remedy="write NAME, NAME=VERSION or 'NAME >=VERSION,<VERSION'",
+            code=Exit.RESOLVE,
+        )
+    if "No space left on device" in text or "Disk quota exceeded" in text:
+        return StepError(
+            "there is no space left for the environment",
+            remedy="free some space, or choose another disk: 'tykky config why build_dir'",
+            code=Exit.NO_SPACE,
+            details=lines[-6:],
+        )
+    if kind == "package":
+        return StepError(
+            f"the package {problem['package']} cannot be unpacked, although it is the one in the "
+            "lock",
+            remedy="the channel has published a broken file: lock another version or build",
+            code=Exit.DAMAGED,
+            details=lines[-4:],
+        )
+    what = "packages cannot be installed" if kind == "install" else "environment cannot be made"
+    return StepError(f"the conda {what}", details=lines[-12:])
+
+
+def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -> TykkyError:
+    details = tuple(line for line in lines if not line.startswith("Cannot solve the request"))[:20]
+    error = partial(StepError, code=Exit.RESOLVE, details=details)
+    for name, close in problem["unknown"].items():
+        return StepError(
+            f"there is no package '{name}' in the channels",
+            remedy=(f"did you mean {' or '.join(map(repr, close))}? " if close else "")
+            + "Check its spelling, and which channels the recipe names",
+            code=Exit.UNKNOWN_PACKAGE,
+        )
+    if later := _LATER.search(text):
+        return error(
+            f"what is wanted of '{later[1]}' is only in {later[2].rstrip('/')}, "
+            "and a channel before that has the package, too",
+            remedy=f"put that channel first; or say in the spec that it is meant, "
+            f"CHANNEL::{later[1]}; or see 'tykky config why conda.strict_priority'",
+        )
+    if virtual := _VIRTUAL.search(text):
+        return error(
+            f"a package needs {virtual[1]} {virtual[2]}, and the machines that the stack is for do "
+            "not have it",
+            remedy="take an older version of the package; or, if they do have it, say so: "
+            "'tykky config why conda.virtual_packages', or 'virtual_packages' in the recipe",
+        )
+    if missing := _MISSING.search(text):
+        return error(
+            f"a package needs '{missing[1]}', which is not in the channels as {missing[2]}",
+            remedy="name the channel that has it, too: 'channels' in the recipe",
+        )
+    if wanted := re.search(r"No candidates were found for (\S+) (.+?)\.?$", text, re.MULTILINE):
+        there = problem["versions"].get(wanted[1], [])
+        return StepError(
+            f"there is no {wanted[1]} {wanted[2]} in the channels",
+            remedy=f"there is {', '.join(there)}" if there else "check the channels",
+            code=Exit.RESOLVE,
+        )
+    return error(
+        "the packages contradict each other",
+        remedy="loosen one of the requirements that the lines above name",
+    )
+
+
+def _channel(channel: str, text: str, lines: tuple[str, ...], job: Mapping[str, Any]) -> TykkyError:
+    named = f"the channel {channel}" if channel else f"one of {', '.join(job['channels'])}"
+    if "could not find subdir" in text:
+        return StepError(
+            f"{named} is not there, or has no packages for {job['subdir']}",
+            remedy=f"check its name in the recipe; {_WHY}",
+            code=Exit.NETWORK,
+            details=lines[-3:],
+        )
+    if _DISTANT.search(text):
+        return _distant(f"{named} cannot be reached", lines[-4:])
+    return StepError(
+        f"{named} lists its packages in a way that cannot be read",
+        remedy="try again later, or name another channel or mirror",
+        code=Exit.DAMAGED,
+        details=lines[-3:],
+    )
+
+
+def _distant(cause: str, details: tuple[str, ...] = ()) -> TykkyError:
+    remedy = f"check the network and proxies; {_WHY}"
+    return StepError(cause, remedy=remedy, code=Exit.NETWORK, details=details)

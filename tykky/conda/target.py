@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.conda.channels import subdir_of
+
 if TYPE_CHECKING:
     from tykky.config import Config
 
@@ -43,13 +45,17 @@ class Target:
 
     prefix: Path
     channels: tuple[str, ...]
-    subdir: str
     virtual_packages: tuple[tuple[str, str, str], ...]
     strict: bool
     names: tuple[str, ...]
     arch: str
     config: Config
     state: Path
+
+    @property
+    def subdir(self) -> str:
+        """The folder of a channel for its architecture."""
+        return subdir_of(self.arch)
 
     def keep(self, **changes: object) -> None:
         """Change it for the commands that follow."""

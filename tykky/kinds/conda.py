@@ -12,23 +12,20 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases import HostBase
 from tykky.conda import channels as known
 from tykky.conda import packages as contents
-from tykky.conda import pip as conda_pip
 from tykky.conda.activation import applied, snapshot
-from tykky.conda.condarc import honoured
-from tykky.conda.credentials import public, taken_out
+from tykky.conda.channels import honoured, public, taken_out
 from tykky.conda.environment import Environment, read
 from tykky.conda.equip import equip
-from tykky.conda.process import Outside
-from tykky.conda.target import FOLDER, Target
+from tykky.conda.process import Scene
+from tykky.conda.target import FOLDER
 from tykky.console import plural
-from tykky.contents import Installed, files_of_conda, of_conda, of_python
+from tykky.contents import Installed, of_environment
 from tykky.errors import RecipeError, Where
 from tykky.kinds.paths import check_prefix
 from tykky.kinds.sealing import seal
@@ -138,23 +135,21 @@ class CondaStack(Stack):
         wanted, config = self._wanted(config, arch)
         with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
             scratch = Scratch(Path(folder))
-            scene = Outside(scratch, config)
+            scene = Scene(config, scratch)
             if wanted.pinned:
                 found = contents.pinned(wanted.pinned, known.subdir_of(arch), config)
             else:
-                specs, asked = known.qualify(wanted.specs, wanted.channels, config)
-                request = contents.Request(
-                    specs=specs,
-                    channels=asked,
+                found = contents.solve(
+                    wanted,
+                    scene,
                     subdir=known.subdir_of(arch),
                     virtual_packages=self._virtual_packages(config, arch),
                     strict=config.conda.strict_priority,
                 )
-                found = contents.solve(request, scene)
             if wanted.pip:
-                found += conda_pip.resolve(
-                    wanted.pip,
+                found = contents.with_pip(
                     found,
+                    wanted.pip,
                     arch=arch,
                     source=guarded(self, "source"),
                     config=config,
@@ -174,17 +169,16 @@ class CondaStack(Stack):
         def install(real: RealBox) -> None:
             wanted, config = self._wanted(box.config, box.lock.arch)
             real.seen = _seen(wanted, config)
-            scene = replace(Outside.of(real), config=config)
+            scene = Scene.of(real, config)
             specs = box.lock.asked.get("specs", ())
-            done = contents.install(
+            names, machine = contents.install(
                 conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
             )
             declared = box.lock.asked.get("virtual_packages", ())
             host = isinstance(box.base, HostBase)
-            real.remarks += known.lacking(declared, done.machine, glibc=host)
-            for script in contents.link_scripts(real.real("."), box.prefix, done.names):
-                say = f"what {script.name} does when it is in place"
-                real.run(script.command, env=script.variables, say=say)
+            real.remarks += known.lacking(declared, machine, glibc=host)
+            for what, line, variables in contents.link_scripts(real.real("."), box.prefix, names):
+                real.run(line, env=variables, say=what)
 
         box.do(f"install {plural(len(conda), 'conda package')}", install)
         pip = [package for package in box.lock.packages if not package.is_conda]
@@ -204,17 +198,10 @@ class CondaStack(Stack):
             wanted, config = self._wanted(box.config, box.lock.arch)
             equip(
                 real,
-                Target(
-                    prefix=box.prefix,
-                    channels=wanted.channels,
-                    subdir=known.subdir_of(box.lock.arch),
-                    virtual_packages=self._virtual_packages(config, box.lock.arch),
-                    strict=config.conda.strict_priority,
-                    names=(self.name, str(box.prefix), "base", *wanted.names),
-                    arch=box.lock.arch,
-                    config=config,
-                    state=FOLDER / "target",
-                ),
+                config,
+                channels=wanted.channels,
+                names=(self.name, *wanted.names),
+                virtual_packages=guarded(self, "virtual_packages"),
             )
             real.seen = _seen(wanted, config)
             usual = real.environment()
@@ -235,10 +222,8 @@ class CondaStack(Stack):
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The conda packages, and what pip has added to them."""
-        prefix = box.real(".")
-        conda = of_conda(prefix, lambda url: known.name_of(url, box.config))
-        added = of_python(prefix, files_of_conda(prefix))
-        return sorted((*conda, *added), key=lambda package: package.name.lower())
+        found = of_environment(box.real("."), lambda url: known.name_of(url, box.config))
+        return sorted(found, key=lambda package: package.name.lower())
 
     def activation(self, box: RealBox) -> Sequence[EnvChange]:
         """What ``conda activate`` would change."""
@@ -247,8 +232,9 @@ class CondaStack(Stack):
 
 def _seen(wanted: Environment, config: Config) -> list[Path]:
     """The channels on disk that commands in a box may ask, the same in every step."""
-    aliases = (known.Channel(*item.split("=", 1)) for item in config.conda.aliases if "=" in item)
-    return known.on_disk((*known.resolve(wanted.channels, config), *aliases))
+    aliases = (item.partition("=")[2] for item in config.conda.aliases)
+    named = (channel.url for channel in known.resolve(wanted.channels, config))
+    return known.on_disk((*named, *aliases))
 
 
 def _for_pip(config: Config) -> dict[str, str]:

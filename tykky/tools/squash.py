@@ -1,6 +1,6 @@
 """From a finished tree to one squashfs image: the same tree gives the same bytes.
 
-Public names: ``Image``, ``settle``, ``squash``, ``program``.
+Public names: ``Image``, ``settle``, ``squash``, ``options``, ``program``.
 """
 
 from __future__ import annotations
@@ -44,6 +44,18 @@ def program() -> str:
     return found
 
 
+def options(config: Config, more: Sequence[str] = ()) -> list[str]:
+    """The options of mksquashfs by which the same tree gives the same bytes; ``more`` come last."""
+    wanted = config.squash
+    line = ["-noappend", "-no-progress", "-quiet", "-b", wanted.block_size]
+    if "-comp" not in more:
+        line += ["-comp", wanted.compression]
+        if wanted.compression in ("zstd", "gzip"):
+            line += ["-Xcompression-level", str(wanted.level)]
+    line += ["-all-root", "-no-xattrs", "-all-time", "0", "-mkfs-time", "0"]
+    return [*line, "-processors", str(config.jobs or len(os.sched_getaffinity(0))), *more]
+
+
 def settle(tree: Path) -> None:
     """Make a tree readable by everybody and writable by nobody else; refuse odd files.
 
@@ -79,26 +91,17 @@ def squash(
     folder: Path,
     config: Config,
     run: Callable[[list[str]], str],
-    options: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> Image:
     """Squash a settled ``tree`` into ``folder`` and name the image after its digest.
 
     ``run`` runs a command, logs it, and raises ``StepError`` when it fails. Times, owners and
-    extended attributes do not go into the image. ``options`` are more words for mksquashfs.
+    extended attributes do not go into the image. ``more`` are as in :func:`options`.
     """
     # Where locks do not work, another build may write here at the same time.
     target = folder / f"image-{secrets.token_hex(4)}.new"
-    wanted = config.squash
-    line = [program(), str(tree), str(target), "-noappend", "-no-progress", "-quiet"]
-    line += ["-b", wanted.block_size]
-    if "-comp" not in options:
-        line += ["-comp", wanted.compression]
-    if "-comp" not in options and wanted.compression in ("zstd", "gzip"):
-        line += ["-Xcompression-level", str(wanted.level)]
-    line += ["-all-root", "-no-xattrs", "-all-time", "0", "-mkfs-time", "0"]
-    line += ["-processors", str(config.jobs or len(os.sched_getaffinity(0)))]
     try:
-        run([*line, *options])
+        run([program(), str(tree), str(target), *options(config, more)])
         digest = digest_file(target)
         sync(target)
         image = Image(f"{digest[:DIGITS]}.sqfs", digest, target.stat().st_size)
