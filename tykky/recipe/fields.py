@@ -31,10 +31,6 @@ class WrongValue(Exception):
         self.remedy = remedy
         self.path = path
 
-    def within(self, step: int | str) -> WrongValue:
-        """The same, seen from the container that holds the value at ``step``."""
-        return WrongValue(self.cause, self.remedy, (step, *self.path))
-
 
 def fields(cls: type) -> Mapping[str, Any]:
     """The fields that a recipe class may set: their names and annotations."""
@@ -43,11 +39,10 @@ def fields(cls: type) -> Mapping[str, Any]:
 
 @cache
 def _kind_fields(kind: type) -> Mapping[str, Any]:
-    hints = get_type_hints(kind)
     return {
         name: hint
-        for name, hint in hints.items()
-        if not name.startswith("_") and hint is not ClassVar and get_origin(hint) is not ClassVar
+        for name, hint in get_type_hints(kind).items()
+        if not name.startswith("_") and ClassVar not in (hint, get_origin(hint))
     }
 
 
@@ -99,12 +94,9 @@ def _made(make: Callable[[str], Any], text: str) -> Any:
 def _one_of(value: object, words: tuple[Any, ...], field: str) -> Any:
     if value in words:
         return value
-    known = [str(word) for word in words]
-    choice = ", ".join(repr(word) for word in words)
-    hint = did_you_mean(str(value), known)
-    raise WrongValue(
-        f"'{field}' is one of {choice}, and not {value!r}", hint or "choose one of them"
-    )
+    choice = ", ".join(map(repr, words))
+    hint = did_you_mean(str(value), list(map(str, words))) or "choose one of them"
+    raise WrongValue(f"'{field}' is one of {choice}, and not {value!r}", hint)
 
 
 def _any_of(value: object, wanted: Any, field: str) -> Any:
@@ -119,11 +111,9 @@ def _any_of(value: object, wanted: Any, field: str) -> Any:
 
 
 def _tuple(value: object, item: Any, field: str) -> tuple[Any, ...]:
-    if isinstance(value, str):
-        if not value.strip():
-            raise WrongValue(f"'{field}' is an empty string", "for nothing at all, write ()")
-        value = (value,)
-    elif isinstance(value, Spec) and item is Spec:
+    if isinstance(value, str) and not value.strip():
+        raise WrongValue(f"'{field}' is an empty string", "for nothing at all, write ()")
+    if isinstance(value, str) or (isinstance(value, Spec) and item is Spec):
         value = (value,)
     elif isinstance(value, set | frozenset):
         raise WrongValue(
@@ -133,13 +123,7 @@ def _tuple(value: object, item: Any, field: str) -> tuple[Any, ...]:
         if _is_number(value) and item in (str, Version):
             return (_scalar(value, item, field),)
         raise _unfit(value, tuple[item, ...], field)
-    converted = []
-    for index, part in enumerate(value):
-        try:
-            converted.append(_convert(part, item, field))
-        except WrongValue as error:
-            raise error.within(index) from None
-    return tuple(converted)
+    return tuple(_part(part, item, field, index) for index, part in enumerate(value))
 
 
 def _mapping(value: object, item: Any, field: str) -> dict[str, Any]:
@@ -151,11 +135,17 @@ def _mapping(value: object, item: Any, field: str) -> dict[str, Any]:
             raise WrongValue(f"'{field}' has a key {key!r} that is not a string", "quote it")
         if item is str and _is_number(part):
             part = str(part)
-        try:
-            converted[key] = _convert(part, item, field)
-        except WrongValue as error:
-            raise error.within(key) from None
+        converted[key] = _part(part, item, field, key)
     return converted
+
+
+def _part(value: object, wanted: Any, field: str, step: int | str) -> Any:
+    """A part of a value; an error leads to it by way of ``step``."""
+    try:
+        return _convert(value, wanted, field)
+    except WrongValue as error:
+        error.path = (step, *error.path)
+        raise
 
 
 def _is_number(value: object) -> bool:

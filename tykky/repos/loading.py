@@ -89,15 +89,11 @@ def _run(file: Path, source: bytes) -> ModuleType:
         raise _syntax(file, error) from None
     sys.modules[module.__name__] = module  # classes look their module up by name
     try:
-        exec(code, vars(module))
-    except BaseException as error:
+        with explained(f"{file.parent.name}: the recipe"):
+            exec(code, vars(module))
+    except BaseException:
         del sys.modules[module.__name__]
-        if not isinstance(error, Exception | SystemExit):
-            raise
-        told = explained(error, f"{file.parent.name}: the recipe")
-        if told is error:
-            raise
-        raise told from error
+        raise
     return module
 
 
