@@ -3,13 +3,14 @@
 Answers go to stdout, everything else to stderr. Colours, the spinner and the line that is
 redrawn appear on terminals only, never with ``NO_COLOR``, ``TERM=dumb`` or in a pipe.
 
-Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``json_out``,
+Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``columns``, ``json_out``,
 ``duration``, ``size``, ``plural``, ``flush``.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,14 +23,8 @@ from tykky.errors import TykkyError
 if TYPE_CHECKING:
     from rich.status import Status
 
-_BOLD, _RED, _YELLOW, _GREEN, _DIM, _PLAIN = (
-    "\x1b[1m",
-    "\x1b[31m",
-    "\x1b[33m",
-    "\x1b[32m",
-    "\x1b[2m",
-    "\x1b[0m",
-)
+_BOLD, _RED, _YELLOW, _GREEN, _DIM, _PLAIN = (f"\x1b[{n}m" for n in (1, 31, 33, 32, 2, 0))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _STEP_WIDTH = 9
 
 
@@ -78,27 +73,16 @@ def flush() -> None:
 
 def _visible(text: str, keep: str = "\n\t") -> str:
     """The text with control characters written out: what others wrote must not steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char in keep or not _is_control(char) else f"\\x{ord(char):02x}" for char in text
-    )
-
-
-def _is_control(char: str) -> bool:
-    return char < " " or "\x7f" <= char < "\xa0"
+    return _CONTROL.sub(lambda c: c[0] if c[0] in keep else f"\\x{ord(c[0]):02x}", text)
 
 
 def _width(text: str) -> int:
     """How many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
-    import unicodedata
+    from rich.cells import cell_len
 
-    return sum(
-        2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char)
-        for char in text
-    )
+    return cell_len(text)
 
 
 def say(text: str = "") -> None:
@@ -228,16 +212,21 @@ def step(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Step]:
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None:
     """Aligned columns on stdout, two blanks apart; headers, on a terminal in bold."""
     cells = [[_visible(str(cell), keep="") for cell in row] for row in rows]
-    lines = [list(headers), *cells] if headers else cells
-    widths = [max(map(_width, column)) for column in zip_longest(*lines, fillvalue="")]
-    shown = []
-    for line in lines:
-        padded = (c + " " * (w - _width(c)) for c, w in zip(line, widths, strict=False))
-        shown.append("  ".join(padded).rstrip())
+    shown = columns([headers, *cells] if headers else cells)
     if headers:
         shown[0] = _coloured(sys.stdout, _BOLD, shown[0])
     if shown:
         _write(sys.stdout, "\n".join(shown))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table: its columns are aligned, two blanks apart."""
+    widths = [max(map(_width, column)) for column in zip_longest(*rows, fillvalue="")]
+    padded = (
+        [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=False)]
+        for row in rows
+    )
+    return ["  ".join(cells).rstrip() for cells in padded]
 
 
 def json_out(value: object) -> None:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.console import columns
 from tykky.errors import Exit, StoreError
 
 if TYPE_CHECKING:
@@ -147,11 +148,5 @@ esac
 
 
 def _table(packages: Iterable[Installed]) -> str:
-    rows = [("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE")]
-    rows += [(p.name, p.version, p.build, p.channel, p.license) for p in packages]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        + "\n"
-        for row in rows
-    )
+    rows = [astuple(package) for package in packages]
+    return "\n".join([*columns([("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE"), *rows]), ""])

@@ -213,14 +213,9 @@ def _copy(url: str, partial: Path) -> None:
     import shutil
 
     path = Path(unquote(urlsplit(url).path))
-    try:
-        shutil.copyfile(path, partial)
-    except OSError as error:
-        if path.is_file():
-            raise
-        raise StepError(
-            f"there is no file {path}", remedy="check the address in the recipe"
-        ) from error
+    if not path.is_file():
+        raise StepError(f"there is no file {path}", remedy="check the address in the recipe")
+    shutil.copyfile(path, partial)
 
 
 def _attempt(source: _Source, partial: Path, say: Say) -> None:
@@ -242,8 +237,9 @@ def _attempt(source: _Source, partial: Path, say: Say) -> None:
         ) as answer:
             if answer.status_code == 416:  # nothing follows; or another file, says the digest
                 return
-            check_status(answer, url)
-            goes_on = answer.status_code == 206 and _starts_at(answer) == have
+            _check_status(answer, url)
+            begins = answer.headers.get("Content-Range", "")
+            goes_on = answer.status_code == 206 and begins.startswith(f"bytes {have}-")
             _save(answer, partial, have if goes_on else 0, say)
     except requests.exceptions.InvalidURL as error:
         raise unreachable(url, "the address is not valid") from error
@@ -256,7 +252,7 @@ def _attempt(source: _Source, partial: Path, say: Say) -> None:
         raise _BrokenOff(reason(error, source.patience), is_silence(error)) from error
 
 
-def check_status(answer: requests.Response, url: str) -> None:
+def _check_status(answer: requests.Response, url: str) -> None:
     """Raise for an answer that is not the file: for good, or to be tried again."""
     status = answer.status_code
     if status < 400:
@@ -273,11 +269,6 @@ def check_status(answer: requests.Response, url: str) -> None:
 def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Send a request as it is: what ``~/.netrc`` has for the server is for other programs."""
     return request
-
-
-def _starts_at(answer: requests.Response) -> int:
-    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    return int(found[1]) if found else -1
 
 
 def _save(answer: requests.Response, partial: Path, start: int, say: Say) -> None:
@@ -334,17 +325,14 @@ def unreachable(
 
     ``mirrors`` is the key of the configuration that could help.
     """
-    if silent:
-        return StepError(
-            f"{url} cannot be downloaded: {why}",
-            remedy="try again later, what has come is kept; or be more patient: "
-            "'tykky config set timeout 600' (seconds)",
-            code=Exit.NETWORK,
-        )
-    host = urlsplit(url).netloc.rpartition("@")[2] or url
-    return StepError(
-        f"{url} cannot be downloaded: {why}",
-        remedy=f"check the network and proxies, or name a mirror that has the files of {host}: "
-        f"'tykky config why {mirrors}'",
-        code=Exit.NETWORK,
+    remedy = (
+        "try again later, what has come is kept; or be more patient: "
+        "'tykky config set timeout 600' (seconds)"
     )
+    if not silent:
+        host = urlsplit(url).netloc.rpartition("@")[2] or url
+        remedy = (
+            f"check the network and proxies, or name a mirror that has the files of {host}: "
+            f"'tykky config why {mirrors}'"
+        )
+    return StepError(f"{url} cannot be downloaded: {why}", remedy=remedy, code=Exit.NETWORK)
