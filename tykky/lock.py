@@ -208,23 +208,20 @@ def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
     A package of the same version but another build counts as changed; then, and only then, the
     builds are told as well. Names are spelt as package indexes do.
     """
-    first = {_canonical(package.name): package for package in old}
-    second = {_canonical(package.name): package for package in new}
-    before = {name: package.version for name, package in first.items()}
-    after = {name: package.version for name, package in second.items()}
-    for name in first.keys() & second.keys():
-        build, other = first[name].build, second[name].build
-        if before[name] == after[name] and build != other:
-            before[name] += f" ({build or 'no build'})"
-            after[name] += f" ({other or 'no build'})"
+    before = {_canonical(package.name): package for package in old}
+    after = {_canonical(package.name): package for package in new}
+    changed = {}
+    for name in before.keys() & after.keys():
+        one, other = before[name], after[name]
+        if one.version != other.version:
+            changed[name] = one.version, other.version
+        elif one.build != other.build:
+            told = (f"{each.version} ({each.build or 'no build'})" for each in (one, other))
+            changed[name] = next(told), next(told)
     return Difference(
-        added={name: after[name] for name in after.keys() - before.keys()},
-        removed={name: before[name] for name in before.keys() - after.keys()},
-        changed={
-            name: (before[name], after[name])
-            for name in before.keys() & after.keys()
-            if before[name] != after[name]
-        },
+        added={name: after[name].version for name in after.keys() - before.keys()},
+        removed={name: before[name].version for name in before.keys() - after.keys()},
+        changed=changed,
     )
 
 

@@ -153,48 +153,46 @@ def _is_number(value: object) -> bool:
 
 
 def _unfit(value: object, wanted: Any, field: str) -> WrongValue:
-    shown = repr(value) if isinstance(value, bool | int | float | str | None) else ""
-    what = f"{shown} is {_kind_of_value(value)}" if shown else f"this is {_kind_of_value(value)}"
+    shown = repr(value) if isinstance(value, bool | int | float | str | None) else "this"
+    names = {bool: "a truth value", str: "a string", dict: "a mapping", NoneType: "nothing"}
+    what = "a number" if _is_number(value) else f"a {type(value).__name__}"
+    what = names.get(type(value), what)
+    described, example = _described(wanted)
     return WrongValue(
-        f"'{field}' wants {_described(wanted)}, and {what}", f"for example: {_example(wanted)}"
+        f"'{field}' wants {described}, and {shown} is {what}", f"for example: {example}"
     )
 
 
-def _kind_of_value(value: object) -> str:
-    names = {bool: "a truth value", str: "a string", dict: "a mapping", NoneType: "nothing"}
-    return names.get(type(value), "a number" if _is_number(value) else f"a {type(value).__name__}")
+#: How types are called, and how their values are written.
+_WORDS: dict[Any, tuple[str, str]] = {
+    str: ("string", '"..."'),
+    bool: ("truth value", "True"),
+    int: ("whole number", "1"),
+    float: ("number", "1.5"),
+    Version: ("version", '"26.11"'),
+    Spec: ("spec", '"fireworks@2.1"'),
+    Path: ("path", '"..."'),
+}
 
 
-def _described(wanted: Any, *, plural: bool = False) -> str:
+def _described(wanted: Any, *, plural: bool = False) -> tuple[str, str]:
+    """What an annotation allows, in words; and an example of it."""
     origin, args = get_origin(wanted), get_args(wanted)
     if origin in (Union, UnionType):
-        return " or ".join(_described(member, plural=plural) for member in args)
+        members = [_described(member, plural=plural) for member in args]
+        return " or ".join(words for words, _ in members), members[0][1]
     if origin is tuple:
-        return _described(args[0], plural=True)
+        words, example = _described(args[0], plural=True)
+        return words, f"{example}, {example}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"a mapping from names to {_described(args[1], plural=True)}"
+        words, example = _described(args[1], plural=True)
+        return f"a mapping from names to {words}", f'{{"NAME": {example}}}'
     if origin is Literal:
-        return "one of " + ", ".join(map(repr, args))
-    names = {str: "string", bool: "truth value", int: "whole number", float: "number"}
-    names |= {Version: "version", Spec: "spec", Path: "path", NoneType: "None"}
-    name = names.get(wanted, getattr(wanted, "__name__", str(wanted)))
+        return "one of " + ", ".join(map(repr, args)), repr(args[-1])
     if wanted is NoneType:
-        return name
-    return f"{name}s" if plural else f"a {name}"
-
-
-def _example(wanted: Any) -> str:
-    origin, args = get_origin(wanted), get_args(wanted)
-    if origin in (Union, UnionType):
-        return _example(args[0])
-    if origin is tuple:
-        return ", ".join([_example(args[0])] * 2)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f'{{"NAME": {_example(args[1])}}}'
-    if origin is Literal:
-        return repr(args[-1])
-    examples = {bool: "True", int: "1", float: "1.5", Version: '"26.11"', Spec: '"fireworks@2.1"'}
-    return examples.get(wanted, '"..."')
+        return "None", "None"
+    name, example = _WORDS.get(wanted, (getattr(wanted, "__name__", str(wanted)), '"..."'))
+    return f"{name}s" if plural else f"a {name}", example
 
 
 # Rules beyond the type, for fields that every kind has.
