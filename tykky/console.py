@@ -13,8 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -141,24 +140,24 @@ def size(octets: int) -> str:
 
 
 class Step:
-    """A running step of the pipeline; ``update`` says what it is doing now."""
+    """A running step of the pipeline: one line with its time, and a spinner on a terminal.
 
-    def __init__(self, name: str, text: str, quiet: bool = False) -> None:
+    ``update`` says what it is doing now. Nothing is shown of a ``quiet`` one.
+    """
+
+    def __init__(self, name: str, text: str = "", *, quiet: bool = False) -> None:
         self.name = name
         self.quiet = quiet
         self.text = text
         self._status: Status | None = None
         self._out = sys.stdout  # as it was when the step began, wherever it leads meanwhile
         if is_terminal(sys.stderr) and not quiet:
-            self._spin()
+            from rich.console import Console
+            from rich.status import Status
+
+            self._status = Status(self._label(), console=Console(stderr=True, highlight=False))
+            self._status.start()
         self._started = time.monotonic()
-
-    def _spin(self) -> None:
-        from rich.console import Console
-        from rich.status import Status
-
-        self._status = Status(self._label(), console=Console(stderr=True, highlight=False))
-        self._status.start()
 
     def _label(self) -> Any:
         from rich.text import Text
@@ -180,7 +179,10 @@ class Step:
 
         self._status.console.print(Text(_visible(text), style="dim"), soft_wrap=True)
 
-    def end(self, failed: bool = False) -> None:
+    def __enter__(self) -> Step:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         """Stop the spinner and print the step's one line, with its time."""
         if self._status is not None:
             self._status.stop()
@@ -188,25 +190,14 @@ class Step:
         if self.quiet:
             return
         taken = duration(time.monotonic() - self._started)
-        code, outcome = (_RED, f"failed after {taken}") if failed else (_GREEN, taken)
+        code, outcome = (_RED, f"failed after {taken}") if failure else (_GREEN, taken)
         name = _coloured(sys.stderr, code, f"{self.name:<{_STEP_WIDTH}}")
         text = f"{self.text} ... " if self.text else ""
         _write(sys.stderr, f"{name} {text}{outcome}")
 
 
-@contextmanager
-def step(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Step]:
-    """Run one step of the pipeline: one line with its time, and a spinner on a terminal.
-
-    Nothing is shown of a ``quiet`` one.
-    """
-    running = Step(name, text, quiet)
-    try:
-        yield running
-    except BaseException:
-        running.end(failed=True)
-        raise
-    running.end()
+#: ``with console.step("squash") as step:``
+step = Step
 
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None:
