@@ -14,22 +14,13 @@ from typing import TYPE_CHECKING
 __version__ = "1.0.0.dev0"
 
 if TYPE_CHECKING:
-    from tykky.kinds.conda import CondaStack
-    from tykky.kinds.container import ContainerStack
-    from tykky.kinds.disk import DiskStack
-    from tykky.kinds.pip import PipStack
-    from tykky.recipe import Recipe, Version, variant
-
-__all__ = [
-    "CondaStack",
-    "ContainerStack",
-    "DiskStack",
-    "PipStack",
-    "Recipe",
-    "Version",
-    "__version__",
-    "variant",
-]
+    from tykky.kinds.conda import CondaStack as CondaStack
+    from tykky.kinds.container import ContainerStack as ContainerStack
+    from tykky.kinds.disk import DiskStack as DiskStack
+    from tykky.kinds.pip import PipStack as PipStack
+    from tykky.recipe import Recipe as Recipe
+    from tykky.recipe import Version as Version
+    from tykky.recipe import variant as variant
 
 _HOMES = {
     "CondaStack": "tykky.kinds.conda",
@@ -40,12 +31,12 @@ _HOMES = {
     "Version": "tykky.recipe",
     "variant": "tykky.recipe",
 }
+__all__ = ("__version__", *_HOMES)
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module 'tykky' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -3,17 +3,17 @@
 Answers go to stdout, everything else to stderr. Colours, the spinner and the line that is
 redrawn appear on terminals only, never with ``NO_COLOR``, ``TERM=dumb`` or in a pipe.
 
-Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``json_out``,
-``duration``, ``size``, ``plural``, ``flush``.
+Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``columns``,
+``json_out``, ``duration``, ``size``, ``plural``, ``flush``.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,14 +22,8 @@ from tykky.errors import TykkyError
 if TYPE_CHECKING:
     from rich.status import Status
 
-_BOLD, _RED, _YELLOW, _GREEN, _DIM, _PLAIN = (
-    "\x1b[1m",
-    "\x1b[31m",
-    "\x1b[33m",
-    "\x1b[32m",
-    "\x1b[2m",
-    "\x1b[0m",
-)
+_BOLD, _RED, _YELLOW, _GREEN, _DIM, _PLAIN = (f"\x1b[{n}m" for n in (1, 31, 33, 32, 2, 0))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _STEP_WIDTH = 9
 
 
@@ -78,27 +72,16 @@ def flush() -> None:
 
 def _visible(text: str, keep: str = "\n\t") -> str:
     """The text with control characters written out: what others wrote must not steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char in keep or not _is_control(char) else f"\\x{ord(char):02x}" for char in text
-    )
-
-
-def _is_control(char: str) -> bool:
-    return char < " " or "\x7f" <= char < "\xa0"
+    return _CONTROL.sub(lambda c: c[0] if c[0] in keep else f"\\x{ord(c[0]):02x}", text)
 
 
 def _width(text: str) -> int:
     """How many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
-    import unicodedata
+    from rich.cells import cell_len
 
-    return sum(
-        2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char)
-        for char in text
-    )
+    return cell_len(text)
 
 
 def say(text: str = "") -> None:
@@ -157,24 +140,24 @@ def size(octets: int) -> str:
 
 
 class Step:
-    """A running step of the pipeline; ``update`` says what it is doing now."""
+    """A running step of the pipeline: one line with its time, and a spinner on a terminal.
 
-    def __init__(self, name: str, text: str, quiet: bool = False) -> None:
+    ``update`` says what it is doing now. Nothing is shown of a ``quiet`` one.
+    """
+
+    def __init__(self, name: str, text: str = "", *, quiet: bool = False) -> None:
         self.name = name
         self.quiet = quiet
         self.text = text
         self._status: Status | None = None
         self._out = sys.stdout  # as it was when the step began, wherever it leads meanwhile
         if is_terminal(sys.stderr) and not quiet:
-            self._spin()
+            from rich.console import Console
+            from rich.status import Status
+
+            self._status = Status(self._label(), console=Console(stderr=True, highlight=False))
+            self._status.start()
         self._started = time.monotonic()
-
-    def _spin(self) -> None:
-        from rich.console import Console
-        from rich.status import Status
-
-        self._status = Status(self._label(), console=Console(stderr=True, highlight=False))
-        self._status.start()
 
     def _label(self) -> Any:
         from rich.text import Text
@@ -196,7 +179,10 @@ class Step:
 
         self._status.console.print(Text(_visible(text), style="dim"), soft_wrap=True)
 
-    def end(self, failed: bool = False) -> None:
+    def __enter__(self) -> Step:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         """Stop the spinner and print the step's one line, with its time."""
         if self._status is not None:
             self._status.stop()
@@ -204,40 +190,34 @@ class Step:
         if self.quiet:
             return
         taken = duration(time.monotonic() - self._started)
-        code, outcome = (_RED, f"failed after {taken}") if failed else (_GREEN, taken)
+        code, outcome = (_RED, f"failed after {taken}") if failure else (_GREEN, taken)
         name = _coloured(sys.stderr, code, f"{self.name:<{_STEP_WIDTH}}")
         text = f"{self.text} ... " if self.text else ""
         _write(sys.stderr, f"{name} {text}{outcome}")
 
 
-@contextmanager
-def step(name: str, text: str = "", *, quiet: bool = False) -> Iterator[Step]:
-    """Run one step of the pipeline: one line with its time, and a spinner on a terminal.
-
-    Nothing is shown of a ``quiet`` one.
-    """
-    running = Step(name, text, quiet)
-    try:
-        yield running
-    except BaseException:
-        running.end(failed=True)
-        raise
-    running.end()
+#: ``with console.step("squash") as step:``
+step = Step
 
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None:
     """Aligned columns on stdout, two blanks apart; headers, on a terminal in bold."""
     cells = [[_visible(str(cell), keep="") for cell in row] for row in rows]
-    lines = [list(headers), *cells] if headers else cells
-    widths = [max(map(_width, column)) for column in zip_longest(*lines, fillvalue="")]
-    shown = []
-    for line in lines:
-        padded = (c + " " * (w - _width(c)) for c, w in zip(line, widths, strict=False))
-        shown.append("  ".join(padded).rstrip())
+    shown = columns([headers, *cells] if headers else cells)
     if headers:
         shown[0] = _coloured(sys.stdout, _BOLD, shown[0])
     if shown:
         _write(sys.stdout, "\n".join(shown))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table: its columns are aligned, two blanks apart."""
+    widths = [max(map(_width, column)) for column in zip_longest(*rows, fillvalue="")]
+    padded = (
+        [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=False)]
+        for row in rows
+    )
+    return ["  ".join(cells).rstrip() for cells in padded]
 
 
 def json_out(value: object) -> None:

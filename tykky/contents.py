@@ -4,7 +4,7 @@ They are kept beside the record in ``packages.json``, one a line, and told by th
 command ``list-packages``.
 
 Public names: ``Installed``, ``of_conda``, ``of_environment``, ``records``, ``of_python``,
-``render``, ``read``, ``of_install``, ``put``, ``columns``, ``COMMAND``, ``FILE``.
+``render``, ``read``, ``of_install``, ``put``, ``COMMAND``, ``FILE``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tykky.console import columns
 from tykky.errors import Exit, StoreError
 
 if TYPE_CHECKING:
@@ -135,9 +136,8 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
 def put(packages: Sequence[Installed], box: RealBox) -> None:
     """Let the stack tell its packages itself: its command, and what that prints."""
     folder = box.prefix / "share/tykky"
-    rows = [(p.name, p.version, p.build, p.channel, p.license) for p in packages]
-    table = columns([("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE"), *rows])
-    box.write("share/tykky/packages.txt", table)
+    rows = [("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE"), *map(astuple, packages)]
+    box.write("share/tykky/packages.txt", "\n".join([*columns(rows), ""]))
     box.write("share/tykky/packages.json", render(packages))
     program = box.write(f"bin/{COMMAND}", _SCRIPT.format(folder=shlex.quote(str(folder))))
     box.real(program).chmod(0o755)
@@ -153,13 +153,3 @@ case ${{1-}} in
     *) echo "list-packages: unknown option '$1'; there is --json" >&2; exit 2 ;;
 esac
 """
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """A table, each column as wide as its longest text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        + "\n"
-        for row in rows
-    )

@@ -11,6 +11,7 @@ Public names: ``Exit``, ``TykkyError`` and its subclasses, ``Where``.
 from __future__ import annotations
 
 import errno
+import linecache
 import re
 from dataclasses import dataclass
 from enum import IntEnum
@@ -73,7 +74,10 @@ class Where:
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else str(self.path)
-        text = self.text if self.text is not None else self._read()
+        text = self.text
+        if text is None:
+            linecache.checkcache(str(self.path))
+            text = linecache.getline(str(self.path), self.line)
         if not text.strip():
             return place
         shown = masked(text.rstrip("\n"))
@@ -82,16 +86,6 @@ class Where:
         if self.column is not None and self.column >= indent:
             lines.append("    " + " " * (self.column - indent) + "^" * max(1, self.width))
         return "\n".join(lines)
-
-    def _read(self) -> str:
-        if not self.line:
-            return ""
-        try:
-            return self.path.read_text(encoding="utf-8", errors="replace").splitlines()[
-                self.line - 1
-            ]
-        except (OSError, IndexError):
-            return ""
 
 
 def masked(text: str) -> str:
@@ -185,26 +179,21 @@ def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
     """
     place = f" ({error.filename})" if error.filename else ""
     cause = f"cannot {doing}{place}: {error.strerror or error}"
+    remedy, code = "'tykky doctor' checks this machine.", Exit.FAILED
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return TykkyError(
-            cause,
-            remedy="free some space or raise the quota, then run the same command again; "
-            "'tykky config why root' and 'tykky config why build_dir' say which disks are used",
-            code=Exit.NO_SPACE,
+        remedy = (
+            "free some space or raise the quota, then run the same command again; "
+            "'tykky config why root' and 'tykky config why build_dir' say which disks are used"
         )
-    if error.errno == errno.EFBIG:
-        return TykkyError(
-            cause,
-            remedy="raise the limit on the size of files, 'ulimit -f unlimited', or choose a disk "
-            f"that holds larger ones: 'tykky config why {key}'",
-            code=Exit.NO_SPACE,
+        code = Exit.NO_SPACE
+    elif error.errno == errno.EFBIG:
+        remedy = (
+            "raise the limit on the size of files, 'ulimit -f unlimited', or choose a disk "
+            f"that holds larger ones: 'tykky config why {key}'"
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-        return TykkyError(
-            cause,
-            remedy="choose a place that you may write to: "
-            + ("--root DIR, or " if key == "root" else "")
-            + f"'tykky config set {key} DIR'",
-            code=Exit.NOT_WRITABLE,
-        )
-    return TykkyError(cause, remedy="'tykky doctor' checks this machine.")
+        code = Exit.NO_SPACE
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        other = "--root DIR, or " if key == "root" else ""
+        remedy = f"choose a place that you may write to: {other}'tykky config set {key} DIR'"
+        code = Exit.NOT_WRITABLE
+    return TykkyError(cause, remedy=remedy, code=code)

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from tykky.console import size
 from tykky.errors import Exit, StepError, TykkyError, from_os_error
 from tykky.files import digest_file
 
@@ -35,7 +37,6 @@ Renew = Callable[[str], Mapping[str, str]]
 CONNECT, PATIENCE = 15, 60
 #: How often in a row a source may fail without sending one more byte.
 FRUITLESS = 3
-_BLOCK = 1 << 20
 #: What is taken off a connection at once: little, so that of a slow one much is kept.
 _PIECE = 1 << 16
 
@@ -88,13 +89,13 @@ def fetch(
             kept.unlink()
         partial = kept.with_name(f"{sha256}.part")
         for mirror in mirrors:
-            there = _Source(on_mirror(mirror, url), {}, patience, say)
+            there = _Download(on_mirror(mirror, url), partial, patience, say)
             try:
-                return _verified(there, sha256, partial, kept)
+                return there.verified(sha256).replace(kept)
             except StepError as error:
                 say(f"{error.cause}; trying the next source")
-        last = _Source(source or url, headers or {}, patience, say, renew)
-        return _verified(last, sha256, partial, kept)
+        last = _Download(source or url, partial, patience, say, headers or {}, renew)
+        return last.verified(sha256).replace(kept)
 
 
 def fetch_unpinned(
@@ -108,7 +109,7 @@ def fetch_unpinned(
     partial = cache_dir / "downloads" / f"unpinned-{name}.part"
     with _alone(partial):
         partial.unlink(missing_ok=True)
-        _receive(_Source(url, {}, patience, say), partial)
+        _Download(url, partial, patience, say).receive()
         digest = digest_file(partial)
         return partial.replace(partial.with_name(digest)), digest
 
@@ -145,118 +146,128 @@ def on_mirror(mirror: str, url: str) -> str:
     return f"{mirror.rstrip('/')}/{parts.hostname or 'localhost'}{parts.path}"
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a file is, what a request for it brings along, and who is told how it goes."""
+@dataclass
+class _Download:
+    """A file of one source on its way to ``partial``; ``say`` is told how it goes.
+
+    ``headers`` is what a request brings along, ``renew`` gives others.
+    """
 
     url: str
-    headers: Mapping[str, str]
+    partial: Path
     patience: int
     say: Say
+    headers: Mapping[str, str] = field(default_factory=dict)
     renew: Renew | None = None
 
+    def verified(self, sha256: str) -> Path:
+        """Receive the file that has this digest. Raises ``StepError`` for another one."""
+        resumed = self.partial.exists()
+        self.receive()
+        found = digest_file(self.partial)
+        if found != sha256 and resumed:
+            # Its beginning may be of another file, or of another source.
+            self.partial.unlink()
+            self.receive()
+            found = digest_file(self.partial)
+        if found != sha256:
+            self.partial.unlink()
+            raise StepError(
+                f"{self.url} is not the file that was expected: its sha256 is {found} instead of "
+                f"{sha256}",
+                remedy="find out why it changed before you trust it; then correct the digest",
+                code=Exit.DAMAGED,
+            )
+        return self.partial
 
-def _verified(source: _Source, sha256: str, partial: Path, kept: Path) -> Path:
-    resumed = partial.exists()
-    _receive(source, partial)
-    found = digest_file(partial)
-    if found != sha256 and resumed:
-        # Its beginning may be of another file, or of another source.
-        partial.unlink()
-        _receive(source, partial)
-        found = digest_file(partial)
-    if found != sha256:
-        partial.unlink()
-        raise StepError(
-            f"{source.url} is not the file that was expected: its sha256 is {found} instead of "
-            f"{sha256}",
-            remedy="find out why it changed before you trust it; then correct the digest",
-            code=Exit.DAMAGED,
-        )
-    return partial.replace(kept)
-
-
-def _receive(source: _Source, partial: Path) -> None:
-    """Complete ``partial`` from one source, in as many attempts as make progress."""
-    url, say = source.url, source.say
-    name = Path(urlsplit(url).path).name or url
-    name = re.sub(r"^(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}$", r"\1", name)
-    say(f"downloading {name}")
-    if urlsplit(url).scheme == "file":
-        _copy(url, partial)
-        return
-    fruitless, denied_at = 0, -1
-    while True:
-        before = _size(partial)
-        try:
-            _attempt(source, partial, lambda text: say(f"downloading {name}, {text}"))
+    def receive(self) -> None:
+        """Complete the file, in as many attempts as make progress."""
+        path = Path(unquote(urlsplit(self.url).path))
+        name = re.sub(r"^(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}$", r"\1", path.name or self.url)
+        self.say(f"downloading {name}")
+        if urlsplit(self.url).scheme == "file":
+            if not path.is_file():
+                raise StepError(
+                    f"there is no file {path}", remedy="check the address in the recipe"
+                )
+            shutil.copyfile(path, self.partial)
             return
-        except _Denied:
-            # A token that ended meanwhile; one that is new and denied stays so.
-            if source.renew is None or before == denied_at:
-                raise
-            denied_at = before
-            source = replace(source, headers=source.renew(url))
-        except _BrokenOff as error:
-            fruitless = 0 if _size(partial) > before else fruitless + 1
-            if fruitless == FRUITLESS:
-                raise unreachable(url, str(error), silent=error.silent) from error
-            say(f"downloading {name}: {error}; trying again")
-            time.sleep(0.2 * 4**fruitless)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _copy(url: str, partial: Path) -> None:
-    import shutil
-
-    path = Path(unquote(urlsplit(url).path))
-    try:
-        shutil.copyfile(path, partial)
-    except OSError as error:
-        if path.is_file():
-            raise
-        raise StepError(
-            f"there is no file {path}", remedy="check the address in the recipe"
-        ) from error
-
-
-def _attempt(source: _Source, partial: Path, say: Say) -> None:
-    import requests
-    from urllib3.exceptions import HTTPError
-
-    have = _size(partial)
-    # The file itself, and not a form that a server thinks is handier.
-    url, wanted = source.url, {**source.headers, "Accept-Encoding": "identity"}
-    if have:
-        wanted["Range"] = f"bytes={have}-"
-    try:
-        with requests.get(
-            url,
-            headers=wanted,
-            stream=True,
-            timeout=(CONNECT, source.patience),
-            auth=as_it_is if "Authorization" in wanted else None,
-        ) as answer:
-            if answer.status_code == 416:  # nothing follows; or another file, says the digest
+        fruitless, denied_at = 0, -1
+        while True:
+            before = self._size()
+            try:
+                self._attempt(name)
                 return
-            check_status(answer, url)
-            goes_on = answer.status_code == 206 and _starts_at(answer) == have
-            _save(answer, partial, have if goes_on else 0, say)
-    except requests.exceptions.InvalidURL as error:
-        raise unreachable(url, "the address is not valid") from error
-    except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as error:
-        raise StepError(
-            f"{url} is no address that can be downloaded",
-            remedy="an address starts with https://, http:// or file://",
-        ) from error
-    except (requests.RequestException, HTTPError) as error:
-        raise _BrokenOff(reason(error, source.patience), is_silence(error)) from error
+            except _Denied:
+                # A token that ended meanwhile; one that is new and denied stays so.
+                if self.renew is None or before == denied_at:
+                    raise
+                denied_at = before
+                self.headers = self.renew(self.url)
+            except _BrokenOff as error:
+                fruitless = 0 if self._size() > before else fruitless + 1
+                if fruitless == FRUITLESS:
+                    raise unreachable(self.url, str(error), silent=error.silent) from error
+                self.say(f"downloading {name}: {error}; trying again")
+                time.sleep(0.2 * 4**fruitless)
+
+    def _size(self) -> int:
+        return self.partial.stat().st_size if self.partial.exists() else 0
+
+    def _attempt(self, name: str) -> None:
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        # The file itself, and not a form that a server thinks is handier.
+        have, wanted = self._size(), {**self.headers, "Accept-Encoding": "identity"}
+        if have:
+            wanted["Range"] = f"bytes={have}-"
+        try:
+            with requests.get(
+                self.url,
+                headers=wanted,
+                stream=True,
+                timeout=(CONNECT, self.patience),
+                auth=as_it_is if "Authorization" in wanted else None,
+            ) as answer:
+                if answer.status_code == 416:  # nothing follows; or another file, says the digest
+                    return
+                _check_status(answer, self.url)
+                begins = answer.headers.get("Content-Range", "")
+                goes_on = answer.status_code == 206 and begins.startswith(f"bytes {have}-")
+                self._save(answer, have if goes_on else 0, name)
+        except requests.exceptions.InvalidURL as error:
+            raise unreachable(self.url, "the address is not valid") from error
+        except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as error:
+            raise StepError(
+                f"{self.url} is no address that can be downloaded",
+                remedy="an address starts with https://, http:// or file://",
+            ) from error
+        except (requests.RequestException, HTTPError) as error:
+            raise _BrokenOff(reason(error, self.patience), is_silence(error)) from error
+
+    def _save(self, answer: requests.Response, start: int, name: str) -> None:
+        from urllib3.exceptions import ProtocolError
+
+        length = answer.headers.get("Content-Length")
+        end = start + int(length) if length and length.isdigit() else None
+        have, told = start, time.monotonic()
+        with self.partial.open("r+b" if start else "wb") as stream:
+            stream.seek(start)
+            # A connection that ends early is told by the number of bytes.
+            with suppress(*((ProtocolError,) if end else ())):
+                for block in answer.raw.stream(_PIECE, decode_content=False):
+                    stream.write(block)
+                    have += len(block)
+                    if time.monotonic() - told > 0.5:
+                        told = time.monotonic()
+                        of = f" of {size(end)}" if end else ""
+                        self.say(f"downloading {name}, {size(have)}{of}")
+        if end is not None and have < end:
+            raise _BrokenOff(f"it broke off after {have} of {end} bytes")
 
 
-def check_status(answer: requests.Response, url: str) -> None:
+def _check_status(answer: requests.Response, url: str) -> None:
     """Raise for an answer that is not the file: for good, or to be tried again."""
     status = answer.status_code
     if status < 400:
@@ -273,33 +284,6 @@ def check_status(answer: requests.Response, url: str) -> None:
 def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Send a request as it is: what ``~/.netrc`` has for the server is for other programs."""
     return request
-
-
-def _starts_at(answer: requests.Response) -> int:
-    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    return int(found[1]) if found else -1
-
-
-def _save(answer: requests.Response, partial: Path, start: int, say: Say) -> None:
-    from urllib3.exceptions import ProtocolError
-
-    from tykky.console import size
-
-    length = answer.headers.get("Content-Length")
-    end = start + int(length) if length and length.isdigit() else None
-    have, told = start, time.monotonic()
-    with partial.open("r+b" if start else "wb") as stream:
-        stream.seek(start)
-        # A connection that ends early is told by the number of bytes.
-        with suppress(*((ProtocolError,) if end else ())):
-            for block in answer.raw.stream(_PIECE, decode_content=False):
-                stream.write(block)
-                have += len(block)
-                if time.monotonic() - told > 0.5:
-                    told = time.monotonic()
-                    say(f"{size(have)} of {size(end)}" if end else size(have))
-    if end is not None and have < end:
-        raise _BrokenOff(f"it broke off after {have} of {end} bytes")
 
 
 def _innermost(error: Exception) -> Any:
@@ -334,17 +318,14 @@ def unreachable(
 
     ``mirrors`` is the key of the configuration that could help.
     """
-    if silent:
-        return StepError(
-            f"{url} cannot be downloaded: {why}",
-            remedy="try again later, what has come is kept; or be more patient: "
-            "'tykky config set timeout 600' (seconds)",
-            code=Exit.NETWORK,
-        )
-    host = urlsplit(url).netloc.rpartition("@")[2] or url
-    return StepError(
-        f"{url} cannot be downloaded: {why}",
-        remedy=f"check the network and proxies, or name a mirror that has the files of {host}: "
-        f"'tykky config why {mirrors}'",
-        code=Exit.NETWORK,
+    remedy = (
+        "try again later, what has come is kept; or be more patient: "
+        "'tykky config set timeout 600' (seconds)"
     )
+    if not silent:
+        host = urlsplit(url).netloc.rpartition("@")[2] or url
+        remedy = (
+            f"check the network and proxies, or name a mirror that has the files of {host}: "
+            f"'tykky config why {mirrors}'"
+        )
+    return StepError(f"{url} cannot be downloaded: {why}", remedy=remedy, code=Exit.NETWORK)

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,24 +64,16 @@ def make_folder(path: Path, permissions: Permissions) -> None:
     """Make a folder and its missing parents, each with the site's mode and group."""
     for tries_left in reversed(range(10)):
         try:
-            _make_missing(path, permissions)
+            missing = [each for each in (path, *path.parents) if not each.is_dir()]
+            for folder in reversed(missing):
+                with contextlib.suppress(FileExistsError):
+                    folder.mkdir()
+                    permissions.apply(folder)
             return
         except FileNotFoundError:
             # Somebody has just removed a parent, together with the last of what was in it.
             if not tries_left:
                 raise
-
-
-def _make_missing(path: Path, permissions: Permissions) -> None:
-    missing: list[Path] = []
-    here = path
-    while not here.is_dir():
-        missing.append(here)
-        here = here.parent
-    for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            permissions.apply(folder)
 
 
 def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bool = True) -> None:
@@ -164,12 +155,4 @@ def discard(path: Path) -> None:
 
 def count(path: Path) -> int:
     """How many files and folders there are in a tree, itself included."""
-    return 1 + sum(1 for _ in _walk(path))
-
-
-def _walk(path: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(path) as entries:
-        for entry in entries:
-            yield entry
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path))
+    return 1 + sum(len(folders) + len(files) for _, folders, files in os.walk(path))

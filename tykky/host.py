@@ -1,12 +1,14 @@
 """Who runs this, and where.
 
-Public names: ``user_name``, ``host_name``, ``owner_of``.
+Public names: ``user_name``, ``home_of``, ``host_name``, ``owner_of``.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -15,12 +17,20 @@ def user_name() -> str:
 
     USER and LOGNAME are not asked: they say what somebody set them to.
     """
-    import pwd
-
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
+
+
+def home_of(name: str, environ: Mapping[str, str]) -> str:
+    """The home directory of a user, by default of who runs this; empty if it is not known."""
+    if not name and environ.get("HOME"):
+        return environ["HOME"]
+    try:
+        return (pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())).pw_dir
+    except KeyError:
+        return ""
 
 
 def host_name() -> str:

@@ -21,12 +21,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tykky.errors import LockError, Where
 
 if TYPE_CHECKING:
+    from tykky.contents import Installed
     from tykky.recipe import Recipe
+
+#: What can be compared: a package that is to be installed, or is.
+Named: TypeAlias = "Package | Installed"
 
 FORMAT = 1
 
@@ -105,22 +109,6 @@ class Difference:
             yield f"  {name} {before} -> {after}"
 
 
-class Named(Protocol):
-    """What is compared of a package."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def version(self) -> str:
-        """Its version."""
-
-    @property
-    def build(self) -> str:
-        """Which build of the version it is, if there may be several."""
-
-
 def digest_of(value: Any) -> str:
     """The sha256, in hex, of a JSON-like value in its canonical spelling."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
@@ -147,15 +135,11 @@ def render(lock: Lock) -> str:
         "version": lock.version,
         "suffix": lock.suffix,
         "arch": lock.arch,
-        "asked": lock.asked,
+        "asked": dict(sorted(lock.asked.items())),
     }
-    lines = ["{"]
-    lines += [f"  {json.dumps(key)}: {_value(value)}," for key, value in head.items()]
-    lines.append('  "packages": [')
-    rows = [json.dumps(_row(package)) for package in sorted(lock.packages)]
-    lines.append(",\n".join("    " + row for row in rows))
-    lines += ["  ]", "}", ""]
-    return "\n".join(lines)
+    above = json.dumps(head, indent=2, default=list).removesuffix("\n}")
+    rows = ",\n".join(f"    {json.dumps(_row(package))}" for package in sorted(lock.packages))
+    return f'{above},\n  "packages": [\n{rows}\n  ]\n}}\n'
 
 
 def _row(package: Package) -> dict[str, Any]:
@@ -164,48 +148,33 @@ def _row(package: Package) -> dict[str, Any]:
     return {k: v for k, v in row.items() if v or k not in ("build", "url", "license")}
 
 
-def _value(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, default=list).replace("\n", "\n  ")
-
-
 def read(path: Path) -> Lock:
     """The lock at ``path``.
 
     Raises ``LockError`` if it is not there, is damaged, or is of a format this Tykky does
     not know.
     """
-    remedy = "make it anew with 'tykky lock'"
+    cause, where, remedy = "", None, "make it anew with 'tykky lock'"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+            cause, where = "the lock has a format that this Tykky does not know", Where(path, 2)
+        else:
+            packages = tuple(Package(**package) for package in data.pop("packages"))
+            return Lock(**data, packages=packages)
     except FileNotFoundError:
-        raise LockError(f"there is no lock {path}", remedy=remedy) from None
+        cause = f"there is no lock {path}"
     except OSError as error:
-        raise LockError(
-            f"the lock {path} cannot be read: {error.strerror}",
-            remedy="ask its owner, whom 'ls -l' shows, to run 'chmod a+r' on it",
-        ) from error
+        cause = f"the lock {path} cannot be read: {error.strerror}"
+        remedy = "ask its owner, whom 'ls -l' shows, to run 'chmod a+r' on it"
     except ValueError as error:
-        line = getattr(error, "lineno", 0)
-        raise LockError(
-            f"the lock is not valid JSON: {error}", where=Where(path, line), remedy=remedy
-        ) from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise LockError(
-            "the lock has a format that this Tykky does not know",
-            where=Where(path, 2),
-            remedy=remedy,
-        )
-    try:
-        return Lock(
-            recipe=str(data["recipe"]),
-            version=str(data["version"]),
-            suffix=str(data["suffix"]),
-            arch=str(data["arch"]),
-            asked=data["asked"],
-            packages=tuple(Package(**package) for package in data["packages"]),
+        cause, where = (
+            f"the lock is not valid JSON: {error}",
+            Where(path, getattr(error, "lineno", 0)),
         )
     except (KeyError, TypeError) as error:
-        raise LockError(f"the lock {path} lacks a field: {error}", remedy=remedy) from None
+        cause = f"the lock {path} lacks a field: {error}"
+    raise LockError(cause, where=where, remedy=remedy)
 
 
 def write(lock: Lock, path: Path) -> None:
@@ -239,23 +208,20 @@ def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
     A package of the same version but another build counts as changed; then, and only then, the
     builds are told as well. Names are spelt as package indexes do.
     """
-    first = {_canonical(package.name): package for package in old}
-    second = {_canonical(package.name): package for package in new}
-    before = {name: package.version for name, package in first.items()}
-    after = {name: package.version for name, package in second.items()}
-    for name in first.keys() & second.keys():
-        build, other = first[name].build, second[name].build
-        if before[name] == after[name] and build != other:
-            before[name] += f" ({build or 'no build'})"
-            after[name] += f" ({other or 'no build'})"
+    before = {_canonical(package.name): package for package in old}
+    after = {_canonical(package.name): package for package in new}
+    changed = {}
+    for name in before.keys() & after.keys():
+        one, other = before[name], after[name]
+        if one.version != other.version:
+            changed[name] = one.version, other.version
+        elif one.build != other.build:
+            told = (f"{each.version} ({each.build or 'no build'})" for each in (one, other))
+            changed[name] = next(told), next(told)
     return Difference(
-        added={name: after[name] for name in after.keys() - before.keys()},
-        removed={name: before[name] for name in before.keys() - after.keys()},
-        changed={
-            name: (before[name], after[name])
-            for name in before.keys() & after.keys()
-            if before[name] != after[name]
-        },
+        added={name: after[name].version for name in after.keys() - before.keys()},
+        removed={name: before[name].version for name in before.keys() - after.keys()},
+        changed=changed,
     )
 
 

@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tykky.errors import SpecError
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9_-]*"
 
-_NAME = re.compile(NAME_PATTERN)
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_FLAG = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=")
-_REST = re.compile(r"\S+")
+#: A part of a spec: a flag, a version, a choice with a value, or the name of a recipe.
+_PART = re.compile(
+    rf"""
+    (?P<sign>[+~])(?P<flag>[A-Za-z_][A-Za-z0-9_-]*)?
+    | (?P<at>@|(?<=\S)/)(?P<version>[A-Za-z0-9][A-Za-z0-9._-]*)?
+    | (?<!\S)(?P<key>[A-Za-z_][A-Za-z0-9_-]*)=(?P<value>[A-Za-z0-9][A-Za-z0-9._-]*)?
+    | (?<!\S)(?P<name>{NAME_PATTERN})
+    """,
+    re.VERBOSE,
+)
 
 _HELP = "a spec looks like: python-data@26.11 +jupyter ~gui gpu=cuda12"
 
@@ -53,13 +58,24 @@ def parse(words: Sequence[str]) -> list[Spec]:
 
     Raises :class:`SpecError` with the text and a caret under the place that is wrong.
     """
-    return _Parser(" ".join(words)).parse()
+    text, at = " ".join(words), 0
+    specs: list[Spec] = []
+    while rest := text[at:].lstrip():
+        at = len(text) - len(rest)
+        found = _PART.match(text, at)
+        if found is None:
+            raise _strange(text, at, specs)
+        if found["name"]:
+            specs.append(Spec(found["name"]))
+        else:
+            _add(found, specs)
+        at = found.end()
+    return specs
 
 
 def parse_one(words: Sequence[str] | str) -> Spec:
     """Parse exactly one spec, given as words or as one text."""
-    text = words if isinstance(words, str) else " ".join(words)
-    specs = _Parser(text).parse()
+    specs = parse([words] if isinstance(words, str) else words)
     if len(specs) == 1:
         return specs[0]
     if not specs:
@@ -76,144 +92,64 @@ def marked(text: str, start: int, width: int = 1) -> tuple[str, str]:
     return text, " " * start + "^" * max(1, width)
 
 
-class _Parser:
-    """Reads one text from left to right; every error knows its place."""
+def _add(found: re.Match[str], specs: list[Spec]) -> None:
+    """Add what a part says to the last spec."""
+    text, shown, start = found.string, found[0], found.start()
+    name, version = found["flag"] or found["key"], found["version"]
+    value = found["value"] or shown[0] == "+"
+    if not (found["flag"] or version or found["value"]):
+        rest = text[found.end() :].split(maxsplit=1)
+        if found["key"] and not specs and rest and rest[0][0] == "=":
+            remedy = f"did you mean '{name}@{rest[0][1:]}'?"
+            raise _error(text, found.end(), "'==' is not how a version is asked for", remedy)
+        if found["key"]:
+            raise _error(text, start, f"the value of '{name}' is missing", f"write {name}=VALUE")
+        what, example = "the name of a variant", "+jupyter, ~jupyter"
+        if found["at"]:
+            what, example = "a version", "python-data@26.11"
+        remedy = f"write it without a space: {example}"
+        raise _error(text, start, f"{what} is missing after '{shown}'", remedy)
+    width = 1 if version and not specs else len(shown)
+    if not specs:
+        remedy = "name the recipe first, then its version and choices"
+        if isinstance(value, str) and value[0].isdigit():
+            remedy = f"did you mean '{name}@{value}'?"
+        raise _error(text, start, f"'{shown}' belongs to no recipe", remedy, width)
+    spec = specs[-1]
+    cause = ""
+    if version and spec.version not in (None, version):
+        cause = f"'{spec.name}' has two versions, {spec.version} and {version}"
+    elif not version and spec.choices.get(name, value) != value:
+        cause = f"'{shown}' contradicts what was said of '{name}' before"
+    if cause:
+        raise _error(text, start, cause, "choose one of the two", width)
+    if version:
+        specs[-1] = replace(spec, version=version)
+    else:
+        specs[-1] = replace(spec, choices={**spec.choices, name: value})
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self.specs: list[Spec] = []
 
-    def parse(self) -> list[Spec]:
-        while True:
-            while self.text[self.at : self.at + 1].isspace():
-                self.at += 1
-            if self.at >= len(self.text):
-                return self.specs
-            self._part()
+def _strange(text: str, at: int, specs: list[Spec]) -> SpecError:
+    """The error for what is no part of a spec."""
+    word = text[at:].split(maxsplit=1)[0]
+    begins_word = at == 0 or text[at - 1].isspace()
+    lower = re.split(r"[@/+~=:]", word)[0].lower()
+    cause, remedy, width = f"'{word[0]}' cannot stand here", _HELP, 1
+    if begins_word and word.startswith(("/", "./", "../")):
+        cause = f"'{word}' is a path, and a spec is wanted"
+        remedy = "if you wrote ~NAME and the shell made a path of it, quote it: '~NAME'"
+        width = len(word)
+    elif begins_word and word.startswith("-"):
+        cause = f"'{word}' is neither a recipe nor a choice"
+        remedy = f"did you mean '~{word.lstrip('-')}'? '~' leaves a variant out"
+        width = len(word)
+    elif begins_word and word[0].isupper() and re.fullmatch(NAME_PATTERN, lower):
+        cause, remedy = "names of recipes are lower case", f"did you mean '{lower}'?"
+        width = len(lower)
+    elif not begins_word and specs and word[0] in ":=" and specs[-1].version is None:
+        remedy = f"did you mean '{specs[-1].name}@{word.lstrip(':=')}'?"
+    return _error(text, at, cause, remedy, width)
 
-    def _part(self) -> None:
-        sign = self.text[self.at]
-        begins_word = self.at == 0 or self.text[self.at - 1].isspace()
-        if sign in "+~":
-            self._flag(sign == "+")
-        elif sign == "@" or (sign == "/" and not begins_word):
-            self._version(sign)
-        elif begins_word and _SETTING.match(self.text, self.at):
-            self._setting()
-        elif begins_word and _NAME.match(self.text, self.at):
-            name = self._take(_NAME)
-            self.specs.append(Spec(name))
-        else:
-            self._refuse(begins_word)
 
-    def _take(self, pattern: re.Pattern[str]) -> str:
-        match = pattern.match(self.text, self.at)
-        if match is None:
-            return ""
-        self.at = match.end()
-        return match.group()
-
-    def _flag(self, value: bool) -> None:
-        start = self.at
-        self.at += 1
-        name = self._take(_FLAG)
-        if not name:
-            raise self._error(
-                f"the name of a variant is missing after '{self.text[start]}'",
-                "write it without a space: +jupyter, ~jupyter",
-                start,
-            )
-        self._choose(name, value, start)
-
-    def _setting(self) -> None:
-        start = self.at
-        name = self._take(_SETTING)[:-1]
-        value = self._take(_VERSION)
-        if not value:
-            raise self._value_error(name, start)
-        self._choose(name, value, start)
-
-    def _value_error(self, name: str, start: int) -> SpecError:
-        rest = _REST.match(self.text, self.at)
-        if rest and rest.group().startswith("=") and not self.specs:
-            version = rest.group()[1:]
-            return self._error(
-                "'==' is not how a version is asked for", f"did you mean '{name}@{version}'?"
-            )
-        return self._error(f"the value of '{name}' is missing", f"write {name}=VALUE", start)
-
-    def _choose(self, name: str, value: bool | str, start: int) -> None:
-        shown = self.text[start : self.at]
-        if not self.specs:
-            remedy = "name the recipe first, then its choices"
-            if isinstance(value, str) and value[0].isdigit():
-                remedy = f"did you mean '{name}@{value}'?"
-            raise self._error(f"'{shown}' belongs to no recipe", remedy, start, len(shown))
-        spec = self.specs[-1]
-        if spec.choices.get(name, value) != value:
-            raise self._error(
-                f"'{shown}' contradicts what was said of '{name}' before",
-                "choose one of the two",
-                start,
-                len(shown),
-            )
-        self.specs[-1] = Spec(spec.name, spec.version, {**spec.choices, name: value})
-
-    def _version(self, sign: str) -> None:
-        start = self.at
-        self.at += 1
-        version = self._take(_VERSION)
-        if not version:
-            raise self._error(
-                f"a version is missing after '{sign}'",
-                "write it without a space: python-data@26.11",
-                start,
-            )
-        if not self.specs:
-            raise self._error(
-                f"'{sign}{version}' belongs to no recipe", "name the recipe first", start
-            )
-        spec = self.specs[-1]
-        if spec.version not in (None, version):
-            raise self._error(
-                f"'{spec.name}' has two versions, {spec.version} and {version}",
-                "choose one of the two",
-                start,
-                self.at - start,
-            )
-        self.specs[-1] = Spec(spec.name, version, spec.choices)
-
-    def _refuse(self, begins_word: bool) -> None:
-        rest = _REST.match(self.text, self.at)
-        word = rest.group() if rest else ""
-        lower = re.split(r"[@/+~=:]", word)[0].lower()
-        if begins_word and word.startswith(("/", "./", "../")):
-            raise self._error(
-                f"'{word}' is a path, and a spec is wanted",
-                "if you wrote ~NAME and the shell made a path of it, quote it: '~NAME'",
-                width=len(word),
-            )
-        if begins_word and word.startswith("-"):
-            raise self._error(
-                f"'{word}' is neither a recipe nor a choice",
-                f"did you mean '~{word.lstrip('-')}'? '~' leaves a variant out",
-                width=len(word),
-            )
-        if begins_word and word[0].isupper() and _NAME.fullmatch(lower):
-            raise self._error(
-                "names of recipes are lower case", f"did you mean '{lower}'?", width=len(lower)
-            )
-        if not begins_word and self.specs and word[0] in ":=" and self.specs[-1].version is None:
-            version = word.lstrip(":=")
-            raise self._error(
-                f"'{word[0]}' cannot stand here",
-                f"did you mean '{self.specs[-1].name}@{version}'?",
-            )
-        raise self._error(f"'{word[0]}' cannot stand here", _HELP)
-
-    def _error(
-        self, cause: str, remedy: str, start: int | None = None, width: int = 1
-    ) -> SpecError:
-        place = self.at if start is None else start
-        return SpecError(cause, remedy=remedy, details=marked(self.text, place, width))
+def _error(text: str, at: int, cause: str, remedy: str, width: int = 1) -> SpecError:
+    return SpecError(cause, remedy=remedy, details=marked(text, at, width))

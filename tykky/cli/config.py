@@ -13,7 +13,8 @@ from typing import Any
 
 from tykky import console
 from tykky.cli.common import Result, said
-from tykky.config import KEYS, Config, Origin, check_key, variable_of
+from tykky.config import KEYS, Config, check_key, variable_of
+from tykky.config import Setting as Origin
 from tykky.errors import ConfigError, Exit, TykkyError
 
 EXAMPLES = """\

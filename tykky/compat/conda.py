@@ -19,7 +19,7 @@ from tykky.compat.job import read, warn
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 from tykky.kinds.conda import CondaStack
-from tykky.kinds.sealing import compile_new
+from tykky.kinds.python import check_prefix, compile_new
 
 if TYPE_CHECKING:
     from tykky.build.box import Box, OpenBox
@@ -63,8 +63,6 @@ class Conda(Classic, CondaStack):
 
     def examine(self) -> None:
         """Refuse a path that no script could name, and files that are not there."""
-        from tykky.kinds.paths import check_prefix
-
         check_prefix(self.root, "bin/python3.12")
         if self.job.verb == "new" and not self.job.values.get("env_file"):
             raise TykkyError(

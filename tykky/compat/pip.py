@@ -18,7 +18,7 @@ from tykky.compat.classic import Classic
 from tykky.compat.job import read, warn
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
-from tykky.kinds.sealing import compile_new
+from tykky.kinds.python import check_prefix, compile_new
 
 if TYPE_CHECKING:
     from tykky.build.box import OpenBox, RealBox
@@ -45,8 +45,6 @@ class Pip(Classic):
 
     def examine(self) -> None:
         """See that there is a Python, and that it is one that can be used inside."""
-        from tykky.kinds.paths import check_prefix
-
         check_prefix(self.root, "bin/python3")
         self.job.file("requirements_file")
         if self.job.verb == "new" and not self._managed and not self.job.values["isolate"]:

@@ -21,7 +21,8 @@ from tykky import __version__
 from tykky.conda import channels, environment, packages
 from tykky.conda.process import Scene
 from tykky.conda.target import FOLDER, FOLLOW, PROGRAMS, READABLE, Target, follow
-from tykky.contents import Installed, columns, of_environment, records
+from tykky.console import columns
+from tykky.contents import Installed, of_environment, records
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.lock import Package
 
@@ -290,7 +291,7 @@ def show(target: Target, args: Namespace) -> int:
     else:
         rows = [(p.name, p.version, p.build, p.channel) for p in found]
         print(f"# packages in environment at {target.prefix}:\n#")
-        print(columns([("# Name", "Version", "Build", "Channel"), *rows]), end="")
+        print(*columns([("# Name", "Version", "Build", "Channel"), *rows]), sep="\n")
     return 0
 
 

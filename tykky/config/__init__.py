@@ -4,8 +4,8 @@
 winning value of every key, and keeps where each came from: ``config.origin(key)`` names the
 winner, ``config.why(key)`` all scopes that set the key.
 
-Public names: ``Config``, ``Origin``, and from the schema ``KEYS``, ``Squash``, ``Permissions``,
-``Module``, ``Pip``, ``Conda``.
+Public names: ``Config``, ``Setting``, ``check_key``, and from the schema ``KEYS``, ``Squash``,
+``Permissions``, ``Module``, ``Pip``, ``Conda``.
 """
 
 from __future__ import annotations
@@ -16,103 +16,51 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tykky.config.expand import Expander
+from tykky.config.expand import expand
 from tykky.config.schema import (
+    GROUPS,
     KEYS,
     SECTIONS,
     BadValueError,
     Conda,
-    Isolation,
     Module,
     Permissions,
     Pip,
-    Runtime,
     Squash,
+    Values,
 )
 from tykky.config.scopes import (
+    INHERITED,
     Setting,
+    check_key,
     from_environment,
     from_flags,
     parse,
     read_scope,
     scope_files,
-    unknown_key_remedy,
     variable_of,
 )
 from tykky.errors import ConfigError
+from tykky.resources import resource
 
 __all__ = [
     "KEYS",
     "Conda",
     "Config",
     "Module",
-    "Origin",
     "Permissions",
     "Pip",
+    "Setting",
     "Squash",
+    "check_key",
     "variable_of",
 ]
 
-# An item of a list that stands for the list of the scopes before.
-INHERITED = "{inherited}"
 
-_GROUPS = {
-    "squash": Squash,
-    "permissions": Permissions,
-    "module": Module,
-    "pip": Pip,
-    "conda": Conda,
-}
+@dataclass(frozen=True, kw_only=True)
+class Config(Values):
+    """All values, and what set each; ``warnings`` are lines for the user that are no errors."""
 
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a value was set: the scope, its file and line if it has one, the text as written.
-
-    ``place`` is for people: ``file:line``, ``$VARIABLE`` or ``-c key``.
-    """
-
-    scope: str
-    path: Path | None
-    line: int
-    raw: str
-    place: str
-
-
-@dataclass(frozen=True)
-class Config:
-    """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
-
-    ``bases`` are aliases, of which the last with a name counts. ``repos`` ends with the recipes
-    that come with Tykky unless ``builtin_repo`` is false.
-    ``server`` is empty where the launcher shall look for one itself. ``warnings`` are lines
-    for the user that are no errors.
-    """
-
-    root: Path
-    module_path: Path
-    build_dir: Path
-    cache_dir: Path
-    base: str
-    bases: tuple[tuple[str, str], ...]
-    bases_dir: Path
-    mirrors: tuple[str, ...]
-    registry_mirrors: tuple[tuple[str, str], ...]
-    timeout: int
-    repos: tuple[Path, ...]
-    builtin_repo: bool
-    runtime: Runtime
-    isolation: Isolation
-    mount_points: tuple[Path, ...]
-    jobs: int
-    hooks: Path | None
-    idle: int
-    server: str
-    squash: Squash
-    permissions: Permissions
-    module: Module
-    pip: Pip
-    conda: Conda
     warnings: tuple[str, ...] = ()
     chains: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict, repr=False)
 
@@ -154,31 +102,14 @@ class Config:
         section, _, name = key.rpartition(".")
         return getattr(getattr(self, section) if section else self, name)
 
-    def origin(self, key: str) -> Origin:
+    def origin(self, key: str) -> Setting:
         """Where the value of a key came from."""
         return self.why(key)[-1]
 
-    def why(self, key: str) -> list[Origin]:
+    def why(self, key: str) -> tuple[Setting, ...]:
         """All scopes that set a key, in order; the last one counts."""
         check_key(key)
-        return [_origin(setting) for setting in self.chains[key]]
-
-
-def check_key(key: str) -> None:
-    """Raise ConfigError, with a suggestion, if there is no such key."""
-    if key not in KEYS:
-        raise ConfigError(f"unknown configuration key '{key}'", remedy=unknown_key_remedy(key))
-
-
-def _origin(setting: Setting) -> Origin:
-    where = setting.where
-    return Origin(
-        setting.scope,
-        where.path if where else None,
-        where.line if where else 0,
-        setting.raw,
-        setting.source,
-    )
+        return self.chains[key]
 
 
 def _build(
@@ -188,7 +119,6 @@ def _build(
     for setting in settings:
         chains.setdefault(setting.key, []).append(setting)
     _keep_to_its_root(chains)
-    expander = Expander(environ)
     values: dict[str, Any] = {}
     for key in KEYS:  # root comes first: the others may refer to it
         if key not in chains:
@@ -196,17 +126,13 @@ def _build(
                 f"the shipped defaults lack the key '{key}'",
                 remedy="install Tykky again: its files do not belong together",
             )
-        values[key] = _value(chains[key], expander)
-        if key == "root":
-            expander.root = values[key]
+        values[key] = _value(chains[key], environ, values.get("root"))
     _check_level(values, chains)
     if values["builtin_repo"]:
-        from tykky.resources import resource
-
         values["repos"] = (*values["repos"], resource("repo"))
     groups: dict[str, Any] = {
         section: group(**{name: values[f"{section}.{name}"] for name in SECTIONS[section]})
-        for section, group in _GROUPS.items()
+        for section, group in GROUPS.items()
     }
     return Config(
         **{name: values[name] for name in SECTIONS[""]},
@@ -235,27 +161,27 @@ def _keep_to_its_root(chains: dict[str, list[Setting]]) -> None:
         ]
 
 
-def _value(chain: Sequence[Setting], expander: Expander) -> Any:
+def _value(chain: Sequence[Setting], environ: Mapping[str, str], root: Path | None) -> Any:
     """The checked value of a key: the last setting's, whose list may contain the earlier."""
     winner = chain[-1]
     if winner.items is None:
-        return _item(winner, expander, winner.text)
+        return _item(winner, winner.text, environ, root)
     values: list[Any] = []
     for text in winner.items:
         if text == INHERITED:
-            values += _value(chain[:-1], expander) if chain[:-1] else ()
+            values += _value(chain[:-1], environ, root) if chain[:-1] else ()
         else:
-            values.append(_item(winner, expander, text))
+            values.append(_item(winner, text, environ, root))
     return tuple(values)
 
 
-def _item(setting: Setting, expander: Expander, text: str) -> Any:
+def _item(setting: Setting, text: str, environ: Mapping[str, str], root: Path | None) -> Any:
     kind = KEYS[setting.key]
-    expanded = expander.expand(setting, text)
+    expanded = expand(setting, text, environ, root)
     if kind.path and expanded and not expanded.startswith("/"):
         # A file's paths count from the file, a flag's from here; a variable has no such place.
-        if setting.where is not None:
-            expanded = str(setting.where.path.parent.absolute() / expanded)
+        if setting.path is not None:
+            expanded = str(setting.path.parent.absolute() / expanded)
         elif setting.scope == "flags":
             expanded = str(Path.cwd() / expanded)
     try:

@@ -1,17 +1,16 @@
 """Expansion of ``~``, ``$VAR``, ``${VAR:-default}``, ``{root}`` and ``{user}`` in values.
 
-Public name: ``Expander``.
+Public name: ``expand``.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
 from tykky.config.scopes import Setting
+from tykky.host import home_of, user_name
 
 _REFERENCE = re.compile(
     r"\$\$"
@@ -21,68 +20,43 @@ _REFERENCE = re.compile(
 )
 
 
-class Expander:
-    """Expands values against one environment; raises ConfigError with the setting's place."""
+def expand(setting: Setting, text: str, environ: Mapping[str, str], root: Path | None) -> str:
+    """``text``, an item of ``setting``, with all references replaced.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.root: Path | None = None
+    Raises ConfigError with the setting's place. ``root`` is None while it is not known.
+    """
 
-    def expand(self, setting: Setting, text: str) -> str:
-        """``text``, an item of ``setting``, with all references replaced."""
+    def replace(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        if found["word"] == "user":
+            return user_name()
+        if found["word"] == "root":
+            if root is None:
+                raise setting.error("refers to itself with {root}", "give the path itself")
+            return str(root)
+        if found["word"] is not None:
+            raise setting.error(f"has an unknown {found[0]}", "there are {root} and {user}")
+        name, default = found["braced"] or found["plain"], found["default"]
+        value = environ.get(name)
+        if value or (value is not None and default is None):
+            return value
+        if default is None:
+            remedy = f"set the variable, or write ${{{name}:-default}}"
+            raise setting.error(f"uses ${name}, which is not set", remedy)
+        return _tilde(setting, default, environ)
 
-        def replace(found: re.Match[str]) -> str:
-            if found[0] == "$$":
-                return "$"
-            if found["word"] is not None:
-                return self._word(setting, found["word"])
-            name = found["braced"] or found["plain"]
-            value = self.environ.get(name, "")
-            if value or (name in self.environ and found["default"] is None):
-                return value
-            if found["default"] is not None:
-                return self._tilde(setting, found["default"])
-            raise setting.error(
-                f"uses ${name}, which is not set",
-                f"set the variable, or write ${{{name}:-default}}",
-            )
+    return _REFERENCE.sub(replace, _tilde(setting, text, environ))
 
-        return _REFERENCE.sub(replace, self._tilde(setting, text))
 
-    def _word(self, setting: Setting, word: str) -> str:
-        if word == "user":
-            return self.user
-        if word == "root" and self.root is not None:
-            return str(self.root)
-        if word == "root":
-            raise setting.error("refers to itself with {root}", "give the path itself")
-        raise setting.error(f"has an unknown {{{word}}}", "there are {root} and {user}")
-
-    def _tilde(self, setting: Setting, text: str) -> str:
-        if not text.startswith("~"):
-            return text
-        name, slash, rest = text[1:].partition("/")
-        if not name and self.environ.get("HOME"):
-            return self.environ["HOME"] + slash + rest
-        import pwd
-
-        try:
-            entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
-        except KeyError:
-            raise setting.error(
-                f"names the home of user '{name}', whom this machine does not know"
-                if name
-                else "uses ~, but this user has no home and HOME is not set",
-                "write the path itself",
-            ) from None
-        return entry.pw_dir + slash + rest
-
-    @cached_property
-    def user(self) -> str:
-        """The name of who runs this; the number where the machine knows no name."""
-        import pwd
-
-        try:
-            return pwd.getpwuid(os.getuid()).pw_name
-        except KeyError:
-            return str(os.getuid())
+def _tilde(setting: Setting, text: str, environ: Mapping[str, str]) -> str:
+    if not text.startswith("~"):
+        return text
+    name, slash, rest = text[1:].partition("/")
+    home = home_of(name, environ)
+    if not home:
+        problem = "uses ~, but this user has no home and HOME is not set"
+        if name:
+            problem = f"names the home of user '{name}', whom this machine does not know"
+        raise setting.error(problem, "write the path itself")
+    return home + slash + rest

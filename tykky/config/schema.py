@@ -1,10 +1,9 @@
-"""The keys of the configuration, the type of each, and the typed result.
+"""The keys of the configuration: a field each of :class:`Values` or of one of its sections.
 
-The defaults and what each key means are in ``configs/defaults.yaml``; a unit test holds the
-three lists (keys here, fields of the dataclasses, that file) together.
+The defaults and what each key means are in ``configs/defaults.yaml``.
 
-Public names: ``KEYS``, ``Kind``, ``BadValueError``, and the groups ``Squash``, ``Permissions``,
-``Module``, ``Pip`` and ``Conda`` of :class:`tykky.config.Config`.
+Public names: ``KEYS``, ``SECTIONS``, ``GROUPS``, ``Kind``, ``BadValueError``, ``Values``, and its
+sections ``Squash``, ``Permissions``, ``Module``, ``Pip`` and ``Conda``.
 """
 
 from __future__ import annotations
@@ -12,63 +11,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native", "apptainer", "auto"]
 Compression = Literal["zstd", "gzip", "lz4", "xz"]
-
-
-@dataclass(frozen=True)
-class Squash:
-    """How images are made; ``level`` counts for zstd and gzip only."""
-
-    compression: Compression
-    level: int
-    block_size: str
-
-
-@dataclass(frozen=True)
-class Permissions:
-    """Group and modes of installed files; an empty string leaves that to the umask."""
-
-    group: str
-    dir_mode: str
-    file_mode: str
-    setgid: bool
-
-
-@dataclass(frozen=True)
-class Module:
-    """How modulefiles are written."""
-
-    format: Literal["lua"]
-    templates: Path | None
-    family: str
-
-
-@dataclass(frozen=True)
-class Pip:
-    """Where Python packages come from and what they may need of the machine."""
-
-    index_url: str
-    extra_index_urls: tuple[str, ...]
-    glibc: str
-
-
-@dataclass(frozen=True)
-class Conda:
-    """Where conda packages come from, and what the machines that stacks run on have."""
-
-    channels: tuple[str, ...]
-    channel_alias: str
-    aliases: tuple[str, ...]
-    strict_priority: bool
-    blocked: tuple[str, ...]
-    blocked_message: str
-    virtual_packages: tuple[str, ...]
+Format = Literal["lua"]
 
 
 class BadValueError(ValueError):
@@ -97,16 +47,31 @@ class Kind:
         return tuple(item for item in text.split(self.separator) if item)
 
 
-def _text(text: str) -> str:
-    if any(ord(char) < 32 for char in text):
-        raise BadValueError("has a control character in it; write one plain line")
-    return text
+def _matching(pattern: str, problem: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise BadValueError(problem)
+        return text
+
+    return parse
+
+
+_text = _matching("[^\x00-\x1f]*", "has a control character in it; write one plain line")
+_mode = _matching(r"([0-7]{3,4})?", 'is no octal mode such as "0755"')
+_glibc = _matching(r"2\.[0-9]{1,3}", 'is no version of glibc such as "2.28"')
+_address = _matching(
+    r"(?s:(https?|file)://.+)", "is no address that starts with https://, http:// or file://"
+)
 
 
 def _needed(text: str) -> str:
     if not text:
         raise BadValueError("is empty; give a value, or remove the line")
     return _text(text)
+
+
+def _url(text: str) -> str:
+    return _address(_needed(text))
 
 
 def _absolute(text: str) -> Path:
@@ -116,47 +81,14 @@ def _absolute(text: str) -> Path:
     return path
 
 
-def _path_or_none(text: str) -> Path | None:
-    return _absolute(text) if text else None
-
-
-def _path_or_empty(text: str) -> str:
-    return str(_absolute(text)) if text else ""
-
-
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
+_SWITCH = {"true": True, "yes": True, "on": True, "1": True}
+_SWITCH |= {"false": False, "no": False, "off": False, "0": False}
 
 
 def _switch(text: str) -> bool:
-    word = text.lower()
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise BadValueError("is neither true nor false")
-
-
-def _choice(*words: str) -> Kind:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise BadValueError(f"is not one of {', '.join(words)}")
-        return text
-
-    return Kind(" | ".join(words), parse)
-
-
-def _number(low: int, high: int) -> Kind:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise BadValueError(f"is not a whole number from {low} to {high}")
-        return int(text)
-
-    return Kind(f"number from {low} to {high}", parse)
-
-
-def _mode(text: str) -> str:
-    if text and not re.fullmatch(r"[0-7]{3,4}", text):
-        raise BadValueError('is no octal mode such as "0755"')
-    return text
+    if text.lower() not in _SWITCH:
+        raise BadValueError("is neither true nor false")
+    return _SWITCH[text.lower()]
 
 
 def _block_size(text: str) -> str:
@@ -164,17 +96,6 @@ def _block_size(text: str) -> str:
     size = int(found[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20}[found[2]] if found else 0
     if not 1 << 12 <= size <= 1 << 20 or size & (size - 1):
         raise BadValueError("is not a power of two from 4K to 1M")
-    return text
-
-
-def _jobs(text: str) -> int:
-    """The number itself, or for 0 how many CPUs this process may run on."""
-    return _number(0, 65536).parse(text) or len(os.sched_getaffinity(0))
-
-
-def _glibc(text: str) -> str:
-    if not re.fullmatch(r"2\.[0-9]{1,3}", text):
-        raise BadValueError('is no version of glibc such as "2.28"')
     return text
 
 
@@ -193,12 +114,6 @@ def _registry_mirror(text: str) -> tuple[str, str]:
     return found[1], found[3]
 
 
-def _url(text: str) -> str:
-    if not re.match(r"(https?|file)://.", _needed(text)):
-        raise BadValueError("is no address that starts with https://, http:// or file://")
-    return text
-
-
 def _channel_alias(text: str) -> str:
     name, _, address = text.partition("=")
     if not name.strip() or "/" in name:
@@ -213,55 +128,142 @@ def _virtual_package(text: str) -> str:
     return plain
 
 
-_PATH = Kind("path", _absolute, path=True)
-_OPTIONAL_PATH = Kind("path or empty", _path_or_none, path=True)
-_SWITCH = Kind("true | false", _switch)
-_TEXT = Kind("text", _text)
-_MODE = Kind("octal mode or empty", _mode)
+def _key(name: str, parse: Callable[[str], Any], **options: Any) -> Any:
+    """A field that is a key; what it is for people, and what makes a value of a text."""
+    return field(metadata={"kind": Kind(name, parse, **options)})
 
-KEYS: dict[str, Kind] = {
-    "root": _PATH,
-    "module_path": _PATH,
-    "build_dir": _PATH,
-    "cache_dir": _PATH,
-    "base": Kind("name of a base", _needed),
-    "bases": Kind("names with their references", _alias, is_list=True, is_table=True),
-    "bases_dir": _PATH,
-    "mirrors": Kind("list of addresses", _url, is_list=True),
-    "registry_mirrors": Kind("list of REGISTRY=MIRROR", _registry_mirror, is_list=True),
-    "timeout": _number(1, 86400),
-    "repos": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
-    "builtin_repo": _SWITCH,
-    "runtime": _choice("native", "apptainer", "auto"),
-    "isolation": _choice("open", "mounts", "closed"),
-    "mount_points": Kind("list of paths", _absolute, path=True, is_list=True, separator=":"),
-    "jobs": Kind("number from 0 to 65536", _jobs),
-    "hooks": _OPTIONAL_PATH,
-    "idle": _number(1, 86400),
-    "server": Kind("path or empty", _path_or_empty, path=True),
-    "squash.compression": _choice("zstd", "gzip", "lz4", "xz"),
-    "squash.level": _number(1, 22),
-    "squash.block_size": Kind("size from 4K to 1M", _block_size),
-    "permissions.group": _TEXT,
-    "permissions.dir_mode": _MODE,
-    "permissions.file_mode": _MODE,
-    "permissions.setgid": _SWITCH,
-    "module.format": _choice("lua"),
-    "module.templates": _OPTIONAL_PATH,
-    "module.family": _TEXT,
-    "pip.index_url": Kind("address", _url),
-    "pip.extra_index_urls": Kind("list of addresses", _url, is_list=True),
-    "pip.glibc": Kind("version of glibc", _glibc),
-    "conda.channels": Kind("list of channels", _needed, is_list=True),
-    "conda.channel_alias": Kind("address", _url),
-    "conda.aliases": Kind("list of NAME=ADDRESS", _channel_alias, is_list=True),
-    "conda.strict_priority": _SWITCH,
-    "conda.blocked": Kind("list of channels", _needed, is_list=True),
-    "conda.blocked_message": _TEXT,
-    "conda.virtual_packages": Kind("list of virtual packages", _virtual_package, is_list=True),
+
+def _path(empty: object = ...) -> Any:
+    """A path; ``empty`` is the value of an empty text, if that may be."""
+    if empty is ...:
+        return _key("path", _absolute, path=True)
+    made = type(empty) if isinstance(empty, str) else Path
+    return _key("path or empty", lambda t: made(_absolute(t)) if t else empty, path=True)
+
+
+def _paths() -> Any:
+    return _key("list of paths", _absolute, path=True, is_list=True, separator=":")
+
+
+def _list(of: str, parse: Callable[[str], Any]) -> Any:
+    return _key(f"list of {of}", parse, is_list=True)
+
+
+def _choice(words: Any) -> Any:
+    known = get_args(words)
+    pattern = "|".join(known)
+    return _key(" | ".join(known), _matching(pattern, f"is not one of {', '.join(known)}"))
+
+
+def _number(low: int, high: int, zero: Callable[[], int] = int) -> Any:
+    """A whole number; ``zero`` tells what 0 stands for."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise BadValueError(f"is not a whole number from {low} to {high}")
+        return int(text) or zero()
+
+    return _key(f"number from {low} to {high}", parse)
+
+
+@dataclass(frozen=True)
+class Squash:
+    """How images are made; ``level`` counts for zstd and gzip only."""
+
+    compression: Compression = _choice(Compression)
+    level: int = _number(1, 22)
+    block_size: str = _key("size from 4K to 1M", _block_size)
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """Group and modes of installed files; an empty string leaves that to the umask."""
+
+    group: str = _key("text", _text)
+    dir_mode: str = _key("octal mode or empty", _mode)
+    file_mode: str = _key("octal mode or empty", _mode)
+    setgid: bool = _key("true | false", _switch)
+
+
+@dataclass(frozen=True)
+class Module:
+    """How modulefiles are written."""
+
+    format: Format = _choice(Format)
+    templates: Path | None = _path(empty=None)
+    family: str = _key("text", _text)
+
+
+@dataclass(frozen=True)
+class Pip:
+    """Where Python packages come from and what they may need of the machine."""
+
+    index_url: str = _key("address", _url)
+    extra_index_urls: tuple[str, ...] = _list("addresses", _url)
+    glibc: str = _key("version of glibc", _glibc)
+
+
+@dataclass(frozen=True)
+class Conda:
+    """Where conda packages come from, and what the machines that stacks run on have."""
+
+    channels: tuple[str, ...] = _list("channels", _needed)
+    channel_alias: str = _key("address", _url)
+    aliases: tuple[str, ...] = _list("NAME=ADDRESS", _channel_alias)
+    strict_priority: bool = _key("true | false", _switch)
+    blocked: tuple[str, ...] = _list("channels", _needed)
+    blocked_message: str = _key("text", _text)
+    virtual_packages: tuple[str, ...] = _list("virtual packages", _virtual_package)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
+
+    ``bases`` are aliases, of which the last with a name counts. ``repos`` ends with the recipes
+    that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty where the launcher
+    shall look for one itself.
+    """
+
+    root: Path = _path()
+    module_path: Path = _path()
+    build_dir: Path = _path()
+    cache_dir: Path = _path()
+    base: str = _key("name of a base", _needed)
+    bases: tuple[tuple[str, str], ...] = _key(
+        "names with their references", _alias, is_list=True, is_table=True
+    )
+    bases_dir: Path = _path()
+    mirrors: tuple[str, ...] = _list("addresses", _url)
+    registry_mirrors: tuple[tuple[str, str], ...] = _list("REGISTRY=MIRROR", _registry_mirror)
+    timeout: int = _number(1, 86400)
+    repos: tuple[Path, ...] = _paths()
+    builtin_repo: bool = _key("true | false", _switch)
+    runtime: Runtime = _choice(Runtime)
+    isolation: Isolation = _choice(Isolation)
+    mount_points: tuple[Path, ...] = _paths()
+    jobs: int = _number(0, 65536, zero=lambda: len(os.sched_getaffinity(0)))
+    hooks: Path | None = _path(empty=None)
+    idle: int = _number(1, 86400)
+    server: str = _path(empty="")
+    squash: Squash
+    permissions: Permissions
+    module: Module
+    pip: Pip
+    conda: Conda
+
+
+GROUPS: dict[str, Any] = {
+    "squash": Squash,
+    "permissions": Permissions,
+    "module": Module,
+    "pip": Pip,
+    "conda": Conda,
 }
-
+#: All keys, in the order of the file with the defaults; and their names by section.
+KEYS: dict[str, Kind] = {}
 SECTIONS: dict[str, tuple[str, ...]] = {}
-for _key in KEYS:
-    _section, _, _name = _key.rpartition(".")
-    SECTIONS[_section] = (*SECTIONS.get(_section, ()), _name)
+for _section, _group in {"": Values, **GROUPS}.items():
+    _kinds = {each.name: each.metadata["kind"] for each in fields(_group) if each.metadata}
+    SECTIONS[_section] = tuple(_kinds)
+    KEYS |= {f"{_section}.{name}".lstrip("."): kind for name, kind in _kinds.items()}

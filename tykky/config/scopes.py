@@ -5,7 +5,7 @@ In order, later wins: ``defaults`` (shipped), ``system``, ``site``, ``user``, ``
 expanded or converted here.
 
 Public names: ``Setting``, ``scope_files``, ``read_scope``, ``parse``, ``from_environment``,
-``from_flags``, ``variable_of``, ``unknown_key_remedy``.
+``from_flags``, ``variable_of``, ``check_key``, ``INHERITED``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 from tykky.config.schema import KEYS, SECTIONS
 from tykky.config.tree import Items, Section, Strange, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
+from tykky.host import home_of
+from tykky.resources import resource
 
 SYSTEM_FILE = Path("/etc/tykky/config.yaml")
 
@@ -36,57 +38,58 @@ OTHER_VARIABLES = frozenset(
 )
 
 
+#: An item of a list that stands for the list of the scopes before.
+INHERITED = "{inherited}"
+
+
 @dataclass(frozen=True)
 class Setting:
     """One key as one scope sets it; ``items`` is used instead of ``text`` for lists.
 
-    ``where`` is the place in a file; ``source`` says the same for a person, or names the
-    variable or flag. ``text`` may be missing in a list only.
+    ``where`` is the place in a file; ``place`` says the same for a person (``file:line``), or
+    names the variable or flag. ``text`` may be missing in a list only.
     """
 
     key: str
     scope: str
-    source: str
+    place: str
     text: str = ""
     items: tuple[str, ...] | None = None
     where: Where | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is one."""
+        return self.where.path if self.where else None
+
+    @property
+    def line(self) -> int:
+        """The line in the file, or 0."""
+        return self.where.line if self.where else 0
 
     @property
     def raw(self) -> str:
         """The value as written, a list between brackets."""
         return self.text if self.items is None else f"[{', '.join(self.items)}]"
 
-    def error(self, problem: str, remedy: str = "") -> ConfigError:
+    def error(self, problem: str, remedy: str) -> ConfigError:
         """An error about this setting; ``problem`` continues a sentence."""
         cause = f"{self.key} {problem}"
         if self.where is None:
-            cause += f" (set by {self.source})"
-        remedy = remedy or f"see `tykky config why {self.key}`"
+            cause += f" (set by {self.place})"
         return ConfigError(cause, remedy=remedy, where=self.where)
 
 
 def scope_files(environ: Mapping[str, str]) -> dict[str, Path]:
     """The file of each scope that has one, in order; it need not exist."""
-    from tykky.resources import resource
-
-    site, home = environ.get("TYKKY_SITE_CONFIG"), environ.get("XDG_CONFIG_HOME")
+    site = environ.get("TYKKY_SITE_CONFIG")
+    user = environ.get("XDG_CONFIG_HOME") or f"{home_of('', environ) or '/nonexistent'}/.config"
     return {
         "defaults": resource("configs") / "defaults.yaml",
         "system": SYSTEM_FILE,
         "site": Path(site) if site else Path(sys.prefix, "etc", "tykky", "config.yaml"),
-        "user": Path(home or f"{_home(environ)}/.config", "tykky", "config.yaml"),
+        "user": Path(user, "tykky", "config.yaml"),
     }
-
-
-def _home(environ: Mapping[str, str]) -> str:
-    if environ.get("HOME"):
-        return environ["HOME"]
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:
-        return "/nonexistent"
 
 
 def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setting]:
@@ -162,11 +165,7 @@ def _section(scope: str, path: Path, section: str, tree: Section) -> Iterator[Se
         if key in KEYS:
             yield _setting(scope, key, value, where)
         elif key not in SECTIONS:
-            raise ConfigError(
-                f"unknown configuration key '{key}'",
-                remedy=unknown_key_remedy(key),
-                where=where,
-            )
+            check_key(key, where=where)
         elif isinstance(value, Section):
             yield from _section(scope, path, key, value)
         elif not isinstance(value, Text) or value.text:
@@ -198,7 +197,7 @@ def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
 
 def _table(key: str, section: Section, where: Where) -> tuple[str, ...]:
     """A section of names and texts as a list that extends the inherited one."""
-    items = ["{inherited}"]
+    items = [INHERITED]
     for name, value in section.entries:
         if not isinstance(value, Text) or not value.text:
             raise ConfigError(
@@ -210,12 +209,18 @@ def _table(key: str, section: Section, where: Where) -> tuple[str, ...]:
     return tuple(items)
 
 
-def unknown_key_remedy(key: str) -> str:
-    """What to do about a key that is none."""
+def check_key(key: str, set_by: str = "", where: Where | None = None) -> None:
+    """Raise ConfigError, with a suggestion, if there is no such key."""
+    if key in KEYS:
+        return
     near = did_you_mean(key, list(KEYS))
     if not near and "." not in key:
         near = next((f"did you mean '{known}'?" for known in KEYS if known.endswith(f".{key}")), "")
-    return near or "`tykky config` lists all keys"
+    raise ConfigError(
+        f"unknown configuration key '{key}'{set_by}",
+        remedy=near or "`tykky config` lists all keys",
+        where=where,
+    )
 
 
 def variable_of(key: str) -> str:
@@ -245,11 +250,7 @@ def from_environment(environ: Mapping[str, str]) -> tuple[list[Setting], tuple[s
 def from_flags(flags: Mapping[str, str]) -> list[Setting]:
     """What ``-c KEY=VALUE`` on the command line sets."""
     for key in flags:
-        if key not in KEYS:
-            raise ConfigError(
-                f"unknown configuration key '{key}' on the command line",
-                remedy=unknown_key_remedy(key),
-            )
+        check_key(key, " on the command line")
     return [_one_text(key, "flags", f"-c {key}", value) for key, value in flags.items()]
 
 

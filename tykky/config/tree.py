@@ -84,14 +84,6 @@ _BLANK = re.compile(r" *(?:#.*)?")
 _FOREIGN = re.compile(r"[^\x20-\x7e\n]")
 
 
-class _Line(NamedTuple):
-    """A line of a plain file: an item of a list if it has no name."""
-
-    depth: int
-    name: Text | None
-    value: Text | Items | None
-
-
 def read_plain(content: str) -> Section | None:
     """The tree of a file that uses plain shapes only, or None.
 
@@ -100,63 +92,56 @@ def read_plain(content: str) -> Section | None:
     """
     if _FOREIGN.search(content):
         return None
-    lines = []
+    # Each entry of the top level, and what stands below its name: how deep, and whether named.
+    heads: list[tuple[Text, Text | Items | None]] = []
+    below: list[list[tuple[int, Text | None, Text | Items | None]]] = []
     for number, text in enumerate(content.split("\n"), 1):
-        if not _BLANK.fullmatch(text):
-            found = _LINE.fullmatch(text)
-            if found is None:
-                return None
-            lines.append(_plain_line(found, number))
-    starts = [index for index, line in enumerate(lines) if line.name and not line.depth]
-    if lines and starts[:1] != [0]:
-        return None
-    entries = []
-    for start, end in zip(starts, [*starts, len(lines)][1:], strict=True):
-        entry = _plain_entry(lines[start], lines[start + 1 : end])
-        if entry is None:
+        if _BLANK.fullmatch(text):
+            continue
+        found = _LINE.fullmatch(text)
+        if found is None:
             return None
-        entries.append(entry)
-    return Section(tuple(entries))
+        name: Text | None = None
+        value: Text | Items | None = None
+        written = found["value"]
+        if found["name"]:
+            name = Text(found["name"], number, found.start("name"), len(found["name"]))
+        if written == "[]":
+            value = Items(())
+        elif written is not None:
+            word = written[1:-1] if written[0] in "\"'" else written
+            value = Text(word, number, found.start("value"), len(written))
+        if name and not found["indent"]:
+            heads.append((name, value))
+            below.append([])
+        elif heads:
+            below[-1].append((len(found["indent"]), name, value))
+        else:
+            return None
+    entries = [_plain_entry(*head, lines) for head, lines in zip(heads, below, strict=True)]
+    known = tuple(entry for entry in entries if entry)
+    return Section(known) if len(known) == len(entries) else None
 
 
-def _plain_line(found: re.Match[str], number: int) -> _Line:
-    name: Text | None = None
-    value: Text | Items | None = None
-    if found["name"]:
-        name = Text(found["name"], number, found.start("name"), len(found["name"]))
-    written = found["value"]
-    if written == "[]":
-        value = Items(())
-    elif written is not None:
-        text = written[1:-1] if written[0] in "\"'" else written
-        value = Text(text, number, found.start("value"), len(written))
-    return _Line(len(found["indent"]), name, value)
-
-
-def _plain_entry(head: _Line, below: Sequence[_Line]) -> Entry | None:
+def _plain_entry(
+    name: Text,
+    value: Text | Items | None,
+    below: Sequence[tuple[int, Text | None, Text | Items | None]],
+) -> Entry | None:
     """An entry of the top level and what stands below its name; None if that is not plain."""
-    assert head.name is not None
     if not below:
-        return Entry(head.name, head.value or _nothing(head.name))
-    if head.value or any(line.depth != below[0].depth for line in below):
+        return Entry(name, value or _nothing(name))
+    names = [name for _, name, _ in below if name]
+    texts = [text for _, _, text in below if isinstance(text, Text)]
+    if value or len({depth for depth, _, _ in below}) > 1:
         return None
-    if all(line.name is None for line in below):
-        texts = [line.value for line in below if isinstance(line.value, Text)]
-        return Entry(head.name, Items(tuple(texts))) if len(texts) == len(below) else None
-    if any(line.name is None for line in below):
-        return None
-    return Entry(
-        head.name,
-        Section(
-            tuple(
-                Entry(line.name, line.value or _nothing(line.name)) for line in below if line.name
-            )
-        ),
-    )
+    if len(names) == len(below):
+        return Entry(name, Section(tuple(Entry(n, v or _nothing(n)) for _, n, v in below if n)))
+    return Entry(name, Items(tuple(texts))) if not names and len(texts) == len(below) else None
 
 
 def _nothing(name: Text) -> Text:
-    return Text("", name.line, name.column, name.width)
+    return name._replace(text="")
 
 
 def read_yaml(path: Path, content: str) -> Value:

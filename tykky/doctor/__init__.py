@@ -6,11 +6,30 @@ Public names: ``Probe``, ``Report``, ``examine``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tykky.config import Config
-from tykky.doctor.probe import Probe, Purpose
 
-__all__ = ["Probe", "Report", "examine"]
+Purpose = Literal["run", "apptainer", "install", "modules", "shell"]
+"""What a probe matters for: running stacks, using containers, installing, loading modules, and
+``tykky activate`` with its completion."""
+
+Verdict = Literal["ok", "limited", "no"]
+"""Works; works but could be better; does not work."""
+
+Finding = tuple[Verdict, str] | tuple[Verdict, str, str]
+"""A verdict, what there is, and what to do or to ask the administrator for."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One line of ``tykky doctor``: a finding with its name and what it matters for."""
+
+    name: str
+    purpose: Purpose
+    verdict: Verdict
+    found: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,12 +50,43 @@ def examine(config: Config) -> Report:
     """
     from tykky.doctor import namespaces, places, tools, trial
 
-    node = tuple(namespaces.probes())
-    found = (
-        *node,
-        *tools.probes(config, unprivileged=all(probe.verdict != "no" for probe in node)),
-        *trial.probes(config),
-        *places.probes(config),
+    failed = namespaces.trial()
+    node: dict[str, Finding] = {
+        "kernel": namespaces.kernel(),
+        "user namespaces": namespaces.namespace(*failed),
+        "/dev/fuse": namespaces.device(),
+        "mounts of images": namespaces.mount(*failed),
+    }
+    unprivileged = all(finding[0] != "no" for finding in node.values())
+    found: dict[Purpose, dict[str, Finding | None]] = {
+        "run": {
+            **node,
+            "squashfuse_ll": tools.server(config),
+            "a stack on trial": trial.stack(config),
+            "programs in root": places.execution(config),
+        },
+        "apptainer": {"apptainer": tools.apptainer(unprivileged)},
+        "install": {
+            "mksquashfs": tools.mksquashfs(config),
+            "uv": tools.uv(),
+            "launcher": tools.launcher(),
+            "python": tools.pythons(),
+            "root": places.root(config),
+            "locks in root": places.locks(config),
+            "space for stacks": places.room(config.root, "root", 5),
+            "build_dir": places.build_dir(config),
+            "space for builds": places.room(config.build_dir, "build_dir", 10),
+            "group": places.group(config),
+            "recipes": places.repos(config),
+        },
+        "modules": {"Lmod": tools.lmod()},
+        "shell": {"setup-env.sh": tools.shell()},
+    }
+    return Report(
+        tuple(
+            Probe(name, purpose, *finding)
+            for purpose, findings in found.items()
+            for name, finding in findings.items()
+            if finding
+        )
     )
-    order = ("run", "apptainer", "install", "modules", "shell")
-    return Report(tuple(sorted(found, key=lambda p: order.index(p.purpose))))

@@ -1,6 +1,7 @@
 """Which programs of the host are there, how new they are, and what they can do.
 
-Public names: ``probes``.
+Public names: the findings ``server``, ``apptainer``, ``mksquashfs``, ``uv``, ``launcher``,
+``pythons``, ``lmod``, ``shell``.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from tykky.bases import host
 from tykky.config import Config
-from tykky.doctor.probe import Probe
+from tykky.doctor import Finding
 from tykky.errors import TykkyError
+from tykky.resources import resource
+from tykky.runtime.native import box_program, launcher_program
+from tykky.tools import squash
+from tykky.tools.uv import program as uv_program
 
 # Where the launcher looks for an image server before PATH.
 _SERVER_PLACES = (
@@ -28,21 +33,6 @@ _SERVER_PLACES = (
     "/usr/lib/aarch64-linux-gnu/apptainer/bin",
 )
 _LMOD = Path("/usr/share/lmod/lmod/libexec/lmod")
-
-
-def probes(config: Config, *, unprivileged: bool) -> Iterator[Probe]:
-    """The image server, Apptainer, mksquashfs, uv, the launcher, Pythons, Lmod and the shell.
-
-    ``unprivileged`` tells whether this node lets a program without privileges mount images.
-    """
-    yield _server(config)
-    yield _apptainer(unprivileged)
-    yield _mksquashfs(config)
-    yield _uv()
-    yield _launcher()
-    yield _pythons()
-    yield _lmod()
-    yield _shell()
 
 
 def _output(*command: str, **variables: str) -> str:
@@ -68,105 +58,90 @@ def _version(text: str) -> str:
     return found[0] if found else "of unknown version"
 
 
-def _server(config: Config) -> Probe:
-    name = "squashfuse_ll"
-    if config.server:
-        path: str | None = config.server if os.access(config.server, os.X_OK) else None
-        if path is None:
-            place = config.origin("server").place
-            remedy = f"correct 'server' ({place}), or leave it out"
-            return Probe(name, "run", "no", f"{config.server} cannot be executed", remedy)
-    else:
+def server(config: Config) -> Finding:
+    """The program that serves images."""
+    if config.server and not os.access(config.server, os.X_OK):
+        remedy = f"correct 'server' ({config.origin('server').place}), or leave it out"
+        return "no", f"{config.server} cannot be executed", remedy
+    path: str | None = config.server
+    if not path:
+        name = "squashfuse_ll"
         path = shutil.which(name, path=os.pathsep.join(_SERVER_PLACES)) or shutil.which(name)
     if path is None:
         remedy = "ask the administrator to install the package squashfuse (or apptainer, with one)"
-        return Probe(name, "run", "no", "is nowhere", remedy)
-    return Probe(name, "run", "ok", f"{_version(_output(path, '--version'))} ({path})")
+        return "no", "is nowhere", remedy
+    return "ok", f"{_version(_output(path, '--version'))} ({path})"
 
 
-def _apptainer(unprivileged: bool) -> Probe:
-    name = "apptainer"
+def apptainer(unprivileged: bool) -> Finding:
+    """The other runtime; ``unprivileged`` tells whether this node lets everybody mount images."""
     path = shutil.which("apptainer") or shutil.which("singularity")
     if path is None:
-        remedy = "only needed for stacks in containers"
-        return Probe(name, "apptainer", "no", "is not on PATH", remedy)
+        return "no", "is not on PATH", "only needed for stacks in containers"
     # It makes a folder in the home of whoever calls it, even for this.
     with tempfile.TemporaryDirectory(prefix="tykky-doctor-") as home:
         # "apptainer version 1.4.5-1", "singularity-ce version 4.1.0", perhaps after warnings.
         version = re.search(r"version (\d\S*)", _output(path, "--version", HOME=home))
         libexec = _output(path, "buildcfg", "LIBEXECDIR", HOME=home).strip()
     if version is None:
-        remedy = f"run '{path} --version' to see why"
-        return Probe(name, "apptainer", "no", f"{path} does not run", remedy)
+        return "no", f"{path} does not run", f"run '{path} --version' to see why"
     found = f"{version[1]} ({path})"
-    if _is_setuid(Path(libexec, Path(path).name, "bin", "starter-suid")):
-        return Probe(name, "apptainer", "ok", f"{found}, setuid")
+    starter = Path(libexec, Path(path).name, "bin", "starter-suid")
+    if os.access(starter, os.F_OK) and starter.stat().st_mode & stat.S_ISUID:
+        return "ok", f"{found}, setuid"
     if unprivileged:
-        return Probe(name, "apptainer", "ok", f"{found}, with user namespaces")
+        return "ok", f"{found}, with user namespaces"
     remedy = "ask the administrator for user namespaces, or for the package apptainer-suid"
-    return Probe(name, "apptainer", "no", f"{found}, needs user namespaces", remedy)
+    return "no", f"{found}, needs user namespaces", remedy
 
 
-def _is_setuid(program: Path) -> bool:
+def mksquashfs(config: Config) -> Finding:
+    """The program that makes images, and whether it can compress as is configured."""
     try:
-        return bool(program.stat().st_mode & stat.S_ISUID)
-    except OSError:
-        return False
-
-
-def _mksquashfs(config: Config) -> Probe:
-    name, wanted = "mksquashfs", config.squash.compression
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if path is None:
-        remedy = "ask for the package squashfs-tools, or install stacks on a node that has it"
-        return Probe(name, "install", "no", "is not on PATH", remedy)
-    version = _version(_output(path, "-version"))
+        path = squash.program()
+    except TykkyError as error:
+        return "no", error.cause, error.remedy
     # Newer ones list the compressors in a help page of their own.
     text = _output(path, "-help") + _output(path, "-help-section", "compression")
     words = ("zstd", "gzip", "lz4", "xz")
     known = [word for word in words if re.search(rf"^\s*{word}\b", text, re.MULTILINE)]
-    found = f"{version} ({path}), compresses with {', '.join(known) or 'nothing known'}"
-    if wanted in known:
-        return Probe(name, "install", "ok", found)
-    others = [word for word in known if word in ("gzip", "lz4", "xz")]
-    remedy = f"set squash.compression to {' or '.join(others)}" if others else "install a newer one"
-    return Probe(name, "install", "no", f"{found}, not with {wanted}", remedy)
+    version, compressors = _version(_output(path, "-version")), ", ".join(known) or "nothing known"
+    found = f"{version} ({path}), compresses with {compressors}"
+    if config.squash.compression in known:
+        return "ok", found
+    remedy = f"set squash.compression to {' or '.join(known)}" if known else "install a newer one"
+    return "no", f"{found}, not with {config.squash.compression}", remedy
 
 
-def _uv() -> Probe:
-    from tykky.tools import uv
-
+def uv() -> Finding:
+    """What installs Python packages."""
     try:
-        path = uv.program()
+        path = uv_program()
     except TykkyError as error:
-        return Probe("uv", "install", "no", error.cause, error.remedy)
-    return Probe("uv", "install", "ok", f"{_version(_output(path, '--version'))} ({path})")
+        return "no", error.cause, error.remedy
+    return "ok", f"{_version(_output(path, '--version'))} ({path})"
 
 
-def _launcher() -> Probe:
-    from tykky.runtime.native import box_program, launcher_program
-
+def launcher() -> Finding:
+    """The programs that come with Tykky, compiled if need be."""
     try:
-        path = launcher_program()
         box_program()
+        return "ok", str(launcher_program())
     except TykkyError as error:
-        return Probe("launcher", "install", "no", error.cause, error.remedy)
-    return Probe("launcher", "install", "ok", str(path))
+        return "no", error.cause, error.remedy
 
 
-def _pythons() -> Probe:
-    from tykky.bases import host
-
-    found = host().pythons()
+def pythons() -> Finding:
+    """What virtual environments on the host can be made of."""
+    found = sorted(host().pythons(), key=lambda version: int(version.partition(".")[2]))
     if not found:
         remedy = "ask for a python3 package, or name a base that has Python"
-        return Probe("python", "install", "no", "no Python for stacks on this host", remedy)
-    versions = sorted(found, key=lambda version: int(version.partition(".")[2]))
-    return Probe("python", "install", "ok", f"{', '.join(versions)} for stacks on this host")
+        return "no", "no Python for stacks on this host", remedy
+    return "ok", f"{', '.join(found)} for stacks on this host"
 
 
-def _lmod() -> Probe:
-    name = "Lmod"
+def lmod() -> Finding:
+    """Whether modules can be loaded, and those that stacks have."""
     version = os.environ.get("LMOD_VERSION", "")
     if not version:
         command = os.environ.get("LMOD_CMD") or str(_LMOD)
@@ -174,19 +149,18 @@ def _lmod() -> Probe:
         version = found[1] if found else ""
     if not version:
         remedy = "ask for Lmod; without it, run commands by their path or 'tykky activate'"
-        return Probe(name, "modules", "no", "is not set up in this shell", remedy)
+        return "no", "is not set up in this shell", remedy
     numbers = [int(number) for number in re.findall(r"\d+", version)[:2]]
     if numbers < [8, 6]:
         remedy = "ask for Lmod 8.6 or newer: modules of stacks are written for it"
-        return Probe(name, "modules", "limited", f"{version} is older than 8.6", remedy)
-    return Probe(name, "modules", "ok", version)
+        return "limited", f"{version} is older than 8.6", remedy
+    return "ok", version
 
 
-def _shell() -> Probe:
-    from tykky.resources import resource
-
-    name, share = "setup-env.sh", resource("share")
+def shell() -> Finding:
+    """Whether this shell knows ``tykky activate``."""
+    share = resource("share")
+    script = share / "setup-env.sh"
     if str(share / "bin") in os.environ.get("PATH", "").split(":"):
-        return Probe(name, "shell", "ok", f"{share / name} is in use")
-    remedy = f"for 'tykky activate' and completion: . {share / name}"
-    return Probe(name, "shell", "limited", "is not in use", remedy)
+        return "ok", f"{script} is in use"
+    return "limited", "is not in use", f"for 'tykky activate' and completion: . {script}"

@@ -3,7 +3,7 @@
 It tells what no probe of a single part can: that the parts work together. Its failure comes in
 the launcher's own words.
 
-Public names: ``probes``.
+Public names: ``stack``.
 """
 
 from __future__ import annotations
@@ -11,45 +11,38 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from tykky.config import Config
+from tykky.doctor import Finding
 from tykky.doctor.places import existing, writable
-from tykky.doctor.probe import Probe
 from tykky.errors import TykkyError
+from tykky.runtime import base
+from tykky.runtime.native import launcher_program
+from tykky.tools import squash
 
-_NAME = "a stack on trial"
 _WORD = "entered"
 
 
-def probes(config: Config) -> Iterator[Probe]:
-    """One probe, where the programs to make a stack are there."""
-    mksquashfs = shutil.which("mksquashfs") or shutil.which("mksquashfs", path="/usr/sbin:/sbin")
-    if mksquashfs is None:
-        yield Probe(_NAME, "run", "limited", "not tried: that needs mksquashfs")
-        return
+def stack(config: Config) -> Finding:
+    """Whether a stack can be made, where the programs to make one are there, and started."""
     try:
+        mksquashfs = squash.program()
         with tempfile.TemporaryDirectory(prefix=".tykky-doctor-", dir=_place(config)) as folder:
-            yield _try(config, mksquashfs, Path(folder))
+            return _try(config, mksquashfs, Path(folder))
     except OSError as error:
-        yield Probe(_NAME, "run", "limited", f"not tried: {error.strerror}")
+        return "limited", f"not tried: {error.strerror}"
     except (TykkyError, subprocess.SubprocessError) as error:
-        yield Probe(_NAME, "run", "limited", f"not tried: {error}")
+        return "limited", f"not tried: {error}"
 
 
 def _place(config: Config) -> Path:
     """Where stacks are, or where they are built, or where anything may be written."""
-    for path in (config.root, config.build_dir):
-        if writable(place := existing(path)):
-            return place
-    return Path(tempfile.gettempdir())
+    places = map(existing, (config.root, config.build_dir))
+    return next(filter(writable, places), Path(tempfile.gettempdir()))
 
 
-def _try(config: Config, mksquashfs: str, folder: Path) -> Probe:
-    from tykky.runtime import base
-    from tykky.runtime.native import launcher_program
-
+def _try(config: Config, mksquashfs: str, folder: Path) -> Finding:
     tree, prefix = folder / "tree", folder / "prefix"
     script, command = tree / "bin" / "try", prefix / "bin" / "try"
     image = base.image_path(prefix, "image.sqfs")
@@ -75,7 +68,7 @@ def _try(config: Config, mksquashfs: str, folder: Path) -> Probe:
     command.hardlink_to(hidden / base.LAUNCHER_NAME)
     done = subprocess.run([command], capture_output=True, text=True, errors="replace", timeout=60)
     if done.stdout == f"{_WORD}\n":
-        return Probe(_NAME, "run", "ok", "starts")
+        return "ok", "starts"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     found = lines[0] if lines else f"ended with status {done.returncode}"
-    return Probe(_NAME, "run", "no", found, " ".join(lines[1:]))
+    return "no", found, " ".join(lines[1:])

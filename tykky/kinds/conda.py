@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,9 @@ from tykky.conda.process import Scene
 from tykky.conda.target import FOLDER
 from tykky.console import plural
 from tykky.contents import Installed, of_environment
-from tykky.errors import RecipeError, Where
-from tykky.kinds.paths import check_prefix
-from tykky.kinds.sealing import seal
+from tykky.kinds.python import check_prefix, seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
-from tykky.recipe.source import attribute_place, class_place
 from tykky.tools import uv
 
 if TYPE_CHECKING:
@@ -75,17 +72,11 @@ class CondaStack(Stack):
         specs = (*file.specs, *guarded(self, "packages"))
         pip = (*file.pip, *guarded(self, "pip"))
         if not specs and not file.pinned:
-            raise RecipeError(
-                f"the recipe '{self.name}' names no packages",
-                remedy="set 'packages', or 'environment' to a file beside the recipe",
-                where=class_place(type(self)),
-            )
+            remedy = "set 'packages', or 'environment' to a file beside the recipe"
+            raise self._wrong("names no packages", remedy)
         if file.pinned and specs:
-            raise RecipeError(
-                f"the recipe '{self.name}' adds packages to an explicit list, which is complete",
-                remedy="take 'packages' out, or write an environment.yml",
-                where=Where(self.file),
-            )
+            problem = "adds packages to an explicit list, which is complete"
+            raise self._wrong(problem, "take 'packages' out, or write an environment.yml")
         if pip and not file.pinned and "pip" not in specs:
             specs = (*specs, "pip")
         self._check_open()
@@ -103,12 +94,11 @@ class CondaStack(Stack):
         """Recipes are read by everybody, and kept with what is made of them."""
         for field in ("channels", "packages"):
             if any(public(text) != text for text in guarded(self, field)):
-                raise RecipeError(
-                    f"the recipe '{self.name}' has a password or token in '{field}'",
-                    remedy="put the address into your configuration, "
-                    "'tykky config set conda.aliases NAME=ADDRESS', and only NAME into the recipe",
-                    where=attribute_place(type(self), field),
+                remedy = (
+                    "put the address into your configuration, "
+                    "'tykky config set conda.aliases NAME=ADDRESS', and only NAME into the recipe"
                 )
+                raise self._wrong(f"has a password or token in '{field}'", remedy, field)
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
@@ -189,7 +179,9 @@ class CondaStack(Stack):
             box.run(["/bin/rm", requirements], say=say)
         variables = dict(item.partition("=")[::2] for item in box.lock.asked.get("variables", ()))
         if variables:
-            _write_state(box, variables)
+            # Where conda keeps the variables of an environment.
+            state = json.dumps({"env_vars": variables}, indent=1, sort_keys=True)
+            box.write("conda-meta/state", state + "\n")
 
     def equip(self, box: Box) -> None:
         """Activate the environment for the recipe's commands, and give them ``conda``."""
@@ -254,9 +246,3 @@ def _named(*choices: Sequence[str]) -> tuple[str, ...]:
         if found := tuple(name for name in names if name != "nodefaults"):
             return found
     return ("conda-forge",)
-
-
-def _write_state(box: Box, variables: Mapping[str, str]) -> None:
-    """The variables of an environment file, where conda keeps them."""
-    state = {"env_vars": dict(variables)}
-    box.write("conda-meta/state", json.dumps(state, indent=1, sort_keys=True) + "\n")

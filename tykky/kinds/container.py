@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tykky import bases
 from tykky.bases import ImageBase
-from tykky.errors import RecipeError, StepError
+from tykky.errors import StepError
 from tykky.kinds.stack import Stack
 from tykky.lock import Package
 from tykky.recipe import guarded
-from tykky.recipe.source import attribute_place, class_place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -53,18 +52,17 @@ class ContainerStack(Stack):
         if isinstance(image, Mapping):
             image = image.get(arch, "")
         if not image or image == "host":
-            raise RecipeError(
-                f"the recipe '{self.name}' names no image for {arch}",
-                remedy="set 'image' to docker://..., a SIF, or another reference",
-                where=attribute_place(type(self), "image"),
-            )
-        if not guarded(self, "commands"):
-            raise RecipeError(
-                f"the recipe '{self.name}' offers no commands of its image",
-                remedy="set 'commands' to names, paths or directories in the image",
-                where=class_place(type(self)),
-            )
+            remedy = "set 'image' to docker://..., a SIF, or another reference"
+            raise self._wrong(f"names no image for {arch}", remedy, "image")
+        if not self._patterns():
+            remedy = "set 'commands' to names, paths or directories in the image"
+            raise self._wrong("offers no commands of its image", remedy)
         return str(image)
+
+    def _patterns(self) -> tuple[str, ...]:
+        """What the commands are in the image."""
+        wanted = guarded(self, "commands")
+        return tuple(wanted.values() if isinstance(wanted, Mapping) else wanted)
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
@@ -83,23 +81,16 @@ class ContainerStack(Stack):
 
     def check(self, prefix: Path, base: Base) -> None:
         """Refuse commands that the image does not have, before anything is made."""
-        wanted = guarded(self, "commands")
-        patterns = wanted.values() if isinstance(wanted, Mapping) else wanted
-        for pattern in patterns:
+        for pattern in self._patterns():
             if not base.programs(pattern):
-                raise RecipeError(
-                    f"the image of the recipe '{self.name}' has no program '{pattern}'",
-                    remedy="correct 'commands'; names are looked for along the image's PATH",
-                    where=attribute_place(type(self), "commands"),
-                )
+                remedy = "correct 'commands'; names are looked for along the image's PATH"
+                raise self._wrong(f"has no program '{pattern}' in its image", remedy, "commands")
 
     def seal(self, box: Box) -> None:
         """Let virtual environments on top of a wrapped Python find its library."""
         if not isinstance(box.base, ImageBase):
             return
-        wanted = guarded(self, "commands")
-        patterns = wanted.values() if isinstance(wanted, Mapping) else wanted
-        programs = {path for pattern in patterns for path in box.base.programs(pattern)}
+        programs = {path for pattern in self._patterns() for path in box.base.programs(pattern)}
         for program in sorted(programs):
             real = PurePosixPath(box.base.listing.resolve(program))
             if re.fullmatch(r"python3\.\d+", real.name):

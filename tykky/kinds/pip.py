@@ -19,8 +19,7 @@ from tykky.bases.reference import resolve
 from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_python
 from tykky.errors import Exit, RecipeError, StepError, Where
-from tykky.kinds.paths import check_prefix
-from tykky.kinds.sealing import seal
+from tykky.kinds.python import check_prefix, seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 from tykky.tools import uv
@@ -51,11 +50,8 @@ class PipStack(Stack):
         if self.requirements:
             lines += self._from_file(self.beside(self.requirements))
         if not lines:
-            raise RecipeError(
-                f"the recipe '{self.name}' names no packages",
-                remedy="set 'packages', or 'requirements' to a file beside the recipe",
-                where=Where(self.file),
-            )
+            remedy = "set 'packages', or 'requirements' to a file beside the recipe"
+            raise self._wrong("names no packages", remedy)
         # Users add to a stack with 'pip install --user' and in virtual environments.
         return sorted({*lines, "pip"}, key=str.lower)
 
@@ -63,10 +59,8 @@ class PipStack(Stack):
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise RecipeError(
-                f"the requirements file {path} cannot be read: {error.strerror}",
-                where=Where(self.file),
-            ) from error
+            problem = f"names requirements that cannot be read: {path}: {error.strerror}"
+            raise self._wrong(problem, "correct 'requirements'", "requirements") from error
         lines = []
         for number, line in enumerate(text.splitlines(), 1):
             wanted = re.sub(r"(^|\s)#.*", "", line).strip()
@@ -129,22 +123,10 @@ class PipStack(Stack):
 
     def assemble(self, box: Box) -> None:
         """Make the virtual environment and install exactly what the lock says."""
-        tool = uv.program()
-        environment = uv.environment(box.config)
-        box.run(
-            [
-                tool,
-                "venv",
-                "--quiet",
-                "--allow-existing",
-                "--python",
-                self._interpreter(box.base),
-                box.prefix,
-            ],
-            env=environment,
-            say=f"a virtual environment with Python {self.python}",
-        )
         what = f"a virtual environment with Python {self.python}"
+        line: list[str | Path] = [uv.program(), "venv", "--quiet", "--allow-existing"]
+        line += ["--python", self._interpreter(box.base), box.prefix]
+        box.run(line, env=uv.environment(box.config), say=what)
         uv.install(box, box.lock.packages, self.source, what)
 
     def seal(self, box: Box) -> None:

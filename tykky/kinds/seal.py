@@ -26,6 +26,7 @@ import py_compile
 import sys
 import sysconfig
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 # A .pth file and not a module, which would cost each start a listing and two more files; and byte
@@ -113,19 +114,15 @@ def is_good(source: str) -> bool:
         return False
 
 
-def compile_one(source: str) -> None:
-    """Make the byte code of one source, if that can be done."""
-    if not is_good(source):
-        compileall.compile_file(
-            source,
-            quiet=2,
-            force=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
+def compile_one(source: str, new: bool) -> None:
+    """Make the byte code of one source, if that can be done, with a hash that is never checked."""
+    if not (new and is_good(source)):
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_file(source, quiet=2, force=True, invalidation_mode=mode)
 
 
-def compile_new(folder: str, jobs: int) -> None:
-    """Compile the sources below a folder that have no good byte code."""
+def compile_all(folder: Path, jobs: int, *, new: bool = True) -> None:
+    """Compile the sources below a folder; with ``new``, only those without good byte code."""
     sources = [
         str(Path(where, name))
         for where, _, names in os.walk(folder)
@@ -133,19 +130,7 @@ def compile_new(folder: str, jobs: int) -> None:
         if name.endswith(".py")
     ]
     with ProcessPoolExecutor(jobs) as pool:
-        for _ in pool.map(compile_one, sources, chunksize=32):
-            pass
-
-
-def compile_all(folder: Path, jobs: int, *, force: bool) -> None:
-    """Compile everything below a folder, with hashes that are never checked."""
-    compileall.compile_dir(
-        folder,
-        quiet=2,
-        force=force,
-        workers=jobs,
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
+        list(pool.map(partial(compile_one, new=new), sources, chunksize=32))
 
 
 def finish_venv(jobs: int) -> None:
@@ -153,7 +138,7 @@ def finish_venv(jobs: int) -> None:
     prefix = Path(sys.prefix)
     packages = Path(sysconfig.get_path("purelib"))
     allow_user_packages(prefix, packages)
-    compile_all(packages, jobs, force=False)
+    compile_all(packages, jobs)
     link_library(prefix, Path(os.__file__).parent)
     clean(prefix)
 
@@ -164,9 +149,9 @@ def main() -> None:
     if what == "venv":
         finish_venv(jobs)
     elif what == "all":
-        compile_all(Path(os.__file__).parent, jobs, force=True)
+        compile_all(Path(os.__file__).parent, jobs, new=False)
     else:
-        compile_new(sys.argv[3], jobs)
+        compile_all(Path(sys.argv[3]), jobs)
     Path(__file__).unlink()
 
 

@@ -48,13 +48,15 @@ class Stack(Recipe):
         named = guarded(self, "base") or config.base
         if isinstance(named, Mapping):
             if arch not in named:
-                raise RecipeError(
-                    f"the recipe '{self.name}' names no base for {arch}",
-                    remedy="add one: base = {" + repr(arch) + ": ...}",
-                    where=attribute_place(type(self), "base"),
-                )
+                remedy = "add one: base = {" + repr(arch) + ": ...}"
+                raise self._wrong(f"names no base for {arch}", remedy, "base")
             named = named[arch]
         return str(named)
+
+    def _wrong(self, problem: str, remedy: str, field: str = "") -> RecipeError:
+        """The error for what this recipe does, at the line of a field or else of the class."""
+        where = attribute_place(type(self), field)
+        return RecipeError(f"the recipe '{self.name}' {problem}", remedy=remedy, where=where)
 
     def check(self, prefix: Path, base: Base) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""

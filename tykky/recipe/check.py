@@ -5,6 +5,7 @@ Public name: ``check_class``, which raises :class:`RecipeError` with the line th
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import cached_property
 from types import FunctionType
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.recipe.fields import WrongValue, convert, fields
 from tykky.recipe.reading import checked_property
-from tykky.recipe.source import attribute_place, class_place, is_recipe, kind_of, value_place
-from tykky.recipe.variants import Variant
+from tykky.recipe.source import attribute_place, class_place, is_recipe, kind_of
+from tykky.recipe.variants import Variant, declared
 
 if TYPE_CHECKING:
     from tykky.recipe.recipe import Recipe
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 #: Fields that a recipe may leave to the user's choice: ``gpu = variant("none", "cuda12")``.
 CHOOSABLE = frozenset({"gpu"})
 
+#: What every recipe says, and what to do about one that does not.
 _REQUIRED = {
-    "versions": 'versions = "26.11", "26.05"',
-    "homepage": 'homepage = "https://..."',
-    "license": 'license = "MIT"',
+    "versions": ("'versions'", 'add, for example: versions = "26.11", "26.05"'),
+    "homepage": ("'homepage'", 'add, for example: homepage = "https://..."'),
+    "license": ("'license'", 'add, for example: license = "MIT"'),
+    "description": ("docstring", "say in one line below the class what the stack is for"),
 }
 
 
@@ -48,17 +51,12 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
             _check_field(cls, name, value, known[name])
         elif name in offered:
             _check_step(cls, name, value, offered[name])
-        elif name in (variants := _inherited_variants(cls)):
+        elif name in (variants := declared(cls.__mro__[1:])):
             _check_pinned(cls, variants[name], value)
         else:
-            names = [*known, *offered, *variants]
-            kind = kind_of(cls).__name__
-            _refuse(
-                cls,
-                name,
-                f"a {kind} has no field '{name}'",
-                did_you_mean(name, names) or f"a helper begins with an underscore: '_{name}'",
-            )
+            remedy = did_you_mean(name, [*known, *offered, *variants])
+            remedy = remedy or f"a helper begins with an underscore: '_{name}'"
+            _refuse(cls, name, f"a {kind_of(cls).__name__} has no field '{name}'", remedy)
     if not cls.__name__.startswith("_"):
         _check_complete(cls)
 
@@ -84,40 +82,22 @@ def _offered(cls: type, reserved: frozenset[str]) -> Mapping[str, Any]:
     }
 
 
-def _inherited_variants(cls: type) -> dict[str, Variant]:
-    return {
-        name: value
-        for base in reversed(cls.__mro__[1:])
-        for name, value in vars(base).items()
-        if isinstance(value, Variant)
-    }
-
-
 def _check_field(cls: type[Recipe], name: str, value: object, annotation: Any) -> None:
     if isinstance(value, property | cached_property):
         if name == "versions":
-            _refuse(
-                cls,
-                name,
-                "'versions' cannot depend on a choice, because it is one",
-                "write it as a class attribute",
-            )
+            cause = "'versions' cannot depend on a choice, because it is one"
+            _refuse(cls, name, cause, "write it as a class attribute")
         read = value.func if isinstance(value, cached_property) else value.fget
         if read is not None:
             setattr(cls, name, checked_property(cls, name, read, annotation))
         return
     if isinstance(value, FunctionType | classmethod | staticmethod):
-        _refuse(
-            cls,
-            name,
-            f"'{name}' is a field, and here it is a method",
-            "put @property on the line above",
-        )
+        cause = f"'{name}' is a field, and here it is a method"
+        _refuse(cls, name, cause, "put @property on the line above")
     try:
         setattr(cls, name, convert(name, value, annotation))
     except WrongValue as wrong:
-        place = value_place(cls, name, wrong.path)
-        _refuse(cls, name, wrong.cause, wrong.remedy, place)
+        _refuse(cls, name, wrong.cause, wrong.remedy, attribute_place(cls, name, wrong.path))
 
 
 def _check_step(cls: type[Recipe], name: str, value: object, original: Any) -> None:
@@ -127,17 +107,10 @@ def _check_step(cls: type[Recipe], name: str, value: object, original: Any) -> N
     signature = f"def {name}({', '.join(wanted)}):"
     if not isinstance(value, FunctionType):
         _refuse(cls, name, f"'{name}' is a step, and steps are methods", f"write {signature}")
-    code = value.__code__
-    takes_more = bool(code.co_flags & 0x04)  # *args
-    optional = len(value.__defaults__ or ())
-    fits = code.co_argcount - optional <= len(wanted) <= code.co_argcount
-    if not fits and not takes_more:
-        _refuse(
-            cls,
-            name,
-            f"the step '{name}' takes {' and '.join(wanted)}",
-            f"write {signature}",
-        )
+    try:
+        inspect.signature(value).bind(*wanted)
+    except TypeError:
+        _refuse(cls, name, f"the step '{name}' takes {' and '.join(wanted)}", f"write {signature}")
 
 
 def _check_pinned(cls: type[Recipe], variant: Variant, value: object) -> None:
@@ -145,31 +118,16 @@ def _check_pinned(cls: type[Recipe], variant: Variant, value: object) -> None:
     if isinstance(value, property | cached_property):
         return
     if type(value) is not type(variant.default) or value not in variant.values:
-        values = ", ".join(repr(known) for known in variant.values)
-        _refuse(
-            cls,
-            variant.name,
-            f"the variant '{variant.name}' has no value {value!r}",
-            did_you_mean(str(value), [str(known) for known in variant.values])
-            or f"its values are {values}",
-            value_place(cls, variant.name),
-        )
+        cause = f"the variant '{variant.name}' has no value {value!r}"
+        remedy = did_you_mean(str(value), list(map(str, variant.values)))
+        remedy = remedy or f"its values are {', '.join(map(repr, variant.values))}"
+        _refuse(cls, variant.name, cause, remedy, attribute_place(cls, variant.name, ()))
 
 
 def _check_complete(cls: type[Recipe]) -> None:
-    for name, example in _REQUIRED.items():
+    for name, (what, remedy) in _REQUIRED.items():
         if not getattr(cls, name):
-            raise RecipeError(
-                f"{cls.name}: the recipe has no '{name}'",
-                remedy=f"add, for example: {example}",
-                where=class_place(cls),
-            )
-    if not cls.description:
-        raise RecipeError(
-            f"{cls.name}: the recipe has no docstring",
-            remedy="say in one line below the class what the stack is for",
-            where=class_place(cls),
-        )
+            _refuse(cls, name, f"the recipe has no {what}", remedy, class_place(cls))
     _check_suffixes(cls)
 
 
@@ -180,11 +138,7 @@ def _check_suffixes(cls: type[Recipe]) -> None:
         for value in variant.values:
             suffix = variant.suffix(value)
             if suffix and suffix in owners:
-                _refuse(
-                    cls,
-                    variant.name,
-                    f"the variants '{owners[suffix].name}' and '{variant.name}' "
-                    f"both add '{suffix}' to the module's name",
-                    "rename one of the two values",
-                )
+                names = f"'{owners[suffix].name}' and '{variant.name}'"
+                cause = f"the variants {names} both add '{suffix}' to the module's name"
+                _refuse(cls, variant.name, cause, "rename one of the two values")
             owners[suffix] = variant

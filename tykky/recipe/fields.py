@@ -31,10 +31,6 @@ class WrongValue(Exception):
         self.remedy = remedy
         self.path = path
 
-    def within(self, step: int | str) -> WrongValue:
-        """The same, seen from the container that holds the value at ``step``."""
-        return WrongValue(self.cause, self.remedy, (step, *self.path))
-
 
 def fields(cls: type) -> Mapping[str, Any]:
     """The fields that a recipe class may set: their names and annotations."""
@@ -43,11 +39,10 @@ def fields(cls: type) -> Mapping[str, Any]:
 
 @cache
 def _kind_fields(kind: type) -> Mapping[str, Any]:
-    hints = get_type_hints(kind)
     return {
         name: hint
-        for name, hint in hints.items()
-        if not name.startswith("_") and hint is not ClassVar and get_origin(hint) is not ClassVar
+        for name, hint in get_type_hints(kind).items()
+        if not name.startswith("_") and ClassVar not in (hint, get_origin(hint))
     }
 
 
@@ -99,12 +94,9 @@ def _made(make: Callable[[str], Any], text: str) -> Any:
 def _one_of(value: object, words: tuple[Any, ...], field: str) -> Any:
     if value in words:
         return value
-    known = [str(word) for word in words]
-    choice = ", ".join(repr(word) for word in words)
-    hint = did_you_mean(str(value), known)
-    raise WrongValue(
-        f"'{field}' is one of {choice}, and not {value!r}", hint or "choose one of them"
-    )
+    choice = ", ".join(map(repr, words))
+    hint = did_you_mean(str(value), list(map(str, words))) or "choose one of them"
+    raise WrongValue(f"'{field}' is one of {choice}, and not {value!r}", hint)
 
 
 def _any_of(value: object, wanted: Any, field: str) -> Any:
@@ -119,11 +111,9 @@ def _any_of(value: object, wanted: Any, field: str) -> Any:
 
 
 def _tuple(value: object, item: Any, field: str) -> tuple[Any, ...]:
-    if isinstance(value, str):
-        if not value.strip():
-            raise WrongValue(f"'{field}' is an empty string", "for nothing at all, write ()")
-        value = (value,)
-    elif isinstance(value, Spec) and item is Spec:
+    if isinstance(value, str) and not value.strip():
+        raise WrongValue(f"'{field}' is an empty string", "for nothing at all, write ()")
+    if isinstance(value, str) or (isinstance(value, Spec) and item is Spec):
         value = (value,)
     elif isinstance(value, set | frozenset):
         raise WrongValue(
@@ -133,13 +123,7 @@ def _tuple(value: object, item: Any, field: str) -> tuple[Any, ...]:
         if _is_number(value) and item in (str, Version):
             return (_scalar(value, item, field),)
         raise _unfit(value, tuple[item, ...], field)
-    converted = []
-    for index, part in enumerate(value):
-        try:
-            converted.append(_convert(part, item, field))
-        except WrongValue as error:
-            raise error.within(index) from None
-    return tuple(converted)
+    return tuple(_part(part, item, field, index) for index, part in enumerate(value))
 
 
 def _mapping(value: object, item: Any, field: str) -> dict[str, Any]:
@@ -151,11 +135,17 @@ def _mapping(value: object, item: Any, field: str) -> dict[str, Any]:
             raise WrongValue(f"'{field}' has a key {key!r} that is not a string", "quote it")
         if item is str and _is_number(part):
             part = str(part)
-        try:
-            converted[key] = _convert(part, item, field)
-        except WrongValue as error:
-            raise error.within(key) from None
+        converted[key] = _part(part, item, field, key)
     return converted
+
+
+def _part(value: object, wanted: Any, field: str, step: int | str) -> Any:
+    """A part of a value; an error leads to it by way of ``step``."""
+    try:
+        return _convert(value, wanted, field)
+    except WrongValue as error:
+        error.path = (step, *error.path)
+        raise
 
 
 def _is_number(value: object) -> bool:
@@ -163,48 +153,46 @@ def _is_number(value: object) -> bool:
 
 
 def _unfit(value: object, wanted: Any, field: str) -> WrongValue:
-    shown = repr(value) if isinstance(value, bool | int | float | str | None) else ""
-    what = f"{shown} is {_kind_of_value(value)}" if shown else f"this is {_kind_of_value(value)}"
+    shown = repr(value) if isinstance(value, bool | int | float | str | None) else "this"
+    names = {bool: "a truth value", str: "a string", dict: "a mapping", NoneType: "nothing"}
+    what = "a number" if _is_number(value) else f"a {type(value).__name__}"
+    what = names.get(type(value), what)
+    described, example = _described(wanted)
     return WrongValue(
-        f"'{field}' wants {_described(wanted)}, and {what}", f"for example: {_example(wanted)}"
+        f"'{field}' wants {described}, and {shown} is {what}", f"for example: {example}"
     )
 
 
-def _kind_of_value(value: object) -> str:
-    names = {bool: "a truth value", str: "a string", dict: "a mapping", NoneType: "nothing"}
-    return names.get(type(value), "a number" if _is_number(value) else f"a {type(value).__name__}")
+#: How types are called, and how their values are written.
+_WORDS: dict[Any, tuple[str, str]] = {
+    str: ("string", '"..."'),
+    bool: ("truth value", "True"),
+    int: ("whole number", "1"),
+    float: ("number", "1.5"),
+    Version: ("version", '"26.11"'),
+    Spec: ("spec", '"fireworks@2.1"'),
+    Path: ("path", '"..."'),
+}
 
 
-def _described(wanted: Any, *, plural: bool = False) -> str:
+def _described(wanted: Any, *, plural: bool = False) -> tuple[str, str]:
+    """What an annotation allows, in words; and an example of it."""
     origin, args = get_origin(wanted), get_args(wanted)
     if origin in (Union, UnionType):
-        return " or ".join(_described(member, plural=plural) for member in args)
+        members = [_described(member, plural=plural) for member in args]
+        return " or ".join(words for words, _ in members), members[0][1]
     if origin is tuple:
-        return _described(args[0], plural=True)
+        words, example = _described(args[0], plural=True)
+        return words, f"{example}, {example}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"a mapping from names to {_described(args[1], plural=True)}"
+        words, example = _described(args[1], plural=True)
+        return f"a mapping from names to {words}", f'{{"NAME": {example}}}'
     if origin is Literal:
-        return "one of " + ", ".join(map(repr, args))
-    names = {str: "string", bool: "truth value", int: "whole number", float: "number"}
-    names |= {Version: "version", Spec: "spec", Path: "path", NoneType: "None"}
-    name = names.get(wanted, getattr(wanted, "__name__", str(wanted)))
+        return "one of " + ", ".join(map(repr, args)), repr(args[-1])
     if wanted is NoneType:
-        return name
-    return f"{name}s" if plural else f"a {name}"
-
-
-def _example(wanted: Any) -> str:
-    origin, args = get_origin(wanted), get_args(wanted)
-    if origin in (Union, UnionType):
-        return _example(args[0])
-    if origin is tuple:
-        return ", ".join([_example(args[0])] * 2)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f'{{"NAME": {_example(args[1])}}}'
-    if origin is Literal:
-        return repr(args[-1])
-    examples = {bool: "True", int: "1", float: "1.5", Version: '"26.11"', Spec: '"fireworks@2.1"'}
-    return examples.get(wanted, '"..."')
+        return "None", "None"
+    name, example = _WORDS.get(wanted, (getattr(wanted, "__name__", str(wanted)), '"..."'))
+    return f"{name}s" if plural else f"a {name}", example
 
 
 # Rules beyond the type, for fields that every kind has.

@@ -1,14 +1,16 @@
 """Reading a selected recipe: every mistake in its code becomes an error with its line.
 
 Public names: ``guarded`` reads an attribute, ``recipe_code`` surrounds a step,
-``checked_property`` guards a field, ``explained`` turns one exception into an error.
+``checked_property`` guards a field, ``explained`` surrounds other code of a recipe.
 """
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import RecipeError, TykkyError, did_you_mean
@@ -21,7 +23,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def recipe_code(recipe: Recipe, what: str) -> Iterator[None]:
-    """Surround a step of a recipe, ``what`` being its name.
+    """Surround a step of a recipe, ``what`` being its name; see :func:`explained`."""
+    with explained(f"{recipe.name}: '{what}'"):
+        yield
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Surround code of a recipe.
 
     An exception that leaves a line of a recipe file becomes a :class:`RecipeError` with that
     line. A :class:`TykkyError` passes, and learns the line if it named none. What was raised
@@ -30,10 +39,17 @@ def recipe_code(recipe: Recipe, what: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        explained_error = explained(error, f"{recipe.name}: '{what}'")
-        if explained_error is error:
+        place = failing_place(error.__traceback__)
+        if isinstance(error, TykkyError):
+            error.where = error.where or place
+        if isinstance(error, TykkyError) or place is None:
             raise
-        raise explained_error from error
+        text = str(error).strip().splitlines()[:1] or ["no reason given"]
+        raise RecipeError(
+            f"{what} failed: {type(error).__name__}: {text[0]}",
+            remedy=_remedy(error) or "correct this line of the recipe",
+            where=place,
+        ) from error
 
 
 def guarded(recipe: Recipe, name: str) -> Any:
@@ -76,31 +92,14 @@ def read_all(recipe: Recipe) -> None:
         guarded(recipe, field)
 
 
-def explained(error: BaseException, what: str) -> BaseException:
-    """The error to raise instead of one that left recipe code; perhaps the same."""
-    place = failing_place(error.__traceback__)
-    if isinstance(error, TykkyError):
-        if error.where is None:
-            error.where = place
-        return error
-    if place is None:
-        return error
-    kind = type(error).__name__
-    text = str(error).strip().splitlines()[:1] or ["no reason given"]
-    return RecipeError(
-        f"{what} failed: {kind}: {text[0]}",
-        remedy=_remedy(error) or "correct this line of the recipe",
-        where=place,
-    )
-
-
 def _remedy(error: BaseException) -> str:
     name = getattr(error, "name", None)
     if isinstance(error, AttributeError) and name:
         known = [known for known in dir(error.obj) if not known.startswith("_")]
         return did_you_mean(name, known)
     if isinstance(error, NameError) and name:
-        return did_you_mean(name, _visible_names(error))
+        *_, (frame, _) = walk_tb(error.__traceback__)
+        return did_you_mean(name, [*frame.f_locals, *frame.f_globals, *dir(builtins)])
     if isinstance(error, ImportError):
         return _import_remedy(error)
     if isinstance(error, SystemExit):
@@ -108,21 +107,11 @@ def _remedy(error: BaseException) -> str:
     return ""
 
 
-def _visible_names(error: BaseException) -> list[str]:
-    import builtins
-
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    frame = traceback.tb_frame if traceback else None
-    return [*(frame.f_locals if frame else ()), *(frame.f_globals if frame else ()), *dir(builtins)]
-
-
 def _import_remedy(error: ImportError) -> str:
     import tykky
 
     wanted = re.search(r"cannot import name '(\w+)'", str(error))
     if error.name == "tykky" and wanted:
-        kinds = ", ".join(sorted(name for name in tykky.__all__ if not name.startswith("_")))
-        return did_you_mean(wanted[1], list(tykky.__all__)) or f"tykky offers {kinds}"
+        kinds = sorted(name for name in tykky.__all__ if not name.startswith("_"))
+        return did_you_mean(wanted[1], kinds) or f"tykky offers {', '.join(kinds)}"
     return "a recipe imports from tykky and Python's standard library only"

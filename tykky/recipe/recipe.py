@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from tykky.recipe.check import check_class
 from tykky.recipe.source import is_recipe, recipe_file
-from tykky.recipe.variants import Variant
+from tykky.recipe.variants import Variant, declared
 from tykky.recipe.version import Version
 from tykky.spec import Spec
 
@@ -83,7 +84,8 @@ class Recipe:
         cls.directory = cls.file.parent
         cls.name = cls.directory.name
         if cls.__doc__:
-            cls.description, cls.long_description = _paragraphs(cls.__doc__)
+            first, _, rest = inspect.cleandoc(cls.__doc__).partition("\n")
+            cls.description, cls.long_description = first.strip(), rest.strip()
         check_class(cls, written, RESERVED)
 
     def __init__(self, version: str, choices: Mapping[str, bool | str] | None = None) -> None:
@@ -105,13 +107,7 @@ class Recipe:
     @classmethod
     def variants(cls) -> dict[str, Variant]:
         """The choices on offer, in the order in which they were declared."""
-        names = {
-            name: None
-            for base in reversed(cls.__mro__)
-            for name, value in vars(base).items()
-            if isinstance(value, Variant)
-        }
-        found = {name: getattr(cls, name) for name in names}
+        found = {name: getattr(cls, name) for name in declared(cls.__mro__)}
         return {name: value for name, value in found.items() if isinstance(value, Variant)}
 
     @property
@@ -163,11 +159,3 @@ def selections(cls: type[_AnyRecipe]) -> Iterator[_AnyRecipe]:
     for version in cls.versions:
         for values in product(*(variant.values for variant in variants.values())):
             yield cls(version, dict(zip(variants, values, strict=True)))
-
-
-def _paragraphs(docstring: str) -> tuple[str, str]:
-    """The first line of a docstring, and the rest without its indentation."""
-    import textwrap
-
-    first, _, rest = docstring.strip().partition("\n")
-    return first.strip(), textwrap.dedent(rest).strip()

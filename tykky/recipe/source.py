@@ -10,17 +10,15 @@ Public names: ``MARK``, ``PUBLISHED``, ``recipe_source``, ``is_recipe``, ``kind_
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from tykky.errors import Where
-
-if TYPE_CHECKING:
-    import ast
 
 MARK = "__tykky_recipe__"
 
@@ -56,87 +54,70 @@ def recipe_file(cls: type) -> Path:
 
 def class_place(cls: type) -> Where:
     """The line of a recipe class, with its name marked."""
-    file = recipe_file(cls)
     node = _class_node(cls)
-    return _name_place(file, _lines(cls), node.lineno, cls.__name__) if node else Where(file)
+    return _name_place(cls, node.lineno, cls.__name__) if node else Where(recipe_file(cls))
 
 
-def attribute_place(cls: type, name: str, path: Sequence[int | str] = ()) -> Where:
+def attribute_place(cls: type, name: str, path: Sequence[int | str] | None = None) -> Where:
     """The place of an attribute in the recipe class, or base recipe class, that sets it.
 
-    ``path`` leads into a written-out value: indices of a tuple, keys of a mapping; the carets
-    are then below that value. Without it, they are below the name.
+    The carets are below the name; with ``path``, below the value, or what that leads to in a
+    written-out value: indices of a tuple, keys of a mapping.
     """
     owner = next((base for base in cls.__mro__ if name in vars(base) and is_recipe(base)), cls)
-    return _attribute_place(owner, name, path, value=False)
-
-
-def value_place(cls: type, name: str, path: Sequence[int | str] = ()) -> Where:
-    """Like :func:`attribute_place`, with the carets below the value that is assigned."""
-    owner = next((base for base in cls.__mro__ if name in vars(base) and is_recipe(base)), cls)
-    return _attribute_place(owner, name, path, value=True)
+    node = _class_node(owner)
+    found = [s for s in _statements(node.body if node else []) if name in _assigned(s)]
+    if not found:
+        return class_place(owner)
+    value = getattr(found[-1], "value", None)
+    if path is None or value is None:
+        return _name_place(owner, found[-1].lineno, name)
+    inner = _inner(value, path)
+    end = inner.end_col_offset if inner.end_lineno == inner.lineno else None
+    source = recipe_source(owner) or b""
+    return _span(recipe_file(owner), source, inner.lineno, inner.col_offset, end)
 
 
 def failing_place(traceback: TracebackType | None) -> Where | None:
     """The innermost line of a recipe file in a traceback; None if no recipe was running."""
     place = None
     while traceback is not None:
-        frame = traceback.tb_frame
+        frame, line = traceback.tb_frame, traceback.tb_lineno
         if MARK in frame.f_globals:
-            file, line = Path(frame.f_code.co_filename), traceback.tb_lineno
-            column, width = _columns(traceback, frame.f_globals[MARK])
-            place = Where(file, line, column, width)
+            file = Path(frame.f_code.co_filename)
+            place = Where(file, line)
+            # Where in its line the failing expression is; known from Python 3.11 on.
+            if positions := getattr(frame.f_code, "co_positions", None):
+                first, last, start, end = list(positions())[traceback.tb_lasti // 2]
+                if first == last == line and start is not None:
+                    place = _span(file, frame.f_globals[MARK], line, start, end)
         traceback = traceback.tb_next
     return place
 
 
-def _columns(traceback: TracebackType, source: bytes) -> tuple[int | None, int]:
-    """Where in its line the failing expression is; known from Python 3.11 on."""
-    positions = getattr(traceback.tb_frame.f_code, "co_positions", None)
-    if positions is None:
-        return None, 1
-    spans = list(positions())
-    first, last, start, end = spans[traceback.tb_lasti // 2]
-    if first is None or first != last or start is None or first != traceback.tb_lineno:
-        return None, 1
-    line = source.splitlines()[first - 1]
-    column = len(line[:start].decode(errors="replace"))
-    return column, len(line[:end].decode(errors="replace")) - column
+def _span(file: Path, source: bytes, line: int, start: int, end: int | None) -> Where:
+    """A part of a line, to its end without ``end``; the parser counts columns in bytes."""
+    text = source.splitlines()[line - 1].rstrip()
+    column = len(text[:start].decode(errors="replace"))
+    return Where(file, line, column, len(text[:end].decode(errors="replace")) - column)
 
 
-def _lines(cls: type) -> list[str]:
-    return (recipe_source(cls) or b"").decode(errors="replace").splitlines()
+def _name_place(cls: type, line: int, name: str) -> Where:
+    text = (recipe_source(cls) or b"").decode(errors="replace").splitlines()[line - 1]
+    match = re.search(rf"\b{re.escape(name)}\b", text)
+    return Where(recipe_file(cls), line, match.start() if match else None, len(name))
 
 
 def _class_node(cls: type) -> ast.ClassDef | None:
-    import ast
-
-    nodes = [
-        node
-        for node in ast.walk(ast.parse(recipe_source(cls) or b""))
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
-    ]
-    return nodes[-1] if nodes else None
-
-
-def _attribute_place(cls: type, name: str, path: Sequence[int | str], *, value: bool) -> Where:
-    import ast
-
-    file, lines = recipe_file(cls), _lines(cls)
-    node = _class_node(cls)
-    found = [s for s in _statements(node.body if node else []) if name in _assigned(s)]
-    if not found:
-        return class_place(cls)
-    statement = found[-1]
-    if value and isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
-        return _node_place(file, lines, _inner(statement.value, path))
-    return _name_place(file, lines, statement.lineno, name)
+    found = None
+    for node in ast.walk(ast.parse(recipe_source(cls) or b"")):
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+            found = node
+    return found
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """All statements that run in a class body, also below ``if`` or ``for``."""
-    import ast
-
     for statement in body:
         yield statement
         if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -146,24 +127,16 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _assigned(statement: ast.stmt) -> set[str]:
     """The names that a statement of a class body gives a value to."""
-    import ast
-
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
-    targets: list[ast.expr] = []
-    if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AnnAssign | ast.AugAssign | ast.For):
-        targets = [statement.target]
-    return {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    return {n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)}
 
 
 def _inner(node: ast.expr, path: Sequence[int | str]) -> ast.expr:
     """Follow indices and keys into a literal, as far as it is written out."""
-    import ast
-
     for step in path:
         if isinstance(node, ast.Tuple | ast.List) and isinstance(step, int):
             if step >= len(node.elts) or any(isinstance(e, ast.Starred) for e in node.elts):
@@ -177,21 +150,6 @@ def _inner(node: ast.expr, path: Sequence[int | str]) -> ast.expr:
     return node
 
 
-def _node_place(file: Path, lines: list[str], node: ast.expr) -> Where:
-    """The first line of an expression; the parser counts columns in bytes."""
-    text = lines[node.lineno - 1]
-    start = len(text.encode()[: node.col_offset].decode(errors="replace"))
-    end = len(text.rstrip())
-    if node.end_lineno == node.lineno and node.end_col_offset is not None:
-        end = len(text.encode()[: node.end_col_offset].decode(errors="replace"))
-    return Where(file, node.lineno, start, end - start)
-
-
-def _name_place(file: Path, lines: list[str], line: int, name: str) -> Where:
-    match = re.search(rf"\b{re.escape(name)}\b", lines[line - 1])
-    return Where(file, line, match.start() if match else None, len(name))
-
-
 def source_digest(cls: type) -> str:
     """A SHA-256 over what the recipe's file, and those of the recipes it extends, say.
 
@@ -199,9 +157,6 @@ def source_digest(cls: type) -> str:
     :data:`PUBLISHED` unless other code of these files reads them; helpers and constants beside the
     class do. The digest is the same under every Python.
     """
-    import ast
-    import hashlib
-
     files = {recipe_file(c): recipe_source(c) or b"" for c in cls.__mro__ if is_recipe(c)}
     trees = [ast.parse(source) for source in files.values()]
     silent = PUBLISHED.difference(*map(_read_names, trees))
@@ -213,8 +168,6 @@ def source_digest(cls: type) -> str:
 
 def _read_names(tree: ast.Module) -> Iterator[str]:
     """The names that code reads, perhaps: as attributes, in a class body, or by ``getattr``."""
-    import ast
-
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.attr
@@ -225,8 +178,6 @@ def _read_names(tree: ast.Module) -> Iterator[str]:
 
 
 def _canonical(tree: ast.Module, silent: frozenset[str]) -> str:
-    import ast
-
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (
@@ -238,20 +189,12 @@ def _canonical(tree: ast.Module, silent: frozenset[str]) -> str:
         if isinstance(node, ast.ClassDef):
             node.body = [part for part in node.body if not _sets_only(part, silent)]
     # A name that is imported in vain changes nothing, and one that is used stands where it is.
-    tree.body = [part for part in tree.body if not _imports_tykky(part)]
+    tree.body = [part for part in tree.body if getattr(part, "module", None) != "tykky"]
     return repr(_plain(tree))
-
-
-def _imports_tykky(statement: ast.stmt) -> bool:
-    import ast
-
-    return isinstance(statement, ast.ImportFrom) and statement.module == "tykky"
 
 
 def _sets_only(statement: ast.stmt, names: frozenset[str]) -> bool:
     """Whether a statement of a class body does nothing but give values to some of the names."""
-    import ast
-
     if isinstance(statement, ast.Assign):
         if not all(isinstance(target, ast.Name) for target in statement.targets):
             return False
@@ -262,8 +205,6 @@ def _sets_only(statement: ast.stmt, names: frozenset[str]) -> bool:
 
 def _plain(node: object) -> object:
     """A syntax tree as nested tuples, without what only some versions of Python write down."""
-    import ast
-
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, ast.AST):

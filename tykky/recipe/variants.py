@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import overload
 
 from tykky.errors import RecipeError
@@ -57,6 +58,16 @@ class Variant:
 
     def __repr__(self) -> str:
         return f"<variant {self.name}: {', '.join(map(str, self.values))}>"
+
+
+def declared(classes: Sequence[type]) -> dict[str, Variant]:
+    """The variants that classes declare, given as in an ``__mro__``; the oldest first."""
+    return {
+        name: value
+        for base in reversed(classes)
+        for name, value in vars(base).items()
+        if isinstance(value, Variant)
+    }
 
 
 def variant(default: bool | str, *others: str, help: str = "") -> Variant:

@@ -104,20 +104,14 @@ class Version(str):
     def __repr__(self) -> str:
         return f"Version({str(self)!r})"
 
-    def __hash__(self) -> int:
-        return str.__hash__(self)
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) if isinstance(other, str) else NotImplemented
-
     def __lt__(self, other: str) -> bool:
-        return _key(self) < _key(other) if isinstance(other, str) else NotImplemented
+        return _key(self) < _key(other)
 
     def __le__(self, other: str) -> bool:
-        return _key(self) <= _key(other) if isinstance(other, str) else NotImplemented
+        return _key(self) <= _key(other)
 
     def __gt__(self, other: str) -> bool:
-        return _key(self) > _key(other) if isinstance(other, str) else NotImplemented
+        return _key(self) > _key(other)
 
     def __ge__(self, other: str) -> bool:
-        return _key(self) >= _key(other) if isinstance(other, str) else NotImplemented
+        return _key(self) >= _key(other)

@@ -1,26 +1,84 @@
-"""Loading one recipe file: from a path to a checked class, or an error with file and line.
+"""Recipes in a repository: its folders, and each file as a checked class.
 
 The file is compiled and run here rather than imported, so that nothing is written beside it,
 nothing around it can be imported by accident, and two repositories may have the same name.
 
-Public names: ``load_folder``, ``read_description``.
+Public names: ``is_name``, ``recipe_folders``, ``misnamed``, ``load_folder``,
+``read_description``.
 """
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import os
+import re
+import stat
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tykky.errors import RecipeError, Where
-from tykky.repos.folders import RECIPE_FILE, is_name, misnamed, refuse_writable
+from tykky.spec import NAME_PATTERN
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
 
-# What was loaded, by the file and its state: one class however a recipe is reached.
-_loaded: dict[tuple[Path, int, int, int], type[Recipe]] = {}
+RECIPE_FILE = "recipe.py"
+
+
+def is_name(name: str) -> bool:
+    """Whether a folder of this name can be named in a spec."""
+    return re.fullmatch(NAME_PATTERN, name) is not None
+
+
+def recipe_folders(repository: Path) -> dict[str, Path]:
+    """The folders of a repository that hold a recipe, by name; whatever else is there is not."""
+    try:
+        with os.scandir(repository) as entries:
+            names = [entry.name for entry in entries if not entry.name.startswith((".", "__"))]
+    except OSError as error:
+        raise RecipeError(
+            f"the recipe repository {repository} cannot be read: {error.strerror}",
+            remedy="'tykky config why repos' says where it is configured",
+        ) from None
+    return {
+        name: repository / name for name in names if (repository / name / RECIPE_FILE).is_file()
+    }
+
+
+def misnamed(folder: Path) -> RecipeError:
+    """The error for a recipe's folder whose name no spec can say."""
+    better = re.sub(r"[^a-z0-9_-]+", "-", folder.name.lower()).strip("-_")
+    return RecipeError(
+        f"the folder '{folder.name}' cannot be the name of a recipe",
+        remedy=f"rename it, for example to '{better or 'my-stack'}': lower case letters, "
+        "digits, '-' and '_'",
+        where=Where(folder / RECIPE_FILE),
+    )
+
+
+def _refuse_writable(folder: Path) -> None:
+    """Refuse a recipe that everybody on the machine could have written.
+
+    Group-writable repositories are how sites share the work, so they are fine.
+    """
+    for path in (folder.parent, folder, folder / RECIPE_FILE):
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            continue  # reading the file will say it better
+        if mode & stat.S_IWOTH:
+            raise RecipeError(
+                f"{path} can be written by everybody, so the recipe cannot be trusted",
+                remedy=f"if its content is right: chmod o-w '{path}'",
+                where=Where(folder / RECIPE_FILE),
+            )
+
+
+# What was loaded, by the file and its text: one class however a recipe is reached.
+_loaded: dict[tuple[Path, bytes], type[Recipe]] = {}
 _loading: list[Path] = []
 
 
@@ -29,33 +87,23 @@ def load_folder(folder: Path) -> type[Recipe]:
     file = folder / RECIPE_FILE
     if not is_name(folder.name):
         raise misnamed(folder)
-    refuse_writable(folder)
-    try:
-        state = file.stat()
-        source = file.read_bytes()
-    except OSError as error:
-        raise _unreadable(file, error) from None
-    key = (file, state.st_ino, state.st_mtime_ns, state.st_size)
-    if key not in _loaded:
-        _loaded[key] = _load(file, source)
-    return _loaded[key]
+    _refuse_writable(folder)
+    source = _source(file)
+    if (file, source) not in _loaded:
+        _loaded[file, source] = _load(file, source)
+    return _loaded[file, source]
 
 
 def read_description(folder: Path) -> str:
     """The first line of the docstring of a recipe, from its text; empty if it has none."""
-    import ast
-
     file = folder / RECIPE_FILE
     try:
-        tree = ast.parse(file.read_bytes())
-    except OSError as error:
-        raise _unreadable(file, error) from None
+        tree = ast.parse(_source(file))
     except (SyntaxError, ValueError) as error:
         raise _syntax(file, error) from None
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            docstring = ast.get_docstring(node) or ""
-            return docstring.strip().partition("\n")[0].strip()
+            return (ast.get_docstring(node) or "").partition("\n")[0].strip()
     return ""
 
 
@@ -74,9 +122,7 @@ def _load(file: Path, source: bytes) -> type[Recipe]:
 
 
 def _run(file: Path, source: bytes) -> ModuleType:
-    import hashlib
-
-    from tykky.recipe.reading import explained
+    from tykky.recipe.reading import explained  # costs what listing does without
     from tykky.recipe.source import MARK
 
     repository = hashlib.sha256(bytes(file.parent.parent)).hexdigest()[:8]
@@ -89,15 +135,11 @@ def _run(file: Path, source: bytes) -> ModuleType:
         raise _syntax(file, error) from None
     sys.modules[module.__name__] = module  # classes look their module up by name
     try:
-        exec(code, vars(module))
-    except BaseException as error:
+        with explained(f"{file.parent.name}: the recipe"):
+            exec(code, vars(module))
+    except BaseException:
         del sys.modules[module.__name__]
-        if not isinstance(error, Exception | SystemExit):
-            raise
-        told = explained(error, f"{file.parent.name}: the recipe")
-        if told is error:
-            raise
-        raise told from error
+        raise
     return module
 
 
@@ -105,7 +147,6 @@ def _only_recipe(file: Path, module: ModuleType) -> type[Recipe]:
     from tykky.recipe import Recipe
     from tykky.recipe.source import class_place
 
-    name = file.parent.name
     classes = [
         value
         for key, value in vars(module).items()
@@ -117,48 +158,36 @@ def _only_recipe(file: Path, module: ModuleType) -> type[Recipe]:
     recipes = [cls for cls in classes if issubclass(cls, Recipe)]
     if len(recipes) == 1:
         return recipes[0]
+    cause, where = "there is no recipe in the file", Where(file)
+    remedy = "write one class derived from a kind: class MyStack(PipStack):"
     if recipes:
         listed = " and ".join(cls.__name__ for cls in recipes)
-        raise RecipeError(
-            f"{name}: there are {len(recipes)} recipes in one file, {listed}",
-            remedy="give each its own folder, or begin a shared base with an underscore: "
-            f"_{recipes[0].__name__}",
-            where=class_place(recipes[1]),
-        )
-    if classes:
-        raise RecipeError(
-            f"{name}: the class {classes[0].__name__} is not a recipe",
-            remedy=f"derive it from a kind: class {classes[0].__name__}(PipStack):",
-            where=class_place(classes[0]),
-        )
-    raise RecipeError(
-        f"{name}: there is no recipe in the file",
-        remedy="write one class derived from a kind: class MyStack(PipStack):",
-        where=Where(file),
-    )
+        cause = f"there are {len(recipes)} recipes in one file, {listed}"
+        remedy = "give each its own folder, or begin a shared base with an underscore: "
+        remedy += f"_{recipes[0].__name__}"
+        where = class_place(recipes[1])
+    elif classes:
+        cause = f"the class {classes[0].__name__} is not a recipe"
+        remedy = f"derive it from a kind: class {classes[0].__name__}(PipStack):"
+        where = class_place(classes[0])
+    raise RecipeError(f"{file.parent.name}: {cause}", remedy=remedy, where=where)
 
 
-def _unreadable(file: Path, error: OSError) -> RecipeError:
-    return RecipeError(
-        f"the recipe {file} cannot be read: {error.strerror}",
-        remedy="ask whoever owns it for read permission",
-    )
+def _source(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise RecipeError(
+            f"the recipe {file} cannot be read: {error.strerror}",
+            remedy="ask whoever owns it for read permission",
+        ) from None
 
 
 def _syntax(file: Path, error: SyntaxError | ValueError) -> RecipeError:
-    name = file.parent.name
-    if not isinstance(error, SyntaxError):
-        return RecipeError(
-            f"{name}: the recipe is not text: {error}",
-            remedy="save it again as UTF-8",
-            where=Where(file),
-        )
-    column = error.offset - 1 if error.offset else None
-    width = 1
-    if error.end_lineno == error.lineno and error.end_offset and error.offset:
-        width = error.end_offset - error.offset
-    return RecipeError(
-        f"{name}: the recipe is not valid Python: {error.msg}",
-        remedy="correct this line, or the one before it",
-        where=Where(file, error.lineno or 0, column, width, error.text),
-    )
+    cause, remedy, where = f"not text: {error}", "save it again as UTF-8", Where(file)
+    if isinstance(error, SyntaxError):
+        cause, remedy = f"not valid Python: {error.msg}", "correct this line, or the one before it"
+        start, end = error.offset or 0, error.end_offset or 0
+        width = end - start if error.end_lineno == error.lineno and start and end else 1
+        where = Where(file, error.lineno or 0, start - 1 if start else None, width, error.text)
+    return RecipeError(f"{file.parent.name}: the recipe is {cause}", remedy=remedy, where=where)

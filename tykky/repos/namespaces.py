@@ -13,8 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tykky.errors import RecipeError, Where, did_you_mean
-from tykky.repos.folders import recipe_folders
-from tykky.repos.loading import load_folder
+from tykky.repos.loading import load_folder, recipe_folders
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe

@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -25,62 +24,54 @@ if TYPE_CHECKING:
     from tykky.config import Config
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """A failure of uv that can be told by its words; ``{0}`` is what the pattern captured."""
-
-    pattern: str
-    cause: str
-    remedy: str
-    code: Exit
-
-
+#: The failures of uv that can be told by its words: a pattern, the cause and the remedy, where
+#: ``{0}`` is what the pattern captured, and the exit code.
 _PROBLEMS = (
-    _Problem(
+    (
         r"Because (\S+) was not found in the package registry",
         "there is no package '{0}' in the package index",
         "check its spelling in the recipe, and 'tykky config why pip.index_url'",
         Exit.UNKNOWN_PACKAGE,
     ),
-    _Problem(
+    (
         r"(?:Because|and) (\S+?)(?:==\S+)? has no (?:usable )?wheels",
         "'{0}' has no wheel for this Python and platform",
         "let the recipe build it from source: source = ('{0}',)",
         Exit.RESOLVE,
     ),
-    _Problem(
+    (
         "No solution found",
         "the requirements of the recipe contradict each other",
         "loosen one of the requirements that the lines above name",
         Exit.RESOLVE,
     ),
-    _Problem(
+    (
         "No space left on device|Disk quota exceeded",
         "there is no space left for the packages",
         "free some space, or choose other disks: 'tykky config why build_dir' and "
         "'tykky config why cache_dir' say which are used",
         Exit.NO_SPACE,
     ),
-    _Problem(
+    (
         "Hash mismatch",
         "a downloaded file is not the one in the lock",
         "the index or something on the way altered it; do not install it",
         Exit.DAMAGED,
     ),
-    _Problem(
+    (
         "Failed to initialize cache|Permission denied",
         "uv may not write to the cache",
         "choose a directory that you may write to: 'tykky config set cache_dir DIR'",
         Exit.NOT_WRITABLE,
     ),
-    _Problem(
+    (
         "certificate",
         "the package index has a certificate that this machine does not trust",
         "have its authority added to the system's certificates, or name a file with it: "
         "export SSL_CERT_FILE=FILE",
         Exit.NETWORK,
     ),
-    _Problem(
+    (
         r"(?i)error sending request|dns error|failed to lookup address|connection refused|"
         r"connection reset|connect error|network is unreachable|timed out|could not connect|tls",
         "the package index cannot be reached",
@@ -247,13 +238,8 @@ def _package(row: dict[str, Any]) -> Package:
 def explain(output: str) -> TykkyError:
     """The error for what uv printed when it failed."""
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
-    for problem in _PROBLEMS:
-        if found := re.search(problem.pattern, output):
-            words = found.groups()
-            return StepError(
-                problem.cause.format(*words),
-                remedy=problem.remedy.format(*words),
-                code=problem.code,
-                details=lines,
-            )
+    for pattern, cause, remedy, code in _PROBLEMS:
+        if found := re.search(pattern, output):
+            cause, remedy = (text.format(*found.groups()) for text in (cause, remedy))
+            return StepError(cause, remedy=remedy, code=code, details=lines)
     return StepError("uv failed", remedy="the lines above are what it says", details=lines)

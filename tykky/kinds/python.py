@@ -1,0 +1,46 @@
+"""What stacks with a Python environment have in common.
+
+Public names: ``check_prefix``, ``seal``, ``compile_new``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.errors import Exit, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.build.box import Box
+
+#: The longest first line of a script that every kernel reads whole (BINPRM_BUF_SIZE before
+#: Linux 5.1), in bytes, with its ``#!`` and the line's end.
+SHEBANG = 127
+
+
+def check_prefix(prefix: Path, interpreter: str) -> None:
+    """Refuse a prefix in which scripts of ``interpreter`` (``bin/python3``) would not start."""
+    length = len(f"#!{prefix}/{interpreter}\n".encode())
+    problem, remedy = "", "choose a shorter root: --root DIR, or 'tykky config set root DIR'"
+    if length > SHEBANG:
+        problem = f"is {length - SHEBANG} bytes too long for the first line of its scripts"
+    elif re.search(r"\s", str(prefix)):
+        problem = "has a blank in it, which scripts cannot name"
+        remedy = "choose a root without blanks: --root DIR"
+    if problem:
+        cause = f"the path of the install {problem}: {prefix}"
+        raise TykkyError(cause, remedy=remedy, code=Exit.PATH_TOO_LONG)
+
+
+def seal(box: Box, *words: str | Path) -> None:
+    """Have the environment's Python finish it: ``words`` say what the script ``seal.py`` does."""
+    text = Path(__file__).with_name("seal.py").read_text(encoding="utf-8")
+    script = box.write(".tykky-seal.py", text)
+    line = [box.prefix / "bin/python", "-I", script, str(box.jobs), *words]
+    box.run(line, say="byte code for all modules")
+
+
+def compile_new(box: Box) -> None:
+    """Compile the byte code that is missing or of another source."""
+    seal(box, "new", box.prefix / "lib")
