@@ -18,7 +18,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "../common/directory.h"
+#include "../common/files.h"
 #include "../common/namespace.h"
 #include "../common/problem.h"
 #include "init.h"
@@ -55,19 +55,18 @@ struct box {
     char **command;
 };
 
-static _Noreturn void end_with(const struct problem *problem)
+static _Noreturn void end_with_problem(void)
 {
-    problem_print(problem);
-    exit(problem->status);
+    problem_print();
+    exit(problem.status);
 }
 
 static void add_mount(struct box *box, enum box_mount_kind kind, char **words)
 {
     const char *target = words[kind == BOX_TMPFS ? 0 : 1];
-    struct problem problem;
     if (target[0] != '/') {
-        cause(&problem, "box: the target %s is not an absolute path", target);
-        end_with(&problem);
+        fail("box: the target %s is not an absolute path", target);
+        end_with_problem();
     }
     box->mounts[box->mount_count++] =
         (struct box_mount){kind, kind == BOX_TMPFS ? NULL : words[0], target, -1};
@@ -109,9 +108,8 @@ static void parse(struct box *box, int argc, char **argv)
     while (box->mounts && box->changes && at < argc && strcmp(argv[at], "--") != 0) {
         int words = parse_option(box, argv + at, argc - at);
         if (words == 0) {
-            struct problem problem;
-            cause(&problem, "box: wrong option, or something missing after it: %s", argv[at]);
-            problem_print(&problem);
+            fail("box: wrong option, or something missing after it: %s", argv[at]);
+            problem_print();
             fputs(usage, stderr);
             exit(STATUS_LAUNCHER);
         }
@@ -131,28 +129,27 @@ static void change_environment(const struct box *box)
     for (size_t i = 0; i < box->change_count; i++) {
         const struct change *change = &box->changes[i];
         if (change->value ? setenv(change->name, change->value, 1) : unsetenv(change->name)) {
-            struct problem problem;
-            cause(&problem, "box: cannot set the variable %s: %s", change->name, strerror(errno));
-            end_with(&problem);
+            fail("box: cannot set the variable %s: %s", change->name, strerror(errno));
+            end_with_problem();
         }
     }
 }
 
 /* In the PID namespace, before the command: the mounts. */
-static bool arrange(struct box *box, bool user_namespace, struct problem *problem)
+static bool arrange(struct box *box, bool user_namespace)
 {
     static struct directory directory;
     directory_save(&directory);
-    if (!box_open_sources(box->mounts, box->mount_count, problem) ||
-        (box->read_only && (!box_read_only(problem) || !box_mount_shm(problem))))
+    if (!box_open_sources(box->mounts, box->mount_count) ||
+        (box->read_only && (!box_read_only() || !box_mount_shm())))
         return false;
-    if (!box_mount_all(box->mounts, box->mount_count, problem))
+    if (!box_mount_all(box->mounts, box->mount_count))
         return false;
     box_mount_proc();
     if (!box->directory)
         directory_restore(&directory);
     else if (chdir(box->directory) != 0)
-        return cause(problem, "box: cannot enter %s: %s", box->directory, strerror(errno));
+        return fail("box: cannot enter %s: %s", box->directory, strerror(errno));
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     return true;
@@ -168,25 +165,24 @@ static void end_with_parent(long parent)
 
 int main(int argc, char **argv)
 {
-    static struct problem problem;
     struct box box = {0};
     bool user_namespace = false;
     int report[2], alive[2];
     parse(&box, argc, argv);
     change_environment(&box);
     box_hold_signals();
-    if (!namespace_enter(CLONE_NEWPID, &user_namespace, &problem))
-        end_with(&problem);
+    if (!namespace_enter(CLONE_NEWPID, &user_namespace))
+        end_with_problem();
     /* After the change of credentials, which would clear it. */
     end_with_parent(box.parent);
     if (pipe2(report, O_CLOEXEC) != 0 || pipe2(alive, O_CLOEXEC) != 0) {
-        cause(&problem, "box: cannot make a pipe: %s", strerror(errno));
-        end_with(&problem);
+        fail("box: cannot make a pipe: %s", strerror(errno));
+        end_with_problem();
     }
     pid_t init = fork();
     if (init < 0) {
-        cause(&problem, "box: cannot make a process: %s", strerror(errno));
-        end_with(&problem);
+        fail("box: cannot make a process: %s", strerror(errno));
+        end_with_problem();
     }
     if (init > 0) {
         close(report[1]);
@@ -201,7 +197,7 @@ int main(int argc, char **argv)
     if (read(alive[0], &byte, 1) == 0)
         _exit(STATUS_LAUNCHER);
     close(alive[0]);
-    if (!arrange(&box, user_namespace, &problem))
-        end_with(&problem);
+    if (!arrange(&box, user_namespace))
+        end_with_problem();
     box_init(box.command, report[1]);
 }

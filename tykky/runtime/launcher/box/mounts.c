@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../common/octal.h"
+#include "../common/text.h"
 
 /* Linux 5.12; the same number on every architecture. Older headers do not have it. */
 enum { MOUNT_SETATTR = 442, RECURSIVE = 0x8000 };
@@ -50,7 +50,7 @@ static bool remount(const char *path, bool read_only)
 
 /* For kernels without mount_setattr: one mount after the other. A mount that cannot be reached
  * (autofs, covered by another) cannot be written to either. */
-static bool remount_each(struct problem *problem)
+static bool remount_each(void)
 {
     char *line = NULL;
     size_t room = 0;
@@ -66,31 +66,31 @@ static bool remount_each(struct problem *problem)
             good = false;
     }
     if (!good)
-        cause(problem, "cannot make the mounts of this node read-only: %s", strerror(errno));
+        fail("cannot make the mounts of this node read-only: %s", strerror(errno));
     if (table)
         fclose(table);
     free(line);
     return good;
 }
 
-bool box_read_only(struct problem *problem)
+bool box_read_only(void)
 {
     struct attributes attributes = {.set = read_only_attribute};
     if (syscall(MOUNT_SETATTR, AT_FDCWD, "/", RECURSIVE, &attributes, sizeof attributes) != 0 &&
-        !remount_each(problem))
+        !remount_each())
         return false;
     remount("/proc", false);
     return true;
 }
 
-bool box_open_sources(struct box_mount *mounts, size_t count, struct problem *problem)
+bool box_open_sources(struct box_mount *mounts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!mounts[i].source)
             continue;
         mounts[i].fd = open(mounts[i].source, O_PATH | O_CLOEXEC);
         if (mounts[i].fd < 0)
-            return cause(problem, "cannot bind %s: %s", mounts[i].source, strerror(errno));
+            return fail("cannot bind %s: %s", mounts[i].source, strerror(errno));
     }
     return true;
 }
@@ -111,7 +111,7 @@ static bool make_directories(const char *path)
     return mkdir(part, 0755) == 0 || errno == EEXIST;
 }
 
-static bool make_target(const struct box_mount *mount, struct problem *problem)
+static bool make_target(const struct box_mount *mount)
 {
     struct stat source, target;
     bool directory = !mount->source || (fstat(mount->fd, &source) == 0 && S_ISDIR(source.st_mode));
@@ -132,8 +132,9 @@ static bool make_target(const struct box_mount *mount, struct problem *problem)
     }
     if (made)
         return true;
-    cause(problem, "cannot make the mount point %s: %s", mount->target, strerror(errno));
-    return remedy(problem, "make it on the host first");
+    return fail("cannot make the mount point %s: %s\n"
+                "make it on the host first",
+                mount->target, strerror(errno));
 }
 
 static bool mount_tmpfs(const char *target)
@@ -144,22 +145,22 @@ static bool mount_tmpfs(const char *target)
                  for_all ? "mode=1777" : "mode=755") == 0;
 }
 
-static bool mount_one(const struct box_mount *m, struct problem *problem)
+static bool mount_one(const struct box_mount *m)
 {
     char source[64];
-    if (!make_target(m, problem))
+    if (!make_target(m))
         return false;
     if (m->kind == BOX_TMPFS) {
         if (mount_tmpfs(m->target))
             return true;
-        return cause(problem, "cannot mount a tmpfs on %s: %s", m->target, strerror(errno));
+        return fail("cannot mount a tmpfs on %s: %s", m->target, strerror(errno));
     }
     snprintf(source, sizeof source, "/proc/self/fd/%d", m->fd);
     if (mount(source, m->target, NULL, MS_BIND | MS_REC, NULL) != 0 ||
-        !remount(m->target, m->kind == BOX_RO_BIND)) {
-        cause(problem, "cannot bind %s over %s: %s", m->source, m->target, strerror(errno));
-        return remedy(problem, "is it on a file system that is mounted read-only?");
-    }
+        !remount(m->target, m->kind == BOX_RO_BIND))
+        return fail("cannot bind %s over %s: %s\n"
+                    "is it on a file system that is mounted read-only?",
+                    m->source, m->target, strerror(errno));
     return true;
 }
 
@@ -171,7 +172,7 @@ static int depth(const char *path)
     return slashes;
 }
 
-bool box_mount_all(struct box_mount *mounts, size_t count, struct problem *problem)
+bool box_mount_all(struct box_mount *mounts, size_t count)
 {
     /* Insertion sort: few, and equal depths must keep their order. */
     for (size_t i = 1; i < count; i++)
@@ -181,7 +182,7 @@ bool box_mount_all(struct box_mount *mounts, size_t count, struct problem *probl
             mounts[k - 1] = other;
         }
     for (size_t i = 0; i < count; i++)
-        if (!mount_one(&mounts[i], problem))
+        if (!mount_one(&mounts[i]))
             return false;
     return true;
 }
@@ -191,10 +192,10 @@ bool box_mount_proc(void)
     return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
 }
 
-bool box_mount_shm(struct problem *problem)
+bool box_mount_shm(void)
 {
     struct stat status;
     if (stat("/dev/shm", &status) != 0 || mount_tmpfs("/dev/shm"))
         return true;
-    return cause(problem, "cannot mount a tmpfs on /dev/shm: %s", strerror(errno));
+    return fail("cannot mount a tmpfs on /dev/shm: %s", strerror(errno));
 }

@@ -11,6 +11,6 @@
  * not again if `*user_namespace` says that the process has already entered one of ours. Afterwards
  * it says whether the process is in one. `more` are further CLONE_NEW* flags (the box asks for a
  * PID namespace). */
-bool namespace_enter(int more, bool *user_namespace, struct problem *problem);
+bool namespace_enter(int more, bool *user_namespace);
 
 #endif

@@ -20,7 +20,7 @@ static pid_t fork_silently(void)
     return (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 }
 
-bool daemon_start(void (*run)(void *argument), void *argument, struct problem *problem)
+bool daemon_start(void (*run)(void *argument), void *argument)
 {
     int reaper = 0, status = 0;
     /* A subreaper would adopt the orphan as its own child; not if it is none at that moment. */
@@ -45,8 +45,9 @@ bool daemon_start(void (*run)(void *argument), void *argument, struct problem *p
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (!error)
         return true;
-    cause(problem, "cannot start a process for the image: %s", strerror(error));
-    return remedy(problem, "too many processes or too little memory; see ulimit -u");
+    return fail("cannot start a process for the image: %s\n"
+                "too many processes or too little memory; see ulimit -u",
+                strerror(error));
 }
 
 static void close_listed(int last)

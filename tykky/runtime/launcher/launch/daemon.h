@@ -6,7 +6,7 @@
 
 /* Starts `run(argument)` in a process that is nobody's child: the program that is executed later
  * does not get one that it does not expect, nor a signal when it ends. */
-bool daemon_start(void (*run)(void *argument), void *argument, struct problem *problem);
+bool daemon_start(void (*run)(void *argument), void *argument);
 
 /* In such a process: lets go of all that belongs to the caller. The terminal and its session, the
  * working directory, every descriptor but `fds` (which become 3, 4, ... in that order, closed on

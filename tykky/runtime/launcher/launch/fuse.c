@@ -13,14 +13,15 @@
  *
  * default_permissions: the kernel judges by the modes in the image, and overlays work on it.
  * allow_other: programs of the stack that make user namespaces themselves may still read it. */
-static int mount_device(const char *source, const char *target, struct problem *problem)
+static int mount_device(const char *source, const char *target)
 {
     char options[128];
     int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fuse < 0) {
-        cause(problem, "cannot open /dev/fuse: %s", strerror(errno));
-        remedy(problem, "ask the administrator of this node to load the module 'fuse' and to set "
-                        "/dev/fuse to mode 0666");
+        fail("cannot open /dev/fuse: %s\n"
+             "ask the administrator of this node to load the module 'fuse' and to set /dev/fuse to "
+             "mode 0666",
+             strerror(errno));
         return -1;
     }
     snprintf(options, sizeof options,
@@ -29,34 +30,32 @@ static int mount_device(const char *source, const char *target, struct problem *
     if (mount(source, target, "fuse.squashfuse", MS_NOSUID | MS_NODEV | MS_RDONLY, options) == 0)
         return fuse;
     int error = errno;
-    cause(problem, "cannot mount the image on %s: %s", target, strerror(error));
+    fail("cannot mount the image on %s: %s", target, strerror(error));
     if (error == ENOENT || error == ENOTDIR)
-        remedy(problem, "the directory is gone; install the stack again");
+        remedy("the directory is gone; install the stack again");
     else
-        remedy(problem, "mounting FUSE in a user namespace needs Linux 4.18 or newer, and a node "
-                        "that does not forbid it; 'tykky doctor' tells more");
+        remedy("mounting FUSE in a user namespace needs Linux 4.18 or newer, and a node "
+               "that does not forbid it; 'tykky doctor' tells more");
     close(fuse);
     return -1;
 }
 
-bool fuse_mount(struct server *server, const struct image *image, const char *target, int *root,
-                struct problem *problem)
+bool fuse_mount(struct server *server, const struct image *image, const char *target, int *root)
 {
     struct statfs mounted;
-    int fuse = mount_device(image->file, target, problem);
+    int fuse = mount_device(image->file, target);
     if (fuse < 0) {
         server_hang_up(server);
         return false;
     }
-    if (!server_serve(server, fuse, problem))
+    if (!server_serve(server, fuse))
         return false;
     *root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
     /* Waits for the server's first answer; stat would not do, it may come from a cache. */
     if (*root >= 0 && fstatfs(*root, &mounted) == 0)
         return true;
-    cause(problem, "the image server %s gave up on %s", server->program, image->file);
-    return remedy(problem,
-                  "run '%s -f -o offset=%llu %s DIR' on an empty directory to see why (too "
+    fail("the image server %s gave up on %s", server->program, image->file);
+    return remedy("run '%s -f -o offset=%llu %s DIR' on an empty directory to see why (too "
                   "old for this compression?)",
                   server->program, (unsigned long long)image->offset, image->file);
 }

@@ -8,7 +8,6 @@
 
 /* Mounts `image` on the directory `target`, in the present namespace, and has `server` serve it.
  * `*root` is then open on the root of the image. Lets go of the server in any case. */
-bool fuse_mount(struct server *server, const struct image *image, const char *target, int *root,
-                struct problem *problem);
+bool fuse_mount(struct server *server, const struct image *image, const char *target, int *root);
 
 #endif

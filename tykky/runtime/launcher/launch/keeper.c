@@ -13,14 +13,14 @@
 #include <unistd.h>
 
 #include "daemon.h"
-#include "members.h"
 #include "mount.h"
+#include "process.h"
 #include "title.h"
 
 #define NAME "tykky-keeper"
 
 struct report {
-    enum keeper_result result;
+    enum outcome result;
     struct problem problem;
 };
 
@@ -32,12 +32,8 @@ static uint64_t namespace_number(const char *path)
 
 static bool describe(struct entry *entry, bool user_namespace)
 {
-    char self[32] = "";
-    /* As /proc names it, because that is where others will look. */
-    if (readlink("/proc/self", self, sizeof self - 1) < 0)
-        return false;
-    entry->pid = atoi(self);
-    entry->start = process_start("self");
+    entry->pid = process_self();
+    entry->start = process_start(entry->pid);
     entry->user_namespace = user_namespace ? namespace_number("/proc/self/ns/user") : 0;
     entry->mount_namespace = namespace_number("/proc/self/ns/mnt");
     return entry->pid > 0 && entry->start && entry->mount_namespace;
@@ -55,10 +51,13 @@ static bool hold_roots(int *roots, size_t count)
     return true;
 }
 
-static void send_report(const struct keeper *keeper, const struct report *report)
+static void send_report(const struct keeper *keeper, enum outcome result)
 {
-    if (write(keeper->report, report, sizeof *report) != sizeof *report)
+    static struct report report;
+    report = (struct report){result, problem};
+    if (write(keeper->report, &report, sizeof report) != sizeof report)
         _exit(STATUS_LAUNCHER); /* the command was killed meanwhile */
+    close(keeper->report);
 }
 
 static bool try_leave(const struct keeper *keeper, const struct entry *entry)
@@ -66,7 +65,7 @@ static bool try_leave(const struct keeper *keeper, const struct entry *entry)
     int lock = registry_lock(&keeper->registry, false);
     if (lock < 0 && errno == EWOULDBLOCK)
         return false;
-    if (members_find()) {
+    if (process_beside()) {
         close(lock);
         return false;
     }
@@ -96,9 +95,9 @@ static void keep(const struct keeper *keeper, const struct entry *entry)
     const long look = idle / 10 < 100 ? 100 : idle / 10 > 2000 ? 2000 : idle / 10;
     long last_use = now();
     for (;;) {
-        pid_t member = members_find();
+        pid_t member = process_beside();
         if (member) {
-            members_wait(member, 1);
+            process_wait(member, 1);
             last_use = now();
             pause_for(look / 2);
         } else if (!registry_names(&keeper->registry, entry)) {
@@ -117,7 +116,6 @@ static void keep(const struct keeper *keeper, const struct entry *entry)
 static void be_keeper(void *argument)
 {
     static struct mounts mounts;
-    static struct report report;
     struct keeper *keeper = argument;
     struct entry entry;
     bool user_namespace = keeper->user_namespace;
@@ -126,10 +124,9 @@ static void be_keeper(void *argument)
     keeper->report = fds[0];
     keeper->registry.fd = fds[2];
     title_set(NAME, keeper->stack->confs[0].prefix);
-    report.result = KEEPER_FAILED;
-    if (!mount_prepare(&mounts, keeper->stack, &report.problem) ||
-        !mount_enter(&mounts, keeper->stack, &user_namespace, &report.problem)) {
-        send_report(keeper, &report);
+    if (!mount_prepare(&mounts, keeper->stack) ||
+        !mount_enter(&mounts, keeper->stack, &user_namespace)) {
+        send_report(keeper, FAILED);
         return;
     }
     /* So that commands of the same user may look into /proc/PID and enter. */
@@ -139,37 +136,36 @@ static void be_keeper(void *argument)
     if (listed)
         registry_hold(&keeper->registry);
     listed = listed && registry_write(&keeper->registry, &entry);
-    report.result = listed ? KEEPER_READY : KEEPER_UNLISTED;
     close(fds[1]);
-    send_report(keeper, &report);
-    close(keeper->report);
+    send_report(keeper, listed ? DONE : IMPOSSIBLE);
     if (!listed)
         return;
     registry_sweep(&keeper->registry);
     keep(keeper, &entry);
 }
 
-enum keeper_result keeper_start(struct keeper *keeper, struct problem *problem)
+enum outcome keeper_start(struct keeper *keeper)
 {
     static struct report report;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        cause(problem, "cannot make a pipe: %s", strerror(errno));
-        remedy(problem, "too many open files? see ulimit -n");
-        return KEEPER_FAILED;
+        fail("cannot make a pipe: %s\n"
+             "too many open files? see ulimit -n",
+             strerror(errno));
+        return FAILED;
     }
     keeper->report = ends[1];
-    bool started = daemon_start(be_keeper, keeper, problem);
+    bool started = daemon_start(be_keeper, keeper);
     close(ends[1]);
     ssize_t length = started ? read(ends[0], &report, sizeof report) : 0;
     close(ends[0]);
     if (!started)
-        return KEEPER_FAILED;
+        return FAILED;
     if (length != sizeof report) {
-        cause(problem, "the process that keeps the image mounted ended too early");
-        remedy(problem, "out of memory, or killed? Try again");
-        return KEEPER_FAILED;
+        fail("the process that keeps the image mounted ended too early\n"
+             "out of memory, or killed? Try again");
+        return FAILED;
     }
-    *problem = report.problem;
+    problem = report.problem;
     return report.result;
 }

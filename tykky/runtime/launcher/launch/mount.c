@@ -22,19 +22,18 @@ static void hang_up(struct mounts *mounts)
         server_hang_up(&mounts->servers[i]);
 }
 
-bool mount_prepare(struct mounts *mounts, const struct stack *stack, struct problem *problem)
+bool mount_prepare(struct mounts *mounts, const struct stack *stack)
 {
     struct server *servers = mounts->servers;
     for (size_t i = 0; i < MAX_IMAGES; i++)
         servers[i].channel = -1;
-    if (!stack_check_images(stack, problem) ||
-        (stack->image_count && !server_find(&servers[0], &stack->confs[0], problem)))
+    if (!stack_check_images(stack) ||
+        (stack->image_count && !server_find(&servers[0], &stack->confs[0])))
         return false;
     for (size_t i = 0; i < stack->image_count; i++) {
         const struct image *image = &stack->images[i];
-        if (i > 0)
-            memcpy(servers[i].program, servers[0].program, sizeof servers[0].program);
-        if (!server_start(&servers[i], image->file, image->offset, problem)) {
+        servers[i].program = servers[0].program;
+        if (!server_start(&servers[i], image->file, image->offset)) {
             hang_up(mounts);
             return false;
         }
@@ -48,8 +47,7 @@ struct source {
     bool is_directory;
 };
 
-static bool open_source(struct source *source, const struct mount *bind, const char *name,
-                        struct problem *problem)
+static bool open_source(struct source *source, const struct mount *bind, const char *name)
 {
     struct stat status;
     source->fd = open(bind->source, O_PATH | O_CLOEXEC);
@@ -62,24 +60,25 @@ static bool open_source(struct source *source, const struct mount *bind, const c
     source->fd = -1;
     if (bind->kind == MOUNT_TRY_BIND)
         return true;
-    cause(problem, "the stack %s asks for %s, which is not there: %s", name, bind->source,
-          strerror(error));
-    return remedy(problem, "is a file system of this node not mounted? Else correct the binds");
+    return fail("the stack %s asks for %s, which is not there: %s\n"
+                "is a file system of this node not mounted? Else correct the binds",
+                name, bind->source, strerror(error));
 }
 
 /* One for each mount of the stack; NULL on failure. */
-static struct source *open_sources(const struct stack *stack, struct problem *problem)
+static struct source *open_sources(const struct stack *stack)
 {
     struct source *sources = calloc(stack->mount_count + 1, sizeof *sources);
     if (!sources) {
-        cause(problem, "no memory for the binds of %s", stack->confs[0].name);
-        remedy(problem, "free some memory, or raise the limit (ulimit -v)");
+        fail("no memory for the binds of %s\n"
+             "free some memory, or raise the limit (ulimit -v)",
+             stack->confs[0].name);
         return NULL;
     }
     for (size_t i = 0; i < stack->mount_count; i++) {
         sources[i].fd = -1;
         if (is_bind(&stack->mounts[i]) &&
-            !open_source(&sources[i], &stack->mounts[i], stack->confs[0].name, problem)) {
+            !open_source(&sources[i], &stack->mounts[i], stack->confs[0].name)) {
             free(sources);
             return NULL;
         }
@@ -88,7 +87,7 @@ static struct source *open_sources(const struct stack *stack, struct problem *pr
 }
 
 /* The other flags must stay: who made the mount may have locked them. */
-static bool protect(const char *target, struct problem *problem)
+static bool protect(const char *target)
 {
     struct statvfs status;
     unsigned long kept = MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -96,51 +95,49 @@ static bool protect(const char *target, struct problem *problem)
         mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | (status.f_flag & kept),
               NULL) == 0)
         return true;
-    cause(problem, "cannot make %s read-only: %s", target, strerror(errno));
-    return remedy(problem, "leave out ':ro' of this bind");
+    return fail("cannot make %s read-only: %s\n"
+                "leave out ':ro' of this bind",
+                target, strerror(errno));
 }
 
-static bool mount_bind(const struct mount *bind, const struct source *source,
-                       struct problem *problem)
+static bool mount_bind(const struct mount *bind, const struct source *source)
 {
     struct stat status;
     char path[32];
     if (source->fd < 0 || (bind->if_missing && stat(bind->target, &status) == 0))
         return true;
-    if (!(source->is_directory ? tree_make_directory : tree_make_file)(bind->target, problem))
+    if (!(source->is_directory ? tree_make_directory : tree_make_file)(bind->target))
         return false;
     snprintf(path, sizeof path, "/proc/self/fd/%d", source->fd);
-    if (mount(path, bind->target, NULL, MS_BIND | MS_REC, NULL) != 0) {
-        cause(problem, "cannot bind %s over %s: %s", bind->source, bind->target, strerror(errno));
-        return remedy(problem, "is one a directory and the other a file?");
-    }
-    return !bind->read_only || protect(bind->target, problem);
+    if (mount(path, bind->target, NULL, MS_BIND | MS_REC, NULL) != 0)
+        return fail("cannot bind %s over %s: %s\n"
+                    "is one a directory and the other a file?",
+                    bind->source, bind->target, strerror(errno));
+    return !bind->read_only || protect(bind->target);
 }
 
 static bool mount_all(struct mounts *mounts, const struct stack *stack,
-                      const struct source *sources, struct problem *problem)
+                      const struct source *sources)
 {
-    if (root_is_needed(stack) && !root_make(stack, &mounts->servers[0], &mounts->roots[0], problem))
+    if (root_is_needed(stack) && !root_make(stack, &mounts->servers[0], &mounts->roots[0]))
         return false;
     for (size_t i = 0; i < stack->mount_count; i++) {
         const struct mount *mount = &stack->mounts[i];
         size_t k = mount->image;
-        if (is_bind(mount) ? !mount_bind(mount, &sources[i], problem)
-                           : !tree_make_directory(mount->target, problem) ||
+        if (is_bind(mount) ? !mount_bind(mount, &sources[i])
+                           : !tree_make_directory(mount->target) ||
                                  !fuse_mount(&mounts->servers[k], &stack->images[k], mount->target,
-                                             &mounts->roots[k], problem))
+                                             &mounts->roots[k]))
             return false;
     }
     return true;
 }
 
-bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace,
-                 struct problem *problem)
+bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace)
 {
     struct source *sources = NULL;
-    bool entered = namespace_enter(0, user_namespace, problem) &&
-                   (sources = open_sources(stack, problem)) &&
-                   mount_all(mounts, stack, sources, problem);
+    bool entered = namespace_enter(0, user_namespace) && (sources = open_sources(stack)) &&
+                   mount_all(mounts, stack, sources);
     if (!entered)
         hang_up(mounts);
     for (size_t i = 0; sources && i < stack->mount_count; i++)

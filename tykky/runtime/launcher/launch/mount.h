@@ -12,10 +12,9 @@ struct mounts {
 };
 
 /* Checks the images and starts a server for each, in the present namespaces. */
-bool mount_prepare(struct mounts *mounts, const struct stack *stack, struct problem *problem);
+bool mount_prepare(struct mounts *mounts, const struct stack *stack);
 
 /* Enters a new mount namespace (see namespace_enter) and mounts all there. */
-bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace,
-                 struct problem *problem);
+bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace);
 
 #endif

@@ -35,12 +35,12 @@ static bool is_launcher(const struct place *place, const char *path, const struc
            same_content(path, "/proc/self/exe", (size_t)status->st_size);
 }
 
-static bool not_found(const char *path, const struct conf *conf, struct problem *problem)
+static bool not_found(const char *path, const struct conf *conf)
 {
-    cause(problem, "the stack %s has no program %s: %s", conf->name, path, strerror(errno));
-    remedy(problem, "remove this command, or install the stack again");
-    problem->status =
-        errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+    fail("the stack %s has no program %s: %s\n"
+         "remove this command, or install the stack again",
+         conf->name, path, strerror(errno));
+    problem.status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
     return false;
 }
 
@@ -71,19 +71,19 @@ static void execute_with_shell(const char *path, char **argv)
     free(arguments);
 }
 
-static bool cannot_execute(const char *path, struct problem *problem)
+static bool cannot_execute(const char *path)
 {
     int error = errno;
-    cause(problem, "cannot execute %s: %s", path, strerror(error));
+    fail("cannot execute %s: %s", path, strerror(error));
     if (error == ENOEXEC)
-        remedy(problem, "it was built for another kind of machine; use a stack made for this one");
+        remedy("it was built for another kind of machine; use a stack made for this one");
     else if (error == ENOENT)
-        remedy(problem, "its interpreter (first line of the script, or dynamic loader) is missing");
+        remedy("its interpreter (first line of the script, or dynamic loader) is missing");
     else if (error == E2BIG)
-        remedy(problem, "the arguments and the environment together are too long; pass less");
+        remedy("the arguments and the environment together are too long; pass less");
     else
-        remedy(problem, "check the mode of the file, and whether its file system allows programs");
-    problem->status = STATUS_NOT_EXECUTABLE;
+        remedy("check the mode of the file, and whether its file system allows programs");
+    problem.status = STATUS_NOT_EXECUTABLE;
     return false;
 }
 
@@ -126,23 +126,21 @@ static const char *choose(const struct place *place, const struct conf *conf, bo
     }
 }
 
-bool program_execute(const struct place *place, const struct conf *conf, char **argv,
-                     struct problem *problem)
+bool program_execute(const struct place *place, const struct conf *conf, char **argv)
 {
     bool found;
     const char *path = choose(place, conf, &found);
     if (!path && !found)
-        return not_found(program_path(place, conf), conf, problem);
-    if (!path) {
-        cause(problem, "%s is still the launcher after the image was mounted",
-              program_path(place, conf));
-        return remedy(problem, "this command was copied into the image, or its prefix is not where "
-                               "it was; install the stack again");
-    }
+        return not_found(program_path(place, conf), conf);
+    if (!path)
+        return fail("%s is still the launcher after the image was mounted\n"
+                    "this command was copied into the image, or its prefix is not where it was; "
+                    "install the stack again",
+                    program_path(place, conf));
     execv(path, argv);
     if (errno == ENOEXEC && !is_elf(path)) {
         execute_with_shell(path, argv);
         errno = ENOEXEC;
     }
-    return cannot_execute(path, problem);
+    return cannot_execute(path);
 }

@@ -11,7 +11,6 @@ const char *program_path(const struct place *place, const struct conf *conf);
 
 /* Executes the invoked path with the same arguments. Returns (false) only on failure; it never
  * executes a launcher, so no mistake can make an endless loop. */
-bool program_execute(const struct place *place, const struct conf *conf, char **argv,
-                     struct problem *problem);
+bool program_execute(const struct place *place, const struct conf *conf, char **argv);
 
 #endif

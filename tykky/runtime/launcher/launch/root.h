@@ -12,7 +12,6 @@ bool root_is_needed(const struct stack *stack);
 
 /* Makes it the root of this process and its namespace. `server` serves the root image, if there
  * is one; `*image` is then open on that image's root. */
-bool root_make(const struct stack *stack, struct server *server, int *image,
-               struct problem *problem);
+bool root_make(const struct stack *stack, struct server *server, int *image);
 
 #endif

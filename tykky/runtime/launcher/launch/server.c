@@ -28,20 +28,19 @@ static const char *const usual_places[] = {
     NULL,
 };
 
-bool server_find(struct server *server, const struct conf *conf, struct problem *problem)
+bool server_find(struct server *server, const struct conf *conf)
 {
-    if (search_program(server->program, SERVER_NAME, &conf->servers, usual_places))
+    server->program = search_program(SERVER_NAME, &conf->servers, usual_places);
+    if (server->program)
         return true;
-    if (conf->servers.count) {
-        cause(problem, "the image server named in %s is not there: %s", conf->file,
-              conf->servers.items[0]);
-        return remedy(problem, "install squashfuse, or correct the 'server' lines of that file");
-    }
-    problem->out_of_sight = true;
-    cause(problem, "this node has no " SERVER_NAME ", which makes the files of the image visible");
-    return remedy(problem,
-                  "ask the administrator to install the package 'squashfuse' (or apptainer, "
-                  "which brings it)");
+    if (conf->servers.count)
+        return fail("the image server named in %s is not there: %s\n"
+                    "install squashfuse, or correct the 'server' lines of that file",
+                    conf->file, conf->servers.items[0]);
+    problem.out_of_sight = true;
+    return fail("this node has no " SERVER_NAME ", which makes the files of the image visible\n"
+                "ask the administrator to install the package 'squashfuse' (or apptainer, which "
+                "brings it)");
 }
 
 static int receive_descriptor(int channel)
@@ -132,19 +131,18 @@ static void be_relay(void *argument)
     _exit(0);
 }
 
-bool server_start(struct server *server, const char *image, uint64_t offset,
-                  struct problem *problem)
+bool server_start(struct server *server, const char *image, uint64_t offset)
 {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        cause(problem, "cannot make a socket: %s", strerror(errno));
-        return remedy(problem, "too many open files? see ulimit -n");
-    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return fail("cannot make a socket: %s\n"
+                    "too many open files? see ulimit -n",
+                    strerror(errno));
     server->image = image;
     server->offset = offset;
     server->channel = ends[0];
     server->other_end = ends[1];
-    bool started = daemon_start(be_relay, server, problem);
+    bool started = daemon_start(be_relay, server);
     close(ends[1]);
     if (!started)
         server_hang_up(server);
@@ -158,7 +156,7 @@ void server_hang_up(struct server *server)
     server->channel = -1;
 }
 
-bool server_serve(struct server *server, int fuse, struct problem *problem)
+bool server_serve(struct server *server, int fuse)
 {
     int error = 0;
     bool sent = send_descriptor(server->channel, fuse);
@@ -168,9 +166,8 @@ bool server_serve(struct server *server, int fuse, struct problem *problem)
     server_hang_up(server);
     if (length == 0)
         return true;
-    cause(problem, "cannot run the image server %s: %s", server->program,
-          length == sizeof error ? strerror(error) : "it ended too early");
-    return remedy(problem,
-                  "install squashfuse for this machine's architecture, or name another one "
-                  "in the 'server' line of launch.conf");
+    return fail("cannot run the image server %s: %s\n"
+                "install squashfuse for this machine's architecture, or name another one in the "
+                "'server' line of launch.conf",
+                server->program, length == sizeof error ? strerror(error) : "it ended too early");
 }

@@ -17,10 +17,11 @@ enum { MAX_OURS = 64, MAX_ENTRIES = 4096 };
 static dev_t ours[MAX_OURS];
 static unsigned our_count;
 
-static bool cannot_make(const char *path, struct problem *problem)
+static bool cannot_make(const char *path)
 {
-    cause(problem, "cannot make the mount point %s: %s", path, strerror(errno));
-    return remedy(problem, "make the directory on the host, or mount at another path");
+    return fail("cannot make the mount point %s: %s\n"
+                "make the directory on the host, or mount at another path",
+                path, strerror(errno));
 }
 
 static bool is_ours(const struct stat *status)
@@ -31,16 +32,16 @@ static bool is_ours(const struct stat *status)
     return false;
 }
 
-bool tree_mount_empty(const char *path, const char *name, struct problem *problem)
+bool tree_mount_empty(const char *path, const char *name)
 {
     struct stat status;
     if (our_count == MAX_OURS) {
         errno = EMLINK;
-        return cannot_make(path, problem);
+        return cannot_make(path);
     }
     if (mount(name, path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=555") != 0 ||
         stat(path, &status) != 0)
-        return cannot_make(path, problem);
+        return cannot_make(path);
     ours[our_count++] = status.st_dev;
     return true;
 }
@@ -76,14 +77,14 @@ static void bind_entry(int from, int into, const char *name)
     close(new);
 }
 
-bool tree_fill(const char *path, int source, struct problem *problem)
+bool tree_fill(const char *path, int source)
 {
     int from = openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int into = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = from >= 0 && into >= 0 ? fdopendir(from) : NULL;
     int count = 0;
     if (!entries) {
-        bool result = cannot_make(path, problem);
+        bool result = cannot_make(path);
         close(from);
         close(into);
         return result;
@@ -98,34 +99,34 @@ bool tree_fill(const char *path, int source, struct problem *problem)
     if (count < MAX_ENTRIES)
         return true;
     errno = EMLINK;
-    return cannot_make(path, problem);
+    return cannot_make(path);
 }
 
 /* Covers a directory that cannot be written with one that can and looks the same. */
-static bool make_writable(const char *path, struct problem *problem)
+static bool make_writable(const char *path)
 {
     struct stat status;
     if (stat(path, &status) == 0 && is_ours(&status))
         return true;
     int source = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (source < 0)
-        return cannot_make(path, problem);
-    bool made = tree_mount_empty(path, "tykky", problem) && tree_fill(path, source, problem);
+        return cannot_make(path);
+    bool made = tree_mount_empty(path, "tykky") && tree_fill(path, source);
     close(source);
     return made;
 }
 
-bool tree_make_directory(const char *path, struct problem *problem)
+bool tree_make_directory(const char *path)
 {
     char part[PATH_MAX];
     struct stat status;
     if (stat(path, &status) == 0) {
         errno = ENOTDIR;
-        return S_ISDIR(status.st_mode) || cannot_make(path, problem);
+        return S_ISDIR(status.st_mode) || cannot_make(path);
     }
     if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
         errno = ENAMETOOLONG;
-        return cannot_make(path, problem);
+        return cannot_make(path);
     }
     char *end = part + strlen(part);
     /* Up to what exists, and down again. */
@@ -133,20 +134,20 @@ bool tree_make_directory(const char *path, struct problem *problem)
         *slash = '\0';
     if (stat(part, &status) != 0)
         strcpy(part, "/");
-    if (!make_writable(part, problem))
+    if (!make_writable(part))
         return false;
     snprintf(part, sizeof part, "%s", path);
     for (char *slash = part + 1; slash < end; slash++)
         if (*slash == '/') {
             *slash = '\0';
             if (mkdir(part, 0755) != 0 && errno != EEXIST)
-                return cannot_make(part, problem);
+                return cannot_make(part);
             *slash = '/';
         }
-    return mkdir(path, 0755) == 0 || errno == EEXIST || cannot_make(path, problem);
+    return mkdir(path, 0755) == 0 || errno == EEXIST || cannot_make(path);
 }
 
-bool tree_make_file(const char *path, struct problem *problem)
+bool tree_make_file(const char *path)
 {
     char parent[PATH_MAX];
     struct stat status;
@@ -155,14 +156,14 @@ bool tree_make_file(const char *path, struct problem *problem)
     snprintf(parent, sizeof parent, "%s", path);
     char *slash = strrchr(parent, '/');
     if (!slash)
-        return cannot_make(path, problem);
+        return cannot_make(path);
     *slash = '\0';
     const char *directory = parent[0] ? parent : "/";
-    if (!tree_make_directory(directory, problem) || !make_writable(directory, problem))
+    if (!tree_make_directory(directory) || !make_writable(directory))
         return false;
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
     if (fd < 0)
-        return cannot_make(path, problem);
+        return cannot_make(path);
     close(fd);
     return true;
 }
