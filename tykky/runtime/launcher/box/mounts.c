@@ -3,17 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../common/files.h"
+#include "../common/namespace.h"
 #include "../common/text.h"
 
 /* Linux 5.12; the same number on every architecture. Older headers do not have it. */
@@ -24,53 +22,19 @@ struct attributes {
     uint64_t set, clear, propagation, user_namespace;
 };
 
-/* The flags of a mount that a remount has to repeat: an ordinary user may not drop them. */
-static unsigned long kept_flags(const char *path)
-{
-    static const struct {
-        unsigned long shown, mount;
-    } flags[] = {
-        {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},           {ST_NOEXEC, MS_NOEXEC},
-        {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME},
-    };
-    struct statvfs status;
-    unsigned long kept = 0;
-    if (statvfs(path, &status) == 0)
-        for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
-            if (status.f_flag & flags[i].shown)
-                kept |= flags[i].mount;
-    return kept;
-}
-
-static bool remount(const char *path, bool read_only)
-{
-    return mount(NULL, path, NULL,
-                 MS_REMOUNT | MS_BIND | kept_flags(path) | (read_only ? MS_RDONLY : 0), NULL) == 0;
-}
-
 /* For kernels without mount_setattr: one mount after the other. A mount that cannot be reached
  * (autofs, covered by another) cannot be written to either. */
 static bool remount_each(void)
 {
-    char *line = NULL;
-    size_t room = 0;
-    FILE *table = fopen("/proc/self/mountinfo", "re");
-    bool good = table != NULL;
-    while (good && getline(&line, &room, table) > 0) {
-        char *save = NULL, *field = strtok_r(line, " ", &save);
+    char *lines = NULL, *table = read_whole("/proc/self/mountinfo");
+    for (char *line = strtok_r(table, "\n", &lines); line; line = strtok_r(NULL, "\n", &lines)) {
+        char *words = NULL, *field = strtok_r(line, " ", &words);
         for (int i = 0; field && i < 4; i++) /* the fifth field is the mount point */
-            field = strtok_r(NULL, " ", &save);
-        if (!field || !octal_decode(field))
-            continue;
-        if (!remount(field, true) && strcmp(field, "/") == 0)
-            good = false;
+            field = strtok_r(NULL, " ", &words);
+        if (field && octal_decode(field) && !remount(field, true) && strcmp(field, "/") == 0)
+            return false;
     }
-    if (!good)
-        fail("cannot make the mounts of this node read-only: %s", strerror(errno));
-    if (table)
-        fclose(table);
-    free(line);
-    return good;
+    return true;
 }
 
 bool box_read_only(void)
@@ -78,7 +42,7 @@ bool box_read_only(void)
     struct attributes attributes = {.set = read_only_attribute};
     if (syscall(MOUNT_SETATTR, AT_FDCWD, "/", RECURSIVE, &attributes, sizeof attributes) != 0 &&
         !remount_each())
-        return false;
+        return fail("cannot make the mounts of this node read-only: %s", strerror(errno));
     remount("/proc", false);
     return true;
 }
@@ -95,46 +59,15 @@ bool box_open_sources(struct box_mount *mounts, size_t count)
     return true;
 }
 
-static bool make_directories(const char *path)
-{
-    char part[PATH_MAX];
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST && access(part, F_OK) != 0)
-            return false;
-        *slash = '/';
-    }
-    return mkdir(part, 0755) == 0 || errno == EEXIST;
-}
-
 static bool make_target(const struct box_mount *mount)
 {
-    struct stat source, target;
-    bool directory = !mount->source || (fstat(mount->fd, &source) == 0 && S_ISDIR(source.st_mode));
-    if (stat(mount->target, &target) == 0)
+    struct stat status;
+    if (stat(mount->target, &status) == 0)
         return true;
-    char parent[PATH_MAX];
-    snprintf(parent, sizeof parent, "%s", mount->target);
-    char *slash = strrchr(parent, '/');
-    bool made = directory ? make_directories(mount->target) : false;
-    if (!directory && slash) {
-        *slash = '\0';
-        int fd = (parent[0] == '\0' || make_directories(parent))
-                     ? open(mount->target, O_WRONLY | O_CREAT | O_CLOEXEC, 0644)
-                     : -1;
-        made = fd >= 0;
-        if (made)
-            close(fd);
-    }
-    if (made)
-        return true;
-    return fail("cannot make the mount point %s: %s\n"
-                "make it on the host first",
-                mount->target, strerror(errno));
+    bool directory = !mount->source || (fstat(mount->fd, &status) == 0 && S_ISDIR(status.st_mode));
+    return make_mount_point(mount->target, directory) || fail("cannot make the mount point %s: %s\n"
+                                                              "make it on the host first",
+                                                              mount->target, strerror(errno));
 }
 
 static bool mount_tmpfs(const char *target)
@@ -147,21 +80,15 @@ static bool mount_tmpfs(const char *target)
 
 static bool mount_one(const struct box_mount *m)
 {
-    char source[64];
     if (!make_target(m))
         return false;
-    if (m->kind == BOX_TMPFS) {
-        if (mount_tmpfs(m->target))
-            return true;
-        return fail("cannot mount a tmpfs on %s: %s", m->target, strerror(errno));
-    }
-    snprintf(source, sizeof source, "/proc/self/fd/%d", m->fd);
-    if (mount(source, m->target, NULL, MS_BIND | MS_REC, NULL) != 0 ||
-        !remount(m->target, m->kind == BOX_RO_BIND))
-        return fail("cannot bind %s over %s: %s\n"
-                    "is it on a file system that is mounted read-only?",
-                    m->source, m->target, strerror(errno));
-    return true;
+    if (m->kind == BOX_TMPFS)
+        return mount_tmpfs(m->target) ||
+               fail("cannot mount a tmpfs on %s: %s", m->target, strerror(errno));
+    return (bind_descriptor(m->fd, m->target) && remount(m->target, m->kind == BOX_RO_BIND)) ||
+           fail("cannot bind %s over %s: %s\n"
+                "is it on a file system that is mounted read-only?",
+                m->source, m->target, strerror(errno));
 }
 
 static int depth(const char *path)

@@ -9,9 +9,12 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "files.h"
+#include "text.h"
 
 /* The number in a file of /proc/sys, or -1. */
 static long sysctl_value(const char *path)
@@ -93,4 +96,33 @@ bool namespace_enter(int more, bool *user_namespace)
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
         return explain("mount", errno);
     return true;
+}
+
+bool bind_descriptor(int fd, const char *target)
+{
+    char source[32];
+    snprintf(source, sizeof source, "/proc/self/fd/%d", fd);
+    return mount(source, target, NULL, MS_BIND | MS_REC, NULL) == 0;
+}
+
+bool remount(const char *path, bool read_only)
+{
+    /* These have the same numbers; how access times are noted, the kernel keeps by itself. */
+    unsigned long kept = MS_NOSUID | MS_NODEV | MS_NOEXEC, flags = MS_REMOUNT | MS_BIND;
+    struct statvfs status;
+    if (statvfs(path, &status) == 0)
+        flags |= status.f_flag & kept;
+    return mount(NULL, path, NULL, flags | (read_only ? MS_RDONLY : 0), NULL) == 0;
+}
+
+bool make_mount_point(const char *path, bool directory)
+{
+    char *part = format("%s", path);
+    for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST && access(part, F_OK) != 0)
+            return false;
+        *slash = '/';
+    }
+    return (directory ? mkdir(path, 0755) : mknod(path, S_IFREG | 0644, 0)) == 0 || errno == EEXIST;
 }

@@ -39,14 +39,15 @@ static bool describe(struct entry *entry, bool user_namespace)
     return entry->pid > 0 && entry->start && entry->mount_namespace;
 }
 
-/* Moves them to where others look for them: first out of the way, for one may be there already. */
-static bool hold_roots(int *roots, size_t count)
+/* Moves the roots to where others look: first out of the way, for one may be there already. */
+static bool hold_roots(struct server *servers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if ((roots[i] = fcntl(roots[i], F_DUPFD_CLOEXEC, KEEPER_ROOTS + MAX_IMAGES)) < 0)
+        if ((servers[i].root = fcntl(servers[i].root, F_DUPFD_CLOEXEC, KEEPER_ROOTS + MAX_IMAGES)) <
+            0)
             return false;
     for (size_t i = 0; i < count; i++)
-        if (dup3(roots[i], KEEPER_ROOTS + (int)i, O_CLOEXEC) < 0)
+        if (dup3(servers[i].root, KEEPER_ROOTS + (int)i, O_CLOEXEC) < 0)
             return false;
     return true;
 }
@@ -55,8 +56,8 @@ static void send_report(const struct keeper *keeper, enum outcome result)
 {
     static struct report report;
     report = (struct report){result, problem};
-    if (write(keeper->report, &report, sizeof report) != sizeof report)
-        _exit(STATUS_LAUNCHER); /* the command was killed meanwhile */
+    if (write(keeper->report, &report, sizeof report) < 0)
+        return; /* the command was killed meanwhile; others may come */
     close(keeper->report);
 }
 
@@ -115,7 +116,7 @@ static void keep(const struct keeper *keeper, const struct entry *entry)
 
 static void be_keeper(void *argument)
 {
-    static struct mounts mounts;
+    static struct server servers[MAX_IMAGES];
     struct keeper *keeper = argument;
     struct entry entry;
     bool user_namespace = keeper->user_namespace;
@@ -124,15 +125,15 @@ static void be_keeper(void *argument)
     keeper->report = fds[0];
     keeper->registry.fd = fds[2];
     title_set(NAME, keeper->stack->confs[0].prefix);
-    if (!mount_prepare(&mounts, keeper->stack) ||
-        !mount_enter(&mounts, keeper->stack, &user_namespace)) {
+    if (!mount_prepare(servers, keeper->stack) ||
+        !mount_enter(servers, keeper->stack, &user_namespace)) {
         send_report(keeper, FAILED);
         return;
     }
     /* So that commands of the same user may look into /proc/PID and enter. */
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     bool listed =
-        hold_roots(mounts.roots, keeper->stack->image_count) && describe(&entry, user_namespace);
+        hold_roots(servers, keeper->stack->image_count) && describe(&entry, user_namespace);
     if (listed)
         registry_hold(&keeper->registry);
     listed = listed && registry_write(&keeper->registry, &entry);

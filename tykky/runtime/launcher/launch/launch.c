@@ -21,7 +21,6 @@
 #include "conf_values.h"
 #include "environment.h"
 #include "extra.h"
-#include "gpu.h"
 #include "inside.h"
 #include "mount.h"
 #include "place.h"
@@ -45,11 +44,11 @@ static void hold_stdio(void)
 /* In the namespace that all commands of this user share, or else in one of its own. */
 static bool enter(const struct stack *stack, bool *user_namespace)
 {
-    static struct mounts mounts;
+    static struct server servers[MAX_IMAGES];
     switch (shared_enter(stack, user_namespace)) {
     case DONE: return true;
     case FAILED: return false;
-    default: return mount_prepare(&mounts, stack) && mount_enter(&mounts, stack, user_namespace);
+    default: return mount_prepare(servers, stack) && mount_enter(servers, stack, user_namespace);
     }
 }
 
@@ -78,6 +77,17 @@ static enum activation find_activation(const struct stack *stack, const struct p
             if (stack->confs[i].env[k].activates)
                 return environment_activation(place->invoked);
     return ACTIVATION_OFF;
+}
+
+/* Says on a terminal, in one line, that this node has not the graphics processors that the stack is
+ * made for; the program runs in any case. */
+static void warn_of_gpu(const struct conf *conf)
+{
+    /* The file that a loaded driver makes, whatever number of devices it has. */
+    static const char *const kinds[][2] = {{"NVIDIA", "/dev/nvidiactl"}, {"AMD", "/dev/kfd"}};
+    if (conf->gpu >= 0 && access(kinds[conf->gpu][1], F_OK) != 0 && isatty(STDERR_FILENO))
+        warn("%s is made for graphics processors of %s, and this node has none", conf->name,
+             kinds[conf->gpu][0]);
 }
 
 /* The runtime that launch.conf names, unless the user names another one. */
@@ -147,7 +157,7 @@ static bool launch(char **argv)
         return false;
     if (!stack_find(&stack) || !extra_add(&stack))
         return inside_explain(&stack);
-    gpu_warn(&stack.confs[0]);
+    warn_of_gpu(&stack.confs[0]);
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
     enum activation activation = find_activation(&stack, &place);
     return launch_with(runtime, &place, &stack, activation, argv) || inside_explain(&stack);

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../common/namespace.h"
+#include "../common/text.h"
+
 enum { MAX_OURS = 64, MAX_ENTRIES = 4096 };
 
 /* The file systems made here: in them, directories may simply be made. */
@@ -49,7 +52,7 @@ bool tree_mount_empty(const char *path, const char *name)
 /* What cannot be bound (no permission to look at it, say) stays an empty place with that name. */
 static void bind_entry(int from, int into, const char *name)
 {
-    char source[32], target[32], text[PATH_MAX];
+    char text[PATH_MAX];
     struct stat status;
     if (fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
@@ -60,21 +63,12 @@ static void bind_entry(int from, int into, const char *name)
             return;
         return;
     }
-    int empty = -1;
-    if (S_ISDIR(status.st_mode)
-            ? mkdirat(into, name, 0755) != 0
-            : (empty = openat(into, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444)) < 0)
+    if ((S_ISDIR(status.st_mode) ? mkdirat(into, name, 0755)
+                                 : mknodat(into, name, S_IFREG | 0444, 0)) != 0)
         return; /* it is there already */
-    if (empty >= 0)
-        close(empty);
     int old = openat(from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    int new = openat(into, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    snprintf(source, sizeof source, "/proc/self/fd/%d", old);
-    snprintf(target, sizeof target, "/proc/self/fd/%d", new);
-    if (old >= 0 && new >= 0 && mount(source, target, NULL, MS_BIND | MS_REC, NULL) != 0)
-        errno = 0;
+    bind_descriptor(old, format("/proc/self/fd/%d/%s", into, name));
     close(old);
-    close(new);
 }
 
 bool tree_fill(const char *path, int source)
@@ -116,54 +110,15 @@ static bool make_writable(const char *path)
     return made;
 }
 
-bool tree_make_directory(const char *path)
+bool tree_make(const char *path, bool directory)
 {
-    char part[PATH_MAX];
     struct stat status;
     if (stat(path, &status) == 0) {
         errno = ENOTDIR;
-        return S_ISDIR(status.st_mode) || cannot_make(path);
+        return !directory || S_ISDIR(status.st_mode) || cannot_make(path);
     }
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
-        errno = ENAMETOOLONG;
-        return cannot_make(path);
-    }
-    char *end = part + strlen(part);
-    /* Up to what exists, and down again. */
-    for (char *slash; stat(part, &status) != 0 && (slash = strrchr(part, '/')) && slash != part;)
-        *slash = '\0';
-    if (stat(part, &status) != 0)
-        strcpy(part, "/");
-    if (!make_writable(part))
-        return false;
-    snprintf(part, sizeof part, "%s", path);
-    for (char *slash = part + 1; slash < end; slash++)
-        if (*slash == '/') {
-            *slash = '\0';
-            if (mkdir(part, 0755) != 0 && errno != EEXIST)
-                return cannot_make(part);
-            *slash = '/';
-        }
-    return mkdir(path, 0755) == 0 || errno == EEXIST || cannot_make(path);
-}
-
-bool tree_make_file(const char *path)
-{
-    char parent[PATH_MAX];
-    struct stat status;
-    if (stat(path, &status) == 0)
-        return true;
-    snprintf(parent, sizeof parent, "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (!slash)
-        return cannot_make(path);
-    *slash = '\0';
-    const char *directory = parent[0] ? parent : "/";
-    if (!tree_make_directory(directory) || !make_writable(directory))
-        return false;
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
-    if (fd < 0)
-        return cannot_make(path);
-    close(fd);
-    return true;
+    char *part = format("%s", path); /* of which all exists */
+    for (char *slash; stat(part, &status) != 0 && (slash = strrchr(part, '/'));)
+        slash[slash == part] = '\0';
+    return make_writable(part) && (make_mount_point(path, directory) || cannot_make(path));
 }

@@ -10,11 +10,8 @@
 
 #include "../common/problem.h"
 
-/* Makes sure that there is a directory `path`. */
-bool tree_make_directory(const char *path);
-
-/* Makes sure that there is a file `path`. */
-bool tree_make_file(const char *path);
+/* Makes sure that there is a directory, or anything, at `path`. */
+bool tree_make(const char *path, bool directory);
 
 /* Mounts a new, empty directory in memory over `path`; mountinfo shows `name` as its source. */
 bool tree_mount_empty(const char *path, const char *name);
