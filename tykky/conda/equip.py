@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tykky.bases import ImageBase, StackBase
 from tykky.conda.serve import serving
 from tykky.conda.target import FOLDER, PROGRAMS, SOCKET, VARIABLE, Target
-from tykky.runtime.native import ask_program
+from tykky.runtime import native
 from tykky.tools import uv
 from tykky.tools.scratch import contained
 
@@ -44,7 +44,7 @@ def equip(box: RealBox, target: Target, folder: Path | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if inside:
         # An image need not have what Tykky's own Python is linked with.
-        _keep(folder / "ask", ask_program().read_bytes())
+        _keep(folder / "ask", native.program("ask").read_bytes())
         (folder / "ask").chmod(0o755)
         start = f"exec {FOLDER}/ask {SOCKET}"
         state = bytearray(pickle.dumps(target))

@@ -144,11 +144,11 @@ def _uv() -> Probe:
 
 
 def _launcher() -> Probe:
-    from tykky.runtime.native import box_program, launcher_program
+    from tykky.runtime import native
 
     try:
-        path = launcher_program()
-        box_program()
+        path = native.program("launch")
+        native.program("box")
     except TykkyError as error:
         return Probe("launcher", "install", "no", error.cause, error.remedy)
     return Probe("launcher", "install", "ok", str(path))

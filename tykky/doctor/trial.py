@@ -47,8 +47,7 @@ def _place(config: Config) -> Path:
 
 
 def _try(config: Config, mksquashfs: str, folder: Path) -> Probe:
-    from tykky.runtime import base
-    from tykky.runtime.native import launcher_program
+    from tykky.runtime import base, native
 
     tree, prefix = folder / "tree", folder / "prefix"
     script, command = tree / "bin" / "try", prefix / "bin" / "try"
@@ -71,7 +70,7 @@ def _try(config: Config, mksquashfs: str, folder: Path) -> Probe:
     conf.write_text(base.render(plan))
     hidden = prefix / base.CONF_DIRECTORY
     (hidden / base.CURRENT).symlink_to(conf.parent.relative_to(hidden))
-    shutil.copy(launcher_program(), hidden / base.LAUNCHER_NAME)
+    shutil.copy(native.program("launch"), hidden / base.LAUNCHER_NAME)
     command.hardlink_to(hidden / base.LAUNCHER_NAME)
     done = subprocess.run([command], capture_output=True, text=True, errors="replace", timeout=60)
     if done.stdout == f"{_WORD}\n":

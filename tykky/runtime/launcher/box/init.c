@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "init.h"
+#include "box.h"
 
 #include <errno.h>
 #include <signal.h>

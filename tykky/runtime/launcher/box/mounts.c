@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "mounts.h"
+#include "box.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 
 #include "../common/files.h"
 #include "../common/namespace.h"
+#include "../common/problem.h"
 #include "../common/text.h"
 
 /* Linux 5.12; the same number on every architecture. Older headers do not have it. */
@@ -37,7 +38,7 @@ static bool remount_each(void)
     return true;
 }
 
-bool box_read_only(void)
+static bool make_read_only(void)
 {
     struct attributes attributes = {.set = read_only_attribute};
     if (syscall(MOUNT_SETATTR, AT_FDCWD, "/", RECURSIVE, &attributes, sizeof attributes) != 0 &&
@@ -47,7 +48,7 @@ bool box_read_only(void)
     return true;
 }
 
-bool box_open_sources(struct box_mount *mounts, size_t count)
+static bool open_sources(struct box_mount *mounts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!mounts[i].source)
@@ -99,7 +100,7 @@ static int depth(const char *path)
     return slashes;
 }
 
-bool box_mount_all(struct box_mount *mounts, size_t count)
+static void sort(struct box_mount *mounts, size_t count)
 {
     /* Insertion sort: few, and equal depths must keep their order. */
     for (size_t i = 1; i < count; i++)
@@ -108,21 +109,22 @@ bool box_mount_all(struct box_mount *mounts, size_t count)
             mounts[k] = mounts[k - 1];
             mounts[k - 1] = other;
         }
+}
+
+bool box_mount(struct box_mount *mounts, size_t count, bool read_only)
+{
+    struct stat status;
+    if (!open_sources(mounts, count) || (read_only && !make_read_only()))
+        return false;
+    /* A /dev/shm of its own, so that a build leaves no segment behind. */
+    if (read_only && stat("/dev/shm", &status) == 0 && !mount_tmpfs("/dev/shm"))
+        return fail("cannot mount a tmpfs on /dev/shm: %s", strerror(errno));
+    sort(mounts, count);
     for (size_t i = 0; i < count; i++)
         if (!mount_one(&mounts[i]))
             return false;
+    /* Of the box's own PID namespace; but the node may forbid it (/proc is partly hidden, as in some
+     * containers), and the host's stays then. */
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     return true;
-}
-
-bool box_mount_proc(void)
-{
-    return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
-}
-
-bool box_mount_shm(void)
-{
-    struct stat status;
-    if (stat("/dev/shm", &status) != 0 || mount_tmpfs("/dev/shm"))
-        return true;
-    return fail("cannot mount a tmpfs on /dev/shm: %s", strerror(errno));
 }

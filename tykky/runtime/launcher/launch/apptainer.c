@@ -12,7 +12,6 @@
 #include "../common/text.h"
 #include "conf_values.h"
 #include "program.h"
-#include "search.h"
 
 /* Set inside, to the prefix: how a command that is called there knows that it has arrived. */
 #define MARK "TYKKY_INSIDE"

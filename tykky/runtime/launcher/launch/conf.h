@@ -77,7 +77,6 @@ struct mount {
     size_t image;       /* which one of the stack's */
     bool if_missing;    /* not over what is there inside: the working directory */
     bool read_only;
-    bool wished; /* by a variable of the user's */
 };
 
 static inline bool is_bind(const struct mount *mount)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -132,4 +133,31 @@ void daemon_detach(int *fds, int count)
     block_signals();
     use_all_cpus();
     raise_limits();
+}
+
+static char *title;
+static size_t title_size;
+
+static const char *end_of_strings(char **strings, const char *end)
+{
+    /* The kernel put them one after the other. */
+    for (char **string = strings; *string && (!end || *string == end); string++)
+        end = *string + strlen(*string) + 1;
+    return end;
+}
+
+void title_remember(char **argv)
+{
+    title = argv[0];
+    if (title)
+        title_size = (size_t)(end_of_strings(environ, end_of_strings(argv, NULL)) - title);
+}
+
+void title_set(const char *name, const char *subject)
+{
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+    if (!title_size)
+        return;
+    memset(title, 0, title_size);
+    snprintf(title, title_size, "%s %s", name, subject);
 }

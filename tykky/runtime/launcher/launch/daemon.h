@@ -17,4 +17,11 @@ bool daemon_start(void (*run)(void *argument), void *argument);
  * need their files. Ignoring would not do, since newer squashfuse sets handlers of its own. */
 void daemon_detach(int *fds, int count);
 
+/* Notes where the kernel put the words of the command line, which are what ps reads. */
+void title_remember(char **argv);
+
+/* Calls this process `name`, of at most 15 characters, and has ps show `subject` after it: not one
+ * more copy of some command. */
+void title_set(const char *name, const char *subject);
+
 #endif

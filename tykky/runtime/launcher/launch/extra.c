@@ -18,11 +18,6 @@ struct wish {
     bool of_apptainer;
 };
 
-struct entry {
-    const char *source, *target;
-    bool image, read_only;
-};
-
 static bool refuse(const struct wish *wish, const char *what, const char *word)
 {
     return fail("%s has '%.300s', %s\n"
@@ -55,16 +50,17 @@ static void tidy(char *path)
     *to = '\0';
 }
 
-static bool read_options(const struct wish *wish, const char *options, struct entry *entry)
+static bool read_options(const struct wish *wish, const char *options, struct mount *mount)
 {
-    entry->image = options && strcmp(options, "image-src=/") == 0;
-    entry->read_only = options && strcmp(options, "ro") == 0;
-    return !options || !*options || entry->image || entry->read_only ||
+    if (strcmp(options, "image-src=/") == 0)
+        mount->kind = MOUNT_IMAGE;
+    mount->read_only = strcmp(options, "ro") == 0;
+    return !*options || mount->kind == MOUNT_IMAGE || mount->read_only ||
            strcmp(options, "rw") == 0 || refuse(wish, "an option that is not known", options);
 }
 
 /* Apptainer takes a source from the working directory on; the other variable never did. */
-static bool read_entry(const struct wish *wish, char *text, struct entry *entry)
+static bool read_entry(const struct wish *wish, char *text, struct mount *mount)
 {
     while (wish->of_apptainer && isspace((unsigned char)*text))
         text++;
@@ -76,10 +72,10 @@ static bool read_entry(const struct wish *wish, char *text, struct entry *entry)
     target = target && *target ? target : text;
     tidy(text);
     tidy(target);
-    *entry = (struct entry){.source = text, .target = target};
+    *mount = (struct mount){.kind = MOUNT_BIND, .source = text, .target = target};
     if (!is_absolute_path(text) || !is_absolute_path(target))
         return refuse(wish, "which is no absolute path", is_absolute_path(text) ? target : text);
-    return read_options(wish, options, entry);
+    return read_options(wish, options ? options : "", mount);
 }
 
 /* --- what it adds ----------------------------------------------------------------------------- */
@@ -99,18 +95,6 @@ static void insert(struct stack *stack, struct mount mount)
     stack->mounts[at] = mount;
 }
 
-static bool add_image(const struct wish *wish, const struct entry *entry)
-{
-    struct stack *stack = wish->stack;
-    struct image *image = stack_add_image(stack, entry->source, entry->target);
-    if (image)
-        insert(stack, (struct mount){.kind = MOUNT_IMAGE,
-                                     .target = entry->target,
-                                     .source = entry->source,
-                                     .image = (size_t)(image - stack->images)});
-    return image;
-}
-
 /* Of two for one place the first counts, and what the install cannot do without before any. */
 static bool is_taken(const struct wish *wish, const char *target)
 {
@@ -123,12 +107,12 @@ static bool is_taken(const struct wish *wish, const char *target)
 
 /* Whether it can be bound. In another stack, which was given the same variable, the source may be
  * out of sight, and the target is there already. */
-static bool find_source(const struct wish *wish, const struct entry *entry, bool *found)
+static bool find_source(const struct wish *wish, const struct mount *bind, bool *found)
 {
-    *found = access(entry->source, F_OK) == 0;
-    if (*found || (access(entry->target, F_OK) == 0 && inside_other(wish->stack)))
+    *found = access(bind->source, F_OK) == 0;
+    if (*found || (access(bind->target, F_OK) == 0 && inside_other(wish->stack)))
         return true;
-    fail("%s has '%.300s', which cannot be bound: %s", wish->variable, entry->source,
+    fail("%s has '%.300s', which cannot be bound: %s", wish->variable, bind->source,
          strerror(errno));
     problem.out_of_sight = true;
     return remedy("correct the variable, or unset it");
@@ -136,27 +120,28 @@ static bool find_source(const struct wish *wish, const struct entry *entry, bool
 
 static bool add_entry(const struct wish *wish, char *text)
 {
-    struct entry entry;
+    struct stack *stack = wish->stack;
+    struct mount mount;
     bool found = true;
     if (wish->of_apptainer && !text[strspn(text, " \t\n")])
         return true;
-    if (!read_entry(wish, text, &entry))
+    if (!read_entry(wish, text, &mount))
         return false;
-    if (is_taken(wish, entry.target))
+    if (is_taken(wish, mount.target))
         return true;
-    if (entry.image)
-        return add_image(wish, &entry);
-    if (wish->of_apptainer && !find_source(wish, &entry, &found))
+    if (mount.kind == MOUNT_IMAGE) {
+        struct image *image = stack_add_image(stack, mount.source, mount.target);
+        if (!image)
+            return false;
+        mount.image = (size_t)(image - stack->images);
+    } else if (wish->of_apptainer && !find_source(wish, &mount, &found)) {
         return false;
+    }
     /* Where all of the host is seen, that is there: no mounts of their own for those who ask. */
-    bool there =
-        !wish->stack->confs[0].root && !entry.read_only && strcmp(entry.source, entry.target) == 0;
+    bool there = mount.kind == MOUNT_BIND && !stack->confs[0].root && !mount.read_only &&
+                 strcmp(mount.source, mount.target) == 0;
     if (found && !there)
-        insert(wish->stack, (struct mount){.kind = MOUNT_BIND,
-                                           .source = entry.source,
-                                           .target = entry.target,
-                                           .wished = true,
-                                           .read_only = entry.read_only});
+        insert(stack, mount);
     return true;
 }
 

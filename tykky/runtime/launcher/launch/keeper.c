@@ -15,7 +15,6 @@
 #include "daemon.h"
 #include "mount.h"
 #include "process.h"
-#include "title.h"
 
 #define NAME "tykky-keeper"
 

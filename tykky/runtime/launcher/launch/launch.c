@@ -19,6 +19,7 @@
 #include "apptainer.h"
 #include "conf.h"
 #include "conf_values.h"
+#include "daemon.h"
 #include "environment.h"
 #include "extra.h"
 #include "inside.h"
@@ -27,7 +28,6 @@
 #include "program.h"
 #include "shared.h"
 #include "stack.h"
-#include "title.h"
 
 /* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
  * The placeholders close on exec: the program finds them closed, as it was started. */

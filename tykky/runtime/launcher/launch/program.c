@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../common/files.h"
+#include "../common/text.h"
+
 /* A copy of the launcher is one, too. Read only if it has the same size. */
 static bool same_content(const char *path, const char *other, size_t size)
 {
@@ -46,12 +49,8 @@ static bool not_found(const char *path, const struct conf *conf)
 
 static bool is_elf(const char *path)
 {
-    char magic[4] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool elf = fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic &&
-               memcmp(magic, "\177ELF", sizeof magic) == 0;
-    close(fd);
-    return elf;
+    char magic[5];
+    return read_text(path, magic, sizeof magic) == 4 && strcmp(magic, "\177ELF") == 0;
 }
 
 /* A script without a shebang: a shell would run it itself, so the launcher does too. */
@@ -60,15 +59,12 @@ static void execute_with_shell(const char *path, char **argv)
     size_t count = 0;
     while (argv[count])
         count++;
-    char **arguments = calloc(count + 3, sizeof *arguments);
-    if (!arguments)
-        return;
+    char **arguments = allocate(count + 3, sizeof *arguments);
     arguments[0] = "sh";
     arguments[1] = (char *)path;
     for (size_t i = 1; i < count; i++)
         arguments[i + 1] = argv[i];
     execv("/bin/sh", arguments);
-    free(arguments);
 }
 
 static bool cannot_execute(const char *path)
@@ -110,12 +106,9 @@ const char *program_path(const struct place *place, const struct conf *conf)
  * `found` tells whether the last one is at least there. */
 static const char *choose(const struct place *place, const struct conf *conf, bool *found)
 {
-    static char by_prefix[PATH_MAX];
     const char *path = program_path(place, conf);
+    const char *others[] = {place->exe, format("%s/bin/%s", conf->prefix, command_name(place))};
     struct stat status;
-    int length =
-        snprintf(by_prefix, sizeof by_prefix, "%s/bin/%s", conf->prefix, command_name(place));
-    const char *others[] = {place->exe, length < PATH_MAX ? by_prefix : place->exe};
     size_t left = path == place->invoked ? 2 : 0;
     for (;; path = others[2 - left--]) {
         *found = stat(path, &status) == 0;
@@ -143,4 +136,31 @@ bool program_execute(const struct place *place, const struct conf *conf, char **
         errno = ENOEXEC;
     }
     return cannot_execute(path);
+}
+
+/* --- programs of the host --------------------------------------------------------------------- */
+
+static bool is_program(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+const char *search_program(const char *name, const struct list *named, const char *const *usual)
+{
+    for (size_t i = 0; i < named->count; i++)
+        if (is_program(named->items[i]))
+            return named->items[i];
+    if (named->count)
+        return NULL;
+    const char *program, *path = getenv("PATH");
+    for (; *usual; usual++)
+        if (is_program(program = format("%s/%s", *usual, name)))
+            return program;
+    for (size_t length; path && *path; path += length + (path[length] == ':')) {
+        length = strcspn(path, ":");
+        if (path[0] == '/' && is_program(program = format("%.*s/%s", (int)length, path, name)))
+            return program;
+    }
+    return NULL;
 }

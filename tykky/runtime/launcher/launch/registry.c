@@ -34,6 +34,11 @@ static void hash_add(struct hash *hash, const void *data, size_t size)
     }
 }
 
+static void hash_text(struct hash *hash, const char *text)
+{
+    hash_add(hash, text, strlen(text) + 1);
+}
+
 bool registry_key(struct registry *registry, const struct stack *stack, const struct scope *scope)
 {
     struct hash hash = {0xcbf29ce484222325, 0x9ae16a3b2f90404f};
@@ -43,20 +48,20 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
         return false;
     uint64_t numbers[] = {getegid(), host.st_ino, host.st_dev, scope->in_job};
     hash_add(&hash, numbers, sizeof numbers);
-    hash_add(&hash, scope->text, strlen(scope->text) + 1);
+    hash_text(&hash, scope->text);
     for (size_t i = 0; i < stack->image_count; i++) {
         const struct stat *image = &stack->images[i].status;
         uint64_t identity[] = {image->st_dev, image->st_ino, (uint64_t)image->st_size,
                                (uint64_t)image->st_mtim.tv_sec, (uint64_t)image->st_mtim.tv_nsec};
         hash_add(&hash, identity, sizeof identity);
-        hash_add(&hash, stack->images[i].target, strlen(stack->images[i].target) + 1);
+        hash_text(&hash, stack->images[i].target);
     }
     for (size_t i = 0; i < stack->count; i++)
         hash_add(&hash, stack->confs[i].text, stack->confs[i].size);
     for (size_t i = 0; i < stack->mount_count; i++) { /* with the values of variables */
         const struct mount *mount = &stack->mounts[i];
-        hash_add(&hash, mount->source, strlen(mount->source) + 1);
-        hash_add(&hash, mount->target, strlen(mount->target) + 1);
+        hash_text(&hash, mount->source);
+        hash_text(&hash, mount->target);
         hash_add(&hash, &mount->read_only, sizeof mount->read_only);
     }
     snprintf(registry->key, sizeof registry->key, "%016" PRIx64 "%016" PRIx64, hash.a, hash.b);
@@ -98,14 +103,12 @@ static bool name_place(struct registry *registry, int place, uint64_t user_names
 {
     const char *given = getenv(DIRECTORY_VARIABLE), *session = getenv("XDG_RUNTIME_DIR");
     const char *base = place == 0 ? "/dev/shm" : place == 1 ? session : "/tmp";
-    char *path = registry->path, who[48];
-    size_t size = sizeof registry->path;
+    const char *inner = user_namespace ? format("-%" PRIu64, user_namespace) : "";
     registry->given = given && given[0] == '/';
-    if (registry->given)
-        return place == 0 && snprintf(path, size, "%s", given) < (int)size;
-    snprintf(who, sizeof who, user_namespace ? "%u-%" PRIu64 : "%u", (unsigned)geteuid(),
-             user_namespace);
-    return base && base[0] == '/' && snprintf(path, size, "%s/tykky-%s", base, who) < (int)size;
+    registry->path = registry->given
+                         ? given
+                         : format("%s/tykky-%u%s", base ? base : "", (unsigned)geteuid(), inner);
+    return registry->given ? place == 0 : base && base[0] == '/';
 }
 
 static enum outcome open_place(struct registry *registry, bool make)
@@ -182,9 +185,9 @@ bool registry_names(const struct registry *registry, const struct entry *entry)
 
 bool registry_write(const struct registry *registry, const struct entry *entry)
 {
-    char text[ENTRY_SIZE], new[KEY_SIZE + 8];
+    char text[ENTRY_SIZE];
+    const char *new = format("%s.new", registry->key);
     format_entry(text, entry);
-    snprintf(new, sizeof new, "%s.new", registry->key);
     unlinkat(registry->fd, new, 0); /* of a keeper that was killed just here */
     return symlinkat(text, registry->fd, new) == 0 &&
            renameat(registry->fd, new, registry->fd, registry->key) == 0;
@@ -192,13 +195,16 @@ bool registry_write(const struct registry *registry, const struct entry *entry)
 
 /* --- locks ----------------------------------------------------------------------------------- */
 
+static int open_lock(int directory, const char *key, int flags)
+{
+    return openat(directory, format("%s.lock", key), O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+}
+
 static int lock_key(int directory, const char *key, int how)
 {
-    char name[KEY_SIZE + 8];
     struct stat status;
-    snprintf(name, sizeof name, "%s.lock", key);
     for (;;) {
-        int fd = openat(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = open_lock(directory, key, O_CREAT);
         if (fd < 0)
             return -1;
         while (flock(fd, how) != 0)
@@ -226,10 +232,8 @@ static struct flock held(void)
 
 void registry_hold(const struct registry *registry)
 {
-    char name[KEY_SIZE + 8];
     struct flock lock = held();
-    snprintf(name, sizeof name, "%s.lock", registry->key);
-    int fd = openat(registry->fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_lock(registry->fd, registry->key, 0);
     if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) != 0)
         close(fd);
 }
@@ -242,10 +246,8 @@ static bool is_held(int fd)
 
 static void remove_key(int directory, const char *key)
 {
-    char name[KEY_SIZE + 8];
     unlinkat(directory, key, 0);
-    snprintf(name, sizeof name, "%s.lock", key);
-    unlinkat(directory, name, 0);
+    unlinkat(directory, format("%s.lock", key), 0);
 }
 
 bool entry_is_alive(const struct entry *entry)
@@ -286,11 +288,9 @@ void registry_sweep(const struct registry *registry)
 void registry_forget(const struct registry *registry)
 {
     remove_key(registry->fd, registry->key);
-    const char *name = strrchr(registry->path, '/');
-    char again[NAME_MAX + 8];
     /* By the descriptor, because the path may lead elsewhere in the keeper's namespace. */
-    if (!registry->given && name && snprintf(again, sizeof again, "..%s", name) < (int)sizeof again)
-        unlinkat(registry->fd, again, AT_REMOVEDIR);
+    if (!registry->given)
+        unlinkat(registry->fd, format("..%s", strrchr(registry->path, '/')), AT_REMOVEDIR);
 }
 
 void registry_remove(const struct registry *registry, const struct entry *entry)

@@ -8,7 +8,6 @@
 #ifndef TYKKY_REGISTRY_H
 #define TYKKY_REGISTRY_H
 
-#include <limits.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,7 +19,7 @@ enum { KEY_SIZE = 33 };
 
 struct registry {
     int fd;
-    char path[PATH_MAX];
+    const char *path;
     bool given;         /* by the user, who may want to keep the directory */
     char key[KEY_SIZE]; /* of the mount that this command wants */
 };

@@ -15,9 +15,8 @@
 
 #include "daemon.h"
 #include "image.h"
+#include "program.h"
 #include "relay.h"
-#include "search.h"
-#include "title.h"
 
 static const char *const usual_places[] = {
     "/usr/bin",

@@ -139,7 +139,7 @@ static enum outcome find_or_create(struct keeper *keeper, uint64_t *inside)
 enum outcome shared_enter(const struct stack *stack, bool *user_namespace)
 {
     static struct keeper keeper;
-    struct scope scope;
+    struct scope scope = {0};
     uint64_t inside = 0;
     scope_find(&scope);
     keeper.stack = stack;
