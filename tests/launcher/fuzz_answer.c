@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ask/answer.h"
+#include "common/problem.h"
 #include "fuzz.h"
 
 /* Two characters say what the head has, since texts have no zero bytes: status and size. */
@@ -35,9 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (rest && send(ends[0], data + 2, rest, MSG_NOSIGNAL) != (ssize_t)rest))
         abort();
     shutdown(ends[0], SHUT_WR);
-    struct problem problem = {0};
+    problem = (struct problem){0};
     struct answer answer;
-    if (answer_read(ends[1], &answer, &problem)) {
+    if (answer_read(ends[1], &answer)) {
         if (headed < sizeof head || strlen(answer.script) != rest ||
             memcmp(answer.script, data + 2, rest) != 0)
             abort();

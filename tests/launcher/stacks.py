@@ -19,6 +19,7 @@ from typing import Any
 
 from tykky.build.commands import name_host
 from tykky.files import Permissions
+from tykky.runtime import native
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CURRENT,
@@ -36,7 +37,6 @@ from tykky.runtime.base import (
     image_path,
     render,
 )
-from tykky.runtime.native import ask_program, box_program, launcher_program
 
 SHOW = """#!{prefix}/bin/python
 import json, os, sys
@@ -50,9 +50,7 @@ print(json.dumps(dict(
 def program(name: str) -> Path:
     """The program under test: TYKKY_TEST_PROGRAMS may name a directory with sanitized ones."""
     given = os.environ.get("TYKKY_TEST_PROGRAMS")
-    if given:
-        return Path(given) / name
-    return {"launch": launcher_program, "box": box_program, "ask": ask_program}[name]()
+    return Path(given) / name if given else native.program(name)
 
 
 @dataclass(frozen=True)

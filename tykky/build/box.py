@@ -26,8 +26,8 @@ from tykky.build.root import box_around, box_inside
 from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
 from tykky.kinds import tree
+from tykky.runtime import native
 from tykky.runtime.base import PINS
-from tykky.runtime.native import box_program
 from tykky.tools import process
 from tykky.tools.enclosure import closed, enclosed, passed
 from tykky.tools.process import Command
@@ -337,7 +337,7 @@ class TestBox(RealBox):
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
         # Nothing is hidden or read-only; but what a test leaves running ends with its command.
         bin = str(self.draft.place.prefix / "bin")
-        return [str(box_program()), "--bind", str(self.commands), bin, "--", *argv]
+        return [str(native.program("box")), "--bind", str(self.commands), bin, "--", *argv]
 
     @property
     def cwd(self) -> Path:

@@ -19,8 +19,8 @@ from tykky.errors import RecipeError, Where, did_you_mean, from_os_error
 from tykky.files import Permissions, make_folder, write_file
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
+from tykky.runtime import native
 from tykky.runtime.base import CONF_NAME, GENERATIONS, LaunchPlan, render
-from tykky.runtime.native import launcher_program
 from tykky.store.place import Place, switch
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def lay_commands(
     The commands are hard links to one file; where the file system has none, copies.
     Raises ``TykkyError``.
     """
-    program = launcher_program()
+    program = native.program("launch")
     try:
         make_folder(folder, permissions)
         if not (place.launcher.exists() and filecmp.cmp(program, place.launcher, shallow=False)):

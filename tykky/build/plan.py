@@ -227,7 +227,7 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
 
 def check(plan: Plan) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
-    from tykky.runtime.native import launcher_program
+    from tykky.runtime import native
     from tykky.tools.squash import program
 
     try:
@@ -249,7 +249,7 @@ def check(plan: Plan) -> None:
     with recipe_code(plan.recipe, "check"):
         plan.recipe.check(plan.prefix, plan.base)
     program()
-    launcher_program()  # may have to be compiled, and a compiler be missing
+    native.program("launch")  # may have to be compiled, and a compiler be missing
 
 
 def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:

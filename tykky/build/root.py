@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from tykky.bases import Base, ImageBase, StackBase
 from tykky.build.commands import lay_box
+from tykky.runtime import native
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Mount, Need, Root
-from tykky.runtime.native import box_program
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -68,7 +68,7 @@ def _plan(
         name=name,
         prefix=prefix,
         mounts=mounts,
-        commands=(Command("box", box_program()),),
+        commands=(Command("box", native.program("box")),),
         environment=(EnvChange(EnvAction.UNSET, "LD_LIBRARY_PATH"),) if closed else (),
         servers=(Path(config.server),) if config.server else (),
         idle=1,
@@ -101,7 +101,7 @@ def _tools() -> Iterator[Path]:
 
     yield Path(sys.prefix)
     yield Path(__file__).parent.parent
-    yield box_program().parent
+    yield native.program("box").parent
     try:
         yield Path(uv.program()).parent
     except ToolError:

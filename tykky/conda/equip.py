@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from tykky.bases import ImageBase, StackBase, arch
 from tykky.conda.channels import virtual_packages as machines
 from tykky.conda.target import FOLDER, FOLLOW, PROGRAMS, READABLE, SOCKET, VARIABLE, Target
-from tykky.runtime.native import ask_program
+from tykky.runtime import native
 from tykky.tools import uv
 from tykky.tools.enclosure import closed, enclosed
 from tykky.tools.scratch import contained
@@ -91,7 +91,7 @@ def equip(
     folder.mkdir(parents=True, exist_ok=True)
     if inside:
         # An image need not have what Tykky's own Python is linked with.
-        _keep(folder / "ask", ask_program().read_bytes(), 0o755)
+        _keep(folder / "ask", native.program("ask").read_bytes(), 0o755)
         start = f"exec {FOLDER}/ask {SOCKET}"
         state = bytearray(pickle.dumps(target))
         box.beside = lambda: _serving(box, state)

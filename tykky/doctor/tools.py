@@ -19,7 +19,7 @@ from tykky.config import Config
 from tykky.doctor import Finding
 from tykky.errors import TykkyError
 from tykky.resources import resource
-from tykky.runtime.native import box_program, launcher_program
+from tykky.runtime import native
 from tykky.tools import squash
 from tykky.tools.uv import program as uv_program
 
@@ -125,8 +125,8 @@ def uv() -> Finding:
 def launcher() -> Finding:
     """The programs that come with Tykky, compiled if need be."""
     try:
-        box_program()
-        return "ok", str(launcher_program())
+        native.program("box")
+        return "ok", str(native.program("launch"))
     except TykkyError as error:
         return "no", error.cause, error.remedy
 

@@ -17,8 +17,7 @@ from tykky.config import Config
 from tykky.doctor import Finding
 from tykky.doctor.places import existing, writable
 from tykky.errors import TykkyError
-from tykky.runtime import base
-from tykky.runtime.native import launcher_program
+from tykky.runtime import base, native
 from tykky.tools import squash
 
 _WORD = "entered"
@@ -64,7 +63,7 @@ def _try(config: Config, mksquashfs: str, folder: Path) -> Finding:
     conf.write_text(base.render(plan))
     hidden = prefix / base.CONF_DIRECTORY
     (hidden / base.CURRENT).symlink_to(conf.parent.relative_to(hidden))
-    shutil.copy(launcher_program(), hidden / base.LAUNCHER_NAME)
+    shutil.copy(native.program("launch"), hidden / base.LAUNCHER_NAME)
     command.hardlink_to(hidden / base.LAUNCHER_NAME)
     done = subprocess.run([command], capture_output=True, text=True, errors="replace", timeout=60)
     if done.stdout == f"{_WORD}\n":

@@ -5,8 +5,8 @@ The sources of each are in a folder of its name below ``launcher``, and what the
 are compiled once from the sources beside it and kept in the user's cache, in a directory that is
 named after the digest of the sources.
 
-Public names: ``launcher_program``, ``box_program``, ``ask_program``, ``build``, ``sources``. As a
-program, ``python -m tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.
+Public names: ``program``, ``PROGRAMS``, ``build``, ``sources``. As a program, ``python -m
+tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.
 """
 
 from __future__ import annotations
@@ -51,28 +51,18 @@ _ATTEMPTS = (
 )
 
 
-def launcher_program() -> Path:
-    """Return the launcher for this machine, ready to be copied into a prefix.
+def program(name: str) -> Path:
+    """Return one of ``PROGRAMS`` for this machine; the launcher is ready to be copied to a prefix.
 
     Raises ``ToolError`` if it did not come with tykky and cannot be compiled.
     """
-    return _program("launch")
-
-
-def box_program() -> Path:
-    """Return the program that runs build steps in a box.
-
-    Raises ``ToolError`` if it did not come with tykky and cannot be compiled.
-    """
-    return _program("box")
-
-
-def ask_program() -> Path:
-    """Return the program that hands a command line out of a box.
-
-    Raises ``ToolError`` if it did not come with tykky and cannot be compiled.
-    """
-    return _program("ask")
+    shipped = SOURCES / "bin" / platform.machine() / name
+    if os.access(shipped, os.X_OK):
+        return shipped
+    cached = _cache() / f"{platform.machine()}-{_digest()}"
+    if not _is_safe(cached / name):
+        _fill(cached)
+    return cached / name
 
 
 def sources(name: str) -> tuple[Path, ...]:
@@ -88,16 +78,6 @@ def build(outdir: Path) -> None:
     outdir.mkdir(parents=True, exist_ok=True)
     for name in PROGRAMS:
         _compile(name, outdir / name)
-
-
-def _program(name: str) -> Path:
-    shipped = SOURCES / "bin" / platform.machine() / name
-    if os.access(shipped, os.X_OK):
-        return shipped
-    cached = _cache() / f"{platform.machine()}-{_digest()}"
-    if not _is_safe(cached / name):
-        _fill(cached)
-    return cached / name
 
 
 def _cache() -> Path:

@@ -65,12 +65,12 @@ def enclosed(
     ``argv`` starts); ``seen`` stays visible even if it lies below the host's /tmp. ``program`` is
     the box to use, if not the host's.
     """
-    from tykky.runtime.native import box_program
+    from tykky.runtime import native
 
     for folder in (scratch.home, scratch.tmp, config.cache_dir):
         folder.mkdir(parents=True, exist_ok=True)
     inside = {scratch.home: scratch.home, config.cache_dir: config.cache_dir, **(places or {})}
-    line = [str(program or box_program()), "--root-readonly", "--clear-env"]
+    line = [str(program or native.program("box")), "--root-readonly", "--clear-env"]
     line += ["--bind", str(scratch.tmp), "/tmp", "--bind", str(scratch.tmp), "/var/tmp"]
     for path in _hidden([*seen, Path(sys.prefix), Path(__file__).parent.parent]):
         line += ["--ro-bind", str(path), str(path)]

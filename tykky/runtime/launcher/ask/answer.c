@@ -24,38 +24,38 @@ static ssize_t receive(int stream, void *data, size_t size)
     return (ssize_t)have;
 }
 
-static bool refuse(struct problem *problem, const char *what)
+static bool refuse(const char *what)
 {
-    return cause(problem, "ask: %s", what);
+    return fail("ask: %s", what);
 }
 
-static bool whole(struct problem *problem, ssize_t got, size_t size)
+static bool whole(ssize_t got, size_t size)
 {
     if (got < 0)
-        return cause(problem, "ask: there is no answer: %s", strerror(errno));
+        return fail("ask: there is no answer: %s", strerror(errno));
     if (got == 0 && size > 0)
-        return refuse(problem, "there is no answer");
-    return (size_t)got == size || refuse(problem, "the answer breaks off");
+        return refuse("there is no answer");
+    return (size_t)got == size || refuse("the answer breaks off");
 }
 
-bool answer_read(int stream, struct answer *answer, struct problem *problem)
+bool answer_read(int stream, struct answer *answer)
 {
     unsigned char head[1 + sizeof(uint32_t)], more;
     uint32_t size;
     *answer = (struct answer){0};
-    if (!whole(problem, receive(stream, head, sizeof head), sizeof head))
+    if (!whole(receive(stream, head, sizeof head), sizeof head))
         return false;
     memcpy(&size, head + 1, sizeof size);
     if (size >= ANSWER_LONGEST)
-        return refuse(problem, "the answer is too long");
+        return refuse("the answer is too long");
     char *script = malloc(size + 1);
     if (!script)
-        return cause(problem, "ask: the answer cannot be kept: %s", strerror(errno));
+        return fail("ask: the answer cannot be kept: %s", strerror(errno));
     script[size] = '\0';
     /* Half a script would be another one. */
-    if (!whole(problem, receive(stream, script, size), size) ||
-        (strlen(script) != size && !refuse(problem, "the answer is no text")) ||
-        (receive(stream, &more, 1) != 0 && !refuse(problem, "the answer does not end"))) {
+    if (!whole(receive(stream, script, size), size) ||
+        (strlen(script) != size && !refuse("the answer is no text")) ||
+        (receive(stream, &more, 1) != 0 && !refuse("the answer does not end"))) {
         free(script);
         return false;
     }

@@ -16,6 +16,6 @@ struct answer {
 
 /* Reads a whole answer: the status (8 bits), the size of the script (32 bits), the script, and
  * then the end. Anything else is no answer, and nothing of it is kept. */
-bool answer_read(int stream, struct answer *answer, struct problem *problem);
+bool answer_read(int stream, struct answer *answer);
 
 #endif

@@ -21,18 +21,17 @@
 #include "../common/problem.h"
 #include "answer.h"
 
-static _Noreturn void end(struct problem *problem)
+static _Noreturn void end(void)
 {
-    remedy(problem, "it works while the stack is built, in the build's own box");
-    problem_print(problem);
+    remedy("it works while the stack is built, in the build's own box");
+    problem_print();
     exit(STATUS_LAUNCHER);
 }
 
 static _Noreturn void end_with(const char *what, int error)
 {
-    struct problem problem = {0};
-    cause(&problem, "ask: %s: %s", what, strerror(error));
-    end(&problem);
+    fail("ask: %s: %s", what, strerror(error));
+    end();
 }
 
 static int connect_to(const char *path)
@@ -106,10 +105,9 @@ int main(int argc, char **argv)
     }
     int stream = connect_to(argv[1]);
     send_request(stream, argv + 2);
-    struct problem problem = {0};
     struct answer answer;
-    if (!answer_read(stream, &answer, &problem))
-        end(&problem);
+    if (!answer_read(stream, &answer))
+        end();
     close(stream);
     if (answer.status != 0 || !answer.script[0])
         return answer.status;

@@ -18,11 +18,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "../common/directory.h"
+#include "../common/files.h"
 #include "../common/namespace.h"
 #include "../common/problem.h"
-#include "init.h"
-#include "mounts.h"
+#include "../common/text.h"
+#include "box.h"
 
 static const char usage[] =
     "usage: box [OPTION]... -- COMMAND [ARGUMENT]...\n"
@@ -55,20 +55,18 @@ struct box {
     char **command;
 };
 
-static _Noreturn void end_with(const struct problem *problem)
+static void need(bool done)
 {
-    problem_print(problem);
-    exit(problem->status);
+    if (done)
+        return;
+    problem_print();
+    exit(problem.status);
 }
 
 static void add_mount(struct box *box, enum box_mount_kind kind, char **words)
 {
     const char *target = words[kind == BOX_TMPFS ? 0 : 1];
-    struct problem problem;
-    if (target[0] != '/') {
-        cause(&problem, "box: the target %s is not an absolute path", target);
-        end_with(&problem);
-    }
+    need(target[0] == '/' || fail("box: the target %s is not an absolute path", target));
     box->mounts[box->mount_count++] =
         (struct box_mount){kind, kind == BOX_TMPFS ? NULL : words[0], target, -1};
 }
@@ -101,26 +99,28 @@ static int parse_option(struct box *box, char **words, int left)
     return options[i].words;
 }
 
+static _Noreturn void end_with_usage(void)
+{
+    fputs(usage, stderr);
+    exit(STATUS_LAUNCHER);
+}
+
 static void parse(struct box *box, int argc, char **argv)
 {
     int at = 1;
-    box->mounts = calloc((size_t)argc, sizeof *box->mounts);
-    box->changes = calloc((size_t)argc, sizeof *box->changes);
-    while (box->mounts && box->changes && at < argc && strcmp(argv[at], "--") != 0) {
+    box->mounts = allocate((size_t)argc, sizeof *box->mounts);
+    box->changes = allocate((size_t)argc, sizeof *box->changes);
+    while (at < argc && strcmp(argv[at], "--") != 0) {
         int words = parse_option(box, argv + at, argc - at);
         if (words == 0) {
-            struct problem problem;
-            cause(&problem, "box: wrong option, or something missing after it: %s", argv[at]);
-            problem_print(&problem);
-            fputs(usage, stderr);
-            exit(STATUS_LAUNCHER);
+            fail("box: wrong option, or something missing after it: %s", argv[at]);
+            problem_print();
+            end_with_usage();
         }
         at += words;
     }
-    if (at + 1 >= argc) {
-        fputs(usage, stderr);
-        exit(STATUS_LAUNCHER);
-    }
+    if (at + 1 >= argc)
+        end_with_usage();
     box->command = argv + at + 1;
 }
 
@@ -129,33 +129,25 @@ static void change_environment(const struct box *box)
     if (box->clear_environment)
         clearenv();
     for (size_t i = 0; i < box->change_count; i++) {
-        const struct change *change = &box->changes[i];
-        if (change->value ? setenv(change->name, change->value, 1) : unsetenv(change->name)) {
-            struct problem problem;
-            cause(&problem, "box: cannot set the variable %s: %s", change->name, strerror(errno));
-            end_with(&problem);
-        }
+        const char *name = box->changes[i].name, *value = box->changes[i].value;
+        need((value ? setenv(name, value, 1) : unsetenv(name)) == 0 ||
+             fail("box: cannot set the variable %s: %s", name, strerror(errno)));
     }
 }
 
-/* In the PID namespace, before the command: the mounts. */
-static bool arrange(struct box *box, bool user_namespace, struct problem *problem)
+/* In the PID namespace, before the command. */
+static void arrange(struct box *box, bool user_namespace)
 {
     static struct directory directory;
     directory_save(&directory);
-    if (!box_open_sources(box->mounts, box->mount_count, problem) ||
-        (box->read_only && (!box_read_only(problem) || !box_mount_shm(problem))))
-        return false;
-    if (!box_mount_all(box->mounts, box->mount_count, problem))
-        return false;
-    box_mount_proc();
+    need(box_mount(box->mounts, box->mount_count, box->read_only));
     if (!box->directory)
         directory_restore(&directory);
-    else if (chdir(box->directory) != 0)
-        return cause(problem, "box: cannot enter %s: %s", box->directory, strerror(errno));
+    else
+        need(chdir(box->directory) == 0 ||
+             fail("box: cannot enter %s: %s", box->directory, strerror(errno)));
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return true;
 }
 
 /* Ends this process when its parent ends. `parent` is who it should be; 0: no check. */
@@ -168,26 +160,19 @@ static void end_with_parent(long parent)
 
 int main(int argc, char **argv)
 {
-    static struct problem problem;
     struct box box = {0};
     bool user_namespace = false;
     int report[2], alive[2];
     parse(&box, argc, argv);
     change_environment(&box);
     box_hold_signals();
-    if (!namespace_enter(CLONE_NEWPID, &user_namespace, &problem))
-        end_with(&problem);
+    need(namespace_enter(CLONE_NEWPID, &user_namespace));
     /* After the change of credentials, which would clear it. */
     end_with_parent(box.parent);
-    if (pipe2(report, O_CLOEXEC) != 0 || pipe2(alive, O_CLOEXEC) != 0) {
-        cause(&problem, "box: cannot make a pipe: %s", strerror(errno));
-        end_with(&problem);
-    }
+    need((pipe2(report, O_CLOEXEC) == 0 && pipe2(alive, O_CLOEXEC) == 0) ||
+         fail("box: cannot make a pipe: %s", strerror(errno)));
     pid_t init = fork();
-    if (init < 0) {
-        cause(&problem, "box: cannot make a process: %s", strerror(errno));
-        end_with(&problem);
-    }
+    need(init >= 0 || fail("box: cannot make a process: %s", strerror(errno)));
     if (init > 0) {
         close(report[1]);
         box_wait(init, report[0]);
@@ -201,7 +186,6 @@ int main(int argc, char **argv)
     if (read(alive[0], &byte, 1) == 0)
         _exit(STATUS_LAUNCHER);
     close(alive[0]);
-    if (!arrange(&box, user_namespace, &problem))
-        end_with(&problem);
+    arrange(&box, user_namespace);
     box_init(box.command, report[1]);
 }

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "init.h"
+#include "box.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -40,9 +40,8 @@ static _Noreturn void execute(char **command)
     sigprocmask(SIG_SETMASK, &before, NULL);
     execvp(command[0], command);
     int error = errno;
-    struct problem problem;
-    cause(&problem, "cannot execute %s in the box: %s", command[0], strerror(error));
-    problem_print(&problem);
+    fail("cannot execute %s in the box: %s", command[0], strerror(error));
+    problem_print();
     _exit(error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
 }
 

@@ -9,46 +9,45 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#include "files.h"
+#include "text.h"
 
 /* The number in a file of /proc/sys, or -1. */
 static long sysctl_value(const char *path)
 {
-    char text[32] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    return length > 0 ? strtol(text, NULL, 10) : -1;
+    char text[32];
+    return read_text(path, text, sizeof text) > 0 ? strtol(text, NULL, 10) : -1;
 }
 
 /* Asked only after a failure: names the setting of this node that forbids it. */
-static bool explain(const char *what, int error, struct problem *problem)
+static bool explain(const char *what, int error)
 {
     static const char ask[] = "ask the administrator of this node to allow user namespaces, or "
                               "choose 'runtime: apptainer' for this stack";
     if (sysctl_value("/proc/sys/user/max_user_namespaces") == 0) {
-        cause(problem, "user namespaces are disabled on this node "
-                       "(sysctl user.max_user_namespaces=0)");
-        return remedy(problem, "%s", ask);
+        fail("user namespaces are disabled on this node "
+             "(sysctl user.max_user_namespaces=0)");
+        return remedy("%s", ask);
     }
     if (sysctl_value("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
-        cause(problem, "user namespaces are disabled on this node "
-                       "(sysctl kernel.unprivileged_userns_clone=0)");
-        return remedy(problem, "%s", ask);
+        fail("user namespaces are disabled on this node "
+             "(sysctl kernel.unprivileged_userns_clone=0)");
+        return remedy("%s", ask);
     }
-    if (sysctl_value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1) {
-        cause(problem, "AppArmor forbids user namespaces on this node "
-                       "(sysctl kernel.apparmor_restrict_unprivileged_userns=1)");
-        return remedy(problem, "ask the administrator for an AppArmor profile that allows 'userns' "
-                               "for this launcher, or choose 'runtime: apptainer' for this stack");
-    }
-    cause(problem, "this node does not let you make a user and mount namespace: %s: %s", what,
-          strerror(error));
+    if (sysctl_value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
+        return fail("AppArmor forbids user namespaces on this node (sysctl "
+                    "kernel.apparmor_restrict_unprivileged_userns=1)\n"
+                    "ask the administrator for an AppArmor profile that allows 'userns' for this "
+                    "launcher, or choose 'runtime: apptainer' for this stack");
+    fail("this node does not let you make a user and mount namespace: %s: %s", what,
+         strerror(error));
     if (error == ENOSPC)
-        return remedy(problem, "too many namespaces are in use or nested (see sysctl user.max_*)");
-    return remedy(problem, "%s", ask);
+        return remedy("too many namespaces are in use or nested (see sysctl user.max_*)");
+    return remedy("%s", ask);
 }
 
 static bool write_file(const char *path, const char *text)
@@ -64,21 +63,21 @@ static bool write_file(const char *path, const char *text)
 }
 
 /* Maps the user and the group to themselves, so that srun and munge still know who calls. */
-static bool write_maps(uid_t uid, gid_t gid, struct problem *problem)
+static bool write_maps(uid_t uid, gid_t gid)
 {
     char map[64];
     if (!write_file("/proc/self/setgroups", "deny") && errno != ENOENT)
-        return explain("/proc/self/setgroups", errno, problem);
+        return explain("/proc/self/setgroups", errno);
     snprintf(map, sizeof map, "%u %u 1", (unsigned)gid, (unsigned)gid);
     if (!write_file("/proc/self/gid_map", map))
-        return explain("/proc/self/gid_map", errno, problem);
+        return explain("/proc/self/gid_map", errno);
     snprintf(map, sizeof map, "%u %u 1", (unsigned)uid, (unsigned)uid);
     if (!write_file("/proc/self/uid_map", map))
-        return explain("/proc/self/uid_map", errno, problem);
+        return explain("/proc/self/uid_map", errno);
     return true;
 }
 
-bool namespace_enter(int more, bool *user_namespace, struct problem *problem)
+bool namespace_enter(int more, bool *user_namespace)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
@@ -86,15 +85,44 @@ bool namespace_enter(int more, bool *user_namespace, struct problem *problem)
     if (!have_power || unshare(CLONE_NEWNS | more) != 0) {
         *user_namespace = true;
         if (unshare(CLONE_NEWUSER | CLONE_NEWNS | more) != 0)
-            return explain("unshare", errno, problem);
+            return explain("unshare", errno);
         /* A process started by a daemon, or from a file it may not read, does not own its /proc
          * files; the maps could not be written. */
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-        if (!write_maps(uid, gid, problem))
+        if (!write_maps(uid, gid))
             return false;
     }
     /* Slave, not private: a file system that the node mounts later (autofs) still appears. */
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
-        return explain("mount", errno, problem);
+        return explain("mount", errno);
     return true;
+}
+
+bool bind_descriptor(int fd, const char *target)
+{
+    char source[32];
+    snprintf(source, sizeof source, "/proc/self/fd/%d", fd);
+    return mount(source, target, NULL, MS_BIND | MS_REC, NULL) == 0;
+}
+
+bool remount(const char *path, bool read_only)
+{
+    /* These have the same numbers; how access times are noted, the kernel keeps by itself. */
+    unsigned long kept = MS_NOSUID | MS_NODEV | MS_NOEXEC, flags = MS_REMOUNT | MS_BIND;
+    struct statvfs status;
+    if (statvfs(path, &status) == 0)
+        flags |= status.f_flag & kept;
+    return mount(NULL, path, NULL, flags | (read_only ? MS_RDONLY : 0), NULL) == 0;
+}
+
+bool make_mount_point(const char *path, bool directory)
+{
+    char *part = format("%s", path);
+    for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST && access(part, F_OK) != 0)
+            return false;
+        *slash = '/';
+    }
+    return (directory ? mkdir(path, 0755) : mknod(path, S_IFREG | 0644, 0)) == 0 || errno == EEXIST;
 }

@@ -5,33 +5,43 @@
 #include <string.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 3, 0))) static void format_line(char *line, size_t size,
-                                                              const char *format, va_list arguments)
+struct problem problem;
+
+/* The length that the line would have if it had room. */
+__attribute__((format(printf, 3, 0))) static size_t
+format_line(char *line, size_t size, const char *format, va_list arguments)
 {
-    if (vsnprintf(line, size, format, arguments) < 0)
+    int length = vsnprintf(line, size, format, arguments);
+    if (length < 0)
         line[0] = '\0';
     /* A path may hold anything; the message must stay one line and leave the terminal alone. */
     for (char *c = line; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
+    return length < 0 ? 0 : (size_t)length;
 }
 
-bool cause(struct problem *problem, const char *format, ...)
+bool fail(const char *format, ...)
 {
+    /* It has no arguments, so the text ends with it. */
+    const char *advice = strchr(format, '\n');
     va_list arguments;
     va_start(arguments, format);
-    format_line(problem->cause, sizeof problem->cause, format, arguments);
+    size_t length = format_line(problem.cause, sizeof problem.cause, format, arguments);
     va_end(arguments);
-    problem->status = STATUS_LAUNCHER;
-    problem->remedy[0] = '\0';
+    size_t end = length - (advice ? strlen(advice) : 0);
+    if (end < sizeof problem.cause)
+        problem.cause[end] = '\0';
+    problem.status = STATUS_LAUNCHER;
+    snprintf(problem.remedy, sizeof problem.remedy, "%s", advice ? advice + 1 : "");
     return false;
 }
 
-bool remedy(struct problem *problem, const char *format, ...)
+bool remedy(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    format_line(problem->remedy, sizeof problem->remedy, format, arguments);
+    format_line(problem.remedy, sizeof problem.remedy, format, arguments);
     va_end(arguments);
     return false;
 }
@@ -43,13 +53,13 @@ static void print(const char *text, int length)
         return;
 }
 
-void problem_print(const struct problem *problem)
+void problem_print(void)
 {
-    char text[sizeof problem->cause + sizeof problem->remedy + 64];
-    print(text, problem->remedy[0]
+    char text[sizeof problem.cause + sizeof problem.remedy + 64];
+    print(text, problem.remedy[0]
                     ? snprintf(text, sizeof text, "tykky: error: %s\ntykky: what to do: %s\n",
-                               problem->cause, problem->remedy)
-                    : snprintf(text, sizeof text, "tykky: error: %s\n", problem->cause));
+                               problem.cause, problem.remedy)
+                    : snprintf(text, sizeof text, "tykky: error: %s\n", problem.cause));
 }
 
 void warn(const char *format, ...)

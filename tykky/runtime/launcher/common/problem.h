@@ -1,7 +1,7 @@
 /* What went wrong, for a person: one line of cause, one of remedy.
  *
- * Functions that can fail return bool and fill in a problem; only main prints it. So a caller
- * may also try another way, and a test may look at the text.
+ * Functions that can fail return bool and say why; only main prints it. So a caller may also try
+ * another way. A process has one problem, as it has one errno: the last.
  */
 #ifndef TYKKY_PROBLEM_H
 #define TYKKY_PROBLEM_H
@@ -21,12 +21,17 @@ struct problem {
     char remedy[1024];
 };
 
-/* Both return false, so that a failing function can end in `return remedy(...)`. */
-bool cause(struct problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool remedy(struct problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern struct problem problem;
+
+/* Says "CAUSE\nREMEDY", or a cause alone; the remedy has no arguments. Returns false, as the other
+ * two do, so that a failing function can end in `return fail(...)`. */
+bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says another remedy. */
+bool remedy(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Prints both lines on stderr. */
-void problem_print(const struct problem *problem);
+void problem_print(void);
 
 /* Prints one line on stderr about what is not as it was asked for, but can be lived with. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include "../common/files.h"
+#include "../common/text.h"
 #include "conf_values.h"
 
 enum { FORMAT = 2, MAX_SIZE = 1 << 20, MAX_IDLE = 7 * 24 * 3600, MAX_WORDS = 3 };
 
 struct parser {
     struct conf *conf;
-    struct problem *problem;
     unsigned line;
     uint64_t seen;    /* one bit for each key */
     bool uses_prefix; /* $PREFIX stands in a path */
@@ -23,16 +23,16 @@ struct parser {
 static bool refuse(struct parser *p, const char *what, const char *word)
 {
     const char *quote = word ? "'" : "";
-    cause(p->problem, "%s:%u: %s%s%s%.200s%s", p->conf->file, p->line, what, word ? " " : "", quote,
-          word ? word : "", quote);
-    return remedy(p->problem, "the file does not belong to this launcher or was edited by hand; "
-                              "install the stack again, or run 'tykky refresh'");
+    fail("%s:%u: %s%s%s%.200s%s", p->conf->file, p->line, what, word ? " " : "", quote,
+         word ? word : "", quote);
+    return remedy("the file does not belong to this launcher or was edited by hand; "
+                  "install the stack again, or run 'tykky refresh'");
 }
 
 /* --- the keys --------------------------------------------------------------------------------- */
 
 enum repeat { ONCE, NEEDED, REPEATED };
-enum into { VERSION, STRING, CHOICE, SECONDS, LIST, COMMAND, ROOT, MOUNT, CHANGE, ACTIVATION };
+enum into { VERSION, STRING, CHOICE, SECONDS, LIST, COMMAND, ROOT, MOUNT };
 
 struct key {
     const char *name;
@@ -41,7 +41,7 @@ struct key {
     enum into into;
     size_t field; /* of struct conf */
     const char *const *choices;
-    int kind; /* of mount or change */
+    int kind; /* of mount */
 };
 
 static const char *const switches[] = {"no", "yes", NULL};
@@ -73,14 +73,6 @@ static const struct key keys[] = {
     {"image", "f#t", REPEATED, MOUNT, 0, NULL, MOUNT_IMAGE},
     {"bind", "sd", REPEATED, MOUNT, 0, NULL, MOUNT_BIND},
     {"try_bind", "sd", REPEATED, MOUNT, 0, NULL, MOUNT_TRY_BIND},
-    {"set", "", REPEATED, CHANGE, 0, NULL, ENV_SET},
-    {"prepend", "", REPEATED, CHANGE, 0, NULL, ENV_PREPEND},
-    {"append", "", REPEATED, CHANGE, 0, NULL, ENV_APPEND},
-    {"unset", "", REPEATED, CHANGE, 0, NULL, ENV_UNSET},
-    {"insert", "", REPEATED, CHANGE, 0, NULL, ENV_INSERT},
-    {"expand", "", REPEATED, CHANGE, 0, NULL, ENV_EXPAND},
-    {"default", "", REPEATED, CHANGE, 0, NULL, ENV_DEFAULT},
-    {"activate", "", REPEATED, ACTIVATION, 0, changes, 0},
 };
 
 enum { KEYS = sizeof keys / sizeof keys[0] };
@@ -116,19 +108,24 @@ static bool check_format(struct parser *p, uint64_t format)
     bool newer = format > FORMAT;
     if (format == FORMAT)
         return true;
-    cause(p->problem,
-          "%s was written by %s Tykky: it has format %" PRIu64 ", and this command reads format %d",
-          p->conf->file, newer ? "a newer" : "an older", format, FORMAT);
-    return remedy(p->problem, "ask whoever keeps this install to run %s'tykky refresh'",
+    fail("%s was written by %s Tykky: it has format %" PRIu64 ", and this command reads format %d",
+         p->conf->file, newer ? "a newer" : "an older", format, FORMAT);
+    return remedy("ask whoever keeps this install to run %s'tykky refresh'",
                   newer ? "a newer Tykky's " : "");
+}
+
+static int position(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
 }
 
 static bool choose(struct parser *p, const char *word, const char *const *choices, int *choice)
 {
-    for (*choice = 0; choices[*choice]; ++*choice)
-        if (strcmp(choices[*choice], word) == 0)
-            return true;
-    return refuse(p, "not a value that this key can have:", word);
+    *choice = position(choices, word);
+    return *choice >= 0 || refuse(p, "not a value that this key can have:", word);
 }
 
 static bool read_seconds(struct parser *p, const char *word, unsigned *seconds)
@@ -155,17 +152,6 @@ static bool read_change(struct parser *p, int action, char *value, bool activate
     p->conf->env[p->conf->env_count++] =
         (struct env_op){(enum env_action)action, value, rest, activates};
     return true;
-}
-
-/* A change whose key is the first word. */
-static bool read_activation(struct parser *p, const char *const *choices, char *value)
-{
-    int action;
-    char *rest = strchr(value, ' ');
-    if (!rest)
-        return refuse(p, "not an operation on a variable:", value);
-    *rest++ = '\0';
-    return choose(p, value, choices, &action) && read_change(p, action, rest, true);
 }
 
 static bool read_root(struct parser *p, const char *path, const uint64_t *numbers)
@@ -206,29 +192,43 @@ static bool read_value(struct parser *p, const struct key *key, char *value)
                                                            .target = words[count - 1],
                                                            .size = numbers[1]};
         break;
-    case CHANGE: return read_change(p, key->kind, value, false);
-    case ACTIVATION: return read_activation(p, key->choices, value);
     }
     return true;
 }
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
+/* Ends the text at its first space; what comes behind, or NULL if there is nothing on a side. */
+static char *split(char *text)
+{
+    char *space = strchr(text, ' ');
+    if (!space || space == text || !space[1])
+        return NULL;
+    *space = '\0';
+    return space + 1;
+}
+
 static bool parse_line(struct parser *p, char *line)
 {
     if (line[0] == '\0' || line[0] == '#')
         return true;
-    char *value = strchr(line, ' ');
-    if (!value || value == line || !value[1])
+    char *value = split(line);
+    if (!value)
         return refuse(p, "not 'key value':", line);
-    *value++ = '\0';
     unsigned k = 0;
     while (k < KEYS && strcmp(keys[k].name, line) != 0)
         k++;
-    if (k == KEYS)
-        return refuse(p, "unknown key", line);
     if (p->seen == 0 && k != 0)
         return refuse(p, "the first line must be 'format 2', not", line);
+    if (k == KEYS) {
+        bool activates = strcmp(line, "activate") == 0;
+        char *rest = activates ? split(value) : value;
+        int action = position(changes, activates ? value : line);
+        if (action >= 0 && rest)
+            return read_change(p, action, rest, activates);
+        return activates ? refuse(p, "not an operation on a variable:", value)
+                         : refuse(p, "unknown key", line);
+    }
     uint64_t bit = UINT64_C(1) << k;
     if (keys[k].repeat != REPEATED && (p->seen & bit))
         return refuse(p, "a second", line);
@@ -271,83 +271,50 @@ static bool parse_lines(struct parser *p, char *text, size_t size)
     return check_whole(p);
 }
 
-/* FNV-1a. */
-static uint64_t digest(const char *text, size_t size)
+bool conf_parse(struct conf *conf, const char *file, char *text, size_t size)
 {
-    uint64_t sum = 0xcbf29ce484222325;
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ (unsigned char)text[i]) * 0x100000001b3;
-    return sum;
-}
-
-/* Room for as many of each as the file has lines. */
-static bool make_room(struct conf *conf, size_t lines)
-{
-    struct list *lists[] = {&conf->servers, &conf->apptainers, &conf->options};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-        if (!(lists[i]->items = calloc(lines, sizeof *lists[i]->items)))
-            return false;
-    conf->env = calloc(lines, sizeof *conf->env);
-    conf->mounts = calloc(lines, sizeof *conf->mounts);
-    conf->commands = calloc(lines, sizeof *conf->commands);
-    return conf->env && conf->mounts && conf->commands;
-}
-
-bool conf_parse(struct conf *conf, const char *file, char *text, size_t size,
-                struct problem *problem)
-{
-    size_t lines = 1;
+    struct parser parser = {.conf = conf};
+    size_t lines = 1; /* there may be as many of each */
     for (size_t i = 0; i < size; i++)
         lines += text[i] == '\n';
-    *conf = (struct conf){.file = file, .text = text, .idle = 60, .idle_step = 10, .gpu = -1};
-    conf->digest = digest(text, size);
-    if (!make_room(conf, lines)) {
-        cause(problem, "no memory to read %s", file);
-        return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
-    }
-    struct parser parser = {.conf = conf, .problem = problem};
+    *conf = (struct conf){.file = file, .text = text, .size = size, .gpu = -1};
+    conf->idle = 60;
+    conf->idle_step = 10;
+    conf->env = allocate(lines, sizeof *conf->env);
+    conf->mounts = allocate(lines, sizeof *conf->mounts);
+    conf->commands = allocate(lines, sizeof *conf->commands);
+    conf->servers.items = allocate(lines, sizeof *conf->servers.items);
+    conf->apptainers.items = allocate(lines, sizeof *conf->apptainers.items);
+    conf->options.items = allocate(lines, sizeof *conf->options.items);
     return parse_lines(&parser, text, size);
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
 
-static bool cannot_read(struct conf *conf, const char *file, struct problem *problem)
+static bool cannot_read(struct conf *conf, const char *file)
 {
     int error = conf->error = errno;
-    cause(problem, "cannot read %s: %s", file, strerror(error));
+    fail("cannot read %s: %s", file, strerror(error));
     if (error == ENOENT)
-        return remedy(problem, "a command works only where it was installed: if it was copied, "
-                               "make a symbolic link instead; else install the stack again");
-    return remedy(problem, "ask the owner of the install to make it readable for you");
+        return remedy("a command works only where it was installed: if it was copied, "
+                      "make a symbolic link instead; else install the stack again");
+    return remedy("ask the owner of the install to make it readable for you");
 }
 
-/* The whole file, in as few calls as can be: every start of a command reads it. What is not used of
- * the room takes no memory. */
-static char *read_all(int fd, size_t *size)
+bool conf_read(struct conf *conf, const char *file)
 {
-    char *text = malloc(MAX_SIZE);
-    ssize_t length = text ? read(fd, text, MAX_SIZE) : -1;
-    int error = length < 0 ? errno : EFBIG;
-    *size = (size_t)length;
-    if (length >= 0 && length < MAX_SIZE)
-        return text;
-    free(text);
-    errno = error;
-    return NULL;
-}
-
-bool conf_read(struct conf *conf, const char *file, struct problem *problem)
-{
-    size_t size;
     *conf = (struct conf){.file = file};
+    /* In as few calls as can be: every start of a command reads it. What is not used of the room
+     * takes no memory. */
+    char *text = malloc(MAX_SIZE);
     int fd = open_file(file, O_RDONLY | O_NOCTTY);
-    if (fd < 0)
-        return cannot_read(conf, file, problem);
-    char *text = read_all(fd, &size);
-    int error = errno;
-    close(fd);
+    ssize_t length = !text || fd < 0 ? -1 : read(fd, text, MAX_SIZE);
+    int error = length < 0 ? errno : EFBIG;
+    if (fd >= 0)
+        close(fd);
     errno = error;
-    return text ? conf_parse(conf, file, text, size, problem) : cannot_read(conf, file, problem);
+    return length >= 0 && length < MAX_SIZE ? conf_parse(conf, file, text, (size_t)length)
+                                            : cannot_read(conf, file);
 }
 
 bool conf_has_image(const struct conf *conf, const char *target)
@@ -359,14 +326,40 @@ bool conf_has_image(const struct conf *conf, const char *target)
     return false;
 }
 
-void conf_free(struct conf *conf)
+char *install_file(const char *prefix, const char *directory, const char *name)
 {
-    free(conf->text);
-    free(conf->env);
-    free(conf->mounts);
-    free(conf->commands);
-    free(conf->servers.items);
-    free(conf->apptainers.items);
-    free(conf->options.items);
-    *conf = (struct conf){0};
+    return format("%s/" CONF_DIRECTORY "/%s/%s", prefix, directory, name);
+}
+
+/* Puts the directory in the place of the token; NULL: the install cannot be moved. */
+static void replace(const char **value, const char *token, const char *directory)
+{
+    const char *rest = directory ? after_token(*value, token) : NULL;
+    if (rest)
+        *value = format("%s%s", directory, rest);
+}
+
+void conf_relocate(struct conf *conf, const char *prefix, const char *generation)
+{
+    const char *moved = conf->relocatable ? prefix : NULL;
+    if (moved)
+        conf->prefix = moved;
+    if (generation)
+        conf->generation = generation;
+    const char *own = install_file(conf->prefix, "generations", conf->generation);
+    const char **paths[] = {&conf->root, &conf->container};
+    for (size_t i = 0; i < 2; i++) {
+        replace(paths[i], PREFIX_TOKEN, moved);
+        replace(paths[i], GENERATION_TOKEN, own);
+    }
+    for (size_t i = 0; i < conf->env_count; i++)
+        replace(&conf->env[i].value, PREFIX_TOKEN, moved);
+    for (size_t i = 0; i < conf->mount_count; i++) {
+        struct mount *mount = &conf->mounts[i];
+        if (mount->kind == MOUNT_NEED)
+            continue;
+        replace(&mount->source, PREFIX_TOKEN, moved);
+        replace(&mount->source, GENERATION_TOKEN, own);
+        replace(&mount->target, PREFIX_TOKEN, moved);
+    }
 }

@@ -9,7 +9,7 @@
  *     prefix /s/python-data/26.11  where the install is
  *     generation 7                 its number
  *     runtime native               or apptainer; or auto: apptainer where native cannot be
- *     relocatable yes              it may be moved: $PREFIX is where it lies (see relocate.h)
+ *     relocatable yes              it may be moved: $PREFIX is where it lies
  *     host_roots yes               with a root or container: and what else the host has in /
  *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
  *     other_stacks refuse          when called from inside another stack; default: allow
@@ -77,7 +77,6 @@ struct mount {
     size_t image;       /* which one of the stack's */
     bool if_missing;    /* not over what is there inside: the working directory */
     bool read_only;
-    bool wished; /* by a variable of the user's */
 };
 
 static inline bool is_bind(const struct mount *mount)
@@ -99,9 +98,8 @@ struct list {
 struct conf {
     const char *file; /* where it was read from, for messages */
     char *text;       /* the strings below point into it */
+    size_t size;      /* of the text */
     int error;        /* why it could not be read, or 0 */
-
-    uint64_t digest; /* of the whole text */
 
     const char *name;
     const char *prefix;
@@ -126,15 +124,20 @@ struct conf {
 };
 
 /* Reads and parses a file; `file` must stay valid as long as conf is used. */
-bool conf_read(struct conf *conf, const char *file, struct problem *problem);
+bool conf_read(struct conf *conf, const char *file);
 
 /* Parses `size` bytes at `text`, which was malloc'ed and belongs to conf from now on. */
-bool conf_parse(struct conf *conf, const char *file, char *text, size_t size,
-                struct problem *problem);
+bool conf_parse(struct conf *conf, const char *file, char *text, size_t size);
+
+/* Puts directories in the places of what stands for them at the beginning of values: `prefix` for
+ * $PREFIX, if the install may be moved, and for what the file names as its own; and for $GENERATION
+ * the directory that is called `generation` (NULL: the number in the file). */
+void conf_relocate(struct conf *conf, const char *prefix, const char *generation);
 
 /* Whether it has an image, or with `target` one that covers just that path. */
 bool conf_has_image(const struct conf *conf, const char *target);
 
-void conf_free(struct conf *conf);
+/* <prefix>/.tykky/<directory>/<name> */
+char *install_file(const char *prefix, const char *directory, const char *name);
 
 #endif

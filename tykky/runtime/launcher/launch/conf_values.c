@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../common/octal.h"
+#include "../common/text.h"
 
 const char *const runtime_names[] = {"native", "apptainer", "auto", NULL};
 const char *const gpu_names[] = {"nvidia", "amd", NULL};

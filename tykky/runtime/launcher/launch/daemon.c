@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,7 +21,7 @@ static pid_t fork_silently(void)
     return (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 }
 
-bool daemon_start(void (*run)(void *argument), void *argument, struct problem *problem)
+bool daemon_start(void (*run)(void *argument), void *argument)
 {
     int reaper = 0, status = 0;
     /* A subreaper would adopt the orphan as its own child; not if it is none at that moment. */
@@ -45,8 +46,9 @@ bool daemon_start(void (*run)(void *argument), void *argument, struct problem *p
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (!error)
         return true;
-    cause(problem, "cannot start a process for the image: %s", strerror(error));
-    return remedy(problem, "too many processes or too little memory; see ulimit -u");
+    return fail("cannot start a process for the image: %s\n"
+                "too many processes or too little memory; see ulimit -u",
+                strerror(error));
 }
 
 static void close_listed(int last)
@@ -131,4 +133,31 @@ void daemon_detach(int *fds, int count)
     block_signals();
     use_all_cpus();
     raise_limits();
+}
+
+static char *title;
+static size_t title_size;
+
+static const char *end_of_strings(char **strings, const char *end)
+{
+    /* The kernel put them one after the other. */
+    for (char **string = strings; *string && (!end || *string == end); string++)
+        end = *string + strlen(*string) + 1;
+    return end;
+}
+
+void title_remember(char **argv)
+{
+    title = argv[0];
+    if (title)
+        title_size = (size_t)(end_of_strings(environ, end_of_strings(argv, NULL)) - title);
+}
+
+void title_set(const char *name, const char *subject)
+{
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+    if (!title_size)
+        return;
+    memset(title, 0, title_size);
+    snprintf(title, title_size, "%s %s", name, subject);
 }

@@ -2,10 +2,11 @@
 #include "environment.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "../common/text.h"
 
 static bool starts_with_item(const char *list, const char *item)
 {
@@ -38,22 +39,20 @@ static bool stands_there(enum env_action action, const char *list, const char *i
 }
 
 /* An empty list stays without an empty item, which would mean the working directory. */
-static bool add(enum env_action action, const char *name, const char *item)
+static void add(enum env_action action, const char *name, const char *item)
 {
     const char *list = getenv(name);
     if (!list || !*list)
-        return setenv(name, item, 1) == 0;
-    if (stands_there(action, list, item))
-        return true;
-    bool last = action == ENV_APPEND;
-    size_t size = strlen(list) + strlen(item) + 2;
-    char *joined = malloc(size);
-    if (!joined)
-        return false;
-    snprintf(joined, size, "%s:%s", last ? list : item, last ? item : list);
-    bool done = setenv(name, joined, 1) == 0;
-    free(joined);
-    return done;
+        set_variable(name, item);
+    else if (!stands_there(action, list, item))
+        set_variable(name, action == ENV_APPEND ? format("%s:%s", list, item)
+                                                : format("%s:%s", item, list));
+}
+
+bool is_set(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value;
 }
 
 /* A variable of whoever calls; those that say who and where have a value in any case. */
@@ -72,163 +71,119 @@ static const char *look_up(const char *name)
     return "";
 }
 
-/* Writes what a template means: ${NAME} is a variable, $$ is a dollar. */
-static void expand(FILE *out, const char *template)
+/* Sets what a template means: ${NAME} is a variable, $$ is a dollar. */
+static void set_expanded(const char *name, const char *template)
 {
-    char name[256];
-    for (const char *from = template; *from; from++) {
-        const char *end = from[0] == '$' && from[1] == '{' ? strchr(from, '}') : NULL;
-        size_t length = end ? (size_t)(end - from) - 2 : 0;
-        if (end && length < sizeof name) {
-            memcpy(name, from + 2, length);
-            name[length] = '\0';
-            fputs(look_up(name), out);
-            from = end;
+    const char *text = "", *end;
+    for (const char *from = template; *from; from = end) {
+        if (strncmp(from, "${", 2) == 0 && (end = strchr(from, '}'))) {
+            char *of = format("%.*s", (int)(end++ - from) - 2, from + 2);
+            text = format("%s%s", text, look_up(of));
+        } else if (strncmp(from, "$$", 2) == 0) {
+            end = from + 2;
+            text = format("%s$", text);
         } else {
-            fputc(*from, out);
-            from += from[0] == '$' && from[1] == '$';
+            end = from + 1 + strcspn(from + 1, "$");
+            text = format("%s%.*s", text, (int)(end - from), from);
         }
     }
+    set_variable(name, text);
 }
 
-static bool set_expanded(const char *name, const char *template)
+static void apply(const struct env_op *op)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return false;
-    expand(out, template);
-    bool done = fclose(out) == 0 && setenv(name, text, 1) == 0;
-    free(text);
-    return done;
-}
-
-static bool apply(const struct env_op *op)
-{
-    const char *value = getenv(op->name);
     switch (op->action) {
-    case ENV_SET: return setenv(op->name, op->value, 1) == 0;
-    case ENV_UNSET: return unsetenv(op->name) == 0;
-    case ENV_DEFAULT: return (value && *value) || set_expanded(op->name, op->value);
-    case ENV_EXPAND: return set_expanded(op->name, op->value);
-    default: return add(op->action, op->name, op->value);
+    case ENV_SET:
+    case ENV_UNSET: set_variable(op->name, op->value); break;
+    case ENV_EXPAND: set_expanded(op->name, op->value); break;
+    case ENV_DEFAULT:
+        if (!is_set(op->name))
+            set_expanded(op->name, op->value);
+        break;
+    default: add(op->action, op->name, op->value);
     }
 }
 
-static bool no_memory(const char *name, struct problem *problem)
+void environment_apply(const struct conf *conf, enum activation activation)
 {
-    cause(problem, "no memory to set the variable %s", name);
-    return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
-}
-
-bool environment_apply(const struct conf *conf, enum activation activation, struct problem *problem)
-{
-    for (size_t i = 0; i < conf->env_count; i++) {
-        const struct env_op *op = &conf->env[i];
-        if (op->activates && activation == ACTIVATION_OFF)
-            continue;
-        if (!apply(op))
-            return no_memory(op->name, problem);
-    }
-    return true;
+    for (size_t i = 0; i < conf->env_count; i++)
+        if (!conf->env[i].activates || activation != ACTIVATION_OFF)
+            apply(&conf->env[i]);
 }
 
 /* --- what is set for the inside of containers -------------------------------------------------- */
 
-/* Without the empty items of a list, which would mean the working directory. */
-static void squeeze(char *list)
+/* Without the empty items of the list, which would mean the working directory. */
+static void take_list(enum env_action action, const char *name, const char *value)
 {
-    char *to = list;
+    char *list = format("%s", value), *to = list;
     for (const char *from = list; *from; from++)
         if (*from != ':' || (to > list && from[1] && from[1] != ':'))
             *to++ = *from;
     *to = '\0';
+    if (*list)
+        add(action, name, list);
 }
 
-static bool take_list(enum env_action action, const char *name, const char *value)
+static void take(const char *name, const char *value, enum take what)
 {
-    char *list = strdup(value);
-    if (list)
-        squeeze(list);
-    bool done = list && (!*list || add(action, name, list));
-    free(list);
-    return done;
-}
-
-static bool take(const char *name, const char *value, bool others, bool lists)
-{
-    if (strcmp(name, "PATH") == 0 || strcmp(name, "PREPEND_PATH") == 0)
-        return !lists || take_list(ENV_PREPEND, "PATH", value);
-    if (strcmp(name, "APPEND_PATH") == 0)
-        return !lists || take_list(ENV_APPEND, "PATH", value);
-    if (strcmp(name, "LD_LIBRARY_PATH") == 0)
-        return !lists || take_list(ENV_PREPEND, name, value);
-    return !others || !*name || strcmp(name, "HOME") == 0 || setenv(name, value, 1) == 0;
+    bool path = strcmp(name, "PATH") == 0 || strcmp(name, "PREPEND_PATH") == 0;
+    bool append = strcmp(name, "APPEND_PATH") == 0, library = strcmp(name, "LD_LIBRARY_PATH") == 0;
+    if (path || append || library) {
+        if (what & TAKE_LISTS)
+            take_list(append ? ENV_APPEND : ENV_PREPEND, library ? name : "PATH", value);
+    } else if (what & TAKE_OTHERS && *name && strcmp(name, "HOME") != 0) {
+        set_variable(name, value);
+    }
 }
 
 /* Takes a variable that begins with `prefix`; `other` is the spelling that counts before it. */
-static bool take_variable(const char *variable, const char *prefix, const char *other, bool others,
-                          bool lists)
+static void take_variable(const char *variable, const char *prefix, const char *other,
+                          enum take what)
 {
-    char name[256], rival[sizeof name + 32];
     size_t skip = strlen(prefix), length = strcspn(variable, "=");
-    if (strncmp(variable, prefix, skip) != 0 || !variable[length] || length - skip >= sizeof name)
-        return true;
-    snprintf(name, sizeof name, "%.*s", (int)(length - skip), variable + skip);
-    snprintf(rival, sizeof rival, "%s%s", other, name);
-    return (*other && getenv(rival)) || take(name, variable + length + 1, others, lists);
+    if (strncmp(variable, prefix, skip) != 0 || !variable[length])
+        return;
+    const char *name = format("%.*s", (int)(length - skip), variable + skip);
+    if (!*other || !getenv(format("%s%s", other, name)))
+        take(name, variable + length + 1, what);
 }
 
-bool environment_take(bool others, bool lists, struct problem *problem)
+void environment_take(enum take what)
 {
     size_t count = 0;
     while (environ[count])
         count++;
-    char **all = calloc(count + 1, sizeof *all); /* setting one may move them */
-    bool done = all != NULL;
-    for (size_t i = 0; done && i < count; i++)
-        all[i] = environ[i];
-    for (size_t i = 0; done && i < count; i++)
-        done = take_variable(all[i], "SINGULARITYENV_", "APPTAINERENV_", others, lists) &&
-               take_variable(all[i], "APPTAINERENV_", "", others, lists);
-    free(all);
-    return done || no_memory("of a container", problem);
+    char **all = allocate(count, sizeof *all); /* setting one may move them */
+    memcpy(all, environ, count * sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        take_variable(all[i], "SINGULARITYENV_", "APPTAINERENV_", what);
+        take_variable(all[i], "APPTAINERENV_", "", what);
+    }
 }
 
 /* --- conda ------------------------------------------------------------------------------------ */
 
 /* The directory above the one that `invoked` lies in, followed by `tail`. */
-static bool above(char path[PATH_MAX], const char *invoked, const char *tail)
+static char *above(const char *invoked, const char *tail)
 {
-    const char *slash = strrchr(invoked, '/');
-    return slash &&
-           snprintf(path, PATH_MAX, "%.*s/../%s", (int)(slash - invoked), invoked, tail) < PATH_MAX;
-}
-
-static bool wished(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value;
+    return format("%.*s/../%s", (int)(strrchr(invoked, '/') - invoked), invoked, tail);
 }
 
 enum activation environment_activation(const char *invoked)
 {
-    char settings[PATH_MAX];
-    if (wished("CW_NO_CONDA_ACTIVATE"))
+    if (is_set("CW_NO_CONDA_ACTIVATE"))
         return ACTIVATION_OFF;
-    if (!above(settings, invoked, "pyvenv.cfg") || access(settings, F_OK) != 0)
+    if (access(above(invoked, "pyvenv.cfg"), F_OK) != 0)
         return ACTIVATION_ON;
-    return wished("CW_FORCE_CONDA_ACTIVATE") ? ACTIVATION_FORCED : ACTIVATION_OFF;
+    return is_set("CW_FORCE_CONDA_ACTIVATE") ? ACTIVATION_FORCED : ACTIVATION_OFF;
 }
 
-bool environment_join_venv(const char *invoked, struct problem *problem)
+void environment_join_venv(const char *invoked)
 {
-    char path[PATH_MAX], venv[PATH_MAX + sizeof "/bin"];
-    if (!above(path, invoked, "") || !realpath(path, venv))
-        return true;
-    if (setenv("VIRTUAL_ENV", venv, 1) != 0)
-        return no_memory("VIRTUAL_ENV", problem);
-    strcat(venv, "/bin");
-    return add(ENV_PREPEND, "PATH", venv) || no_memory("PATH", problem);
+    const char *venv = realpath(above(invoked, ""), NULL);
+    if (!venv)
+        return;
+    set_variable("VIRTUAL_ENV", venv);
+    add(ENV_PREPEND, "PATH", format("%s/bin", venv));
 }

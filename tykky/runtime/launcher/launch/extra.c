@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/text.h"
 #include "conf_values.h"
 #include "inside.h"
 
@@ -17,24 +18,12 @@ struct wish {
     bool of_apptainer;
 };
 
-struct entry {
-    const char *source, *target;
-    bool image, read_only;
-};
-
-static bool refuse(const struct wish *wish, const char *what, const char *word,
-                   struct problem *problem)
+static bool refuse(const struct wish *wish, const char *what, const char *word)
 {
-    cause(problem, "%s has '%.300s', %s", wish->variable, word, what);
-    return remedy(problem, "write SOURCE:TARGET with absolute paths, SOURCE:TARGET:ro to protect "
-                           "it, IMAGE:TARGET:image-src=/ for an image, and commas between them; or "
-                           "unset it");
-}
-
-static bool no_memory(const char *variable, struct problem *problem)
-{
-    cause(problem, "no memory for %s", variable);
-    return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
+    return fail("%s has '%.300s', %s\n"
+                "write SOURCE:TARGET with absolute paths, SOURCE:TARGET:ro to protect it, "
+                "IMAGE:TARGET:image-src=/ for an image, and commas between them; or unset it",
+                wish->variable, word, what);
 }
 
 /* --- one entry -------------------------------------------------------------------------------- */
@@ -61,19 +50,17 @@ static void tidy(char *path)
     *to = '\0';
 }
 
-static bool read_options(const struct wish *wish, const char *options, struct entry *entry,
-                         struct problem *problem)
+static bool read_options(const struct wish *wish, const char *options, struct mount *mount)
 {
-    entry->image = options && strcmp(options, "image-src=/") == 0;
-    entry->read_only = options && strcmp(options, "ro") == 0;
-    return !options || !*options || entry->image || entry->read_only ||
-           strcmp(options, "rw") == 0 ||
-           refuse(wish, "an option that is not known", options, problem);
+    if (strcmp(options, "image-src=/") == 0)
+        mount->kind = MOUNT_IMAGE;
+    mount->read_only = strcmp(options, "ro") == 0;
+    return !*options || mount->kind == MOUNT_IMAGE || mount->read_only ||
+           strcmp(options, "rw") == 0 || refuse(wish, "an option that is not known", options);
 }
 
 /* Apptainer takes a source from the working directory on; the other variable never did. */
-static bool read_entry(const struct wish *wish, char *text, struct entry *entry,
-                       struct problem *problem)
+static bool read_entry(const struct wish *wish, char *text, struct mount *mount)
 {
     while (wish->of_apptainer && isspace((unsigned char)*text))
         text++;
@@ -85,11 +72,10 @@ static bool read_entry(const struct wish *wish, char *text, struct entry *entry,
     target = target && *target ? target : text;
     tidy(text);
     tidy(target);
-    *entry = (struct entry){.source = text, .target = target};
+    *mount = (struct mount){.kind = MOUNT_BIND, .source = text, .target = target};
     if (!is_absolute_path(text) || !is_absolute_path(target))
-        return refuse(wish, "which is no absolute path", is_absolute_path(text) ? target : text,
-                      problem);
-    return read_options(wish, options, entry, problem);
+        return refuse(wish, "which is no absolute path", is_absolute_path(text) ? target : text);
+    return read_options(wish, options ? options : "", mount);
 }
 
 /* --- what it adds ----------------------------------------------------------------------------- */
@@ -109,15 +95,6 @@ static void insert(struct stack *stack, struct mount mount)
     stack->mounts[at] = mount;
 }
 
-static bool add_image(const struct wish *wish, const struct entry *entry, struct problem *problem)
-{
-    struct mount mount = {.kind = MOUNT_IMAGE, .target = entry->target, .source = entry->source};
-    if (!stack_add_image(wish->stack, entry->source, entry->target, &mount.image, problem))
-        return false;
-    insert(wish->stack, mount);
-    return true;
-}
-
 /* Of two for one place the first counts, and what the install cannot do without before any. */
 static bool is_taken(const struct wish *wish, const char *target)
 {
@@ -130,74 +107,69 @@ static bool is_taken(const struct wish *wish, const char *target)
 
 /* Whether it can be bound. In another stack, which was given the same variable, the source may be
  * out of sight, and the target is there already. */
-static bool find_source(const struct wish *wish, const struct entry *entry, bool *found,
-                        struct problem *problem)
+static bool find_source(const struct wish *wish, const struct mount *bind, bool *found)
 {
-    *found = access(entry->source, F_OK) == 0;
-    if (*found || (access(entry->target, F_OK) == 0 && inside_other(wish->stack)))
+    *found = access(bind->source, F_OK) == 0;
+    if (*found || (access(bind->target, F_OK) == 0 && inside_other(wish->stack)))
         return true;
-    cause(problem, "%s has '%.300s', which cannot be bound: %s", wish->variable, entry->source,
-          strerror(errno));
-    problem->out_of_sight = true;
-    return remedy(problem, "correct the variable, or unset it");
+    fail("%s has '%.300s', which cannot be bound: %s", wish->variable, bind->source,
+         strerror(errno));
+    problem.out_of_sight = true;
+    return remedy("correct the variable, or unset it");
 }
 
-static bool add_entry(const struct wish *wish, char *text, struct problem *problem)
+static bool add_entry(const struct wish *wish, char *text)
 {
-    struct entry entry;
+    struct stack *stack = wish->stack;
+    struct mount mount;
     bool found = true;
     if (wish->of_apptainer && !text[strspn(text, " \t\n")])
         return true;
-    if (!read_entry(wish, text, &entry, problem))
+    if (!read_entry(wish, text, &mount))
         return false;
-    if (is_taken(wish, entry.target))
+    if (is_taken(wish, mount.target))
         return true;
-    if (entry.image)
-        return add_image(wish, &entry, problem);
-    if (wish->of_apptainer && !find_source(wish, &entry, &found, problem))
+    if (mount.kind == MOUNT_IMAGE) {
+        struct image *image = stack_add_image(stack, mount.source, mount.target);
+        if (!image)
+            return false;
+        mount.image = (size_t)(image - stack->images);
+    } else if (wish->of_apptainer && !find_source(wish, &mount, &found)) {
         return false;
+    }
     /* Where all of the host is seen, that is there: no mounts of their own for those who ask. */
-    bool there =
-        !wish->stack->confs[0].root && !entry.read_only && strcmp(entry.source, entry.target) == 0;
+    bool there = mount.kind == MOUNT_BIND && !stack->confs[0].root && !mount.read_only &&
+                 strcmp(mount.source, mount.target) == 0;
     if (found && !there)
-        insert(wish->stack, (struct mount){.kind = MOUNT_BIND,
-                                           .source = entry.source,
-                                           .target = entry.target,
-                                           .wished = true,
-                                           .read_only = entry.read_only});
+        insert(stack, mount);
     return true;
 }
 
 /* --- variables -------------------------------------------------------------------------------- */
 
-static bool add_all(const struct wish *wish, const char *value, struct problem *problem)
+static bool add_all(const struct wish *wish, const char *value)
 {
     struct stack *stack = wish->stack;
     size_t count = stack->mount_count + 1;
     for (const char *c = value; *c; c++)
         count += *c == ',';
-    char *text = strdup(value); /* entries point into it as long as the launcher lives */
-    struct mount *mounts = realloc(stack->mounts, count * sizeof *mounts);
-    if (mounts)
-        stack->mounts = mounts;
-    if (!text || !mounts)
-        return no_memory(wish->variable, problem);
+    stack->mounts = reallocate(stack->mounts, count, sizeof *stack->mounts);
+    char *text = format("%s", value); /* entries point into it */
     char *save = NULL;
     for (char *entry = strtok_r(text, ",", &save); entry; entry = strtok_r(NULL, ",", &save))
-        if (!add_entry(wish, entry, problem))
+        if (!add_entry(wish, entry))
             return false;
     return true;
 }
 
-bool extra_add(struct stack *stack, struct problem *problem)
+bool extra_add(struct stack *stack)
 {
     const struct wish wish = {.stack = stack, .variable = "CW_EXTRA_BIND_MOUNTS"};
     const char *value = getenv(wish.variable);
-    return !stack->confs[0].relocatable || stack->confs[0].root || !value ||
-           add_all(&wish, value, problem);
+    return !stack->confs[0].relocatable || stack->confs[0].root || !value || add_all(&wish, value);
 }
 
-bool extra_add_of_apptainer(struct stack *stack, struct problem *problem)
+bool extra_add_of_apptainer(struct stack *stack)
 {
     static const char *const names[][2] = {{"APPTAINER_BIND", "SINGULARITY_BIND"},
                                            {"APPTAINER_BINDPATH", "SINGULARITY_BINDPATH"}};
@@ -208,7 +180,7 @@ bool extra_add_of_apptainer(struct stack *stack, struct problem *problem)
         const char *name = getenv(names[i][0]) ? names[i][0] : names[i][1];
         const struct wish wish = {.stack = stack, .variable = name, .of_apptainer = true};
         const char *value = getenv(name);
-        if (value && !add_all(&wish, value, problem))
+        if (value && !add_all(&wish, value))
             return false;
     }
     return true;

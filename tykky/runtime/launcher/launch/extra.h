@@ -7,9 +7,9 @@
 #include "stack.h"
 
 /* CW_EXTRA_BIND_MOUNTS, for installs that are not isolated. */
-bool extra_add(struct stack *stack, struct problem *problem);
+bool extra_add(struct stack *stack);
 
 /* APPTAINER_BIND and its other spellings, for whom there is no Apptainer that reads them. */
-bool extra_add_of_apptainer(struct stack *stack, struct problem *problem);
+bool extra_add_of_apptainer(struct stack *stack);
 
 #endif

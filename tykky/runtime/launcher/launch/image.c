@@ -19,49 +19,46 @@ static uint64_t little_endian(const unsigned char *bytes, unsigned count)
     return number;
 }
 
-static bool check_open_image(int fd, const char *path, uint64_t size, uint64_t offset,
-                             struct problem *problem)
+static bool check_open_image(int fd, const char *path, uint64_t size, uint64_t offset)
 {
     struct stat status;
     unsigned char block[SUPERBLOCK];
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        cause(problem, "the image %s is not a regular file", path);
-        return remedy(problem, "install the stack again");
-    }
-    if ((uint64_t)status.st_size != size) {
-        cause(problem, "the image %s is damaged: it has %" PRIu64 " bytes instead of %" PRIu64,
-              path, (uint64_t)status.st_size, size);
-        return remedy(problem, "install the stack again, or restore the file from a copy");
-    }
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        return fail("the image %s is not a regular file\n"
+                    "install the stack again",
+                    path);
+    if ((uint64_t)status.st_size != size)
+        return fail("the image %s is damaged: it has %" PRIu64 " bytes instead of %" PRIu64 "\n"
+                    "install the stack again, or restore the file from a copy",
+                    path, (uint64_t)status.st_size, size);
     if (pread(fd, block, sizeof block, (off_t)offset) != sizeof block ||
-        memcmp(block, "hsqs", 4) != 0 || little_endian(block + VERSION_AT, 2) != 4) {
-        cause(problem, "the image %s is not a squashfs 4 image", path);
-        return remedy(problem, "install the stack again, or restore the file from a copy");
-    }
+        memcmp(block, "hsqs", 4) != 0 || little_endian(block + VERSION_AT, 2) != 4)
+        return fail("the image %s is not a squashfs 4 image\n"
+                    "install the stack again, or restore the file from a copy",
+                    path);
     uint64_t used = little_endian(block + BYTES_USED_AT, 8);
-    if (offset > size || used > size - offset) {
-        cause(problem, "the image %s is damaged: its end is missing", path);
-        return remedy(problem, "install the stack again, or restore the file from a copy");
-    }
+    if (offset > size || used > size - offset)
+        return fail("the image %s is damaged: its end is missing\n"
+                    "install the stack again, or restore the file from a copy",
+                    path);
     return true;
 }
 
-bool image_missing(const char *path, struct problem *problem)
+bool image_missing(const char *path)
 {
     int error = errno;
-    problem->out_of_sight = error == ENOENT;
-    cause(problem, "cannot read the image %s: %s", path, strerror(error));
-    return remedy(problem, error == ENOENT
-                               ? "install the stack again"
-                               : "ask the owner of the install to make it readable for you");
+    problem.out_of_sight = error == ENOENT;
+    fail("cannot read the image %s: %s", path, strerror(error));
+    return remedy(error == ENOENT ? "install the stack again"
+                                  : "ask the owner of the install to make it readable for you");
 }
 
-bool image_check(const char *path, uint64_t size, uint64_t offset, struct problem *problem)
+bool image_check(const char *path, uint64_t size, uint64_t offset)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return image_missing(path, problem);
-    bool good = check_open_image(fd, path, size, offset, problem);
+        return image_missing(path);
+    bool good = check_open_image(fd, path, size, offset);
     close(fd);
     return good;
 }

@@ -8,10 +8,10 @@
 
 /* Checks that `path` is a file of `size` bytes that this user can read, with a squashfs in it that
  * begins at `offset` and is whole. */
-bool image_check(const char *path, uint64_t size, uint64_t offset, struct problem *problem);
+bool image_check(const char *path, uint64_t size, uint64_t offset);
 
 /* Says, from errno, why the image cannot be had. Returns false. */
-bool image_missing(const char *path, struct problem *problem);
+bool image_missing(const char *path);
 
 /* Whether it has extended attributes, as far as can be told. */
 bool image_has_attributes(const char *path, uint64_t offset);

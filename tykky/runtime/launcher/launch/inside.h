@@ -9,15 +9,15 @@
  * launcher, because its prefix is not covered. */
 bool inside_this_stack(const struct stack *stack);
 
-/* Whether this process is inside another stack. */
-bool inside_other(const struct stack *stack);
+/* The stack around this process, by its image or its prefix, if it is inside another one; or NULL. */
+const char *inside_other(const struct stack *stack);
 
 /* For a stack that refuses it: false, with a problem, if this is inside another stack, or in a
  * container that a command of another one has started. */
-bool inside_check_others(const struct stack *stack, struct problem *problem);
+bool inside_check_others(const struct stack *stack);
 
 /* Says, if something that is needed was out of sight, that this may be because of the stack around
  * this process. Returns false. */
-bool inside_explain(const struct stack *stack, struct problem *problem);
+bool inside_explain(const struct stack *stack);
 
 #endif

@@ -13,14 +13,13 @@
 #include <unistd.h>
 
 #include "daemon.h"
-#include "members.h"
 #include "mount.h"
-#include "title.h"
+#include "process.h"
 
 #define NAME "tykky-keeper"
 
 struct report {
-    enum keeper_result result;
+    enum outcome result;
     struct problem problem;
 };
 
@@ -32,33 +31,33 @@ static uint64_t namespace_number(const char *path)
 
 static bool describe(struct entry *entry, bool user_namespace)
 {
-    char self[32] = "";
-    /* As /proc names it, because that is where others will look. */
-    if (readlink("/proc/self", self, sizeof self - 1) < 0)
-        return false;
-    entry->pid = atoi(self);
-    entry->start = process_start("self");
+    entry->pid = process_self();
+    entry->start = process_start(entry->pid);
     entry->user_namespace = user_namespace ? namespace_number("/proc/self/ns/user") : 0;
     entry->mount_namespace = namespace_number("/proc/self/ns/mnt");
     return entry->pid > 0 && entry->start && entry->mount_namespace;
 }
 
-/* Moves them to where others look for them: first out of the way, for one may be there already. */
-static bool hold_roots(int *roots, size_t count)
+/* Moves the roots to where others look: first out of the way, for one may be there already. */
+static bool hold_roots(struct server *servers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if ((roots[i] = fcntl(roots[i], F_DUPFD_CLOEXEC, KEEPER_ROOTS + MAX_IMAGES)) < 0)
+        if ((servers[i].root = fcntl(servers[i].root, F_DUPFD_CLOEXEC, KEEPER_ROOTS + MAX_IMAGES)) <
+            0)
             return false;
     for (size_t i = 0; i < count; i++)
-        if (dup3(roots[i], KEEPER_ROOTS + (int)i, O_CLOEXEC) < 0)
+        if (dup3(servers[i].root, KEEPER_ROOTS + (int)i, O_CLOEXEC) < 0)
             return false;
     return true;
 }
 
-static void send_report(const struct keeper *keeper, const struct report *report)
+static void send_report(const struct keeper *keeper, enum outcome result)
 {
-    if (write(keeper->report, report, sizeof *report) != sizeof *report)
-        _exit(STATUS_LAUNCHER); /* the command was killed meanwhile */
+    static struct report report;
+    report = (struct report){result, problem};
+    if (write(keeper->report, &report, sizeof report) < 0)
+        return; /* the command was killed meanwhile; others may come */
+    close(keeper->report);
 }
 
 static bool try_leave(const struct keeper *keeper, const struct entry *entry)
@@ -66,7 +65,7 @@ static bool try_leave(const struct keeper *keeper, const struct entry *entry)
     int lock = registry_lock(&keeper->registry, false);
     if (lock < 0 && errno == EWOULDBLOCK)
         return false;
-    if (members_find()) {
+    if (process_beside()) {
         close(lock);
         return false;
     }
@@ -96,9 +95,9 @@ static void keep(const struct keeper *keeper, const struct entry *entry)
     const long look = idle / 10 < 100 ? 100 : idle / 10 > 2000 ? 2000 : idle / 10;
     long last_use = now();
     for (;;) {
-        pid_t member = members_find();
+        pid_t member = process_beside();
         if (member) {
-            members_wait(member, 1);
+            process_wait(member, 1);
             last_use = now();
             pause_for(look / 2);
         } else if (!registry_names(&keeper->registry, entry)) {
@@ -116,8 +115,7 @@ static void keep(const struct keeper *keeper, const struct entry *entry)
 
 static void be_keeper(void *argument)
 {
-    static struct mounts mounts;
-    static struct report report;
+    static struct server servers[MAX_IMAGES];
     struct keeper *keeper = argument;
     struct entry entry;
     bool user_namespace = keeper->user_namespace;
@@ -126,50 +124,48 @@ static void be_keeper(void *argument)
     keeper->report = fds[0];
     keeper->registry.fd = fds[2];
     title_set(NAME, keeper->stack->confs[0].prefix);
-    report.result = KEEPER_FAILED;
-    if (!mount_prepare(&mounts, keeper->stack, &report.problem) ||
-        !mount_enter(&mounts, keeper->stack, &user_namespace, &report.problem)) {
-        send_report(keeper, &report);
+    if (!mount_prepare(servers, keeper->stack) ||
+        !mount_enter(servers, keeper->stack, &user_namespace)) {
+        send_report(keeper, FAILED);
         return;
     }
     /* So that commands of the same user may look into /proc/PID and enter. */
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     bool listed =
-        hold_roots(mounts.roots, keeper->stack->image_count) && describe(&entry, user_namespace);
+        hold_roots(servers, keeper->stack->image_count) && describe(&entry, user_namespace);
     if (listed)
         registry_hold(&keeper->registry);
     listed = listed && registry_write(&keeper->registry, &entry);
-    report.result = listed ? KEEPER_READY : KEEPER_UNLISTED;
     close(fds[1]);
-    send_report(keeper, &report);
-    close(keeper->report);
+    send_report(keeper, listed ? DONE : IMPOSSIBLE);
     if (!listed)
         return;
     registry_sweep(&keeper->registry);
     keep(keeper, &entry);
 }
 
-enum keeper_result keeper_start(struct keeper *keeper, struct problem *problem)
+enum outcome keeper_start(struct keeper *keeper)
 {
     static struct report report;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        cause(problem, "cannot make a pipe: %s", strerror(errno));
-        remedy(problem, "too many open files? see ulimit -n");
-        return KEEPER_FAILED;
+        fail("cannot make a pipe: %s\n"
+             "too many open files? see ulimit -n",
+             strerror(errno));
+        return FAILED;
     }
     keeper->report = ends[1];
-    bool started = daemon_start(be_keeper, keeper, problem);
+    bool started = daemon_start(be_keeper, keeper);
     close(ends[1]);
     ssize_t length = started ? read(ends[0], &report, sizeof report) : 0;
     close(ends[0]);
     if (!started)
-        return KEEPER_FAILED;
+        return FAILED;
     if (length != sizeof report) {
-        cause(problem, "the process that keeps the image mounted ended too early");
-        remedy(problem, "out of memory, or killed? Try again");
-        return KEEPER_FAILED;
+        fail("the process that keeps the image mounted ended too early\n"
+             "out of memory, or killed? Try again");
+        return FAILED;
     }
-    *problem = report.problem;
+    problem = report.problem;
     return report.result;
 }

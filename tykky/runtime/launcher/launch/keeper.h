@@ -24,9 +24,7 @@ struct keeper {
     int report;
 };
 
-enum keeper_result { KEEPER_READY, KEEPER_UNLISTED, KEEPER_FAILED };
-
-/* Starts a keeper and waits until it is ready. KEEPER_UNLISTED: the registry takes no entry. */
-enum keeper_result keeper_start(struct keeper *keeper, struct problem *problem);
+/* Starts a keeper and waits until it is ready. IMPOSSIBLE: the registry takes no entry. */
+enum outcome keeper_start(struct keeper *keeper);
 
 #endif

@@ -14,21 +14,20 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "../common/directory.h"
+#include "../common/files.h"
 #include "../common/problem.h"
 #include "apptainer.h"
 #include "conf.h"
 #include "conf_values.h"
+#include "daemon.h"
 #include "environment.h"
 #include "extra.h"
-#include "gpu.h"
 #include "inside.h"
 #include "mount.h"
 #include "place.h"
 #include "program.h"
 #include "shared.h"
 #include "stack.h"
-#include "title.h"
 
 /* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
  * The placeholders close on exec: the program finds them closed, as it was started. */
@@ -43,33 +42,31 @@ static void hold_stdio(void)
 }
 
 /* In the namespace that all commands of this user share, or else in one of its own. */
-static bool enter(const struct stack *stack, bool *user_namespace, struct problem *problem)
+static bool enter(const struct stack *stack, bool *user_namespace)
 {
-    static struct mounts mounts;
-    switch (shared_enter(stack, user_namespace, problem)) {
-    case SHARED_ENTERED: return true;
-    case SHARED_FAILED: return false;
-    default:
-        return mount_prepare(&mounts, stack, problem) &&
-               mount_enter(&mounts, stack, user_namespace, problem);
+    static struct server servers[MAX_IMAGES];
+    switch (shared_enter(stack, user_namespace)) {
+    case DONE: return true;
+    case FAILED: return false;
+    default: return mount_prepare(servers, stack) && mount_enter(servers, stack, user_namespace);
     }
 }
 
 /* What is needed comes first: the stack's own settings win. */
-static bool apply_environment(const struct stack *stack, const struct place *place,
-                              enum activation activation, struct problem *problem)
+static void apply_environment(const struct stack *stack, const struct place *place,
+                              enum activation activation)
 {
     const struct conf *own = &stack->confs[0];
-    if (own->relocatable && !environment_take(true, !own->root, problem))
-        return false;
+    if (own->relocatable)
+        environment_take(own->root ? TAKE_OTHERS : TAKE_OTHERS | TAKE_LISTS);
     for (size_t i = stack->count; i-- > 0;)
-        if (!environment_apply(&stack->confs[i], activation, problem))
-            return false;
+        environment_apply(&stack->confs[i], activation);
     /* The lists of another root are the image's, not the caller's. */
-    if (own->relocatable && own->root && !environment_take(false, true, problem))
-        return false;
-    return stack_pin(stack, place, problem) &&
-           (activation != ACTIVATION_FORCED || environment_join_venv(place->invoked, problem));
+    if (own->relocatable && own->root)
+        environment_take(TAKE_LISTS);
+    stack_pin(stack, place);
+    if (activation == ACTIVATION_FORCED)
+        environment_join_venv(place->invoked);
 }
 
 /* Looked up only for a stack that has something to activate; most have not. */
@@ -82,8 +79,19 @@ static enum activation find_activation(const struct stack *stack, const struct p
     return ACTIVATION_OFF;
 }
 
+/* Says on a terminal, in one line, that this node has not the graphics processors that the stack is
+ * made for; the program runs in any case. */
+static void warn_of_gpu(const struct conf *conf)
+{
+    /* The file that a loaded driver makes, whatever number of devices it has. */
+    static const char *const kinds[][2] = {{"NVIDIA", "/dev/nvidiactl"}, {"AMD", "/dev/kfd"}};
+    if (conf->gpu >= 0 && access(kinds[conf->gpu][1], F_OK) != 0 && isatty(STDERR_FILENO))
+        warn("%s is made for graphics processors of %s, and this node has none", conf->name,
+             kinds[conf->gpu][0]);
+}
+
 /* The runtime that launch.conf names, unless the user names another one. */
-static bool choose_runtime(const struct conf *conf, int *runtime, struct problem *problem)
+static bool choose_runtime(const struct conf *conf, int *runtime)
 {
     const char *wish = getenv("TYKKY_RUNTIME");
     int choice = 0;
@@ -95,76 +103,73 @@ static bool choose_runtime(const struct conf *conf, int *runtime, struct problem
     *runtime = choice;
     if (runtime_names[choice])
         return true;
-    cause(problem, "there is no runtime '%.64s', which the variable TYKKY_RUNTIME asks for", wish);
-    return remedy(problem, "set it to native, apptainer or auto, or unset it");
+    return fail("there is no runtime '%.64s', which the variable TYKKY_RUNTIME asks for\n"
+                "set it to native, apptainer or auto, or unset it",
+                wish);
 }
 
 static bool launch_native(const struct place *place, struct stack *stack,
-                          enum activation activation, char **argv, struct problem *problem)
+                          enum activation activation, char **argv)
 {
     static struct directory directory;
     bool user_namespace = false;
     if (stack->confs[0].relocatable)
         apptainer_forget();
-    if (!extra_add_of_apptainer(stack, problem))
+    if (!extra_add_of_apptainer(stack))
         return false;
     directory_save(&directory);
-    if (!enter(stack, &user_namespace, problem))
+    if (!enter(stack, &user_namespace))
         return false;
     directory_restore(&directory);
-    if (!apply_environment(stack, place, activation, problem))
-        return false;
+    apply_environment(stack, place, activation);
     /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
      * as another user, for whom they work. */
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return program_execute(place, &stack->confs[0], argv, problem);
+    return program_execute(place, &stack->confs[0], argv);
 }
 
 static bool launch_with(int runtime, const struct place *place, struct stack *stack,
-                        enum activation activation, char **argv, struct problem *problem)
+                        enum activation activation, char **argv)
 {
     bool in_container = runtime == RUNTIME_APPTAINER;
-    if (!in_container && launch_native(place, stack, activation, argv, problem))
+    if (!in_container && launch_native(place, stack, activation, argv))
         return true;
     /* Where the node forbids the native way, apptainer may have a way of its own. */
-    if (!in_container && (runtime != RUNTIME_AUTO || problem->status != STATUS_LAUNCHER))
+    if (!in_container && (runtime != RUNTIME_AUTO || problem.status != STATUS_LAUNCHER))
         return false;
-    return apply_environment(stack, place, activation, problem) &&
-           apptainer_execute(stack, place, argv, problem);
+    apply_environment(stack, place, activation);
+    return apptainer_execute(stack, place, argv);
 }
 
-static bool launch(char **argv, struct problem *problem)
+static bool launch(char **argv)
 {
     static struct place place;
     static struct stack stack;
     int runtime;
 
-    if (!place_find(&place, argv, problem) || !stack_read(&stack, &place, problem) ||
-        !place_check(&place, stack.confs[0].prefix, problem) ||
-        !choose_runtime(&stack.confs[0], &runtime, problem))
+    if (!place_find(&place, argv) || !stack_read(&stack, &place) ||
+        !place_check(&place, stack.confs[0].prefix) || !choose_runtime(&stack.confs[0], &runtime))
         return false;
     if (inside_this_stack(&stack) || apptainer_inside(&stack))
-        return program_execute(&place, &stack.confs[0], argv, problem);
-    if (!inside_check_others(&stack, problem))
+        return program_execute(&place, &stack.confs[0], argv);
+    if (!inside_check_others(&stack))
         return false;
-    if (!stack_find(&stack, problem) || !extra_add(&stack, problem))
-        return inside_explain(&stack, problem);
-    gpu_warn(&stack.confs[0]);
+    if (!stack_find(&stack) || !extra_add(&stack))
+        return inside_explain(&stack);
+    warn_of_gpu(&stack.confs[0]);
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
     enum activation activation = find_activation(&stack, &place);
-    return launch_with(runtime, &place, &stack, activation, argv, problem) ||
-           inside_explain(&stack, problem);
+    return launch_with(runtime, &place, &stack, activation, argv) || inside_explain(&stack);
 }
 
 int main(int argc, char **argv)
 {
-    static struct problem problem;
     if (argc < 1)
         return STATUS_LAUNCHER;
     hold_stdio();
     title_remember(argv);
-    if (!launch(argv, &problem))
-        problem_print(&problem);
+    if (!launch(argv))
+        problem_print();
     return problem.status;
 }

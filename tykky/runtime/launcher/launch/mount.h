@@ -2,20 +2,21 @@
 #ifndef TYKKY_MOUNT_H
 #define TYKKY_MOUNT_H
 
-#include "../common/problem.h"
 #include "server.h"
 #include "stack.h"
 
-struct mounts {
-    struct server servers[MAX_IMAGES]; /* of the stack's images, in the same order */
-    int roots[MAX_IMAGES];             /* each is open on the root of an image */
-};
-
-/* Checks the images and starts a server for each, in the present namespaces. */
-bool mount_prepare(struct mounts *mounts, const struct stack *stack, struct problem *problem);
+/* Checks the images and starts a server for each, in the present namespaces: `servers` are those of
+ * the stack's images, in the same order, with room for MAX_IMAGES. */
+bool mount_prepare(struct server *servers, const struct stack *stack);
 
 /* Enters a new mount namespace (see namespace_enter) and mounts all there. */
-bool mount_enter(struct mounts *mounts, const struct stack *stack, bool *user_namespace,
-                 struct problem *problem);
+bool mount_enter(struct server *servers, const struct stack *stack, bool *user_namespace);
+
+/* Whether the stack asks for a root image, or for a path whose first name the host does not have. */
+bool root_is_needed(const struct stack *stack);
+
+/* Makes another root directory that of this process and its namespace: that of an image, which
+ * `server` serves, or of a directory, or that of the host with new names in it. */
+bool root_make(const struct stack *stack, struct server *server);
 
 #endif

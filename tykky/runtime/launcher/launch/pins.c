@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../common/text.h"
+
 #define VARIABLE "TYKKY_PINS"
 
 /* Where the last two names of a path begin. */
@@ -60,24 +62,22 @@ const char *pins_find(const char *place)
     return NULL;
 }
 
-bool pins_add(const char *place, const char *generation, struct problem *problem)
+void pins_add(const char *place, const char *generation)
 {
-    const char *list = getenv(VARIABLE);
     size_t length, name, own = strlen(place);
-    size_t size = own + strlen(generation) + (list ? strlen(list) : 0) + 3;
-    char *pins = strchr(place, ':') ? NULL : malloc(size);
+    const char *list = getenv(VARIABLE);
     if (strchr(place, ':')) /* such a place cannot be pinned */
-        return true;
-    char *end = pins ? pins + snprintf(pins, size, "%s=%s", place, generation) : NULL;
-    for (; pins && list && *list; list += length + (list[length] == ':')) {
+        return;
+    char *pins = format("%s=%s:%s", place, generation, list ? list : "");
+    char *end = strchr(pins + own, ':'); /* and here begins a copy of the others */
+    for (; list && *list; list += length + (list[length] == ':')) {
         length = measure(list, &name);
-        if (length && !(name == own && memcmp(list, place, own) == 0))
-            end += snprintf(end, size - (size_t)(end - pins), ":%.*s", (int)length, list);
+        if (!length || (name == own && memcmp(list, place, own) == 0))
+            continue;
+        *end++ = ':';
+        memcpy(end, list, length);
+        end += length;
     }
-    bool done = pins && setenv(VARIABLE, pins, 1) == 0;
-    free(pins);
-    if (done)
-        return true;
-    cause(problem, "no memory for the variable " VARIABLE);
-    return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
+    *end = '\0';
+    set_variable(VARIABLE, pins);
 }

@@ -5,12 +5,10 @@
 #ifndef TYKKY_PINS_H
 #define TYKKY_PINS_H
 
-#include "../common/problem.h"
-
 /* What follows the = for the install at `place`, whatever it is; NULL if nothing names it. */
 const char *pins_find(const char *place);
 
 /* Pins the install at `place` for the program that will be executed, before all others. */
-bool pins_add(const char *place, const char *generation, struct problem *problem);
+void pins_add(const char *place, const char *generation);
 
 #endif

@@ -38,25 +38,18 @@ static bool strip_last(char *path)
     return true;
 }
 
-bool place_file(char *file, const char *prefix, const char *directory, const char *name)
-{
-    return snprintf(file, PATH_MAX, "%s/" CONF_DIRECTORY "/%s/%s", prefix, directory, name) <
-           PATH_MAX;
-}
-
-bool place_find(struct place *place, char **argv, struct problem *problem)
+bool place_find(struct place *place, char **argv)
 {
     static const char gone[] = " (deleted)";
     ssize_t length = readlink("/proc/self/exe", place->exe, sizeof place->exe);
-    if (length < 0 || stat("/proc/self/exe", &place->launcher) != 0) {
-        cause(problem, "cannot find out where this command lies: /proc/self/exe: %s",
-              strerror(errno));
-        return remedy(problem, "mount /proc in this container or chroot");
-    }
-    if ((size_t)length >= sizeof place->exe) {
-        cause(problem, "the path of this command is longer than %d bytes", PATH_MAX - 1);
-        return remedy(problem, "install the stack at a shorter path");
-    }
+    if (length < 0 || stat("/proc/self/exe", &place->launcher) != 0)
+        return fail("cannot find out where this command lies: /proc/self/exe: %s\n"
+                    "mount /proc in this container or chroot",
+                    strerror(errno));
+    if ((size_t)length >= sizeof place->exe)
+        return fail("the path of this command is longer than %d bytes\n"
+                    "install the stack at a shorter path",
+                    PATH_MAX - 1);
     place->exe[length] = '\0';
     /* The command was replaced by an update while it was starting; the new one has its name. */
     size_t tail = sizeof gone - 1;
@@ -64,15 +57,15 @@ bool place_find(struct place *place, char **argv, struct problem *problem)
         place->exe[(size_t)length - tail] = '\0';
 
     strcpy(place->prefix, place->exe);
-    if (!strip_last(place->prefix) || !strip_last(place->prefix)) {
-        cause(problem, "%s is not a command in the bin directory of an install", place->exe);
-        return remedy(problem, "a command was copied or moved; make a symbolic link instead");
-    }
+    if (!strip_last(place->prefix) || !strip_last(place->prefix))
+        return fail("%s is not a command in the bin directory of an install\n"
+                    "a command was copied or moved; make a symbolic link instead",
+                    place->exe);
     place->invoked = invoked_path(place, argv);
     return true;
 }
 
-bool place_check(const struct place *place, const char *prefix, struct problem *problem)
+bool place_check(const struct place *place, const char *prefix)
 {
     struct stat here, there;
     if (strcmp(place->prefix, prefix) == 0)
@@ -80,6 +73,7 @@ bool place_check(const struct place *place, const char *prefix, struct problem *
     if (stat(place->prefix, &here) == 0 && stat(prefix, &there) == 0 &&
         here.st_ino == there.st_ino && here.st_dev == there.st_dev)
         return true;
-    cause(problem, "this install was made at %s and now lies at %s", prefix, place->prefix);
-    return remedy(problem, "move it back, or install the stack again at the new place");
+    return fail("this install was made at %s and now lies at %s\n"
+                "move it back, or install the stack again at the new place",
+                prefix, place->prefix);
 }

@@ -18,12 +18,9 @@ struct place {
     const char *invoked;   /* the path to execute again */
 };
 
-/* <prefix>/.tykky/<directory>/<name>; `file` has room for PATH_MAX bytes. False if it is too long. */
-bool place_file(char *file, const char *prefix, const char *directory, const char *name);
-
-bool place_find(struct place *place, char **argv, struct problem *problem);
+bool place_find(struct place *place, char **argv);
 
 /* Whether `prefix`, as launch.conf names it, is the directory that the command lies in. */
-bool place_check(const struct place *place, const char *prefix, struct problem *problem);
+bool place_check(const struct place *place, const char *prefix);
 
 #endif

@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../common/files.h"
+#include "../common/text.h"
+
 /* A copy of the launcher is one, too. Read only if it has the same size. */
 static bool same_content(const char *path, const char *other, size_t size)
 {
@@ -35,23 +38,19 @@ static bool is_launcher(const struct place *place, const char *path, const struc
            same_content(path, "/proc/self/exe", (size_t)status->st_size);
 }
 
-static bool not_found(const char *path, const struct conf *conf, struct problem *problem)
+static bool not_found(const char *path, const struct conf *conf)
 {
-    cause(problem, "the stack %s has no program %s: %s", conf->name, path, strerror(errno));
-    remedy(problem, "remove this command, or install the stack again");
-    problem->status =
-        errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+    fail("the stack %s has no program %s: %s\n"
+         "remove this command, or install the stack again",
+         conf->name, path, strerror(errno));
+    problem.status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
     return false;
 }
 
 static bool is_elf(const char *path)
 {
-    char magic[4] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool elf = fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic &&
-               memcmp(magic, "\177ELF", sizeof magic) == 0;
-    close(fd);
-    return elf;
+    char magic[5];
+    return read_text(path, magic, sizeof magic) == 4 && strcmp(magic, "\177ELF") == 0;
 }
 
 /* A script without a shebang: a shell would run it itself, so the launcher does too. */
@@ -60,30 +59,27 @@ static void execute_with_shell(const char *path, char **argv)
     size_t count = 0;
     while (argv[count])
         count++;
-    char **arguments = calloc(count + 3, sizeof *arguments);
-    if (!arguments)
-        return;
+    char **arguments = allocate(count + 3, sizeof *arguments);
     arguments[0] = "sh";
     arguments[1] = (char *)path;
     for (size_t i = 1; i < count; i++)
         arguments[i + 1] = argv[i];
     execv("/bin/sh", arguments);
-    free(arguments);
 }
 
-static bool cannot_execute(const char *path, struct problem *problem)
+static bool cannot_execute(const char *path)
 {
     int error = errno;
-    cause(problem, "cannot execute %s: %s", path, strerror(error));
+    fail("cannot execute %s: %s", path, strerror(error));
     if (error == ENOEXEC)
-        remedy(problem, "it was built for another kind of machine; use a stack made for this one");
+        remedy("it was built for another kind of machine; use a stack made for this one");
     else if (error == ENOENT)
-        remedy(problem, "its interpreter (first line of the script, or dynamic loader) is missing");
+        remedy("its interpreter (first line of the script, or dynamic loader) is missing");
     else if (error == E2BIG)
-        remedy(problem, "the arguments and the environment together are too long; pass less");
+        remedy("the arguments and the environment together are too long; pass less");
     else
-        remedy(problem, "check the mode of the file, and whether its file system allows programs");
-    problem->status = STATUS_NOT_EXECUTABLE;
+        remedy("check the mode of the file, and whether its file system allows programs");
+    problem.status = STATUS_NOT_EXECUTABLE;
     return false;
 }
 
@@ -110,12 +106,9 @@ const char *program_path(const struct place *place, const struct conf *conf)
  * `found` tells whether the last one is at least there. */
 static const char *choose(const struct place *place, const struct conf *conf, bool *found)
 {
-    static char by_prefix[PATH_MAX];
     const char *path = program_path(place, conf);
+    const char *others[] = {place->exe, format("%s/bin/%s", conf->prefix, command_name(place))};
     struct stat status;
-    int length =
-        snprintf(by_prefix, sizeof by_prefix, "%s/bin/%s", conf->prefix, command_name(place));
-    const char *others[] = {place->exe, length < PATH_MAX ? by_prefix : place->exe};
     size_t left = path == place->invoked ? 2 : 0;
     for (;; path = others[2 - left--]) {
         *found = stat(path, &status) == 0;
@@ -126,23 +119,48 @@ static const char *choose(const struct place *place, const struct conf *conf, bo
     }
 }
 
-bool program_execute(const struct place *place, const struct conf *conf, char **argv,
-                     struct problem *problem)
+bool program_execute(const struct place *place, const struct conf *conf, char **argv)
 {
     bool found;
     const char *path = choose(place, conf, &found);
     if (!path && !found)
-        return not_found(program_path(place, conf), conf, problem);
-    if (!path) {
-        cause(problem, "%s is still the launcher after the image was mounted",
-              program_path(place, conf));
-        return remedy(problem, "this command was copied into the image, or its prefix is not where "
-                               "it was; install the stack again");
-    }
+        return not_found(program_path(place, conf), conf);
+    if (!path)
+        return fail("%s is still the launcher after the image was mounted\n"
+                    "this command was copied into the image, or its prefix is not where it was; "
+                    "install the stack again",
+                    program_path(place, conf));
     execv(path, argv);
     if (errno == ENOEXEC && !is_elf(path)) {
         execute_with_shell(path, argv);
         errno = ENOEXEC;
     }
-    return cannot_execute(path, problem);
+    return cannot_execute(path);
+}
+
+/* --- programs of the host --------------------------------------------------------------------- */
+
+static bool is_program(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+const char *search_program(const char *name, const struct list *named, const char *const *usual)
+{
+    for (size_t i = 0; i < named->count; i++)
+        if (is_program(named->items[i]))
+            return named->items[i];
+    if (named->count)
+        return NULL;
+    const char *program, *path = getenv("PATH");
+    for (; *usual; usual++)
+        if (is_program(program = format("%s/%s", *usual, name)))
+            return program;
+    for (size_t length; path && *path; path += length + (path[length] == ':')) {
+        length = strcspn(path, ":");
+        if (path[0] == '/' && is_program(program = format("%.*s/%s", (int)length, path, name)))
+            return program;
+    }
+    return NULL;
 }

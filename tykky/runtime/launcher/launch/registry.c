@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "../common/files.h"
+#include "../common/text.h"
+#include "process.h"
 
 #define DIRECTORY_VARIABLE "TYKKY_RUNTIME_DIR"
 #define ENTRY_FORMAT "pid=%ld start=%" PRIu64 " user=%" PRIu64 " mount=%" PRIu64
@@ -32,6 +34,11 @@ static void hash_add(struct hash *hash, const void *data, size_t size)
     }
 }
 
+static void hash_text(struct hash *hash, const char *text)
+{
+    hash_add(hash, text, strlen(text) + 1);
+}
+
 bool registry_key(struct registry *registry, const struct stack *stack, const struct scope *scope)
 {
     struct hash hash = {0xcbf29ce484222325, 0x9ae16a3b2f90404f};
@@ -41,20 +48,20 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
         return false;
     uint64_t numbers[] = {getegid(), host.st_ino, host.st_dev, scope->in_job};
     hash_add(&hash, numbers, sizeof numbers);
-    hash_add(&hash, scope->text, strlen(scope->text) + 1);
+    hash_text(&hash, scope->text);
     for (size_t i = 0; i < stack->image_count; i++) {
         const struct stat *image = &stack->images[i].status;
         uint64_t identity[] = {image->st_dev, image->st_ino, (uint64_t)image->st_size,
                                (uint64_t)image->st_mtim.tv_sec, (uint64_t)image->st_mtim.tv_nsec};
         hash_add(&hash, identity, sizeof identity);
-        hash_add(&hash, stack->images[i].target, strlen(stack->images[i].target) + 1);
+        hash_text(&hash, stack->images[i].target);
     }
     for (size_t i = 0; i < stack->count; i++)
-        hash_add(&hash, &stack->confs[i].digest, sizeof stack->confs[i].digest);
+        hash_add(&hash, stack->confs[i].text, stack->confs[i].size);
     for (size_t i = 0; i < stack->mount_count; i++) { /* with the values of variables */
         const struct mount *mount = &stack->mounts[i];
-        hash_add(&hash, mount->source, strlen(mount->source) + 1);
-        hash_add(&hash, mount->target, strlen(mount->target) + 1);
+        hash_text(&hash, mount->source);
+        hash_text(&hash, mount->target);
         hash_add(&hash, &mount->read_only, sizeof mount->read_only);
     }
     snprintf(registry->key, sizeof registry->key, "%016" PRIx64 "%016" PRIx64, hash.a, hash.b);
@@ -63,42 +70,30 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
 
 /* --- the directory --------------------------------------------------------------------------- */
 
-static bool unsafe(const char *path, const char *why, struct problem *problem)
-{
-    cause(problem, "the directory %s, where your commands find their shared mount, %s", path, why);
-    return remedy(problem, "remove it, or ask the administrator to; or set " DIRECTORY_VARIABLE
-                           " to a directory of your own on this node, mode 0700");
-}
-
-static bool check_directory(int fd, const char *path, struct problem *problem)
+static bool check_directory(int fd, const char *path)
 {
     struct stat status;
-    char why[64];
-    if (fstat(fd, &status) != 0 || !S_ISDIR(status.st_mode))
-        return unsafe(path, "is not a directory", problem);
-    if (status.st_uid != geteuid()) {
-        snprintf(why, sizeof why, "belongs to the user %u", (unsigned)status.st_uid);
-        return unsafe(path, why, problem);
-    }
-    if (status.st_mode & 077) {
-        snprintf(why, sizeof why, "is open to others (mode %04o)",
-                 (unsigned)status.st_mode & 07777);
-        return unsafe(path, why, problem);
-    }
-    return true;
+    const char *why = NULL;
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISDIR(status.st_mode))
+        why = "is not a directory that can be opened";
+    else if (status.st_uid != geteuid())
+        why = format("belongs to the user %u", (unsigned)status.st_uid);
+    else if (status.st_mode & 077)
+        why = format("is open to others (mode %04o)", (unsigned)status.st_mode & 07777);
+    return !why || fail("the directory %s, where your commands find their shared mount, %s\n"
+                        "remove it, or ask the administrator to; or set " DIRECTORY_VARIABLE
+                        " to a directory of your own on this node, mode 0700",
+                        path, why);
 }
 
 /* The number of the user namespace that this process is in; 0 if it is the node's own. */
 static uint64_t inner_user_namespace(void)
 {
     static const char whole[] = "         0          0 4294967295";
-    char map[sizeof whole] = "";
+    char map[sizeof whole];
     struct stat status;
-    int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-    bool outer = fd >= 0 && read(fd, map, sizeof map - 1) > 0 && strcmp(map, whole) == 0;
-    if (fd >= 0)
-        close(fd);
-    return !outer && stat("/proc/self/ns/user", &status) == 0 ? status.st_ino : 0;
+    read_text("/proc/self/uid_map", map, sizeof map);
+    return strcmp(map, whole) != 0 && stat("/proc/self/ns/user", &status) == 0 ? status.st_ino : 0;
 }
 
 /* The places, in order: in memory where every process of the node sees it, if there is one. In a
@@ -108,48 +103,42 @@ static bool name_place(struct registry *registry, int place, uint64_t user_names
 {
     const char *given = getenv(DIRECTORY_VARIABLE), *session = getenv("XDG_RUNTIME_DIR");
     const char *base = place == 0 ? "/dev/shm" : place == 1 ? session : "/tmp";
-    char *path = registry->path, who[48];
-    size_t size = sizeof registry->path;
+    const char *inner = user_namespace ? format("-%" PRIu64, user_namespace) : "";
     registry->given = given && given[0] == '/';
-    if (registry->given)
-        return place == 0 && snprintf(path, size, "%s", given) < (int)size;
-    snprintf(who, sizeof who, user_namespace ? "%u-%" PRIu64 : "%u", (unsigned)geteuid(),
-             user_namespace);
-    return base && base[0] == '/' && snprintf(path, size, "%s/tykky-%s", base, who) < (int)size;
+    registry->path = registry->given
+                         ? given
+                         : format("%s/tykky-%u%s", base ? base : "", (unsigned)geteuid(), inner);
+    return registry->given ? place == 0 : base && base[0] == '/';
 }
 
-static enum registry_result open_place(struct registry *registry, bool make,
-                                       struct problem *problem)
+static enum outcome open_place(struct registry *registry, bool make)
 {
     if (make && mkdir(registry->path, 0700) != 0 && errno != EEXIST)
-        return REGISTRY_NONE;
+        return IMPOSSIBLE;
     registry->fd = open_file(registry->path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    if (registry->fd < 0) {
-        if (errno == ENOENT)
-            return REGISTRY_NONE;
-        unsafe(registry->path, "is not a directory that can be opened", problem);
-        return REGISTRY_UNSAFE;
-    }
-    if (check_directory(registry->fd, registry->path, problem))
-        return REGISTRY_OPEN;
-    close(registry->fd);
-    return REGISTRY_UNSAFE;
+    if (registry->fd < 0 && errno == ENOENT)
+        return IMPOSSIBLE;
+    if (check_directory(registry->fd, registry->path))
+        return DONE;
+    if (registry->fd >= 0)
+        close(registry->fd);
+    return FAILED;
 }
 
-enum registry_result registry_open(struct registry *registry, bool make, struct problem *problem)
+enum outcome registry_open(struct registry *registry, bool make)
 {
     for (int place = 0; place < 3; place++) {
         if (!name_place(registry, place, 0))
             continue;
-        enum registry_result result = open_place(registry, make, problem);
-        uint64_t inner = result == REGISTRY_UNSAFE ? inner_user_namespace() : 0;
+        enum outcome result = open_place(registry, make);
+        uint64_t inner = result == FAILED ? inner_user_namespace() : 0;
         if (inner && name_place(registry, place, inner))
-            result = open_place(registry, make, problem);
+            result = open_place(registry, make);
         /* Anybody may have made a directory of that name: then the next place is as good. */
-        if (result == REGISTRY_OPEN || (result == REGISTRY_UNSAFE && registry->given))
+        if (result == DONE || (result == FAILED && registry->given))
             return result;
     }
-    return REGISTRY_NONE;
+    return IMPOSSIBLE;
 }
 
 /* --- entries --------------------------------------------------------------------------------- */
@@ -160,30 +149,16 @@ static void format_entry(char *text, const struct entry *entry)
              entry->mount_namespace);
 }
 
-static bool parse_field(const char **text, const char *name, char after, uint64_t *number)
-{
-    size_t length = strlen(name);
-    if (strncmp(*text, name, length) != 0 || (*text)[length] < '0' || (*text)[length] > '9')
-        return false;
-    char *end;
-    errno = 0;
-    *number = strtoull(*text + length, &end, 10);
-    if (errno != 0 || *end != after)
-        return false;
-    *text = end + (after != '\0');
-    return true;
-}
-
 bool entry_parse(const char *text, struct entry *entry)
 {
-    uint64_t pid;
-    if (!parse_field(&text, "pid=", ' ', &pid) ||
-        !parse_field(&text, "start=", ' ', &entry->start) ||
-        !parse_field(&text, "user=", ' ', &entry->user_namespace) ||
-        !parse_field(&text, "mount=", '\0', &entry->mount_namespace))
+    char again[ENTRY_SIZE];
+    long pid;
+    if (sscanf(text, ENTRY_FORMAT, &pid, &entry->start, &entry->user_namespace,
+               &entry->mount_namespace) != 4)
         return false;
     entry->pid = (pid_t)pid;
-    return pid > 0 && pid <= INT32_MAX && entry->start > 0 && entry->mount_namespace > 0;
+    format_entry(again, entry);
+    return strcmp(again, text) == 0 && entry->pid > 0 && entry->start && entry->mount_namespace;
 }
 
 static bool read_entry(int directory, const char *name, struct entry *entry)
@@ -210,9 +185,9 @@ bool registry_names(const struct registry *registry, const struct entry *entry)
 
 bool registry_write(const struct registry *registry, const struct entry *entry)
 {
-    char text[ENTRY_SIZE], new[KEY_SIZE + 8];
+    char text[ENTRY_SIZE];
+    const char *new = format("%s.new", registry->key);
     format_entry(text, entry);
-    snprintf(new, sizeof new, "%s.new", registry->key);
     unlinkat(registry->fd, new, 0); /* of a keeper that was killed just here */
     return symlinkat(text, registry->fd, new) == 0 &&
            renameat(registry->fd, new, registry->fd, registry->key) == 0;
@@ -220,13 +195,16 @@ bool registry_write(const struct registry *registry, const struct entry *entry)
 
 /* --- locks ----------------------------------------------------------------------------------- */
 
+static int open_lock(int directory, const char *key, int flags)
+{
+    return openat(directory, format("%s.lock", key), O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+}
+
 static int lock_key(int directory, const char *key, int how)
 {
-    char name[KEY_SIZE + 8];
     struct stat status;
-    snprintf(name, sizeof name, "%s.lock", key);
     for (;;) {
-        int fd = openat(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = open_lock(directory, key, O_CREAT);
         if (fd < 0)
             return -1;
         while (flock(fd, how) != 0)
@@ -254,10 +232,8 @@ static struct flock held(void)
 
 void registry_hold(const struct registry *registry)
 {
-    char name[KEY_SIZE + 8];
     struct flock lock = held();
-    snprintf(name, sizeof name, "%s.lock", registry->key);
-    int fd = openat(registry->fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_lock(registry->fd, registry->key, 0);
     if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) != 0)
         close(fd);
 }
@@ -270,43 +246,20 @@ static bool is_held(int fd)
 
 static void remove_key(int directory, const char *key)
 {
-    char name[KEY_SIZE + 8];
     unlinkat(directory, key, 0);
-    snprintf(name, sizeof name, "%s.lock", key);
-    unlinkat(directory, name, 0);
+    unlinkat(directory, format("%s.lock", key), 0);
 }
 
-uint64_t process_start(const char *pid)
+bool entry_is_alive(const struct entry *entry)
 {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    int fd = open_file(path, O_RDONLY);
-    if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    /* The second field is a name in parentheses and may hold anything; the start is field 22. */
-    const char *field = strrchr(text, ')');
-    if (!field || field[1] != ' ' || strchr("ZXx", field[2])) /* dead, and not yet collected */
-        return 0;
-    for (int i = 2; field && i < 22; i++)
-        field = strchr(field + 1, ' ');
-    return field ? strtoull(field + 1, NULL, 10) : 0;
-}
-
-static bool is_alive(const struct entry *entry)
-{
-    char pid[16];
-    snprintf(pid, sizeof pid, "%ld", (long)entry->pid);
-    return process_start(pid) == entry->start;
+    return process_start(entry->pid) == entry->start;
 }
 
 /* For a name in the directory: whether its key has no living keeper, so nobody needs it. */
 static bool is_left_over(int directory, const char *key)
 {
     struct entry entry;
-    return !read_entry(directory, key, &entry) || !is_alive(&entry);
+    return !read_entry(directory, key, &entry) || !entry_is_alive(&entry);
 }
 
 void registry_sweep(const struct registry *registry)
@@ -335,11 +288,9 @@ void registry_sweep(const struct registry *registry)
 void registry_forget(const struct registry *registry)
 {
     remove_key(registry->fd, registry->key);
-    const char *name = strrchr(registry->path, '/');
-    char again[NAME_MAX + 8];
     /* By the descriptor, because the path may lead elsewhere in the keeper's namespace. */
-    if (!registry->given && name && snprintf(again, sizeof again, "..%s", name) < (int)sizeof again)
-        unlinkat(registry->fd, again, AT_REMOVEDIR);
+    if (!registry->given)
+        unlinkat(registry->fd, format("..%s", strrchr(registry->path, '/')), AT_REMOVEDIR);
 }
 
 void registry_remove(const struct registry *registry, const struct entry *entry)

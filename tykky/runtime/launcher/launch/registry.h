@@ -8,7 +8,6 @@
 #ifndef TYKKY_REGISTRY_H
 #define TYKKY_REGISTRY_H
 
-#include <limits.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,7 +19,7 @@ enum { KEY_SIZE = 33 };
 
 struct registry {
     int fd;
-    char path[PATH_MAX];
+    const char *path;
     bool given;         /* by the user, who may want to keep the directory */
     char key[KEY_SIZE]; /* of the mount that this command wants */
 };
@@ -32,21 +31,28 @@ struct entry {
     uint64_t mount_namespace;
 };
 
-enum registry_result { REGISTRY_OPEN, REGISTRY_NONE, REGISTRY_UNSAFE };
+/* How an attempt to share a mount ends. */
+enum outcome {
+    DONE,
+    IMPOSSIBLE, /* here; a mount of the command's own still may work */
+    FAILED,     /* and so would any other way; the problem says why */
+};
 
 /* The key of the mount for a stack: who, what, where, and the scope in which it is shared. */
 bool registry_key(struct registry *registry, const struct stack *stack, const struct scope *scope);
 
-/* Opens the directory, and makes it if `make` is set. REGISTRY_NONE: there is none, or this node
- * has no place for one. REGISTRY_UNSAFE: others could write in the one that the user
- * names; `problem` says why. A usual place that is unsafe is passed over. */
-enum registry_result registry_open(struct registry *registry, bool make, struct problem *problem);
+/* Opens the directory, and makes it if `make` is set. IMPOSSIBLE: there is none, or this node has no
+ * place for one. FAILED: others could write in the one that the user names. A usual place that is
+ * unsafe is passed over. */
+enum outcome registry_open(struct registry *registry, bool make);
 
 /* The entry for the key; false if there is none or it cannot be read. */
 bool registry_read(const struct registry *registry, struct entry *entry);
 
 /* The text of an entry as a struct; false unless it is exactly as written. */
 bool entry_parse(const char *text, struct entry *entry);
+
+bool entry_is_alive(const struct entry *entry);
 
 /* For a keeper: shows all processes of the node that its entry is somebody's, as long as it lives.
  * Its pid means nothing in another PID namespace, a build's box for one. */
@@ -70,8 +76,5 @@ void registry_forget(const struct registry *registry);
 
 /* Removes what belongs to other mounts whose keeper was killed and could not do it. */
 void registry_sweep(const struct registry *registry);
-
-/* When process `pid` started, in clock ticks since the boot; 0 if there is none, or a zombie. */
-uint64_t process_start(const char *pid);
 
 #endif

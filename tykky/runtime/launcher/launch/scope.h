@@ -8,16 +8,15 @@
 #define TYKKY_SCOPE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 struct scope {
-    char text[512];
+    const char *text;
     bool in_job; /* mounts are kept for a shorter time */
 };
 
 void scope_find(struct scope *scope);
 
-/* The scope that the text of /proc/self/cgroup tells. */
-void scope_of_cgroup(struct scope *scope, const char *text);
+/* The scope that the text of /proc/self/cgroup tells, which is cut to pieces. */
+void scope_of_cgroup(struct scope *scope, char *text);
 
 #endif

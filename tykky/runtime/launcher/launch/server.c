@@ -7,15 +7,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "daemon.h"
 #include "image.h"
+#include "program.h"
 #include "relay.h"
-#include "search.h"
-#include "title.h"
 
 static const char *const usual_places[] = {
     "/usr/bin",
@@ -28,20 +29,19 @@ static const char *const usual_places[] = {
     NULL,
 };
 
-bool server_find(struct server *server, const struct conf *conf, struct problem *problem)
+bool server_find(struct server *server, const struct conf *conf)
 {
-    if (search_program(server->program, SERVER_NAME, &conf->servers, usual_places))
+    server->program = search_program(SERVER_NAME, &conf->servers, usual_places);
+    if (server->program)
         return true;
-    if (conf->servers.count) {
-        cause(problem, "the image server named in %s is not there: %s", conf->file,
-              conf->servers.items[0]);
-        return remedy(problem, "install squashfuse, or correct the 'server' lines of that file");
-    }
-    problem->out_of_sight = true;
-    cause(problem, "this node has no " SERVER_NAME ", which makes the files of the image visible");
-    return remedy(problem,
-                  "ask the administrator to install the package 'squashfuse' (or apptainer, "
-                  "which brings it)");
+    if (conf->servers.count)
+        return fail("the image server named in %s is not there: %s\n"
+                    "install squashfuse, or correct the 'server' lines of that file",
+                    conf->file, conf->servers.items[0]);
+    problem.out_of_sight = true;
+    return fail("this node has no " SERVER_NAME ", which makes the files of the image visible\n"
+                "ask the administrator to install the package 'squashfuse' (or apptainer, which "
+                "brings it)");
 }
 
 static int receive_descriptor(int channel)
@@ -92,9 +92,9 @@ static void execute_server(const struct server *server, int channel, int socket)
     char mount_point[32], options[48];
     static char *const environment[] = {SERVER_MARK, "PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
     snprintf(mount_point, sizeof mount_point, "/dev/fd/%d", socket);
-    snprintf(options, sizeof options, "-ooffset=%" PRIu64, server->offset);
-    char *const arguments[] = {SERVER_NAME,           "-f",        options,
-                               (char *)server->image, mount_point, NULL};
+    snprintf(options, sizeof options, "-ooffset=%" PRIu64, server->image->offset);
+    char *const arguments[] = {SERVER_NAME, "-f", options, (char *)server->image->file,
+                               mount_point, NULL};
     /* It has nothing to do without the relay, however that may end. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (fcntl(socket, F_SETFD, 0) == 0)
@@ -112,7 +112,7 @@ static void be_relay(void *argument)
     const struct server *server = argument;
     int channel = server->other_end, ends[2];
     daemon_detach(&channel, 1);
-    title_set(RELAY_NAME, server->image);
+    title_set(RELAY_NAME, server->image->file);
     pid_t child = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0 ? fork() : -1;
     if (child == 0) {
         close(ends[0]);
@@ -128,23 +128,21 @@ static void be_relay(void *argument)
     if (fuse < 0) /* the launcher gave up, and has said why */
         _exit(0);
     close(channel);
-    relay_run(fuse, ends[0], image_has_attributes(server->image, server->offset));
+    relay_run(fuse, ends[0], image_has_attributes(server->image->file, server->image->offset));
     _exit(0);
 }
 
-bool server_start(struct server *server, const char *image, uint64_t offset,
-                  struct problem *problem)
+bool server_start(struct server *server, const struct image *image)
 {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        cause(problem, "cannot make a socket: %s", strerror(errno));
-        return remedy(problem, "too many open files? see ulimit -n");
-    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return fail("cannot make a socket: %s\n"
+                    "too many open files? see ulimit -n",
+                    strerror(errno));
     server->image = image;
-    server->offset = offset;
     server->channel = ends[0];
     server->other_end = ends[1];
-    bool started = daemon_start(be_relay, server, problem);
+    bool started = daemon_start(be_relay, server);
     close(ends[1]);
     if (!started)
         server_hang_up(server);
@@ -158,7 +156,39 @@ void server_hang_up(struct server *server)
     server->channel = -1;
 }
 
-bool server_serve(struct server *server, int fuse, struct problem *problem)
+/* Opens /dev/fuse and mounts it on `target`. It must be opened in the namespace that mounts.
+ *
+ * default_permissions: the kernel judges by the modes in the image, and overlays work on it.
+ * allow_other: programs of the stack that make user namespaces themselves may still read it. */
+static int mount_device(const char *source, const char *target)
+{
+    char options[128];
+    int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (fuse < 0) {
+        fail("cannot open /dev/fuse: %s\n"
+             "ask the administrator of this node to load the module 'fuse' and to set /dev/fuse to "
+             "mode 0666",
+             strerror(errno));
+        return -1;
+    }
+    snprintf(options, sizeof options,
+             "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,allow_other", fuse,
+             (unsigned)geteuid(), (unsigned)getegid());
+    if (mount(source, target, "fuse.squashfuse", MS_NOSUID | MS_NODEV | MS_RDONLY, options) == 0)
+        return fuse;
+    int error = errno;
+    fail("cannot mount the image on %s: %s", target, strerror(error));
+    if (error == ENOENT || error == ENOTDIR)
+        remedy("the directory is gone; install the stack again");
+    else
+        remedy("mounting FUSE in a user namespace needs Linux 4.18 or newer, and a node "
+               "that does not forbid it; 'tykky doctor' tells more");
+    close(fuse);
+    return -1;
+}
+
+/* Gives it the descriptor, which is closed here, and waits until it runs. */
+static bool serve(struct server *server, int fuse)
 {
     int error = 0;
     bool sent = send_descriptor(server->channel, fuse);
@@ -168,9 +198,26 @@ bool server_serve(struct server *server, int fuse, struct problem *problem)
     server_hang_up(server);
     if (length == 0)
         return true;
-    cause(problem, "cannot run the image server %s: %s", server->program,
-          length == sizeof error ? strerror(error) : "it ended too early");
-    return remedy(problem,
-                  "install squashfuse for this machine's architecture, or name another one "
-                  "in the 'server' line of launch.conf");
+    return fail("cannot run the image server %s: %s\n"
+                "install squashfuse for this machine's architecture, or name another one in the "
+                "'server' line of launch.conf",
+                server->program, length == sizeof error ? strerror(error) : "it ended too early");
+}
+
+bool server_mount(struct server *server, const char *target)
+{
+    const struct image *image = server->image;
+    struct statfs mounted;
+    int fuse = mount_device(image->file, target);
+    if (fuse < 0 || !serve(server, fuse))
+        return false;
+    server->root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Waits for the server's first answer; stat would not do, it may come from a cache. */
+    if (server->root >= 0 && fstatfs(server->root, &mounted) == 0)
+        return true;
+    fail("the image server %s gave up on %s", server->program, image->file);
+    return remedy("run '%s -f -o offset=%" PRIu64
+                  " %s DIR' on an empty directory to see why (too old "
+                  "for this compression?)",
+                  server->program, image->offset, image->file);
 }

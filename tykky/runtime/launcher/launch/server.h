@@ -6,34 +6,30 @@
 #ifndef TYKKY_SERVER_H
 #define TYKKY_SERVER_H
 
-#include <limits.h>
-
-#include "../common/problem.h"
-#include "conf.h"
+#include "stack.h"
 
 /* The first variable of a server's environment, by which a keeper knows it. */
 #define SERVER_MARK "TYKKY_SERVER=1"
 #define SERVER_NAME "squashfuse_ll"
 
 struct server {
-    char program[PATH_MAX];
-    const char *image;
-    uint64_t offset; /* of the squashfs in that file */
-    int channel;     /* to the process that will be the server; -1 if there is none */
+    const char *program;
+    const struct image *image;
+    int channel; /* to the process that will be the server; -1 if there is none */
     int other_end;
+    int root; /* open on the root of the image, when that is mounted */
 };
 
 /* Finds the program: what launch.conf names, else the usual places, else PATH. */
-bool server_find(struct server *server, const struct conf *conf, struct problem *problem);
+bool server_find(struct server *server, const struct conf *conf);
 
 /* Starts a process that waits, in the present namespaces, for a FUSE descriptor. */
-bool server_start(struct server *server, const char *image, uint64_t offset,
-                  struct problem *problem);
+bool server_start(struct server *server, const struct image *image);
 
 /* Lets go of a process that still waits. */
 void server_hang_up(struct server *server);
 
-/* Gives it the descriptor (which is closed here) and waits until it runs. */
-bool server_serve(struct server *server, int fuse, struct problem *problem);
+/* Mounts the image on the directory `target`, in the present namespace, and has it served. */
+bool server_mount(struct server *server, const char *target);
 
 #endif

@@ -12,19 +12,13 @@
 
 #include "../common/files.h"
 #include "keeper.h"
+#include "process.h"
 #include "registry.h"
 #include "scope.h"
 
 enum { FUSE_MAGIC = 0x65735546, RETRIES = 20 };
 
 enum join { JOINED, NO_KEEPER, SERVER_DIED, NOT_ALLOWED };
-
-static bool same_process(const struct entry *entry)
-{
-    char pid[16];
-    snprintf(pid, sizeof pid, "%ld", (long)entry->pid);
-    return process_start(pid) == entry->start;
-}
 
 /* stat would not do: after the death of a server it is still answered from the cache. */
 static bool mounts_are_healthy(const struct entry *entry, size_t count)
@@ -72,7 +66,7 @@ static bool enter_user_namespace(const struct entry *entry, uint64_t *inside)
 static enum join join(const struct registry *registry, const struct stack *stack, uint64_t *inside)
 {
     struct entry entry;
-    if (!registry_read(registry, &entry) || !same_process(&entry))
+    if (!registry_read(registry, &entry) || !entry_is_alive(&entry))
         return NO_KEEPER;
     int mount = open_namespace(&entry, "mnt", entry.mount_namespace);
     if (mount < 0)
@@ -89,8 +83,7 @@ static enum join join(const struct registry *registry, const struct stack *stack
 }
 
 /* Holding the lock: looks again, and starts a keeper if there still is none. */
-static enum shared_result start_and_join(struct keeper *keeper, uint64_t *inside,
-                                         struct problem *problem)
+static enum outcome start_and_join(struct keeper *keeper, uint64_t *inside)
 {
     enum join state = join(&keeper->registry, keeper->stack, inside);
     if (state == SERVER_DIED)
@@ -98,73 +91,62 @@ static enum shared_result start_and_join(struct keeper *keeper, uint64_t *inside
              keeper->stack->confs[0].name);
     if (state == NO_KEEPER || state == SERVER_DIED) {
         keeper->user_namespace = *inside != 0;
-        enum keeper_result started = keeper_start(keeper, problem);
-        if (started != KEEPER_READY) {
+        enum outcome started = keeper_start(keeper);
+        if (started != DONE) {
             registry_forget(&keeper->registry);
-            return started == KEEPER_FAILED ? SHARED_FAILED : SHARED_IMPOSSIBLE;
+            return started;
         }
         state = join(&keeper->registry, keeper->stack, inside);
     }
-    return state == JOINED ? SHARED_ENTERED : SHARED_IMPOSSIBLE;
+    return state == JOINED ? DONE : IMPOSSIBLE;
 }
 
-/* In a PID namespace whose /proc is that of another, a keeper could not be named in the registry
- * so that it stays true when the namespace ends and takes the keeper along. */
-static bool proc_has_our_numbers(void)
-{
-    char self[32] = "";
-    return readlink("/proc/self", self, sizeof self - 1) > 0 && atoi(self) == getpid();
-}
-
-static enum shared_result create(struct keeper *keeper, uint64_t *inside, struct problem *problem)
+static enum outcome create(struct keeper *keeper, uint64_t *inside)
 {
     for (int attempt = 0; attempt < RETRIES; attempt++) {
-        enum registry_result opened = registry_open(&keeper->registry, true, problem);
-        if (opened != REGISTRY_OPEN)
-            return opened == REGISTRY_UNSAFE ? SHARED_FAILED : SHARED_IMPOSSIBLE;
+        enum outcome result = registry_open(&keeper->registry, true);
+        if (result != DONE)
+            return result;
         keeper->lock = registry_lock(&keeper->registry, true);
         bool removed = keeper->lock < 0 && errno == ENOENT; /* by the last keeper, just now */
-        enum shared_result result = SHARED_IMPOSSIBLE;
-        if (keeper->lock >= 0) {
-            result = start_and_join(keeper, inside, problem);
-            close(keeper->lock);
-        }
+        result = keeper->lock < 0 ? IMPOSSIBLE : start_and_join(keeper, inside);
+        close(keeper->lock);
         close(keeper->registry.fd);
         if (!removed)
             return result;
     }
-    return SHARED_IMPOSSIBLE;
+    return IMPOSSIBLE;
 }
 
-static enum shared_result find_or_create(struct keeper *keeper, uint64_t *inside,
-                                         struct problem *problem)
+static enum outcome find_or_create(struct keeper *keeper, uint64_t *inside)
 {
-    enum registry_result opened = registry_open(&keeper->registry, false, problem);
-    if (opened == REGISTRY_UNSAFE)
-        return SHARED_FAILED;
-    if (opened == REGISTRY_OPEN) {
+    enum outcome opened = registry_open(&keeper->registry, false);
+    if (opened == FAILED)
+        return FAILED;
+    if (opened == DONE) {
         enum join state = join(&keeper->registry, keeper->stack, inside);
         if (state == JOINED)
-            return SHARED_ENTERED;
+            return DONE;
         close(keeper->registry.fd);
         if (state == NOT_ALLOWED)
-            return SHARED_IMPOSSIBLE;
+            return IMPOSSIBLE;
     }
-    return proc_has_our_numbers() ? create(keeper, inside, problem) : SHARED_IMPOSSIBLE;
+    /* In a PID namespace whose /proc is that of another, a keeper could not be named in the registry
+     * so that it stays true when the namespace ends and takes the keeper along. */
+    return process_self() == getpid() ? create(keeper, inside) : IMPOSSIBLE;
 }
 
-enum shared_result shared_enter(const struct stack *stack, bool *user_namespace,
-                                struct problem *problem)
+enum outcome shared_enter(const struct stack *stack, bool *user_namespace)
 {
     static struct keeper keeper;
-    struct scope scope;
+    struct scope scope = {0};
     uint64_t inside = 0;
     scope_find(&scope);
     keeper.stack = stack;
     keeper.idle = scope.in_job ? stack->confs[0].idle_step : stack->confs[0].idle;
     if (!registry_key(&keeper.registry, stack, &scope))
-        return SHARED_IMPOSSIBLE;
-    enum shared_result result = find_or_create(&keeper, &inside, problem);
+        return IMPOSSIBLE;
+    enum outcome result = find_or_create(&keeper, &inside);
     *user_namespace = inside != 0;
     return result;
 }

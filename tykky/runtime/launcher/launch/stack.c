@@ -7,22 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/text.h"
 #include "conf_values.h"
 #include "image.h"
 #include "pins.h"
-#include "relocate.h"
-
-static bool no_memory(const char *name, struct problem *problem)
-{
-    cause(problem, "no memory to read the stack %s", name);
-    return remedy(problem, "free some memory, or raise the limit (ulimit -v)");
-}
-
-static bool too_long(const char *name, struct problem *problem)
-{
-    cause(problem, "a path of the stack %s is too long", name);
-    return remedy(problem, "install the stack at a shorter path");
-}
 
 /* --- the install and its needs ---------------------------------------------------------------- */
 
@@ -35,90 +23,80 @@ static size_t find_read(const struct stack *stack, const char *prefix)
     return i;
 }
 
-static bool check_need(const struct stack *stack, const struct conf *conf, const char *prefix,
-                       struct problem *problem)
+static bool check_need(const struct stack *stack, const struct conf *conf, const char *prefix)
 {
     const char *root = stack->confs[0].root;
     if (strcmp(conf->prefix, prefix) != 0) {
-        cause(problem, "%s: the prefix is %s, not where the file lies", conf->file, conf->prefix);
-        return remedy(problem, "install the stack %s again", conf->name);
+        fail("%s: the prefix is %s, not where the file lies", conf->file, conf->prefix);
+        return remedy("install the stack %s again", conf->name);
     }
     /* One that is built on top of it has the same root. */
-    if ((conf->root && !(root && strcmp(root, conf->root) == 0)) || !conf_has_image(conf, NULL)) {
-        cause(problem, "%s is entered as a root of its own, so no other stack can need it",
-              conf->name);
-        return remedy(problem, "take it out of the 'needs' of the recipe");
-    }
+    if ((conf->root && !(root && strcmp(root, conf->root) == 0)) || !conf_has_image(conf, NULL))
+        return fail("%s is entered as a root of its own, so no other stack can need it\n"
+                    "take it out of the 'needs' of the recipe",
+                    conf->name);
     return true;
 }
 
 static bool check_generation(const struct stack *stack, const struct conf *conf,
-                             const struct mount *need, struct problem *problem)
+                             const struct mount *need)
 {
     if (strcmp(conf->generation, need->target) == 0)
         return true;
-    cause(problem, "%s needs generation %s of %s, of which generation %s is in use with it",
-          stack->confs[0].name, need->target, conf->name, conf->generation);
-    return remedy(problem, "install %s again, so that all of it is made for one generation",
+    fail("%s needs generation %s of %s, of which generation %s is in use with it",
+         stack->confs[0].name, need->target, conf->name, conf->generation);
+    return remedy("install %s again, so that all of it is made for one generation",
                   stack->confs[0].name);
 }
 
-/* conf.file points to it as long as the launcher lives. */
-static char *conf_file(const char *prefix, const char *directory, const char *generation)
+static bool read_conf(struct conf *conf, const char *prefix, const char *generation)
 {
-    char name[NAME_MAX], file[PATH_MAX];
-    bool fits = snprintf(name, sizeof name, "%s%s" CONF_NAME, generation, *generation ? "/" : "") <
-                (int)sizeof name;
-    return fits && place_file(file, prefix, directory, name) ? strdup(file) : NULL;
+    const char *directory = format("generations/%s", generation ? generation : "");
+    const char *file = install_file(prefix, generation ? directory : "current", CONF_NAME);
+    if (!conf_read(conf, file))
+        return false;
+    conf_relocate(conf, prefix, generation);
+    return true;
 }
 
-static bool read_need(struct stack *stack, const char *by, const struct mount *need,
-                      struct problem *problem)
+static bool read_need(struct stack *stack, const char *by, const struct mount *need)
 {
-    if (stack->count == MAX_INSTALLS) {
-        cause(problem, "%s: it needs more than %d installs", stack->confs[0].file, MAX_INSTALLS);
-        return remedy(problem, "put the packages of some of them into one stack");
-    }
-    const char *file = conf_file(need->source, "generations", need->target);
-    if (!file)
-        return too_long(by, problem);
+    if (stack->count == MAX_INSTALLS)
+        return fail("%s: it needs more than %d installs\n"
+                    "put the packages of some of them into one stack",
+                    stack->confs[0].file, MAX_INSTALLS);
     struct conf *conf = &stack->confs[stack->count];
-    if (!conf_read(conf, file, problem)) {
+    if (!read_conf(conf, need->source, need->target)) {
         if (conf->error)
-            remedy(problem, "%s needs generation %s of the install at %s; install %s again", by,
+            remedy("%s needs generation %s of the install at %s; install %s again", by,
                    need->target, need->source, by);
         return false;
     }
     stack->count++;
-    return relocate(conf, need->source, need->target, problem) &&
-           check_need(stack, conf, need->source, problem);
+    return check_need(stack, conf, need->source);
 }
 
 /* The generation that is pinned; if that is gone, the current one. */
-static bool read_own(struct stack *stack, const struct place *place, struct problem *problem)
+static bool read_own(struct stack *stack, const struct place *place)
 {
     struct conf *conf = &stack->confs[0];
-    const char *pin = pins_find(place->prefix), *file;
+    const char *pin = pins_find(place->prefix);
     if (pin && is_generation(pin)) {
-        if (!(file = conf_file(place->prefix, "generations", pin)))
-            return too_long(pin, problem);
-        if (conf_read(conf, file, problem))
-            return relocate(conf, place->prefix, pin, problem);
+        if (read_conf(conf, place->prefix, pin))
+            return true;
         if (conf->error != ENOENT && conf->error != ENOTDIR)
             return false;
     }
-    if (!(file = conf_file(place->prefix, "current", "")))
-        return too_long("at this place", problem);
-    if (!conf_read(conf, file, problem))
+    if (!read_conf(conf, place->prefix, NULL))
         return false;
     if (pin)
         warn("generation %s of %s is not there any more; the current one is used", pin, conf->name);
-    return relocate(conf, place->prefix, NULL, problem);
+    return true;
 }
 
-bool stack_read(struct stack *stack, const struct place *place, struct problem *problem)
+bool stack_read(struct stack *stack, const struct place *place)
 {
-    if (!read_own(stack, place, problem))
+    if (!read_own(stack, place))
         return false;
     stack->count = 1;
     for (size_t i = 0; i < stack->count; i++)
@@ -127,8 +105,8 @@ bool stack_read(struct stack *stack, const struct place *place, struct problem *
             if (need->kind != MOUNT_NEED)
                 continue;
             size_t known = find_read(stack, need->source);
-            if (known < stack->count ? !check_generation(stack, &stack->confs[known], need, problem)
-                                     : !read_need(stack, stack->confs[i].name, need, problem))
+            if (known < stack->count ? !check_generation(stack, &stack->confs[known], need)
+                                     : !read_need(stack, stack->confs[i].name, need))
                 return false;
         }
     return true;
@@ -136,82 +114,64 @@ bool stack_read(struct stack *stack, const struct place *place, struct problem *
 
 /* --- images ----------------------------------------------------------------------------------- */
 
-static bool add_root(struct stack *stack, struct problem *problem)
-{
-    const struct conf *conf = &stack->confs[0];
-    size_t number;
-    if (!conf->root)
-        return true;
-    if (!stack_add_image(stack, conf->root, "/", &number, problem))
-        return false;
-    if (S_ISDIR(stack->images[number].status.st_mode)) {
-        stack->root_directory = conf->root;
-        stack->image_count = number; /* it is none */
-    } else {
-        stack->images[number].offset = conf->root_offset;
-        stack->images[number].size = conf->root_size;
-    }
-    return true;
-}
-
-bool stack_image_file(const struct conf *conf, const struct mount *mount, char *file)
-{
-    return place_file(file, conf->prefix, "images", mount->source);
-}
-
-bool stack_add_image(struct stack *stack, const char *file, const char *target, size_t *number,
-                     struct problem *problem)
+struct image *stack_add_image(struct stack *stack, const char *file, const char *target)
 {
     struct image *image = &stack->images[stack->image_count];
     if (stack->image_count == MAX_IMAGES) {
-        cause(problem, "%s is one image more than the %d that can be mounted", file, MAX_IMAGES);
-        return remedy(problem, "put the packages of some of them into one stack");
+        fail("%s is one image more than the %d that can be mounted\n"
+             "put the packages of some of them into one stack",
+             file, MAX_IMAGES);
+        return NULL;
     }
-    if (snprintf(image->file, sizeof image->file, "%s", file) >= (int)sizeof image->file)
-        return too_long(stack->confs[0].name, problem);
-    if (stat(image->file, &image->status) != 0)
-        return image_missing(image->file, problem);
-    image->target = target;
-    image->offset = 0;
+    *image = (struct image){.file = file, .target = target};
+    if (stat(file, &image->status) != 0) {
+        image_missing(file);
+        return NULL;
+    }
     image->size = (uint64_t)image->status.st_size;
-    *number = stack->image_count++;
+    stack->image_count++;
+    return image;
+}
+
+static bool add_root(struct stack *stack)
+{
+    const struct conf *conf = &stack->confs[0];
+    struct image *image = conf->root ? stack_add_image(stack, conf->root, "/") : NULL;
+    if (!image)
+        return !conf->root;
+    if (S_ISDIR(image->status.st_mode)) {
+        stack->root_directory = conf->root;
+        stack->image_count--; /* it is none */
+    }
+    image->offset = conf->root_offset;
+    image->size = conf->root_size;
     return true;
 }
 
-static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount,
-                      struct problem *problem)
+static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount)
 {
-    char file[PATH_MAX];
-    if (!stack_image_file(conf, mount, file))
-        return too_long(conf->name, problem);
-    if (!stack_add_image(stack, file, mount->target, &mount->image, problem))
+    const char *file = install_file(conf->prefix, "images", mount->source);
+    struct image *image = stack_add_image(stack, file, mount->target);
+    if (!image)
         return false;
-    stack->images[mount->image].size = mount->size;
+    image->size = mount->size;
+    mount->image = (size_t)(image - stack->images);
     stack->mounts[stack->mount_count++] = *mount;
     return true;
 }
 
 /* --- binds ------------------------------------------------------------------------------------ */
 
-/* The value of the variable that the path begins with, and its rest. */
-static bool expand(const struct conf *conf, const char **path, bool *known, struct problem *problem)
+/* Puts in the value of the variable that the path begins with; false if that is no path. */
+static bool expand(const char **path)
 {
-    *known = true;
     if ((*path)[0] != '$')
         return true;
-    size_t length = strcspn(*path + 1, "/");
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)length, *path + 1);
-    const char *value = getenv(name), *rest = *path + 1 + length;
-    *known = value && is_absolute_path(value);
-    if (!*known)
-        return true;
-    size_t size = strlen(value) + strlen(rest) + 1;
-    char *whole = malloc(size);
-    if (!whole)
-        return no_memory(conf->name, problem);
-    snprintf(whole, size, "%s%s", value, rest);
-    *path = whole;
+    const char *rest = *path + strcspn(*path, "/");
+    const char *value = getenv(format("%.*s", (int)(rest - *path) - 1, *path + 1));
+    if (!value || !is_absolute_path(value))
+        return false;
+    *path = format("%s%s", value, rest);
     return true;
 }
 
@@ -227,21 +187,14 @@ static bool is_bound(const struct stack *stack, const char *path)
     return false;
 }
 
-static bool add_bind(struct stack *stack, const struct conf *conf, struct mount bind,
-                     struct problem *problem)
+static bool add_bind(struct stack *stack, const struct conf *conf, struct mount bind)
 {
-    bool source_known, target_known, optional = bind.kind == MOUNT_TRY_BIND;
+    bool optional = bind.kind == MOUNT_TRY_BIND;
     bind.if_missing = optional && strcmp(bind.source, "$PWD") == 0;
-    if (!expand(conf, &bind.source, &source_known, problem) ||
-        !expand(conf, &bind.target, &target_known, problem))
-        return false;
-    if (!(source_known && target_known)) {
-        if (optional)
-            return true;
-        cause(problem, "%s: the variable in 'bind %s %s' has no path", conf->file, bind.source,
-              bind.target);
-        return remedy(problem, "set it to an absolute path");
-    }
+    if (!expand(&bind.source) || !expand(&bind.target))
+        return optional || fail("%s: the variable in 'bind %s %s' has no path\n"
+                                "set it to an absolute path",
+                                conf->file, bind.source, bind.target);
     /* Commands in all directories that are there anyway share one namespace. */
     if (!bind.if_missing || !is_bound(stack, bind.source))
         stack->mounts[stack->mount_count++] = bind;
@@ -250,50 +203,45 @@ static bool add_bind(struct stack *stack, const struct conf *conf, struct mount 
 
 /* --- all mounts ------------------------------------------------------------------------------- */
 
-static bool add_mounts(struct stack *stack, size_t number, bool *done, struct problem *problem);
+static bool add_mounts(struct stack *stack, size_t number, bool *done);
 
-static bool add_mount(struct stack *stack, const struct conf *conf, struct mount *mount, bool *done,
-                      struct problem *problem)
+static bool add_mount(struct stack *stack, const struct conf *conf, struct mount *mount, bool *done)
 {
     switch (mount->kind) {
-    case MOUNT_NEED: return add_mounts(stack, find_read(stack, mount->source), done, problem);
-    case MOUNT_IMAGE: return add_image(stack, conf, mount, problem);
-    default: return add_bind(stack, conf, *mount, problem);
+    case MOUNT_NEED: return add_mounts(stack, find_read(stack, mount->source), done);
+    case MOUNT_IMAGE: return add_image(stack, conf, mount);
+    default: return add_bind(stack, conf, *mount);
     }
 }
 
 /* Those of an install that is needed come where it is named first. */
-static bool add_mounts(struct stack *stack, size_t number, bool *done, struct problem *problem)
+static bool add_mounts(struct stack *stack, size_t number, bool *done)
 {
     struct conf *conf = &stack->confs[number];
     if (done[number])
         return true;
     done[number] = true;
     for (size_t i = 0; i < conf->mount_count; i++)
-        if (!add_mount(stack, conf, &conf->mounts[i], done, problem))
+        if (!add_mount(stack, conf, &conf->mounts[i], done))
             return false;
     return true;
 }
 
-bool stack_find(struct stack *stack, struct problem *problem)
+bool stack_find(struct stack *stack)
 {
     bool done[MAX_INSTALLS] = {false};
     size_t most = 1;
     for (size_t i = 0; i < stack->count; i++)
         most += stack->confs[i].mount_count;
-    stack->mounts = calloc(most, sizeof *stack->mounts);
-    if (!stack->mounts)
-        return no_memory(stack->confs[0].name, problem);
-    return add_root(stack, problem) && add_mounts(stack, 0, done, problem);
+    stack->mounts = allocate(most, sizeof *stack->mounts);
+    return add_root(stack) && add_mounts(stack, 0, done);
 }
 
-bool stack_check_images(const struct stack *stack, struct problem *problem)
+bool stack_check_images(const struct stack *stack)
 {
-    for (size_t i = 0; i < stack->image_count; i++) {
-        const struct image *image = &stack->images[i];
-        if (!image_check(image->file, image->size, image->offset, problem))
+    for (size_t i = 0; i < stack->image_count; i++)
+        if (!image_check(stack->images[i].file, stack->images[i].size, stack->images[i].offset))
             return false;
-    }
     return true;
 }
 
@@ -302,13 +250,9 @@ bool stays_outside(const struct conf *conf)
     return !conf_has_image(conf, conf->prefix);
 }
 
-bool stack_pin(const struct stack *stack, const struct place *place, struct problem *problem)
+void stack_pin(const struct stack *stack, const struct place *place)
 {
-    for (size_t i = stack->count; i-- > 0;) {
-        const struct conf *conf = &stack->confs[i];
-        if (stays_outside(conf) &&
-            !pins_add(i == 0 ? place->prefix : conf->prefix, conf->generation, problem))
-            return false;
-    }
-    return true;
+    for (size_t i = stack->count; i-- > 0;)
+        if (stays_outside(&stack->confs[i]))
+            pins_add(i == 0 ? place->prefix : stack->confs[i].prefix, stack->confs[i].generation);
 }

@@ -12,7 +12,7 @@
 enum { MAX_INSTALLS = 16, MAX_IMAGES = 32 };
 
 struct image {
-    char file[PATH_MAX];
+    const char *file;
     struct stat status;
     uint64_t size, offset;
     const char *target; /* the directory that it covers; "/" for a root */
@@ -30,22 +30,18 @@ struct stack {
 
 /* Reads the command's own launch.conf, of the generation that it is pinned to or else the current
  * one, and from there those of all that it needs. */
-bool stack_read(struct stack *stack, const struct place *place, struct problem *problem);
+bool stack_read(struct stack *stack, const struct place *place);
 
 /* Lists the mounts. Looks at the image files: are they there, and which are they? And puts the
  * values of variables into the paths of binds; one whose variable has no path is left out if it is
  * optional. */
-bool stack_find(struct stack *stack, struct problem *problem);
+bool stack_find(struct stack *stack);
 
-/* Looks at the file of an image that covers `target`, and adds it to the images. */
-bool stack_add_image(struct stack *stack, const char *file, const char *target, size_t *number,
-                     struct problem *problem);
-
-/* The path of an image of an install, as in place_file. */
-bool stack_image_file(const struct conf *conf, const struct mount *mount, char *file);
+/* Looks at the file of an image that covers `target`, and adds it to the images; or NULL. */
+struct image *stack_add_image(struct stack *stack, const char *file, const char *target);
 
 /* Checks that every image is whole; for the one who mounts them. */
-bool stack_check_images(const struct stack *stack, struct problem *problem);
+bool stack_check_images(const struct stack *stack);
 
 /* Whether the commands of an install stay launchers when its images are mounted: the prefix is not
  * covered. */
@@ -53,6 +49,6 @@ bool stays_outside(const struct conf *conf);
 
 /* Pins every install whose commands stay launchers: what the program starts is of its generation,
  * and inside already, whatever becomes the current one meanwhile. */
-bool stack_pin(const struct stack *stack, const struct place *place, struct problem *problem);
+void stack_pin(const struct stack *stack, const struct place *place);
 
 #endif

@@ -11,16 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../common/namespace.h"
+#include "../common/text.h"
+
 enum { MAX_OURS = 64, MAX_ENTRIES = 4096 };
 
 /* The file systems made here: in them, directories may simply be made. */
 static dev_t ours[MAX_OURS];
 static unsigned our_count;
 
-static bool cannot_make(const char *path, struct problem *problem)
+static bool cannot_make(const char *path)
 {
-    cause(problem, "cannot make the mount point %s: %s", path, strerror(errno));
-    return remedy(problem, "make the directory on the host, or mount at another path");
+    return fail("cannot make the mount point %s: %s\n"
+                "make the directory on the host, or mount at another path",
+                path, strerror(errno));
 }
 
 static bool is_ours(const struct stat *status)
@@ -31,16 +35,16 @@ static bool is_ours(const struct stat *status)
     return false;
 }
 
-bool tree_mount_empty(const char *path, const char *name, struct problem *problem)
+bool tree_mount_empty(const char *path, const char *name)
 {
     struct stat status;
     if (our_count == MAX_OURS) {
         errno = EMLINK;
-        return cannot_make(path, problem);
+        return cannot_make(path);
     }
     if (mount(name, path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=555") != 0 ||
         stat(path, &status) != 0)
-        return cannot_make(path, problem);
+        return cannot_make(path);
     ours[our_count++] = status.st_dev;
     return true;
 }
@@ -48,7 +52,7 @@ bool tree_mount_empty(const char *path, const char *name, struct problem *proble
 /* What cannot be bound (no permission to look at it, say) stays an empty place with that name. */
 static void bind_entry(int from, int into, const char *name)
 {
-    char source[32], target[32], text[PATH_MAX];
+    char text[PATH_MAX];
     struct stat status;
     if (fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
@@ -59,31 +63,22 @@ static void bind_entry(int from, int into, const char *name)
             return;
         return;
     }
-    int empty = -1;
-    if (S_ISDIR(status.st_mode)
-            ? mkdirat(into, name, 0755) != 0
-            : (empty = openat(into, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444)) < 0)
+    if ((S_ISDIR(status.st_mode) ? mkdirat(into, name, 0755)
+                                 : mknodat(into, name, S_IFREG | 0444, 0)) != 0)
         return; /* it is there already */
-    if (empty >= 0)
-        close(empty);
     int old = openat(from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    int new = openat(into, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    snprintf(source, sizeof source, "/proc/self/fd/%d", old);
-    snprintf(target, sizeof target, "/proc/self/fd/%d", new);
-    if (old >= 0 && new >= 0 && mount(source, target, NULL, MS_BIND | MS_REC, NULL) != 0)
-        errno = 0;
+    bind_descriptor(old, format("/proc/self/fd/%d/%s", into, name));
     close(old);
-    close(new);
 }
 
-bool tree_fill(const char *path, int source, struct problem *problem)
+bool tree_fill(const char *path, int source)
 {
     int from = openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int into = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = from >= 0 && into >= 0 ? fdopendir(from) : NULL;
     int count = 0;
     if (!entries) {
-        bool result = cannot_make(path, problem);
+        bool result = cannot_make(path);
         close(from);
         close(into);
         return result;
@@ -98,71 +93,32 @@ bool tree_fill(const char *path, int source, struct problem *problem)
     if (count < MAX_ENTRIES)
         return true;
     errno = EMLINK;
-    return cannot_make(path, problem);
+    return cannot_make(path);
 }
 
 /* Covers a directory that cannot be written with one that can and looks the same. */
-static bool make_writable(const char *path, struct problem *problem)
+static bool make_writable(const char *path)
 {
     struct stat status;
     if (stat(path, &status) == 0 && is_ours(&status))
         return true;
     int source = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (source < 0)
-        return cannot_make(path, problem);
-    bool made = tree_mount_empty(path, "tykky", problem) && tree_fill(path, source, problem);
+        return cannot_make(path);
+    bool made = tree_mount_empty(path, "tykky") && tree_fill(path, source);
     close(source);
     return made;
 }
 
-bool tree_make_directory(const char *path, struct problem *problem)
+bool tree_make(const char *path, bool directory)
 {
-    char part[PATH_MAX];
     struct stat status;
     if (stat(path, &status) == 0) {
         errno = ENOTDIR;
-        return S_ISDIR(status.st_mode) || cannot_make(path, problem);
+        return !directory || S_ISDIR(status.st_mode) || cannot_make(path);
     }
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
-        errno = ENAMETOOLONG;
-        return cannot_make(path, problem);
-    }
-    char *end = part + strlen(part);
-    /* Up to what exists, and down again. */
-    for (char *slash; stat(part, &status) != 0 && (slash = strrchr(part, '/')) && slash != part;)
-        *slash = '\0';
-    if (stat(part, &status) != 0)
-        strcpy(part, "/");
-    if (!make_writable(part, problem))
-        return false;
-    snprintf(part, sizeof part, "%s", path);
-    for (char *slash = part + 1; slash < end; slash++)
-        if (*slash == '/') {
-            *slash = '\0';
-            if (mkdir(part, 0755) != 0 && errno != EEXIST)
-                return cannot_make(part, problem);
-            *slash = '/';
-        }
-    return mkdir(path, 0755) == 0 || errno == EEXIST || cannot_make(path, problem);
-}
-
-bool tree_make_file(const char *path, struct problem *problem)
-{
-    char parent[PATH_MAX];
-    struct stat status;
-    if (stat(path, &status) == 0)
-        return true;
-    snprintf(parent, sizeof parent, "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (!slash)
-        return cannot_make(path, problem);
-    *slash = '\0';
-    const char *directory = parent[0] ? parent : "/";
-    if (!tree_make_directory(directory, problem) || !make_writable(directory, problem))
-        return false;
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
-    if (fd < 0)
-        return cannot_make(path, problem);
-    close(fd);
-    return true;
+    char *part = format("%s", path); /* of which all exists */
+    for (char *slash; stat(part, &status) != 0 && (slash = strrchr(part, '/'));)
+        slash[slash == part] = '\0';
+    return make_writable(part) && (make_mount_point(path, directory) || cannot_make(path));
 }

@@ -10,17 +10,14 @@
 
 #include "../common/problem.h"
 
-/* Makes sure that there is a directory `path`. */
-bool tree_make_directory(const char *path, struct problem *problem);
-
-/* Makes sure that there is a file `path`. */
-bool tree_make_file(const char *path, struct problem *problem);
+/* Makes sure that there is a directory, or anything, at `path`. */
+bool tree_make(const char *path, bool directory);
 
 /* Mounts a new, empty directory in memory over `path`; mountinfo shows `name` as its source. */
-bool tree_mount_empty(const char *path, const char *name, struct problem *problem);
+bool tree_mount_empty(const char *path, const char *name);
 
 /* Binds all entries of the directory that `source` is open on into `path`, which must be one of
  * ours; names that are there already are left alone. */
-bool tree_fill(const char *path, int source, struct problem *problem);
+bool tree_fill(const char *path, int source);
 
 #endif
