@@ -252,27 +252,40 @@ def check(plan: Plan) -> None:
     native.program("launch")  # may have to be compiled, and a compiler be missing
 
 
-def rehearse(plan: Plan, config: Config) -> list[tuple[str, list[str]]]:
-    """What each step would do, as lines of text, by running the steps in a ``PlanBox``."""
-    recipe = plan.recipe
-    lines: list[tuple[str, list[str]]] = [
-        ("resolve", [f"{plural(len(plan.lock.packages), 'package')}, lock {plan.lock.digest[:8]}"]),
-        ("base", [f"{plan.base.name} ({plan.base.id})"]),
+def rehearse(plan: Plan, config: Config, does: str = "build") -> list[tuple[str, list[str]]]:
+    """What each step would do, as lines of text, by running the steps in a ``PlanBox``.
+
+    ``does`` is what installing would do; see :func:`tykky.build.pipeline.foresee`.
+    """
+    wanted, recipe = config.squash, plan.recipe
+    number = max([0, *plan.place.numbers]) + 1
+    modulefile = ("publish", [f"write  {config.module_path}/{plan.module}.lua"])
+    commit = ("commit", [f"write  {plan.place.generation(number)}"])
+    before: list[tuple[str, list[str]]] = [
+        ("resolve", [f"{plural(len(plan.lock.packages), 'package')}, lock {plan.lock.digest[:8]}"])
     ]
-    wanted = config.squash
-    for step, methods in (
-        ("build", ("assemble",)),
-        ("finish", ("equip", "finish", "seal")),
-        ("squash", ()),
-        ("test", ("prove", "test")),
-    ):
+    if does == "nothing":
+        return before
+    if does == "switch":
+        return [*before, modulefile]
+
+    def lines(*methods: str) -> list[str]:
         box = PlanBox(plan.prefix, recipe.directory, plan.base, plan.lock, config)
         for method in methods:
             with recipe_code(recipe, method):
                 getattr(recipe, method)(box)
-        lines.append((step, box.lines))
-    lines[4] = ("squash", [f"mksquashfs {wanted.compression} level {wanted.level}"])
-    number = max([0, *plan.place.numbers]) + 1
-    lines.append(("commit", [f"write  {plan.place.generation(number)}"]))
-    lines.append(("publish", [f"write  {config.module_path}/{plan.module}.lua"]))
-    return lines
+        return box.lines
+
+    test = ("test", lines("prove", "test"))
+    if does == "publish":
+        return [*before, test, commit, modulefile]
+    return [
+        *before,
+        ("base", [f"{plan.base.name} ({plan.base.id})"]),
+        ("build", lines("assemble")),
+        ("finish", lines("equip", "finish", "seal")),
+        ("squash", [f"mksquashfs {wanted.compression} level {wanted.level}"]),
+        test,
+        commit,
+        modulefile,
+    ]

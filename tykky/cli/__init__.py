@@ -163,7 +163,7 @@ def _do(words: list[str]) -> int:
     for warning in config.warnings:
         console.warn(warning)
     result: Result = args.run(args, config)
-    if getattr(args, "json", False):
+    if args.json:
         console.json_out(envelope(args.verb, result))
     else:
         result.show()
@@ -237,7 +237,7 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tykky {tykky.__version__}")
     flags: dict[str, str] = {}
-    parser.set_defaults(flags=flags)
+    parser.set_defaults(flags=flags, json=False)
     _add_common(parser, flags)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", help=argparse.SUPPRESS, prog="tykky")
     for verb, line in _FLAT.items():
@@ -253,18 +253,23 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        _add_common(child, flags)
+        _add_common(child, flags, verb=True)
         module.add_arguments(child)
         for action in child._actions:  # argparse has no other way to ask for subcommands
             if isinstance(action, argparse._SubParsersAction):
                 for each in action.choices.values():
-                    _add_common(each, flags)
+                    _add_common(each, flags, verb=True)
         child.set_defaults(run=module.run)
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser, flags: dict[str, str]) -> None:
-    """Options that stand before or after the verb."""
+def _add_common(
+    parser: argparse.ArgumentParser, flags: dict[str, str], *, verb: bool = False
+) -> None:
+    """Options that stand before or after the verb; and what each verb has."""
+    if verb:
+        help = "answer as JSON, in one document"
+        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help)
     help = "the root of the installs"
     parser.add_argument("--root", metavar="DIR", action=_Flag, key="root", flags=flags, help=help)
     help = "set a configuration key for this call"

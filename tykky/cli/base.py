@@ -13,7 +13,6 @@ from typing import Any
 from tykky import console
 from tykky.bases import cache
 from tykky.bases.reference import Reference, resolve
-from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
@@ -30,7 +29,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions list, pull and verify."""
     actions = parser.add_subparsers(dest="action", metavar="list | pull | verify", required=True)
-    shown = actions.add_parser("list", help="list aliases and pulled images")
+    actions.add_parser("list", help="list aliases and pulled images")
     pull = actions.add_parser("pull", help="pull an image into the site's cache")
     pull.add_argument("base", metavar="BASE", help="an alias, docker://..., a file, ...")
     pull.add_argument(
@@ -38,8 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     verify = actions.add_parser("verify", help="compare pulled images with their digests")
     verify.add_argument("base", nargs="*", metavar="BASE", help="names of bases; default: all")
-    for action in (shown, pull, verify):
-        common.add_json(action)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:

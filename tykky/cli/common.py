@@ -1,7 +1,7 @@
 """What several verbs share: the recipe repositories, spec arguments, matching names.
 
 Public names: ``Result``, ``envelope``, ``said``, ``repos_of``, ``specs_of``, ``add_specs``,
-``add_json``, ``recipes``.
+``recipes``.
 """
 
 from __future__ import annotations
@@ -82,11 +82,6 @@ def repos_of(config: Config) -> Repos:
         else:
             console.warn(f"the recipe repository {path} cannot be read; 'tykky config why repos'")
     return Repos(usable)
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """The option ``--json``."""
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
 
 
 def specs_of(words: Sequence[str]) -> list[Spec]:

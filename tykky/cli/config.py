@@ -28,11 +28,9 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions get, set and why; without one, all values are shown."""
-    _json(parser, default=False)
     actions = parser.add_subparsers(dest="action", metavar="get | set | why")
     get = actions.add_parser("get", help="print one value", description="Print one value.")
     _key(get)
-    _json(get)
     put = actions.add_parser(
         "set",
         help="set a key in the file of a scope",
@@ -47,18 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="user",
         help="whose file to write (default: %(default)s)",
     )
-    _json(put)
     why = actions.add_parser(
         "why",
         help="show all scopes that set a key, and which wins",
         description="Show all scopes that set a key, in order; the last one counts.",
     )
     _key(why)
-    _json(why)
-
-
-def _json(parser: argparse.ArgumentParser, default: Any = argparse.SUPPRESS) -> None:
-    parser.add_argument("--json", action="store_true", default=default, help="answer as JSON")
 
 
 def _key(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "NAME[/VERSION][#GENERATION], or the file of a lock"
     parser.add_argument("old", metavar="OLD", help=what)
     parser.add_argument("new", metavar="NEW", nargs="?", help=f"{what}; default: the recipe's lock")
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:

@@ -24,7 +24,6 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Only the form of the answer."""
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> common.Result:

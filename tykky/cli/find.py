@@ -35,9 +35,9 @@ _RECORD = [field.name for field in fields(Record)]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A spec, and the form of the answer."""
     common.add_specs(parser, many=False, what="only these")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--format", metavar="TEXT", help="print TEXT with {field}s for each install")
-    common.add_json(form)  # type: ignore[arg-type]
+    parser.add_argument(
+        "--format", metavar="TEXT", help="print TEXT with {field}s for each install"
+    )
     parser.add_argument(
         "--packages",
         metavar="GLOB",

@@ -15,7 +15,6 @@ import argparse
 
 from tykky import console
 from tykky.bases import cache
-from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import StoreError
@@ -40,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="say what would be deleted, and delete nothing"
     )
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:

@@ -9,7 +9,6 @@ from typing import Any
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.contents import of_install
@@ -25,7 +24,6 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which install."""
     parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION], or a path")
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:

@@ -33,7 +33,6 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One spec."""
     common.add_specs(parser, many=True, what="a recipe, perhaps with version and choices")
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> common.Result:

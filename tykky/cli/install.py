@@ -41,6 +41,14 @@ _DID = {
     "switched": "switched to {0}, which was there already: {1}",
     "published": "published {0}, with the contents it had: {1}",
 }
+#: What a plan says of what is there.
+_STATE = {
+    "first": "{0}",
+    "nothing": "installed already, as {0}",
+    "switch": "{0}; what is wanted was built already",
+    "publish": "{0}; a new generation would have the same contents",
+    "build": "{0}; it would be built anew",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-going", action="store_true", help="go on with the next spec if one fails"
     )
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:
@@ -66,7 +73,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     for spec in common.specs_of(args.spec):
         try:
             if args.plan:
-                answers.append(_plan(spec, config, repos, store, shown=not args.json))
+                answers.append(_plan(spec, config, repos, store))
             else:
                 answers.append(_install(spec, config, repos, store, force=args.force))
         except TykkyError as error:
@@ -76,11 +83,14 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             errors.append(error)
             answers.append({"spec": str(spec), "did": "failed", "cause": error.cause})
     code = errors[0].code if errors else 0
-    return Result(answers, lambda: _table(answers, args), code, tuple(errors))
+    return Result(answers, lambda: _show(answers, args), code, tuple(errors))
 
 
-def _table(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """One line for each of several, so that nobody has to search for what failed."""
+def _show(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    """The plans; or one line for each of several, so that nobody searches for what failed."""
+    for answer in answers:
+        if answer["did"] == "planned":
+            _show_plan(answer)
     if args.keep_going and not args.plan and len(answers) > 1:
         rows = [(a["did"], a.get("module", a["spec"]), a.get("cause", "")) for a in answers]
         console.table(rows, ("DID", "WHAT", "WHY"))
@@ -112,26 +122,12 @@ def _tell(outcome: Outcome, config: Config) -> None:
     console.note(f"use it: module use {folder}; module load {record.module}")
 
 
-def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool) -> dict[str, Any]:
+def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, Any]:
     plan = plans.make(spec, config, repos, store, console.note)
-    does, state = pipeline.foresee(plan), ""
+    does = pipeline.foresee(plan)
     if does == "build":
         plans.check(plan)
-    steps = plans.rehearse(plan, config)
     current = f"#{plan.place.current}" if plan.place.current else "not installed"
-    state = {
-        "nothing": f"installed already, as {current}",
-        "switch": f"{current}; what is wanted was built already",
-        "publish": f"{current}; a new generation would have the same contents",
-        "build": current if plan.place.current == 0 else f"{current}; it would be built anew",
-    }[does]
-    if shown:
-        console.say(f"{plan.recipe.spec}")
-        console.table([("  place", plan.prefix), ("  module", plan.module), ("  state", state)])
-        for name, lines in steps:
-            console.say(name)
-            for line in lines or ["nothing to do"]:
-                console.say("    " + line.replace("\n", "\n    "))
     return {
         "spec": str(plan.recipe.spec),
         "did": "planned",
@@ -140,6 +136,18 @@ def _plan(spec: Spec, config: Config, repos: Repos, store: Store, *, shown: bool
         "build": plan.build,
         "installed": plan.place.current > 0,
         "does": does,
-        "state": state,
-        "steps": [{"name": name, "does": lines} for name, lines in steps],
+        "state": _STATE[does if plan.place.current else "first"].format(current),
+        "steps": [
+            {"name": name, "does": lines} for name, lines in plans.rehearse(plan, config, does)
+        ],
     }
+
+
+def _show_plan(answer: dict[str, Any]) -> None:
+    console.say(answer["spec"])
+    rows = [("place", "prefix"), ("module", "module"), ("state", "state")]
+    console.table([(f"  {name}", answer[key]) for name, key in rows])
+    for step in answer["steps"]:
+        console.say(step["name"])
+        for line in step["does"] or ["nothing to do"]:
+            console.say("    " + line.replace("\n", "\n    "))

@@ -23,7 +23,6 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Globs of names."""
     parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="a name, or a glob of names")
-    common.add_json(parser)
 
 
 def _description(repos: Repos, name: str) -> str:

@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the architecture (default: this machine's; may be repeated)",
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 27 if it differs")
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> common.Result:

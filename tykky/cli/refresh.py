@@ -15,7 +15,6 @@ from typing import Any
 
 from tykky import console
 from tykky.build.renewing import is_entered_as, renew
-from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
@@ -44,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("open", "mounts", "closed"),
         help="how much of the host their programs see from now on",
     )
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:

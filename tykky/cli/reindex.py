@@ -21,7 +21,6 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No more than the form of the answer."""
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> common.Result:

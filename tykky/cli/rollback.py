@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tykky import console
-from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import Exit, StoreError
@@ -30,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION], or a path")
     parser.add_argument("--to", type=int, metavar="N", help="the generation; default: the last one")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the history")
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:

@@ -10,7 +10,6 @@ import argparse
 from pathlib import Path
 
 from tykky import console
-from tykky.cli import common
 from tykky.cli.common import Result
 from tykky.config import Config
 from tykky.errors import Exit, StoreError
@@ -30,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "install", nargs="+", metavar="INSTALL", help="NAME[/VERSION][#GENERATION], or a path"
     )
-    common.add_json(parser)
 
 
 def _named(words: list[str]) -> list[str]:

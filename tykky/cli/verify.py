@@ -30,7 +30,6 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A spec."""
     common.add_specs(parser, many=False, what="only these")
-    common.add_json(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:
