@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -68,6 +69,7 @@ def take(path: Path, permissions: Permissions, **options: float) -> Lock:
     for tries_left in reversed(range(10)):
         try:
             make_folder(path.parent, permissions)
+            _check_that_locks_work(path.parent)
             # Who may make installs here may take the lock, whoever made its file.
             lock = Lock(path, mode=permissions.folder & 0o666)
             lock.acquire(**options)
@@ -77,6 +79,17 @@ def take(path: Path, permissions: Permissions, **options: float) -> Lock:
             if not tries_left:
                 raise
     raise AssertionError
+
+
+def _check_that_locks_work(folder: Path) -> None:
+    """Raise ``OSError`` where they do not: some versions of filelock would wait for ever there."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
