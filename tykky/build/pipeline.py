@@ -6,7 +6,7 @@ Steps take values and return values. Each prints one line with its time, has its
 and a hook before and after. The place is claimed for all that writes; until *commit* has given the
 generation its number there is none, and whatever stops a build leaves the place as it was.
 
-Public names: ``install``, ``foresee``, ``build``, ``Outcome``, ``Publisher``.
+Public names: ``install``, ``build``, ``Outcome``, ``Publisher``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tykky.build import plan as plans
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan
 from tykky.build.layout import Offer
-from tykky.build.plan import Plan, has_same_inputs
+from tykky.build.plan import Plan
 from tykky.build.recording import keep_inputs, record_of
 from tykky.build.work import Desk, Work
 from tykky.errors import Exit, StoreError, TykkyError, from_os_error
@@ -97,12 +97,12 @@ def install(
     desk = Desk.of(config, store, spec, quiet=False)
     plan = resolve(desk, repos)
     plan.place.check_formats()
-    found = None if force else _there(plan)
+    found = None if force else plans.present(plan)
     if found is not None and found.generation == plan.place.current:
         publisher.repair(found)
         return Outcome(found, "nothing")
     store.check_outside(plan.prefix)
-    if force or (found is None and _reusable(plan) is None):
+    if force or (found is None and plans.reusable(plan) is None):
         plan = provide(desk, plan)
     return make(desk, plan, publisher, force=force)
 
@@ -129,48 +129,6 @@ def provide(desk: Desk, plan: Plan) -> Plan:
     return plan
 
 
-def foresee(plan: Plan) -> str:
-    """What installing would do: ``nothing``, ``switch``, ``publish`` or ``build``."""
-    found = _there(plan)
-    if found is not None:
-        return "nothing" if found.generation == plan.place.current else "switch"
-    return "build" if _reusable(plan) is None else "publish"
-
-
-def _there(plan: Plan) -> Record | None:
-    """The generation that is what the plan would give: the current one, or the newest."""
-    newest = [number for number in plan.place.numbers if number >= plan.place.current]
-    for number in dict.fromkeys((plan.place.current, *reversed(newest))):
-        record = _readable(plan, number)
-        if record is not None and record.publish == plan.publish:
-            return record
-    return None
-
-
-def _reusable(plan: Plan) -> Record | None:
-    """The newest generation with the contents that the plan would build."""
-    found = (_readable(plan, number) for number in reversed(plan.place.numbers))
-    return next((record for record in found if record is not None), None)
-
-
-def _readable(plan: Plan, number: int) -> Record | None:
-    """A generation with the plan's contents, if it is whole."""
-    if not number or not plan.build:
-        return None
-    try:
-        record = plan.place.record(number)
-        if record.build != plan.build or not has_same_inputs(record):
-            return None
-        if place.missing(record.needs) or plan.place.original(number):
-            return None
-        for image in record.images:
-            if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
-                return None
-    except (StoreError, OSError):
-        return None
-    return record
-
-
 def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -> Outcome:
     """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
     desk.store.prepare()
@@ -181,12 +139,14 @@ def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -
         if held:
             place.sweep(plan.place)
         # Somebody may have made it while this one waited.
-        found = None if force else _there(plan)
+        found = None if force else plans.present(plan)
         if found is not None:
             did = "nothing" if found.generation == plan.place.current else "switched"
             publisher.switch(found, "install")
             return Outcome(found, did)
-        old = None if force else _reusable(plan)
+        old = None if force else plans.reusable(plan)
+        if old is None and isinstance(plan.base, bases.Pending):
+            plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
         record = build(desk, plan, publisher, old, held=held)
         return Outcome(record, "built" if old is None else "published")
 

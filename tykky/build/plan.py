@@ -1,6 +1,7 @@
 """What an install would be, before anything is done: the steps *resolve* and *base*.
 
-Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``check``, ``rehearse``.
+Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``present``, ``reusable``,
+``foresee``, ``check``, ``rehearse``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file
 from tykky.store import Place, Record, Store
+from tykky.store.place import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,6 +227,48 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
         ) from None
 
 
+def foresee(plan: Plan) -> str:
+    """What installing would do: ``nothing``, ``switch``, ``publish`` or ``build``."""
+    found = present(plan)
+    if found is not None:
+        return "nothing" if found.generation == plan.place.current else "switch"
+    return "build" if reusable(plan) is None else "publish"
+
+
+def present(plan: Plan) -> Record | None:
+    """The generation that is what the plan would give: the current one, or the newest."""
+    newest = [number for number in plan.place.numbers if number >= plan.place.current]
+    for number in dict.fromkeys((plan.place.current, *reversed(newest))):
+        record = _readable(plan, number)
+        if record is not None and record.publish == plan.publish:
+            return record
+    return None
+
+
+def reusable(plan: Plan) -> Record | None:
+    """The newest generation with the contents that the plan would build."""
+    found = (_readable(plan, number) for number in reversed(plan.place.numbers))
+    return next((record for record in found if record is not None), None)
+
+
+def _readable(plan: Plan, number: int) -> Record | None:
+    """A generation with the plan's contents, if it is whole."""
+    if not number or not plan.build:
+        return None
+    try:
+        record = plan.place.record(number)
+        if record.build != plan.build or not has_same_inputs(record):
+            return None
+        if missing(record.needs) or plan.place.original(number):
+            return None
+        for image in record.images:
+            if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
+                return None
+    except (StoreError, OSError):
+        return None
+    return record
+
+
 def check(plan: Plan) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
     from tykky.runtime import native
@@ -255,7 +299,7 @@ def check(plan: Plan) -> None:
 def rehearse(plan: Plan, config: Config, does: str = "build") -> list[tuple[str, list[str]]]:
     """What each step would do, as lines of text, by running the steps in a ``PlanBox``.
 
-    ``does`` is what installing would do; see :func:`tykky.build.pipeline.foresee`.
+    ``does`` is what installing would do; see ``foresee``.
     """
     wanted, recipe = config.squash, plan.recipe
     number = max([0, *plan.place.numbers]) + 1

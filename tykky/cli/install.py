@@ -124,7 +124,7 @@ def _tell(outcome: Outcome, config: Config) -> None:
 
 def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, Any]:
     plan = plans.make(spec, config, repos, store, console.note)
-    does = pipeline.foresee(plan)
+    does = plans.foresee(plan)
     if does == "build":
         plans.check(plan)
     current = f"#{plan.place.current}" if plan.place.current else "not installed"
