@@ -223,6 +223,8 @@ _shtab_tykky___version_nargs=0
 
 # Custom Preamble
 
+# shellcheck shell=bash
+# What completes the words of tykky in bash; a part of tykky.bash, made by 'tykky completion bash'.
 _tykky_matching() {
   local word
   while IFS= read -r word; do [[ $word != "$1"* ]] || printf '%s\n' "$word"; done

@@ -13,6 +13,7 @@ from typing import Any
 from tykky import console
 from tykky.cli.common import Result
 from tykky.config import KEYS, Config
+from tykky.resources import resource
 
 EXAMPLES = """\
   eval "$(tykky completion bash)"                   in ~/.bashrc
@@ -21,59 +22,6 @@ EXAMPLES = """\
 """
 
 SHELLS = ("bash", "zsh", "tcsh")
-
-# Words are compared by the shell's own means: `compgen -W` would evaluate what is in them.
-_BASH = f"""
-_tykky_matching() {{
-  local word
-  while IFS= read -r word; do [[ $word != "$1"* ]] || printf '%s\\n' "$word"; done
-}}
-_tykky_recipes() {{
-  command tykky list 2>/dev/null | cut -d ' ' -f 1 | _tykky_matching "$1"
-}}
-_tykky_installs() {{
-  command tykky find --format '{{module}}' 2>/dev/null | _tykky_matching "$1"
-}}
-_tykky_stacks() {{
-  local folder install folders
-  IFS=: read -r -a folders <<<"${{TYKKY_PATH-}}"
-  {{
-    _tykky_installs "$1"
-    for folder in "${{folders[@]}}"; do
-      for install in "$folder"/*/bin; do
-        [[ ! -d $install ]] || {{ install=${{install%/bin}}; printf '%s\\n' "${{install##*/}}"; }}
-      done
-    done | _tykky_matching "$1"
-    compgen -d -- "$1"
-  }} | sort -u
-}}
-_tykky_keys() {{
-  printf '%s\\n' {" ".join(KEYS)} | _tykky_matching "$1"
-}}
-"""
-
-_ZSH = f"""
-_tykky_recipes() {{
-  local -a words
-  words=(${{${{(f)"$(command tykky list 2>/dev/null)"}}%% *}})
-  compadd -a words
-}}
-_tykky_installs() {{
-  local -a words
-  words=(${{(f)"$(command tykky find --format '{{module}}' 2>/dev/null)"}})
-  compadd -a words
-}}
-_tykky_stacks() {{
-  local -a words
-  words=(${{^${{(s.:.)TYKKY_PATH}}}}/*/bin(N:h:t))
-  compadd -a words
-  _tykky_installs
-  _files -/ -F words
-}}
-_tykky_keys() {{
-  compadd {" ".join(KEYS)}
-}}
-"""
 
 # What an argument is, by the word that the help shows for it.
 _WORDS = {
@@ -92,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> Result:
     """Print the script."""
-    return Result(show=lambda: console.say(script(args.shell).rstrip("\n")))
+    text = script(args.shell)
+    return Result(text, lambda: console.say(text.rstrip("\n")))
 
 
 def script(shell: str) -> str:
@@ -106,8 +55,14 @@ def script(shell: str) -> str:
         _add_shell_verbs(parser)
     for action in _actions(parser):
         _complete(action, shtab.DIRECTORY)
-    preamble: Any = {"bash": _BASH, "zsh": _ZSH}
+    preamble: Any = {name: _functions(name) for name in ("bash", "zsh")}
     return str(shtab.complete(parser, shell, preamble=preamble))
+
+
+def _functions(shell: str) -> str:
+    """The functions that complete words: these are compared by the shell's own means."""
+    path = resource("share") / "completions/functions" / f"tykky.{shell}"
+    return "\n" + path.read_text(encoding="utf-8").replace("@KEYS@", " ".join(KEYS))
 
 
 def _verbs(parser: argparse.ArgumentParser) -> list[argparse._SubParsersAction[Any]]:
