@@ -121,21 +121,18 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
 
 def _check_trust(scope: str, path: Path, status: os.stat_result) -> None:
     """Refuse a file that somebody else could have written: it decides what code runs."""
+    problem, remedy = "", ""
     if scope in ("system", "site") and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(
-            f"the {scope} configuration {path} can be written by others than its owner",
-            remedy=f"take that away: chmod go-w {path}",
-        )
-    if scope == "user" and status.st_uid not in (os.getuid(), 0):
-        raise ConfigError(
-            f"the user configuration {path} belongs to another user",
-            remedy="set XDG_CONFIG_HOME (or HOME) to a directory of yours",
-        )
-    if scope == "user" and status.st_mode & stat.S_IWOTH:
-        raise ConfigError(
-            f"the user configuration {path} can be written by everybody",
-            remedy=f"take that away: chmod o-w {path}",
-        )
+        problem = "can be written by others than its owner"
+        remedy = f"take that away: chmod go-w {path}"
+    elif scope == "user" and status.st_uid not in (os.getuid(), 0):
+        problem = "belongs to another user"
+        remedy = "set XDG_CONFIG_HOME (or HOME) to a directory of yours"
+    elif scope == "user" and status.st_mode & stat.S_IWOTH:
+        problem = "can be written by everybody"
+        remedy = f"take that away: chmod o-w {path}"
+    if problem:
+        raise ConfigError(f"the {scope} configuration {path} {problem}", remedy=remedy)
 
 
 def parse(scope: str, path: Path, content: bytes) -> list[Setting]:

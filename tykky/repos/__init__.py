@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import SpecError, did_you_mean
 from tykky.repos import loading
-from tykky.repos.namespaces import register
+from tykky.repos.namespaces import BUILTIN, publish, register
+from tykky.resources import resource
 from tykky.spec import Spec, marked
 
 if TYPE_CHECKING:
@@ -157,3 +158,6 @@ def _choice(spec: Spec, name: str, value: bool | str, variants: dict[str, Varian
     found = re.search(rf"(?<=[+~ ]){re.escape(choice)}(?!\S)", text)
     place = marked(text, found.start() if found else 0, len(choice))
     raise SpecError(cause, remedy=remedy, details=place)
+
+
+publish(BUILTIN, resource("repo"))

@@ -1,13 +1,14 @@
 """Repositories as modules, so that a recipe can extend one of another repository.
 
-Public names: ``recipe_named`` turns the name of a class into a recipe, ``register`` makes a
-repository with a namespace importable as ``tykky.repos.<namespace>``.
+Public names: ``publish`` makes a repository importable as ``tykky.repos.<namespace>``,
+``register`` one that has a namespace; ``BUILTIN``.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from tykky.recipe import Recipe
 
 REPOSITORY_FILE = "repo.yaml"
+#: The namespace of the recipes that come with Tykky.
+BUILTIN = "builtin"
 
 
-def recipe_named(module: str, repository: Path, name: str) -> type[Recipe]:
+def _recipe_named(module: str, repository: Path, name: str) -> type[Recipe]:
     """The recipe whose folder is the class name in lower case, '-' and '_' aside.
 
     ``AttributeError`` for names that are no class's; :class:`RecipeError` if there is no such
@@ -40,32 +43,24 @@ def recipe_named(module: str, repository: Path, name: str) -> type[Recipe]:
     )
 
 
-class _Namespace(ModuleType):
-    """A repository as a module: its attributes are its recipes."""
-
-    def __init__(self, name: str, repository: Path) -> None:
-        super().__init__(name, f"The recipes of {repository}, for overlays to extend.")
-        self._repository = repository
-
-    def __getattr__(self, name: str) -> type[Recipe]:
-        return recipe_named(self.__name__, self._repository, name)
-
-
 def register(repository: Path) -> None:
     """Make a repository importable if its ``repo.yaml`` gives it a namespace."""
     file = repository / REPOSITORY_FILE
-    if not file.is_file():
-        return
-    namespace = _namespace(file)
+    namespace = _namespace(file) if file.is_file() else None
     if namespace is None:
         return
-    import tykky.repos
-
-    if Path(__file__).with_name(f"{namespace}.py").exists():
+    if namespace == BUILTIN or Path(__file__).with_name(f"{namespace}.py").exists():
         raise _refused(file, namespace, "is the name of a part of Tykky")
-    module = _Namespace(f"tykky.repos.{namespace}", repository)
+    publish(namespace, repository)
+
+
+def publish(namespace: str, repository: Path) -> None:
+    """Make a repository importable; the attributes of its module are its recipes."""
+    doc = f"The recipes of {repository}, for overlays to extend."
+    module = ModuleType(f"tykky.repos.{namespace}", doc)
+    vars(module)["__getattr__"] = partial(_recipe_named, module.__name__, repository)
     sys.modules[module.__name__] = module
-    setattr(tykky.repos, namespace, module)
+    setattr(sys.modules["tykky.repos"], namespace, module)
 
 
 def _namespace(file: Path) -> str | None:
