@@ -49,7 +49,7 @@ def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]
 
 
 def _by_key(settings: Sequence[Setting]) -> dict[str, str | tuple[str, ...]]:
-    return {each.key: each.text if each.items is None else each.items for each in settings}
+    return {setting.key: setting.value for setting in settings}
 
 
 def _with(content: str, key: str, written: str) -> str:

@@ -44,17 +44,16 @@ INHERITED = "{inherited}"
 
 @dataclass(frozen=True)
 class Setting:
-    """One key as one scope sets it; ``items`` is used instead of ``text`` for lists.
+    """One key as one scope sets it; the value is a text, or a tuple of them for lists.
 
     ``where`` is the place in a file; ``place`` says the same for a person (``file:line``), or
-    names the variable or flag. ``text`` may be missing in a list only.
+    names the variable or flag.
     """
 
     key: str
     scope: str
     place: str
-    text: str = ""
-    items: tuple[str, ...] | None = None
+    value: str | tuple[str, ...]
     where: Where | None = None
 
     @property
@@ -70,7 +69,7 @@ class Setting:
     @property
     def raw(self) -> str:
         """The value as written, a list between brackets."""
-        return self.text if self.items is None else f"[{', '.join(self.items)}]"
+        return self.value if isinstance(self.value, str) else f"[{', '.join(self.value)}]"
 
     def error(self, problem: str, remedy: str) -> ConfigError:
         """An error about this setting; ``problem`` continues a sentence."""
@@ -175,16 +174,15 @@ def _section(scope: str, path: Path, section: str, tree: Section) -> Iterator[Se
 
 def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
     kind = KEYS[key]
-    source = f"{where.path}:{where.line}"
+    place = f"{where.path}:{where.line}"
     if kind.is_list and isinstance(value, Items):
-        items = tuple(item.text for item in value.texts)
-        return Setting(key, scope, source, items=items, where=where)
+        return Setting(key, scope, place, tuple(item.text for item in value.texts), where)
     if kind.is_table and isinstance(value, Section):
-        return Setting(key, scope, source, items=_table(key, value, where), where=where)
+        return Setting(key, scope, place, _table(key, value, where), where)
     if not kind.is_list and isinstance(value, Text):
         if value.text:
             where = Where(where.path, value.line, value.column, value.width)
-        return Setting(key, scope, source, text=value.text, where=where)
+        return Setting(key, scope, place, value.text, where)
     remedy = f"{key} is: {kind.name}"
     if isinstance(value, Section) or (isinstance(value, Strange) and value.braces):
         remedy = "put quotes around a value that starts with a brace"
@@ -253,6 +251,4 @@ def from_flags(flags: Mapping[str, str]) -> list[Setting]:
 
 def _one_text(key: str, scope: str, source: str, value: str) -> Setting:
     kind = KEYS[key]
-    if kind.is_list:
-        return Setting(key, scope, source, items=kind.split(value))
-    return Setting(key, scope, source, text=value)
+    return Setting(key, scope, source, kind.split(value) if kind.is_list else value)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import SpecError, did_you_mean
 from tykky.repos import loading
-from tykky.repos.namespaces import BUILTIN, publish, register
 from tykky.resources import resource
 from tykky.spec import Spec, marked
 
@@ -84,7 +83,7 @@ class Repos:
     def _load(self, folder: Path) -> type[Recipe]:
         if not self._namespaces_known:
             for path in self.paths:
-                register(path)
+                loading.register(path)
             self._namespaces_known = True
         return loading.load_folder(folder)
 
@@ -160,4 +159,4 @@ def _choice(spec: Spec, name: str, value: bool | str, variants: dict[str, Varian
     raise SpecError(cause, remedy=remedy, details=place)
 
 
-publish(BUILTIN, resource("repo"))
+loading.publish(loading.BUILTIN, resource("repo"))
