@@ -128,7 +128,10 @@ def _build(
                 remedy="install Tykky again: its files do not belong together",
             )
         values[key] = _value(chains[key], environ, values.get("root"))
-    _check_level(values, chains)
+    if values["squash.compression"] == "gzip" and values["squash.level"] > 9:
+        raise chains["squash.level"][-1].error(
+            f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
+        )
     if values["builtin_repo"]:
         values["repos"] = (*values["repos"], resource("repo"))
     groups: dict[str, Any] = {
@@ -241,10 +244,3 @@ def _tilde(setting: Setting, text: str, environ: Mapping[str, str]) -> str:
             problem = f"names the home of user '{name}', whom this machine does not know"
         raise setting.error(problem, "write the path itself")
     return home + slash + rest
-
-
-def _check_level(values: Mapping[str, Any], chains: Mapping[str, list[Setting]]) -> None:
-    if values["squash.compression"] == "gzip" and values["squash.level"] > 9:
-        raise chains["squash.level"][-1].error(
-            f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
-        )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.config.schema import KEYS, SECTIONS
-from tykky.config.tree import Items, Section, Strange, Text, Value, read_tree
+from tykky.config.tree import Items, Section, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
 from tykky.host import home_of
 from tykky.resources import resource
@@ -184,7 +184,7 @@ def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
             where = Where(where.path, value.line, value.column, value.width)
         return Setting(key, scope, place, value.text, where)
     remedy = f"{key} is: {kind.name}"
-    if isinstance(value, Section) or (isinstance(value, Strange) and value.braces):
+    if isinstance(value, Section):
         remedy = "put quotes around a value that starts with a brace"
     wanted = "a list, such as [a, b]" if kind.is_list else "one value"
     raise ConfigError(f"{key} is not {wanted}", remedy=remedy, where=where)
@@ -251,4 +251,5 @@ def from_flags(flags: Mapping[str, str]) -> list[Setting]:
 
 def _one_text(key: str, scope: str, source: str, value: str) -> Setting:
     kind = KEYS[key]
-    return Setting(key, scope, source, kind.split(value) if kind.is_list else value)
+    items = tuple(item for item in value.split(kind.separator) if item)
+    return Setting(key, scope, source, items if kind.is_list else value)
