@@ -220,11 +220,34 @@ def _recipe_named(module: str, repository: Path, name: str) -> type[Recipe]:
 def register(repository: Path) -> None:
     """Make a repository importable if its ``repo.yaml`` gives it a namespace."""
     file = repository / REPOSITORY_FILE
-    namespace = _namespace(file) if file.is_file() else None
-    if namespace is None:
+    if not file.is_file():
         return
-    if namespace == BUILTIN or Path(__file__).with_name(f"{namespace}.py").exists():
-        raise _refused(file, namespace, "is the name of a part of Tykky")
+    import yaml
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise RecipeError(
+            f"{file} cannot be read as YAML",
+            remedy="write, for example: 'namespace: mysite'",
+            where=Where(file, mark.line + 1, mark.column) if mark else Where(file),
+        ) from None
+    if not isinstance(content, dict) or "namespace" not in content:
+        return
+    namespace, why = content["namespace"], ""
+    if not isinstance(namespace, str) or not re.fullmatch("[a-z][a-z0-9_]*", namespace):
+        why = "is not a word of small letters, digits and '_'"
+    elif namespace == BUILTIN or Path(__file__).with_name(f"{namespace}.py").exists():
+        why = "is the name of a part of Tykky"
+    if why:
+        lines = enumerate(text.splitlines(), 1)
+        raise RecipeError(
+            f"the namespace {namespace!r} {why}",
+            remedy="choose another, such as the name of the site",
+            where=Where(file, next((n for n, line in lines if line.startswith("namespace")), 1)),
+        )
     publish(namespace, repository)
 
 
@@ -235,33 +258,3 @@ def publish(namespace: str, repository: Path) -> None:
     vars(module)["__getattr__"] = partial(_recipe_named, module.__name__, repository)
     sys.modules[module.__name__] = module
     setattr(sys.modules["tykky.repos"], namespace, module)
-
-
-def _namespace(file: Path) -> str | None:
-    import yaml
-
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise RecipeError(
-            f"{file} cannot be read as YAML",
-            remedy="write, for example: 'namespace: mysite'",
-            where=Where(file, mark.line + 1, mark.column) if mark else Where(file),
-        ) from None
-    if not isinstance(content, dict) or "namespace" not in content:
-        return None
-    namespace = content["namespace"]
-    if not isinstance(namespace, str) or not re.fullmatch("[a-z][a-z0-9_]*", namespace):
-        raise _refused(file, namespace, "is not a word of small letters, digits and '_'")
-    return namespace
-
-
-def _refused(file: Path, namespace: object, why: str) -> RecipeError:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    line = next((n for n, text in enumerate(lines, 1) if text.startswith("namespace")), 1)
-    return RecipeError(
-        f"the namespace {namespace!r} {why}",
-        remedy="choose another, such as the name of the site",
-        where=Where(file, line),
-    )
