@@ -4,7 +4,7 @@ They are kept beside the record in ``packages.json``, one a line, and told by th
 command ``list-packages``.
 
 Public names: ``Installed``, ``of_conda``, ``of_environment``, ``records``, ``of_python``,
-``render``, ``read``, ``of_install``, ``put``, ``COMMAND``, ``FILE``.
+``render``, ``of_install``, ``put``, ``COMMAND``, ``FILE``.
 """
 
 from __future__ import annotations
@@ -114,23 +114,18 @@ def render(packages: Sequence[Installed]) -> str:
     return f"[\n{rows}\n]\n" if rows else "[]\n"
 
 
-def read(path: Path) -> tuple[Installed, ...]:
-    """The packages in a file; none if it is not there. Raises ``StoreError``."""
+def of_install(folder: Path) -> tuple[Installed, ...]:
+    """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
+    path = folder / FILE
     try:
         return tuple(Installed(**row) for row in json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError) as error:
+        remedy = "install the stack again"
         raise StoreError(
-            f"{path} cannot be read: {error}",
-            remedy="install the stack again",
-            code=Exit.DAMAGED,
+            f"{path} cannot be read: {error}", remedy=remedy, code=Exit.DAMAGED
         ) from None
-
-
-def of_install(folder: Path) -> tuple[Installed, ...]:
-    """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
-    return read(folder / FILE)
 
 
 def put(packages: Sequence[Installed], box: RealBox) -> None:

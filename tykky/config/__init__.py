@@ -11,12 +11,12 @@ Public names: ``Config``, ``Setting``, ``check_key``, and from the schema ``KEYS
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tykky.config.expand import expand
 from tykky.config.schema import (
     GROUPS,
     KEYS,
@@ -41,6 +41,7 @@ from tykky.config.scopes import (
     variable_of,
 )
 from tykky.errors import ConfigError
+from tykky.host import home_of, user_name
 from tykky.resources import resource
 
 __all__ = [
@@ -127,7 +128,10 @@ def _build(
                 remedy="install Tykky again: its files do not belong together",
             )
         values[key] = _value(chains[key], environ, values.get("root"))
-    _check_level(values, chains)
+    if values["squash.compression"] == "gzip" and values["squash.level"] > 9:
+        raise chains["squash.level"][-1].error(
+            f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
+        )
     if values["builtin_repo"]:
         values["repos"] = (*values["repos"], resource("repo"))
     groups: dict[str, Any] = {
@@ -164,10 +168,10 @@ def _keep_to_its_root(chains: dict[str, list[Setting]]) -> None:
 def _value(chain: Sequence[Setting], environ: Mapping[str, str], root: Path | None) -> Any:
     """The checked value of a key: the last setting's, whose list may contain the earlier."""
     winner = chain[-1]
-    if winner.items is None:
-        return _item(winner, winner.text, environ, root)
+    if isinstance(winner.value, str):
+        return _item(winner, winner.value, environ, root)
     values: list[Any] = []
-    for text in winner.items:
+    for text in winner.value:
         if text == INHERITED:
             values += _value(chain[:-1], environ, root) if chain[:-1] else ()
         else:
@@ -177,7 +181,7 @@ def _value(chain: Sequence[Setting], environ: Mapping[str, str], root: Path | No
 
 def _item(setting: Setting, text: str, environ: Mapping[str, str], root: Path | None) -> Any:
     kind = KEYS[setting.key]
-    expanded = expand(setting, text, environ, root)
+    expanded = _expand(setting, text, environ, root)
     if kind.path and expanded and not expanded.startswith("/"):
         # A file's paths count from the file, a flag's from here; a variable has no such place.
         if setting.path is not None:
@@ -191,8 +195,52 @@ def _item(setting: Setting, text: str, environ: Mapping[str, str], root: Path | 
         raise setting.error(f"= {shown} {error}", f"{setting.key} is: {kind.name}") from None
 
 
-def _check_level(values: Mapping[str, Any], chains: Mapping[str, list[Setting]]) -> None:
-    if values["squash.compression"] == "gzip" and values["squash.level"] > 9:
-        raise chains["squash.level"][-1].error(
-            f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
-        )
+_REFERENCE = re.compile(
+    r"\$\$"
+    r"|\$\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}"
+    r"|\$(?P<plain>[A-Za-z_]\w*)"
+    r"|\{(?P<word>\w*)\}"
+)
+
+
+def _expand(setting: Setting, text: str, environ: Mapping[str, str], root: Path | None) -> str:
+    """``text``, an item of ``setting``, with all references replaced.
+
+    They are ``~``, ``$VAR``, ``${VAR:-default}``, ``{root}`` (None while it is not known) and
+    ``{user}``.
+    """
+
+    def replace(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        if found["word"] == "user":
+            return user_name()
+        if found["word"] == "root":
+            if root is None:
+                raise setting.error("refers to itself with {root}", "give the path itself")
+            return str(root)
+        if found["word"] is not None:
+            raise setting.error(f"has an unknown {found[0]}", "there are {root} and {user}")
+        name, default = found["braced"] or found["plain"], found["default"]
+        value = environ.get(name)
+        if value or (value is not None and default is None):
+            return value
+        if default is None:
+            remedy = f"set the variable, or write ${{{name}:-default}}"
+            raise setting.error(f"uses ${name}, which is not set", remedy)
+        return _tilde(setting, default, environ)
+
+    return _REFERENCE.sub(replace, _tilde(setting, text, environ))
+
+
+def _tilde(setting: Setting, text: str, environ: Mapping[str, str]) -> str:
+    if not text.startswith("~"):
+        return text
+    name, slash, rest = text[1:].partition("/")
+    home = home_of(name, environ)
+    if not home:
+        problem = "uses ~, but this user has no home and HOME is not set"
+        if name:
+            problem = f"names the home of user '{name}', whom this machine does not know"
+        raise setting.error(problem, "write the path itself")
+    return home + slash + rest

@@ -9,19 +9,19 @@ Public names: ``edited``, ``write_atomically``.
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import yaml
 
 from tykky.config.schema import KEYS
 from tykky.config.scopes import Setting, parse
 from tykky.errors import ConfigError, Exit, TykkyError
-
-if TYPE_CHECKING:
-    import yaml
 
 
 def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]) -> str:
@@ -31,13 +31,15 @@ def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]
     person can edit.
     """
     before = _by_key(parse(scope, path, content.encode()))
-    written = _flow_list(values) if KEYS[key].is_list else _scalar(values[0])
+    wanted = tuple(values) if KEYS[key].is_list else values[0]
+    written = ", ".join(map(_scalar, values))
+    if KEYS[key].is_list:
+        written = f"[{written}]"
     after_text = _with(content, key, written)
     try:
         after = _by_key(parse(scope, path, after_text.encode()))
     except ConfigError:
         after = {}
-    wanted = tuple(values) if KEYS[key].is_list else values[0]
     if after != {**before, key: wanted}:
         raise ConfigError(
             f"cannot set {key} in {path} without changing other lines",
@@ -47,13 +49,11 @@ def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]
 
 
 def _by_key(settings: Sequence[Setting]) -> dict[str, str | tuple[str, ...]]:
-    return {each.key: each.text if each.items is None else each.items for each in settings}
+    return {setting.key: setting.value for setting in settings}
 
 
 def _with(content: str, key: str, written: str) -> str:
     """The edit itself: replace the value, or add a line to the section or the file."""
-    import yaml
-
     # The reader in Python counts characters; the one in C is free to count something else.
     root = yaml.compose(content, Loader=yaml.SafeLoader)
     section, _, name = key.rpartition(".")
@@ -75,15 +75,10 @@ def _with(content: str, key: str, written: str) -> str:
 
 
 def _entry(mapping: yaml.Node, name: str) -> tuple[yaml.Node, yaml.Node] | None:
-    for key, value in mapping.value:
-        if key.value == name:
-            return key, value
-    return None
+    return next(((key, value) for key, value in mapping.value if key.value == name), None)
 
 
 def _replaced(content: str, name: yaml.Node, value: yaml.Node, written: str) -> str:
-    import yaml
-
     start, end = value.start_mark.index, value.end_mark.index
     if isinstance(value, yaml.SequenceNode) and not _in_brackets(value):
         # A list with one item a line: it goes to the line of its name.
@@ -126,16 +121,10 @@ def _appended(content: str, text: str) -> str:
     return f"{content}{end}{text}\n"
 
 
-def _flow_list(values: Sequence[str]) -> str:
-    return f"[{', '.join(_scalar(value) for value in values)}]"
-
-
 def _scalar(value: str) -> str:
     """A value as YAML, in quotes unless it is one plain word that means itself."""
     if re.fullmatch(r"[A-Za-z0-9/][A-Za-z0-9/._+@-]*", value) and value.lower() != "null":
         return value
-    import json
-
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -162,8 +151,6 @@ def write_atomically(path: Path, content: str, mode: int) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        import errno
-
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise TykkyError(
             f"cannot write {target}: {error.strerror}",

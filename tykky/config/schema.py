@@ -42,10 +42,6 @@ class Kind:
     is_table: bool = False
     separator: str | None = None
 
-    def split(self, text: str) -> tuple[str, ...]:
-        """The items of a list written as one text."""
-        return tuple(item for item in text.split(self.separator) if item)
-
 
 def _matching(pattern: str, problem: str) -> Callable[[str], str]:
     def parse(text: str) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.config.schema import KEYS, SECTIONS
-from tykky.config.tree import Items, Section, Strange, Text, Value, read_tree
+from tykky.config.tree import Items, Section, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
 from tykky.host import home_of
 from tykky.resources import resource
@@ -44,17 +44,16 @@ INHERITED = "{inherited}"
 
 @dataclass(frozen=True)
 class Setting:
-    """One key as one scope sets it; ``items`` is used instead of ``text`` for lists.
+    """One key as one scope sets it; the value is a text, or a tuple of them for lists.
 
     ``where`` is the place in a file; ``place`` says the same for a person (``file:line``), or
-    names the variable or flag. ``text`` may be missing in a list only.
+    names the variable or flag.
     """
 
     key: str
     scope: str
     place: str
-    text: str = ""
-    items: tuple[str, ...] | None = None
+    value: str | tuple[str, ...]
     where: Where | None = None
 
     @property
@@ -70,7 +69,7 @@ class Setting:
     @property
     def raw(self) -> str:
         """The value as written, a list between brackets."""
-        return self.text if self.items is None else f"[{', '.join(self.items)}]"
+        return self.value if isinstance(self.value, str) else f"[{', '.join(self.value)}]"
 
     def error(self, problem: str, remedy: str) -> ConfigError:
         """An error about this setting; ``problem`` continues a sentence."""
@@ -121,21 +120,18 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
 
 def _check_trust(scope: str, path: Path, status: os.stat_result) -> None:
     """Refuse a file that somebody else could have written: it decides what code runs."""
+    problem, remedy = "", ""
     if scope in ("system", "site") and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(
-            f"the {scope} configuration {path} can be written by others than its owner",
-            remedy=f"take that away: chmod go-w {path}",
-        )
-    if scope == "user" and status.st_uid not in (os.getuid(), 0):
-        raise ConfigError(
-            f"the user configuration {path} belongs to another user",
-            remedy="set XDG_CONFIG_HOME (or HOME) to a directory of yours",
-        )
-    if scope == "user" and status.st_mode & stat.S_IWOTH:
-        raise ConfigError(
-            f"the user configuration {path} can be written by everybody",
-            remedy=f"take that away: chmod o-w {path}",
-        )
+        problem = "can be written by others than its owner"
+        remedy = f"take that away: chmod go-w {path}"
+    elif scope == "user" and status.st_uid not in (os.getuid(), 0):
+        problem = "belongs to another user"
+        remedy = "set XDG_CONFIG_HOME (or HOME) to a directory of yours"
+    elif scope == "user" and status.st_mode & stat.S_IWOTH:
+        problem = "can be written by everybody"
+        remedy = f"take that away: chmod o-w {path}"
+    if problem:
+        raise ConfigError(f"the {scope} configuration {path} {problem}", remedy=remedy)
 
 
 def parse(scope: str, path: Path, content: bytes) -> list[Setting]:
@@ -178,18 +174,17 @@ def _section(scope: str, path: Path, section: str, tree: Section) -> Iterator[Se
 
 def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
     kind = KEYS[key]
-    source = f"{where.path}:{where.line}"
+    place = f"{where.path}:{where.line}"
     if kind.is_list and isinstance(value, Items):
-        items = tuple(item.text for item in value.texts)
-        return Setting(key, scope, source, items=items, where=where)
+        return Setting(key, scope, place, tuple(item.text for item in value.texts), where)
     if kind.is_table and isinstance(value, Section):
-        return Setting(key, scope, source, items=_table(key, value, where), where=where)
+        return Setting(key, scope, place, _table(key, value, where), where)
     if not kind.is_list and isinstance(value, Text):
         if value.text:
             where = Where(where.path, value.line, value.column, value.width)
-        return Setting(key, scope, source, text=value.text, where=where)
+        return Setting(key, scope, place, value.text, where)
     remedy = f"{key} is: {kind.name}"
-    if isinstance(value, Section) or (isinstance(value, Strange) and value.braces):
+    if isinstance(value, Section):
         remedy = "put quotes around a value that starts with a brace"
     wanted = "a list, such as [a, b]" if kind.is_list else "one value"
     raise ConfigError(f"{key} is not {wanted}", remedy=remedy, where=where)
@@ -256,6 +251,5 @@ def from_flags(flags: Mapping[str, str]) -> list[Setting]:
 
 def _one_text(key: str, scope: str, source: str, value: str) -> Setting:
     kind = KEYS[key]
-    if kind.is_list:
-        return Setting(key, scope, source, items=kind.split(value))
-    return Setting(key, scope, source, text=value)
+    items = tuple(item for item in value.split(kind.separator) if item)
+    return Setting(key, scope, source, items if kind.is_list else value)

@@ -5,7 +5,7 @@ configuration files consist of, and nothing else; whatever it does not know goes
 (``read_yaml``). It is there because every command of Tykky reads its configuration, and
 importing PyYAML takes several times as long as all the rest of that.
 
-Public names: ``Text``, ``Items``, ``Entry``, ``Section``, ``Strange``, ``Value``, ``read_tree``,
+Public names: ``Text``, ``Items``, ``Entry``, ``Section``, ``Value``, ``read_tree``,
 ``read_plain``, ``read_yaml``.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -50,13 +51,8 @@ class Section(NamedTuple):
     entries: tuple[Entry, ...]
 
 
-class Strange(NamedTuple):
-    """A shape that no key has, such as a list of lists; ``braces`` tells a mapping."""
-
-    braces: bool
-
-
-Value: TypeAlias = Text | Items | Section | Strange
+#: None is a shape that no key has, such as a list of lists.
+Value: TypeAlias = Text | Items | Section | None
 
 _MAX_DEPTH = 2  # top level and sections
 
@@ -161,19 +157,18 @@ def _value(node: yaml.Node, depth: int) -> Value:
 
     if isinstance(node, yaml.ScalarNode):
         return _text(node)
-    if isinstance(node, yaml.MappingNode) and depth:
-        return Section(
-            tuple(
-                Entry(_text(name)._replace(text=str(name.value)), _value(value, depth - 1))
-                for name, value in node.value
-                if isinstance(name, yaml.ScalarNode)
-            )
+    if isinstance(node, yaml.MappingNode):
+        entries = (
+            Entry(_text(name)._replace(text=str(name.value)), _value(value, depth - 1))
+            for name, value in node.value
+            if depth and isinstance(name, yaml.ScalarNode)
         )
+        return Section(tuple(entries))
     if isinstance(node, yaml.SequenceNode):
         texts = tuple(_text(item) for item in node.value if isinstance(item, yaml.ScalarNode))
         if len(texts) == len(node.value):
             return Items(texts)
-    return Strange(braces=isinstance(node, yaml.MappingNode))
+    return None
 
 
 def _text(node: yaml.ScalarNode) -> Text:
@@ -185,19 +180,17 @@ def _text(node: yaml.ScalarNode) -> Text:
 
 def _syntax_error(path: Path, content: str, error: yaml.YAMLError) -> ConfigError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     if mark is None:  # a character that no YAML may have: only its position is known
-        problem = str(error).splitlines()[0]
         line = content.encode()[: getattr(error, "position", 0)].count(b"\n") + 1
         where = Where(path, line, text="")
         remedy = "remove it: it may be one that editors do not show"
-        return ConfigError(f"not valid YAML: {problem}", remedy=remedy, where=where)
-    lines = content.splitlines()
-    text = lines[mark.line] if mark.line < len(lines) else ""
-    remedy = "correct the line"
-    if "\t" in text:
-        remedy = "write spaces instead of tabs: YAML allows no tab there"
-    elif re.search(r":\s*\{", text):
-        remedy = "put quotes around a value that starts with a brace"
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    where = Where(path, mark.line + 1, mark.column, 1, text)
+    else:
+        text = next(islice(content.splitlines(), mark.line, None), "")
+        where = Where(path, mark.line + 1, mark.column, 1, text)
+        remedy = "correct the line"
+        if "\t" in text:
+            remedy = "write spaces instead of tabs: YAML allows no tab there"
+        elif re.search(r":\s*\{", text):
+            remedy = "put quotes around a value that starts with a brace"
     return ConfigError(f"not valid YAML: {problem}", remedy=remedy, where=where)

@@ -48,7 +48,7 @@ def examine(config: Config) -> Report:
 
     Nothing is left behind, except the launcher in the user's cache if it had to be compiled.
     """
-    from tykky.doctor import namespaces, places, tools, trial
+    from tykky.doctor import namespaces, places, tools
 
     failed = namespaces.trial()
     node: dict[str, Finding] = {
@@ -62,7 +62,7 @@ def examine(config: Config) -> Report:
         "run": {
             **node,
             "squashfuse_ll": tools.server(config),
-            "a stack on trial": trial.stack(config),
+            "a stack on trial": tools.stack(config),
             "programs in root": places.execution(config),
         },
         "apptainer": {"apptainer": tools.apptainer(unprivileged)},

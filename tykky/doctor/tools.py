@@ -1,7 +1,7 @@
-"""Which programs of the host are there, how new they are, and what they can do.
+"""Which programs of the host are there, how new they are, and whether a stack starts with them.
 
 Public names: the findings ``server``, ``apptainer``, ``mksquashfs``, ``uv``, ``launcher``,
-``pythons``, ``lmod``, ``shell``.
+``pythons``, ``lmod``, ``shell``, and ``stack``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 from tykky.bases import host
 from tykky.config import Config
 from tykky.doctor import Finding
+from tykky.doctor.places import existing, writable
 from tykky.errors import TykkyError
 from tykky.resources import resource
-from tykky.runtime import native
+from tykky.runtime import base, native
 from tykky.tools import squash
 from tykky.tools.uv import program as uv_program
 
@@ -164,3 +165,57 @@ def shell() -> Finding:
     if str(share / "bin") in os.environ.get("PATH", "").split(":"):
         return "ok", f"{script} is in use"
     return "limited", "is not in use", f"for 'tykky activate' and completion: . {script}"
+
+
+def stack(config: Config) -> Finding:
+    """A stack of nothing but one script, made and entered through the real launcher.
+
+    It tells what no probe of a single part can: that the parts work together. Its failure comes
+    in the launcher's own words.
+    """
+    try:
+        program = squash.program()
+        with tempfile.TemporaryDirectory(prefix=".tykky-doctor-", dir=_place(config)) as folder:
+            return _try(config, program, Path(folder))
+    except OSError as error:
+        return "limited", f"not tried: {error.strerror}"
+    except (TykkyError, subprocess.SubprocessError) as error:
+        return "limited", f"not tried: {error}"
+
+
+def _place(config: Config) -> Path:
+    """Where stacks are, or where they are built, or where anything may be written."""
+    places = map(existing, (config.root, config.build_dir))
+    return next(filter(writable, places), Path(tempfile.gettempdir()))
+
+
+def _try(config: Config, program: str, folder: Path) -> Finding:
+    tree, prefix = folder / "tree", folder / "prefix"
+    script, command = tree / "bin" / "try", prefix / "bin" / "try"
+    image = base.image_path(prefix, "image.sqfs")
+    conf = base.conf_path(prefix, generation := "1")
+    for path in (script, command, image, conf):
+        path.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\necho entered\n")
+    script.chmod(0o755)
+    subprocess.run(
+        [program, tree, image, "-no-progress", "-quiet", "-comp", config.squash.compression],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+    )
+    servers = (Path(config.server),) if config.server else ()
+    mount = base.ImageMount(image.name, image.stat().st_size, str(prefix))
+    plan = base.LaunchPlan("trial", prefix, generation, (mount,), servers=servers, idle=1)
+    conf.write_text(base.render(plan))
+    hidden = prefix / base.CONF_DIRECTORY
+    (hidden / base.CURRENT).symlink_to(conf.parent.relative_to(hidden))
+    shutil.copy(native.program("launch"), hidden / base.LAUNCHER_NAME)
+    command.hardlink_to(hidden / base.LAUNCHER_NAME)
+    done = subprocess.run([command], capture_output=True, text=True, errors="replace", timeout=60)
+    if done.stdout == "entered\n":
+        return "ok", "starts"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    found = lines[0] if lines else f"ended with status {done.returncode}"
+    return "no", found, " ".join(lines[1:])

@@ -11,11 +11,10 @@ recipes are the same code.
 For kinds: an annotated, public class attribute is a field, a public method is a step.
 """
 
+from tykky.recipe.choices import Variant, Version, variant
 from tykky.recipe.reading import guarded, read_all, recipe_code
 from tykky.recipe.recipe import Recipe, selections
 from tykky.recipe.source import source_digest
-from tykky.recipe.variants import Variant, variant
-from tykky.recipe.version import Version
 
 __all__ = [
     "Recipe",

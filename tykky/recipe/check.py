@@ -12,10 +12,10 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tykky.errors import RecipeError, Where, did_you_mean
+from tykky.recipe.choices import Variant, declared
 from tykky.recipe.fields import WrongValue, convert, fields
 from tykky.recipe.reading import checked_property
 from tykky.recipe.source import attribute_place, class_place, is_recipe, kind_of
-from tykky.recipe.variants import Variant, declared
 
 if TYPE_CHECKING:
     from tykky.recipe.recipe import Recipe

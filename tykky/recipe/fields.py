@@ -10,15 +10,15 @@ Public names: ``fields``, ``convert``, ``WrongValue``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from tykky.errors import TykkyError, did_you_mean
+from tykky.recipe.choices import Version
 from tykky.recipe.source import kind_of
-from tykky.recipe.version import Version
 from tykky.spec import Spec, parse_one
 
 
@@ -116,9 +116,8 @@ def _tuple(value: object, item: Any, field: str) -> tuple[Any, ...]:
     if isinstance(value, str) or (isinstance(value, Spec) and item is Spec):
         value = (value,)
     elif isinstance(value, set | frozenset):
-        raise WrongValue(
-            f"'{field}' is a set, which has no order", "write a tuple: parentheses, not braces"
-        )
+        remedy = "write a tuple: parentheses, not braces"
+        raise WrongValue(f"'{field}' is a set, which has no order", remedy)
     elif not isinstance(value, list | tuple | Iterator):
         if _is_number(value) and item in (str, Version):
             return (_scalar(value, item, field),)
@@ -197,16 +196,14 @@ def _described(wanted: Any, *, plural: bool = False) -> tuple[str, str]:
 
 # Rules beyond the type, for fields that every kind has.
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LEAKS = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "LD_PRELOAD")
 
 
 def _versions(versions: tuple[Version, ...]) -> None:
     for index, version in enumerate(versions):
         if version in versions[:index]:
-            raise WrongValue(
-                f"the version {version} is named twice", "take one of them out", (index,)
-            )
+            cause = f"the version {version} is named twice"
+            raise WrongValue(cause, "take one of them out", (index,))
 
 
 def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
@@ -215,49 +212,34 @@ def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
         steps = range(len(commands))
     for step, name in zip(steps, commands, strict=True):
         if not name or re.search(r"[\s,]", name):
-            raise WrongValue(
-                f"{name!r} cannot be the name of a command",
-                'one name or glob in each string: "python*", "pip*"',
-                (step,),
-            )
+            cause = f"{name!r} cannot be the name of a command"
+            remedy = 'one name or glob in each string: "python*", "pip*"'
+            raise WrongValue(cause, remedy, (step,))
         if "/" in name and isinstance(commands, Mapping):
-            raise WrongValue(
-                f"a command has no directory in its name, and {name!r} has",
-                'write the name alone, with the path behind it: {"name": "path/of/program"}',
-                (step,),
-            )
+            cause = f"a command has no directory in its name, and {name!r} has"
+            remedy = 'write the name alone, with the path behind it: {"name": "path/of/program"}'
+            raise WrongValue(cause, remedy, (step,))
 
 
-def _variables(variables: Mapping[str, str]) -> None:
+def _variables(variables: Mapping[str, str], leaks: Sequence[str] = ()) -> None:
     for name, value in variables.items():
+        cause = remedy = ""
         if re.search(r"[\x00-\x1f\x7f]", value):
-            raise WrongValue(
-                f"the value of {name} has a line break or another control character in it",
-                "no launch file or shell could set that; put it on one line",
-                (name,),
-            )
-        if not _VARIABLE.fullmatch(name):
-            raise WrongValue(
-                f"{name!r} cannot be the name of an environment variable",
-                "use letters, digits and '_'",
-                (name,),
-            )
-
-
-def _module_variables(variables: Mapping[str, str]) -> None:
-    _variables(variables)
-    for name in variables:
-        if name in _LEAKS:
-            raise WrongValue(
-                f"a module that sets {name} breaks other programs",
-                "set it inside the stack, in 'env'",
-                (name,),
-            )
+            cause = f"the value of {name} has a line break or another control character in it"
+            remedy = "no launch file or shell could set that; put it on one line"
+        elif not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+            cause = f"{name!r} cannot be the name of an environment variable"
+            remedy = "use letters, digits and '_'"
+        elif name in leaks:
+            cause = f"a module that sets {name} breaks other programs"
+            remedy = "set it inside the stack, in 'env'"
+        if cause:
+            raise WrongValue(cause, remedy, (name,))
 
 
 _RULES: dict[str, Callable[[Any], None]] = {
     "versions": _versions,
     "commands": _commands,
     "env": _variables,
-    "setenv": _module_variables,
+    "setenv": partial(_variables, leaks=_LEAKS),
 }

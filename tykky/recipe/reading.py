@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
+import tykky
 from tykky.errors import RecipeError, TykkyError, did_you_mean
 from tykky.recipe.fields import WrongValue, convert, fields
 from tykky.recipe.source import attribute_place, failing_place
@@ -101,17 +102,11 @@ def _remedy(error: BaseException) -> str:
         *_, (frame, _) = walk_tb(error.__traceback__)
         return did_you_mean(name, [*frame.f_locals, *frame.f_globals, *dir(builtins)])
     if isinstance(error, ImportError):
-        return _import_remedy(error)
+        wanted = re.search(r"cannot import name '(\w+)'", str(error))
+        if error.name == "tykky" and wanted:
+            kinds = sorted(name for name in tykky.__all__ if not name.startswith("_"))
+            return did_you_mean(wanted[1], kinds) or f"tykky offers {', '.join(kinds)}"
+        return "a recipe imports from tykky and Python's standard library only"
     if isinstance(error, SystemExit):
         return "a recipe does not exit: raise an exception to refuse"
     return ""
-
-
-def _import_remedy(error: ImportError) -> str:
-    import tykky
-
-    wanted = re.search(r"cannot import name '(\w+)'", str(error))
-    if error.name == "tykky" and wanted:
-        kinds = sorted(name for name in tykky.__all__ if not name.startswith("_"))
-        return did_you_mean(wanted[1], kinds) or f"tykky offers {', '.join(kinds)}"
-    return "a recipe imports from tykky and Python's standard library only"

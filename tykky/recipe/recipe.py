@@ -10,9 +10,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar
 
 from tykky.recipe.check import check_class
+from tykky.recipe.choices import Variant, Version, declared
 from tykky.recipe.source import is_recipe, recipe_file
-from tykky.recipe.variants import Variant, declared
-from tykky.recipe.version import Version
 from tykky.spec import Spec
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})

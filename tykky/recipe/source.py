@@ -209,10 +209,10 @@ def _plain(node: object) -> object:
         return [_plain(item) for item in node]
     if not isinstance(node, ast.AST):
         return node
-    fields = [(name, _plain(value)) for name, value in ast.iter_fields(node)]
     kept = [
-        (name, value)
-        for name, value in fields
-        if value not in (None, []) and name not in ("ctx", "kind", "type_comment")
+        (name, plain)
+        for name, value in ast.iter_fields(node)
+        if name not in ("ctx", "kind", "type_comment")
+        and (plain := _plain(value)) not in (None, [])
     ]
     return (type(node).__name__, kept)

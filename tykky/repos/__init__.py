@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import SpecError, did_you_mean
 from tykky.repos import loading
-from tykky.repos.namespaces import register
+from tykky.resources import resource
 from tykky.spec import Spec, marked
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Repos:
     def _load(self, folder: Path) -> type[Recipe]:
         if not self._namespaces_known:
             for path in self.paths:
-                register(path)
+                loading.register(path)
             self._namespaces_known = True
         return loading.load_folder(folder)
 
@@ -157,3 +157,6 @@ def _choice(spec: Spec, name: str, value: bool | str, variants: dict[str, Varian
     found = re.search(rf"(?<=[+~ ]){re.escape(choice)}(?!\S)", text)
     place = marked(text, found.start() if found else 0, len(choice))
     raise SpecError(cause, remedy=remedy, details=place)
+
+
+loading.publish(loading.BUILTIN, resource("repo"))

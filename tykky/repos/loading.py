@@ -1,10 +1,11 @@
-"""Recipes in a repository: its folders, and each file as a checked class.
+"""Recipes in a repository: its folders, each file as a checked class, all as a module.
 
 The file is compiled and run here rather than imported, so that nothing is written beside it,
 nothing around it can be imported by accident, and two repositories may have the same name.
 
 Public names: ``is_name``, ``recipe_folders``, ``misnamed``, ``load_folder``,
-``read_description``.
+``read_description``; ``publish`` makes a repository importable as ``tykky.repos.<namespace>``, so
+that a recipe can extend one of another repository; ``register`` one that has a namespace.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ import os
 import re
 import stat
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tykky.errors import RecipeError, Where
+from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.spec import NAME_PATTERN
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
 
 RECIPE_FILE = "recipe.py"
+REPOSITORY_FILE = "repo.yaml"
+#: The namespace of the recipes that come with Tykky.
+BUILTIN = "builtin"
 
 
 def is_name(name: str) -> bool:
@@ -191,3 +196,65 @@ def _syntax(file: Path, error: SyntaxError | ValueError) -> RecipeError:
         width = end - start if error.end_lineno == error.lineno and start and end else 1
         where = Where(file, error.lineno or 0, start - 1 if start else None, width, error.text)
     return RecipeError(f"{file.parent.name}: the recipe is {cause}", remedy=remedy, where=where)
+
+
+def _recipe_named(module: str, repository: Path, name: str) -> type[Recipe]:
+    """The recipe whose folder is the class name in lower case, '-' and '_' aside.
+
+    ``AttributeError`` for names that are no class's; :class:`RecipeError` if there is no such
+    folder.
+    """
+    if not name[:1].isupper():
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    folders = recipe_folders(repository)
+    for folder_name, folder in folders.items():
+        if re.sub("[-_]", "", folder_name) == name.lower():
+            return load_folder(folder)
+    classes = ["".join(map(str.capitalize, re.split("[-_]", known))) for known in folders]
+    raise RecipeError(
+        f"the repository {repository} has no recipe for '{name}'",
+        remedy=did_you_mean(name, classes) or "'tykky list' shows the recipes there are",
+    )
+
+
+def register(repository: Path) -> None:
+    """Make a repository importable if its ``repo.yaml`` gives it a namespace."""
+    file = repository / REPOSITORY_FILE
+    if not file.is_file():
+        return
+    import yaml
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise RecipeError(
+            f"{file} cannot be read as YAML",
+            remedy="write, for example: 'namespace: mysite'",
+            where=Where(file, mark.line + 1, mark.column) if mark else Where(file),
+        ) from None
+    if not isinstance(content, dict) or "namespace" not in content:
+        return
+    namespace, why = content["namespace"], ""
+    if not isinstance(namespace, str) or not re.fullmatch("[a-z][a-z0-9_]*", namespace):
+        why = "is not a word of small letters, digits and '_'"
+    elif namespace == BUILTIN or Path(__file__).with_name(f"{namespace}.py").exists():
+        why = "is the name of a part of Tykky"
+    if why:
+        lines = enumerate(text.splitlines(), 1)
+        raise RecipeError(
+            f"the namespace {namespace!r} {why}",
+            remedy="choose another, such as the name of the site",
+            where=Where(file, next((n for n, line in lines if line.startswith("namespace")), 1)),
+        )
+    publish(namespace, repository)
+
+
+def publish(namespace: str, repository: Path) -> None:
+    """Make a repository importable; the attributes of its module are its recipes."""
+    doc = f"The recipes of {repository}, for overlays to extend."
+    module = ModuleType(f"tykky.repos.{namespace}", doc)
+    vars(module)["__getattr__"] = partial(_recipe_named, module.__name__, repository)
+    sys.modules[module.__name__] = module
+    setattr(sys.modules["tykky.repos"], namespace, module)

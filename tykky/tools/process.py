@@ -38,31 +38,28 @@ def brief(command: Command) -> str:
 def run(argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> tuple[int, str]:
     """Run a command; what it prints goes into the log as it comes, and is returned."""
     output = bytearray()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         argv,
         env=dict(env),
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    try:
-        while chunk := os.read(process.stdout.fileno(), 65536):
-            log.write(chunk)
-            log.flush()
-            output += chunk
-        return process.wait(), output.decode(errors="replace")
-    except BaseException:
-        process.terminate()
+    ) as process:
+        assert process.stdout is not None
         try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        raise
-    finally:
-        process.stdout.close()
-        process.wait()
+            while chunk := os.read(process.stdout.fileno(), 65536):
+                log.write(chunk)
+                log.flush()
+                output += chunk
+            return process.wait(), output.decode(errors="replace")
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
 
 
 def failure(command: str, status: int, output: str) -> TykkyError:
