@@ -24,7 +24,7 @@ from tykky import fetch
 from tykky.bases import cache, debian, registry
 from tykky.bases.base import arch
 from tykky.bases.cache import Pulled
-from tykky.bases.image import open_image
+from tykky.bases.image import open_image, settings_of
 from tykky.bases.reference import changed, unreadable
 from tykky.bases.stacks import find_stack
 from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
@@ -135,7 +135,7 @@ def _make(
         bytes=image.bytes,
         arch=arch(),
         pulled=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        config=settings or dict(image.config.get("config") or {}),  # type: ignore[call-overload]
+        config=settings or image.config,
     )
     cache.keep(config, new, pulled)
     for path in downloads:
@@ -209,8 +209,7 @@ def _settings(said: Mapping[str, Any], reference: Reference) -> Mapping[str, Any
     made_for = str(said.get("architecture", ""))
     if made_for and registry.kernel_name(made_for) != arch():
         raise registry.wrong_arch(reference, made_for)
-    settings = said.get("config")
-    return settings if isinstance(settings, dict) else {}
+    return settings_of(said)
 
 
 def _sif_layer(remote: Remote, reference: Reference, config: Config, say: fetch.Say) -> Path:

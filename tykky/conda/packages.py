@@ -110,7 +110,7 @@ def _package(row: Mapping[str, Any], url: str, config: Config) -> Package:
         fields["size"] = path.stat().st_size
         if md5 and md5 != (found := digest_file(path, "md5")):
             raise StepError(
-                f"{url} has the md5 {found}, and the list says {md5}",
+                f"{url} has the md5 {found} instead of {md5}",
                 remedy="the channel or something on the way altered it; do not install it",
                 code=Exit.DAMAGED,
             )
