@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from tykky.bases.base import Base, HostBase, arch, host
 from tykky.bases.image import ImageBase, image_base
 from tykky.bases.reference import Reference, changed, resolve
-from tykky.bases.stacks import StackBase, find_stack, stack_base
-from tykky.errors import Exit, StepError, TykkyError
+from tykky.bases.stacks import StackBase, stack_base
+from tykky.errors import Exit, StepError
 from tykky.tools.enclosure import PATH
 
 if TYPE_CHECKING:
@@ -72,26 +72,10 @@ def find(name: str, config: Config, *, folder: Path = Path("/"), digest: str = "
     reference = resolve(name or "host", config.bases, folder)
     if reference.scheme == "host":
         return host()
-    known = digest or _digest(reference, config)
-    return Pending(name, "not looked into yet", known, reference, bool(digest))
-
-
-def _digest(reference: Reference, config: Config) -> str:
     from tykky.bases.pull import identify
-    from tykky.lock import digest_of
 
-    if reference.scheme == "stack":
-        return find_stack(reference.target, config).build
-    if reference.scheme == "path" and reference.path.is_dir():
-        # A directory may change at any time; its name is all that stays.
-        return digest_of(["directory", reference.target])
-    if reference.scheme == "path" and not reference.path.exists():
-        raise TykkyError(
-            f"the base {reference} is not there",
-            remedy="correct its path in the recipe or in 'bases', or build it",
-            code=Exit.BASE,
-        )
-    return identify(reference, config)
+    known = digest or identify(reference, config)
+    return Pending(name, "not looked into yet", known, reference, bool(digest))
 
 
 def provide(found: Base, config: Config, say: Say) -> Base:

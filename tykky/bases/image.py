@@ -4,7 +4,7 @@ A SIF holds a squashfs somewhere in the middle, which is mounted at its offset; 
 a container. The contents are listed and read with ``unsquashfs``.
 
 Public names: ``ImageBase``, ``image_base``, ``ImageFile``, ``open_image``, ``Listing``,
-``listing``, ``unpack``.
+``listing``, ``unpack``, ``settings_of``.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _ARCHITECTURES = {
 class ImageFile:
     """A squashfs in a file: at which byte it begins, the file's size in bytes.
 
-    ``arch`` is empty where the file does not say. ``config`` is the configuration that an image
-    from a registry brought with it (``Env``, ``WorkingDir`` ...), if it did.
+    ``arch`` is empty where the file does not say. ``config`` is what an image from a registry
+    says of programs (``Env``, ``WorkingDir`` ...), if it does.
     """
 
     path: Path
@@ -110,7 +110,7 @@ def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
                 found = (file_system, offset, _ARCHITECTURES.get(arch, ""))
         elif kind == _JSON and name.rstrip(b"\0") == b"oci-config":
             stream.seek(offset)
-            config = _json(stream.read(length))
+            config = _settings(stream.read(length))
     if found is None:
         raise _damaged(path, "has no root file system in it")
     if found[0] != _SQUASHFS:
@@ -123,12 +123,17 @@ def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
     return ImageFile(path, found[1], size, found[2], config)
 
 
-def _json(data: bytes) -> dict[str, object]:
+def _settings(data: bytes) -> dict[str, object]:
     try:
-        value = json.loads(data)
+        return settings_of(json.loads(data))
     except ValueError:
         return {}
-    return value if isinstance(value, dict) else {}
+
+
+def settings_of(said: object) -> dict[str, object]:
+    """Of the configuration of an image, what it says of programs (``Env``, ``WorkingDir`` ...)."""
+    found = said.get("config") if isinstance(said, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _check_squashfs(image: ImageFile, stream: BinaryIO) -> None:
@@ -295,9 +300,7 @@ def image_base(name: str, digest: str, path: Path, settings: Mapping[str, object
         # Which of the two is there is no matter, or whether any is.
         _unsquashfs(file, "-no-progress", "-no-xattrs", "-d", str(root), paths=wanted, strict=False)
         identity = _identity(root)
-    inner = file.config.get("config")
-    said = settings or (inner if isinstance(inner, dict) else {})
-    return ImageBase(name, identity, digest, file, None, _environment(said))
+    return ImageBase(name, identity, digest, file, None, _environment(settings or file.config))
 
 
 def _environment(settings: Mapping[str, object]) -> dict[str, str]:

@@ -24,10 +24,12 @@ from tykky import fetch
 from tykky.bases import cache, debian, registry
 from tykky.bases.base import arch
 from tykky.bases.cache import Pulled
-from tykky.bases.image import open_image
+from tykky.bases.image import open_image, settings_of
 from tykky.bases.reference import changed, unreadable
+from tykky.bases.stacks import find_stack
 from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
 from tykky.files import digest_file
+from tykky.lock import digest_of
 
 if TYPE_CHECKING:
     from tykky.bases.reference import Reference
@@ -38,10 +40,15 @@ _SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
 
 
 def identify(reference: Reference, config: Config) -> str:
-    """The digest by which a reference's image is known; only a registry's name asks the network.
+    """The digest by which a base is known; only a registry's name asks the network.
 
-    A name that was pulled before means what it meant then.
+    A name that was pulled before means what it meant then. Raises ``TykkyError``.
     """
+    if reference.scheme == "stack":
+        return find_stack(reference.target, config).build
+    if reference.scheme == "path" and reference.path.is_dir():
+        # A directory may change at any time; its name is all that stays.
+        return digest_of(["directory", reference.target])
     if reference.scheme in ("docker", "oras"):
         pulled = cache.by_reference(config, str(reference))
         return pulled.digest if pulled else registry.look_up(reference.target, config).digest
@@ -50,7 +57,7 @@ def identify(reference: Reference, config: Config) -> str:
     try:
         return digest_file(reference.path)
     except OSError as error:
-        raise unreadable(f"the archive {reference.path}", error) from error
+        raise unreadable(f"the base {reference}", error) from error
 
 
 def pull(
@@ -128,7 +135,7 @@ def _make(
         bytes=image.bytes,
         arch=arch(),
         pulled=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        config=settings or dict(image.config.get("config") or {}),  # type: ignore[call-overload]
+        config=settings or image.config,
     )
     cache.keep(config, new, pulled)
     for path in downloads:
@@ -202,8 +209,7 @@ def _settings(said: Mapping[str, Any], reference: Reference) -> Mapping[str, Any
     made_for = str(said.get("architecture", ""))
     if made_for and registry.kernel_name(made_for) != arch():
         raise registry.wrong_arch(reference, made_for)
-    settings = said.get("config")
-    return settings if isinstance(settings, dict) else {}
+    return settings_of(said)
 
 
 def _sif_layer(remote: Remote, reference: Reference, config: Config, say: fetch.Say) -> Path:
@@ -225,12 +231,6 @@ def _unpack(source: str, new: Path, scratch: Path, config: Config, say: fetch.Sa
         line = [program, "--silent", "build", "--force", "--disable-cache", str(new), source]
         _run(line, scratch)
         return "sif"
-    if not shutil.which("umoci"):
-        raise ToolError(
-            "this machine has neither apptainer nor umoci, one of which is needed to unpack "
-            "container images",
-            remedy="install one of them, or pull on a machine that has it and name the SIF",
-        )
     layout = source.removeprefix("oci:")
     if not source.startswith("oci:"):
         layout = str(scratch / "layout")
@@ -249,7 +249,9 @@ def _run(line: list[str], scratch: Path) -> None:
     variables |= {"APPTAINER_TMPDIR": temporary, "SINGULARITY_TMPDIR": temporary}
     if not shutil.which(line[0]):
         raise ToolError(
-            f"{line[0]} is not installed on this machine",
-            remedy="install apptainer, or skopeo and umoci",
+            f"this machine has neither apptainer nor {Path(line[0]).name}, one of which is needed "
+            "to unpack container images",
+            remedy="install apptainer, or umoci and skopeo; or pull on a machine that has it and "
+            "name the SIF",
         )
     debian.run(line, variables, "is the archive whole, and of the kind that its name says?")

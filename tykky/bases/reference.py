@@ -104,9 +104,11 @@ def _automatic(table: dict[str, str]) -> str:
 
 def unreadable(what: str, error: OSError) -> TykkyError:
     """The error for the file of a base that cannot be read."""
+    is_gone = isinstance(error, FileNotFoundError)
+    why = "is not there" if is_gone else f"cannot be read: {error.strerror or error}"
     return TykkyError(
-        f"{what} cannot be read: {error.strerror or error}",
-        remedy="correct its path in the recipe or in 'bases', or its permissions",
+        f"{what} {why}",
+        remedy="correct its path in the recipe or in 'bases', or its permissions; or build it",
         code=Exit.BASE,
     )
 

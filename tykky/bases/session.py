@@ -5,31 +5,60 @@ user's password, if there is one, and without otherwise (docker.io, ghcr.io and 
 token also for what everybody may read). Tokens end after minutes, so that a new one may be needed
 in the middle of an image.
 
-Public names: ``Session``, ``is_local``.
+Names and passwords are looked for where container programs keep them, in this order:
+``APPTAINER_DOCKER_USERNAME`` and ``APPTAINER_DOCKER_PASSWORD`` (also ``SINGULARITY_...``), which
+are for any registry that asks; then the files of ``podman login`` and ``skopeo login``
+(``$REGISTRY_AUTH_FILE``, ``$XDG_RUNTIME_DIR/containers/auth.json``,
+``~/.config/containers/auth.json``), ``docker login`` (``~/.docker/config.json`` or
+``$DOCKER_CONFIG``), and ``apptainer registry login`` (``~/.apptainer/docker-config.json``).
+The form of these files: containers-auth.json(5).
+
+Public names: ``Session``, ``Credentials``, ``credentials``.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import ipaddress
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tykky import fetch
-from tykky.bases import credentials
 from tykky.errors import Exit, StepError, TykkyError
 
 if TYPE_CHECKING:
     import requests
 
+#: The names under which Docker Hub is kept; the first is that of its registry.
+_HUB = ("registry-1.docker.io", "docker.io", "index.docker.io")
 #: No manifest is larger; what claims to be is no manifest.
 _MOST = 8 << 20
 #: One way to log in that a registry offers, and its parameters: RFC 9110, 11.6.1.
 _PARAMETER = r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))'
 _CHALLENGE = re.compile(rf"(\w+)\s+((?:{_PARAMETER}(?:\s*,\s*)?)+)")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A name and a password; ``source`` is the file or variable that they are from."""
+
+    user: str
+    password: str = field(repr=False)
+    source: str
+
+    @property
+    def header(self) -> dict[str, str]:
+        """The header of a request that brings them along."""
+        text = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Authorization": f"Basic {text}"}
 
 
 class Session:
@@ -39,13 +68,13 @@ class Session:
     """
 
     def __init__(self, host: str, repository: str, patience: int) -> None:
-        scheme = "http" if is_local(host) else "https"
+        scheme = "http" if _is_local(host) else "https"
         self.host = host
         self.repository = repository
         self.patience = patience
         self.address = f"{scheme}://{host}/v2/{repository}"
         self.headers: Mapping[str, str] = {}
-        self.known: credentials.Credentials | None = None
+        self.known: Credentials | None = None
 
     def manifest(self, name: str, types: Sequence[str]) -> bytes:
         """The text of a manifest by tag or digest, verified. Raises ``StepError``."""
@@ -83,7 +112,7 @@ class Session:
     def _log_in(self, answer: requests.Response, url: str) -> None:
         """Learn the header that a registry's answer asks for: a password, or a token for one."""
         challenges = _challenges(answer.headers.get("WWW-Authenticate", ""))
-        self.known = credentials.find(self.host, self.repository)
+        self.known = credentials(self.host, self.repository)
         if (words := challenges.get("bearer")) and "realm" in words:
             self.headers = self._token(words)
         elif "basic" in challenges and self.known:
@@ -96,7 +125,7 @@ class Session:
         query = {"scope": words.get("scope") or f"repository:{self.repository}:pull"}
         query |= {"service": words["service"]} if words.get("service") else {}
         # Who has no password, or would have to send it in the clear, reads what anybody may.
-        safe = realm.startswith("https://") or is_local(urlsplit(realm).netloc)
+        safe = realm.startswith("https://") or _is_local(urlsplit(realm).netloc)
         given, text = self._get(realm, self.known.header if self.known and safe else {}, query)
         if given.status_code != 200:
             raise self._refused(given, realm)
@@ -172,7 +201,7 @@ def _challenges(text: str) -> dict[str, dict[str, str]]:
     }
 
 
-def is_local(host: str) -> bool:
+def _is_local(host: str) -> bool:
     """Whether a registry is on this machine, where plain http is usual and harmless."""
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
     if name == "localhost":
@@ -181,3 +210,71 @@ def is_local(host: str) -> bool:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+# -- names and passwords ------------------------------------------------------------------
+
+
+def credentials(
+    host: str, repository: str, environ: Mapping[str, str] = os.environ
+) -> Credentials | None:
+    """What a user has for a repository of a registry, or ``None``."""
+    for prefix in ("APPTAINER", "SINGULARITY"):
+        user = environ.get(f"{prefix}_DOCKER_USERNAME")
+        password = environ.get(f"{prefix}_DOCKER_PASSWORD")
+        if user and password:
+            return Credentials(user, password, f"${prefix}_DOCKER_USERNAME")
+    for file in _files(environ):
+        known = _read(file)
+        for key in _keys(host, repository):
+            if (entry := known.get(key)) and (found := _decoded(entry, file)):
+                return found
+    return None
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+    home = Path(environ.get("HOME") or "/")
+    if given := environ.get("REGISTRY_AUTH_FILE"):
+        yield Path(given)
+    if session := environ.get("XDG_RUNTIME_DIR"):
+        yield Path(session, "containers/auth.json")
+    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config", "containers/auth.json")
+    yield Path(environ.get("DOCKER_CONFIG") or home / ".docker", "config.json")
+    yield Path(environ.get("APPTAINER_CONFIGDIR") or home / ".apptainer", "docker-config.json")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The entries of a file by registry or by repository; none if it is missing or no such file.
+
+    Whoever has a damaged one is told by the registry that a name is wanted.
+    """
+    try:
+        entries = json.loads(file.read_bytes())["auths"]
+        return {_bare(name): entry for name, entry in entries.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _bare(name: str) -> str:
+    """``index.docker.io`` for ``https://index.docker.io/v1/``: Docker writes addresses."""
+    address = name.partition("://")
+    return address[2].partition("/")[0] if address[1] else name.rstrip("/")
+
+
+def _keys(host: str, repository: str) -> Iterator[str]:
+    """Under which names there may be something, the narrowest first."""
+    for name in _HUB if host == _HUB[0] else (host,):
+        parts = repository.split("/")
+        while parts:
+            yield "/".join((name, *parts))
+            parts.pop()
+        yield name
+
+
+def _decoded(entry: Any, file: Path) -> Credentials | None:
+    try:
+        text = base64.b64decode(entry["auth"], validate=True).decode()
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        return None  # kept by a helper program, or damaged
+    user, colon, password = text.partition(":")
+    return Credentials(user, password.rstrip("\0"), str(file)) if colon and user else None

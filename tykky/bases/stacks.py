@@ -85,8 +85,9 @@ def stack_base(name: str, spec: str, config: Config) -> StackBase:
     from tykky.runtime.base import image_path
 
     record = find_stack(spec, config)
-    below = _below(record)
-    prefix = Path(record.prefix)
+    prefix, said = Path(record.prefix), record.base
+    root = record.launch.get("root")
+    below = image_base(said["name"], said["digest"], Path(root), {}) if root else host()
     if not record.images:
         raise TykkyError(
             f"the base 'stack:{spec}' is a wrapped container, which has no image of its own",
@@ -103,11 +104,3 @@ def stack_base(name: str, spec: str, config: Config) -> StackBase:
         below,
         dict(record.packages),
     )
-
-
-def _below(record: Record) -> Base:
-    root = record.launch.get("root")
-    if not root:
-        return host()
-    said = record.base
-    return image_base(said["name"], said["digest"], Path(root), {})

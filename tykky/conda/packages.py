@@ -99,30 +99,22 @@ def _mirrors(channels: Iterable[Channel], config: Config) -> dict[str, list[str]
     return found
 
 
-def _package(row: Mapping[str, Any], url: str, config: Config, md5: str = "") -> Package:
+def _package(row: Mapping[str, Any], url: str, config: Config) -> Package:
     """A package at an address; without a sha256 (old channels have none) it is downloaded."""
-    sha256, size = row["sha256"], row["size"]
-    if not sha256:
-        path, sha256 = fetch.fetch_unpinned(
+    fields = {**row, "url": url, "file": unquote(Path(urlsplit(url).path).name)}
+    md5 = fields.pop("md5")
+    if not fields["sha256"]:
+        path, fields["sha256"] = fetch.fetch_unpinned(
             private(url, config), config.cache_dir, patience=config.timeout
         )
-        size = path.stat().st_size
+        fields["size"] = path.stat().st_size
         if md5 and md5 != (found := digest_file(path, "md5")):
             raise StepError(
-                f"{url} has the md5 {found}, and the list says {md5}",
+                f"{url} has the md5 {found} instead of {md5}",
                 remedy="the channel or something on the way altered it; do not install it",
                 code=Exit.DAMAGED,
             )
-    return Package(
-        name=row["name"],
-        version=row["version"],
-        file=unquote(Path(urlsplit(url).path).name),
-        sha256=sha256,
-        size=size,
-        build=row["build"],
-        url=url,
-        license=row["license"],
-    )
+    return Package(**fields)
 
 
 def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Package, ...]:
@@ -142,8 +134,7 @@ def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Packa
 
     def package(one: Pinned) -> Package:
         row = dict(zip(("name", "version", "build"), _parts(one.url), strict=True))
-        more = {"sha256": one.sha256, "size": 0, "license": ""}
-        return _package({**row, **more}, one.url, config, one.md5)
+        return _package({**row, "sha256": one.sha256, "md5": one.md5}, one.url, config)
 
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         return tuple(pool.map(package, wanted))
