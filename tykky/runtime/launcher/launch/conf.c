@@ -114,14 +114,6 @@ static bool check_format(struct parser *p, uint64_t format)
                   newer ? "a newer Tykky's " : "");
 }
 
-static int position(const char *const *names, const char *name)
-{
-    for (int i = 0; names[i]; i++)
-        if (strcmp(names[i], name) == 0)
-            return i;
-    return -1;
-}
-
 static bool choose(struct parser *p, const char *word, const char *const *choices, int *choice)
 {
     *choice = position(choices, word);
