@@ -122,5 +122,10 @@ bool make_mount_point(const char *path, bool directory)
             return false;
         *slash = '/';
     }
-    return (directory ? mkdir(path, 0755) : mknod(path, S_IFREG | 0644, 0)) == 0 || errno == EEXIST;
+    if (directory)
+        return mkdir(path, 0755) == 0 || errno == EEXIST;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }

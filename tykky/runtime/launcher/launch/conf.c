@@ -298,9 +298,9 @@ bool conf_read(struct conf *conf, const char *file)
     *conf = (struct conf){.file = file};
     /* In as few calls as can be: every start of a command reads it. What is not used of the room
      * takes no memory. */
-    char *text = malloc(MAX_SIZE);
+    char *text = allocate(MAX_SIZE, 1);
     int fd = open_file(file, O_RDONLY | O_NOCTTY);
-    ssize_t length = !text || fd < 0 ? -1 : read(fd, text, MAX_SIZE);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, MAX_SIZE);
     int error = length < 0 ? errno : EFBIG;
     if (fd >= 0)
         close(fd);

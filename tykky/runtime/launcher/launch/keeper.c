@@ -114,9 +114,9 @@ static void be_keeper(void *argument)
     daemon_detach(fds, 3);
     keeper->report = fds[0];
     keeper->registry.fd = fds[2];
-    title_set(NAME, keeper->stack->confs[0].prefix);
-    if (!mount_prepare(servers, keeper->stack) ||
-        !mount_enter(servers, keeper->stack, &user_namespace)) {
+    bool ready = mount_prepare(servers, keeper->stack);
+    title_set(NAME, keeper->stack->confs[0].prefix); /* where the environment was */
+    if (!ready || !mount_enter(servers, keeper->stack, &user_namespace)) {
         send_report(keeper, FAILED);
         return;
     }

@@ -94,15 +94,15 @@ const char *program_path(const struct place *place, const struct conf *conf)
 static const char *choose(const struct place *place, const struct conf *conf, bool *found)
 {
     const char *path = program_path(place, conf);
-    const char *others[] = {place->exe, format("%s/bin/%s", conf->prefix, command_name(place))};
+    const int last = path == place->invoked ? 2 : 0;
     struct stat status;
-    size_t left = path == place->invoked ? 2 : 0;
-    for (;; path = others[2 - left--]) {
+    for (int attempt = 0;; attempt++) {
         *found = stat(path, &status) == 0;
         if (*found && !is_launcher(place, path, &status))
             return path;
-        if (left == 0)
+        if (attempt == last)
             return NULL;
+        path = attempt == 0 ? place->exe : format("%s/bin/%s", conf->prefix, command_name(place));
     }
 }
 
