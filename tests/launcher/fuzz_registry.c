@@ -4,9 +4,8 @@
 
 #include "fuzz.h"
 #include "launch/conf_values.h"
-#include "launch/pins.h"
+#include "launch/place.h"
 #include "launch/registry.h"
-#include "launch/scope.h"
 
 const char *const fuzz_seeds[] = {
     "pid=1234 start=56789 user=4026532177 mount=4026532178",

@@ -136,15 +136,11 @@ def _compile(name: str, target: Path) -> None:
             target.chmod(0o755)
             return
         complaint = complaint or f"{compiler}: {done.stderr.strip()}"
-    if complaint:
-        raise ToolError(
-            f"the program {name!r} of the native runtime cannot be compiled",
-            remedy="install a working C compiler with the headers of libc (gcc, libc6-dev)",
-            details=tuple(complaint.splitlines()[:10]),
-        )
     raise ToolError(
-        f"there is no C compiler to make the program {name!r} of the native runtime",
-        remedy="install gcc and libc6-dev, or a wheel of tykky for this kind of machine",
+        f"the program {name!r} of the native runtime cannot be compiled"
+        + ("" if complaint else ": there is no C compiler"),
+        remedy="install a working gcc and libc6-dev, or a wheel of tykky for this kind of machine",
+        details=tuple(complaint.splitlines()[:10]),
     )
 
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../common/text.h"
+
 /* How many bytes came, fewer than `size` only at the end; -1 with errno. */
 static ssize_t receive(int stream, void *data, size_t size)
 {
@@ -24,18 +26,13 @@ static ssize_t receive(int stream, void *data, size_t size)
     return (ssize_t)have;
 }
 
-static bool refuse(const char *what)
-{
-    return fail("ask: %s", what);
-}
-
 static bool whole(ssize_t got, size_t size)
 {
     if (got < 0)
         return fail("ask: there is no answer: %s", strerror(errno));
     if (got == 0 && size > 0)
-        return refuse("there is no answer");
-    return (size_t)got == size || refuse("the answer breaks off");
+        return fail("ask: there is no answer");
+    return (size_t)got == size || fail("ask: the answer breaks off");
 }
 
 bool answer_read(int stream, struct answer *answer)
@@ -47,15 +44,12 @@ bool answer_read(int stream, struct answer *answer)
         return false;
     memcpy(&size, head + 1, sizeof size);
     if (size >= ANSWER_LONGEST)
-        return refuse("the answer is too long");
-    char *script = malloc(size + 1);
-    if (!script)
-        return fail("ask: the answer cannot be kept: %s", strerror(errno));
-    script[size] = '\0';
+        return fail("ask: the answer is too long");
+    char *script = allocate(size + 1, 1);
     /* Half a script would be another one. */
     if (!whole(receive(stream, script, size), size) ||
-        (strlen(script) != size && !refuse("the answer is no text")) ||
-        (receive(stream, &more, 1) != 0 && !refuse("the answer does not end"))) {
+        (strlen(script) != size && !fail("ask: the answer is no text")) ||
+        (receive(stream, &more, 1) != 0 && !fail("ask: the answer does not end"))) {
         free(script);
         return false;
     }

@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../common/files.h"
 #include "../common/problem.h"
 #include "answer.h"
 
@@ -46,28 +47,6 @@ static int connect_to(const char *path)
     return stream;
 }
 
-/* Sends the size, and with it the descriptors. */
-static void send_head(int stream, uint32_t size)
-{
-    union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr aligned;
-    } control = {0};
-    struct iovec data = {&size, sizeof size};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
-    const int outputs[2] = {STDOUT_FILENO, STDERR_FILENO};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof outputs);
-    memcpy(CMSG_DATA(head), outputs, sizeof outputs);
-    if (sendmsg(stream, &message, MSG_NOSIGNAL) != (ssize_t)sizeof size)
-        end_with("the request cannot be sent", errno);
-}
-
 static void send_all(int stream, const char *text, size_t size)
 {
     while (size > 0) {
@@ -91,7 +70,10 @@ static void send_request(int stream, char **words)
         size += strlen(*word) + 1;
     if (size > UINT32_MAX)
         end_with("the request cannot be sent", E2BIG);
-    send_head(stream, (uint32_t)size);
+    const int outputs[] = {STDOUT_FILENO, STDERR_FILENO};
+    const uint32_t head = (uint32_t)size;
+    if (!send_descriptors(stream, outputs, 2, &head, sizeof head))
+        end_with("the request cannot be sent", errno);
     send_all(stream, folder, strlen(folder) + 1);
     for (char **word = words; *word; word++)
         send_all(stream, *word, strlen(*word) + 1);

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -45,6 +43,17 @@ static _Noreturn void execute(char **command)
     _exit(error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
 }
 
+static void pass_signals_on(pid_t pid)
+{
+    sigset_t held = held_signals();
+    siginfo_t info;
+    int number = sigwaitinfo(&held, &info);
+    /* Signals of the terminal reach the command by themselves. The others come, for box_init, from
+     * box_wait, which stands outside of this PID namespace: there si_pid is 0. */
+    if (number > 0 && number != SIGCHLD && info.si_code <= 0)
+        kill(pid, number);
+}
+
 _Noreturn void box_init(char **command, int report)
 {
     prctl(PR_SET_NAME, "tykky-box");
@@ -53,14 +62,8 @@ _Noreturn void box_init(char **command, int report)
         execute(command);
     if (child < 0)
         _exit(STATUS_LAUNCHER);
-    sigset_t held = held_signals();
     for (;;) {
-        siginfo_t info;
-        int number = sigwaitinfo(&held, &info);
-        /* Signals of the terminal reach the command by themselves; the others come from
-         * box_wait, which stands outside of this PID namespace: there si_pid is 0. */
-        if (number > 0 && number != SIGCHLD && info.si_code <= 0)
-            kill(child, number);
+        pass_signals_on(child);
         int status;
         pid_t ended;
         while ((ended = waitpid(-1, &status, WNOHANG)) > 0)
@@ -88,18 +91,9 @@ static _Noreturn void end_like(int status)
 
 _Noreturn void box_wait(pid_t init, int report)
 {
-    sigset_t held = held_signals();
-    for (;;) {
-        siginfo_t info;
-        int number = sigwaitinfo(&held, &info);
-        if (number > 0 && number != SIGCHLD && info.si_code <= 0)
-            kill(init, number);
-        int ended;
-        if (waitpid(init, &ended, WNOHANG) != init)
-            continue;
-        int status;
-        if (read(report, &status, sizeof status) == sizeof status)
-            end_like(status);
-        end_like(ended);
-    }
+    int ended, status;
+    do
+        pass_signals_on(init);
+    while (waitpid(init, &ended, WNOHANG) != init);
+    end_like(read(report, &status, sizeof status) == sizeof status ? status : ended);
 }

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -28,6 +30,46 @@ char *read_whole(const char *path)
     if (file)
         fclose(file);
     return length > 0 ? text : allocate(1, 1);
+}
+
+bool is_same_file(const struct stat *one, const struct stat *other)
+{
+    return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
+}
+
+union control {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(4 * sizeof(int))];
+};
+
+bool send_descriptors(int socket, const int *fds, size_t count, const void *data, size_t size)
+{
+    union control control = {.header = {.cmsg_len = CMSG_LEN(count * sizeof *fds),
+                                        .cmsg_level = SOL_SOCKET,
+                                        .cmsg_type = SCM_RIGHTS}};
+    struct iovec bytes = {.iov_base = (void *)data, .iov_len = size};
+    struct msghdr message = {.msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = CMSG_SPACE(count * sizeof *fds)};
+    memcpy(CMSG_DATA(&control.header), fds, count * sizeof *fds);
+    return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+int receive_descriptor(int socket)
+{
+    char byte;
+    int fd = -1;
+    union control control;
+    struct iovec bytes = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *header = recvmsg(socket, &message, 0) == 1 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (header && header->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    return fd;
 }
 
 void directory_save(struct directory *directory)

@@ -1,10 +1,12 @@
-/* Files, on the way that every start takes, and the working directory. */
+/* Files, on the way that every start takes; descriptors, and the working directory. */
 #ifndef TYKKY_FILES_H
 #define TYKKY_FILES_H
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* openat, because open of musl adds a call that marks the descriptor once more. */
@@ -18,6 +20,15 @@ ssize_t read_text(const char *path, char *text, size_t size);
 
 /* The whole text of a file of /proc; empty if it cannot be read. */
 char *read_whole(const char *path);
+
+/* Whether they are of the same file or directory. */
+bool is_same_file(const struct stat *one, const struct stat *other);
+
+/* Sends `size` bytes, and with them at most four descriptors. */
+bool send_descriptors(int socket, const int *fds, size_t count, const void *data, size_t size);
+
+/* The descriptor that comes with one byte; -1 if that comes alone, or nothing. */
+int receive_descriptor(int socket);
 
 /* The working directory, across a change of the mounts. */
 struct directory {

@@ -28,16 +28,14 @@ static bool explain(const char *what, int error)
 {
     static const char ask[] = "ask the administrator of this node to allow user namespaces, or "
                               "choose 'runtime: apptainer' for this stack";
-    if (sysctl_value("/proc/sys/user/max_user_namespaces") == 0) {
-        fail("user namespaces are disabled on this node "
-             "(sysctl user.max_user_namespaces=0)");
-        return remedy("%s", ask);
-    }
-    if (sysctl_value("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
-        fail("user namespaces are disabled on this node "
-             "(sysctl kernel.unprivileged_userns_clone=0)");
-        return remedy("%s", ask);
-    }
+    static const char *const switches[][2] = {
+        {"/proc/sys/user/max_user_namespaces", "user.max_user_namespaces"},
+        {"/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone"}};
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if (sysctl_value(switches[i][0]) == 0) {
+            fail("user namespaces are disabled on this node (sysctl %s=0)", switches[i][1]);
+            return remedy("%s", ask);
+        }
     if (sysctl_value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
         return fail("AppArmor forbids user namespaces on this node (sysctl "
                     "kernel.apparmor_restrict_unprivileged_userns=1)\n"
@@ -124,5 +122,10 @@ bool make_mount_point(const char *path, bool directory)
             return false;
         *slash = '/';
     }
-    return (directory ? mkdir(path, 0755) : mknod(path, S_IFREG | 0644, 0)) == 0 || errno == EEXIST;
+    if (directory)
+        return mkdir(path, 0755) == 0 || errno == EEXIST;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }

@@ -30,12 +30,6 @@ static bool in_container(void)
            strstr(read_whole("/proc/self/mountinfo"), "/mnt/session/");
 }
 
-bool apptainer_inside(const struct stack *stack)
-{
-    const char *mark = getenv(MARK);
-    return mark && strcmp(mark, stack->confs[0].prefix) == 0 && in_container();
-}
-
 const char *apptainer_around(void)
 {
     const char *mark = getenv(MARK);
@@ -113,30 +107,21 @@ static bool add_bind(struct line *line, const char *source, const char *target, 
     return true;
 }
 
-static bool is_one_of(const char *const *names, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
-}
-#define IS_ONE_OF(names, name) is_one_of(names, sizeof names / sizeof names[0], name)
-
 /* By the kind that the listing tells: looking at the directories themselves could hang, if one of
  * them is a dead network file system. */
 static bool add_host_roots(struct line *line, bool image)
 {
-    static const char *const left_out[] = {".", "..", "dev", "proc", "sys", "lost+found"};
+    static const char *const left_out[] = {".", "..", "dev", "proc", "sys", "lost+found", NULL};
     /* What an image has of its own. That cannot be looked at from here, but is everywhere so. */
-    static const char *const of_images[] = {"bin",   "boot",   "etc",   "home", "lib", "lib32",
-                                            "lib64", "libx32", "media", "mnt",  "opt", "root",
-                                            "run",   "sbin",   "srv",   "tmp",  "usr", "var"};
+    static const char *const of_images[] = {
+        "bin", "boot", "etc", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt",
+        "opt", "root", "run", "sbin", "srv", "tmp",   "usr",   "var",    NULL};
     DIR *root = opendir("/");
     bool good = true;
     for (struct dirent *entry; root && good && (entry = readdir(root));) {
         const char *path = format("/%s", entry->d_name);
-        if (entry->d_type == DT_DIR && !IS_ONE_OF(left_out, entry->d_name) &&
-            !(image && IS_ONE_OF(of_images, entry->d_name)))
+        if (entry->d_type == DT_DIR && position(left_out, entry->d_name) < 0 &&
+            !(image && position(of_images, entry->d_name) >= 0))
             good = add_bind(line, path, path, "");
     }
     if (root)

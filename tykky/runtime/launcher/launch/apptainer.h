@@ -10,9 +10,6 @@
 #include "place.h"
 #include "stack.h"
 
-/* Whether this process is in a container that a command of this stack has started. */
-bool apptainer_inside(const struct stack *stack);
-
 /* The prefix of the stack whose command has started the container around this process, or NULL. */
 const char *apptainer_around(void);
 

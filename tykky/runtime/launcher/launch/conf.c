@@ -114,14 +114,6 @@ static bool check_format(struct parser *p, uint64_t format)
                   newer ? "a newer Tykky's " : "");
 }
 
-static int position(const char *const *names, const char *name)
-{
-    for (int i = 0; names[i]; i++)
-        if (strcmp(names[i], name) == 0)
-            return i;
-    return -1;
-}
-
 static bool choose(struct parser *p, const char *word, const char *const *choices, int *choice)
 {
     *choice = position(choices, word);
@@ -306,9 +298,9 @@ bool conf_read(struct conf *conf, const char *file)
     *conf = (struct conf){.file = file};
     /* In as few calls as can be: every start of a command reads it. What is not used of the room
      * takes no memory. */
-    char *text = malloc(MAX_SIZE);
+    char *text = allocate(MAX_SIZE, 1);
     int fd = open_file(file, O_RDONLY | O_NOCTTY);
-    ssize_t length = !text || fd < 0 ? -1 : read(fd, text, MAX_SIZE);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, MAX_SIZE);
     int error = length < 0 ? errno : EFBIG;
     if (fd >= 0)
         close(fd);

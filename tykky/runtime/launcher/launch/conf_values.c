@@ -9,6 +9,14 @@
 const char *const runtime_names[] = {"native", "apptainer", "auto", NULL};
 const char *const gpu_names[] = {"nvidia", "amd", NULL};
 
+int position(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
 static bool has_plain_names(const char *path)
 {
     for (const char *name = path; name; name = strchr(name, '/')) {

@@ -10,6 +10,9 @@
 extern const char *const runtime_names[];
 extern const char *const gpu_names[];
 
+/* Where a name stands among names that end with NULL; -1 if it does not. */
+int position(const char *const *names, const char *name);
+
 /* A path that stays what it is: from / on, without empty names, . and .. */
 bool is_absolute_path(const char *path);
 

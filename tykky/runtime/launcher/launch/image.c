@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../common/files.h"
+
 /* The superblock of squashfs 4.0, little endian (Linux: Documentation/filesystems/squashfs.rst):
  * magic at byte 0, major version at 28, bytes used at 40, where extended attributes begin at 56. */
 enum { SUPERBLOCK = 96, VERSION_AT = 28, BYTES_USED_AT = 40, ATTRIBUTES_AT = 56 };
@@ -53,24 +55,21 @@ bool image_missing(const char *path)
                                   : "ask the owner of the install to make it readable for you");
 }
 
-bool image_check(const char *path, uint64_t size, uint64_t offset)
+bool image_check(const struct image *image)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = open_file(image->file, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return image_missing(path);
-    bool good = check_open_image(fd, path, size, offset);
+        return image_missing(image->file);
+    bool good = check_open_image(fd, image->file, image->size, image->offset);
     close(fd);
     return good;
 }
 
-bool image_has_attributes(const char *path, uint64_t offset)
+bool image_has_attributes(const struct image *image)
 {
     unsigned char where[8];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    bool none = fd >= 0 &&
-                pread(fd, where, sizeof where, (off_t)offset + ATTRIBUTES_AT) == sizeof where &&
-                little_endian(where, sizeof where) == UINT64_MAX;
-    if (fd >= 0)
-        close(fd);
-    return !none;
+    int fd = open_file(image->file, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+    ssize_t length = pread(fd, where, sizeof where, (off_t)image->offset + ATTRIBUTES_AT);
+    close(fd);
+    return length != sizeof where || little_endian(where, sizeof where) != UINT64_MAX;
 }

@@ -22,28 +22,24 @@ static bool is_own_image(const struct stack *stack, const char *source)
     return false;
 }
 
-enum search { OWN, OTHERS };
-
-/* A mount of ours is known by its type and its source: the image, or for a root, the prefix. */
-static bool matches(const struct stack *stack, enum search search, const char *type,
-                    const char *source)
+/* Whether it is a mount of this stack (`own`), or of another. Ours are known by their type and their
+ * source: the image, or for a root, the prefix. */
+static bool matches(const struct stack *stack, bool own, const char *type, const char *source)
 {
-    bool image = strcmp(type, "fuse.squashfuse") == 0;
-    if (search == OTHERS)
-        return image && !is_own_image(stack, source);
-    return (image && is_own_image(stack, source)) ||
-           (strcmp(type, "tmpfs") == 0 && strcmp(stack->confs[0].prefix, source) == 0);
+    if (strcmp(type, "fuse.squashfuse") == 0)
+        return is_own_image(stack, source) == own;
+    return own && strcmp(type, "tmpfs") == 0 && strcmp(stack->confs[0].prefix, source) == 0;
 }
 
 /* The source of such a mount, or NULL. */
-static const char *find_mount(const struct stack *stack, enum search search)
+static const char *find_mount(const struct stack *stack, bool own)
 {
     char *lines = NULL, *table = read_whole("/proc/self/mountinfo");
     for (char *line = strtok_r(table, "\n", &lines); line; line = strtok_r(NULL, "\n", &lines)) {
         char *fields = strstr(line, " - "), *words = NULL;
         char *type = fields ? strtok_r(fields + 3, " ", &words) : NULL;
         char *source = type ? strtok_r(NULL, " ", &words) : NULL;
-        if (source && octal_decode(source) && matches(stack, search, type, source))
+        if (source && octal_decode(source) && matches(stack, own, type, source))
             return source;
     }
     return NULL;
@@ -51,12 +47,14 @@ static const char *find_mount(const struct stack *stack, enum search search)
 
 bool inside_this_stack(const struct stack *stack)
 {
-    return stays_outside(&stack->confs[0]) && find_mount(stack, OWN);
+    const char *container = apptainer_around();
+    return (stays_outside(&stack->confs[0]) && find_mount(stack, true)) ||
+           (container && strcmp(container, stack->confs[0].prefix) == 0);
 }
 
 const char *inside_other(const struct stack *stack)
 {
-    const char *source = find_mount(stack, OTHERS);
+    const char *source = find_mount(stack, false);
     return source ? source : apptainer_around();
 }
 

@@ -5,8 +5,8 @@
 #include "../common/problem.h"
 #include "stack.h"
 
-/* Whether this stack's own image is mounted: the command was called from inside and stayed a
- * launcher, because its prefix is not covered. */
+/* Whether the command was called from inside this stack: its own image is mounted, and it stayed a
+ * launcher because its prefix is not covered; or a command of it has started the container. */
 bool inside_this_stack(const struct stack *stack);
 
 /* The stack around this process, by its image or its prefix, if it is inside another one; or NULL. */

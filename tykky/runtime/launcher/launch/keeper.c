@@ -4,11 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,18 +20,12 @@ struct report {
     struct problem problem;
 };
 
-static uint64_t namespace_number(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 ? status.st_ino : 0;
-}
-
 static bool describe(struct entry *entry, bool user_namespace)
 {
     entry->pid = process_self();
     entry->start = process_start(entry->pid);
-    entry->user_namespace = user_namespace ? namespace_number("/proc/self/ns/user") : 0;
-    entry->mount_namespace = namespace_number("/proc/self/ns/mnt");
+    entry->user_namespace = user_namespace ? process_namespace("user") : 0;
+    entry->mount_namespace = process_namespace("mnt");
     return entry->pid > 0 && entry->start && entry->mount_namespace;
 }
 
@@ -123,9 +114,9 @@ static void be_keeper(void *argument)
     daemon_detach(fds, 3);
     keeper->report = fds[0];
     keeper->registry.fd = fds[2];
-    title_set(NAME, keeper->stack->confs[0].prefix);
-    if (!mount_prepare(servers, keeper->stack) ||
-        !mount_enter(servers, keeper->stack, &user_namespace)) {
+    bool ready = mount_prepare(servers, keeper->stack);
+    title_set(NAME, keeper->stack->confs[0].prefix); /* where the environment was */
+    if (!ready || !mount_enter(servers, keeper->stack, &user_namespace)) {
         send_report(keeper, FAILED);
         return;
     }

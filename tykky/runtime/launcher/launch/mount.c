@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../common/namespace.h"
 #include "../common/text.h"
-#include "tree.h"
 
 static bool hang_up(struct server *servers)
 {

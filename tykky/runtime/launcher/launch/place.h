@@ -1,7 +1,10 @@
-/* Where this command lies, and which path it has to execute.
+/* Where this command lies, which path it has to execute, and which generation it goes on with.
  *
  * The same path means the real program once the image is mounted over the prefix, so the path
  * that was invoked is kept as it was: Python finds a virtual environment by it.
+ *
+ * A session goes on with the generations that it is pinned to, whatever becomes the current one.
+ * TYKKY_PINS has PLACE=GENERATION, with colons between them; the first for a place counts.
  */
 #ifndef TYKKY_PLACE_H
 #define TYKKY_PLACE_H
@@ -22,5 +25,11 @@ bool place_find(struct place *place, char **argv);
 
 /* Whether `prefix`, as launch.conf names it, is the directory that the command lies in. */
 bool place_check(const struct place *place, const char *prefix);
+
+/* What follows the = for the install at `place`, whatever it is; NULL if nothing names it. */
+const char *pins_find(const char *place);
+
+/* Pins the install at `place` for the program that will be executed, before all others. */
+void pins_add(const char *place, const char *generation);
 
 #endif

@@ -31,6 +31,14 @@ pid_t process_self(void)
     return readlink("/proc/self", self, sizeof self - 1) > 0 ? atoi(self) : 0;
 }
 
+uint64_t process_namespace(const char *kind)
+{
+    char path[64];
+    struct stat status;
+    snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+    return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
 uint64_t process_start(pid_t pid)
 {
     char text[1024];
@@ -66,8 +74,7 @@ pid_t process_beside(void)
             continue;
         /* Fails for the processes of others, and they cannot be members. */
         snprintf(path, sizeof path, "/proc/%ld/ns/mnt", (long)pid);
-        if (stat(path, &other) == 0 && other.st_ino == own.st_ino && other.st_dev == own.st_dev &&
-            !is_server(pid))
+        if (stat(path, &other) == 0 && is_same_file(&own, &other) && !is_server(pid))
             found = pid;
     }
     if (processes)

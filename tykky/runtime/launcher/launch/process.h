@@ -8,6 +8,9 @@
 /* The number of this process, as /proc names it and others will look for it; 0 if it cannot. */
 pid_t process_self(void);
 
+/* The number of a namespace of this process, "user" or "mnt"; 0 if it cannot be told. */
+uint64_t process_namespace(const char *kind);
+
 /* When a process started, in clock ticks since the boot; 0 if there is none, or a zombie. */
 uint64_t process_start(pid_t pid);
 

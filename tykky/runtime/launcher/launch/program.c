@@ -2,11 +2,8 @@
 #include "program.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../common/files.h"
@@ -15,24 +12,14 @@
 /* A copy of the launcher is one, too. Read only if it has the same size. */
 static bool same_content(const char *path, const char *other, size_t size)
 {
-    bool same = false;
-    int a = open(path, O_RDONLY | O_CLOEXEC), b = open(other, O_RDONLY | O_CLOEXEC);
-    void *left = a < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, a, 0);
-    void *right = b < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, b, 0);
-    if (left != MAP_FAILED && right != MAP_FAILED)
-        same = memcmp(left, right, size) == 0;
-    if (left != MAP_FAILED)
-        munmap(left, size);
-    if (right != MAP_FAILED)
-        munmap(right, size);
-    close(a);
-    close(b);
-    return same;
+    char *left = allocate(size + 1, 1), *right = allocate(size + 1, 1);
+    return read_text(path, left, size + 1) == (ssize_t)size &&
+           read_text(other, right, size + 1) == (ssize_t)size && memcmp(left, right, size) == 0;
 }
 
 static bool is_launcher(const struct place *place, const char *path, const struct stat *status)
 {
-    if (status->st_ino == place->launcher.st_ino && status->st_dev == place->launcher.st_dev)
+    if (is_same_file(status, &place->launcher))
         return true;
     return status->st_size == place->launcher.st_size &&
            same_content(path, "/proc/self/exe", (size_t)status->st_size);
@@ -107,15 +94,15 @@ const char *program_path(const struct place *place, const struct conf *conf)
 static const char *choose(const struct place *place, const struct conf *conf, bool *found)
 {
     const char *path = program_path(place, conf);
-    const char *others[] = {place->exe, format("%s/bin/%s", conf->prefix, command_name(place))};
+    const int last = path == place->invoked ? 2 : 0;
     struct stat status;
-    size_t left = path == place->invoked ? 2 : 0;
-    for (;; path = others[2 - left--]) {
+    for (int attempt = 0;; attempt++) {
         *found = stat(path, &status) == 0;
         if (*found && !is_launcher(place, path, &status))
             return path;
-        if (left == 0)
+        if (attempt == last)
             return NULL;
+        path = attempt == 0 ? place->exe : format("%s/bin/%s", conf->prefix, command_name(place));
     }
 }
 

@@ -91,9 +91,8 @@ static uint64_t inner_user_namespace(void)
 {
     static const char whole[] = "         0          0 4294967295";
     char map[sizeof whole];
-    struct stat status;
     read_text("/proc/self/uid_map", map, sizeof map);
-    return strcmp(map, whole) != 0 && stat("/proc/self/ns/user", &status) == 0 ? status.st_ino : 0;
+    return strcmp(map, whole) != 0 ? process_namespace("user") : 0;
 }
 
 /* The places, in order: in memory where every process of the node sees it, if there is one. In a

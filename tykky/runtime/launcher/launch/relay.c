@@ -261,6 +261,7 @@ static void on_batch_forget(struct relay *relay, struct fuse_request *request)
 
 static void on_request(struct relay *relay, struct fuse_request *request)
 {
+    bool has = true; /* the server has it, or says what is wrong */
     switch (request->opcode) {
     case FUSE_INIT: on_init(relay, request); return;
     case FUSE_FORGET:
@@ -272,27 +273,16 @@ static void on_request(struct relay *relay, struct fuse_request *request)
     case FUSE_READ:
     case FUSE_READDIR:
     case FUSE_READDIRPLUS: on_read(relay, request); return;
-    case FUSE_OPEN:
-    case FUSE_OPENDIR:
-        if (request->opcode == FUSE_OPEN ? relay->opens_here : relay->opendirs_here)
-            break;
-        ask(relay, request, NULL);
-        return;
+    case FUSE_OPEN: has = !relay->opens_here; break;
+    case FUSE_OPENDIR: has = !relay->opendirs_here; break;
     case FUSE_GETXATTR:
-    case FUSE_LISTXATTR:
-        if (!relay->attributes)
-            break;
-        ask(relay, request, NULL);
-        return;
-    case FUSE_GETATTR:
-        memset(request + 1, 0, request->length - sizeof *request); /* by number, not by handle */
-        ask(relay, request, NULL);
-        return;
+    case FUSE_LISTXATTR: has = relay->attributes; break;
+    case FUSE_GETATTR: /* by number, not by handle */
+        memset(request + 1, 0, request->length - sizeof *request);
+        break;
     case FUSE_STATFS: /* by which every command looks whether the mount is alive */
-        if (!relay->statfs.header.length) {
-            ask(relay, request, NULL);
-            return;
-        }
+        if (!relay->statfs.header.length)
+            break;
         relay->statfs.header.unique = request->unique;
         answer(relay, &relay->statfs, relay->statfs.header.length);
         return;
@@ -300,10 +290,13 @@ static void on_request(struct relay *relay, struct fuse_request *request)
     case FUSE_READLINK:
     case FUSE_RELEASE:
     case FUSE_RELEASEDIR:
-    case FUSE_DESTROY: ask(relay, request, NULL); return;
-    default: /* ioctl (isatty), lseek, poll, ...: the kernel does what is usual */ break;
+    case FUSE_DESTROY: break;
+    default: has = false; /* ioctl (isatty), lseek, poll, ...: the kernel does what is usual */
     }
-    answer_error(relay, request->unique, ENOSYS);
+    if (has)
+        ask(relay, request, NULL);
+    else
+        answer_error(relay, request->unique, ENOSYS);
 }
 
 static void from_kernel(struct relay *relay)

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../common/files.h"
 #include "../common/text.h"
 #include "mount.h"
-#include "tree.h"
 
 #define ROOT_IMAGE "/.root-image" /* while the root is being made */
 
@@ -85,7 +85,7 @@ static bool enter(const char *stage, int new_root)
         fchdir(new_root) != 0 || chroot(".") != 0 || chdir("/") != 0)
         return failed("enter the new root directory");
     /* The entries of the host were bound with all that was mounted below, this root too. */
-    if (stat(stage, &clone) == 0 && clone.st_dev == new.st_dev && clone.st_ino == new.st_ino)
+    if (stat(stage, &clone) == 0 && is_same_file(&clone, &new))
         umount2(stage, MNT_DETACH);
     umount2(ROOT_IMAGE, MNT_DETACH);
     rmdir(ROOT_IMAGE);

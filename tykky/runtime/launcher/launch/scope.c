@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "scope.h"
+#include "registry.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,8 +13,8 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "../common/files.h"
 #include "daemon.h"
-#include "image.h"
 #include "program.h"
 #include "relay.h"
 
@@ -42,46 +42,6 @@ bool server_find(struct server *server, const struct conf *conf)
     return fail("this node has no " SERVER_NAME ", which makes the files of the image visible\n"
                 "ask the administrator to install the package 'squashfuse' (or apptainer, which "
                 "brings it)");
-}
-
-static int receive_descriptor(int channel)
-{
-    char byte;
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec data = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    if (recvmsg(channel, &message, 0) != 1)
-        return -1;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (!header || header->cmsg_type != SCM_RIGHTS)
-        return -1;
-    int fd;
-    memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    return fd;
-}
-
-static bool send_descriptor(int channel, int fd)
-{
-    char byte = 'f';
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
-                            .cmsg_level = SOL_SOCKET,
-                            .cmsg_type = SCM_RIGHTS}};
-    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    struct iovec data = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    return sendmsg(channel, &message, MSG_NOSIGNAL) == 1;
 }
 
 /* Becomes squashfuse_ll, which takes the socket for /dev/fuse. Nothing of the user's environment:
@@ -128,7 +88,7 @@ static void be_relay(void *argument)
     if (fuse < 0) /* the launcher gave up, and has said why */
         _exit(0);
     close(channel);
-    relay_run(fuse, ends[0], image_has_attributes(server->image->file, server->image->offset));
+    relay_run(fuse, ends[0], image_has_attributes(server->image));
     _exit(0);
 }
 
@@ -191,7 +151,7 @@ static int mount_device(const char *source, const char *target)
 static bool serve(struct server *server, int fuse)
 {
     int error = 0;
-    bool sent = send_descriptor(server->channel, fuse);
+    bool sent = send_descriptors(server->channel, &fuse, 1, "f", 1);
     close(fuse);
     /* The channel closes when the server is executed and the relay has the descriptor. */
     ssize_t length = sent ? recv(server->channel, &error, sizeof error, 0) : -1;

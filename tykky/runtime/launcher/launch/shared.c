@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -14,7 +12,6 @@
 #include "keeper.h"
 #include "process.h"
 #include "registry.h"
-#include "scope.h"
 
 enum { FUSE_MAGIC = 0x65735546, RETRIES = 20 };
 

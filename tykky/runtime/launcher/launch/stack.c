@@ -1,16 +1,12 @@
 #include "stack.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../common/text.h"
 #include "conf_values.h"
-#include "image.h"
-#include "pins.h"
 
 /* --- the install and its needs ---------------------------------------------------------------- */
 
@@ -187,32 +183,21 @@ static bool is_bound(const struct stack *stack, const char *path)
     return false;
 }
 
-static bool add_bind(struct stack *stack, const struct conf *conf, struct mount bind)
+static bool add_bind(struct stack *stack, const struct conf *conf, struct mount *bind)
 {
-    bool optional = bind.kind == MOUNT_TRY_BIND;
-    bind.if_missing = optional && strcmp(bind.source, "$PWD") == 0;
-    if (!expand(&bind.source) || !expand(&bind.target))
+    bool optional = bind->kind == MOUNT_TRY_BIND;
+    bind->if_missing = optional && strcmp(bind->source, "$PWD") == 0;
+    if (!expand(&bind->source) || !expand(&bind->target))
         return optional || fail("%s: the variable in 'bind %s %s' has no path\n"
                                 "set it to an absolute path",
-                                conf->file, bind.source, bind.target);
+                                conf->file, bind->source, bind->target);
     /* Commands in all directories that are there anyway share one namespace. */
-    if (!bind.if_missing || !is_bound(stack, bind.source))
-        stack->mounts[stack->mount_count++] = bind;
+    if (!bind->if_missing || !is_bound(stack, bind->source))
+        stack->mounts[stack->mount_count++] = *bind;
     return true;
 }
 
 /* --- all mounts ------------------------------------------------------------------------------- */
-
-static bool add_mounts(struct stack *stack, size_t number, bool *done);
-
-static bool add_mount(struct stack *stack, const struct conf *conf, struct mount *mount, bool *done)
-{
-    switch (mount->kind) {
-    case MOUNT_NEED: return add_mounts(stack, find_read(stack, mount->source), done);
-    case MOUNT_IMAGE: return add_image(stack, conf, mount);
-    default: return add_bind(stack, conf, *mount);
-    }
-}
 
 /* Those of an install that is needed come where it is named first. */
 static bool add_mounts(struct stack *stack, size_t number, bool *done)
@@ -221,9 +206,13 @@ static bool add_mounts(struct stack *stack, size_t number, bool *done)
     if (done[number])
         return true;
     done[number] = true;
-    for (size_t i = 0; i < conf->mount_count; i++)
-        if (!add_mount(stack, conf, &conf->mounts[i], done))
+    for (size_t i = 0; i < conf->mount_count; i++) {
+        struct mount *mount = &conf->mounts[i];
+        if (mount->kind == MOUNT_NEED
+                ? !add_mounts(stack, find_read(stack, mount->source), done)
+                : !(is_bind(mount) ? add_bind : add_image)(stack, conf, mount))
             return false;
+    }
     return true;
 }
 
@@ -240,7 +229,7 @@ bool stack_find(struct stack *stack)
 bool stack_check_images(const struct stack *stack)
 {
     for (size_t i = 0; i < stack->image_count; i++)
-        if (!image_check(stack->images[i].file, stack->images[i].size, stack->images[i].offset))
+        if (!image_check(&stack->images[i]))
             return false;
     return true;
 }

@@ -2,21 +2,11 @@
 #ifndef TYKKY_STACK_H
 #define TYKKY_STACK_H
 
-#include <limits.h>
-#include <sys/stat.h>
-
-#include "../common/problem.h"
 #include "conf.h"
+#include "image.h"
 #include "place.h"
 
 enum { MAX_INSTALLS = 16, MAX_IMAGES = 32 };
-
-struct image {
-    const char *file;
-    struct stat status;
-    uint64_t size, offset;
-    const char *target; /* the directory that it covers; "/" for a root */
-};
 
 struct stack {
     struct conf confs[MAX_INSTALLS]; /* [0] is the command's own */

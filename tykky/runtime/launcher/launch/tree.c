@@ -1,11 +1,10 @@
 #define _GNU_SOURCE
-#include "tree.h"
+#include "mount.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
