@@ -12,14 +12,6 @@ from tests.images import docker_archive
 from tests.stacks import HEAD, Site, recipe
 from tykky.errors import Exit
 
-
-def forms(image: Path, place: Path) -> dict[str, Path]:
-    """The same image as squashfs, SIF and root directory."""
-    root = place / "root"
-    subprocess.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", root, image], check=True)
-    return {"squashfs": image, "directory": root}
-
-
 # -- a scratch image --------------------------------------------------------------------------
 
 
@@ -156,7 +148,8 @@ def test_verify_reads_the_image_that_an_install_runs_on(
 
 @pytest.mark.usefixtures("runtime")
 def test_root_directory_is_entered_like_an_image(site: Site, debian: Path, place: Path) -> None:
-    root = forms(debian, place)["directory"]
+    root = place / "root"
+    subprocess.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", root, debian], check=True)
     recipe(site, f"image = {str(root)!r}\ncommands = 'python3'")
     site("install", "wrapped")
     code = "import platform; print(platform.freedesktop_os_release()['ID'])"

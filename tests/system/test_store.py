@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -282,47 +281,6 @@ def test_stack_that_another_needs_is_not_uninstalled(site: Site) -> None:
     assert site.lmod("module load lower; hello").stdout == "hello 1.0\n"
     site("uninstall", "lower", "upper")
     assert site.found() == []
-
-
-def test_what_runs_is_not_disturbed_by_an_uninstall(site: Site) -> None:
-    site.write("tiny", TINY)
-    site("install", "tiny")
-    python = site.prefix("tiny") / "bin/python"
-    # Modules are imported, and the command started again, after the install is gone.
-    code = (
-        "import subprocess, sys\n"
-        "print('ready', flush=True)\n"
-        "input()\n"
-        "import tabulate, six\n"
-        "subprocess.run([sys.executable, '-c', 'print(5)'], check=True)\n"
-        "print(tabulate.tabulate([[1, 2]], tablefmt='plain'), flush=True)\n"
-    )
-    with subprocess.Popen(
-        [python, "-c", code],
-        env=site.user.env,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        site("uninstall", "tiny")
-        assert site.found() == []
-        said, complaint = process.communicate("\n")
-    assert (said, complaint) == ("5\n1  2\n", "")
-
-
-def test_trash_is_kept_for_a_week(site: Site) -> None:
-    site.hello()
-    site("install", "hello")
-    site("uninstall", "hello")
-    (item,) = (site.root / "trash").iterdir()
-    site("gc")
-    assert item.exists()
-    assert "deleted 1" in site("gc", "--days", "0").stderr
-    assert not item.exists()
-    assert site.json("gc", "--days", "0")["removed"] == 0
 
 
 def test_gc_deletes_nothing_that_it_does_not_know(site: Site) -> None:

@@ -7,8 +7,15 @@ from pathlib import Path
 
 from tests.stacks import TINY, Site, listing
 
-# Says that it has started, waits to be told to go on, and then needs a file it never opened.
-PROGRAM = "print('started', flush=True); input(); import tabulate; print(tabulate.__file__)"
+# Says that it has started, waits to be told to go on, and then needs a file it never opened, and
+# its own command again.
+PROGRAM = (
+    "import subprocess, sys\n"
+    "print('started', flush=True); input()\n"
+    "import tabulate, six\n"
+    "code = 'import tabulate; print(tabulate.__file__)'\n"
+    "subprocess.run([sys.executable, '-c', code], check=True)"
+)
 
 
 def start(site: Site, prefix: Path) -> subprocess.Popen[str]:
@@ -55,7 +62,8 @@ def test_gc_deletes_what_was_uninstalled_and_nothing_else(site: Site) -> None:
     site("uninstall", "hello/1.0")
     site("gc")
     assert list((site.root / "trash").iterdir()), "what is younger than a week stays"
-    site("gc", "--days", "0")
+    assert "deleted 1" in site("gc", "--days", "0").stderr
+    assert site.json("gc", "--days", "0")["removed"] == 0
     assert not list((site.root / "trash").iterdir())
     assert not gone.exists()
     assert kept.exists()
