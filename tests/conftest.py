@@ -1,4 +1,8 @@
-"""What every test may use: a directory with a short path, a user, the installed program."""
+"""What every test may use: a directory with a short path, a user, the installed program.
+
+And installations by the classic commands that no test may change: ``settled`` has ``pip`` and
+``conda``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.classic import conda, pip, settled  # noqa: F401
 from tests.support import Tykky, User, log_in, new_place, remove
 
 # A job in the background of a script ignores Ctrl-C, and so would all programs under test.

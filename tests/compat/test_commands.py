@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import PROGRAMS, Classic
+from tests.classic import PROGRAMS, Classic
 from tests.support import DOWNLOADS
 from tykky.errors import Exit
 from tykky.resources import resource

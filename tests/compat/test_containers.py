@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 
 SPELLINGS = ["APPTAINER_BIND", "SINGULARITY_BIND", "APPTAINER_BINDPATH", "SINGULARITY_BINDPATH"]
 

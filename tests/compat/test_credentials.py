@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 from tests.servers import Web, serve
 
 SECRET = "hunter2"

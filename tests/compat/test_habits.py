@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 from tykky.compat.job import Job
 from tykky.compat.pip import Pip
 from tykky.config import Config

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 
 
 @pytest.mark.parametrize("kind", ["pip", "conda", "wrapped", "disk"])

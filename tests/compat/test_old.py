@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.classic import Classic
 from tests.compat import old
-from tests.compat.conftest import Classic
 from tests.compat.test_update import tree
 from tykky.errors import Exit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 from tykky.errors import Exit
 
 

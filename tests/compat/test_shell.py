@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 from tykky.resources import resource
 
 OPTIONS = {"bash": ["--noprofile", "--norc"], "zsh": ["-f"], "ksh": []}

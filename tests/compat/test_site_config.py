@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 from tykky.errors import Exit
 
 SHIPPED = Path(__file__).parents[2] / "configs"

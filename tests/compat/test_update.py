@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 from tykky.errors import Exit
 
 

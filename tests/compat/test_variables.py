@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.channel import channel
-from tests.compat.conftest import Classic
+from tests.classic import Classic
 from tykky.errors import Exit
 
 WRAP = "wrap-install -w bin --prefix p t"

@@ -172,20 +172,6 @@ def test_registry_that_serves_other_bytes_is_found_out(
     site("base", "pull", f"docker://{registry.host}/tools/hello:1")
 
 
-def test_registry_that_breaks_off_is_asked_for_the_rest(
-    site: Site, registry: Registry, archive: Path
-) -> None:
-    digest = registry.push(archive, "tools/hello:1")
-    manifest = json.loads(registry.blob(digest).read_bytes())
-    parts = [digest, *(p["digest"][7:] for p in (manifest["config"], *manifest["layers"]))]
-    with serve() as web:
-        web.files["/v2/h/manifests/1"] = registry.blob(digest).read_bytes()
-        web.files |= {f"/v2/h/blobs/sha256:{p}": registry.blob(p).read_bytes() for p in parts}
-        web.breaks = [10**6, 10**6, 1000]
-        site("base", "pull", f"docker://{web.address.removeprefix('http://')}/h:1")
-        assert web.asked[-1][1] == "bytes=1000-"
-
-
 def test_sif_from_a_registry_is_taken_as_it_is(site: Site, place: Path, archive: Path) -> None:
     site("base", "pull", f"docker-archive:{archive}")
     (image,) = (site.root / "bases").glob("*.sif")

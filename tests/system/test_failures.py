@@ -104,16 +104,6 @@ def test_lock_that_no_longer_fits_its_recipe(old: Site) -> None:
     failed(old, Exit.LOCK, "install", "tiny", says=("no longer fits",), remedy="tykky lock tiny")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"format": 99}', '{"format": 1}', '{"format": 1, "recipe": 5}']
-)
-def test_damaged_lock(old: Site, text: str) -> None:
-    old.write("tiny", TINY)
-    old("lock", "tiny")
-    lock_of(old, "tiny").write_text(text)
-    failed(old, Exit.LOCK, "install", "tiny", says=("lock",), remedy="tykky lock")
-
-
 @pytest.mark.parametrize("packages", ["null", "[1]", '[{"name": "six"}]', '{"a": "b"}'])
 def test_lock_with_damaged_packages(old: Site, packages: str) -> None:
     old.write("tiny", TINY)
@@ -225,61 +215,34 @@ def test_failing_hook_is_shown_with_its_line(old: Site) -> None:
     assert f"{hooks}:2" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("def before_squahs(build): pass", "before_squahs"),
-        ("def before_squash(build) pass", "not valid Python"),
-        ("import no_such_module_anywhere", "no_such_module_anywhere"),
-        ("before_squash = 5", "before_squash"),
-    ],
-)
-def test_hooks_file_that_cannot_be_used(old: Site, text: str, says: str) -> None:
-    old.hello()
-    hooks = old.hooks(text)
-    failed(old, Exit.CONFIG, "install", "hello", "-c", f"hooks={hooks}", says=(says,))
-
-
-def test_hooks_file_that_is_not_there(old: Site, place: Path) -> None:
-    old.hello()
-    path = place / "nowhere.py"
-    failed(old, Exit.CONFIG, "install", "hello", "-c", f"hooks={path}", says=(str(path),))
-
-
 # -- the command line ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["install", "helo"], Exit.SPEC),
-        (["install", "hello@7"], Exit.SPEC),
-        (["install", "hello+x"], Exit.SPEC),
-        (["install", "hello@@"], Exit.SPEC),
-        (["install", ""], Exit.SPEC),
-        (["uninstall", "hello"], Exit.NOT_FOUND),
-        (["log", "hello"], Exit.NOT_FOUND),
-        (["info", "helo"], Exit.SPEC),
-        (["audit", "helo"], Exit.SPEC),
-        (["lock", "helo"], Exit.SPEC),
-        (["find", "@@"], Exit.SPEC),
-        (["install", "hello", "-c", "rot=/x"], Exit.CONFIG),
-        (["install", "hello", "--root", "relative\nline"], Exit.CONFIG),
-        (["find", "--format", "{nothing}"], Exit.USAGE),
-        (["find", "--format", "{"], Exit.USAGE),
-        (["find", "--format", "{name.x}"], Exit.USAGE),
-        (["find", "--format", "{installed:>q}"], Exit.USAGE),
-        (["module", "file", "hello"], Exit.NOT_FOUND),
-    ],
-)
-def test_mistake_on_the_command_line(old: Site, words: list[str], code: Exit) -> None:
+MISTAKES = [
+    (["install", "helo"], Exit.SPEC),
+    (["install", "hello@7"], Exit.SPEC),
+    (["install", "hello+x"], Exit.SPEC),
+    (["install", "hello@@"], Exit.SPEC),
+    (["install", ""], Exit.SPEC),
+    (["uninstall", "hello"], Exit.NOT_FOUND),
+    (["log", "hello"], Exit.NOT_FOUND),
+    (["info", "helo"], Exit.SPEC),
+    (["audit", "helo"], Exit.SPEC),
+    (["lock", "helo"], Exit.SPEC),
+    (["find", "@@"], Exit.SPEC),
+    (["install", "hello", "-c", "rot=/x"], Exit.CONFIG),
+    (["install", "hello", "--root", "relative\nline"], Exit.CONFIG),
+    (["find", "--format", "{nothing}"], Exit.USAGE),
+    (["find", "--format", "{"], Exit.USAGE),
+    (["find", "--format", "{name.x}"], Exit.USAGE),
+    (["find", "--format", "{installed:>q}"], Exit.USAGE),
+    (["module", "file", "hello"], Exit.NOT_FOUND),
+]
+
+
+def test_mistakes_on_the_command_line(old: Site) -> None:
     old.hello()
-    failed(old, code, *words)
-
-
-@pytest.mark.parametrize(
-    "words", [["instal"], ["install"], ["install", "--nope"], ["gc", "--days", "x"]]
-)
-def test_wrong_usage(old: Site, words: list[str]) -> None:
-    done = old(*words, status=2)
-    assert "Traceback" not in done.stderr
+    for words, code in MISTAKES:
+        failed(old, code, *words)
+    for words in (["instal"], ["install"], ["install", "--nope"], ["gc", "--days", "x"]):
+        assert "Traceback" not in old(*words, status=2).stderr

@@ -185,20 +185,6 @@ def test_stack_that_works_only_where_it_was_built_fails_its_test(site: Site) -> 
 # -- files --------------------------------------------------------------------------------
 
 
-def test_commands_of_other_names(site: Site) -> None:
-    site.hello(
-        more="""
-        commands = {"hi": "hello", "bonjour": "hello"}
-
-        def test(self, box):
-            box.run("hi")
-        """
-    )
-    site("install", "hello")
-    assert listing(site.prefix() / "bin") == ["bonjour", "hi"]
-    assert site.lmod("module load hello; hi you; bonjour you").stdout == "hello 1.0 you\n" * 2
-
-
 def test_odd_files_survive(site: Site) -> None:
     """Names with anything in them, links, modes, big and empty files, hard links."""
     site.hello(
@@ -240,13 +226,6 @@ def test_every_compression_gives_an_image_that_runs(site: Site, compression: str
     site.hello()
     site("install", "hello", "-c", f"squash.compression={compression}")
     assert site.user.run(site.prefix() / "bin/hello").stdout == "hello 1.0\n"
-
-
-def test_several_stacks_are_installed_by_one_command(site: Site) -> None:
-    site.hello("hello", "1.0", "2.0")
-    site.hello("other")
-    site("install", "hello@1.0", "hello@2.0", "other")
-    assert len(site.found()) == 3
 
 
 def test_deprecated_recipe_is_warned_about(site: Site) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launcher.stacks import OURS
+from tests.launcher.stacks import OURS, command_lines, wait_for
 from tests.stacks import Site, listing
 from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
 
@@ -40,17 +40,11 @@ def processes_of(place: Path) -> list[str]:
 
     The servers of mounted images may outlive the commands that started them.
     """
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        line = b" ".join(words).decode(errors="replace")
-        serves = line.startswith(OURS)
-        if f"{place}/" in line and not serves and int(folder.name) != os.getpid():
-            found.append(line)
-    return found
+    return [
+        line
+        for pid, line in command_lines()
+        if f"{place}/" in line and not line.startswith(OURS) and pid != os.getpid()
+    ]
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -149,30 +143,13 @@ def test_signal_in_the_middle_of_a_step_ends_all_that_the_step_started(
     assert process.returncode == expected, err
     assert "Traceback" not in err
     assert len(started) == 2
-    assert gone(started, seconds)
+    assert wait_for(lambda: not started & sleepers(seconds))
     assert site.found() == []
     site.hello()
     site("install", "hello")
     assert_whole(site)
 
 
-def sleepers(seconds: int) -> list[int]:
+def sleepers(seconds: int) -> set[int]:
     """The processes that sleep for so long."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"sleep", str(seconds).encode()]:
-            found.append(int(folder.name))
-    return found
-
-
-def gone(processes: list[int], seconds: int) -> bool:
-    """Whether none of them is left after a moment, as the kernel needs one to end them."""
-    for _ in range(50):
-        if not set(processes) & set(sleepers(seconds)):
-            return True
-        time.sleep(0.1)
-    return False
+    return {pid for pid, line in command_lines() if line.split() == ["sleep", str(seconds)]}

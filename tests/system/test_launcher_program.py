@@ -1,4 +1,4 @@
-"""A command of a stack behaves as the program itself would: what goes in, and what comes out."""
+"""What the launcher makes of a command; how all stacks behave is in test_behaviour.py."""
 
 from __future__ import annotations
 
@@ -39,89 +39,11 @@ def show(stack: Stack, *arguments: str, **options: Any) -> dict[str, Any]:
     return shown
 
 
-def python(stack: Stack, code: str, *arguments: str, **options: Any) -> Any:
-    return stack.run("python", "-c", code, *arguments, **options)
-
-
-def test_strange_arguments_arrive_intact(stack: Stack) -> None:
-    strange = ["", " ", "a b", "line\nbreak", "'", '"', "$HOME", "`id`", "*", "\\", "ä", "-", "--"]
-    assert show(stack, *strange)["argv"][1:] == strange
-
-
-def test_thirty_thousand_arguments_arrive(stack: Stack) -> None:
-    numbers = [str(number) for number in range(30_000)]
-    assert show(stack, *numbers)["argv"][1:] == numbers
-
-
-def test_no_arguments_stay_none(stack: Stack) -> None:
-    assert len(show(stack)["argv"]) == 1
-
-
-def test_exit_status_comes_through(stack: Stack) -> None:
-    assert python(stack, "raise SystemExit(37)").returncode == 37
-
-
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGKILL])
-def test_death_by_signal_comes_through(stack: Stack, number: signal.Signals) -> None:
-    assert python(stack, f"import os; os.kill(os.getpid(), {number:d})").returncode == -number
-
-
-def test_a_shell_sees_128_plus_the_signal(stack: Stack) -> None:
-    kill = "import os, sys; os.kill(os.getpid(), int(sys.argv[1]))"
-    for number in (11, 15):
-        script = f"{stack.command('python')} -c '{kill}' {number}; exit $?"
-        assert subprocess.run(["sh", "-c", script], capture_output=True).returncode == 128 + number
-
-
-def test_timeout_ends_the_program_itself(stack: Stack) -> None:
-    sleep = [stack.command("python"), "-c", "import time; time.sleep(999)"]
-    assert subprocess.run(["timeout", "1", *sleep]).returncode == 124
-
-
-def test_signals_reach_the_program(stack: Stack) -> None:
-    code = (
-        "import signal\n"
-        "signal.signal(signal.SIGUSR1, lambda *_: (print('got it'), exit(5)))\n"
-        "print('ready', flush=True)\n"
-        "signal.pause()\n"
-    )
-    program = subprocess.Popen(
-        [stack.command("python"), "-c", code], stdout=subprocess.PIPE, text=True
-    )
-    assert program.stdout
-    assert program.stdout.readline() == "ready\n"
-    program.send_signal(signal.SIGUSR1)
-    assert program.stdout.read() == "got it\n"
-    assert program.wait() == 5
-
-
-def test_terminate_ends_the_program_and_nothing_of_it_stays(stack: Stack) -> None:
-    program = subprocess.Popen([stack.command("sleep"), "999"])
-    program.terminate()
-    assert program.wait() == -signal.SIGTERM
-
-
 @_process
 def test_the_pid_is_that_of_the_command(stack: Stack, entered_with: Runtime) -> None:
     program = subprocess.Popen([stack.command("show")], stdout=subprocess.PIPE, text=True)
     output, _ = program.communicate()
     assert (json.loads(output)["pid"] == program.pid) is (entered_with is Runtime.NATIVE)
-
-
-def test_stdin_reaches_the_program(stack: Stack) -> None:
-    assert stack.run("cat", input="hello\n").stdout == "hello\n"
-
-
-def test_open_descriptors_reach_the_program_and_no_other(stack: Stack) -> None:
-    reading, writing = os.pipe()
-    code = "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"
-    given = {"pass_fds": [writing], "capture_output": True, "text": True}
-    inside = subprocess.run([stack.command("python"), "-c", code], **given)
-    outside = subprocess.run(["/usr/bin/python3", "-c", code], **given)
-    os.close(reading)
-    os.close(writing)
-    assert str(writing) in inside.stdout
-    assert inside.stdout == outside.stdout
 
 
 @differs(
@@ -197,7 +119,7 @@ def test_the_home_is_that_of_the_variable(stack: Stack) -> None:
     home.mkdir(exist_ok=True)
     (home / "file").touch()
     code = "import os; print(os.environ['HOME'], os.path.exists(os.path.expanduser('~/file')))"
-    done = python(stack, code, env={**os.environ, "HOME": str(home)})
+    done = stack.run("python", "-c", code, env={**os.environ, "HOME": str(home)})
     assert done.stdout == f"{home} True\n", done.stderr
 
 
@@ -213,7 +135,7 @@ def test_the_program_has_no_child_it_did_not_make(stack: Stack) -> None:
     code = (
         "import os\ntry: print(os.waitpid(-1, os.WNOHANG))\nexcept ChildProcessError: print('no')"
     )
-    assert python(stack, code).stdout == "no\n"
+    assert stack.run("python", "-c", code).stdout == "no\n"
 
 
 @native_only(
@@ -261,19 +183,6 @@ def test_nothing_is_left_after_kill_9_of_a_background_command(stack: Stack) -> N
 
 def test_a_script_without_shebang_runs_as_in_a_shell(stack: Stack) -> None:
     assert stack.run("plain", "a", "b c").stdout == "no shebang: a b c\n"
-
-
-def test_two_stacks_at_once_do_not_disturb_each_other(stack: Stack) -> None:
-    place = new_place()
-    other = make_stack(place / "other")
-    programs = [
-        subprocess.Popen([s.command("show")], stdout=subprocess.PIPE, text=True)
-        for s in (stack, other) * 4
-    ]
-    prefixes = [json.loads(program.communicate()[0])["prefix"] for program in programs]
-    assert prefixes == [str(stack.prefix), str(other.prefix)] * 4
-    assert other.is_gone()
-    remove(place)
 
 
 @native_only(

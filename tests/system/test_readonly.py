@@ -131,15 +131,6 @@ def test_reader_installs_into_a_root_of_their_own(
     assert said == "hello 1.0\n"
 
 
-def test_two_users_run_the_same_command_at_once(installed: Site, reader: OtherUser) -> None:
-    command = f"{installed.prefix('tiny')}/bin/python"
-    code = "import os; print(os.getuid())"
-    mine = installed.user.run(command, "-c", code).stdout
-    theirs = reader.run(command, "-c", code).stdout
-    assert mine == f"{os.getuid()}\n"
-    assert theirs != mine
-
-
 @pytest.fixture
 def members(site: Site, place: Path) -> Iterator[tuple[OtherUser, OtherUser]]:
     """Two members of one group, who share a store that neither the test nor others own."""
