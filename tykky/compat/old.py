@@ -1,17 +1,18 @@
 """Installations that are there already: ours, and those of earlier versions of the commands.
 
-Public names: ``find``, ``inherit``, ``kept``, ``retire``.
+Public names: ``Old``, ``find``, ``inherit``, ``kept``, ``retire``.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.compat import settings, wrapping
-from tykky.compat.job import Job, Old
 from tykky.compat.layout import STATE
 from tykky.compat.settings import Values
 from tykky.errors import Exit, StoreError, TykkyError
@@ -29,6 +30,22 @@ _KEPT = (
 _INHERITED = ("mamba", "use_uv", "pipcache", "pyver", "add_ld", "wrap_all", "enable_site_packages")
 #: What ends the part of common.sh that is not the user's.
 _BEFORE_ENVIRON = re.compile(r"^export (?:env_root|install_root)=.*\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Old:
+    """The installation that is updated.
+
+    ``image`` is its squashfs, which counts from the path inside; ``environ`` what it runs before
+    each command, and ``ours`` tells whether this Tykky made it. ``state`` is what its kind needs.
+    """
+
+    prefix: Path
+    values: Values
+    image: Path
+    environ: str
+    ours: bool
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find(prefix: Path, kind: type[Classic]) -> Old:
@@ -53,13 +70,12 @@ def find(prefix: Path, kind: type[Classic]) -> Old:
     place = Place(prefix)
     if place.current:
         place.check_formats()
-        record, data = place.record(), _state(place.generation() / STATE)
-        images = [place.images / image["file"] for image in record.images]
-        image = images[-1] if images else None
-        old = Old(prefix, values, image, data["environ"], True, data)
+        data = _state(place.generation() / STATE)
+        (image,) = place.record().images
+        old = Old(prefix, values, place.images / image["file"], data["environ"], True, data)
     else:
         old = Old(prefix, values, prefix / values["sqfs_image"], _environ(prefix), False)
-    if old.image is not None and not old.image.is_file():
+    if not old.image.is_file():
         raise StoreError(
             f"the image of the installation is missing: {old.image}",
             remedy="make the installation anew",
@@ -129,17 +145,16 @@ def inherit(old: Old, user: Values) -> Values:
     return found
 
 
-def kept(old: Old | None) -> Values:
+def kept(old: Old) -> Values:
     """What even the site's ``force`` does not change of an installation that is there."""
-    assert old is not None
     values = {key: old.values[key] for key in _KEPT if key in old.values}
     return {**values, "installation_prefix": str(old.prefix)}
 
 
-def retire(job: Job) -> None:
+def retire(recipe: Classic) -> None:
     """Take the container of an older Tykky aside, which always had one. What runs has it open."""
-    path = job.prefix / str(job.values["container_image"])
+    path = recipe.prefix / str(recipe.values["container_image"])
     if path.is_file() and not path.is_symlink():
-        aside = Place(job.prefix).hidden / ".replaced"
+        aside = Place(recipe.prefix).hidden / ".replaced"
         aside.mkdir(exist_ok=True)
         path.replace(aside / path.name)

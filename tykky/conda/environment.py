@@ -50,10 +50,11 @@ class Environment:
     names: tuple[str, ...] = ()
 
 
-def read(path: Path, arch: str, below: Sequence[Path] = ()) -> Environment:
+def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = True) -> Environment:
     """What a file asks for on an architecture.
 
-    If directories are given, the file and what it includes must be ``below`` one of them.
+    If directories are given, the file and what it includes must be ``below`` one of them. If it is
+    not to be ``locked``, what it has for pip is taken as it is, whatever that is.
     Raises ``RecipeError`` with the line to blame.
     """
     try:
@@ -66,7 +67,7 @@ def read(path: Path, arch: str, below: Sequence[Path] = ()) -> Environment:
     if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
         return Environment(pinned=tuple(_explicit(path, text)))
     if path.suffix in (".yml", ".yaml"):
-        return _yaml(path, text, arch, below)
+        return _yaml(path, text, _Reader(path, text, arch, below, locked=locked))
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
     return Environment(specs=tuple(line for line in lines if line))
 
@@ -113,19 +114,19 @@ def _explicit(path: Path, text: str) -> list[Pinned]:
 # -- YAML ---------------------------------------------------------------------------------
 
 
-def _yaml(path: Path, text: str, arch: str, below: Sequence[Path]) -> Environment:
+def _yaml(path: Path, text: str, reader: _Reader) -> Environment:
     import yaml
 
-    lines = [_selected(path, number, line, arch) for number, line in enumerate(text.split("\n"), 1)]
+    lines = enumerate(text.split("\n"), 1)
+    selected = [_selected(path, number, line, reader.arch) for number, line in lines]
     try:
-        data = yaml.safe_load("\n".join(lines))
+        data = yaml.safe_load("\n".join(selected))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise RecipeError(
             f"the environment file is not valid YAML: {getattr(error, 'problem', error)}",
             where=Where(path, mark.line + 1 if mark else 0),
         ) from None
-    reader = _Reader(path, text, arch, below)
     return reader.environment({} if data is None else data)
 
 
@@ -162,11 +163,14 @@ def _applies(selector: str, arch: str, where: Where) -> bool:
 class _Reader:
     """Turns the data of one file into an environment, and knows its lines for errors."""
 
-    def __init__(self, path: Path, text: str, arch: str, below: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, path: Path, text: str, arch: str, below: Sequence[Path] = (), *, locked: bool = True
+    ) -> None:
         self.path = path
         self.below = below
         self.lines = text.splitlines()
         self.arch = arch
+        self.locked = locked
 
     def error(self, cause: str, remedy: str, word: object = "") -> RecipeError:
         wanted = str(word)
@@ -230,6 +234,8 @@ class _Reader:
         return specs, pip
 
     def _requirements(self, values: Sequence[str]) -> list[str]:
+        if not self.locked:
+            return [*values]
         found: list[str] = []
         for value in values:
             option, _, rest = value.partition(" ")

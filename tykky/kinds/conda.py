@@ -74,7 +74,7 @@ class CondaStack(Stack):
         config = honoured(config)
         name = guarded(self, "environment")
         path = self.beside(name) if name else None
-        file = read(path, arch) if path else Environment()
+        file = self._read(path, arch) if path else Environment()
         specs = (*file.specs, *guarded(self, "packages"))
         pip = (*file.pip, *guarded(self, "pip"))
         if not specs and not file.pinned:
@@ -101,6 +101,9 @@ class CondaStack(Stack):
             names=file.names,
         )
         return taken_out(wanted, config)
+
+    def _read(self, path: Path, arch: str) -> Environment:
+        return read(path, arch)
 
     def _check_open(self) -> None:
         """Recipes are read by everybody, and kept with what is made of them."""
@@ -202,20 +205,7 @@ class CondaStack(Stack):
 
         def activate(real: RealBox) -> None:
             wanted, config = self._wanted(box.config, box.lock.arch)
-            equip(
-                real,
-                Target(
-                    prefix=box.prefix,
-                    channels=wanted.channels,
-                    subdir=known.subdir_of(box.lock.arch),
-                    virtual_packages=self._virtual_packages(config, box.lock.arch),
-                    strict=config.conda.strict_priority,
-                    names=(self.name, str(box.prefix), "base", *wanted.names),
-                    arch=box.lock.arch,
-                    config=config,
-                    state=FOLDER / "target",
-                ),
-            )
+            equip(real, self._target(box, FOLDER))
             real.seen = _seen(wanted, config)
             usual = real.environment()
             after = applied(snapshot(real), usual)
@@ -224,6 +214,21 @@ class CondaStack(Stack):
             real.variables = {k: v for k, v in after.items() if usual.get(k) != v}
 
         box.do("activate the environment, with conda for scripts that call it", activate)
+
+    def _target(self, box: Box, folder: Path) -> Target:
+        """What ``conda`` in the box works on; it keeps that in a folder."""
+        wanted, config = self._wanted(box.config, box.lock.arch)
+        return Target(
+            prefix=box.prefix,
+            channels=wanted.channels,
+            subdir=known.subdir_of(box.lock.arch),
+            virtual_packages=self._virtual_packages(config, box.lock.arch),
+            strict=config.conda.strict_priority,
+            names=(self.name, str(box.prefix), "base", *wanted.names),
+            arch=box.lock.arch,
+            config=config,
+            state=folder / "target",
+        )
 
     def seal(self, box: Box) -> None:
         """Compile the byte code once."""

@@ -1,6 +1,6 @@
 """Having an environment's own Python finish it: see the script ``seal.py`` beside this.
 
-Public names: ``seal``, ``compile_new``.
+Public name: ``seal``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,3 @@ def seal(box: Box, *words: str | Path) -> None:
     box.write(_NAME, Path(__file__).with_name("seal.py").read_text(encoding="utf-8"))
     line = [box.prefix / "bin/python", "-I", box.prefix / _NAME, str(box.jobs), *words]
     box.run(line, say="byte code for all modules")
-
-
-def compile_new(box: Box) -> None:
-    """Compile the byte code that is missing or of another source."""
-    seal(box, "new", box.prefix / "lib")

@@ -1,0 +1,257 @@
+"""One call of a classic command: from what it asks for to the pipeline.
+
+Public name: ``run``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky import bases, console
+from tykky.build import pipeline
+from tykky.build.plan import Plan
+from tykky.build.work import Desk
+from tykky.compat import old, settings, wrapping
+from tykky.compat.classic import Classic, read
+from tykky.compat.layout import ClassicLayout
+from tykky.config import Config
+from tykky.errors import Exit, StoreError, TykkyError
+from tykky.host import user_name
+from tykky.publish import Publisher
+from tykky.store import Place, Record, Store
+from tykky.tools.scratch import sweep
+
+if TYPE_CHECKING:
+    from tykky.compat.programs import Asked
+    from tykky.compat.settings import Values
+
+
+def run(program: str, asked: Asked) -> int:
+    """Do what is asked of a program. Raises ``TykkyError``; then everything is as it was."""
+    if os.environ.get("USE_COLOR", "yes") != "yes":
+        os.environ["NO_COLOR"] = "1"
+    if not asked.verb:
+        raise TykkyError(
+            f"{program} is told neither to make a new installation nor to update one",
+            remedy=f"'{program} new --help' and '{program} update --help' tell more",
+            code=Exit.USAGE,
+        )
+    with contextlib.ExitStack() as stack:
+        recipe, store, held = _settled(program, asked, stack)
+        record = _make(recipe, store, held=held)
+    if recipe.level >= 2:
+        console.note(_ready(recipe.prefix, record.commands))
+    return Exit.OK
+
+
+def _kind(program: str) -> type[Classic]:
+    """What a program makes; only that is imported."""
+    if program == "conda-containerize":
+        from tykky.compat.conda import Conda
+
+        return Conda
+    if program == "pip-containerize":
+        from tykky.compat.pip import Pip
+
+        return Pip
+    from tykky.compat.wrapped import Container, Disk
+
+    return Container if program == "wrap-container" else Disk
+
+
+def _settled(
+    program: str, asked: Asked, stack: contextlib.ExitStack
+) -> tuple[Classic, Store, bool]:
+    """The recipe with the values that count, and the claim of its prefix on the stack."""
+    kind = _kind(program)
+    _set_pwd()
+    config = Config.load({})
+    for warning in config.warnings:
+        console.warn(warning)
+    user = _without_pipes(_wanted(kind, asked), stack)
+    site = settings.read_site()
+    store = Store.of(config)
+    held = False
+    before = None
+    if asked.verb == "update":
+        place = old.find(Path(asked.prefix), kind).prefix
+        held = stack.enter_context(_claim(place, store))
+        before = old.find(place, kind)  # only now nobody else changes it
+        values = settings.merge(site, old.inherit(before, user)) | old.kept(before)
+    else:
+        values = settings.merge(site, user)
+        if not values.get("mask_wrap_install"):
+            settings.settle_path(values)
+    values["update_installation"] = before is not None
+    recipe = kind(program, values, before.prefix if before else _prefix(values), config, before)
+    _check(recipe)
+    if before is None:
+        held = stack.enter_context(_claim(recipe.prefix, store))
+    return recipe, store, held
+
+
+def _wanted(kind: type[Classic], asked: Asked) -> Values:
+    """The values of the options, and those of the user's own file."""
+    user = kind.meant(asked.values, asked.verb)
+    if not asked.file:
+        return user
+    more = settings.read_user(Path(asked.file))
+    for key in settings.NO_EFFECT.keys() & more.keys():
+        console.note(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
+    return {**user, **more} if asked.verb == "advanced" else {**more, **user}
+
+
+def _claim(prefix: Path, store: Store) -> contextlib.AbstractContextManager[bool]:
+    """Hold the lock of an installation; waits for whoever has it."""
+    store.check_outside(prefix)
+    store.prepare()
+    return store.claim(prefix, str(prefix), console.note)
+
+
+def _set_pwd() -> None:
+    """Let ``$PWD`` of configurations be this directory, whoever has started this and how."""
+    here = Path.cwd()
+    said = Path(os.environ.get("PWD", "/nonexistent"))
+    if not said.is_dir() or not said.samefile(here):
+        os.environ["PWD"] = str(here)
+
+
+def _without_pipes(values: Values, stack: contextlib.ExitStack) -> Values:
+    """Files in the place of what can be read only once, as ``<(...)`` of a shell."""
+
+    def whole(name: str, key: str) -> str:
+        path = Path(name).expanduser()
+        if not path.exists() or path.is_file() or path.is_dir():
+            return name
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tykky-"))
+        target = Path(folder, key.replace("_", "-"))
+        target.write_bytes(path.read_bytes())
+        return str(target)
+
+    def each(item: Any, key: str) -> Any:
+        named = isinstance(item, dict) and "file" in item
+        return {"file": whole(item["file"], key)} if named else item
+
+    found = dict(values)
+    for key in ("env_file", "requirements_file"):
+        if key in found:
+            found[key] = whole(found[key], key)
+    for key in ("pre_install", "post_install", "extra_envs"):
+        if key in found:
+            found[key] = [each(item, key) for item in found[key]]
+    return found
+
+
+def _prefix(values: Values) -> Path:
+    """Where it is installed, without links on the way."""
+    prefix = Path(values["installation_prefix"]).expanduser()
+    try:
+        return (Path.cwd() / prefix).resolve()
+    except (OSError, RuntimeError) as error:
+        raise TykkyError(
+            f"the prefix {prefix} cannot be used: {error}",
+            remedy="give another directory: --prefix DIR",
+            code=Exit.NOT_WRITABLE,
+        ) from None
+
+
+def _check(recipe: Classic) -> None:
+    """Raise ``TykkyError`` if nothing can be installed, before anything is done."""
+    recipe.examine()
+    if recipe.is_bound and wrapping.environ_text(recipe):
+        raise TykkyError(
+            "commands that lie at their own path in the image cannot run something before they do",
+            remedy="leave 'installation_path: prefix' out; or give variables with fixed values: "
+            "'extra_envs: [{type: set, name: NAME, value: VALUE}]'",
+            code=Exit.CONFIG,
+        )
+    prefix = there = recipe.prefix
+    other = "give another directory: --prefix DIR"
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise TykkyError(
+            f"you may not install in {prefix}: {there} is not writable",
+            remedy=other,
+            code=Exit.NOT_WRITABLE,
+        )
+    if ":" in str(prefix) or "\n" in str(prefix):
+        raise TykkyError(
+            f"the prefix has a colon or a line break in it, which PATH cannot hold: {prefix}",
+            remedy=other,
+            code=Exit.PATH_TOO_LONG,
+        )
+    if (prefix / "common.sh").is_file() or recipe.old is not None:
+        return
+    for name in ("bin", "share", "lib"):
+        if (prefix / name).exists():
+            what = f"{prefix} has a '{name}' of something else in it"
+            raise StoreError(what, remedy=other, code=Exit.CONFLICT)
+    if Place(prefix).current:
+        what = f"{prefix} is an install of a recipe"
+        raise StoreError(what, remedy=other, code=Exit.CONFLICT)
+
+
+def _make(recipe: Classic, store: Store, *, held: bool) -> Record:
+    """Make what a call asks for. Hold the claim of the prefix.
+
+    Raises ``TykkyError``; then everything is as it was.
+    """
+    config = _config(recipe)
+    sweep(config.build_dir)
+    desk = Desk.of(config, store, quiet=recipe.level < 2)
+    with desk.step("resolve") as line:
+        for name, path in recipe.inputs.items():
+            line.update(name)
+            read(path)  # who may not, should know now
+        lock = recipe.settle(line.update)
+        line.update(f"{recipe.title} for {recipe.prefix}")
+    with desk.step("base") as line:
+        base = recipe.provide(line.update)
+        line.update(f"{base.name} ({base.id})")
+    plan = Plan(
+        recipe=recipe,
+        arch=bases.arch(),
+        base=base,
+        lock=lock,
+        lock_is_new=False,
+        needs=(),
+        place=Place(recipe.prefix),
+        module=f"{recipe.name}/1",
+        layout=ClassicLayout(recipe),
+    )
+    publisher = Publisher(config, store)
+    verb = "update" if recipe.old else "new"
+    record = pipeline.build(desk, plan, publisher, held=held, verb=verb)
+    old.retire(recipe)
+    return record
+
+
+def _config(recipe: Classic) -> Config:
+    """The configuration, with what the classic one says of building."""
+    parent = Path(recipe.values["build_tmpdir_base"]) / f"tykky-classic-{user_name()}"
+    config, values = recipe.config, recipe.values
+    wanted = min(int(values.get("num_cpus", 0)), int(values.get("max_num_cpus", 1 << 16)))
+    return replace(
+        config,
+        build_dir=recipe.workdir / parent,
+        jobs=min(wanted or config.jobs, len(os.sched_getaffinity(0))),
+    )
+
+
+def _ready(prefix: Path, commands: Sequence[str]) -> str:
+    """What to do with what is ready, by name if activation finds that."""
+    folders = (os.environ.get("TYKKY_PATH") or "").split(":")
+    name = prefix.name if str(prefix.parent) in folders else str(prefix)
+    return (
+        f"installed in {prefix}: {console.plural(len(commands), 'command')}\n"
+        f"use it: tykky activate {shlex.quote(name)}\n"
+        f'or:     export PATH="{prefix}/bin:$PATH"'
+    )
