@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases.base import Base, arch
-from tykky.bases.host import HostBase, host
+from tykky.bases.host import HostBase, host, image_of_host
 from tykky.bases.images import ImageBase, image_base
 from tykky.bases.reference import Reference, resolve
 from tykky.bases.stacks import StackBase, find_stack, stack_base
@@ -35,6 +35,7 @@ __all__ = [
     "arch",
     "find",
     "host",
+    "image_of_host",
     "provide",
 ]
 
@@ -59,7 +60,7 @@ class Pending(Base):
         names = (f"3.{minor}" for minor in range(6, 30))
         return {name: Path(f"/usr/bin/python{name}") for name in names}
 
-    def programs(self, pattern: str) -> list[str]:
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
         """The pattern itself."""
         return [pattern]
 

@@ -39,8 +39,8 @@ class Base(ABC):
         """Every Python of the base, by its ``major.minor``."""
 
     @abstractmethod
-    def programs(self, pattern: str) -> list[str]:
-        """The paths of the programs that a pattern means, sorted.
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
+        """The paths of the programs that a pattern means, sorted; of ``every`` file, if asked.
 
         It is a path or glob from ``/`` on, or a directory for all programs in it; without a
         slash, a glob of names along PATH, of which the first with each name counts.

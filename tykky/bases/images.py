@@ -58,12 +58,14 @@ class ImageBase(Base):
         wanted = {p.name: p for p in found if re.fullmatch(r"python3\.\d+", p.name)}
         return {name.removeprefix("python"): path for name, path in wanted.items()}
 
-    def programs(self, pattern: str) -> list[str]:
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
         """The programs of the image that a pattern means."""
         there = self.listing
         if "/" in pattern:
             paths = there.glob(pattern.rstrip("/"))
             paths += [path for folder in paths for path in there.inside(folder)]
+            if every:
+                return sorted(p for p in paths if there.kinds.get(there.resolve(p)) == "-")
             return sorted(path for path in paths if there.is_program(path))
         found: dict[str, str] = {}
         for folder in self.path.split(":"):

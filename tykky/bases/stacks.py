@@ -59,9 +59,9 @@ class StackBase(Base):
         found = {p.name.removeprefix("python"): p for p in own if re.search(r"\.\d+$", p.name)}
         return found or self.below.pythons()
 
-    def programs(self, pattern: str) -> list[str]:
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
         """The programs of the stack that a pattern means, else those below it."""
-        return self._own(pattern) or self.below.programs(pattern)
+        return self._own(pattern) or self.below.programs(pattern, every=every)
 
     def _own(self, pattern: str) -> list[str]:
         # Not what they lead to, which may be below: every name in 'bin' is a program.

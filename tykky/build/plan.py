@@ -20,6 +20,7 @@ from tykky.console import plural
 from tykky.errors import Exit, LockError, StoreError, TykkyError, from_os_error
 from tykky.files import digest_file
 from tykky.kinds import tree
+from tykky.kinds.paths import check_path
 from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file
@@ -230,21 +231,7 @@ def check(plan: Plan) -> None:
     from tykky.runtime.native import launcher_program
     from tykky.tools.squash import program
 
-    try:
-        str(plan.prefix).encode()
-    except UnicodeEncodeError:
-        raise TykkyError(
-            "the path of the install is not text that every program can read: "
-            + ascii(str(plan.prefix)),
-            remedy="choose another root: --root DIR (or is LC_ALL=C set? unset it)",
-            code=Exit.PATH_TOO_LONG,
-        ) from None
-    if ":" in str(plan.prefix):
-        raise TykkyError(
-            f"the path of the install has a colon in it, which PATH cannot hold: {plan.prefix}",
-            remedy="choose another root: --root DIR, or 'tykky config set root DIR'",
-            code=Exit.PATH_TOO_LONG,
-        )
+    check_path(plan.prefix, "choose another root: --root DIR, or 'tykky config set root DIR'")
     read_all(plan.recipe)
     with recipe_code(plan.recipe, "check"):
         plan.recipe.check(plan.prefix, plan.base)

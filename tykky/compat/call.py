@@ -24,7 +24,9 @@ from tykky.compat.layout import ClassicLayout
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.host import user_name
+from tykky.kinds.paths import check_path
 from tykky.publish import Publisher
+from tykky.publish.publisher import LINKS
 from tykky.store import Place, Record, Store
 from tykky.tools.scratch import sweep
 
@@ -78,23 +80,22 @@ def _settled(
     user = _without_pipes(_wanted(kind, asked), stack)
     site = settings.read_site()
     store = Store.of(config)
-    held = False
-    before = None
     if asked.verb == "update":
-        place = old.find(Path(asked.prefix), kind).prefix
-        held = stack.enter_context(_claim(place, store))
-        before = old.find(place, kind)  # only now nobody else changes it
-        values = settings.merge(site, old.inherit(before, user)) | old.kept(before)
-    else:
-        values = settings.merge(site, user)
-        if not values.get("mask_wrap_install"):
-            settings.settle_path(values)
-    values["update_installation"] = before is not None
-    recipe = kind(program, values, before.prefix if before else _prefix(values), config, before)
+        prefix = Path(asked.prefix).expanduser().resolve()
+        old.find(prefix, kind)
+        held = stack.enter_context(_claim(prefix, store))
+        before = old.find(prefix, kind)  # only now nobody else changes it
+        values = settings.merge(site, old.inherit(prefix, before, user))
+        values |= {**old.kept(prefix, before), "update_installation": True}
+        recipe = kind(program, values, prefix, config, before)
+        _check(recipe)
+        return recipe, store, held
+    values = {**settings.merge(site, user), "update_installation": False}
+    if not values.get("mask_wrap_install"):
+        settings.settle_path(values)
+    recipe = kind(program, values, _prefix(values), config)
     _check(recipe)
-    if before is None:
-        held = stack.enter_context(_claim(recipe.prefix, store))
-    return recipe, store, held
+    return recipe, store, stack.enter_context(_claim(recipe.prefix, store))
 
 
 def _wanted(kind: type[Classic], asked: Asked) -> Values:
@@ -128,25 +129,22 @@ def _without_pipes(values: Values, stack: contextlib.ExitStack) -> Values:
 
     def whole(name: str, key: str) -> str:
         path = Path(name).expanduser()
-        if not path.exists() or path.is_file() or path.is_dir():
+        if not path.is_fifo():
             return name
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tykky-"))
         target = Path(folder, key.replace("_", "-"))
         target.write_bytes(path.read_bytes())
         return str(target)
 
-    def each(item: Any, key: str) -> Any:
-        named = isinstance(item, dict) and "file" in item
-        return {"file": whole(item["file"], key)} if named else item
+    def each(key: str, value: Any) -> Any:
+        if key in ("env_file", "requirements_file"):
+            return whole(value, key)
+        if isinstance(value, list):
+            return [each(key, item) for item in value]
+        is_file = isinstance(value, dict) and "file" in value
+        return {"file": whole(value["file"], key)} if is_file else value
 
-    found = dict(values)
-    for key in ("env_file", "requirements_file"):
-        if key in found:
-            found[key] = whole(found[key], key)
-    for key in ("pre_install", "post_install", "extra_envs"):
-        if key in found:
-            found[key] = [each(item, key) for item in found[key]]
-    return found
+    return {key: each(key, value) for key, value in values.items()}
 
 
 def _prefix(values: Values) -> Path:
@@ -182,21 +180,18 @@ def _check(recipe: Classic) -> None:
             remedy=other,
             code=Exit.NOT_WRITABLE,
         )
-    if ":" in str(prefix) or "\n" in str(prefix):
-        raise TykkyError(
-            f"the prefix has a colon or a line break in it, which PATH cannot hold: {prefix}",
-            remedy=other,
-            code=Exit.PATH_TOO_LONG,
-        )
+    check_path(prefix, other)
+    place = Place(prefix)
     if (prefix / "common.sh").is_file() or recipe.old is not None:
         return
-    for name in ("bin", "share", "lib"):
-        if (prefix / name).exists():
-            what = f"{prefix} has a '{name}' of something else in it"
-            raise StoreError(what, remedy=other, code=Exit.CONFLICT)
-    if Place(prefix).current:
+    if place.current and not (place.generation() / LINKS).is_dir():
         what = f"{prefix} is an install of a recipe"
         raise StoreError(what, remedy=other, code=Exit.CONFLICT)
+    for name in ("bin", "share", "lib"):
+        # What somebody who was killed has left of ours is no obstacle.
+        if (prefix / name).exists() and not place.hidden.is_dir():
+            what = f"{prefix} has a '{name}' of something else in it"
+            raise StoreError(what, remedy=other, code=Exit.CONFLICT)
 
 
 def _make(recipe: Classic, store: Store, *, held: bool) -> Record:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tykky import bases, console
 from tykky.bases import ImageBase
-from tykky.compat.settings import Values
+from tykky.compat.settings import SCRIPTS, TEXT, Values
 from tykky.errors import Exit, TykkyError, masked
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
@@ -24,23 +24,15 @@ from tykky.store.record import name_of
 if TYPE_CHECKING:
     from tykky.bases import Base
     from tykky.build.box import Box, OpenBox, RealBox
-    from tykky.compat.old import Old
     from tykky.config import Config
     from tykky.fetch import Say
-
-#: The images that distributions are called by, where their own name is not the image's.
-_IMAGES = {
-    "sles": "docker://registry.suse.com/bci/bci-base:{version}",
-    "rhel": "docker://redhat/ubi{major}:{version}",
-    "rocky": "docker://rockylinux/rockylinux:{version}",
-}
 
 
 class Classic(Stack):
     """A stack of the wishes of one call: what the four commands have in common.
 
-    ``values`` are those that count, ``prefix`` is where it is installed, ``old`` the installation
-    that is updated, if one is. ``kind`` is what their configuration calls the mode.
+    ``values`` are those that count, ``prefix`` is where it is installed, ``old`` the values of the
+    installation that is updated, if one is. ``kind`` is what their configuration calls the mode.
 
     The contents have a path of their own inside, and are made by the user's scripts with what a
     kind does between them.
@@ -54,11 +46,13 @@ class Classic(Stack):
     has_image: ClassVar[bool] = True
     #: Whether it is an environment: with programs in its ``bin``, and packages of an index.
     is_environment: ClassVar[bool] = False
+    #: The option that names its programs, if they do not name themselves.
+    example: ClassVar[str] = "-w bin"
     homepage = "https://github.com/CSCfi/hpc-container-wrapper"
     license = "that of what it consists of"
 
     def __init__(
-        self, program: str, values: Values, prefix: Path, config: Config, old: Old | None = None
+        self, program: str, values: Values, prefix: Path, config: Config, old: Values | None = None
     ) -> None:
         self.program = program
         self.values = values
@@ -136,7 +130,7 @@ class Classic(Stack):
         """The user's files that are kept with the install, by the names they get there."""
         names = [self.values.get("env_file"), self.values.get("requirements_file")]
         names += self.values.get("installation_file_paths", [])
-        for key in ("pre_install", "post_install", "extra_envs"):
+        for key in SCRIPTS:
             items = self.values.get(key, ())
             names += [item["file"] for item in items if isinstance(item, dict) and "file" in item]
         paths = (self.given(name) for name in dict.fromkeys(names) if name)
@@ -144,6 +138,12 @@ class Classic(Stack):
 
     def examine(self) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""
+        if not self.is_environment and not self.values.get("wrapper_paths"):
+            raise TykkyError(
+                "nothing says which programs to wrap",
+                remedy=f"name them, or directories of them: {self.example}",
+                code=Exit.USAGE,
+            )
 
     # -- resolve, base -----------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class Classic(Stack):
         if self.old is not None and kept.exists():
             source = str(kept.resolve())
         elif source == "auto":
-            source = _image_of_host()
+            source = bases.image_of_host()
         elif (path := self.workdir / Path(source).expanduser()).exists():
             # Any path of something that is there; '..' is only known to the file system.
             source = str(path.resolve() if ".." in path.parts else path)
@@ -217,33 +217,11 @@ class Classic(Stack):
         found = [p for p in sorted(box.real(".").glob("lib/python3.*")) if not p.is_symlink()]
         return f"lib/{found[0].name}" if found else ""
 
-    def state(self) -> dict[str, Any]:
-        """What an update will have to know."""
-        return {}
-
-
-def _image_of_host() -> str:
-    import platform
-
-    try:
-        values = platform.freedesktop_os_release()
-    except OSError:
-        values = {}
-    name, version = values.get("ID", ""), values.get("VERSION_ID", "")
-    if not name or not version:
-        raise TykkyError(
-            "nothing says which distribution this machine has, so no container can be chosen",
-            remedy="name one: 'container_src: docker://...'",
-            code=Exit.BASE,
-        )
-    form = _IMAGES.get(name, f"docker://{name}:{{version}}")
-    return form.format(version=version, major=version.partition(".")[0])
-
 
 def read(path: Path) -> str:
     """The text of a user's file. Raises ``TykkyError``."""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        return path.read_text(**TEXT)
     except OSError as error:
         raise TykkyError(
             f"the file {path} cannot be read: {error.strerror}",
@@ -254,8 +232,7 @@ def read(path: Path) -> str:
 
 def copied(path: Path) -> bytes:
     """What is kept of a user's file, for all who may read the install: no passwords, no tokens."""
-    text = path.read_bytes().decode(errors="surrogateescape")
-    return masked(text).encode(errors="surrogateescape")
+    return masked(path.read_bytes().decode(**TEXT)).encode(**TEXT)
 
 
 def warn(text: str) -> None:

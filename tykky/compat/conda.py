@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky import bases
+from tykky import lock as locks
 from tykky.compat.classic import Classic, warn
-from tykky.compat.script import installing
+from tykky.compat.layout import share_of
 from tykky.compat.settings import Values
 from tykky.conda.condarc import honoured
+from tykky.conda.credentials import public
 from tykky.conda.environment import Environment, read
 from tykky.errors import Exit, TykkyError
 from tykky.kinds.conda import CondaStack
 from tykky.kinds.sealing import seal
+from tykky.store import Place
+from tykky.tools import indexes
 
 if TYPE_CHECKING:
     from tykky.build.box import Box, OpenBox
@@ -101,8 +105,11 @@ class Conda(Classic, CondaStack):
         """Solve the environment."""
         from tykky.build.plan import fresh_lock
 
-        if self.old is not None:
-            return super().settle(say)
+        if self.old is not None:  # what is added comes from where the environment is from
+            channels = [
+                public(name) for name in self._wanted(self.config, bases.arch())[0].channels
+            ]
+            return replace(super().settle(say), asked={"channels": channels})
         say("solving the environment")
         return fresh_lock(self, self.config, bases.arch())
 
@@ -130,9 +137,10 @@ class Conda(Classic, CondaStack):
             wanted, config = super()._wanted(config, arch)
             return replace(wanted, names=(named, *wanted.names)), config
         config = honoured(config)
-        known = self.old.state.get("channels") or _channels_of(
-            self.old.prefix / "share/previous_input/0"
-        )
+        place = Place(self.prefix)
+        kept = place.generation() / "lock.json"
+        known = locks.read(kept).asked.get("channels") if place.current else ()
+        known = known or _channels_of(share_of(self.prefix) / "previous_input/0")
         channels = tuple(known or config.conda.channels or ("conda-forge",))
         return Environment(channels=channels, names=(named,)), config
 
@@ -146,22 +154,15 @@ class Conda(Classic, CondaStack):
             # What the file says counts from where it is.
             lines_of_pip = (_absolute(line, file.parent) for line in pip)
             wanted.write_text("".join(f"{line}\n" for line in lines_of_pip), encoding="utf-8")
-            lines.append(installing(wanted, file.parent) if pip else "")
+            lines.append(indexes.installing(wanted, file.parent) if pip else "")
         if (file := self.named("requirements_file")) is not None:
-            lines.append(installing(file, self.workdir))
+            lines.append(indexes.installing(file, self.workdir))
         return "".join(lines)
 
     def seal(self, box: Any) -> None:
         """Compile the byte code."""
         if os.path.lexists(box.real(".") / "bin/python"):
             seal(box, "new", box.prefix / "lib")
-
-    def state(self) -> dict[str, Any]:
-        """The channels."""
-        from tykky.conda.credentials import public
-
-        wanted, _ = self._wanted(self.config, bases.arch())
-        return {"channels": [public(channel) for channel in wanted.channels]}
 
 
 def _absolute(line: str, folder: Path) -> str:

@@ -14,13 +14,12 @@
 All but ``bin`` are links into the current generation, which has these files in its folder
 ``layout`` and the links to programs in ``bin``. So they change together with it, by one rename.
 
-Public name: ``ClassicLayout``.
+Public names: ``ClassicLayout``, ``image_of``, ``share_of``.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shlex
 import shutil
@@ -36,11 +35,12 @@ from tykky.build.entering import OWN, Entering, of_base
 from tykky.build.layout import Layout, Offer
 from tykky.compat import wrapping
 from tykky.compat.classic import Classic, copied
+from tykky.compat.settings import Values
 from tykky.contents import COMMAND
 from tykky.errors import Exit, TykkyError, from_os_error, masked
-from tykky.files import Permissions, make_folder, write_file
+from tykky.files import Permissions, bring, make_folder, write_file
 from tykky.publish.publisher import LINKS
-from tykky.store.place import HIDDEN, Draft
+from tykky.store.place import HIDDEN, Draft, Place
 from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from tykky.build.work import Work
     from tykky.store import Record
 
-#: What an update has to know of an installation of ours, in the folder of its generation.
-STATE = "classic.json"
 #: What only one call was told, and says nothing of the installation.
 _OF_THE_CALL = ("log_level", "build_tmpdir_base", "workdir", "num_cpus", "max_num_cpus")
 #: From the folder of a generation, or one in it, to the images of the place.
@@ -95,13 +93,13 @@ class ClassicLayout(Layout):
         scratch = work.scratch
         for folder in (scratch.home, scratch.tmp, scratch.top):
             folder.mkdir(parents=True, exist_ok=True)
-        old = self.recipe.old
-        if old is None:
+        if self.recipe.old is None:
             return
         from tykky.bases.image import open_image, unpack
 
-        work.say(f"the contents of {old.image.name}")
-        unpack(open_image(old.image), scratch.top)
+        image = image_of(self.recipe.prefix, self.recipe.old)
+        work.say(f"the contents of {image.name}")
+        unpack(open_image(image), scratch.top)
         link = scratch.top / "miniforge"
         if (scratch.top / "miniconda").is_dir() and not os.path.lexists(link):
             link.symlink_to("miniconda")
@@ -209,8 +207,8 @@ class ClassicLayout(Layout):
         make_folder(folder, permissions)
         try:
             if not self.recipe.is_bound:
-                wrapping.lay_links(draft.path / "bin", offer.programs, self.recipe, base)
-                _apply(draft.path / "bin", permissions)
+                there = draft.path / "bin"
+                wrapping.lay_links(there, offer.programs, self.recipe, base, permissions)
                 (folder / "_bin").symlink_to("../bin")
             if images:
                 name = str(self.recipe.values["sqfs_image"])
@@ -223,34 +221,24 @@ class ClassicLayout(Layout):
         self._share(folder / "share", permissions)
         text = _common(self.recipe, images, base)
         write_file(folder / "common.sh", text.encode(), permissions)
-        state = {"environ": wrapping.environ_text(self.recipe), **self.recipe.state()}
-        data = json.dumps({"format": 1, **state}, indent=1).encode()
-        write_file(draft.path / STATE, data, permissions)
+        if environ := wrapping.environ_text(self.recipe):
+            data = environ.encode("utf-8", errors="surrogateescape")
+            write_file(draft.path / wrapping.ENVIRON, data, permissions)
 
     def _container(
         self, base: ImageBase, draft: Draft, folder: Path, permissions: Permissions
     ) -> None:
         """The container among the images: a copy, or a second name of the one in the cache."""
-        link = folder / str(self.recipe.values["container_image"])
+        name = folder / str(self.recipe.values["container_image"])
         if base.directory is not None or self.recipe.values.get("share_container"):
-            link.symlink_to(self._root(base, ""))
+            name.symlink_to(self._root(base, ""))
             return
         assert base.file is not None
-        link.symlink_to(_IMAGES / _name(base))
-        target = draft.place.images / _name(base)
-        if target.exists():
-            return
-        own = self.recipe.prefix in base.file.path.parents
-        if own or self.recipe.config.bases_dir in base.file.path.parents:
-            try:
-                os.link(base.file.path, target)
-                return
-            except OSError:
-                pass  # on another file system
-        new = target.with_name(f"{target.name}.new")
-        shutil.copyfile(base.file.path, new)
-        permissions.apply(new)
-        new.replace(target)
+        name.symlink_to(_IMAGES / _name(base))
+        # One of an earlier generation, or in the cache, gets another name only.
+        shared = (self.recipe.prefix, self.recipe.config.bases_dir)
+        link = any(folder in base.file.path.parents for folder in shared)
+        bring(base.file.path, draft.place.images / _name(base), permissions, link=link)
 
     def _environment(self, folder: Path, permissions: Permissions) -> None:
         """What makes the prefix look like the environment in it: links that are whole inside."""
@@ -273,7 +261,7 @@ class ClassicLayout(Layout):
         built = time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime())
         version = f"tag: {tykky.__version__}\ncommit: tykky-{tykky.__version__}\n"
         write_file(share / "VERSION.yml", f"{version}build-time: {built}\n".encode(), permissions)
-        before = self.recipe.prefix / "share/previous_input"
+        before = share_of(self.recipe.prefix) / "previous_input"
         if self.recipe.old is not None and before.is_dir():
             shutil.copytree(before, share / "previous_input")
         _keep(self.recipe, share / "previous_input", permissions)
@@ -298,16 +286,26 @@ class ClassicLayout(Layout):
         return replace(record, has_module=False, spec=f"{record.name}@1")
 
 
+def image_of(prefix: Path, values: Values) -> Path:
+    """The image of an installation, of ours or of an earlier Tykky. Raises ``StoreError``."""
+    place = Place(prefix)
+    if not place.current:
+        return prefix / str(values["sqfs_image"])
+    return place.images / str(place.record().images[-1]["file"])
+
+
+def share_of(prefix: Path) -> Path:
+    """What an installation says of itself.
+
+    Of ours, it is beside ``bin`` by a link, which may not be there if somebody was killed.
+    """
+    place = Place(prefix)
+    return (place.generation() / LINKS if place.current else prefix) / "share"
+
+
 def _name(base: ImageBase) -> str:
     """What a container is called among the images of a place."""
     return f"{base.digest[:16]}.sif"
-
-
-def _apply(folder: Path, permissions: Permissions) -> None:
-    permissions.apply(folder)
-    for path in folder.iterdir():
-        if not path.is_symlink():
-            permissions.apply(path, executable=True)
 
 
 def _keep(recipe: Classic, folder: Path, permissions: Permissions) -> None:

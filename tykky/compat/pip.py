@@ -8,27 +8,27 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.compat.classic import Classic, warn
-from tykky.compat.script import installing
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
+from tykky.kinds.pip import PipStack
 from tykky.kinds.sealing import seal
+from tykky.tools import indexes
 
 if TYPE_CHECKING:
-    from tykky.build.box import OpenBox, RealBox
-    from tykky.contents import Installed
+    from tykky.build.box import OpenBox
 
 
-class Pip(Classic):
+class Pip(Classic, PipStack):
     """A virtual environment at ``env1``, of a Python of the host, of uv, or of an image."""
 
     kind = "venv"
     title = "Python environment"
     is_environment = True
+    commands: tuple[str, ...] = ()  # type: ignore[assignment]
 
     @classmethod
     def meant(cls, values: Values, verb: str) -> Values:
@@ -59,9 +59,9 @@ class Pip(Classic):
         check_prefix(self.root, "bin/python3")
         self.named("requirements_file")
         if self.old is None:
-            self._interpreter()
+            self._python()
 
-    def _interpreter(self) -> str:
+    def _python(self) -> str:
         """What tells uv which Python to take, as words of a shell. Raises ``TykkyError``."""
         if self.values.get("use_uv"):
             version = self.values.get("pyver") or "3"
@@ -94,19 +94,13 @@ class Pip(Classic):
             if self.values.get("use_uv"):
                 lines.append('export UV_PYTHON_INSTALL_DIR="${install_root}/uv/python"\n')
                 lines.append("export UV_PYTHON_DOWNLOADS=automatic\n")
-            lines.append(f'uv venv {options} {self._interpreter()} "$env_root"\n')
+            lines.append(f'uv venv {options} {self._python()} "$env_root"\n')
         lines.append('. "${env_root}bin/activate"\n')
         if file := self.named("requirements_file"):
             lines.append('print_info "Installing requirements file"\n')
-            lines.append(installing(file, file.parent))
+            lines.append(indexes.installing(file, self.workdir))
         return "".join(lines)
 
     def seal(self, box: Any) -> None:
         """Compile the byte code; be a base for virtual environments on top."""
         seal(box, "base", box.prefix / "lib", self.inside / "uv")
-
-    def contents(self, box: RealBox) -> Sequence[Installed]:
-        """The packages of the environment."""
-        from tykky.contents import of_python
-
-        return sorted(of_python(box.real(".")), key=lambda package: package.name.lower())

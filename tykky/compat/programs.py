@@ -10,10 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tykky.cli import answering
-from tykky.compat.settings import Values
+from tykky.compat.settings import SCRIPTS, Values
 
 
 @dataclass(frozen=True)
@@ -104,26 +105,6 @@ _VERBS = {
 }
 
 
-def conda_containerize() -> int:
-    """The program ``conda-containerize``; the return value is its exit code."""
-    return _main("conda-containerize")
-
-
-def pip_containerize() -> int:
-    """The program ``pip-containerize``; the return value is its exit code."""
-    return _main("pip-containerize")
-
-
-def wrap_container() -> int:
-    """The program ``wrap-container``; the return value is its exit code."""
-    return _main("wrap-container")
-
-
-def wrap_install() -> int:
-    """The program ``wrap-install``; the return value is its exit code."""
-    return _main("wrap-install")
-
-
 def _main(program: str) -> int:
     def work() -> int:
         asked = _parse(program, sys.argv[1:])
@@ -132,6 +113,13 @@ def _main(program: str) -> int:
         return run(program, asked)
 
     return answering(work)
+
+
+#: What is started under each of their names; gives the exit code.
+conda_containerize = partial(_main, "conda-containerize")
+pip_containerize = partial(_main, "pip-containerize")
+wrap_container = partial(_main, "wrap-container")
+wrap_install = partial(_main, "wrap-install")
 
 
 def _parse(program: str, words: Sequence[str]) -> Asked:
@@ -169,6 +157,6 @@ def _add(parser: argparse.ArgumentParser, names: str) -> None:
 
 def _meant(key: str, given: Any) -> Any:
     """What the configuration has for an argument that is given."""
-    if key in ("pre_install", "post_install", "extra_envs"):
+    if key in SCRIPTS:
         return [{"file": given}]
     return [path for path in given.split(",") if path] if key == "wrapper_paths" else given

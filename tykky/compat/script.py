@@ -1,6 +1,6 @@
 """The script of a classic install: what users give, in one bash with what has to be done between.
 
-Public names: ``run``, ``text``, ``installing``.
+Public names: ``run``, ``text``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.compat.settings import SCRIPTS, TEXT
 from tykky.errors import Exit, StepError
 from tykky.tools import indexes, process
 
@@ -23,35 +24,6 @@ print_warn() { printf '[ WARNING ] %s\n' "$1"; }
 print_err() { printf '[ ERROR ] %s\n' "$1"; }
 """
 
-#: Functions that install requirements with uv, or with pip what only pip understands.
-_INSTALL = r"""
-tykky_by_pip() {
-    print_info "uv does not understand the requirements; pip is asked"
-    PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
-}
-tykky_by_uv() {
-    local said=$CW_BUILD_TMPDIR/uv.said status=$CW_BUILD_TMPDIR/uv.status
-    # Seen as it comes; a pipe has no other way to tell how its first part has ended.
-    echo 0 > "$status"
-    { uv pip install --python "${env_root}bin/python" "$@" 2>&1 || echo $? > "$status"; } |
-        tee "$said"
-    status=$(cat "$status")
-    [ "$status" -ne 0 ] || return 0
-    grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" ||
-        return "$status"
-    tykky_by_pip "$@"
-}
-"""
-
-#: What the classic scripts were never given, since bash has no arrays in its environment.
-_OWN = ("pre_install", "post_install", "extra_envs")
-
-
-def installing(file: Path, folder: Path) -> str:
-    """Commands of the script that install what a requirements file says, run in a folder."""
-    tool = "tykky_by_pip" if indexes.is_for_pip(file) else "tykky_by_uv"
-    return f"cd {shlex.quote(str(folder))}\n{tool} -r {shlex.quote(str(file))}\n"
-
 
 def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
     """Run the script; in its middle, what the kind does itself. Raises ``StepError``.
@@ -62,7 +34,7 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
     if not pause:
         recipe.create(box)
     file = box.tmp / "install.sh"
-    file.write_text(text(recipe, box, pause), encoding="utf-8", errors="surrogateescape")
+    file.write_text(text(recipe, box, pause), **TEXT)
     middle = None
     if pause:
         middle = process.Pause(box.tmp / "reached", box.tmp / "go", lambda: recipe.create(box))
@@ -97,7 +69,7 @@ def text(recipe: Classic, box: OpenBox, pause: bool) -> str:
     sourced = []
     for key in ("pre_install", "post_install"):
         path = box.tmp / f"{key}.sh"
-        path.write_text(recipe.text(key), encoding="utf-8", errors="surrogateescape")
+        path.write_text(recipe.text(key), **TEXT)
         sourced.append(f". {shlex.quote(str(path))}\n")
     parts = [_HEAD, *_variables(recipe, box.tmp), "set -e\n", there, sourced[0]]
     if pause:
@@ -125,12 +97,12 @@ def _variables(recipe: Classic, tmp: Path) -> Iterator[str]:
     for key, value in values.items():
         name = f"CW_{key.upper()}"
         if isinstance(value, list):
-            if key not in _OWN:
+            if key not in SCRIPTS:  # which have dictionaries in them
                 yield f"{name}=({shlex.join(map(str, value))})\n"
         else:
             exported[name] = ("no", "yes")[value] if isinstance(value, bool) else str(value)
     if recipe.is_environment:
         exported |= indexes.environment(recipe.config, bool(recipe.values.get("pipcache", True)))
-        yield _INSTALL
+        yield indexes.INSTALL
     for name, value in exported.items():
         yield f"export {name}={shlex.quote(value)}\n"

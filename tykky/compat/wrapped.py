@@ -22,6 +22,7 @@ class Container(Classic):
     kind = "wrapcont"
     title = "wrapped container"
     has_image = False
+    example = "-w /opt/tool/bin,/usr/bin/samtools"
 
     @classmethod
     def meant(cls, values: Values, verb: str) -> Values:
@@ -30,18 +31,12 @@ class Container(Classic):
 
     def examine(self) -> None:
         """Only what is in the container can be wrapped."""
-        paths = self.values.get("wrapper_paths")
-        if not paths:
-            raise TykkyError(
-                "nothing says which programs of the container to wrap",
-                remedy="name them, or directories of them: -w /opt/tool/bin,/usr/bin/samtools",
-                code=Exit.USAGE,
-            )
-        for path in paths:
+        super().examine()
+        for path in self.values["wrapper_paths"]:
             if not path.startswith("/"):
                 raise TykkyError(
                     f"'{path}' is not an absolute path in the container",
-                    remedy="write paths from / on: -w /opt/tool/bin",
+                    remedy=f"write paths from / on: {self.example}",
                     code=Exit.USAGE,
                 )
 
@@ -85,12 +80,7 @@ class Disk(Classic):
                 remedy="give the directory of the installation",
                 code=Exit.NOT_FOUND,
             )
-        if not self.values.get("wrapper_paths"):
-            raise TykkyError(
-                "nothing says which programs of the installation to wrap",
-                remedy="name directories or files in it: -w bin",
-                code=Exit.USAGE,
-            )
+        super().examine()
         if self.prefix == source or source in self.prefix.parents:
             raise TykkyError(
                 f"the prefix {self.prefix} is in the directory that is wrapped",

@@ -4,7 +4,7 @@ Outside, a command is the launcher. Inside, a directory of links lies over that 
 link to its program for each, so that a command's path is the program's path there.
 
 Public names: ``choose``, ``lay_links``, ``lay_inside``, ``environ_text``, ``fixed_environment``,
-``is_fixed``.
+``is_fixed``, ``ENVIRON``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases import ImageBase
+from tykky.build.commands import link_to
 from tykky.build.layout import Offer
 from tykky.compat.classic import Classic, read, warn
+from tykky.compat.settings import TEXT
 from tykky.errors import Exit, TykkyError
+from tykky.files import Permissions, make_folder
+from tykky.store import Place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
+
+#: What is run before each command, in the folder of a generation: an update goes on with that.
+ENVIRON = "environ.sh"
+#: What ends the part of the common.sh of an earlier Tykky that is not the user's.
+_BEFORE_ENVIRON = re.compile(r"^export (?:env_root|install_root)=.*\n", re.MULTILINE)
 
 #: The ways in that every install has, and what they run.
 DEBUG = {
@@ -35,7 +44,7 @@ def choose(recipe: Classic, top: Path, base: Base) -> Offer:
     """The programs that are wrapped; ``top`` has the contents. Raises ``TykkyError``."""
     chosen: dict[str, str] = {}
     libraries: list[str] = []
-    inherited = recipe.old.values.get("wrapper_paths", ()) if recipe.old else ()
+    inherited = (recipe.old or {}).get("wrapper_paths", ())
     own = [f"{recipe.root}/bin"] if recipe.is_environment else []
     for path in [*recipe.values.get("wrapper_paths", ()), *own]:
         whole = os.path.normpath(recipe.inside / path)
@@ -71,16 +80,10 @@ def _programs(recipe: Classic, path: str, top: Path, base: Base) -> list[str]:
     """The programs that a path means: itself, or what is in a directory."""
     every = bool(recipe.values.get("wrap_all"))
     below = _below(recipe, path)
-    if below is None and isinstance(base, ImageBase):
-        there = base.listing
-        if there.kinds.get(there.resolve(path)) != "d":
-            return [path] if there.resolve(path) else []
-        return [
-            each
-            for each in sorted(there.inside(path))
-            if there.is_program(each) or (every and there.kinds.get(there.resolve(each)) == "-")
-        ]
-    place = Path(path) if below is None else top / below
+    if below is None:
+        found = base.programs(path, every=every)
+        return [program for program in found if not Path(program).name.startswith(".")]
+    place = top / below
     if not place.is_dir():
         return [path] if place.is_file() else []
     names = (entry.name for entry in sorted(place.iterdir()) if _is_program(entry, every))
@@ -123,7 +126,7 @@ def is_fixed(item: Mapping[str, str]) -> bool:
 
 def environ_text(recipe: Classic) -> str:
     """Of ``extra_envs``, what has to be run before each command; that of the old install first."""
-    parts = [recipe.old.environ] if recipe.old else []
+    parts = [_environ_of(recipe.prefix)] if recipe.old else []
     for item in recipe.values.get("extra_envs", ()):
         if "file" in item:
             parts.append(read(recipe.given(item["file"])))
@@ -134,41 +137,57 @@ def environ_text(recipe: Classic) -> str:
     return "".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part.strip())
 
 
+def _environ_of(prefix: Path) -> str:
+    """What an installation runs before each command, of ours or of an earlier Tykky.
+
+    The commands of that source a file, at whose end it is.
+    """
+    place = Place(prefix)
+    file = place.generation() / ENVIRON if place.current else prefix / "common.sh"
+    text = read(file) if file.exists() else ""
+    ends = [match.end() for match in _BEFORE_ENVIRON.finditer(text)]
+    return text if place.current else text[ends[-1] :] if ends else ""
+
+
 # -- what stands for the commands inside -----------------------------------------------------
 
 
-def lay_links(folder: Path, programs: Mapping[str, str], recipe: Classic, base: Base) -> None:
+def lay_links(
+    folder: Path,
+    programs: Mapping[str, str],
+    recipe: Classic,
+    base: Base,
+    permissions: Permissions,
+) -> None:
     """Fill a directory that lies over that of the commands: links, and the ways in.
 
     Where something has to be run before each command, each is a script that does.
     """
     environ = environ_text(recipe)
     has_bash = base.which("/bin/bash") is not None
-    folder.mkdir()
+    make_folder(folder, permissions)
     for name, program in programs.items():
         if not environ:
             (folder / name).symlink_to(program)
         elif has_bash:
             start = f'exec -a "$0" {shlex.quote(program)} "$@"\n'
-            _script(folder / name, "bash", environ + start)
+            _script(folder / name, "bash", environ + start, permissions)
         else:
-            _script(folder / name, "sh", f'{environ}exec {shlex.quote(program)} "$@"\n')
+            run = f'exec {shlex.quote(program)} "$@"\n'
+            _script(folder / name, "sh", environ + run, permissions)
     for name, text in DEBUG.items():
-        _script(folder / name, "sh", environ + text)
+        _script(folder / name, "sh", environ + text, permissions)
 
 
 def lay_inside(folder: Path, programs: Mapping[str, str], recipe: Classic) -> None:
     """Fill ``bin`` of contents that lie over the prefix itself: links, where there is none yet."""
     folder.mkdir(exist_ok=True)
     for name, program in programs.items():
-        path = folder / name
-        if program != f"{recipe.inside}/bin/{name}":
-            path.unlink(missing_ok=True)
-            path.symlink_to(program)
+        link_to(program.removeprefix(f"{recipe.inside}/"), folder / name)
     for name, text in DEBUG.items():
-        _script(folder / name, "sh", text)
+        _script(folder / name, "sh", text, Permissions())
 
 
-def _script(path: Path, shell: str, text: str) -> None:
-    path.write_text(f"#!/bin/{shell}\n{text}", encoding="utf-8", errors="surrogateescape")
-    path.chmod(0o755)
+def _script(path: Path, shell: str, text: str, permissions: Permissions) -> None:
+    path.write_text(f"#!/bin/{shell}\n{text}", **TEXT)
+    permissions.apply(path, executable=True)

@@ -1,6 +1,6 @@
 """What the path of an install must be like for the scripts in it.
 
-Public name: ``check_prefix``.
+Public names: ``check_prefix``, ``check_path``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,26 @@ from tykky.errors import Exit, TykkyError
 #: The longest first line of a script that every kernel reads whole (BINPRM_BUF_SIZE before
 #: Linux 5.1), in bytes, with its ``#!`` and the line's end.
 SHEBANG = 127
+
+
+def check_path(prefix: Path, remedy: str) -> None:
+    """Refuse a path that programs or PATH cannot hold."""
+    try:
+        str(prefix).encode()
+    except UnicodeEncodeError:
+        raise TykkyError(
+            "the path of the install is not text that every program can read: "
+            + ascii(str(prefix)),
+            remedy=f"{remedy} (or is LC_ALL=C set? unset it)",
+            code=Exit.PATH_TOO_LONG,
+        ) from None
+    if ":" in str(prefix) or "\n" in str(prefix):
+        raise TykkyError(
+            "the path of the install has a colon or a line break in it, which PATH cannot hold: "
+            f"{prefix}",
+            remedy=remedy,
+            code=Exit.PATH_TOO_LONG,
+        )
 
 
 def check_prefix(prefix: Path, interpreter: str) -> None:

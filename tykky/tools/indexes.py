@@ -3,7 +3,7 @@
 Requirements files that users wrote for pip are given to uv, which is ten times as fast, with what
 their pip would go by; what uv cannot read is left to pip.
 
-Public names: ``environment``, ``places``, ``is_for_pip``.
+Public names: ``environment``, ``places``, ``installing``, ``INSTALL``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,14 +39,42 @@ _ONLY_PIP = re.compile(r"--(pre|trusted-host|use-feature|process-dependency-link
 _INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
 
 
-def is_for_pip(file: Path, seen: frozenset[Path] = frozenset()) -> bool:
+#: Functions of bash that install with uv, or with pip what only pip understands, into the
+#: environment ``$env_root``; ``$CW_BUILD_TMPDIR`` is a directory for them.
+INSTALL = r"""
+tykky_by_pip() {
+    echo "uv does not understand the requirements; pip is asked"
+    PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
+}
+tykky_by_uv() {
+    local said=$CW_BUILD_TMPDIR/uv.said status=$CW_BUILD_TMPDIR/uv.status
+    # Seen as it comes; a pipe has no other way to tell how its first part has ended.
+    echo 0 > "$status"
+    { uv pip install --python "${env_root}bin/python" "$@" 2>&1 || echo $? > "$status"; } |
+        tee "$said"
+    status=$(cat "$status")
+    [ "$status" -ne 0 ] || return 0
+    grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" ||
+        return "$status"
+    tykky_by_pip "$@"
+}
+"""
+
+
+def installing(file: Path, folder: Path) -> str:
+    """Commands of bash that install what a requirements file says, run in a folder."""
+    tool = "tykky_by_pip" if _is_for_pip(file) else "tykky_by_uv"
+    return f"cd {shlex.quote(str(folder))}\n{tool} -r {shlex.quote(str(file))}\n"
+
+
+def _is_for_pip(file: Path, seen: frozenset[Path] = frozenset()) -> bool:
     """Whether a requirements file, or one that it includes, has what only pip understands."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     lines = [line.strip() for line in lines]
     included = [file.parent / found[1] for line in lines if (found := _INCLUDED.match(line))]
     seen |= {file}
     return any(map(_ONLY_PIP.match, lines)) or any(
-        is_for_pip(path, seen) for path in included if path not in seen and path.is_file()
+        _is_for_pip(path, seen) for path in included if path not in seen and path.is_file()
     )
 
 
