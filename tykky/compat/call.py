@@ -11,6 +11,7 @@ import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,14 @@ from tykky.publish import Publisher
 from tykky.publish.publisher import LINKS
 from tykky.store import Place, Record, Store
 from tykky.tools.scratch import sweep
+
+#: What each program makes; only that is imported.
+_KINDS = {
+    "conda-containerize": "tykky.compat.conda:Conda",
+    "pip-containerize": "tykky.compat.pip:Pip",
+    "wrap-container": "tykky.compat.wrapped:Container",
+    "wrap-install": "tykky.compat.wrapped:Disk",
+}
 
 if TYPE_CHECKING:
     from tykky.compat.programs import Asked
@@ -53,26 +62,12 @@ def run(program: str, asked: Asked) -> int:
     return Exit.OK
 
 
-def _kind(program: str) -> type[Classic]:
-    """What a program makes; only that is imported."""
-    if program == "conda-containerize":
-        from tykky.compat.conda import Conda
-
-        return Conda
-    if program == "pip-containerize":
-        from tykky.compat.pip import Pip
-
-        return Pip
-    from tykky.compat.wrapped import Container, Disk
-
-    return Container if program == "wrap-container" else Disk
-
-
 def _settled(
     program: str, asked: Asked, stack: contextlib.ExitStack
 ) -> tuple[Classic, Store, bool]:
     """The recipe with the values that count, and the claim of its prefix on the stack."""
-    kind = _kind(program)
+    module, name = _KINDS[program].split(":")
+    kind: type[Classic] = getattr(import_module(module), name)
     _set_pwd()
     config = Config.load({})
     for warning in config.warnings:
@@ -195,10 +190,7 @@ def _check(recipe: Classic) -> None:
 
 
 def _make(recipe: Classic, store: Store, *, held: bool) -> Record:
-    """Make what a call asks for. Hold the claim of the prefix.
-
-    Raises ``TykkyError``; then everything is as it was.
-    """
+    """Make what a call asks for. Hold the claim of the prefix."""
     config = _config(recipe)
     sweep(config.build_dir)
     desk = Desk.of(config, store, quiet=recipe.level < 2)
@@ -207,10 +199,8 @@ def _make(recipe: Classic, store: Store, *, held: bool) -> Record:
             line.update(name)
             read(path)  # who may not, should know now
         lock = recipe.settle(line.update)
+        base = recipe.find_base(config, bases.arch(), lock)
         line.update(f"{recipe.title} for {recipe.prefix}")
-    with desk.step("base") as line:
-        base = recipe.provide(line.update)
-        line.update(f"{base.name} ({base.id})")
     plan = Plan(
         recipe=recipe,
         arch=bases.arch(),
@@ -222,6 +212,7 @@ def _make(recipe: Classic, store: Store, *, held: bool) -> Record:
         module=f"{recipe.name}/1",
         layout=ClassicLayout(recipe),
     )
+    plan = pipeline.provide(desk, plan)
     publisher = Publisher(config, store)
     verb = "update" if recipe.old else "new"
     record = pipeline.build(desk, plan, publisher, held=held, verb=verb)

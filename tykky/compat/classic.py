@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +15,7 @@ from tykky import bases, console
 from tykky.bases import ImageBase
 from tykky.compat.settings import SCRIPTS, TEXT, Values
 from tykky.errors import Exit, TykkyError, masked
+from tykky.kinds.paths import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
 from tykky.recipe import Version
@@ -23,7 +23,7 @@ from tykky.store.record import name_of
 
 if TYPE_CHECKING:
     from tykky.bases import Base
-    from tykky.build.box import Box, OpenBox, RealBox
+    from tykky.build.box import Box, OpenBox
     from tykky.config import Config
     from tykky.fetch import Say
 
@@ -138,7 +138,11 @@ class Classic(Stack):
 
     def examine(self) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""
-        if not self.is_environment and not self.values.get("wrapper_paths"):
+        for key in ("env_file", "requirements_file"):
+            self.named(key)
+        if self.is_environment:
+            check_prefix(self.root, "bin/python3.12")
+        elif not self.values.get("wrapper_paths"):
             raise TykkyError(
                 "nothing says which programs to wrap",
                 remedy=f"name them, or directories of them: {self.example}",
@@ -151,7 +155,7 @@ class Classic(Stack):
         """Find out what goes into the install, as far as that is known beforehand."""
         return Lock(self.name, "1", "", bases.arch(), {}, ())
 
-    def provide(self, say: Say) -> Base:
+    def find_base(self, config: Config, arch: str, lock: Lock) -> Base:
         """The base: the host, or the container of the installation. Raises ``TykkyError``."""
         if self.has_image and not self.values["isolate"]:
             return bases.host()
@@ -164,15 +168,16 @@ class Classic(Stack):
         elif (path := self.workdir / Path(source).expanduser()).exists():
             # Any path of something that is there; '..' is only known to the file system.
             source = str(path.resolve() if ".." in path.parts else path)
-        found = bases.find(source, self.config, folder=self.workdir)
-        base = bases.provide(found, self.config, say)
-        if not isinstance(base, ImageBase):
+        return bases.find(source, config, folder=self.workdir)
+
+    def check(self, prefix: Path, base: Base) -> None:
+        """Refuse what is no container where one is needed."""
+        if (self.values["isolate"] or not self.has_image) and not isinstance(base, ImageBase):
             raise TykkyError(
-                f"'{source}' is no container",
+                f"'{base.name}' is no container",
                 remedy="give a SIF, a squashfs image, a root directory or docker://...",
                 code=Exit.BASE,
             )
-        return base
 
     # -- build, finish -----------------------------------------------------------------
 
@@ -203,12 +208,6 @@ class Classic(Stack):
     def steps(self, box: OpenBox) -> str:
         """The same, as commands of the script; ``install_root`` and ``env_root`` are set."""
         return ""
-
-    def variables(self, box: RealBox) -> Mapping[str, str]:
-        """What scripts of an image set for its programs."""
-        from tykky.kinds.container import image_variables
-
-        return image_variables(box)
 
     def library(self, box: OpenBox) -> str:
         """The directory of the standard library to be seen at the prefix: ``lib/python3.11``."""

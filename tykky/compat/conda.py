@@ -6,7 +6,6 @@ Public name: ``Conda``.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,18 +71,14 @@ class Conda(Classic, CondaStack):
         return "" if self.is_bound else f"miniforge/envs/{self.values['env_name']}"
 
     def examine(self) -> None:
-        """Refuse a path that no script could name, and files that are not there."""
-        from tykky.kinds.paths import check_prefix
-
-        check_prefix(self.root, "bin/python3.12")
+        """Refuse to make what nothing describes."""
+        super().examine()
         if self.old is None and not self.values.get("env_file"):
             raise TykkyError(
                 "nothing says what the environment consists of",
                 remedy="name its file: 'env_file: environment.yml'",
                 code=Exit.CONFIG,
             )
-        for key in ("env_file", "requirements_file"):
-            self.named(key)
 
     # -- as the kind of recipes asks ----------------------------------------------------
 
@@ -91,10 +86,6 @@ class Conda(Classic, CondaStack):
     def environment(self) -> str:  # type: ignore[override]
         """The user's file."""
         return str(self.named("env_file") or "")
-
-    def beside(self, name: str) -> Path:
-        """The same as a path."""
-        return Path(name)
 
     def _read(self, path: Path, arch: str) -> Environment:
         """What the file says, but for what is pip's: that is left to pip, and whatever it takes."""
@@ -151,9 +142,8 @@ class Conda(Classic, CondaStack):
         if self.old is None and file is not None:
             pip = read(file, bases.arch(), locked=False).pip
             wanted = box.tmp / "pip.txt"
+            wanted.write_text("".join(f"{line}\n" for line in pip), encoding="utf-8")
             # What the file says counts from where it is.
-            lines_of_pip = (_absolute(line, file.parent) for line in pip)
-            wanted.write_text("".join(f"{line}\n" for line in lines_of_pip), encoding="utf-8")
             lines.append(indexes.installing(wanted, file.parent) if pip else "")
         if (file := self.named("requirements_file")) is not None:
             lines.append(indexes.installing(file, self.workdir))
@@ -163,12 +153,6 @@ class Conda(Classic, CondaStack):
         """Compile the byte code."""
         if os.path.lexists(box.real(".") / "bin/python"):
             seal(box, "new", box.prefix / "lib")
-
-
-def _absolute(line: str, folder: Path) -> str:
-    """A line for pip, in which the name of another file counts from a folder."""
-    found = re.match(r"(-r|-c|--requirement|--constraint)[\s=]*(\S+)$", line)
-    return f"{found[1]} {folder / found[2]}" if found and "://" not in found[2] else line
 
 
 def _channels_of(folder: Path) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from tykky.compat.settings import Values
 from tykky.contents import COMMAND
 from tykky.errors import Exit, TykkyError, from_os_error, masked
 from tykky.files import Permissions, bring, make_folder, write_file
+from tykky.kinds.container import image_variables
 from tykky.publish.publisher import LINKS
 from tykky.store.place import HIDDEN, Draft, Place
 from tykky.tools.scratch import Scratch
@@ -171,7 +172,7 @@ class ClassicLayout(Layout):
             way = replace(way, binds=(*seen, (f"{OWN}/bin", "$PREFIX/bin")))
         if isinstance(base, ImageBase):
             place = "$PREFIX" if way.relocatable else str(recipe.prefix)
-            found = of_base(base, place, recipe.variables(box))
+            found = of_base(base, place, image_variables(box))
             way = replace(way, **{**found, "root": self._root(base, place)})
         return way
 

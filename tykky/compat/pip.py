@@ -54,10 +54,7 @@ class Pip(Classic, PipStack):
 
     def examine(self) -> None:
         """See that there is a Python, and that it is one that can be used inside."""
-        from tykky.kinds.paths import check_prefix
-
-        check_prefix(self.root, "bin/python3")
-        self.named("requirements_file")
+        super().examine()
         if self.old is None:
             self._python()
 

@@ -42,21 +42,13 @@ _ARGUMENTS = {
     "old": ("DIR", "dir", "the installation"),
     "file": ("YAML", "yaml", "the file with its settings"),
     "yaml": ("-y --yaml FILE", "yaml", "a YAML file with further settings"),
-    "prefix": (
-        "--prefix DIR",
-        "installation_prefix",
-        "where to install (default: this directory); made if it is not there",
-    ),
+    "prefix": ("--prefix DIR", "installation_prefix", "where to install (default: here)"),
     "mamba": ("--mamba", "mamba", "accepted: every solve is as fast"),
     "mamba-uv": ("--uv", "use_uv", "accepted: pip's packages are uv's anyway"),
     "uv": ("--uv", "use_uv", "use a Python that uv brings"),
     "slim": ("--slim", "slim", "use a minimal container with Python"),
     "pyver": ("--pyver VERSION", "pyver", "version of Python, with --uv or --slim"),
-    "site": (
-        "--system-site-packages",
-        "enable_site_packages",
-        "let the packages of the Python that is used be seen, and those of users",
-    ),
+    "site": ("--system-site-packages", "enable_site_packages", "with the packages of its Python"),
     "mask": ("--mask", "mask_wrap_install", "let it appear at its own path, over what is there"),
     "nocache": ("--nocache", "!pipcache", "use no cache of pip or uv"),
     "-r": ("-r --requirement FILE", "requirements_file", "requirements file for pip"),
@@ -64,11 +56,7 @@ _ARGUMENTS = {
     "post": ("--post-install FILE", "post_install", f"{_SCRIPT} after everything is installed"),
     "pre": ("--pre-install FILE", "pre_install", f"{_SCRIPT} before anything is installed"),
     "environ": ("--environ FILE", "extra_envs", f"{_SCRIPT} before each command of what is made"),
-    "-w": (
-        "-w --wrapper-paths LIST",
-        "wrapper_paths",
-        "programs to offer, or directories of them, between commas",
-    ),
+    "-w": ("-w --wrapper-paths LIST", "wrapper_paths", "programs to offer, or directories, by ','"),
 }
 
 #: What each program is for, and takes; most by its verbs. Of what has a bar between, one is given.

@@ -225,6 +225,6 @@ def settle_path(values: Values) -> None:
             remedy="write, for example, /LOCAL_TYKKY",
             code=Exit.CONFIG,
         )
-    if values.get("composable") and not values.get("mask_wrap_install"):
+    if values.get("composable"):
         letters = string.ascii_letters + string.digits
         values["installation_path"] = f"{path}_{''.join(random.choices(letters, k=7))}"

@@ -54,7 +54,7 @@ def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = Tr
     """What a file asks for on an architecture.
 
     If directories are given, the file and what it includes must be ``below`` one of them. If it is
-    not to be ``locked``, what it has for pip is taken as it is, whatever that is.
+    not to be ``locked``, what it has for pip is as pip is to be given it, whatever that is.
     Raises ``RecipeError`` with the line to blame.
     """
     try:
@@ -235,7 +235,7 @@ class _Reader:
 
     def _requirements(self, values: Sequence[str]) -> list[str]:
         if not self.locked:
-            return [*values]
+            return [self._whole(value) for value in values]
         found: list[str] = []
         for value in values:
             option, _, rest = value.partition(" ")
@@ -251,6 +251,12 @@ class _Reader:
             else:
                 found.append(value)
         return found
+
+    def _whole(self, value: str) -> str:
+        """A line for pip as it is given elsewhere: with the whole path of another file."""
+        found = re.match(r"(-r|-c|--requirement|--constraint)[\s=]*(\S+)$", value)
+        local = found is not None and "://" not in found[2]
+        return f"{found[1]} {self.path.parent / found[2]}" if found and local else value
 
     def _from_file(self, name: str) -> list[str]:
         path = self.path.parent / name

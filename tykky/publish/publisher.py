@@ -99,8 +99,8 @@ class Publisher:
         if before != record.generation:
             place.switch(here, record.generation)
         commands.lay_commands(here, every, folder, permissions)
+        self._remove_strays(here, every)  # before what they may read changes
         self._link(here)
-        self._remove_strays(here, every)
         self.store.enter(record)
         if record.has_module:
             self._publish(record)
