@@ -1,7 +1,7 @@
 """Files and folders: written whole or not at all, with the site's modes; read with care.
 
-Public names: ``Permissions``, ``make_folder``, ``write_file``, ``read_json``, ``sync``,
-``discard``, ``count``, ``digest_file``.
+Public names: ``Permissions``, ``make_folder``, ``write_file``, ``bring``, ``read_json``,
+``sync``, ``discard``, ``count``, ``digest_file``.
 """
 
 from __future__ import annotations
@@ -100,6 +100,23 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
         if isinstance(error, OSError):
             raise from_os_error(error, f"write {path}") from error
         raise
+
+
+def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -> None:
+    """Put a file that never changes where it is not yet: a second name if it may be, or a copy.
+
+    Raises ``OSError``.
+    """
+    if target.exists():
+        return
+    if link:
+        with contextlib.suppress(OSError):  # it may be on another file system
+            os.link(source, target)
+            return
+    new = target.with_name(f"{target.name}.new")
+    shutil.copyfile(source, new)
+    permissions.apply(new)
+    new.replace(target)
 
 
 def read_json(path: Path) -> Any:

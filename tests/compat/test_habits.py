@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.classic import Classic
-from tykky.compat.job import Job
 from tykky.compat.pip import Pip
 from tykky.config import Config
 from tykky.errors import Exit
@@ -107,5 +106,5 @@ def test_an_isolated_build_sees_what_its_commands_will_see(
     monkeypatch.delenv("UV_FIND_LINKS", raising=False)
     (tmp_path / "wheels").mkdir()
     values = {"mount_points": ["/data"], "workdir": str(tmp_path), "isolate": True}
-    job = Job("pip-containerize", "new", values, tmp_path / "p", Config.load({}))
-    assert Pip(job).seen() == [Path("/data"), tmp_path, tmp_path / "wheels"]
+    recipe = Pip("pip-containerize", values, tmp_path / "p", Config.load({}))
+    assert recipe.seen() == [Path("/data"), tmp_path, tmp_path / "wheels"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bases.base import Base, HostBase, arch, host
+from tykky.bases.base import Base, HostBase, arch, host, image_of_host
 from tykky.bases.image import ImageBase, image_base
 from tykky.bases.reference import Reference, changed, resolve
 from tykky.bases.stacks import StackBase, stack_base
@@ -34,6 +34,7 @@ __all__ = [
     "arch",
     "find",
     "host",
+    "image_of_host",
     "provide",
 ]
 
@@ -58,7 +59,7 @@ class Pending(Base):
         names = (f"3.{minor}" for minor in range(6, 30))
         return {name: Path(f"/usr/bin/python{name}") for name in names}
 
-    def programs(self, pattern: str) -> list[str]:
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
         """The pattern itself."""
         return [pattern]
 

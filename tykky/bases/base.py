@@ -1,6 +1,7 @@
 """What the pipeline asks of a base, whatever it is; and the host itself as one.
 
-Public names: ``Base``, ``HostBase``, ``host``, ``arch``, ``release``, ``search``.
+Public names: ``Base``, ``HostBase``, ``host``, ``image_of_host``, ``arch``, ``release``,
+``search``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tykky.errors import Exit, TykkyError
 from tykky.lock import digest_of
 from tykky.tools.enclosure import PATH
+
+#: The images that distributions are called by, where their own name is not the image's.
+_IMAGES = {
+    "sles": "docker://registry.suse.com/bci/bci-base:{version}",
+    "rhel": "docker://redhat/ubi{major}:{version}",
+    "rocky": "docker://rockylinux/rockylinux:{version}",
+}
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,8 @@ class Base(ABC):
         return PATH
 
     @abstractmethod
-    def programs(self, pattern: str) -> list[str]:
-        """The paths of the programs that a pattern means, sorted.
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
+        """The paths of the programs that a pattern means, sorted; of ``every`` file, if asked.
 
         It is a path or glob from ``/`` on, or a directory for all programs in it; without a
         slash, a glob of names along PATH, of which the first with each name counts.
@@ -76,9 +85,9 @@ def search(
 class HostBase(Base):
     """The machine that builds: its programs and its Pythons."""
 
-    def programs(self, pattern: str) -> list[str]:
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
         """The programs of the host that a pattern means."""
-        return search(pattern, PATH, _glob, _is_program)
+        return search(pattern, PATH, _glob, os.path.isfile if every else _is_program)
 
 
 def _glob(pattern: str) -> list[str]:
@@ -107,3 +116,16 @@ def release() -> Mapping[str, str]:
 def arch() -> str:
     """The architecture of this machine, as the kernel names it: ``x86_64``, ``aarch64``."""
     return platform.machine()
+
+
+def image_of_host() -> str:
+    """The reference of an image of this machine's distribution. Raises ``TykkyError``."""
+    name, _, version = host().id.rpartition("-")
+    if name == "linux" or version == "rolling":
+        raise TykkyError(
+            "nothing says which distribution this machine has, so no container can be chosen",
+            remedy="name one: 'container_src: docker://...'",
+            code=Exit.BASE,
+        )
+    form = _IMAGES.get(name, f"docker://{name}:{{version}}")
+    return form.format(version=version, major=version.partition(".")[0])

@@ -178,6 +178,10 @@ class Listing:
         """Whether a path leads to a file that may be executed."""
         return self.resolve(path) in self.programs
 
+    def is_file(self, path: str) -> bool:
+        """Whether a path leads to a file."""
+        return self.kinds.get(self.resolve(path)) == "-"
+
     def inside(self, folder: str) -> list[str]:
         """The paths of all that is directly in a directory, by the name it is asked for."""
         real = self.resolve(folder)
@@ -281,9 +285,10 @@ class ImageBase(Base):
         assert self.directory is not None
         return _list_directory(self.directory)
 
-    def programs(self, pattern: str) -> list[str]:
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
         """The programs of the image that a pattern means."""
-        return search(pattern, self.path, self.listing.glob, self.listing.is_program)
+        there = self.listing
+        return search(pattern, self.path, there.glob, there.is_file if every else there.is_program)
 
 
 def image_base(name: str, digest: str, path: Path, settings: Mapping[str, object]) -> ImageBase:

@@ -48,9 +48,9 @@ class StackBase(Base):
         """The stack's own Python, else those below it, by ``major.minor``."""
         return super().pythons() or self.below.pythons()
 
-    def programs(self, pattern: str) -> list[str]:
+    def programs(self, pattern: str, *, every: bool = False) -> list[str]:
         """The programs of the stack that a pattern means, else those below it."""
-        return self._own(pattern) or self.below.programs(pattern)
+        return self._own(pattern) or self.below.programs(pattern, every=every)
 
     def _own(self, pattern: str) -> list[str]:
         # Not what they lead to, which may be below: every name in 'bin' is a program.

@@ -1,7 +1,7 @@
 """The commands of a generation: which there are, and the launcher under each of their names.
 
 Public names: ``ALL``, ``are_plain``, ``choose``, ``choose_again``, ``programs``, ``lay_launch``,
-``lay_commands``, ``lay_box``, ``name_host``.
+``lay_commands``, ``lay_box``, ``name_host``, ``link_to``.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
                         "give one of them another name: commands = {'NAME': 'PATH'}",
                     )
     for name, program in chosen.items():
-        _link_to(program, root / "bin" / name)
+        link_to(program, root / "bin" / name)
     return tuple(sorted(chosen))
 
 
-def _link_to(program: str, link: Path) -> None:
+def link_to(program: str, link: Path) -> None:
     """Let a name in ``bin`` lead to a program: a name there, a path from above, or in the base."""
     if os.path.normpath(program) in (link.name, f"bin/{link.name}"):
         return  # it has that name already

@@ -3,7 +3,7 @@
 What an install needs is kept in its record; what the site wants (mount points, servers) is taken
 from the configuration whenever the commands are made, at first and by ``tykky refresh``.
 
-Public names: ``Entering``, ``entering``, ``as_published``, ``image_environment``,
+Public names: ``Entering``, ``entering``, ``as_published``, ``of_base``,
 ``launch_plan``.
 """
 
@@ -108,7 +108,7 @@ def entering(
         mount_at=str(recipe.mount_at() or ""),
         needs=tuple((record.prefix, str(record.generation)) for record in needs),
     )
-    return as_published(replace(plain, **_of_base(base, prefix, more)), recipe, config)
+    return as_published(replace(plain, **of_base(base, str(prefix), more)), recipe, config)
 
 
 def as_published(way: Entering, recipe: Stack, config: Config) -> Entering:
@@ -123,13 +123,13 @@ def as_published(way: Entering, recipe: Stack, config: Config) -> Entering:
     )
 
 
-def _of_base(base: Base, prefix: Path, more: Mapping[str, str]) -> dict[str, Any]:
-    """What an image gives: its variables, and itself as the root."""
+def of_base(base: Base, prefix: str, more: Mapping[str, str]) -> dict[str, Any]:
+    """What an image gives, as fields of ``Entering``: its variables, and itself as the root."""
     base = base.below if isinstance(base, StackBase) else base
     if not isinstance(base, ImageBase):
         return {}
     known = {**base.environment, **more}
-    found: dict[str, Any] = {"of_image": tuple(image_environment(base, known, str(prefix)))}
+    found: dict[str, Any] = {"of_image": tuple(_image_environment(base, known, prefix))}
     if base.file is None:
         return {**found, "root": str(base.directory)}
     return {
@@ -158,7 +158,7 @@ _OF_THE_USER = frozenset(
 )
 
 
-def image_environment(
+def _image_environment(
     base: ImageBase, known: Mapping[str, str], prefix: str
 ) -> Iterator[tuple[str, str, str]]:
     """What an image sets. The host's library path and shell start-up file are not for it.

@@ -1,7 +1,7 @@
 """What an install would be, before anything is done: the steps *resolve* and *base*.
 
 Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``present``, ``reusable``,
-``foresee``, ``check``, ``rehearse``.
+``foresee``, ``check``, ``check_path``, ``rehearse``.
 """
 
 from __future__ import annotations
@@ -269,26 +269,32 @@ def _readable(plan: Plan, number: int) -> Record | None:
     return record
 
 
+def check_path(prefix: Path, remedy: str) -> None:
+    """Refuse a path that programs or PATH cannot hold."""
+    try:
+        str(prefix).encode()
+    except UnicodeEncodeError:
+        raise TykkyError(
+            "the path of the install is not text that every program can read: "
+            + ascii(str(prefix)),
+            remedy=f"{remedy} (or is LC_ALL=C set? unset it)",
+            code=Exit.PATH_TOO_LONG,
+        ) from None
+    if ":" in str(prefix) or "\n" in str(prefix):
+        raise TykkyError(
+            "the path of the install has a colon or a line break in it, which PATH cannot hold: "
+            f"{prefix}",
+            remedy=remedy,
+            code=Exit.PATH_TOO_LONG,
+        )
+
+
 def check(plan: Plan) -> None:
     """Find out early what would make the install fail late. Raises ``TykkyError``."""
     from tykky.runtime import native
     from tykky.tools.squash import program
 
-    try:
-        str(plan.prefix).encode()
-    except UnicodeEncodeError:
-        raise TykkyError(
-            "the path of the install is not text that every program can read: "
-            + ascii(str(plan.prefix)),
-            remedy="choose another root: --root DIR (or is LC_ALL=C set? unset it)",
-            code=Exit.PATH_TOO_LONG,
-        ) from None
-    if ":" in str(plan.prefix):
-        raise TykkyError(
-            f"the path of the install has a colon in it, which PATH cannot hold: {plan.prefix}",
-            remedy="choose another root: --root DIR, or 'tykky config set root DIR'",
-            code=Exit.PATH_TOO_LONG,
-        )
+    check_path(plan.prefix, "choose another root: --root DIR, or 'tykky config set root DIR'")
     read_all(plan.recipe)
     with recipe_code(plan.recipe, "check"):
         plan.recipe.check(plan.prefix, plan.base)

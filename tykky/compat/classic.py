@@ -1,21 +1,21 @@
-"""The recipe that a classic command is turned into, in memory.
+"""The recipe that one call of a classic command is turned into, in memory.
 
-Public name: ``Classic``.
+Public names: ``Classic``, ``read``, ``copied``, ``warn``.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tykky import bases, console
 from tykky.bases import ImageBase
-from tykky.compat import script
-from tykky.compat.job import Job
-from tykky.errors import Exit, TykkyError
+from tykky.compat.settings import SCRIPTS, TEXT, Values
+from tykky.errors import Exit, TykkyError, masked
+from tykky.kinds.python import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
 from tykky.recipe import Version
@@ -23,21 +23,16 @@ from tykky.store.record import name_of
 
 if TYPE_CHECKING:
     from tykky.bases import Base
-    from tykky.build.box import Box, OpenBox, RealBox
+    from tykky.build.box import Box, OpenBox
+    from tykky.config import Config
     from tykky.fetch import Say
-
-#: The images that distributions are called by, where their own name is not the image's.
-_IMAGES = {
-    "sles": "docker://registry.suse.com/bci/bci-base:{version}",
-    "rhel": "docker://redhat/ubi{major}:{version}",
-    "rocky": "docker://rockylinux/rockylinux:{version}",
-}
 
 
 class Classic(Stack):
     """A stack of the wishes of one call: what the four commands have in common.
 
-    ``kind`` is what their configuration calls the mode.
+    ``values`` are those that count, ``prefix`` is where it is installed, ``old`` the values of the
+    installation that is updated, if one is. ``kind`` is what their configuration calls the mode.
 
     The contents have a path of their own inside, and are made by the user's scripts with what a
     kind does between them.
@@ -49,16 +44,44 @@ class Classic(Stack):
     creates: ClassVar[bool] = False
     #: Whether there is an image besides a container.
     has_image: ClassVar[bool] = True
+    #: Whether it is an environment: with programs in its ``bin``, and packages of an index.
+    is_environment: ClassVar[bool] = False
+    #: The option that names its programs, if they do not name themselves.
+    example: ClassVar[str] = "-w bin"
     homepage = "https://github.com/CSCfi/hpc-container-wrapper"
     license = "that of what it consists of"
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(
+        self, program: str, values: Values, prefix: Path, config: Config, old: Values | None = None
+    ) -> None:
+        self.program = program
+        self.values = values
+        self.prefix = prefix
+        self.config = config
+        self.old = old
         self.version = Version("1")
         self.choices = MappingProxyType({})
-        self.name = name_of(job.prefix)  # type: ignore[misc]
-        self.file = self.directory = job.workdir  # type: ignore[misc]
-        self.description = f"{self.title} made by {job.program}"  # type: ignore[misc]
+        self.name = name_of(prefix)  # type: ignore[misc]
+        self.file = self.directory = self.workdir  # type: ignore[misc]
+        self.description = f"{self.title} made by {program}"  # type: ignore[misc]
+
+    @classmethod
+    def meant(cls, values: Values, verb: str) -> Values:
+        """What the values of options mean together."""
+        return values
+
+    # -- what it was asked for ---------------------------------------------------------
+
+    @property
+    def inside(self) -> Path:
+        """Where the contents appear."""
+        path = self.values["installation_path"]
+        return self.prefix if path == "prefix" else Path(path)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the contents lie where the install does."""
+        return self.inside == self.prefix
 
     @property
     def below(self) -> str:
@@ -68,104 +91,150 @@ class Classic(Stack):
     @property
     def root(self) -> Path:
         """The environment, at its path inside."""
-        return self.job.inside / self.below
+        return self.inside / self.below
+
+    @property
+    def level(self) -> int:
+        """How much is told: 0 errors only, 1 warnings, 2 what is done, more everything."""
+        return int(self.values.get("log_level", 2))
+
+    @property
+    def workdir(self) -> Path:
+        """The caller's directory, where scripts run."""
+        return Path(self.values.get("workdir") or Path.cwd())
+
+    def given(self, name: str) -> Path:
+        """A file of the user's, from the caller's directory on. Raises ``TykkyError``."""
+        path = self.workdir / Path(name).expanduser()
+        if not path.is_file():
+            raise TykkyError(
+                f"there is no file {name}",
+                remedy=f"check its name; it counts from {self.workdir}",
+                code=Exit.NOT_FOUND,
+            )
+        return path
+
+    def named(self, key: str) -> Path | None:
+        """The file that a key names, if it does. Raises ``TykkyError``."""
+        name = self.values.get(key)
+        return self.given(name) if name else None
+
+    def text(self, key: str) -> str:
+        """The commands of ``pre_install`` or ``post_install``, those in files included."""
+        items = self.values.get(key, ())
+        texts = (read(self.given(i["file"])) if isinstance(i, dict) else i for i in items)
+        return "".join(text if text.endswith("\n") else f"{text}\n" for text in texts)
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The user's files that are kept with the install, by the names they get there."""
+        names = [self.values.get("env_file"), self.values.get("requirements_file")]
+        names += self.values.get("installation_file_paths", [])
+        for key in SCRIPTS:
+            items = self.values.get(key, ())
+            names += [item["file"] for item in items if isinstance(item, dict) and "file" in item]
+        paths = (self.given(name) for name in dict.fromkeys(names) if name)
+        return {path.name: path for path in paths}
 
     def examine(self) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""
+        for key in ("env_file", "requirements_file"):
+            self.named(key)
+        if self.is_environment:
+            check_prefix(self.root, "bin/python3.12")
+        elif not self.values.get("wrapper_paths"):
+            raise TykkyError(
+                "nothing says which programs to wrap",
+                remedy=f"name them, or directories of them: {self.example}",
+                code=Exit.USAGE,
+            )
 
-    def seen(self) -> list[Path]:
-        """What of the host an isolated build has to see."""
-        mounts = map(Path, self.job.values.get("mount_points", ()))
-        return [*mounts, self.job.workdir, *(path.parent for path in self.job.inputs.values())]
+    # -- resolve, base -----------------------------------------------------------------
 
     def settle(self, say: Say) -> Lock:
         """Find out what goes into the install, as far as that is known beforehand."""
         return Lock(self.name, "1", "", bases.arch(), {}, ())
 
-    def provide(self, say: Say) -> Base:
+    def find_base(self, config: Config, arch: str, lock: Lock) -> Base:
         """The base: the host, or the container of the installation. Raises ``TykkyError``."""
-        job = self.job
-        if self.has_image and not job.values["isolate"]:
+        if self.has_image and not self.values["isolate"]:
             return bases.host()
-        source = str(job.values["container_src"])
-        kept = job.prefix / str(job.values["container_image"])
-        if job.old is not None and kept.exists():
+        source = str(self.values["container_src"])
+        kept = self.prefix / str(self.values["container_image"])
+        if self.old is not None and kept.exists():
             source = str(kept.resolve())
         elif source == "auto":
-            source = _image_of_host()
-        elif (path := job.workdir / Path(source).expanduser()).exists():
+            source = bases.image_of_host()
+        elif (path := self.workdir / Path(source).expanduser()).exists():
             # Any path of something that is there; '..' is only known to the file system.
             source = str(path.resolve() if ".." in path.parts else path)
-        found = bases.find(source, job.config, folder=job.workdir)
-        base = bases.provide(found, job.config, say)
-        if not isinstance(base, ImageBase):
+        return bases.find(source, config, folder=self.workdir)
+
+    def check(self, prefix: Path, base: Base) -> None:
+        """Refuse what is no container where one is needed."""
+        if (self.values["isolate"] or not self.has_image) and not isinstance(base, ImageBase):
             raise TykkyError(
-                f"'{source}' is no container",
+                f"'{base.name}' is no container",
                 remedy="give a SIF, a squashfs image, a root directory or docker://...",
                 code=Exit.BASE,
             )
-        return base
 
-    # -- the steps of the pipeline -----------------------------------------------------
+    # -- build, finish -----------------------------------------------------------------
+
+    def seen(self) -> list[Path]:
+        """What of the host an isolated build has to see."""
+        from tykky.tools import indexes
+
+        mounts = map(Path, self.values.get("mount_points", ()))
+        found = [*mounts, self.workdir, *(path.parent for path in self.inputs.values())]
+        return [*found, *(indexes.places(self.config) if self.is_environment else ())]
 
     def assemble(self, box: Box) -> None:
         """Run the user's scripts, with what the kind does in between."""
+        from tykky.compat import script
+
         if not self.has_image:
             box.say("nothing: all is in the container")
             return
         real: Any = box
         box.say("the installation script")
-        watched = self.job.level == 2 and console.is_terminal(sys.stderr)
-        script.run(self.job, self, real, watched or self.job.level > 2)
+        watched = self.level == 2 and console.is_terminal(sys.stderr)
+        script.run(self, real, watched or self.level > 2)
         box.say(self.title)
-
-    def variables(self, box: RealBox) -> Mapping[str, str]:
-        """What scripts of an image set for its programs."""
-        if not isinstance(box.base, ImageBase):
-            return {}
-        from tykky.kinds.container import image_variables
-
-        return image_variables(box)
-
-    # -- what is different from command to command --------------------------------------
 
     def create(self, box: OpenBox) -> None:
         """Between the scripts: make what they add to. What can be a script is in ``steps``."""
 
-    def steps(self) -> str:
+    def steps(self, box: OpenBox) -> str:
         """The same, as commands of the script; ``install_root`` and ``env_root`` are set."""
         return ""
 
-    def script_variables(self, box: OpenBox) -> Mapping[str, str]:
-        """More variables for the script."""
-        return {}
-
-    def wrapped(self) -> list[str]:
-        """The directories of its own whose programs are commands."""
-        return []
-
     def library(self, box: OpenBox) -> str:
         """The directory of the standard library to be seen at the prefix: ``lib/python3.11``."""
-        return ""
+        if not self.is_environment:
+            return ""
+        found = [p for p in sorted(box.real(".").glob("lib/python3.*")) if not p.is_symlink()]
+        return f"lib/{found[0].name}" if found else ""
 
-    def state(self) -> dict[str, Any]:
-        """What an update will have to know."""
-        return {}
 
-
-def _image_of_host() -> str:
-    import platform
-
+def read(path: Path) -> str:
+    """The text of a user's file. Raises ``TykkyError``."""
     try:
-        values = platform.freedesktop_os_release()
-    except OSError:
-        values = {}
-    name, version = values.get("ID", ""), values.get("VERSION_ID", "")
-    if not name or not version:
+        return path.read_text(**TEXT)
+    except OSError as error:
         raise TykkyError(
-            "nothing says which distribution this machine has, so no container can be chosen",
-            remedy="name one: 'container_src: docker://...'",
-            code=Exit.BASE,
-        )
-    form = _IMAGES.get(name, f"docker://{name}:{{version}}")
-    return form.format(version=version, major=version.partition(".")[0])
+            f"the file {path} cannot be read: {error.strerror}",
+            remedy="make it readable for yourself: chmod u+r",
+            code=Exit.NOT_FOUND,
+        ) from error
+
+
+def copied(path: Path) -> bytes:
+    """What is kept of a user's file, for all who may read the install: no passwords, no tokens."""
+    return masked(path.read_bytes().decode(**TEXT)).encode(**TEXT)
+
+
+def warn(text: str) -> None:
+    """A warning, unless the user wants to see errors only."""
+    if os.environ.get("CW_LOG_LEVEL", "2") != "0":
+        console.warn(text)

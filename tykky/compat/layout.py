@@ -14,12 +14,12 @@
 All but ``bin`` are links into the current generation, which has these files in its folder
 ``layout`` and the links to programs in ``bin``. So they change together with it, by one rename.
 
-Public name: ``ClassicLayout``.
+Public names: ``ClassicLayout``, ``image_of``, ``share_of``.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
 import shlex
 import shutil
@@ -31,16 +31,17 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.bases import ImageBase
 from tykky.build.box import OpenBox, RealBox
-from tykky.build.entering import OWN, Entering, image_environment
+from tykky.build.entering import OWN, Entering, of_base
 from tykky.build.layout import Layout, Offer
 from tykky.compat import wrapping
-from tykky.compat.classic import Classic
-from tykky.compat.job import Job, copied
+from tykky.compat.classic import Classic, copied
+from tykky.compat.settings import Values
 from tykky.contents import COMMAND
 from tykky.errors import Exit, TykkyError, from_os_error, masked
-from tykky.files import Permissions, make_folder, write_file
+from tykky.files import Permissions, bring, make_folder, write_file
+from tykky.kinds.container import image_variables
 from tykky.publish.publisher import LINKS
-from tykky.store.place import HIDDEN, Draft
+from tykky.store.place import HIDDEN, Draft, Place
 from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from tykky.build.work import Work
     from tykky.store import Record
 
-#: What an update has to know of an installation of ours, in the folder of its generation.
-STATE = "classic.json"
 #: What only one call was told, and says nothing of the installation.
 _OF_THE_CALL = ("log_level", "build_tmpdir_base", "workdir", "num_cpus", "max_num_cpus")
 #: From the folder of a generation, or one in it, to the images of the place.
@@ -59,14 +58,13 @@ _IMAGES = Path("../../../images")
 class ClassicLayout(Layout):
     """The layout of one call."""
 
-    def __init__(self, job: Job, recipe: Classic) -> None:
-        self.job = job
+    def __init__(self, recipe: Classic) -> None:
         self.recipe = recipe
         self.has_image = recipe.has_image
         self.settles = not os.environ.get("CW_NO_FIX_PERM")
-        self.verb = job.program
+        self.verb = recipe.program
         self._box: OpenBox | None = None
-        self.library = ""
+        self.library = ""  # what is seen of a Python environment at the prefix
         self.pyvenv = b""
 
     # -- making ------------------------------------------------------------------------
@@ -82,7 +80,9 @@ class ClassicLayout(Layout):
     def box(self, work: Work) -> RealBox:
         """The one open box of the build, in which the path inside exists."""
         if self._box is None:
-            self._box = work.open(OpenBox, inside_at=self.job.inside, workdir=self.job.workdir)
+            self._box = work.open(
+                OpenBox, inside_at=self.recipe.inside, workdir=self.recipe.workdir
+            )
             self._box.shown = [*self.recipe.seen(), work.config.cache_dir]
         self._box.say = work.say
         if work.line is not None:
@@ -94,13 +94,13 @@ class ClassicLayout(Layout):
         scratch = work.scratch
         for folder in (scratch.home, scratch.tmp, scratch.top):
             folder.mkdir(parents=True, exist_ok=True)
-        old = self.job.old
-        if old is None or old.image is None:
+        if self.recipe.old is None:
             return
         from tykky.bases.image import open_image, unpack
 
-        work.say(f"the contents of {old.image.name}")
-        unpack(open_image(old.image), scratch.top)
+        image = image_of(self.recipe.prefix, self.recipe.old)
+        work.say(f"the contents of {image.name}")
+        unpack(open_image(image), scratch.top)
         link = scratch.top / "miniforge"
         if (scratch.top / "miniconda").is_dir() and not os.path.lexists(link):
             link.symlink_to("miniconda")
@@ -115,7 +115,7 @@ class ClassicLayout(Layout):
 
     def offer(self, work: Work) -> Offer:
         """The programs that are wrapped, and the ways in that every install has."""
-        return wrapping.choose(self.job, self.recipe, work.scratch.top, work.plan.base)
+        return wrapping.choose(self.recipe, work.scratch.top, work.plan.base)
 
     def with_listing(self, offer: Offer) -> Offer:
         """The offer with the command that tells the packages, also after an update."""
@@ -125,7 +125,7 @@ class ClassicLayout(Layout):
 
     def squash_options(self, work: Work) -> Sequence[str]:
         """What the site wants of mksquashfs."""
-        words = str(self.job.values.get("sqfs_options") or "").split()
+        words = str(self.recipe.values.get("sqfs_options") or "").split()
         return [word for word in words if word != "-noappend"]
 
     def finish(self, work: Work, offer: Offer) -> None:
@@ -137,64 +137,57 @@ class ClassicLayout(Layout):
         self.pyvenv = pyvenv.read_bytes() if pyvenv.is_file() else b""
         if not self.has_image:
             return
-        folder = top / "previous_input"
-        _keep(self.job, _next(folder), Permissions())
-        if self.job.is_bound:
-            wrapping.lay_inside(top / "bin", self.job, offer.programs)
+        _keep(self.recipe, top / "previous_input", Permissions())
+        if self.recipe.is_bound:
+            wrapping.lay_inside(top / "bin", offer.programs, self.recipe)
 
     # -- entering ----------------------------------------------------------------------
 
     def enter(self, work: Work, box: RealBox, offer: Offer) -> Entering:
         """How it is entered."""
-        job, values, base = self.job, self.job.values, work.plan.base
-        environment = [("set", "install_root", str(job.inside))]
-        if self.recipe.below or self.recipe.wrapped():
+        recipe, values, base = self.recipe, self.recipe.values, work.plan.base
+        environment = [("set", "install_root", str(recipe.inside))]
+        if recipe.is_environment:
             environment.append(("set", "env_root", f"{self.recipe.root}/"))
         environment.append(("set", "_CW_IN_CONTAINER", "Yes"))
         environment.append(("set", "_CW_IS_ISOLATED", "yes" if values["isolate"] else "no"))
-        environment += wrapping.fixed_environment(job)
+        environment += wrapping.fixed_environment(recipe)
         libraries = [*offer.libraries, *values.get("wrapper_ld_library_paths", ())]
         if libraries:
             environment.append(("append", "LD_LIBRARY_PATH", ":".join(libraries)))
         way = Entering(
-            runtime=str(job.config.runtime),
+            runtime=str(recipe.config.runtime),
             isolation="mounts" if values["isolate"] else "open",
             environment=tuple(environment),
             activation=tuple(
                 self._of_prefix(change.action.value, change.name, change.value)
                 for change in self.recipe.activation(box)
             ),
-            mount_at="" if job.is_bound or not self.has_image else str(job.inside),
-            relocatable=not job.is_bound,
+            mount_at="" if recipe.is_bound or not self.has_image else str(recipe.inside),
+            relocatable=not recipe.is_bound,
             mounts=tuple(values["mount_points"]) if values["isolate"] else (),
         )
-        if not job.is_bound:
+        if not recipe.is_bound:
             seen = (("$PREFIX", "$PREFIX"),) if isinstance(base, ImageBase) else ()
             way = replace(way, binds=(*seen, (f"{OWN}/bin", "$PREFIX/bin")))
         if isinstance(base, ImageBase):
-            place = "$PREFIX" if way.relocatable else str(job.prefix)
-            known = {**base.environment, **self.recipe.variables(box)}
-            way = replace(
-                way,
-                of_image=tuple(image_environment(base, known, place)),
-                root=self._root(base, place),
-                root_offset=base.file.offset if base.file else 0,
-                root_size=base.file.bytes if base.file else 0,
-            )
+            place = "$PREFIX" if way.relocatable else str(recipe.prefix)
+            found = of_base(base, place, image_variables(box))
+            way = replace(way, **{**found, "root": self._root(base, place)})
         return way
 
     def _of_prefix(self, action: str, name: str, value: str) -> tuple[str, str, str]:
         """What activation puts on PATH are the commands: their path is the same on both sides."""
-        if not self.job.is_bound and value == f"{self.recipe.root}/bin":
+        if not self.recipe.is_bound and value == f"{self.recipe.root}/bin":
             return action, name, "$PREFIX/bin"
         if name == "CONDA_DEFAULT_ENV" and value == str(self.recipe.root):
             # As after "conda activate env1".
-            return action, name, str(self.job.values["env_name"])
+            return action, name, str(self.recipe.values["env_name"])
         return action, name, value
 
     def _root(self, base: ImageBase, place: str) -> str:
         """The container: one of its own among the images, or a shared one where it is."""
-        if base.directory is not None or self.job.values.get("share_container"):
+        if base.directory is not None or self.recipe.values.get("share_container"):
             source = base.directory or (base.file.path if base.file else Path())
             return str(source.absolute())
         return f"{place}/{HIDDEN}/images/{_name(base)}"
@@ -214,55 +207,44 @@ class ClassicLayout(Layout):
         folder = draft.path / LINKS
         make_folder(folder, permissions)
         try:
-            if not self.job.is_bound:
-                bash = base.which("/bin/bash") is not None
-                wrapping.lay_links(draft.path / "bin", offer.programs, self.job, bash)
-                _apply(draft.path / "bin", permissions)
+            if not self.recipe.is_bound:
+                there = draft.path / "bin"
+                wrapping.lay_links(there, offer.programs, self.recipe, base, permissions)
                 (folder / "_bin").symlink_to("../bin")
             if images:
-                name = str(self.job.values["sqfs_image"])
+                name = str(self.recipe.values["sqfs_image"])
                 (folder / name).symlink_to(_IMAGES / images[-1]["file"])
             if isinstance(base, ImageBase):
                 self._container(base, draft, folder, permissions)
             self._environment(folder, permissions)
         except OSError as error:
-            raise from_os_error(error, f"lay out {self.job.prefix}") from error
+            raise from_os_error(error, f"lay out {self.recipe.prefix}") from error
         self._share(folder / "share", permissions)
-        text = _common(self.job, images, base)
+        text = _common(self.recipe, images, base)
         write_file(folder / "common.sh", text.encode(), permissions)
-        state = {"environ": wrapping.environ_text(self.job), **self.recipe.state()}
-        data = json.dumps({"format": 1, **state}, indent=1).encode()
-        write_file(draft.path / STATE, data, permissions)
+        if environ := wrapping.environ_text(self.recipe):
+            data = environ.encode("utf-8", errors="surrogateescape")
+            write_file(draft.path / wrapping.ENVIRON, data, permissions)
 
     def _container(
         self, base: ImageBase, draft: Draft, folder: Path, permissions: Permissions
     ) -> None:
         """The container among the images: a copy, or a second name of the one in the cache."""
-        link = folder / str(self.job.values["container_image"])
-        if base.directory is not None or self.job.values.get("share_container"):
-            link.symlink_to(self._root(base, ""))
+        name = folder / str(self.recipe.values["container_image"])
+        if base.directory is not None or self.recipe.values.get("share_container"):
+            name.symlink_to(self._root(base, ""))
             return
         assert base.file is not None
-        link.symlink_to(_IMAGES / _name(base))
-        target = draft.place.images / _name(base)
-        if target.exists():
-            return
-        own = self.job.prefix in base.file.path.parents
-        if own or self.job.config.bases_dir in base.file.path.parents:
-            try:
-                os.link(base.file.path, target)
-                return
-            except OSError:
-                pass  # on another file system
-        new = target.with_name(f"{target.name}.new")
-        shutil.copyfile(base.file.path, new)
-        permissions.apply(new)
-        new.replace(target)
+        name.symlink_to(_IMAGES / _name(base))
+        # One of an earlier generation, or in the cache, gets another name only.
+        shared = (self.recipe.prefix, self.recipe.config.bases_dir)
+        link = any(folder in base.file.path.parents for folder in shared)
+        bring(base.file.path, draft.place.images / _name(base), permissions, link=link)
 
     def _environment(self, folder: Path, permissions: Permissions) -> None:
         """What makes the prefix look like the environment in it: links that are whole inside."""
         library = self.library
-        if not library or self.job.is_bound:
+        if not library or self.recipe.is_bound:
             return
         if self.recipe.kind == "venv":
             # A file, for programs outside that look for Python environments.
@@ -276,14 +258,14 @@ class ClassicLayout(Layout):
         import tykky
 
         make_folder(share, permissions)
-        write_file(share / "conf.yaml", _conf(self.job, self.recipe).encode(), permissions)
+        write_file(share / "conf.yaml", _conf(self.recipe).encode(), permissions)
         built = time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime())
         version = f"tag: {tykky.__version__}\ncommit: tykky-{tykky.__version__}\n"
         write_file(share / "VERSION.yml", f"{version}build-time: {built}\n".encode(), permissions)
-        before = self.job.prefix / "share/previous_input"
-        if self.job.old is not None and before.is_dir():
+        before = share_of(self.recipe.prefix) / "previous_input"
+        if self.recipe.old is not None and before.is_dir():
             shutil.copytree(before, share / "previous_input")
-        _keep(self.job, _next(share / "previous_input"), permissions)
+        _keep(self.recipe, share / "previous_input", permissions)
 
     # -- trying and recording ------------------------------------------------------------
 
@@ -305,52 +287,55 @@ class ClassicLayout(Layout):
         return replace(record, has_module=False, spec=f"{record.name}@1")
 
 
+def image_of(prefix: Path, values: Values) -> Path:
+    """The image of an installation, of ours or of an earlier Tykky. Raises ``StoreError``."""
+    place = Place(prefix)
+    if not place.current:
+        return prefix / str(values["sqfs_image"])
+    return place.images / str(place.record().images[-1]["file"])
+
+
+def share_of(prefix: Path) -> Path:
+    """What an installation says of itself.
+
+    Of ours, it is beside ``bin`` by a link, which may not be there if somebody was killed.
+    """
+    place = Place(prefix)
+    return (place.generation() / LINKS if place.current else prefix) / "share"
+
+
 def _name(base: ImageBase) -> str:
     """What a container is called among the images of a place."""
     return f"{base.digest[:16]}.sif"
 
 
-def _apply(folder: Path, permissions: Permissions) -> None:
-    permissions.apply(folder)
-    for path in folder.iterdir():
-        if not path.is_symlink():
-            permissions.apply(path, executable=True)
+def _keep(recipe: Classic, folder: Path, permissions: Permissions) -> None:
+    """Keep the user's files in the next numbered folder."""
+    number = next(n for n in itertools.count() if not (folder / str(n)).exists())
+    make_folder(folder / str(number), permissions)
+    for name, path in recipe.inputs.items():
+        write_file(folder / str(number) / name, copied(path), permissions, durable=False)
 
 
-def _next(folder: Path) -> Path:
-    """The next numbered folder in one."""
-    number = 0
-    while (folder / str(number)).exists():
-        number += 1
-    return folder / str(number)
-
-
-def _keep(job: Job, folder: Path, permissions: Permissions) -> None:
-    """Keep the user's files."""
-    make_folder(folder, permissions)
-    for name, path in job.inputs.items():
-        write_file(folder / name, copied(path), permissions, durable=False)
-
-
-def _conf(job: Job, recipe: Classic) -> str:
+def _conf(recipe: Classic) -> str:
     import yaml
 
-    values: dict[str, Any] = {k: v for k, v in job.values.items() if k not in _OF_THE_CALL}
+    values: dict[str, Any] = {k: v for k, v in recipe.values.items() if k not in _OF_THE_CALL}
     values["mode"] = recipe.kind
     for key in ("pre_install", "post_install"):
         if key in values:
             values[key] = [masked(i) if isinstance(i, str) else i for i in values[key]]
-    values["installation_prefix"] = str(job.prefix)
+    values["installation_prefix"] = str(recipe.prefix)
     head = "# What this installation was made from. An update reads it; do not edit.\n"
     return head + yaml.safe_dump(values, allow_unicode=True)
 
 
-def _common(job: Job, images: Sequence[dict[str, Any]], base: object) -> str:
-    values = job.values
+def _common(recipe: Classic, images: Sequence[dict[str, Any]], base: object) -> str:
+    values = recipe.values
     lines = ["#!/bin/bash", "# What this installation is. Its commands do not read this."]
     if images:
         lines.append(f"SQFS_IMAGE={shlex.quote(str(values['sqfs_image']))}")
     if isinstance(base, ImageBase):
         lines.append(f"CONTAINER_IMAGE={shlex.quote(str(values['container_image']))}")
-    lines.append(f"INSTALLATION_PATH={shlex.quote(str(job.inside))}")
+    lines.append(f"INSTALLATION_PATH={shlex.quote(str(recipe.inside))}")
     return "\n".join([*lines, ""])

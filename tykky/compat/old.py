@@ -5,17 +5,14 @@ Public names: ``find``, ``inherit``, ``kept``, ``retire``.
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tykky.compat import settings, wrapping
-from tykky.compat.job import Job, Old
-from tykky.compat.layout import STATE
+from tykky.compat.layout import image_of, share_of
 from tykky.compat.settings import Values
 from tykky.errors import Exit, StoreError, TykkyError
-from tykky.store import NewerFormat, Place
+from tykky.store import Place
 
 if TYPE_CHECKING:
     from tykky.compat.classic import Classic
@@ -27,14 +24,12 @@ _KEPT = (
 )
 #: What an update takes over unless it is asked for something else.
 _INHERITED = ("mamba", "use_uv", "pipcache", "pyver", "add_ld", "wrap_all", "enable_site_packages")
-#: What ends the part of common.sh that is not the user's.
-_BEFORE_ENVIRON = re.compile(r"^export (?:env_root|install_root)=.*\n", re.MULTILINE)
 
 
-def find(prefix: Path, kind: type[Classic]) -> Old:
-    """The installation in a directory. Raises ``TykkyError`` if it cannot be updated."""
-    prefix = prefix.expanduser().resolve()
-    conf = prefix / "share/conf.yaml"
+def find(prefix: Path, kind: type[Classic]) -> Values:
+    """What the installation in a directory is. Raises ``TykkyError`` if it cannot be updated."""
+    Place(prefix).check_formats()
+    conf = share_of(prefix) / "conf.yaml"
     if not conf.is_file():
         raise TykkyError(
             f"there is no installation in {prefix}",
@@ -50,22 +45,13 @@ def find(prefix: Path, kind: type[Classic]) -> Old:
             remedy=f"use '{maker} update'" if maker else "make it anew: what is wrapped stays so",
             code=Exit.CONFLICT,
         )
-    place = Place(prefix)
-    if place.current:
-        place.check_formats()
-        record, data = place.record(), _state(place.generation() / STATE)
-        images = [place.images / image["file"] for image in record.images]
-        image = images[-1] if images else None
-        old = Old(prefix, values, image, data["environ"], True, data)
-    else:
-        old = Old(prefix, values, prefix / values["sqfs_image"], _environ(prefix), False)
-    if old.image is not None and not old.image.is_file():
+    if not (image := image_of(prefix, values)).is_file():
         raise StoreError(
-            f"the image of the installation is missing: {old.image}",
+            f"the image of the installation is missing: {image}",
             remedy="make the installation anew",
             code=Exit.DAMAGED,
         )
-    return old
+    return values
 
 
 def _values(conf: Path) -> Values:
@@ -93,53 +79,28 @@ def _values(conf: Path) -> Values:
     return found
 
 
-def _state(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["format"] > 1:
-            raise NewerFormat(path, data["format"])
-        assert isinstance(data, dict)
-        return {"environ": "", **data}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path} is damaged: {error}",
-            remedy="make the installation anew",
-            code=Exit.DAMAGED,
-        ) from None
-
-
-def _environ(prefix: Path) -> str:
-    """What ``--environ`` once gave, from the end of the file that the old commands source."""
-    try:
-        text = (prefix / "common.sh").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
-    ends = [match.end() for match in _BEFORE_ENVIRON.finditer(text)]
-    return text[ends[-1] :] if ends else ""
-
-
-def inherit(old: Old, user: Values) -> Values:
+def inherit(prefix: Path, old: Values, user: Values) -> Values:
     """What the user wants of an update, and what is taken over from the installation."""
-    found = {key: old.values[key] for key in (*_KEPT, *_INHERITED) if key in old.values}
-    paths = [*old.values.get("wrapper_paths", []), *user.get("wrapper_paths", [])]
+    found = {key: old[key] for key in (*_KEPT, *_INHERITED) if key in old}
+    paths = [*old.get("wrapper_paths", []), *user.get("wrapper_paths", [])]
     found |= {**user, "wrapper_paths": list(dict.fromkeys(paths))}
     # What is run is kept as text; what is only set is in no text of ours.
-    if old.ours and (fixed := list(filter(wrapping.is_fixed, old.values.get("extra_envs", ())))):
+    fixed = list(filter(wrapping.is_fixed, old.get("extra_envs", ())))
+    if fixed and Place(prefix).current:
         found["extra_envs"] = [*fixed, *user.get("extra_envs", ())]
     return found
 
 
-def kept(old: Old | None) -> Values:
+def kept(prefix: Path, old: Values) -> Values:
     """What even the site's ``force`` does not change of an installation that is there."""
-    assert old is not None
-    values = {key: old.values[key] for key in _KEPT if key in old.values}
-    return {**values, "installation_prefix": str(old.prefix)}
+    values = {key: old[key] for key in _KEPT if key in old}
+    return {**values, "installation_prefix": str(prefix)}
 
 
-def retire(job: Job) -> None:
+def retire(recipe: Classic) -> None:
     """Take the container of an older Tykky aside, which always had one. What runs has it open."""
-    path = job.prefix / str(job.values["container_image"])
+    path = recipe.prefix / str(recipe.values["container_image"])
     if path.is_file() and not path.is_symlink():
-        aside = Place(job.prefix).hidden / ".replaced"
+        aside = Place(recipe.prefix).hidden / ".replaced"
         aside.mkdir(exist_ok=True)
         path.replace(aside / path.name)

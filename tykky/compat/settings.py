@@ -4,8 +4,8 @@ A file has four parts: ``defaults`` count where the user says nothing, ``force``
 the user says, ``prepends`` and ``appends`` are put around lists. All values are known by their
 keys: a key that has no effect any more is accepted, a misspelt one is an error.
 
-Public names: ``Settings``, ``read_site``, ``read_user``, ``checked``, ``merge``, ``settle_path``,
-``switch``, ``KNOWN``, ``NO_EFFECT``.
+Public names: ``read_site``, ``read_user``, ``checked``, ``merge``, ``settle_path``, ``Values``,
+``TEXT``, ``SCRIPTS``, ``KNOWN``, ``NO_EFFECT``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import re
 import string
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,11 @@ from tykky.errors import ConfigError, Exit, TykkyError, Where, did_you_mean
 
 Values = dict[str, Any]
 
-_TEXT = (
+#: How users' files are read and written: they need not be UTF-8.
+TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
+#: Lists of what is run, which may be in files.
+SCRIPTS = ("pre_install", "post_install", "extra_envs")
+_TEXTS = (
     *("env_name", "installation_prefix", "installation_path", "container_src", "container_image"),
     *("sqfs_image", "sqfs_options", "build_tmpdir_base", "workdir", "env_file", "mode"),
     *("requirements_file", "pyver", "wrap_src", "sqfs_src"),
@@ -37,7 +40,7 @@ _SWITCHES = (
 _NUMBERS = ("log_level", "num_cpus", "max_num_cpus")
 _LISTS = (
     *("mount_points", "wrapper_paths", "wrapper_ld_library_paths"),
-    *("installation_file_paths", "pre_install", "post_install", "extra_envs"),
+    *("installation_file_paths", *SCRIPTS),
 )
 #: Names of files and folders in an installation.
 _NAMES = ("env_name", "container_image", "sqfs_image")
@@ -52,36 +55,25 @@ NO_EFFECT = {
     "create_wrappers": "an installation without commands has no use",
     "tykky_abuse": "values are no longer evaluated by a shell",
 }
-KNOWN = (*_TEXT, *_SWITCHES, *_NUMBERS, *_LISTS, *NO_EFFECT)
+KNOWN = (*_TEXTS, *_SWITCHES, *_NUMBERS, *_LISTS, *NO_EFFECT)
+#: Yes or no, as YAML and older files of the classic commands write it.
+_WORDS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 _PARTS = ("defaults", "force", "prepends", "appends")
 #: Whose variables are for when a command of the install runs, or are taken as they are.
-_UNEXPANDED = ("pre_install", "post_install", "extra_envs", *NO_EFFECT)
+_UNEXPANDED = (*SCRIPTS, *NO_EFFECT)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a site has configured: the four parts, and the file that they are from."""
+def read_site() -> dict[str, Values]:
+    """The site's settings, by the four parts.
 
-    file: Path
-    defaults: Values = field(default_factory=dict)
-    force: Values = field(default_factory=dict)
-    prepends: Values = field(default_factory=dict)
-    appends: Values = field(default_factory=dict)
-
-
-def site_file() -> Path:
-    """The file that counts: CW_GLOBAL_YAML, the installation's own, or the one that is shipped."""
+    The file is that of CW_GLOBAL_YAML, the installation's own, or the one that is shipped, which
+    also says what a site's file leaves out. Raises ``ConfigError`` for what is wrong in it.
+    """
     from tykky.resources import resource
 
-    if named := os.environ.get("CW_GLOBAL_YAML"):
-        return Path(named)
+    shipped = resource("configs") / "classic.yaml"
     own = Path(sys.prefix, "etc", "tykky", "classic.yaml")
-    return own if own.exists() else resource("configs") / "classic.yaml"
-
-
-def read_site() -> Settings:
-    """The site's settings. Raises ``ConfigError`` for a file or key that is wrong."""
-    file = site_file()
+    file = Path(os.environ.get("CW_GLOBAL_YAML") or (own if own.exists() else shipped))
     data = _load(file, "unset CW_GLOBAL_YAML, or correct it")
     for part in data:
         if part not in _PARTS:
@@ -91,20 +83,15 @@ def read_site() -> Settings:
                 where=_where(file, part),
             )
     parts = {part: checked(data.get(part) or {}, file) for part in _PARTS}
-    from tykky.resources import resource
-
-    # What a site's file leaves out is as in the one that is shipped.
-    shipped = resource("configs") / "classic.yaml"
     if file != shipped:
         basic = _load(shipped, "")
-        parts["defaults"] = {**basic["defaults"], **(basic["force"] or {}), **parts["defaults"]}
-    return Settings(file, **parts)
+        parts["defaults"] = {**basic["defaults"], **basic["force"], **parts["defaults"]}
+    return parts
 
 
 def read_user(file: Path) -> Values:
     """A user's own file, for ``advanced`` and ``--yaml``. Raises ``ConfigError``."""
-    values = _load(file, "give a YAML file that can be read")
-    return checked(values, file)
+    return checked(_load(file, "give a YAML file that can be read"), file)
 
 
 def _load(file: Path, remedy: str) -> dict[str, Any]:
@@ -130,10 +117,7 @@ def _load(file: Path, remedy: str) -> dict[str, Any]:
 
 def _where(file: Path, key: object) -> Where:
     """The line of a key."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return Where(file)
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     found = (n for n, line in enumerate(lines, 1) if line.strip().startswith(f"{key}:"))
     return Where(file, next(found, 0))
 
@@ -144,75 +128,70 @@ def checked(values: object, file: Path) -> Values:
         raise ConfigError(
             f"a part of the configuration {file} has no keys in it", remedy="write KEY: VALUE"
         )
-    return {str(key): _value(str(key), value, file) for key, value in values.items()}
+    found = {}
+    for key, value in values.items():
+        if key not in KNOWN:
+            raise ConfigError(
+                f"there is no key '{key}'",
+                remedy=did_you_mean(str(key), [*KNOWN]) or "the guide for migrating lists all keys",
+                where=_where(file, key),
+            )
+        try:
+            found[key] = _value(key, value)
+        except ValueError as error:
+            what = f"'{key}' {error}, not {value!r}"
+            raise ConfigError(what, where=_where(file, key)) from None
+    return found
 
 
-def _value(key: str, value: Any, file: Path) -> Any:
-    def refuse(what: str) -> ConfigError:
-        return ConfigError(f"'{key}' {what}, not {value!r}", where=_where(file, key))
-
-    if key not in KNOWN:
-        raise ConfigError(
-            f"there is no key '{key}'",
-            remedy=did_you_mean(key, [*KNOWN]) or "the guide for migrating lists all keys",
-            where=_where(file, key),
-        )
-    if key in _SWITCHES:
-        found = switch(value)
-        if found is None:
-            raise refuse("is yes or no")
-        return found
-    if key in _NUMBERS:
-        if not str(value).isdigit():
-            raise refuse("is a number")
-        return int(value)
+def _value(key: str, value: Any) -> Any:
+    """A value as its key has it. Raises ``ValueError``, which says what it is."""
     if key in _LISTS:
         items = [] if value is None else value if isinstance(value, list) else [value]
-        return [_item(key, item, refuse) for item in items]
+        return [_item(key, item) for item in items]
     if isinstance(value, dict | list):
-        raise refuse("is one value")
-    if key in _NAMES and (not value or not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*", str(value))):
-        raise refuse("is the plain name of a file")
-    return "" if value is None else str(value)
+        raise ValueError("is one value")
+    text = "" if value is None else str(value)
+    if key in _SWITCHES:
+        if text.lower() not in _WORDS:
+            raise ValueError("is yes or no")
+        return _WORDS[text.lower()]
+    if key in _NUMBERS:
+        if not text.isdigit():
+            raise ValueError("is a number")
+        return int(text)
+    if key in _NAMES and not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*", text):
+        raise ValueError("is the plain name of a file")
+    return text
 
 
-def _item(key: str, item: Any, refuse: Any) -> Any:
-    if key in ("pre_install", "post_install") and isinstance(item, dict):
-        if set(item) != {"file"}:
-            raise refuse("has commands, and 'file: PATH'")
+def _item(key: str, item: Any) -> Any:
+    keys = set(item) if isinstance(item, dict) else set()
+    if key in SCRIPTS and keys == {"file"}:
         return {"file": str(item["file"])}
     if key == "extra_envs":
-        if isinstance(item, dict) and set(item) == {"file"}:
-            return {"file": str(item["file"])}
-        if isinstance(item, dict) and set(item) == {"type", "name", "value"}:
-            if item["type"] not in ("set", "append", "prepend"):
-                raise refuse("has the types set, append and prepend")
-            return {name: str(value) for name, value in item.items()}
-        raise refuse("has 'file: PATH', or 'type', 'name' and 'value'")
+        if keys != {"type", "name", "value"}:
+            raise ValueError("has 'file: PATH', or 'type', 'name' and 'value'")
+        if item["type"] not in ("set", "append", "prepend"):
+            raise ValueError("has the types set, append and prepend")
+        return {name: str(value) for name, value in item.items()}
     if isinstance(item, dict | list):
-        raise refuse("is a list of values")
+        more = "has commands, and 'file: PATH'" if key in SCRIPTS else "is a list of values"
+        raise ValueError(more)
     return str(item)
 
 
-def switch(value: Any) -> bool | None:
-    """Yes or no, as YAML and older files of the classic commands write it; ``None`` for neither."""
-    if isinstance(value, bool):
-        return value
-    words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-    return words.get(str(value).lower())
-
-
-def merge(site: Settings, user: Values) -> Values:
+def merge(site: Mapping[str, Values], user: Values) -> Values:
     """The values that count: defaults, the user's in lists that the site begins and ends, force.
 
     Raises ``ConfigError``.
     """
-    merged = {**site.defaults, **site.prepends}
+    merged = {**site["defaults"], **site["prepends"]}
     for key, value in user.items():
-        merged[key] = merged[key] + value if key in site.prepends else value
-    for key, value in site.appends.items():
+        merged[key] = merged[key] + value if key in site["prepends"] else value
+    for key, value in site["appends"].items():
         merged[key] = merged[key] + value if key in merged else value
-    merged |= site.force
+    merged |= site["force"]
     if base := os.environ.get("CW_BUILD_TMPDIR"):
         merged["build_tmpdir_base"] = base
     if level := os.environ.get("CW_LOG_LEVEL"):
@@ -246,6 +225,6 @@ def settle_path(values: Values) -> None:
             remedy="write, for example, /LOCAL_TYKKY",
             code=Exit.CONFIG,
         )
-    if values.get("composable") and not values.get("mask_wrap_install"):
+    if values.get("composable"):
         letters = string.ascii_letters + string.digits
         values["installation_path"] = f"{path}_{''.join(random.choices(letters, k=7))}"

@@ -4,7 +4,7 @@ Outside, a command is the launcher. Inside, a directory of links lies over that 
 link to its program for each, so that a command's path is the program's path there.
 
 Public names: ``choose``, ``lay_links``, ``lay_inside``, ``environ_text``, ``fixed_environment``,
-``is_fixed``.
+``is_fixed``, ``ENVIRON``.
 """
 
 from __future__ import annotations
@@ -17,105 +17,90 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases import ImageBase
+from tykky.build.commands import link_to
 from tykky.build.layout import Offer
-from tykky.compat.classic import Classic
-from tykky.compat.job import Job, existing, read, warn
+from tykky.compat.classic import Classic, read, warn
+from tykky.compat.settings import TEXT
 from tykky.errors import Exit, TykkyError
+from tykky.files import Permissions, make_folder
+from tykky.store import Place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
 
+#: What is run before each command, in the folder of a generation: an update goes on with that.
+ENVIRON = "environ.sh"
+#: What ends the part of the common.sh of an earlier Tykky that is not the user's.
+_BEFORE_ENVIRON = re.compile(r"^export (?:env_root|install_root)=.*\n", re.MULTILINE)
+
 #: The ways in that every install has, and what they run.
 DEBUG = {
-    "_debug_exec": '#!/bin/sh\nexec "$@"\n',
-    "_debug_shell": '#!/bin/sh\n[ -x /bin/bash ] && exec /bin/bash "$@"\nexec /bin/sh "$@"\n',
+    "_debug_exec": 'exec "$@"\n',
+    "_debug_shell": '[ -x /bin/bash ] && exec /bin/bash "$@"\nexec /bin/sh "$@"\n',
 }
 
 
-def choose(job: Job, kind: Classic, top: Path, base: Base) -> Offer:
+def choose(recipe: Classic, top: Path, base: Base) -> Offer:
     """The programs that are wrapped; ``top`` has the contents. Raises ``TykkyError``."""
     chosen: dict[str, str] = {}
     libraries: list[str] = []
-    own = kind.wrapped()
-    inherited = set(job.old.values.get("wrapper_paths", ())) if job.old else set()
-    for path in [*job.values.get("wrapper_paths", ()), *own]:
-        whole = path if path.startswith("/") else f"{job.inside}/{path}"
-        whole = os.path.normpath(whole)
-        found = _programs(job, whole, top, base)
-        if found is None or (not found and path not in own):
-            if path in inherited:
-                warn(f"{path} has no programs any more; it is left out")
-                continue
+    inherited = (recipe.old or {}).get("wrapper_paths", ())
+    own = [f"{recipe.root}/bin"] if recipe.is_environment else []
+    for path in [*recipe.values.get("wrapper_paths", ()), *own]:
+        whole = os.path.normpath(recipe.inside / path)
+        found = _programs(recipe, whole, top, base)
+        if not found and path in inherited:
+            warn(f"{path} has no programs any more; it is left out")
+        elif not found and path not in own:
             raise TykkyError(
                 f"there are no programs at {whole}",
                 remedy="correct -w: a program, or a directory of programs; relative paths count "
-                f"from {job.inside}",
+                f"from {recipe.inside}",
                 code=Exit.NOT_FOUND,
             )
         for program in found:
-            name = Path(program).name
-            if name in chosen and chosen[name] != program:
-                warn(f"there are two programs '{name}': {chosen[name]} is used")
-            chosen.setdefault(name, program)
-        if path not in own and job.values.get("add_ld"):
-            libraries += _libraries(job, whole, top, base)
+            first = chosen.setdefault(Path(program).name, program)
+            if first != program:
+                warn(f"there are two programs '{Path(program).name}': {first} is used")
+        # The programs of the contents have been told where their libraries are.
+        if recipe.values.get("add_ld") and _below(recipe, whole) is None:
+            libraries += _libraries(whole, base)
     names = tuple(sorted({*chosen, *DEBUG}))
     return Offer(names, dict(sorted(chosen.items())), tuple(dict.fromkeys(libraries)))
 
 
-def _below(job: Job, path: str) -> str | None:
+def _below(recipe: Classic, path: str) -> str | None:
     """A path in the contents, from their top on; ``None`` for one elsewhere."""
-    inside = str(job.inside)
-    if path != inside and not path.startswith(f"{inside}/"):
-        return None
-    return path[len(inside) :].lstrip("/")
+    inside = str(recipe.inside)
+    within = path == inside or path.startswith(f"{inside}/")
+    return path[len(inside) :].lstrip("/") if within else None
 
 
-def _programs(job: Job, path: str, top: Path, base: Base) -> list[str] | None:
-    """The programs that a path means; ``None`` if there is nothing at all."""
-    wrap_all = bool(job.values.get("wrap_all"))
-    below = _below(job, path)
+def _programs(recipe: Classic, path: str, top: Path, base: Base) -> list[str]:
+    """The programs that a path means: itself, or what is in a directory."""
+    every = bool(recipe.values.get("wrap_all"))
+    below = _below(recipe, path)
     if below is None:
-        if isinstance(base, ImageBase):
-            return _in_image(base, path, wrap_all)
-        place = Path(path)
-    else:
-        place = top / below
-    if place.is_file():
-        return [path]
+        found = base.programs(path, every=every)
+        return [program for program in found if not Path(program).name.startswith(".")]
+    place = top / below
     if not place.is_dir():
-        return None
-    names = (entry for entry in sorted(place.iterdir()) if entry.name[0] != ".")
-    return [f"{path}/{entry.name}" for entry in names if _is_program(entry, wrap_all)]
+        return [path] if place.is_file() else []
+    names = (entry.name for entry in sorted(place.iterdir()) if _is_program(entry, every))
+    return [f"{path}/{name}" for name in names]
 
 
-def _is_program(entry: Path, wrap_all: bool) -> bool:
+def _is_program(entry: Path, every: bool) -> bool:
+    if entry.name.startswith(".") or entry.is_dir():
+        return False
     # A link may lead to what is only there inside.
-    if entry.is_symlink():
-        return not entry.is_dir()
-    return entry.is_file() and (wrap_all or os.access(entry, os.X_OK))
+    return entry.is_symlink() or (entry.is_file() and (every or os.access(entry, os.X_OK)))
 
 
-def _in_image(base: ImageBase, path: str, wrap_all: bool) -> list[str] | None:
-    listing = base.listing
-    real = listing.resolve(path)
-    if not real:
-        return None
-    if listing.kinds.get(real) != "d":
-        return [path]
-    inside = sorted(listing.inside(path))
-    if wrap_all:
-        return [p for p in inside if listing.kinds.get(listing.resolve(p)) == "-"]
-    return [p for p in inside if listing.is_program(p)]
-
-
-def _libraries(job: Job, path: str, top: Path, base: Base) -> Iterator[str]:
+def _libraries(path: str, base: Base) -> Iterator[str]:
     """The directories of libraries beside one of programs."""
-    below = _below(job, path)
     for name in ("lib", "lib64"):
         beside = os.path.normpath(f"{path}/../{name}")
-        if below is not None:
-            continue  # the programs have been told where their libraries are
         if isinstance(base, ImageBase):
             if base.listing.kinds.get(base.listing.resolve(beside)) == "d":
                 yield beside
@@ -126,9 +111,9 @@ def _libraries(job: Job, path: str, top: Path, base: Base) -> Iterator[str]:
 # -- variables ----------------------------------------------------------------------------
 
 
-def fixed_environment(job: Job) -> list[tuple[str, str, str]]:
+def fixed_environment(recipe: Classic) -> list[tuple[str, str, str]]:
     """Of ``extra_envs``, what is the same whoever calls: triples of action, name, value."""
-    found = filter(is_fixed, job.values.get("extra_envs", ()))
+    found = filter(is_fixed, recipe.values.get("extra_envs", ()))
     # An update may be told by the site what the installation knows already.
     return list(dict.fromkeys((item["type"], item["name"], item["value"]) for item in found))
 
@@ -139,12 +124,12 @@ def is_fixed(item: Mapping[str, str]) -> bool:
     return bool(value) and not re.search(r'[$`\\"\n]', str(value))
 
 
-def environ_text(job: Job) -> str:
+def environ_text(recipe: Classic) -> str:
     """Of ``extra_envs``, what has to be run before each command; that of the old install first."""
-    parts = [job.old.environ] if job.old else []
-    for item in job.values.get("extra_envs", ()):
+    parts = [_environ_of(recipe.prefix)] if recipe.old else []
+    for item in recipe.values.get("extra_envs", ()):
         if "file" in item:
-            parts.append(read(existing(item["file"], job.workdir)))
+            parts.append(read(recipe.given(item["file"])))
         elif not is_fixed(item):
             form = {"set": "{1}", "append": "${0}:{1}", "prepend": "{1}:${0}"}[item["type"]]
             value = form.format(item["name"], item["value"])
@@ -152,40 +137,57 @@ def environ_text(job: Job) -> str:
     return "".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part.strip())
 
 
+def _environ_of(prefix: Path) -> str:
+    """What an installation runs before each command, of ours or of an earlier Tykky.
+
+    The commands of that source a file, at whose end it is.
+    """
+    place = Place(prefix)
+    file = place.generation() / ENVIRON if place.current else prefix / "common.sh"
+    text = read(file) if file.exists() else ""
+    ends = [match.end() for match in _BEFORE_ENVIRON.finditer(text)]
+    return text if place.current else text[ends[-1] :] if ends else ""
+
+
 # -- what stands for the commands inside -----------------------------------------------------
 
 
-def lay_links(folder: Path, programs: Mapping[str, str], job: Job, bash: bool) -> None:
+def lay_links(
+    folder: Path,
+    programs: Mapping[str, str],
+    recipe: Classic,
+    base: Base,
+    permissions: Permissions,
+) -> None:
     """Fill a directory that lies over that of the commands: links, and the ways in.
 
     Where something has to be run before each command, each is a script that does.
     """
-    environ = environ_text(job)
-    folder.mkdir()
+    environ = environ_text(recipe)
+    has_bash = base.which("/bin/bash") is not None
+    make_folder(folder, permissions)
     for name, program in programs.items():
-        if environ:
-            start = f'exec -a "$0" {shlex.quote(program)} "$@"'
-            line = start if bash else f'exec {shlex.quote(program)} "$@"'
-            _script(folder / name, f"#!/bin/{'bash' if bash else 'sh'}\n{environ}{line}\n")
-        else:
+        if not environ:
             (folder / name).symlink_to(program)
+        elif has_bash:
+            start = f'exec -a "$0" {shlex.quote(program)} "$@"\n'
+            _script(folder / name, "bash", environ + start, permissions)
+        else:
+            run = f'exec {shlex.quote(program)} "$@"\n'
+            _script(folder / name, "sh", environ + run, permissions)
     for name, text in DEBUG.items():
-        first, _, rest = text.partition("\n")
-        _script(folder / name, f"{first}\n{environ}{rest}")
+        _script(folder / name, "sh", environ + text, permissions)
 
 
-def _script(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")
-    path.chmod(0o755)
-
-
-def lay_inside(folder: Path, job: Job, programs: Mapping[str, str]) -> None:
+def lay_inside(folder: Path, programs: Mapping[str, str], recipe: Classic) -> None:
     """Fill ``bin`` of contents that lie over the prefix itself: links, where there is none yet."""
     folder.mkdir(exist_ok=True)
     for name, program in programs.items():
-        path = folder / name
-        if program != f"{job.inside}/bin/{name}":
-            path.unlink(missing_ok=True)
-            path.symlink_to(program)
+        link_to(program.removeprefix(f"{recipe.inside}/"), folder / name)
     for name, text in DEBUG.items():
-        _script(folder / name, text)
+        _script(folder / name, "sh", text, Permissions())
+
+
+def _script(path: Path, shell: str, text: str, permissions: Permissions) -> None:
+    path.write_text(f"#!/bin/{shell}\n{text}", **TEXT)
+    permissions.apply(path, executable=True)

@@ -58,13 +58,14 @@ class Environment:
     names: tuple[str, ...] = ()
 
 
-def read(path: Path, arch: str, below: Sequence[Path] = ()) -> Environment:
+def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = True) -> Environment:
     """What a file asks for on an architecture.
 
-    If directories are given, the file and what it includes must be ``below`` one of them.
+    If directories are given, the file and what it includes must be ``below`` one of them. If it is
+    not to be ``locked``, what it has for pip is as pip is to be given it, whatever that is.
     Raises ``RecipeError`` with the line to blame.
     """
-    file = _File(path, arch, below)
+    file = _File(path, arch, below, locked=locked)
     if re.search(r"^@EXPLICIT\s*$", file.text, re.MULTILINE):
         return Environment(pinned=tuple(file.explicit()))
     if path.suffix in (".yml", ".yaml"):
@@ -76,10 +77,17 @@ class _File:
     """A file, which knows its lines for errors."""
 
     def __init__(
-        self, path: Path, arch: str, below: Sequence[Path], where: Where | None = None
+        self,
+        path: Path,
+        arch: str,
+        below: Sequence[Path],
+        where: Where | None = None,
+        *,
+        locked: bool = True,
     ) -> None:
         self.path = path
         self.arch = arch
+        self.locked = locked
         self.below = below
         try:
             self.text = _text(path, below)
@@ -216,6 +224,8 @@ class _File:
         return specs, pip
 
     def _requirements(self, values: Sequence[str]) -> list[str]:
+        if not self.locked:
+            return [self._whole(value) for value in values]
         found: list[str] = []
         for value in values:
             option, _, name = value.partition(" ")
@@ -233,6 +243,12 @@ class _File:
             else:
                 found.append(value)
         return found
+
+    def _whole(self, value: str) -> str:
+        """A line for pip as it is given elsewhere: with the whole path of another file."""
+        found = re.match(r"(-r|-c|--requirement|--constraint)[\s=]*(\S+)$", value)
+        local = found is not None and "://" not in found[2]
+        return f"{found[1]} {self.path.parent / found[2]}" if found and local else value
 
 
 def _text(path: Path, below: Sequence[Path]) -> str:

@@ -68,7 +68,7 @@ class CondaStack(Stack):
         config = honoured(config)
         name = guarded(self, "environment")
         path = self.beside(name) if name else None
-        file = read(path, arch) if path else Environment()
+        file = self._read(path, arch) if path else Environment()
         specs = (*file.specs, *guarded(self, "packages"))
         pip = (*file.pip, *guarded(self, "pip"))
         if not specs and not file.pinned:
@@ -89,6 +89,9 @@ class CondaStack(Stack):
             names=file.names,
         )
         return taken_out(wanted, config)
+
+    def _read(self, path: Path, arch: str) -> Environment:
+        return read(path, arch)
 
     def _check_open(self) -> None:
         """Recipes are read by everybody, and kept with what is made of them."""

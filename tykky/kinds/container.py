@@ -10,7 +10,7 @@ Public names: ``ContainerStack``, ``image_variables``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,20 +88,26 @@ class ContainerStack(Stack):
 
     def seal(self, box: Box) -> None:
         """Let virtual environments on top of a wrapped Python find its library."""
-        if not isinstance(box.base, ImageBase):
-            return
-        programs = {path for pattern in self._patterns() for path in box.base.programs(pattern)}
-        for program in sorted(programs):
-            real = PurePosixPath(box.base.listing.resolve(program))
-            if re.fullmatch(r"python3\.\d+", real.name):
-                for name in (real.name, "python3"):
-                    library = real.parent.parent / "lib" / name
-                    if box.base.listing.resolve(str(library)):
-                        box.link(f"lib/{name}", library)
+        for library in python_libraries(box.base, self._patterns()):
+            box.link(f"lib/{library.name}", library)
 
     def variables(self, box: RealBox) -> dict[str, str]:
         """What the image's own scripts add to the environment."""
         return image_variables(box)
+
+
+def python_libraries(base: Base, patterns: Iterable[str]) -> Iterator[PurePosixPath]:
+    """The libraries of each Python that the patterns mean: ``lib/python3.11``, ``lib/python3``."""
+    if not isinstance(base, ImageBase):
+        return
+    programs = {path for pattern in patterns for path in base.programs(pattern)}
+    for program in sorted(programs):
+        real = PurePosixPath(base.listing.resolve(program))
+        if re.fullmatch(r"python3\.\d+", real.name):
+            for name in (real.name, "python3"):
+                library = real.parent.parent / "lib" / name
+                if base.listing.resolve(str(library)):
+                    yield library
 
 
 def image_variables(box: RealBox) -> dict[str, str]:

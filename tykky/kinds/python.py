@@ -1,6 +1,6 @@
 """What stacks with a Python environment have in common.
 
-Public names: ``check_prefix``, ``seal``, ``compile_new``.
+Public names: ``check_prefix``, ``seal``.
 """
 
 from __future__ import annotations
@@ -39,8 +39,3 @@ def seal(box: Box, *words: str | Path) -> None:
     script = box.write(".tykky-seal.py", text)
     line = [box.prefix / "bin/python", "-I", script, str(box.jobs), *words]
     box.run(line, say="byte code for all modules")
-
-
-def compile_new(box: Box) -> None:
-    """Compile the byte code that is missing or of another source."""
-    seal(box, "new", box.prefix / "lib")

@@ -6,13 +6,15 @@ processes may compile, and what to do:
 - ``all`` compiles all byte code of the library. What came with packages is compiled anew: it
   names the times of its sources, which an image does not keep, so that every start would compile
   it again; what is compiled here is never checked.
-- ``new FOLDER`` leaves alone what is there already and was made so for the source as it is; so
+- ``new FOLDER...`` leaves alone what is there already and was made so for the source as it is; so
   an update compiles only what is new.
-- ``venv [on-stack]`` finishes a virtual environment of a recipe. It links the base's standard
-  library into it, so that a virtual environment made *on top* finds it there and, with
-  ``--system-site-packages``, this stack's packages as well; it lets ``pip install --user`` work
-  (which a virtual environment refuses) without letting the base's own packages in, and modules
-  load without needless questions; it compiles, and removes what only a writable environment
+- ``base FOLDER...`` does that, links the base's standard library into a virtual environment, so
+  that one made *on top* finds it there, and lets that be based on this one.
+- ``venv [on-stack]`` finishes a virtual environment of a recipe. It does the same for those on
+  top, which find this stack's packages as well with ``--system-site-packages``; it lets
+  ``pip install --user`` work (which a virtual environment refuses) without letting the base's own
+  packages in, and modules load without needless questions; it compiles, and removes what only a
+  writable environment
   needs. With ``on-stack``, the packages of the base, which is another stack, are found as well.
 """
 
@@ -53,6 +55,7 @@ if sitedir == sys.prefix + {tail!r}:
 """
 
 
+KEEP = "# The packages of the base belong to it."
 FORGET = """\
 site.PREFIXES.clear()  # not the packages of the base
     # Nor this folder a second time, for which Python takes it to be one of the base as well.
@@ -71,23 +74,24 @@ def link_library(prefix: Path, library: Path) -> None:
             link.symlink_to(entry)
 
 
-def allow_user_packages(prefix: Path, packages: Path) -> None:
-    """Switch on the user's own packages, with the hook that keeps the base's out."""
+def allow_user_packages(prefix: Path) -> None:
+    """Switch on the user's own packages, and those of the base, which the hook keeps out."""
     settings = prefix / "pyvenv.cfg"
     text = settings.read_text(encoding="utf-8")
     text = text.replace(
         "include-system-site-packages = false", "include-system-site-packages = true"
     )
     settings.write_text(text, encoding="utf-8")
-    forget = FORGET
-    if "on-stack" in sys.argv:
-        forget = "# The packages of the base belong to it."
+
+
+def hook(prefix: Path, packages: Path, forget: str) -> None:
+    """Make an environment the base of what is put on top of it."""
     code = CODE.format(tail=f"/{packages.relative_to(prefix)}", forget=forget)
     (packages / SOURCE).write_text(code, encoding="utf-8")
     # Format 2 has no references, whose number would differ from one run to the next.
     compiled = marshal.dumps(compile(code, SOURCE, "exec"), 2)
-    hook = HOOK.format(source=SOURCE, code=compiled, magic=importlib.util.MAGIC_NUMBER)
-    (packages / "_tykky_stack.pth").write_text(hook, encoding="utf-8")
+    line = HOOK.format(source=SOURCE, code=compiled, magic=importlib.util.MAGIC_NUMBER)
+    (packages / "_tykky_stack.pth").write_text(line, encoding="utf-8")
 
 
 def clean(prefix: Path) -> None:
@@ -121,13 +125,15 @@ def compile_one(source: str, new: bool) -> None:
         compileall.compile_file(source, quiet=2, force=True, invalidation_mode=mode)
 
 
-def compile_all(folder: Path, jobs: int, *, new: bool = True) -> None:
-    """Compile the sources below a folder; with ``new``, only those without good byte code."""
+def compile_all(folders: list[str], jobs: int, *, new: bool = True) -> None:
+    """Compile the sources below folders; with ``new``, only those without good byte code."""
     sources = [
         str(Path(where, name))
+        for folder in folders
         for where, _, names in os.walk(folder)
         for name in names
-        if name.endswith(".py")
+        # The base's own files are linked here, and are none of ours.
+        if name.endswith(".py") and not os.path.islink(Path(where, name))  # noqa: PTH114
     ]
     with ProcessPoolExecutor(jobs) as pool:
         list(pool.map(partial(compile_one, new=new), sources, chunksize=32))
@@ -137,8 +143,9 @@ def finish_venv(jobs: int) -> None:
     """Do all of it for the virtual environment whose Python this is."""
     prefix = Path(sys.prefix)
     packages = Path(sysconfig.get_path("purelib"))
-    allow_user_packages(prefix, packages)
-    compile_all(packages, jobs)
+    allow_user_packages(prefix)
+    hook(prefix, packages, KEEP if "on-stack" in sys.argv else FORGET)
+    compile_all([str(packages)], jobs)
     link_library(prefix, Path(os.__file__).parent)
     clean(prefix)
 
@@ -149,9 +156,12 @@ def main() -> None:
     if what == "venv":
         finish_venv(jobs)
     elif what == "all":
-        compile_all(Path(os.__file__).parent, jobs, new=False)
+        compile_all([str(Path(os.__file__).parent)], jobs, new=False)
     else:
-        compile_all(Path(sys.argv[3]), jobs)
+        compile_all(sys.argv[3:], jobs)
+    if what == "base":
+        hook(Path(sys.prefix), Path(sysconfig.get_path("purelib")), KEEP)
+        link_library(Path(sys.prefix), Path(os.__file__).parent)
     Path(__file__).unlink()
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,12 +96,17 @@ class Publisher:
         before = here.current
         # A session that has loaded an older generation has its commands while that is kept.
         kept = here.records() if record.has_module else [record]
-        every = {name for each in kept for name in each.commands}
-        commands.lay_commands(here, sorted(every), here.prefix / "bin", self.store.permissions)
+        every = sorted({name for each in kept for name in each.commands})
+        folder, permissions = here.prefix / "bin", self.store.permissions
+        # What an earlier Tykky has left works by itself, a launcher by the current generation.
+        first = [name for name in every if before or not os.path.lexists(folder / name)]
+        commands.lay_commands(here, first, folder, permissions)
+        self._link_new(here, record.generation)
         if before != record.generation:
             place.switch(here, record.generation)
+        commands.lay_commands(here, every, folder, permissions)
+        self._remove_strays(here, every)  # before what they may read changes
         self._link(here)
-        self._remove_strays(here, every)
         self.store.enter(record)
         if record.has_module:
             self._publish(record)
@@ -174,12 +179,24 @@ class Publisher:
 
     # -- the place ---------------------------------------------------------------------
 
-    def _links(self, here: Place) -> list[tuple[Path, Path]]:
-        """What beside ``bin`` leads into the current generation: links and their targets."""
-        folder = here.generation() / LINKS
+    def _links(self, here: Place, number: int = 0) -> list[tuple[Path, Path]]:
+        """What beside ``bin`` leads into the current generation: links and their targets.
+
+        Those that a generation has which will be current, if its ``number`` is given.
+        """
+        folder = here.generation(number) / LINKS
         target = Path(HIDDEN, "current", LINKS)
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         return [(here.prefix / name, target / name) for name in names]
+
+    def _link_new(self, here: Place, number: int) -> None:
+        """Make the links that there are not yet: they lead nowhere until it is current."""
+        try:
+            for link, target in self._links(here, number):
+                if not os.path.lexists(link):
+                    link.symlink_to(target)
+        except OSError as error:
+            raise from_os_error(error, f"lay out {here.prefix}") from error
 
     def _link(self, here: Place) -> None:
         """Let the names of the layout lead into the current generation, whichever that is."""
@@ -195,7 +212,7 @@ class Publisher:
         except OSError as error:
             raise from_os_error(error, f"lay out {here.prefix}") from error
 
-    def _remove_strays(self, here: Place, names: set[str]) -> None:
+    def _remove_strays(self, here: Place, names: Sequence[str]) -> None:
         """Remove from ``bin`` what no generation has."""
         with contextlib.suppress(OSError):
             for path in (here.prefix / "bin").iterdir():
@@ -208,7 +225,10 @@ def _replace(link: Path, target: Path, here: Place) -> None:
     if os.path.lexists(link) and not link.is_symlink():
         aside = here.hidden / f".replaced-{secrets.token_hex(4)}"
         aside.mkdir()
-        link.rename(aside / link.name)
+        try:
+            os.link(link, aside / link.name)
+        except OSError:  # a folder, which nothing can take the place of at once
+            link.rename(aside / link.name)
     new = link.with_name(f".{link.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(target)

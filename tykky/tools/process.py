@@ -1,6 +1,7 @@
 """Running one command of a build: its output goes into the log, its failure is explained.
 
-Public names: ``Command``, ``words``, ``shown``, ``brief``, ``run``, ``failure``.
+Public names: ``Command``, ``words``, ``shown``, ``brief``, ``run``, ``follow``, ``Pause``,
+``failure``.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from tykky.errors import Exit, StepError, TykkyError
 
@@ -54,12 +58,86 @@ def run(argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> tu
                 output += chunk
             return process.wait(), output.decode(errors="replace")
         except BaseException:
-            process.terminate()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(process)
             raise
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A point at which a script waits: it makes the file ``reached``, and reads a line of ``go``.
+
+    Meanwhile, something else is done by ``action``.
+    """
+
+    reached: Path
+    go: Path
+    action: Callable[[], None]
+
+
+def follow(
+    argv: list[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    log: BinaryIO,
+    *,
+    show: Callable[[str], None] | None = None,
+    pause: Pause | None = None,
+) -> int:
+    """Run a user's script, which may leave something running, and wait for it only.
+
+    Its output goes straight into the log, or on the way there is shown line by line.
+    """
+    go = -1
+    child = subprocess.Popen(
+        argv,
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if show else log.fileno(),
+        stderr=subprocess.STDOUT,
+    )
+    reader = threading.Thread(target=_pass_on, args=(child.stdout, log, show), daemon=True)
+    if pause is not None:
+        os.mkfifo(pause.go)
+    try:
+        reader.start()
+        while pause is not None and child.poll() is None:
+            if pause.reached.exists():
+                pause.action()
+                # For reading as well, since opening would wait for a shell that may be gone.
+                go = os.open(pause.go, os.O_RDWR | os.O_CLOEXEC)
+                os.write(go, b"\n")
+                pause = None
+            else:
+                time.sleep(0.02)
+        return child.wait()
+    except BaseException:
+        _end(child)
+        raise
+    finally:
+        reader.join(timeout=2)  # what the script has left running may keep the pipe open
+        log.seek(0, os.SEEK_END)
+        if go >= 0:
+            os.close(go)
+
+
+def _pass_on(stream: IO[bytes] | None, log: BinaryIO, show: Callable[[str], None] | None) -> None:
+    """Give what is printed to the log and to whoever looks."""
+    if stream is None or show is None:
+        return
+    with stream:
+        for line in stream:
+            log.write(line)
+            show(line.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2])
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def failure(command: str, status: int, output: str) -> TykkyError:

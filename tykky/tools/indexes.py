@@ -1,9 +1,9 @@
 """Where packages from an index come from, and how: the user's own pip settings, for uv.
 
-A classic installation takes requirements files as pip does. They are given to uv, which is ten
-times as fast, with what the user's pip would go by; what uv cannot read is given to pip.
+Requirements files that users wrote for pip are given to uv, which is ten times as fast, with what
+their pip would go by; what uv cannot read is left to pip.
 
-Public names: ``environment``, ``command``, ``places``, ``INSTALL``.
+Public names: ``environment``, ``places``, ``installing``, ``INSTALL``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import configparser
 import os
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tykky.tools import uv
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -26,17 +29,21 @@ _OPTIONS = {
     "trusted-host": "UV_INSECURE_HOST",
     "constraint": "UV_CONSTRAINT",
 }
-
 #: Those that may be files or directories.
 _LOCAL = ("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_DEFAULT_INDEX", "UV_INDEX")
+#: What makes uv do the same for everybody.
+_NOT_FOR_USERS = ("UV_NO_CONFIG", "UV_NO_PROGRESS", "UV_PYTHON_DOWNLOADS")
 
 #: What uv would leave out of a requirements file with no more than a warning.
 _ONLY_PIP = re.compile(r"--(pre|trusted-host|use-feature|process-dependency-links)\b")
+_INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
 
-#: Functions for the script: they install with uv, or with pip what only pip understands.
+
+#: Functions of bash that install with uv, or with pip what only pip understands, into the
+#: environment ``$env_root``; ``$CW_BUILD_TMPDIR`` is a directory for them.
 INSTALL = r"""
 tykky_by_pip() {
-    print_info "uv does not understand the requirements; pip is asked"
+    echo "uv does not understand the requirements; pip is asked"
     PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
 }
 tykky_by_uv() {
@@ -54,46 +61,37 @@ tykky_by_uv() {
 """
 
 
-def command(lines: Iterable[str], folder: Path) -> str:
-    """The function for requirements with these lines; what they include counts from a folder."""
-    return "tykky_by_pip" if _is_for_pip(lines, folder, set()) else "tykky_by_uv"
+def installing(file: Path, folder: Path) -> str:
+    """Commands of bash that install what a requirements file says, run in a folder."""
+    tool = "tykky_by_pip" if _is_for_pip(file) else "tykky_by_uv"
+    return f"cd {shlex.quote(str(folder))}\n{tool} -r {shlex.quote(str(file))}\n"
 
 
-def _is_for_pip(lines: Iterable[str], folder: Path, seen: set[Path]) -> bool:
-    for line in lines:
-        if _ONLY_PIP.match(line.strip()):
-            return True
-        included = re.match(r"(?:-r|--requirement)[\s=]*(\S+)", line.strip())
-        path = (folder / included[1]) if included else None
-        if path is not None and path not in seen and path.is_file():
-            seen.add(path)
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if _is_for_pip(text.splitlines(), path.parent, seen):
-                return True
-    return False
+def _is_for_pip(file: Path, seen: frozenset[Path] = frozenset()) -> bool:
+    """Whether a requirements file, or one that it includes, has what only pip understands."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = [line.strip() for line in lines]
+    included = [file.parent / found[1] for line in lines if (found := _INCLUDED.match(line))]
+    seen |= {file}
+    return any(map(_ONLY_PIP.match, lines)) or any(
+        _is_for_pip(path, seen) for path in included if path not in seen and path.is_file()
+    )
 
 
 def environment(config: Config, cached: bool) -> dict[str, str]:
     """The variables for uv and pip. What the user has set for uv stays as it is."""
-    from tykky.tools import uv
-
+    usual = uv.environment(config)
     found = {
-        "UV_SYSTEM_CERTS": "1",
-        "UV_NATIVE_TLS": "1",
-        "UV_LINK_MODE": "copy",
+        **{name: value for name, value in usual.items() if name not in _NOT_FOR_USERS},
         # As pip does: the best version of all indexes.
         "UV_INDEX_STRATEGY": "unsafe-best-match",
-        "UV_CACHE_DIR": str(config.cache_dir / "uv"),
-        "UV_DEFAULT_INDEX": config.pip.index_url,
-        "UV_INDEX": " ".join(config.pip.extra_index_urls),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         **_of_pip(os.environ),
     }
     if not cached:
         found |= {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
     found = {name: value for name, value in found.items() if value and name not in os.environ}
-    folder = str(Path(uv.program()).parent)
-    return {**found, "TYKKY_UV": str(uv.program()), "TYKKY_UV_FOLDER": folder}
+    return {**found, "TYKKY_UV_FOLDER": str(Path(uv.program()).parent)}
 
 
 def _of_pip(environ: Mapping[str, str]) -> dict[str, str]:

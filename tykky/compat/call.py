@@ -1,0 +1,242 @@
+"""One call of a classic command: from what it asks for to the pipeline.
+
+Public name: ``run``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tykky import bases, console
+from tykky.build import pipeline
+from tykky.build.plan import Plan, check_path
+from tykky.build.work import Desk
+from tykky.compat import old, settings, wrapping
+from tykky.compat.classic import Classic, read
+from tykky.compat.layout import ClassicLayout
+from tykky.config import Config
+from tykky.errors import Exit, StoreError, TykkyError
+from tykky.host import user_name
+from tykky.publish import Publisher
+from tykky.publish.publisher import LINKS
+from tykky.store import Place, Record, Store
+from tykky.tools.scratch import sweep
+
+#: What each program makes; only that is imported.
+_KINDS = {
+    "conda-containerize": "tykky.compat.conda:Conda",
+    "pip-containerize": "tykky.compat.pip:Pip",
+    "wrap-container": "tykky.compat.wrapped:Container",
+    "wrap-install": "tykky.compat.wrapped:Disk",
+}
+
+if TYPE_CHECKING:
+    from tykky.compat.programs import Asked
+    from tykky.compat.settings import Values
+
+
+def run(program: str, asked: Asked) -> int:
+    """Do what is asked of a program. Raises ``TykkyError``; then everything is as it was."""
+    if os.environ.get("USE_COLOR", "yes") != "yes":
+        os.environ["NO_COLOR"] = "1"
+    if not asked.verb:
+        raise TykkyError(
+            f"{program} is told neither to make a new installation nor to update one",
+            remedy=f"'{program} new --help' and '{program} update --help' tell more",
+            code=Exit.USAGE,
+        )
+    with contextlib.ExitStack() as stack:
+        recipe, store, held = _settled(program, asked, stack)
+        record = _make(recipe, store, held=held)
+    if recipe.level >= 2:
+        console.note(_ready(recipe.prefix, record.commands))
+    return Exit.OK
+
+
+def _settled(
+    program: str, asked: Asked, stack: contextlib.ExitStack
+) -> tuple[Classic, Store, bool]:
+    """The recipe with the values that count, and the claim of its prefix on the stack."""
+    module, name = _KINDS[program].split(":")
+    kind: type[Classic] = getattr(import_module(module), name)
+    _set_pwd()
+    config = Config.load({})
+    for warning in config.warnings:
+        console.warn(warning)
+    user = _without_pipes(_wanted(kind, asked), stack)
+    site = settings.read_site()
+    store = Store.of(config)
+    if asked.verb == "update":
+        prefix = Path(asked.prefix).expanduser().resolve()
+        old.find(prefix, kind)
+        held = stack.enter_context(_claim(prefix, store))
+        before = old.find(prefix, kind)  # only now nobody else changes it
+        values = settings.merge(site, old.inherit(prefix, before, user))
+        values |= {**old.kept(prefix, before), "update_installation": True}
+        recipe = kind(program, values, prefix, config, before)
+        _check(recipe)
+        return recipe, store, held
+    values = {**settings.merge(site, user), "update_installation": False}
+    if not values.get("mask_wrap_install"):
+        settings.settle_path(values)
+    recipe = kind(program, values, _prefix(values), config)
+    _check(recipe)
+    return recipe, store, stack.enter_context(_claim(recipe.prefix, store))
+
+
+def _wanted(kind: type[Classic], asked: Asked) -> Values:
+    """The values of the options, and those of the user's own file."""
+    user = kind.meant(asked.values, asked.verb)
+    if not asked.file:
+        return user
+    more = settings.read_user(Path(asked.file))
+    for key in settings.NO_EFFECT.keys() & more.keys():
+        console.note(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
+    return {**user, **more} if asked.verb == "advanced" else {**more, **user}
+
+
+def _claim(prefix: Path, store: Store) -> contextlib.AbstractContextManager[bool]:
+    """Hold the lock of an installation; waits for whoever has it."""
+    store.check_outside(prefix)
+    store.prepare()
+    return store.claim(prefix, str(prefix), console.note)
+
+
+def _set_pwd() -> None:
+    """Let ``$PWD`` of configurations be this directory, whoever has started this and how."""
+    here = Path.cwd()
+    said = Path(os.environ.get("PWD", "/nonexistent"))
+    if not said.is_dir() or not said.samefile(here):
+        os.environ["PWD"] = str(here)
+
+
+def _without_pipes(values: Values, stack: contextlib.ExitStack) -> Values:
+    """Files in the place of what can be read only once, as ``<(...)`` of a shell."""
+
+    def whole(name: str, key: str) -> str:
+        path = Path(name).expanduser()
+        if not path.is_fifo():
+            return name
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tykky-"))
+        target = Path(folder, key.replace("_", "-"))
+        target.write_bytes(path.read_bytes())
+        return str(target)
+
+    def each(key: str, value: Any) -> Any:
+        if key in ("env_file", "requirements_file"):
+            return whole(value, key)
+        if isinstance(value, list):
+            return [each(key, item) for item in value]
+        is_file = isinstance(value, dict) and "file" in value
+        return {"file": whole(value["file"], key)} if is_file else value
+
+    return {key: each(key, value) for key, value in values.items()}
+
+
+def _prefix(values: Values) -> Path:
+    """Where it is installed, without links on the way."""
+    prefix = Path(values["installation_prefix"]).expanduser()
+    try:
+        return (Path.cwd() / prefix).resolve()
+    except (OSError, RuntimeError) as error:
+        raise TykkyError(
+            f"the prefix {prefix} cannot be used: {error}",
+            remedy="give another directory: --prefix DIR",
+            code=Exit.NOT_WRITABLE,
+        ) from None
+
+
+def _check(recipe: Classic) -> None:
+    """Raise ``TykkyError`` if nothing can be installed, before anything is done."""
+    recipe.examine()
+    if recipe.is_bound and wrapping.environ_text(recipe):
+        raise TykkyError(
+            "commands that lie at their own path in the image cannot run something before they do",
+            remedy="leave 'installation_path: prefix' out; or give variables with fixed values: "
+            "'extra_envs: [{type: set, name: NAME, value: VALUE}]'",
+            code=Exit.CONFIG,
+        )
+    prefix = there = recipe.prefix
+    other = "give another directory: --prefix DIR"
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise TykkyError(
+            f"you may not install in {prefix}: {there} is not writable",
+            remedy=other,
+            code=Exit.NOT_WRITABLE,
+        )
+    check_path(prefix, other)
+    place = Place(prefix)
+    if (prefix / "common.sh").is_file() or recipe.old is not None:
+        return
+    if place.current and not (place.generation() / LINKS).is_dir():
+        what = f"{prefix} is an install of a recipe"
+        raise StoreError(what, remedy=other, code=Exit.CONFLICT)
+    for name in ("bin", "share", "lib"):
+        # What somebody who was killed has left of ours is no obstacle.
+        if (prefix / name).exists() and not place.hidden.is_dir():
+            what = f"{prefix} has a '{name}' of something else in it"
+            raise StoreError(what, remedy=other, code=Exit.CONFLICT)
+
+
+def _make(recipe: Classic, store: Store, *, held: bool) -> Record:
+    """Make what a call asks for. Hold the claim of the prefix."""
+    config = _config(recipe)
+    sweep(config.build_dir)
+    desk = Desk.of(config, store, quiet=recipe.level < 2)
+    with desk.step("resolve") as line:
+        for name, path in recipe.inputs.items():
+            line.update(name)
+            read(path)  # who may not, should know now
+        lock = recipe.settle(line.update)
+        base = recipe.find_base(config, bases.arch(), lock)
+        line.update(f"{recipe.title} for {recipe.prefix}")
+    plan = Plan(
+        recipe=recipe,
+        arch=bases.arch(),
+        base=base,
+        lock=lock,
+        lock_is_new=False,
+        needs=(),
+        place=Place(recipe.prefix),
+        module=f"{recipe.name}/1",
+        layout=ClassicLayout(recipe),
+    )
+    plan = pipeline.provide(desk, plan)
+    publisher = Publisher(config, store)
+    verb = "update" if recipe.old else "new"
+    record = pipeline.build(desk, plan, publisher, held=held, verb=verb)
+    old.retire(recipe)
+    return record
+
+
+def _config(recipe: Classic) -> Config:
+    """The configuration, with what the classic one says of building."""
+    parent = Path(recipe.values["build_tmpdir_base"]) / f"tykky-classic-{user_name()}"
+    config, values = recipe.config, recipe.values
+    wanted = min(int(values.get("num_cpus", 0)), int(values.get("max_num_cpus", 1 << 16)))
+    return replace(
+        config,
+        build_dir=recipe.workdir / parent,
+        jobs=min(wanted or config.jobs, len(os.sched_getaffinity(0))),
+    )
+
+
+def _ready(prefix: Path, commands: Sequence[str]) -> str:
+    """What to do with what is ready, by name if activation finds that."""
+    folders = (os.environ.get("TYKKY_PATH") or "").split(":")
+    name = prefix.name if str(prefix.parent) in folders else str(prefix)
+    return (
+        f"installed in {prefix}: {console.plural(len(commands), 'command')}\n"
+        f"use it: tykky activate {shlex.quote(name)}\n"
+        f'or:     export PATH="{prefix}/bin:$PATH"'
+    )

@@ -1,0 +1,112 @@
+"""``wrap-container`` and ``wrap-install``: programs that are there already as ordinary commands.
+
+Public names: ``Container``, ``Disk``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.compat.classic import Classic
+from tykky.compat.settings import Values
+from tykky.errors import Exit, TykkyError
+
+if TYPE_CHECKING:
+    from tykky.build.box import Box, OpenBox
+
+
+class Container(Classic):
+    """Programs of an existing container: nothing is added, there are only links to them."""
+
+    kind = "wrapcont"
+    title = "wrapped container"
+    has_image = False
+    example = "-w /opt/tool/bin,/usr/bin/samtools"
+
+    @classmethod
+    def meant(cls, values: Values, verb: str) -> Values:
+        """It is isolated."""
+        return {**values, "isolate": True}
+
+    def examine(self) -> None:
+        """Only what is in the container can be wrapped."""
+        super().examine()
+        for path in self.values["wrapper_paths"]:
+            if not path.startswith("/"):
+                raise TykkyError(
+                    f"'{path}' is not an absolute path in the container",
+                    remedy=f"write paths from / on: {self.example}",
+                    code=Exit.USAGE,
+                )
+
+    def library(self, box: OpenBox) -> str:
+        """The library of a wrapped Python, at its path in the container."""
+        from tykky.kinds.container import python_libraries
+
+        return next(
+            (str(path) for path in python_libraries(box.base, self.values["wrapper_paths"])), ""
+        )
+
+
+class Disk(Classic):
+    """An installation on disk, copied into an image."""
+
+    kind = "wrapdisk"
+    title = "wrapped installation"
+    creates = True
+
+    @classmethod
+    def meant(cls, values: Values, verb: str) -> Values:
+        """What is wrapped, and where it appears; ``-w`` is of that, wherever it appears."""
+        source = Path(values["wrap_src"]).resolve()
+        found = {**values, "wrap_src": str(source), "isolate": False}
+        if found.get("mask_wrap_install"):
+            found["installation_path"] = str(source)
+        if paths := found.get("wrapper_paths"):
+            found["wrapper_paths"] = [_within(path, source) for path in paths]
+        return found
+
+    @property
+    def _source(self) -> Path:
+        return Path(self.values["wrap_src"])
+
+    def examine(self) -> None:
+        """See that the directory is there, and does not hold what is to be made."""
+        source = self._source
+        if not source.is_dir():
+            raise TykkyError(
+                f"there is no directory {source} to wrap",
+                remedy="give the directory of the installation",
+                code=Exit.NOT_FOUND,
+            )
+        super().examine()
+        if self.prefix == source or source in self.prefix.parents:
+            raise TykkyError(
+                f"the prefix {self.prefix} is in the directory that is wrapped",
+                remedy="give another directory: --prefix DIR",
+                code=Exit.CONFLICT,
+            )
+
+    def create(self, box: OpenBox) -> None:
+        """Copy the directory."""
+        from tykky.kinds import tree
+
+        box.copy(self._source)
+        if not self.values.get("mask_wrap_install"):
+            tree.relink(box.real("."), self._source, box.prefix)
+
+    def seal(self, box: Box) -> None:
+        """Let programs find the libraries beside them, without a variable that others see."""
+        from tykky.kinds import libraries
+
+        if self.values.get("add_ld"):
+            top = box.real(".") or Path()
+            libraries.settle(box, [f for f in ("lib", "lib64") if (top / f).is_dir()])
+
+
+def _within(path: str, source: Path) -> str:
+    try:
+        return str(Path(path).resolve().relative_to(source)) if path.startswith("/") else path
+    except ValueError:
+        return path
