@@ -25,6 +25,8 @@ from tests.support import User, remove
 from tests.system.sabotage import SABOTEUR
 from tests.system.wholeness import LITTER
 
+pytestmark = pytest.mark.slow
+
 #: What makes operations on different files alike.
 _ALIKE = (
     (r".*/\.tykky/generations/new-\w+/.*", "hidden"),
