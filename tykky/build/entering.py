@@ -3,7 +3,7 @@
 What an install needs is kept in its record; what the site wants (mount points, servers) is taken
 from the configuration whenever the commands are made, at first and by ``tykky refresh``.
 
-Public names: ``Entering``, ``entering``, ``as_published``, ``of_base``,
+Public names: ``Entering``, ``as_built``, ``as_published``, ``of_base``,
 ``launch_plan``.
 """
 
@@ -95,7 +95,7 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-def entering(
+def as_built(
     recipe: Stack,
     base: Base,
     prefix: Path,
@@ -111,10 +111,10 @@ def entering(
     return as_published(replace(plain, **of_base(base, str(prefix), more)), recipe, config)
 
 
-def as_published(way: Entering, recipe: Stack, config: Config) -> Entering:
+def as_published(entering: Entering, recipe: Stack, config: Config) -> Entering:
     """The same with what a recipe says of it now, which changes nothing of the contents."""
     return replace(
-        way,
+        entering,
         runtime=_chosen(recipe, config, "runtime"),
         isolation=_chosen(recipe, config, "isolation"),
         environment=tuple(("set", name, value) for name, value in guarded(recipe, "env").items()),
@@ -185,7 +185,7 @@ def _image_environment(
 
 
 def launch_plan(
-    way: Entering,
+    entering: Entering,
     name: str,
     place: Path,
     generation: int,
@@ -194,83 +194,85 @@ def launch_plan(
     config: Config,
 ) -> LaunchPlan:
     """What the launcher is told; ``images`` as a record has them, the lowest first."""
-    target = way.mount_at or ("$PREFIX" if way.relocatable else str(place))
+    target = entering.mount_at or ("$PREFIX" if entering.relocatable else str(place))
     own = [ImageMount(image["file"], image["bytes"], target) for image in images]
-    more, variables, options = libraries(way.gpu, rooted=_root(way) is not None)
-    if way.isolation != "open":  # the home that $HOME says is bound, and only where it shall be
+    more, variables, options = libraries(entering.gpu, rooted=_root(entering) is not None)
+    if entering.isolation != "open":  # the home of $HOME is bound, and only where it shall be
         options = (*options, "--no-mount=home")
-    environment = tuple(
-        EnvChange(EnvAction(a), key, value) for a, key, value in (*way.of_image, *way.environment)
-    )
+    environment = _changes(*entering.of_image, *entering.environment)
     return LaunchPlan(
         name=name,
         prefix=place,
         generation=str(generation),
-        mounts=_mounts(
-            way, own, _places(way, config), (*(Bind(*pair) for pair in way.binds), *more)
-        ),
+        mounts=_mounts(entering, own, _places(entering, config), more),
         environment=(*variables, *environment),
-        activation=tuple(EnvChange(EnvAction(a), key, value) for a, key, value in way.activation),
-        runtime=Runtime(way.runtime),
-        relocatable=way.relocatable,
-        host_roots=way.isolation == "open" and (bool(way.root) or way.runtime != "native"),
+        activation=_changes(*entering.activation),
+        runtime=Runtime(entering.runtime),
+        relocatable=entering.relocatable,
+        host_roots=entering.isolation == "open"
+        and (bool(entering.root) or entering.runtime != "native"),
         commands=tuple(
-            Command(command, Path(way.mount_at, "bin", command))
+            Command(command, Path(entering.mount_at, "bin", command))
             # One that may be moved has links to its programs over its commands.
-            for command in (commands if way.mount_at and not way.relocatable else ())
+            for command in (commands if entering.mount_at and not entering.relocatable else ())
         ),
-        refuse_other_stacks=way.isolation == "closed",
-        gpu=way.gpu,
+        refuse_other_stacks=entering.isolation == "closed",
+        gpu=entering.gpu,
         servers=(Path(config.server),) if config.server else (),
-        container=_container(way),
+        container=_container(entering),
         options=options,
         idle=config.idle,
     )
 
 
-def _mounts(
-    way: Entering, own: Sequence[ImageMount], places: Sequence[Bind], more: Sequence[Bind]
-) -> tuple[Mount, ...]:
-    """All mounts in their order: images over the places of the host, ``more`` binds over these.
+def _changes(*triples: tuple[str, str, str]) -> tuple[EnvChange, ...]:
+    return tuple(EnvChange(EnvAction(action), name, value) for action, name, value in triples)
 
-    But what would cover an image comes before it.
+
+def _mounts(
+    entering: Entering, own: Sequence[ImageMount], places: Sequence[Bind], more: Sequence[Bind]
+) -> tuple[Mount, ...]:
+    """All mounts in their order: images over the places of the host, binds over these.
+
+    Binds are the recipe's own and ``more``; but what would cover an image comes before it.
     """
-    needs = [Need(Path(place), number) for place, number in way.needs]
-    covered = [*(image.target for image in own), *(place for place, _ in way.needs)]
-    root = _root(way)
+    binds = [*(Bind(*pair) for pair in entering.binds), *more]
+    needs = [Need(Path(place), number) for place, number in entering.needs]
+    covered = [*(image.target for image in own), *(place for place, _ in entering.needs)]
+    root = _root(entering)
 
     def holds(bind: Bind) -> bool:
         return any(path.startswith(f"{bind.target.rstrip('/')}/") for path in covered)
 
-    first = [bind for bind in more if holds(bind)]
-    last = [bind for bind in more if not holds(bind)]
+    first = [bind for bind in binds if holds(bind)]
+    last = [bind for bind in binds if not holds(bind)]
     return (*([root] if root else ()), *places, *first, *needs, *own, *last)
 
 
-def _root(way: Entering) -> Root | None:
-    if way.root:
-        return Root(Path(way.root), way.root_offset, way.root_size)
+def _root(entering: Entering) -> Root | None:
+    if entering.root:
+        return Root(Path(entering.root), entering.root_offset, entering.root_size)
     # Of the host, less than everything: a root that has nothing but what is bound into it.
-    return None if way.isolation == "open" else Root(Path(OWN, "root"))
+    return None if entering.isolation == "open" else Root(Path(OWN, "root"))
 
 
-def _container(way: Entering) -> Path | None:
+def _container(entering: Entering) -> Path | None:
     """What Apptainer enters. Where that is the host, a directory that has only its names."""
-    if way.root:
-        return Path(way.root)
-    if way.isolation != "open":
+    if entering.root:
+        return Path(entering.root)
+    if entering.isolation != "open":
         return Path(OWN, "root")
-    return Path(OWN, "host") if way.runtime != "native" else None
+    return Path(OWN, "host") if entering.runtime != "native" else None
 
 
-def _places(way: Entering, config: Config) -> list[Bind]:
+def _places(entering: Entering, config: Config) -> list[Bind]:
     """What of the host is there besides the root, in the order in which it is put there."""
-    if not way.root and way.isolation == "open":
+    if not entering.root and entering.isolation == "open":
         return []
-    places = [*(_IDENTITY if way.root else _SYSTEM)]
-    if way.isolation == "open":
-        places += [*_SHARED, *way.bare]
-    if way.isolation == "mounts":
+    places = [*(_IDENTITY if entering.root else _SYSTEM)]
+    if entering.isolation == "open":
+        places += [*_SHARED, *entering.bare]
+    if entering.isolation == "mounts":
         places += map(str, config.mount_points)
-    every = dict.fromkeys((*places, *way.mounts, *_OWN[way.isolation]))
+    every = dict.fromkeys((*places, *entering.mounts, *_OWN[entering.isolation]))
     return [Bind(place, place, optional=True) for place in every]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tykky import contents
 from tykky.build import commands
 from tykky.build.box import BuildBox, RealBox
-from tykky.build.entering import Entering, entering
+from tykky.build.entering import Entering, as_built
 from tykky.recipe import recipe_code
 from tykky.store.place import Draft
 from tykky.tools.scratch import Scratch
@@ -40,12 +40,14 @@ class Offer:
 
 
 class Layout:
-    """The way of recipes: the contents at the place itself, a closed box, nothing else beside."""
+    """That of recipes: the contents at the place itself, a closed box, nothing else beside."""
 
     #: Whether there is an image besides a container.
     has_image = True
     #: Whether everybody may read what is in the image, whatever its modes were.
     settles = True
+    #: Whether generations are kept until somebody cleans up, and not only the one before.
+    keeps_all = True
     #: What the log says is done.
     verb = "install"
 
@@ -76,8 +78,10 @@ class Layout:
             more = plan.recipe.variables(box)
         with recipe_code(plan.recipe, "activation"):
             changes = plan.recipe.activation(box)
-        way = entering(plan.recipe, plan.base, plan.prefix, plan.needs, more, work.config)
-        return replace(way, activation=tuple((c.action.value, c.name, c.value) for c in changes))
+        entering = as_built(plan.recipe, plan.base, plan.prefix, plan.needs, more, work.config)
+        return replace(
+            entering, activation=tuple((c.action.value, c.name, c.value) for c in changes)
+        )
 
     def squash_options(self, work: Work) -> Sequence[str]:
         """More words for mksquashfs."""
@@ -97,7 +101,7 @@ class Layout:
         work: Work,
         draft: Draft,
         offer: Offer,
-        way: Entering,
+        entering: Entering,
         images: Sequence[dict[str, Any]],
     ) -> None:
         """Add files to a generation that is being written."""

@@ -6,14 +6,14 @@ Steps take values and return values. Each prints one line with its time, has its
 and a hook before and after. The place is claimed for all that writes; until *commit* has given the
 generation its number there is none, and whatever stops a build leaves the place as it was.
 
-Public names: ``install``, ``build``, ``Outcome``, ``Publisher``.
+Public names: ``install``, ``change``, ``build``, ``Outcome``, ``Publisher``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,7 +75,7 @@ class Built:
     offer: Offer
     programs: tuple[str, ...]
     contents: tuple[Installed, ...]
-    way: Entering
+    entering: Entering
     images: tuple[dict[str, Any], ...] = ()
     old: Record | None = field(default=None)  # the generation that they are taken from
 
@@ -151,6 +151,25 @@ def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -
         return Outcome(record, "built" if old is None else "published")
 
 
+def change(
+    prefix: Path,
+    store: Store,
+    publisher: Publisher,
+    planned: Callable[[], tuple[Desk, Plan]],
+    verb: str,
+) -> Record:
+    """Make a generation of a place of nobody's database, as it is ``planned`` once it is claimed.
+
+    Raises ``TykkyError``; then the place is as it was.
+    """
+    store.check_outside(prefix)
+    store.prepare()
+    with store.claim(prefix, str(prefix), console.note) as held:
+        desk, plan = planned()
+        sweep(desk.config.build_dir)
+        return build(desk, provide(desk, plan), publisher, held=held, verb=verb)
+
+
 def build(
     desk: Desk,
     plan: Plan,
@@ -166,6 +185,7 @@ def build(
     keeps others away. Raises ``TykkyError``; then the place is as it was.
     """
     plan.place.check_formats()
+    before = plan.place.current
     if held:
         place.sweep(plan.place)
     with _working(desk, plan, held=held) as (work, draft):
@@ -177,6 +197,9 @@ def build(
             with desk.step("publish") as line:
                 publisher.switch(record, verb)
                 line.update(record.title)
+    for number in plan.place.numbers if held and not plan.layout.keeps_all else ():
+        if number not in (before, record.generation):
+            place.remove_generation(plan.place, number)
     return record
 
 
@@ -313,10 +336,10 @@ def _finish(work: Work) -> Built:
         if listed is not None:
             contents.put(found, box)
             offer = listed
-        way = plan.layout.enter(work, box, offer)
+        entering = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
-    return Built(offer, there, found, way)
+    return Built(offer, there, found, entering)
 
 
 def _reuse(work: Work, old: Record) -> Built:
@@ -326,19 +349,19 @@ def _reuse(work: Work, old: Record) -> Built:
     if commands.are_plain(recipe):
         chosen = set(commands.choose_again(recipe, there))
         names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
-    way = as_published(Entering.read(old.launch), recipe, work.config)
+    entering = as_published(Entering.read(old.launch), recipe, work.config)
     found = contents.of_install(work.plan.place.generation(old.generation))
     work.read.update(old.read)
-    return Built(Offer(names), there, found, way, tuple(map(dict, old.images)), old)
+    return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
 
 
 def _write(work: Work, draft: Draft, built: Built) -> None:
     """Everything of a generation but its record and its log."""
     plan, permissions = work.plan, work.desk.store.permissions
     keep_inputs(plan, built.contents, draft.path, permissions)
-    plan.layout.fill(work, draft, built.offer, built.way, built.images)
+    plan.layout.fill(work, draft, built.offer, built.entering, built.images)
     launch = launch_plan(
-        built.way,
+        built.entering,
         plan.module,
         plan.prefix,
         draft.number,
@@ -388,7 +411,7 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
             commands=built.offer.names,
             programs=built.programs,
             images=built.images,
-            launch=asdict(built.way),
+            launch=asdict(built.entering),
             files=count(draft.path) + 1 + len(built.images),
         )
         if built.contents:

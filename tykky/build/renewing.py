@@ -27,7 +27,7 @@ def is_entered_as(
     here: Place, record: Record, config: Config, runtime: str | None, isolation: str | None
 ) -> bool:
     """Whether a generation is entered as it would be by the configuration now."""
-    plan = _plan(record, _way(record, runtime, isolation), record.generation, config)
+    plan = _plan(record, _entering(record, runtime, isolation), record.generation, config)
     try:
         text = (here.generation(record.generation) / CONF_NAME).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -47,19 +47,19 @@ def renew(
 
     Raises ``TykkyError``.
     """
-    way = _way(record, runtime, isolation)
+    entering = _entering(record, runtime, isolation)
     draft = place.begin(here, store.permissions)
     try:
         shutil.copytree(
             here.generation(record.generation), draft.path, dirs_exist_ok=True, symlinks=True
         )
-        lay_launch(_plan(record, way, draft.number, config), draft.path, store.permissions)
+        lay_launch(_plan(record, entering, draft.number, config), draft.path, store.permissions)
         new = replace(
             record,
             generation=draft.number,
             installed=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             by={**record.by, "user": user_name(), "host": host_name()},
-            launch=asdict(way),
+            launch=asdict(entering),
         )
         place.commit(draft, new, store.permissions)
     except OSError as error:
@@ -70,12 +70,14 @@ def renew(
     return new
 
 
-def _way(record: Record, runtime: str | None, isolation: str | None) -> Entering:
-    way = Entering.read(record.launch)
-    return replace(way, runtime=runtime or way.runtime, isolation=isolation or way.isolation)
+def _entering(record: Record, runtime: str | None, isolation: str | None) -> Entering:
+    entering = Entering.read(record.launch)
+    return replace(
+        entering, runtime=runtime or entering.runtime, isolation=isolation or entering.isolation
+    )
 
 
-def _plan(record: Record, way: Entering, number: int, config: Config) -> LaunchPlan:
+def _plan(record: Record, entering: Entering, number: int, config: Config) -> LaunchPlan:
     return launch_plan(
-        way, record.module, Path(record.prefix), number, record.images, record.commands, config
+        entering, record.module, Path(record.prefix), number, record.images, record.commands, config
     )

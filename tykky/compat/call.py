@@ -28,7 +28,6 @@ from tykky.host import user_name
 from tykky.publish import Publisher
 from tykky.publish.publisher import LINKS
 from tykky.store import Place, Record, Store
-from tykky.tools.scratch import sweep
 
 #: What each program makes; only that is imported.
 _KINDS = {
@@ -54,17 +53,15 @@ def run(program: str, asked: Asked) -> int:
             code=Exit.USAGE,
         )
     with contextlib.ExitStack() as stack:
-        recipe, store, held = _settled(program, asked, stack)
-        record = _make(recipe, store, held=held)
+        recipe, record = _change(program, asked, stack)
+    old.retire(recipe)
     if recipe.level >= 2:
         console.note(_ready(recipe.prefix, record.commands))
     return Exit.OK
 
 
-def _settled(
-    program: str, asked: Asked, stack: contextlib.ExitStack
-) -> tuple[Classic, Store, bool]:
-    """The recipe with the values that count, and the claim of its prefix on the stack."""
+def _change(program: str, asked: Asked, stack: contextlib.ExitStack) -> tuple[Classic, Record]:
+    """Have the pipeline make what is asked for; what the stack has is kept until it is made."""
     module, name = _KINDS[program].split(":")
     kind: type[Classic] = getattr(import_module(module), name)
     _set_pwd()
@@ -72,24 +69,31 @@ def _settled(
     for warning in config.warnings:
         console.warn(warning)
     user = _without_pipes(_wanted(kind, asked), stack)
-    site = settings.read_site()
-    store = Store.of(config)
+    site, store = settings.read_site(), Store.of(config)
     if asked.verb == "update":
         prefix = Path(asked.prefix).expanduser().resolve()
         old.find(prefix, kind)
-        held = stack.enter_context(_claim(prefix, store))
-        before = old.find(prefix, kind)  # only now nobody else changes it
-        values = settings.merge(site, old.inherit(prefix, before, user))
-        values |= {**old.kept(prefix, before), "update_installation": True}
-        recipe = kind(program, values, prefix, config, before)
+    else:
+        values = {**settings.merge(site, user), "update_installation": False}
+        if not values.get("mask_wrap_install"):
+            settings.settle_path(values)
+        prefix = _prefix(values)
+        recipe = kind(program, values, prefix, config)
         _check(recipe)
-        return recipe, store, held
-    values = {**settings.merge(site, user), "update_installation": False}
-    if not values.get("mask_wrap_install"):
-        settings.settle_path(values)
-    recipe = kind(program, values, _prefix(values), config)
-    _check(recipe)
-    return recipe, store, stack.enter_context(_claim(recipe.prefix, store))
+
+    def planned() -> tuple[Desk, Plan]:
+        nonlocal recipe
+        if asked.verb == "update":
+            before = old.find(prefix, kind)  # only now nobody else changes it
+            values = settings.merge(site, old.inherit(prefix, before, user))
+            values |= {**old.kept(prefix, before), "update_installation": True}
+            recipe = kind(program, values, prefix, config, before)
+            _check(recipe)
+        return _plan(recipe, store)
+
+    verb = "update" if asked.verb == "update" else "new"
+    record = pipeline.change(prefix, store, Publisher(config, store), planned, verb)
+    return recipe, record
 
 
 def _wanted(kind: type[Classic], asked: Asked) -> Values:
@@ -101,13 +105,6 @@ def _wanted(kind: type[Classic], asked: Asked) -> Values:
     for key in settings.NO_EFFECT.keys() & more.keys():
         console.note(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
     return {**user, **more} if asked.verb == "advanced" else {**more, **user}
-
-
-def _claim(prefix: Path, store: Store) -> contextlib.AbstractContextManager[bool]:
-    """Hold the lock of an installation; waits for whoever has it."""
-    store.check_outside(prefix)
-    store.prepare()
-    return store.claim(prefix, str(prefix), console.note)
 
 
 def _set_pwd() -> None:
@@ -188,17 +185,15 @@ def _check(recipe: Classic) -> None:
             raise StoreError(what, remedy=other, code=Exit.CONFLICT)
 
 
-def _make(recipe: Classic, store: Store, *, held: bool) -> Record:
-    """Make what a call asks for. Hold the claim of the prefix."""
-    config = _config(recipe)
-    sweep(config.build_dir)
-    desk = Desk.of(config, store, quiet=recipe.level < 2)
+def _plan(recipe: Classic, store: Store) -> tuple[Desk, Plan]:
+    """What the pipeline is to make of a recipe. The claim of its prefix is held."""
+    desk = Desk.of(_config(recipe), store, quiet=recipe.level < 2)
     with desk.step("resolve") as line:
         for name, path in recipe.inputs.items():
             line.update(name)
             read(path)  # who may not, should know now
         lock = recipe.settle(line.update)
-        base = recipe.find_base(config, bases.arch(), lock)
+        base = recipe.find_base(desk.config, bases.arch(), lock)
         line.update(f"{recipe.title} for {recipe.prefix}")
     plan = Plan(
         recipe=recipe,
@@ -211,12 +206,7 @@ def _make(recipe: Classic, store: Store, *, held: bool) -> Record:
         module=f"{recipe.name}/1",
         layout=ClassicLayout(recipe),
     )
-    plan = pipeline.provide(desk, plan)
-    publisher = Publisher(config, store)
-    verb = "update" if recipe.old else "new"
-    record = pipeline.build(desk, plan, publisher, held=held, verb=verb)
-    old.retire(recipe)
-    return record
+    return desk, plan
 
 
 def _config(recipe: Classic) -> Config:

@@ -58,6 +58,9 @@ _IMAGES = Path("../../../images")
 class ClassicLayout(Layout):
     """The layout of one call."""
 
+    # Who updates a prefix of their own need not know that there is a clean-up.
+    keeps_all = False
+
     def __init__(self, recipe: Classic) -> None:
         self.recipe = recipe
         self.has_image = recipe.has_image
@@ -155,7 +158,7 @@ class ClassicLayout(Layout):
         libraries = [*offer.libraries, *values.get("wrapper_ld_library_paths", ())]
         if libraries:
             environment.append(("append", "LD_LIBRARY_PATH", ":".join(libraries)))
-        way = Entering(
+        entering = Entering(
             runtime=str(recipe.config.runtime),
             isolation="mounts" if values["isolate"] else "open",
             environment=tuple(environment),
@@ -169,12 +172,12 @@ class ClassicLayout(Layout):
         )
         if not recipe.is_bound:
             seen = (("$PREFIX", "$PREFIX"),) if isinstance(base, ImageBase) else ()
-            way = replace(way, binds=(*seen, (f"{OWN}/bin", "$PREFIX/bin")))
+            entering = replace(entering, binds=(*seen, (f"{OWN}/bin", "$PREFIX/bin")))
         if isinstance(base, ImageBase):
-            place = "$PREFIX" if way.relocatable else str(recipe.prefix)
+            place = "$PREFIX" if entering.relocatable else str(recipe.prefix)
             found = of_base(base, place, image_variables(box))
-            way = replace(way, **{**found, "root": self._root(base, place)})
-        return way
+            entering = replace(entering, **{**found, "root": self._root(base, place)})
+        return entering
 
     def _of_prefix(self, action: str, name: str, value: str) -> tuple[str, str, str]:
         """What activation puts on PATH are the commands: their path is the same on both sides."""
@@ -199,7 +202,7 @@ class ClassicLayout(Layout):
         work: Work,
         draft: Draft,
         offer: Offer,
-        way: Entering,
+        entering: Entering,
         images: Sequence[dict[str, Any]],
     ) -> None:
         """Write the links to programs, and the files that people and older tools look for."""
