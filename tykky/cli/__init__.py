@@ -15,10 +15,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tykky import console
 from tykky.errors import Exit, TykkyError, did_you_mean, from_os_error
+
+if TYPE_CHECKING:
+    from tykky.cli.common import Argument, Result
 
 #: Every verb with its one line of help, in the groups in which ``tykky --help`` shows them.
 VERBS: dict[str, dict[str, str]] = {
@@ -52,6 +55,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
 }
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FLAT = {verb: line for group in VERBS.values() for verb, line in group.items()}
 
 
@@ -69,19 +73,14 @@ def answering(work: Callable[[], int]) -> int:
         status = work()
     except BrokenPipeError:
         status = Exit.FAILED
-    except TykkyError as error:
-        console.error(error)
-        status = error.code
-    except _Terminated:
-        console.note("tykky: stopped by a signal")
-        status = Exit.TERMINATED
-    except KeyboardInterrupt:
-        console.note("tykky: interrupted")
-        status = Exit.INTERRUPTED
-    except OSError as error:
-        problem = from_os_error(error, "go on")
+    except (TykkyError, OSError) as error:
+        problem = _told(error)
         console.error(problem)
         status = problem.code
+    except KeyboardInterrupt as signalled:
+        status = _told(signalled).code
+        how = "stopped by a signal" if status == Exit.TERMINATED else "interrupted"
+        console.note(f"tykky: {how}")
     console.flush()
     return int(status)
 
@@ -106,13 +105,13 @@ class _Terminated(KeyboardInterrupt):
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     # The first signal ends the work; what follows must not disturb the cleaning up.
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
 
 
 def _handle_signals() -> None:
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in _SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning
             signal.signal(each, _on_signal)
 
@@ -156,7 +155,7 @@ def _do(words: list[str]) -> int:
     if args.verb is None:
         parser.print_help()
         return Exit.OK
-    from tykky.cli.common import Result, envelope
+    from tykky.cli.common import envelope
     from tykky.config import Config
 
     config = Config.load(args.flags)
@@ -172,14 +171,9 @@ def _do(words: list[str]) -> int:
 
 def _check_verb(words: Sequence[str]) -> None:
     """Answer a misspelt verb with the one that was meant; argparse would list all."""
-    taking = {"--root", "-c"}
-    before = ["", *words]
-    verbs = (
-        word
-        for word, last in zip(words, before, strict=False)
-        if word[:1] != "-" and last not in taking
-    )
-    verb = next(verbs, None)
+    pairs = zip(["", *words], words, strict=False)
+    plain = (word for last, word in pairs if word[:1] != "-" and last not in ("--root", "-c"))
+    verb = next(plain, None)
     if verb is not None and verb not in _FLAT:
         raise TykkyError(
             f"there is no verb '{verb}'",
@@ -254,13 +248,24 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         _add_common(child, flags, verb=True)
-        module.add_arguments(child)
-        for action in child._actions:  # argparse has no other way to ask for subcommands
-            if isinstance(action, argparse._SubParsersAction):
-                for each in action.choices.values():
-                    _add_common(each, flags, verb=True)
-        child.set_defaults(run=module.run)
+        _add(child, getattr(module, "ARGUMENTS", ()))
+        run = getattr(module, "run", None)
+        child.set_defaults(run=run)
+        if actions := getattr(module, "ACTIONS", None):
+            words = child.add_subparsers(
+                dest="action", metavar=" | ".join(actions), required=run is None
+            )
+            for name, action in actions.items():
+                each = words.add_parser(name, help=action.help, description=action.description)
+                _add(each, action.arguments)
+                _add_common(each, flags, verb=True)
+                each.set_defaults(run=action.run)
     return parser
+
+
+def _add(parser: argparse.ArgumentParser, arguments: Sequence[Argument]) -> None:
+    for names, settings in arguments:
+        parser.add_argument(*names, **settings)
 
 
 def _add_common(

@@ -12,8 +12,8 @@ from typing import Any
 
 from tykky import console
 from tykky.bases import cache
-from tykky.bases.reference import Reference, resolve
-from tykky.cli.common import Result
+from tykky.bases.reference import resolve
+from tykky.cli.common import Action, Result, flag, positional
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 
@@ -24,25 +24,6 @@ EXAMPLES = """\
   tykky base pull debian:builds/debian-12.txt  build one of Debian packages
   tykky base verify                            compare all pulled images with their digests
 """
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The actions list, pull and verify."""
-    actions = parser.add_subparsers(dest="action", metavar="list | pull | verify", required=True)
-    actions.add_parser("list", help="list aliases and pulled images")
-    pull = actions.add_parser("pull", help="pull an image into the site's cache")
-    pull.add_argument("base", metavar="BASE", help="an alias, docker://..., a file, ...")
-    pull.add_argument(
-        "--again", action="store_true", help="ask for it anew, though it was pulled before"
-    )
-    verify = actions.add_parser("verify", help="compare pulled images with their digests")
-    verify.add_argument("base", nargs="*", metavar="BASE", help="names of bases; default: all")
-
-
-def run(args: argparse.Namespace, config: Config) -> Result:
-    """Do one of the three."""
-    actions = {"list": _list, "pull": _pull, "verify": _verify}
-    return actions[args.action](args, config)
 
 
 def _list(args: argparse.Namespace, config: Config) -> Result:
@@ -77,12 +58,8 @@ def _state(name: str, config: Config) -> dict[str, Any]:
 
 
 def _of(pulled: cache.Pulled) -> dict[str, Any]:
-    return {
-        "state": "pulled",
-        "digest": pulled.digest,
-        "bytes": pulled.bytes,
-        "pulled": pulled.pulled,
-    }
+    facts = {"digest": pulled.digest, "bytes": pulled.bytes, "pulled": pulled.pulled}
+    return {"state": "pulled", **facts}
 
 
 def _pull(args: argparse.Namespace, config: Config) -> Result:
@@ -96,18 +73,14 @@ def _pull(args: argparse.Namespace, config: Config) -> Result:
             code=Exit.USAGE,
         )
     with console.step("base", str(reference)) as line:
-        before = None if args.again else _known(reference, config)
+        before = None
+        # A file is looked at again, since it may have changed.
+        if reference.scheme in ("docker", "oras") and not args.again:
+            before = cache.by_reference(config, str(reference))
         pulled = before or pull(reference, config, line.update, again=args.again)
         state = "was pulled before" if before else "pulled"
         line.update(f"{args.base} {state}, {console.size(pulled.bytes)}, {pulled.digest[:16]}")
     return Result({**_of(pulled), "file": cache.file_of(config, pulled)})
-
-
-def _known(reference: Reference, config: Config) -> cache.Pulled | None:
-    """What was pulled by that name; a file is looked at again, since it may have changed."""
-    if reference.scheme not in ("docker", "oras"):
-        return None
-    return cache.by_reference(config, str(reference))
 
 
 def _verify(args: argparse.Namespace, config: Config) -> Result:
@@ -141,3 +114,21 @@ def _named(name: str, config: Config) -> cache.Pulled:
             code=Exit.NOT_FOUND,
         )
     return pulled
+
+
+ACTIONS = {
+    "list": Action(_list, "list aliases and pulled images"),
+    "pull": Action(
+        _pull,
+        "pull an image into the site's cache",
+        [
+            positional("BASE", "an alias, docker://..., a file, ..."),
+            flag("--again", help="ask for it anew, though it was pulled before"),
+        ],
+    ),
+    "verify": Action(
+        _verify,
+        "compare pulled images with their digests",
+        [positional("BASE", "names of bases; default: all", "*")],
+    ),
+}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Result, said
+from tykky.cli.common import Action, Result, option, positional, said
 from tykky.config import KEYS, Config, check_key, variable_of
 from tykky.config import Setting as Origin
 from tykky.errors import ConfigError, Exit, TykkyError
@@ -24,49 +24,6 @@ EXAMPLES = """\
   tykky config set repos /appl/recipes '{inherited}'
   tykky config why root                        who sets it, and who wins
 """
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The actions get, set and why; without one, all values are shown."""
-    actions = parser.add_subparsers(dest="action", metavar="get | set | why")
-    get = actions.add_parser("get", help="print one value", description="Print one value.")
-    _key(get)
-    put = actions.add_parser(
-        "set",
-        help="set a key in the file of a scope",
-        description="Set a key in the file of a scope. The value is checked before anything "
-        "is written, and the rest of the file stays as it is.",
-    )
-    _key(put)
-    put.add_argument("value", nargs="+", metavar="VALUE", help="the value; several for a list")
-    put.add_argument(
-        "--scope",
-        choices=("user", "site", "system"),
-        default="user",
-        help="whose file to write (default: %(default)s)",
-    )
-    why = actions.add_parser(
-        "why",
-        help="show all scopes that set a key, and which wins",
-        description="Show all scopes that set a key, in order; the last one counts.",
-    )
-    _key(why)
-
-
-def _key(parser: argparse.ArgumentParser) -> None:
-    # No `choices`: an unknown key is answered with a suggestion, see check_key.
-    parser.add_argument("key", metavar="KEY", help="a key, such as squash.level")
-
-
-def run(args: argparse.Namespace, config: Config) -> Result:
-    """Carry out one action."""
-    if args.action == "get":
-        return _get(args, config)
-    if args.action == "set":
-        return _set(args, config)
-    if args.action == "why":
-        return _why(args, config)
-    return _show(args, config)
 
 
 def _plain(value: object) -> Any:
@@ -96,7 +53,8 @@ def _origin(origin: Origin) -> dict[str, Any]:
     }
 
 
-def _show(args: argparse.Namespace, config: Config) -> Result:
+def run(args: argparse.Namespace, config: Config) -> Result:
+    """Show all values: what is done without an action."""
     values = {
         key: {"value": _plain(config.get(key)), **_origin(config.origin(key))} for key in KEYS
     }
@@ -141,7 +99,21 @@ def _set(args: argparse.Namespace, config: Config) -> Result:
     content = edited(args.scope, path, _content(path), args.key, args.value)
     Config.check(args.scope, content.encode())
     write_atomically(path, content, 0o644)
-    return _report(args, path)
+
+    # Say whether a later scope hides it.
+    now = Config.load()
+    origin, value = now.origin(args.key), now.get(args.key)
+
+    def show() -> None:
+        console.note(f"set {args.key} in {path}")
+        if origin.scope == args.scope:
+            return
+        console.warn(f"{origin.place} still wins: {args.key} = {_shown(value)}")
+        if origin.scope == "environment":
+            console.note(f"  unset {variable_of(args.key)} to use what the files say")
+
+    answer = {"key": args.key, "path": str(path), "value": _plain(value)}
+    return Result({**answer, "winner": _origin(origin)}, show)
 
 
 def _content(path: Path) -> str:
@@ -157,19 +129,27 @@ def _content(path: Path) -> str:
         ) from error
 
 
-def _report(args: argparse.Namespace, path: Path) -> Result:
-    """Say what was written, and whether a later scope hides it."""
-    now = Config.load()
-    origin = now.origin(args.key)
-    value = now.get(args.key)
-
-    def show() -> None:
-        console.note(f"set {args.key} in {path}")
-        if origin.scope == args.scope:
-            return
-        console.warn(f"{origin.place} still wins: {args.key} = {_shown(value)}")
-        if origin.scope == "environment":
-            console.note(f"  unset {variable_of(args.key)} to use what the files say")
-
-    answer = {"key": args.key, "path": str(path), "value": _plain(value)}
-    return Result({**answer, "winner": _origin(origin)}, show)
+# No `choices`: an unknown key is answered with a suggestion, see check_key.
+_KEY = positional("KEY", "a key, such as squash.level")
+_SCOPE = option(
+    "--scope",
+    choices=("user", "site", "system"),
+    default="user",
+    help="whose file to write (default: %(default)s)",
+)
+ACTIONS = {
+    "get": Action(_get, "print one value", [_KEY], "Print one value."),
+    "set": Action(
+        _set,
+        "set a key in the file of a scope",
+        [_KEY, positional("VALUE", "the value; several for a list", "+"), _SCOPE],
+        "Set a key in the file of a scope. The value is checked before anything "
+        "is written, and the rest of the file stays as it is.",
+    ),
+    "why": Action(
+        _why,
+        "show all scopes that set a key, and which wins",
+        [_KEY],
+        "Show all scopes that set a key, in order; the last one counts.",
+    ),
+}

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli import common
-from tykky.cli.common import Result
+from tykky.cli.common import Result, place_of, positional, repos_of
 from tykky.config import Config
 from tykky.contents import of_install
 from tykky.errors import LockError
 from tykky.spec import parse_one
-from tykky.store import Place, Store
+from tykky.store import Store
 
 EXAMPLES = """\
   tykky diff python-data/26.05 python-data/26.11      two installs, by module name
@@ -28,11 +27,11 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The two sides."""
-    what = "NAME[/VERSION][#GENERATION], or the file of a lock"
-    parser.add_argument("old", metavar="OLD", help=what)
-    parser.add_argument("new", metavar="NEW", nargs="?", help=f"{what}; default: the recipe's lock")
+_SIDE = "NAME[/VERSION][#GENERATION], or the file of a lock"
+ARGUMENTS = (
+    positional("OLD", _SIDE),
+    positional("NEW", f"{_SIDE}; default: the recipe's lock", "?"),
+)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:
@@ -59,7 +58,7 @@ def _packages(word: str, config: Config) -> list[locks.Named]:
     if (path := _file(word)) is not None:
         return list(locks.read(path).packages)
     record = Store.of(config).generation(word)
-    folder = Place(Path(record.prefix)).generation(record.generation)
+    folder = place_of(record).generation(record.generation)
     return list(of_install(folder) or locks.read(folder / "lock.json").packages)
 
 
@@ -73,5 +72,5 @@ def _lock_of_recipe(word: str, config: Config) -> str:
     if (path := _file(word)) is not None:
         raise LockError(f"{path} is compared with nothing", remedy="name another lock, or install")
     record = Store.of(config).generation(word)
-    recipe = common.repos_of(config).select(parse_one([record.spec]))
+    recipe = repos_of(config).select(parse_one([record.spec]))
     return str(locks.path_of(recipe, record.arch))

@@ -15,7 +15,7 @@ import argparse
 
 from tykky import console
 from tykky.bases import cache
-from tykky.cli.common import Result
+from tykky.cli.common import Result, flag, option
 from tykky.config import Config
 from tykky.errors import StoreError
 from tykky.store import Store, spare, trash
@@ -28,17 +28,11 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How old, and which images."""
-    parser.add_argument(
-        "--days", type=float, default=7, metavar="N", help="leave what is younger (default: 7)"
-    )
-    parser.add_argument(
-        "--images", action="store_true", help="delete unused images, though others may share them"
-    )
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="say what would be deleted, and delete nothing"
-    )
+ARGUMENTS = (
+    option("--days", type=float, default=7, metavar="N", help="leave what is younger (default: 7)"),
+    flag("--images", help="delete unused images, though others may share them"),
+    flag("-n", "--dry-run", help="say what would be deleted, and delete nothing"),
+)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:

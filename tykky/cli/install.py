@@ -15,9 +15,7 @@ from typing import Any
 from tykky import console
 from tykky.build import pipeline
 from tykky.build import plan as plans
-from tykky.build.pipeline import Outcome
-from tykky.cli import common
-from tykky.cli.common import Result
+from tykky.cli.common import Result, flag, repos_of, specs, specs_of
 from tykky.config import Config
 from tykky.errors import TykkyError
 from tykky.publish import Publisher
@@ -51,26 +49,20 @@ _STATE = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Specs, and whether to do it or to say it."""
-    common.add_specs(parser, many=True, what="what to install")
-    parser.add_argument(
-        "--plan", action="store_true", help="show each step's commands, and do nothing"
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="build a new generation, though nothing has changed"
-    )
-    parser.add_argument(
-        "--keep-going", action="store_true", help="go on with the next spec if one fails"
-    )
+ARGUMENTS = (
+    specs("what to install"),
+    flag("--plan", help="show each step's commands, and do nothing"),
+    flag("--force", help="build a new generation, though nothing has changed"),
+    flag("--keep-going", help="go on with the next spec if one fails"),
+)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:
     """Install, or plan, each spec in turn."""
-    repos, store = common.repos_of(config), Store.of(config)
+    repos, store = repos_of(config), Store.of(config)
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
-    for spec in common.specs_of(args.spec):
+    for spec in specs_of(args.spec):
         try:
             if args.plan:
                 answers.append(_plan(spec, config, repos, store))
@@ -104,11 +96,6 @@ def _install(
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
     publisher = Publisher(config, store)
     outcome = pipeline.install(spec, config, repos, store, publisher, force=force)
-    _tell(outcome, config)
-    return {"did": outcome.did, **asdict(outcome.record)}
-
-
-def _tell(outcome: Outcome, config: Config) -> None:
     record = outcome.record
     if outcome.did in _DID:
         console.note(_DID[outcome.did].format(record.title, record.prefix))
@@ -120,6 +107,7 @@ def _tell(outcome: Outcome, config: Config) -> None:
         )
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")
+    return {"did": outcome.did, **asdict(record)}
 
 
 def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, Any]:
@@ -145,8 +133,8 @@ def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, A
 
 def _show_plan(answer: dict[str, Any]) -> None:
     console.say(answer["spec"])
-    rows = [("place", "prefix"), ("module", "module"), ("state", "state")]
-    console.table([(f"  {name}", answer[key]) for name, key in rows])
+    rows = {"place": "prefix", "module": "module", "state": "state"}
+    console.table([(f"  {name}", answer[key]) for name, key in rows.items()])
     for step in answer["steps"]:
         console.say(step["name"])
         for line in step["does"] or ["nothing to do"]:

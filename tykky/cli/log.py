@@ -7,10 +7,10 @@ import gzip
 from pathlib import Path
 
 from tykky import console
-from tykky.cli.common import Result
+from tykky.cli.common import Result, flag, place_of, positional
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, from_os_error
-from tykky.store import Place, Store
+from tykky.store import Store
 
 EXAMPLES = """\
   tykky log python-data           the log of the install; if there is none, of the last failure
@@ -20,11 +20,11 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which log."""
-    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION][#GENERATION]")
-    parser.add_argument("--failed", action="store_true", help="the last build that failed")
-    parser.add_argument("--path", action="store_true", help="print the path of the log only")
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION][#GENERATION]"),
+    flag("--failed", help="the last build that failed"),
+    flag("--path", help="print the path of the log only"),
+)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
 def _any(name: str, config: Config) -> Path:
     try:
         record = Store.of(config).generation(name)
-        return Place(Path(record.prefix)).generation(record.generation) / "build.log.gz"
+        return place_of(record).generation(record.generation) / "build.log.gz"
     except StoreError as missing:
         if missing.code == Exit.CONFLICT:
             raise

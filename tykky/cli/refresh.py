@@ -10,17 +10,23 @@ runtime and the isolation stay what they were unless they are named here.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.build.renewing import is_entered_as, renew
-from tykky.cli.common import Result
+from tykky.cli.common import (
+    Result,
+    changing,
+    flag,
+    option,
+    place_of,
+    positional,
+    warn_of_unreadable,
+)
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.publish import Publisher
-from tykky.store import Place, Store
-from tykky.store.place import sweep
+from tykky.store import Entry, Store
 
 EXAMPLES = """\
   tykky refresh python-data                        with the configuration as it is now
@@ -30,19 +36,19 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which installs, and what to change."""
-    parser.add_argument("install", nargs="*", metavar="INSTALL", help="NAME[/VERSION], paths")
-    parser.add_argument("--all", action="store_true", help="all installs of the store")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 28 if it would")
-    parser.add_argument(
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION], paths", "*"),
+    flag("--all", help="all installs of the store"),
+    flag("--check", help="change nothing; exit 28 if it would"),
+    option(
         "--runtime", choices=("native", "apptainer", "auto"), help="how to enter them from now on"
-    )
-    parser.add_argument(
+    ),
+    option(
         "--isolation",
         choices=("open", "mounts", "closed"),
         help="how much of the host their programs see from now on",
-    )
+    ),
+)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:
@@ -55,21 +61,15 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             code=Exit.USAGE,
         )
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
-    for problem in store.unreadable if args.all else ():
-        console.warn(f"{problem}; it is left out")
+    if args.all:
+        warn_of_unreadable(store)
     publisher = Publisher(config, store)
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for entry in entries:
-        place = Place(Path(entry.prefix))
+        work = _check if args.check else _refresh
         try:
-            if args.check:
-                answers.append(_check(place, args, config, publisher))
-                continue
-            with console.step("refresh", entry.module) as line:
-                answer = _refresh(place, args, config, store, publisher)
-                line.update(f"{answer['title']}: {answer['runtime']}, {answer['isolation']}")
-            answers.append(answer)
+            answers.append(work(entry, args, config, publisher))
         except TykkyError as error:
             if not args.all:
                 raise
@@ -90,8 +90,9 @@ def _show(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
 
 
 def _check(
-    place: Place, args: argparse.Namespace, config: Config, publisher: Publisher
+    entry: Entry, args: argparse.Namespace, config: Config, publisher: Publisher
 ) -> dict[str, Any]:
+    place = place_of(entry)
     record = place.record()
     changes = [*publisher.differences(record)]
     if not is_entered_as(place, record, config, args.runtime, args.isolation):
@@ -100,18 +101,18 @@ def _check(
 
 
 def _refresh(
-    place: Place, args: argparse.Namespace, config: Config, store: Store, publisher: Publisher
+    entry: Entry, args: argparse.Namespace, config: Config, publisher: Publisher
 ) -> dict[str, Any]:
-    store.check_outside(place.prefix)
-    with store.claim(place.prefix, str(place.prefix), console.note) as held:
-        place.check_formats()
-        if held:
-            sweep(place)
-        record = place.record()
-        store.check_entry(record)
-        if not is_entered_as(place, record, config, args.runtime, args.isolation):
-            record = renew(place, record, config, store, args.runtime, args.isolation)
-        publisher.switch(record, "refresh")
-    launch = record.launch
+    place, store = place_of(entry), publisher.store
+    with console.step("refresh", entry.module) as line:
+        store.check_outside(place.prefix)
+        with changing(store, place, entry.prefix):
+            record = place.record()
+            store.check_entry(record)
+            if not is_entered_as(place, record, config, args.runtime, args.isolation):
+                record = renew(place, record, config, store, args.runtime, args.isolation)
+            publisher.switch(record, "refresh")
+        launch = record.launch
+        line.update(f"{record.title}: {launch['runtime']}, {launch['isolation']}")
     shown = {"runtime": launch["runtime"], "isolation": launch["isolation"]}
     return {"title": record.title, "module": record.module, **shown, "launch": launch}

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 
 from tykky import console
-from tykky.cli.common import Result
+from tykky.cli.common import Result, changing, option, place_of, positional
 from tykky.config import Config
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
 from tykky.store import Place, Record, Store, state
-from tykky.store.place import missing, sweep
+from tykky.store.place import missing
 
 EXAMPLES = """\
   tykky rollback python-data                what was current before
@@ -24,23 +23,20 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which install, and where to."""
-    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION], or a path")
-    parser.add_argument("--to", type=int, metavar="N", help="the generation; default: the last one")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the history")
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION], or a path"),
+    option("--to", type=int, metavar="N", help="the generation; default: the last one"),
+    option("--reason", default="", metavar="TEXT", help="why, for the history"),
+)
 
 
 def run(args: argparse.Namespace, config: Config) -> Result:
     """Switch, and say from what to what."""
     store = Store.of(config)
     entry = store.one(args.install)
-    place = Place(Path(entry.prefix))
+    place = place_of(entry)
     store.check_outside(place.prefix)
-    with store.claim(place.prefix, entry.module, console.note) as held:
-        place.check_formats()
-        if held:
-            sweep(place)
+    with changing(store, place, entry.module):
         before = place.current
         record = _target(place, args.to, entry.module)
         publisher = Publisher(config, store)
@@ -75,24 +71,16 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
             code=Exit.NOT_FOUND,
         )
     record = place.record(wanted)
+    remedy = "choose another generation, or install it again"
     if original := place.original(wanted):
-        raise StoreError(
-            f"{record.title} is a copy of what was made at {original}, and works only there",
-            remedy="choose another generation, or install it again",
-            code=Exit.CONFLICT,
-        )
+        cause = f"{record.title} is a copy of what was made at {original}, and works only there"
+        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     if lost := missing(record.needs):
-        raise StoreError(
-            f"{record.title} needs {lost}, which is not there any more",
-            remedy="choose another generation, or install it again",
-            code=Exit.CONFLICT,
-        )
+        cause = f"{record.title} needs {lost}, which is not there any more"
+        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     for image in record.images:
         path = place.images / image["file"]
         if not path.is_file() or path.stat().st_size != image["bytes"]:
-            raise StoreError(
-                f"the image of {record.title} is damaged or missing: {path}",
-                remedy="choose another generation, or install it again",
-                code=Exit.DAMAGED,
-            )
+            cause = f"the image of {record.title} is damaged or missing: {path}"
+            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
     return record
