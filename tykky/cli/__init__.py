@@ -155,13 +155,13 @@ def _do(words: list[str]) -> int:
     if args.verb is None:
         parser.print_help()
         return Exit.OK
-    from tykky.cli.common import envelope
+    from tykky.cli.common import Call, envelope
     from tykky.config import Config
 
     config = Config.load(args.flags)
     for warning in config.warnings:
         console.warn(warning)
-    result: Result = args.run(args, config)
+    result: Result = args.run(Call(args, config))
     if args.json:
         console.json_out(envelope(args.verb, result))
     else:
@@ -189,27 +189,6 @@ class _Parser(argparse.ArgumentParser):
         """Answer what cannot be understood."""
         self.print_usage(sys.stderr)
         raise TykkyError(message, remedy=f"'{self.prog} --help' shows the options", code=Exit.USAGE)
-
-
-class _Flag(argparse.Action):
-    """Collects settings of the configuration, wherever on the command line they stand."""
-
-    def __init__(self, *, key: str = "", flags: dict[str, str], **more: Any) -> None:
-        super().__init__(**{**more, "default": argparse.SUPPRESS})
-        self._key = key
-        self._flags = flags
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        key, equals, value = (self._key, "=", values) if self._key else values.partition("=")
-        if not equals:
-            parser.error(f"-c wants KEY=VALUE, not '{values}'")
-        self._flags[key] = value
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -272,13 +251,21 @@ def _add_common(
     parser: argparse.ArgumentParser, flags: dict[str, str], *, verb: bool = False
 ) -> None:
     """Options that stand before or after the verb; and what each verb has."""
+
+    def collect(setting: str) -> None:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            parser.error(f"-c wants KEY=VALUE, not '{setting}'")
+        flags[key] = value
+
+    def add(name: str, help: str, **settings: Any) -> None:
+        # Of several that are given, before and after the verb, each is to count.
+        parser.add_argument(name, default=argparse.SUPPRESS, help=help, **settings)
+
     if verb:
-        help = "answer as JSON, in one document"
-        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help)
-    help = "the root of the installs"
-    parser.add_argument("--root", metavar="DIR", action=_Flag, key="root", flags=flags, help=help)
-    help = "set a configuration key for this call"
-    parser.add_argument("-c", metavar="KEY=VALUE", action=_Flag, flags=flags, help=help)
+        add("--json", "answer as JSON, in one document", action="store_true")
+    add("--root", "the root of the installs", metavar="DIR", type=lambda d: collect(f"root={d}"))
+    add("-c", "set a configuration key for this call", metavar="KEY=VALUE", type=collect)
 
 
 def _epilog() -> str:

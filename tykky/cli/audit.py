@@ -7,20 +7,19 @@ Lmod.
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from tykky import bases, console
 from tykky.build import plan as plans
 from tykky.build.box import PlanBox
-from tykky.cli.common import Result, positional, recipes, repos_of, selected
-from tykky.config import Config
+from tykky.cli.common import Call, Result, positional, recipes, selected
 from tykky.errors import Exit, LockError, TykkyError
 from tykky.lock import Lock
 from tykky.publish import modules
 from tykky.recipe import read_all, recipe_code
 
 if TYPE_CHECKING:
+    from tykky.config import Config
     from tykky.kinds.stack import Stack
 
 EXAMPLES = """\
@@ -29,26 +28,24 @@ EXAMPLES = """\
   tykky audit --json           for programs
 """
 
-
 ARGUMENTS = (positional("PATTERN", "a name, or a glob of names", "*"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Visit everything; exit 4 if anything is wrong."""
-    repos = repos_of(config)
     answers: list[dict[str, str]] = []
     unlocked = 0
-    for name in recipes(repos, args.pattern):
+    for name in recipes(call.repos, call.args.pattern):
         try:
-            chosen = selected(repos, name)
+            chosen = selected(call.repos, name)
         except TykkyError as error:
-            answers.append(_bad(name, error, shown=not args.json))
+            answers.append(_bad(name, error, shown=not call.args.json))
             continue
         for recipe in chosen:
             try:
-                why = _visit(recipe, config)
+                why = _visit(recipe, call.config)
             except TykkyError as error:
-                answers.append(_bad(str(recipe.spec), error, shown=not args.json))
+                answers.append(_bad(str(recipe.spec), error, shown=not call.args.json))
             else:
                 unlocked += bool(why)
                 answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})

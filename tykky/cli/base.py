@@ -6,14 +6,13 @@ pulled, a SIF of the site's own say, is listed with the aliases.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.bases import cache
 from tykky.bases.reference import resolve
-from tykky.cli.common import Action, Result, flag, positional
+from tykky.cli.common import Action, Call, Result, flag, positional
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 
@@ -26,7 +25,8 @@ EXAMPLES = """\
 """
 
 
-def _list(args: argparse.Namespace, config: Config) -> Result:
+def _list(call: Call) -> Result:
+    config = call.config
     rows: list[dict[str, Any]] = []
     for name, text in dict(config.bases).items():
         rows.append({"name": name, "reference": text, **_state(name, config)})
@@ -62,9 +62,10 @@ def _of(pulled: cache.Pulled) -> dict[str, Any]:
     return {"state": "pulled", **facts}
 
 
-def _pull(args: argparse.Namespace, config: Config) -> Result:
+def _pull(call: Call) -> Result:
     from tykky.bases.pull import pull
 
+    args, config = call.args, call.config
     reference = resolve(args.base, config.bases, Path.cwd())
     if reference.scheme in ("host", "path", "stack"):
         raise TykkyError(
@@ -83,8 +84,9 @@ def _pull(args: argparse.Namespace, config: Config) -> Result:
     return Result({**_of(pulled), "file": cache.file_of(config, pulled)})
 
 
-def _verify(args: argparse.Namespace, config: Config) -> Result:
-    wanted = [_named(name, config) for name in args.base] or cache.all_pulled(config)
+def _verify(call: Call) -> Result:
+    config = call.config
+    wanted = [_named(name, config) for name in call.args.base] or cache.all_pulled(config)
     answers = []
     for pulled in wanted:
         path = cache.file_of(config, pulled)

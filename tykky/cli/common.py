@@ -1,8 +1,7 @@
 """What several verbs share: answers, arguments, the recipe repositories, the places of installs.
 
-Public names: ``Result``, ``envelope``, ``said``; ``Argument``, ``Action``, ``option``, ``flag``,
-``positional``, ``specs``; ``repos_of``, ``specs_of``, ``recipes``, ``selected``; ``place_of``,
-``changing``, ``warn_of_unreadable``.
+Public names: ``Call``, ``Result``, ``envelope``, ``said``; ``Argument``, ``Action``, ``option``,
+``flag``, ``positional``, ``specs``; ``specs_of``, ``recipes``, ``selected``; ``place_of``.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ from tykky.errors import Exit, SpecError, TykkyError, did_you_mean
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
+    from tykky.publish import Publisher
     from tykky.repos import Repos
     from tykky.spec import Spec
     from tykky.store import Entry, Place, Store
@@ -74,6 +75,60 @@ def said(lines: Sequence[str]) -> Callable[[], None]:
     return show
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of a verb: its arguments, the configuration, and what is at hand by that."""
+
+    args: argparse.Namespace
+    config: Config
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of the installs."""
+        from tykky.store import Store
+
+        return Store.of(self.config)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """What shows the installs of the store."""
+        from tykky.publish import Publisher
+
+        return Publisher(self.config, self.store)
+
+    @cached_property
+    def repos(self) -> Repos:
+        """The recipe repositories that the configuration names, in order."""
+        from tykky.repos import Repos
+
+        usable = []
+        for path in self.config.repos:
+            # A directory that is not mounted here must not hide all other recipes.
+            if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+                usable.append(path)
+            else:
+                console.warn(
+                    f"the recipe repository {path} cannot be read; 'tykky config why repos'"
+                )
+        return Repos(usable)
+
+    @contextmanager
+    def changing(self, place: Place, what: str) -> Iterator[None]:
+        """Hold the claim of a place, rid of what killed changes have left there."""
+        from tykky.store.place import sweep
+
+        with self.store.claim(place.prefix, what, console.note) as held:
+            place.check_formats()
+            if held:
+                sweep(place)
+            yield
+
+    def warn_of_unreadable(self) -> None:
+        """Tell which entries the last look into the database has left out."""
+        for problem in self.store.unreadable:
+            console.warn(f"{problem}; it is left out")
+
+
 #: An argument of a verb: its names, and what else argparse is told of it.
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -82,7 +137,7 @@ Argument = tuple[tuple[str, ...], dict[str, Any]]
 class Action:
     """A word after the verb, such as ``get`` in ``tykky config get``, and what it does."""
 
-    run: Callable[[argparse.Namespace, Config], Result]
+    run: Callable[[Call], Result]
     help: str
     arguments: Sequence[Argument] = ()
     description: str | None = None
@@ -106,20 +161,6 @@ def positional(metavar: str, help: str, nargs: str | None = None) -> Argument:
 def specs(what: str, nargs: str = "+") -> Argument:
     """Specs as words: ``python-data@26.11 +jupyter``."""
     return positional("SPEC", f"{what}: NAME[@VERSION] [+x ~y k=v]", nargs)
-
-
-def repos_of(config: Config) -> Repos:
-    """The recipe repositories that the configuration names, in order."""
-    from tykky.repos import Repos
-
-    usable = []
-    for path in config.repos:
-        # A directory that is not mounted here must not hide all other recipes.
-        if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
-            usable.append(path)
-        else:
-            console.warn(f"the recipe repository {path} cannot be read; 'tykky config why repos'")
-    return Repos(usable)
 
 
 def specs_of(words: Sequence[str]) -> list[Spec]:
@@ -157,21 +198,3 @@ def place_of(install: Entry) -> Place:
     from tykky.store import Place
 
     return Place(Path(install.prefix))
-
-
-@contextmanager
-def changing(store: Store, place: Place, what: str) -> Iterator[None]:
-    """Hold the claim of a place, rid of what killed changes have left there."""
-    from tykky.store.place import sweep
-
-    with store.claim(place.prefix, what, console.note) as held:
-        place.check_formats()
-        if held:
-            sweep(place)
-        yield
-
-
-def warn_of_unreadable(store: Store) -> None:
-    """Tell which entries the last look into the database has left out."""
-    for problem in store.unreadable:
-        console.warn(f"{problem}; it is left out")

@@ -10,8 +10,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from tykky.cli.common import Result, option, said
-from tykky.config import KEYS, Config
+from tykky.cli.common import Call, Result, option, said
+from tykky.config import KEYS
 from tykky.resources import resource
 
 EXAMPLES = """\
@@ -32,9 +32,9 @@ _WORDS = {
 }
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print the script."""
-    text = script(args.shell)
+    text = script(call.args.shell)
     return Result(text, said([text.rstrip("\n")]))
 
 

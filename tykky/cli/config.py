@@ -6,13 +6,12 @@ the environment (TYKKY_ROOT, TYKKY_SQUASH_LEVEL, ...), and the command line (-c 
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Action, Result, option, positional, said
+from tykky.cli.common import Action, Call, Result, option, positional, said
 from tykky.config import KEYS, Config, check_key, variable_of
 from tykky.config import Setting as Origin
 from tykky.errors import ConfigError, Exit, TykkyError
@@ -53,66 +52,62 @@ def _origin(origin: Origin) -> dict[str, Any]:
     }
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Show all values: what is done without an action."""
-    values = {
-        key: {"value": _plain(config.get(key)), **_origin(config.origin(key))} for key in KEYS
-    }
-    rows = []
+    values, rows = {}, []
     for key in KEYS:
-        origin = config.origin(key)
+        value, origin = call.config.get(key), call.config.origin(key)
+        values[key] = {"value": _plain(value), **_origin(origin)}
         place = "" if origin.scope == "defaults" else origin.place
-        rows.append((key, _shown(config.get(key)) or "-", origin.scope, place))
+        rows.append((key, _shown(value) or "-", origin.scope, place))
     return Result(values, lambda: console.table(rows, ("key", "value", "scope", "set by")))
 
 
-def _get(args: argparse.Namespace, config: Config) -> Result:
-    value = config.get(args.key)
+def _get(call: Call) -> Result:
+    value = call.config.get(call.args.key)
     lines = [str(item) for item in value] if isinstance(value, tuple) else [_shown(value)]
     return Result(_plain(value), said(lines))
 
 
-def _why(args: argparse.Namespace, config: Config) -> Result:
-    chain = config.why(args.key)
-    value = config.get(args.key)
+def _why(call: Call) -> Result:
+    key = call.args.key
+    chain, value = call.config.why(key), call.config.get(key)
 
     def show() -> None:
-        console.say(f"{args.key} = {_shown(value)}")
+        console.say(f"{key} = {_shown(value)}")
         marks = (("=>" if origin is chain[-1] else "", origin) for origin in chain)
         console.table([(mark, o.scope, o.place, o.raw or '""') for mark, o in marks])
 
     origins = [_origin(origin) for origin in chain]
-    return Result({"key": args.key, "value": _plain(value), "origins": origins}, show)
+    return Result({"key": key, "value": _plain(value), "origins": origins}, show)
 
 
-def _set(args: argparse.Namespace, config: Config) -> Result:
+def _set(call: Call) -> Result:
     from tykky.config.edit import edited, write_atomically
     from tykky.config.scopes import scope_files
 
-    check_key(args.key)
-    if len(args.value) > 1 and not KEYS[args.key].is_list:
+    key, words, scope = call.args.key, call.args.value, call.args.scope
+    check_key(key)
+    if len(words) > 1 and not KEYS[key].is_list:
         raise ConfigError(
-            f"{args.key} takes one value, not {len(args.value)}",
+            f"{key} takes one value, not {len(words)}",
             remedy="put quotes around a value with blanks",
         )
-    path = scope_files(os.environ)[args.scope]
-    content = edited(args.scope, path, _content(path), args.key, args.value)
-    Config.check(args.scope, content.encode())
+    path = scope_files(os.environ)[scope]
+    content = edited(scope, path, _content(path), key, words)
+    Config.check(scope, content.encode())
     write_atomically(path, content, 0o644)
-
-    # Say whether a later scope hides it.
-    now = Config.load()
-    origin, value = now.origin(args.key), now.get(args.key)
+    now = Config.load()  # a later scope may hide it
+    origin, value = now.origin(key), now.get(key)
 
     def show() -> None:
-        console.note(f"set {args.key} in {path}")
-        if origin.scope == args.scope:
-            return
-        console.warn(f"{origin.place} still wins: {args.key} = {_shown(value)}")
+        console.note(f"set {key} in {path}")
+        if origin.scope != scope:
+            console.warn(f"{origin.place} still wins: {key} = {_shown(value)}")
         if origin.scope == "environment":
-            console.note(f"  unset {variable_of(args.key)} to use what the files say")
+            console.note(f"  unset {variable_of(key)} to use what the files say")
 
-    answer = {"key": args.key, "path": str(path), "value": _plain(value)}
+    answer = {"key": key, "path": str(path), "value": _plain(value)}
     return Result({**answer, "winner": _origin(origin)}, show)
 
 

@@ -6,12 +6,10 @@ here, else 26.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 
 from tykky import console
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result
 from tykky.doctor import examine
 from tykky.errors import Exit
 
@@ -24,9 +22,9 @@ EXAMPLES = """\
 _GOOD_FOR = {"run stacks": "run", "install stacks": "install", "load modules": "modules"}
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print all probes; exit 26 unless stacks can be run here."""
-    report = examine(config)
+    report = examine(call.config)
     good_for = {
         "run": report.works("run"),
         "install": report.works("run") and report.works("install"),

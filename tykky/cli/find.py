@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import string
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
 
 from tykky import console
-from tykky.cli.common import Result, option, place_of, said, specs, warn_of_unreadable
-from tykky.config import Config
+from tykky.cli.common import Call, Result, option, place_of, said, specs
 from tykky.contents import Installed, of_install
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import parse_one
@@ -28,7 +26,6 @@ EXAMPLES = """\
 _ENTRY = [field.name for field in fields(Entry)]
 _RECORD = [field.name for field in fields(Record)]
 
-
 ARGUMENTS = (
     specs("only these", "*"),
     option("--format", metavar="TEXT", help="print TEXT with {field}s for each install"),
@@ -42,13 +39,13 @@ ARGUMENTS = (
 )
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print the installs; exit 6 if a spec was given and nothing is installed of it."""
-    store = Store.of(config)
+    args, store, root = call.args, call.store, call.config.root
     words = " ".join(args.spec)
     spec = parse_one(words.partition("#")[0]) if words else None
     found = [store.generation(words).entry()] if "#" in words else store.match(spec)
-    warn_of_unreadable(store)
+    call.warn_of_unreadable()
     inside = _inside(found, args.packages)
     if args.packages not in (None, "*"):
         found = [entry for entry in found if inside[entry.prefix]]
@@ -62,10 +59,10 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     if found:
         return Result(facts, lambda: _show(found, inside))
     if args.packages and (spec is None or store.match(spec)):
-        missing = f"no install in {config.root} has a package '{args.packages}'"
+        missing = f"no install in {root} has a package '{args.packages}'"
     else:
         what = "nothing" if spec is None else f"nothing of '{spec}'"
-        missing = f"{what} is installed in {config.root}"
+        missing = f"{what} is installed in {root}"
     errors = (StoreError(missing),) if code else ()
     return Result(facts, lambda: console.note(missing), code, errors)
 

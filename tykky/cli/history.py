@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 from itertools import pairwise
 from typing import Any
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli.common import Result, place_of, positional
-from tykky.config import Config
+from tykky.cli.common import Call, Result, place_of, positional
 from tykky.contents import of_install
 from tykky.errors import StoreError
-from tykky.store import Place, Store, state
+from tykky.store import Place, state
 
 EXAMPLES = """\
   tykky history python-data            its generations, the newest last
   tykky history python-data --json     with every event, for programs
 """
 
-
 ARGUMENTS = (positional("INSTALL", "NAME[/VERSION], or a path"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """A line for each generation that is there."""
-    entry = Store.of(config).one(args.install)
+    entry = call.store.one(call.args.install)
     place = place_of(entry)
     events = state.events(place)
     answers = [_generation(place, number, events) for number in place.numbers]

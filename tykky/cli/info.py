@@ -5,18 +5,16 @@ With ``#N``, tell about that generation of an install, as its record has it.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tykky import console
-from tykky.cli.common import Result, place_of, repos_of, specs, warn_of_unreadable
-from tykky.config import Config
+from tykky.cli.common import Call, Result, place_of, specs
 from tykky.contents import of_install
 from tykky.recipe import guarded
 from tykky.spec import parse_one
-from tykky.store import Record, Store
+from tykky.store import Record
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
@@ -28,18 +26,17 @@ EXAMPLES = """\
   tykky info python-data --json         for programs
 """
 
-
 ARGUMENTS = (specs("a recipe, perhaps with version and choices"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print the data sheet of one recipe."""
-    words, store = " ".join(args.spec), Store.of(config)
+    words, store = " ".join(call.args.spec), call.store
     if "#" in words:
         record = store.generation(words)
         return Result(asdict(record), lambda: _show_record(record))
     spec = parse_one(words)
-    facts = _facts(repos_of(config).select(spec))
+    facts = _facts(call.repos.select(spec))
     facts["installed"] = [
         {
             "module": e.module,
@@ -51,7 +48,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
         }
         for e in store.match(type(spec)(spec.name))
     ]
-    warn_of_unreadable(store)
+    call.warn_of_unreadable()
     return Result(facts, lambda: _show(facts))
 
 

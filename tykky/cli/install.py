@@ -7,7 +7,6 @@ failure leaves everything as it was and keeps the build log.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from dataclasses import asdict
 from typing import Any
@@ -15,13 +14,9 @@ from typing import Any
 from tykky import console
 from tykky.build import pipeline
 from tykky.build import plan as plans
-from tykky.cli.common import Result, flag, repos_of, specs, specs_of
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, specs, specs_of
 from tykky.errors import TykkyError
-from tykky.publish import Publisher
-from tykky.repos import Repos
 from tykky.spec import Spec
-from tykky.store import Store
 
 EXAMPLES = """\
   tykky install fireworks                     the first version, all defaults
@@ -48,7 +43,6 @@ _STATE = {
     "build": "{0}; it would be built anew",
 }
 
-
 ARGUMENTS = (
     specs("what to install"),
     flag("--plan", help="show each step's commands, and do nothing"),
@@ -57,17 +51,14 @@ ARGUMENTS = (
 )
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Install, or plan, each spec in turn."""
-    repos, store = repos_of(config), Store.of(config)
+    args = call.args
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for spec in specs_of(args.spec):
         try:
-            if args.plan:
-                answers.append(_plan(spec, config, repos, store))
-            else:
-                answers.append(_install(spec, config, repos, store, force=args.force))
+            answers.append(_plan(spec, call) if args.plan else _install(spec, call))
         except TykkyError as error:
             if not args.keep_going:
                 raise
@@ -75,27 +66,26 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             errors.append(error)
             answers.append({"spec": str(spec), "did": "failed", "cause": error.cause})
     code = errors[0].code if errors else 0
-    return Result(answers, lambda: _show(answers, args), code, tuple(errors))
+
+    def show() -> None:
+        for answer in answers:
+            if answer["did"] == "planned":
+                _show_plan(answer)
+        if args.keep_going and not args.plan and len(answers) > 1:
+            # One line for each, so that nobody searches for what failed.
+            rows = [(a["did"], a.get("module", a["spec"]), a.get("cause", "")) for a in answers]
+            console.table(rows, ("DID", "WHAT", "WHY"))
+
+    return Result(answers, show, code, tuple(errors))
 
 
-def _show(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """The plans; or one line for each of several, so that nobody searches for what failed."""
-    for answer in answers:
-        if answer["did"] == "planned":
-            _show_plan(answer)
-    if args.keep_going and not args.plan and len(answers) > 1:
-        rows = [(a["did"], a.get("module", a["spec"]), a.get("cause", "")) for a in answers]
-        console.table(rows, ("DID", "WHAT", "WHY"))
-
-
-def _install(
-    spec: Spec, config: Config, repos: Repos, store: Store, *, force: bool
-) -> dict[str, Any]:
+def _install(spec: Spec, call: Call) -> dict[str, Any]:
+    config, repos = call.config, call.repos
     recipe = repos.select(spec)
     if recipe.deprecation:
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
-    publisher = Publisher(config, store)
-    outcome = pipeline.install(spec, config, repos, store, publisher, force=force)
+    force = call.args.force
+    outcome = pipeline.install(spec, config, repos, call.store, call.publisher, force=force)
     record = outcome.record
     if outcome.did in _DID:
         console.note(_DID[outcome.did].format(record.title, record.prefix))
@@ -110,11 +100,12 @@ def _install(
     return {"did": outcome.did, **asdict(record)}
 
 
-def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, Any]:
-    plan = plans.make(spec, config, repos, store, console.note)
+def _plan(spec: Spec, call: Call) -> dict[str, Any]:
+    plan = plans.make(spec, call.config, call.repos, call.store, console.note)
     does = plans.foresee(plan)
     if does == "build":
         plans.check(plan)
+    steps = plans.rehearse(plan, call.config, does)
     current = f"#{plan.place.current}" if plan.place.current else "not installed"
     return {
         "spec": str(plan.recipe.spec),
@@ -125,9 +116,7 @@ def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, A
         "installed": plan.place.current > 0,
         "does": does,
         "state": _STATE[does if plan.place.current else "first"].format(current),
-        "steps": [
-            {"name": name, "does": lines} for name, lines in plans.rehearse(plan, config, does)
-        ],
+        "steps": [{"name": n, "does": lines} for n, lines in steps],
     }
 
 

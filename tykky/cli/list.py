@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from tykky import console
-from tykky.cli.common import Result, positional, recipes, repos_of
-from tykky.config import Config
+from tykky.cli.common import Call, Result, positional, recipes
 from tykky.errors import TykkyError
 
 EXAMPLES = """\
@@ -15,15 +12,13 @@ EXAMPLES = """\
   tykky list --json          for programs
 """
 
-
 ARGUMENTS = (positional("PATTERN", "a name, or a glob of names", "*"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print a line for every recipe; no recipe is run for it."""
-    repos = repos_of(config)
-    rows = []
-    for name in recipes(repos, args.pattern):
+    repos, rows = call.repos, []
+    for name in recipes(repos, call.args.pattern):
         path = repos.find(name)
         try:
             description = repos.description(name)

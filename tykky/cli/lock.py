@@ -6,17 +6,16 @@ says, so that a stack can be built again years later, or on another machine.
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases, console
 from tykky import lock as locks
 from tykky.build import plan as plans
-from tykky.cli.common import Result, flag, option, repos_of, selected, specs, specs_of
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, option, selected, specs, specs_of
 from tykky.errors import Exit
 
 if TYPE_CHECKING:
+    from tykky.config import Config
     from tykky.kinds.stack import Stack
 
 EXAMPLES = """\
@@ -25,7 +24,6 @@ EXAMPLES = """\
   tykky lock --arch aarch64 python-data    for another architecture
   tykky lock --check python-data           only say what would change
 """
-
 
 ARGUMENTS = (
     specs("what to lock"),
@@ -40,14 +38,14 @@ ARGUMENTS = (
 )
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Write locks and say what changed in each."""
-    repos = repos_of(config)
+    args, repos = call.args, call.repos
     chosen: list[Stack] = []
     for spec in specs_of(args.spec):
         chosen += selected(repos, spec.name) if args.all else [cast("Stack", repos.select(spec))]
     answers = [
-        _lock(recipe, arch, config, write=not args.check)
+        _lock(recipe, arch, call.config, write=not args.check)
         for recipe in chosen
         for arch in args.arch or [bases.arch()]
     ]

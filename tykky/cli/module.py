@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
-from tykky import console
-from tykky.cli.common import Action, Result, positional
-from tykky.config import Config
+from tykky.cli.common import Action, Call, Result, positional, said
 from tykky.publish import modules
-from tykky.store import Store
 
 EXAMPLES = """\
   module use "$(tykky module path)"      make the modules known to Lmod
@@ -16,13 +11,13 @@ EXAMPLES = """\
 """
 
 
-def _path(args: argparse.Namespace, config: Config) -> Result:
-    return Result(config.module_path, lambda: console.say(str(config.module_path)))
+def _path(call: Call) -> Result:
+    return Result(call.config.module_path, said([str(call.config.module_path)]))
 
 
-def _file(args: argparse.Namespace, config: Config) -> Result:
-    path = modules.path_of(config, Store.of(config).one(args.install).module)
-    return Result(path, lambda: console.say(str(path)))
+def _file(call: Call) -> Result:
+    path = modules.path_of(call.config, call.store.one(call.args.install).module)
+    return Result(path, said([str(path)]))
 
 
 ACTIONS = {

@@ -9,24 +9,13 @@ runtime and the isolation stay what they were unless they are named here.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from tykky import console
 from tykky.build.renewing import is_entered_as, renew
-from tykky.cli.common import (
-    Result,
-    changing,
-    flag,
-    option,
-    place_of,
-    positional,
-    warn_of_unreadable,
-)
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, option, place_of, positional
 from tykky.errors import Exit, StoreError, TykkyError
-from tykky.publish import Publisher
-from tykky.store import Entry, Store
+from tykky.store import Entry
 
 EXAMPLES = """\
   tykky refresh python-data                        with the configuration as it is now
@@ -34,7 +23,6 @@ EXAMPLES = """\
   tykky refresh biokit --runtime apptainer         enter it with Apptainer from now on
   tykky refresh --all
 """
-
 
 ARGUMENTS = (
     positional("INSTALL", "NAME[/VERSION], paths", "*"),
@@ -51,9 +39,9 @@ ARGUMENTS = (
 )
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Refresh one after the other; each is whole before the next begins, or is named."""
-    store = Store.of(config)
+    args, store = call.args, call.store
     if bool(args.install) == args.all:
         raise StoreError(
             "nothing says which installs to refresh",
@@ -62,14 +50,13 @@ def run(args: argparse.Namespace, config: Config) -> Result:
         )
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
     if args.all:
-        warn_of_unreadable(store)
-    publisher = Publisher(config, store)
+        call.warn_of_unreadable()
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for entry in entries:
         work = _check if args.check else _refresh
         try:
-            answers.append(work(entry, args, config, publisher))
+            answers.append(work(entry, call))
         except TykkyError as error:
             if not args.all:
                 raise
@@ -78,40 +65,37 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     if errors:
         return Result(answers, code=errors[0].code, errors=tuple(errors))
     changes = [answer for answer in answers if answer.get("changes")]
-    return Result(answers, lambda: _show(answers, args), Exit.DAMAGED if changes else Exit.OK)
+
+    def show() -> None:
+        for answer in changes:
+            for change in answer["changes"]:
+                console.say(f"{answer['title']}: {change}")
+        if args.check and not changes:
+            console.note("nothing would change")
+
+    return Result(answers, show, Exit.DAMAGED if changes else Exit.OK)
 
 
-def _show(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    for answer in answers:
-        for change in answer.get("changes", ()):
-            console.say(f"{answer['title']}: {change}")
-    if args.check and not any(answer["changes"] for answer in answers):
-        console.note("nothing would change")
-
-
-def _check(
-    entry: Entry, args: argparse.Namespace, config: Config, publisher: Publisher
-) -> dict[str, Any]:
-    place = place_of(entry)
+def _check(entry: Entry, call: Call) -> dict[str, Any]:
+    place, args = place_of(entry), call.args
     record = place.record()
-    changes = [*publisher.differences(record)]
-    if not is_entered_as(place, record, config, args.runtime, args.isolation):
+    changes = [*call.publisher.differences(record)]
+    if not is_entered_as(place, record, call.config, args.runtime, args.isolation):
         changes.append("a new generation would be entered in another way, as is configured now")
     return {"title": record.title, "changes": changes}
 
 
-def _refresh(
-    entry: Entry, args: argparse.Namespace, config: Config, publisher: Publisher
-) -> dict[str, Any]:
-    place, store = place_of(entry), publisher.store
+def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
+    place, config, store = place_of(entry), call.config, call.store
+    how = (call.args.runtime, call.args.isolation)
     with console.step("refresh", entry.module) as line:
         store.check_outside(place.prefix)
-        with changing(store, place, entry.prefix):
+        with call.changing(place, entry.prefix):
             record = place.record()
             store.check_entry(record)
-            if not is_entered_as(place, record, config, args.runtime, args.isolation):
-                record = renew(place, record, config, store, args.runtime, args.isolation)
-            publisher.switch(record, "refresh")
+            if not is_entered_as(place, record, config, *how):
+                record = renew(place, record, config, store, *how)
+            call.publisher.switch(record, "refresh")
         launch = record.launch
         line.update(f"{record.title}: {launch['runtime']}, {launch['isolation']}")
     shown = {"runtime": launch["runtime"], "isolation": launch["isolation"]}

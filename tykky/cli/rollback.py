@@ -6,22 +6,18 @@ runs, and what a session has loaded, stays what it was.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 
 from tykky import console
-from tykky.cli.common import Result, changing, option, place_of, positional
-from tykky.config import Config
+from tykky.cli.common import Call, Result, option, place_of, positional
 from tykky.errors import Exit, StoreError
-from tykky.publish import Publisher
-from tykky.store import Place, Record, Store, state
+from tykky.store import Place, Record, state
 from tykky.store.place import missing
 
 EXAMPLES = """\
   tykky rollback python-data                what was current before
   tykky rollback python-data/26.11 --to 6   a certain generation; 'tykky history' lists them
 """
-
 
 ARGUMENTS = (
     positional("INSTALL", "NAME[/VERSION], or a path"),
@@ -30,18 +26,16 @@ ARGUMENTS = (
 )
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Switch, and say from what to what."""
-    store = Store.of(config)
-    entry = store.one(args.install)
+    entry = call.store.one(call.args.install)
     place = place_of(entry)
-    store.check_outside(place.prefix)
-    with changing(store, place, entry.module):
+    call.store.check_outside(place.prefix)
+    with call.changing(place, entry.module):
         before = place.current
-        record = _target(place, args.to, entry.module)
-        publisher = Publisher(config, store)
-        publisher.check(record)
-        publisher.switch(record, "rollback", args.reason)
+        record = _target(place, call.args.to, entry.module)
+        call.publisher.check(record)
+        call.publisher.switch(record, "rollback", call.args.reason)
 
     def show() -> None:
         if before == record.generation:
@@ -63,13 +57,9 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
         wanted = wanted or (older[-1] if older else 0)
     if wanted not in numbers:
         known = ", ".join(f"#{number}" for number in numbers)
-        raise StoreError(
-            f"{module} has no generation #{wanted}"
-            if wanted
-            else f"{module} has none before #{current}",
-            remedy=f"it has {known}; 'tykky history {module}' tells about them",
-            code=Exit.NOT_FOUND,
-        )
+        lacks = f"no generation #{wanted}" if wanted else f"none before #{current}"
+        remedy = f"it has {known}; 'tykky history {module}' tells about them"
+        raise StoreError(f"{module} has {lacks}", remedy=remedy, code=Exit.NOT_FOUND)
     record = place.record(wanted)
     remedy = "choose another generation, or install it again"
     if original := place.original(wanted):

@@ -6,16 +6,14 @@ Programs that run from an install go on undisturbed: it is kept in the store's t
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Container
 from pathlib import Path
 
 from tykky import console
-from tykky.cli.common import Result, changing, place_of, positional
-from tykky.config import Config
+from tykky.cli.common import Call, Result, place_of, positional
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
-from tykky.store import Entry, Store, place, trash
+from tykky.store import Entry, place, trash
 
 EXAMPLES = """\
   tykky uninstall fireworks                 the only install of that name
@@ -23,7 +21,6 @@ EXAMPLES = """\
   tykky uninstall python-data/26.11#6       one generation that is not the current one
   tykky gc --days 0                         free the space at once
 """
-
 
 ARGUMENTS = (positional("INSTALL", "NAME[/VERSION][#GENERATION], or a path", "+"),)
 
@@ -39,16 +36,15 @@ def _named(words: list[str]) -> list[str]:
     return names
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Remove each install; none is removed unless all may be."""
-    store = Store.of(config)
+    store, publisher = call.store, call.publisher
     store.prepare()
-    publisher = Publisher(config, store)
-    names = _named(args.install)
+    names = _named(call.args.install)
     chosen = {entry.prefix: entry for entry in map(store.one, (n for n in names if "#" not in n))}
     for entry in chosen.values():
         _check(entry, publisher, chosen)
-    answers = [_remove_generation(name, store) for name in names if "#" in name]
+    answers = [_remove_generation(name, call) for name in names if "#" in name]
     for entry in chosen.values():
         with store.claim(Path(entry.prefix), entry.module, console.note):
             _check(entry, publisher, chosen)  # somebody may have begun to need it since
@@ -72,11 +68,11 @@ def _check(entry: Entry, publisher: Publisher, going: Container[str]) -> None:
         )
 
 
-def _remove_generation(name: str, store: Store) -> dict[str, object]:
-    record = store.generation(name)
+def _remove_generation(name: str, call: Call) -> dict[str, object]:
+    record = call.store.generation(name)
     here = place_of(record)
-    with changing(store, here, record.module):
-        if needing := store.dependents(record, record.generation):
+    with call.changing(here, record.module):
+        if needing := call.store.dependents(record, record.generation):
             by = ", ".join(other.module for other in needing)
             cause, remedy = f"{record.title} is needed by {by}", "uninstall those first"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
