@@ -15,10 +15,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tykky import console
 from tykky.errors import Exit, TykkyError, did_you_mean, from_os_error
+
+if TYPE_CHECKING:
+    from tykky.cli.common import Argument, Result
 
 #: Every verb with its one line of help, in the groups in which ``tykky --help`` shows them.
 VERBS: dict[str, dict[str, str]] = {
@@ -52,6 +55,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
 }
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FLAT = {verb: line for group in VERBS.values() for verb, line in group.items()}
 
 
@@ -69,19 +73,14 @@ def answering(work: Callable[[], int]) -> int:
         status = work()
     except BrokenPipeError:
         status = Exit.FAILED
-    except TykkyError as error:
-        console.error(error)
-        status = error.code
-    except _Terminated:
-        console.note("tykky: stopped by a signal")
-        status = Exit.TERMINATED
-    except KeyboardInterrupt:
-        console.note("tykky: interrupted")
-        status = Exit.INTERRUPTED
-    except OSError as error:
-        problem = from_os_error(error, "go on")
+    except (TykkyError, OSError) as error:
+        problem = _told(error)
         console.error(problem)
         status = problem.code
+    except KeyboardInterrupt as signalled:
+        status = _told(signalled).code
+        how = "stopped by a signal" if status == Exit.TERMINATED else "interrupted"
+        console.note(f"tykky: {how}")
     console.flush()
     return int(status)
 
@@ -106,13 +105,13 @@ class _Terminated(KeyboardInterrupt):
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     # The first signal ends the work; what follows must not disturb the cleaning up.
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
 
 
 def _handle_signals() -> None:
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in _SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning
             signal.signal(each, _on_signal)
 
@@ -156,13 +155,13 @@ def _do(words: list[str]) -> int:
     if args.verb is None:
         parser.print_help()
         return Exit.OK
-    from tykky.cli.common import Result, envelope
+    from tykky.cli.common import Call, envelope
     from tykky.config import Config
 
     config = Config.load(args.flags)
     for warning in config.warnings:
         console.warn(warning)
-    result: Result = args.run(args, config)
+    result: Result = args.run(Call(args, config))
     if args.json:
         console.json_out(envelope(args.verb, result))
     else:
@@ -172,14 +171,9 @@ def _do(words: list[str]) -> int:
 
 def _check_verb(words: Sequence[str]) -> None:
     """Answer a misspelt verb with the one that was meant; argparse would list all."""
-    taking = {"--root", "-c"}
-    before = ["", *words]
-    verbs = (
-        word
-        for word, last in zip(words, before, strict=False)
-        if word[:1] != "-" and last not in taking
-    )
-    verb = next(verbs, None)
+    pairs = zip(["", *words], words, strict=False)
+    plain = (word for last, word in pairs if word[:1] != "-" and last not in ("--root", "-c"))
+    verb = next(plain, None)
     if verb is not None and verb not in _FLAT:
         raise TykkyError(
             f"there is no verb '{verb}'",
@@ -195,27 +189,6 @@ class _Parser(argparse.ArgumentParser):
         """Answer what cannot be understood."""
         self.print_usage(sys.stderr)
         raise TykkyError(message, remedy=f"'{self.prog} --help' shows the options", code=Exit.USAGE)
-
-
-class _Flag(argparse.Action):
-    """Collects settings of the configuration, wherever on the command line they stand."""
-
-    def __init__(self, *, key: str = "", flags: dict[str, str], **more: Any) -> None:
-        super().__init__(**{**more, "default": argparse.SUPPRESS})
-        self._key = key
-        self._flags = flags
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        key, equals, value = (self._key, "=", values) if self._key else values.partition("=")
-        if not equals:
-            parser.error(f"-c wants KEY=VALUE, not '{values}'")
-        self._flags[key] = value
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -254,26 +227,45 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         _add_common(child, flags, verb=True)
-        module.add_arguments(child)
-        for action in child._actions:  # argparse has no other way to ask for subcommands
-            if isinstance(action, argparse._SubParsersAction):
-                for each in action.choices.values():
-                    _add_common(each, flags, verb=True)
-        child.set_defaults(run=module.run)
+        _add(child, getattr(module, "ARGUMENTS", ()))
+        run = getattr(module, "run", None)
+        child.set_defaults(run=run)
+        if actions := getattr(module, "ACTIONS", None):
+            words = child.add_subparsers(
+                dest="action", metavar=" | ".join(actions), required=run is None
+            )
+            for name, action in actions.items():
+                each = words.add_parser(name, help=action.help, description=action.description)
+                _add(each, action.arguments)
+                _add_common(each, flags, verb=True)
+                each.set_defaults(run=action.run)
     return parser
+
+
+def _add(parser: argparse.ArgumentParser, arguments: Sequence[Argument]) -> None:
+    for names, settings in arguments:
+        parser.add_argument(*names, **settings)
 
 
 def _add_common(
     parser: argparse.ArgumentParser, flags: dict[str, str], *, verb: bool = False
 ) -> None:
     """Options that stand before or after the verb; and what each verb has."""
+
+    def collect(setting: str) -> None:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            parser.error(f"-c wants KEY=VALUE, not '{setting}'")
+        flags[key] = value
+
+    def add(name: str, help: str, **settings: Any) -> None:
+        # Of several that are given, before and after the verb, each is to count.
+        parser.add_argument(name, default=argparse.SUPPRESS, help=help, **settings)
+
     if verb:
-        help = "answer as JSON, in one document"
-        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help)
-    help = "the root of the installs"
-    parser.add_argument("--root", metavar="DIR", action=_Flag, key="root", flags=flags, help=help)
-    help = "set a configuration key for this call"
-    parser.add_argument("-c", metavar="KEY=VALUE", action=_Flag, flags=flags, help=help)
+        add("--json", "answer as JSON, in one document", action="store_true")
+    add("--root", "the root of the installs", metavar="DIR", type=lambda d: collect(f"root={d}"))
+    add("-c", "set a configuration key for this call", metavar="KEY=VALUE", type=collect)
 
 
 def _epilog() -> str:

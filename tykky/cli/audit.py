@@ -7,20 +7,19 @@ Lmod.
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tykky import bases, console
 from tykky.build import plan as plans
 from tykky.build.box import PlanBox
-from tykky.cli import common
-from tykky.config import Config
+from tykky.cli.common import Call, Result, positional, recipes, selected
 from tykky.errors import Exit, LockError, TykkyError
 from tykky.lock import Lock
 from tykky.publish import modules
-from tykky.recipe import read_all, recipe_code, selections
+from tykky.recipe import read_all, recipe_code
 
 if TYPE_CHECKING:
+    from tykky.config import Config
     from tykky.kinds.stack import Stack
 
 EXAMPLES = """\
@@ -29,36 +28,31 @@ EXAMPLES = """\
   tykky audit --json           for programs
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Globs of names."""
-    parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="a name, or a glob of names")
+ARGUMENTS = (positional("PATTERN", "a name, or a glob of names", "*"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> common.Result:
+def run(call: Call) -> Result:
     """Visit everything; exit 4 if anything is wrong."""
-    repos = common.repos_of(config)
     answers: list[dict[str, str]] = []
     unlocked = 0
-    for name in common.recipes(repos, args.pattern):
+    for name in recipes(call.repos, call.args.pattern):
         try:
-            chosen = cast("list[Stack]", list(selections(repos.load(name))))
+            chosen = selected(call.repos, name)
         except TykkyError as error:
-            answers.append(_bad(name, error, shown=not args.json))
+            answers.append(_bad(name, error, shown=not call.args.json))
             continue
         for recipe in chosen:
             try:
-                why = _visit(recipe, config)
+                why = _visit(recipe, call.config)
             except TykkyError as error:
-                answers.append(_bad(str(recipe.spec), error, shown=not args.json))
+                answers.append(_bad(str(recipe.spec), error, shown=not call.args.json))
             else:
                 unlocked += bool(why)
                 answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})
     wrong = sum(bool(answer["problem"]) for answer in answers)
     without = f", {unlocked} without a lock" if unlocked else ""
     said = f"audited {console.plural(len(answers), 'selection')}, {wrong} of them wrong{without}"
-    code = Exit.RECIPE if wrong else Exit.OK
-    return common.Result(answers, lambda: console.note(said), code)
+    return Result(answers, lambda: console.note(said), Exit.RECIPE if wrong else Exit.OK)
 
 
 def _bad(what: str, error: TykkyError, *, shown: bool) -> dict[str, str]:
@@ -79,7 +73,10 @@ def _visit(recipe: Stack, config: Config) -> str:
                 f"{recipe.spec} has no lock for {bases.arch()}",
                 remedy=f"make it: tykky lock {recipe.spec}",
             )
-        lock = _empty(recipe, config)
+        # A lock to plan with that has nothing in it.
+        with recipe_code(recipe, "packages"):
+            asked = recipe.asked(config, bases.arch())
+        lock = Lock(recipe.name, str(recipe.version), recipe.suffix, bases.arch(), asked, ())
     box = PlanBox(config.root / "audit", recipe.directory, bases.host(), lock, config)
     box.strict = True
     for method in ("assemble", "equip", "finish", "seal", "prove", "test"):
@@ -87,10 +84,3 @@ def _visit(recipe: Stack, config: Config) -> str:
             getattr(recipe, method)(box)
     modules.check_loads(recipe.name, recipe.loads)
     return str(why)
-
-
-def _empty(recipe: Stack, config: Config) -> Lock:
-    """A lock to plan with that has nothing in it."""
-    with recipe_code(recipe, "packages"):
-        asked = recipe.asked(config, bases.arch())
-    return Lock(recipe.name, str(recipe.version), recipe.suffix, bases.arch(), asked, ())

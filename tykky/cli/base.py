@@ -6,14 +6,13 @@ pulled, a SIF of the site's own say, is listed with the aliases.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.bases import cache
-from tykky.bases.reference import Reference, resolve
-from tykky.cli.common import Result
+from tykky.bases.reference import resolve
+from tykky.cli.common import Action, Call, Result, flag, positional
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 
@@ -26,26 +25,8 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The actions list, pull and verify."""
-    actions = parser.add_subparsers(dest="action", metavar="list | pull | verify", required=True)
-    actions.add_parser("list", help="list aliases and pulled images")
-    pull = actions.add_parser("pull", help="pull an image into the site's cache")
-    pull.add_argument("base", metavar="BASE", help="an alias, docker://..., a file, ...")
-    pull.add_argument(
-        "--again", action="store_true", help="ask for it anew, though it was pulled before"
-    )
-    verify = actions.add_parser("verify", help="compare pulled images with their digests")
-    verify.add_argument("base", nargs="*", metavar="BASE", help="names of bases; default: all")
-
-
-def run(args: argparse.Namespace, config: Config) -> Result:
-    """Do one of the three."""
-    actions = {"list": _list, "pull": _pull, "verify": _verify}
-    return actions[args.action](args, config)
-
-
-def _list(args: argparse.Namespace, config: Config) -> Result:
+def _list(call: Call) -> Result:
+    config = call.config
     rows: list[dict[str, Any]] = []
     for name, text in dict(config.bases).items():
         rows.append({"name": name, "reference": text, **_state(name, config)})
@@ -77,17 +58,14 @@ def _state(name: str, config: Config) -> dict[str, Any]:
 
 
 def _of(pulled: cache.Pulled) -> dict[str, Any]:
-    return {
-        "state": "pulled",
-        "digest": pulled.digest,
-        "bytes": pulled.bytes,
-        "pulled": pulled.pulled,
-    }
+    facts = {"digest": pulled.digest, "bytes": pulled.bytes, "pulled": pulled.pulled}
+    return {"state": "pulled", **facts}
 
 
-def _pull(args: argparse.Namespace, config: Config) -> Result:
+def _pull(call: Call) -> Result:
     from tykky.bases.pull import pull
 
+    args, config = call.args, call.config
     reference = resolve(args.base, config.bases, Path.cwd())
     if reference.scheme in ("host", "path", "stack"):
         raise TykkyError(
@@ -96,22 +74,19 @@ def _pull(args: argparse.Namespace, config: Config) -> Result:
             code=Exit.USAGE,
         )
     with console.step("base", str(reference)) as line:
-        before = None if args.again else _known(reference, config)
+        before = None
+        # A file is looked at again, since it may have changed.
+        if reference.scheme in ("docker", "oras") and not args.again:
+            before = cache.by_reference(config, str(reference))
         pulled = before or pull(reference, config, line.update, again=args.again)
         state = "was pulled before" if before else "pulled"
         line.update(f"{args.base} {state}, {console.size(pulled.bytes)}, {pulled.digest[:16]}")
     return Result({**_of(pulled), "file": cache.file_of(config, pulled)})
 
 
-def _known(reference: Reference, config: Config) -> cache.Pulled | None:
-    """What was pulled by that name; a file is looked at again, since it may have changed."""
-    if reference.scheme not in ("docker", "oras"):
-        return None
-    return cache.by_reference(config, str(reference))
-
-
-def _verify(args: argparse.Namespace, config: Config) -> Result:
-    wanted = [_named(name, config) for name in args.base] or cache.all_pulled(config)
+def _verify(call: Call) -> Result:
+    config = call.config
+    wanted = [_named(name, config) for name in call.args.base] or cache.all_pulled(config)
     answers = []
     for pulled in wanted:
         path = cache.file_of(config, pulled)
@@ -141,3 +116,21 @@ def _named(name: str, config: Config) -> cache.Pulled:
             code=Exit.NOT_FOUND,
         )
     return pulled
+
+
+ACTIONS = {
+    "list": Action(_list, "list aliases and pulled images"),
+    "pull": Action(
+        _pull,
+        "pull an image into the site's cache",
+        [
+            positional("BASE", "an alias, docker://..., a file, ..."),
+            flag("--again", help="ask for it anew, though it was pulled before"),
+        ],
+    ),
+    "verify": Action(
+        _verify,
+        "compare pulled images with their digests",
+        [positional("BASE", "names of bases; default: all", "*")],
+    ),
+}

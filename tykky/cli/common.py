@@ -1,26 +1,31 @@
-"""What several verbs share: the recipe repositories, spec arguments, matching names.
+"""What several verbs share: answers, arguments, the recipe repositories, the places of installs.
 
-Public names: ``Result``, ``envelope``, ``said``, ``repos_of``, ``specs_of``, ``add_specs``,
-``recipes``.
+Public names: ``Call``, ``Result``, ``envelope``, ``said``; ``Argument``, ``Action``, ``option``,
+``flag``, ``positional``, ``specs``; ``specs_of``, ``recipes``, ``selected``; ``place_of``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from tykky import console
 from tykky.config import Config
 from tykky.errors import Exit, SpecError, TykkyError, did_you_mean
 
 if TYPE_CHECKING:
+    from tykky.kinds.stack import Stack
+    from tykky.publish import Publisher
     from tykky.repos import Repos
     from tykky.spec import Spec
-
+    from tykky.store import Entry, Place, Store
 
 #: The version of the envelope that every ``--json`` answers with.
 ENVELOPE = 1
@@ -70,18 +75,92 @@ def said(lines: Sequence[str]) -> Callable[[], None]:
     return show
 
 
-def repos_of(config: Config) -> Repos:
-    """The recipe repositories that the configuration names, in order."""
-    from tykky.repos import Repos
+@dataclass(frozen=True)
+class Call:
+    """A call of a verb: its arguments, the configuration, and what is at hand by that."""
 
-    usable = []
-    for path in config.repos:
-        # A directory that is not mounted here must not hide all other recipes.
-        if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
-            usable.append(path)
-        else:
-            console.warn(f"the recipe repository {path} cannot be read; 'tykky config why repos'")
-    return Repos(usable)
+    args: argparse.Namespace
+    config: Config
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of the installs."""
+        from tykky.store import Store
+
+        return Store.of(self.config)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """What shows the installs of the store."""
+        from tykky.publish import Publisher
+
+        return Publisher(self.config, self.store)
+
+    @cached_property
+    def repos(self) -> Repos:
+        """The recipe repositories that the configuration names, in order."""
+        from tykky.repos import Repos
+
+        usable = []
+        for path in self.config.repos:
+            # A directory that is not mounted here must not hide all other recipes.
+            if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+                usable.append(path)
+            else:
+                console.warn(
+                    f"the recipe repository {path} cannot be read; 'tykky config why repos'"
+                )
+        return Repos(usable)
+
+    @contextmanager
+    def changing(self, place: Place, what: str) -> Iterator[None]:
+        """Hold the claim of a place, rid of what killed changes have left there."""
+        from tykky.store.place import sweep
+
+        with self.store.claim(place.prefix, what, console.note) as held:
+            place.check_formats()
+            if held:
+                sweep(place)
+            yield
+
+    def warn_of_unreadable(self) -> None:
+        """Tell which entries the last look into the database has left out."""
+        for problem in self.store.unreadable:
+            console.warn(f"{problem}; it is left out")
+
+
+#: An argument of a verb: its names, and what else argparse is told of it.
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Action:
+    """A word after the verb, such as ``get`` in ``tykky config get``, and what it does."""
+
+    run: Callable[[Call], Result]
+    help: str
+    arguments: Sequence[Argument] = ()
+    description: str | None = None
+
+
+def option(*names: str, help: str, **settings: Any) -> Argument:
+    """An option with a value."""
+    return names, {"help": help, **settings}
+
+
+def flag(*names: str, help: str) -> Argument:
+    """An option that is given or not."""
+    return names, {"help": help, "action": "store_true"}
+
+
+def positional(metavar: str, help: str, nargs: str | None = None) -> Argument:
+    """A word, or several, by the name that the help shows for it."""
+    return (metavar.lower(),), {"help": help, "metavar": metavar, "nargs": nargs}
+
+
+def specs(what: str, nargs: str = "+") -> Argument:
+    """Specs as words: ``python-data@26.11 +jupyter``."""
+    return positional("SPEC", f"{what}: NAME[@VERSION] [+x ~y k=v]", nargs)
 
 
 def specs_of(words: Sequence[str]) -> list[Spec]:
@@ -90,16 +169,6 @@ def specs_of(words: Sequence[str]) -> list[Spec]:
 
     # Words that hold nothing are answered like a missing one.
     return parse(words) or [parse_one(words)]
-
-
-def add_specs(parser: argparse.ArgumentParser, *, many: bool, what: str) -> None:
-    """The spec as words: ``python-data@26.11 +jupyter``."""
-    parser.add_argument(
-        "spec",
-        nargs="+" if many else "*",
-        metavar="SPEC",
-        help=f"{what}: NAME[@VERSION] [+x ~y k=v]",
-    )
 
 
 def recipes(repos: Repos, patterns: Iterable[str]) -> list[str]:
@@ -115,3 +184,17 @@ def recipes(repos: Repos, patterns: Iterable[str]) -> list[str]:
             )
         chosen += found
     return list(dict.fromkeys(chosen)) or names
+
+
+def selected(repos: Repos, name: str) -> list[Stack]:
+    """A recipe in every version with every combination of choices."""
+    from tykky.recipe import selections
+
+    return cast("list[Stack]", list(selections(repos.load(name))))
+
+
+def place_of(install: Entry) -> Place:
+    """The place of an install."""
+    from tykky.store import Place
+
+    return Place(Path(install.prefix))

@@ -10,9 +10,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from tykky import console
-from tykky.cli.common import Result
-from tykky.config import KEYS, Config
+from tykky.cli.common import Call, Result, option, said
+from tykky.config import KEYS
 from tykky.resources import resource
 
 EXAMPLES = """\
@@ -21,7 +20,7 @@ EXAMPLES = """\
   tykky completion tcsh > ~/.tykky.tcsh             and source that in ~/.tcshrc
 """
 
-SHELLS = ("bash", "zsh", "tcsh")
+ARGUMENTS = (option("shell", choices=("bash", "zsh", "tcsh"), help="for which shell"),)
 
 # What an argument is, by the word that the help shows for it.
 _WORDS = {
@@ -33,15 +32,10 @@ _WORDS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The shell."""
-    parser.add_argument("shell", choices=SHELLS, help="for which shell")
-
-
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print the script."""
-    text = script(args.shell)
-    return Result(text, lambda: console.say(text.rstrip("\n")))
+    text = script(call.args.shell)
+    return Result(text, said([text.rstrip("\n")]))
 
 
 def script(shell: str) -> str:
@@ -51,8 +45,11 @@ def script(shell: str) -> str:
     from tykky.cli import build_parser
 
     parser = build_parser()
-    if shell != "tcsh":
-        _add_shell_verbs(parser)
+    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    if shell != "tcsh":  # the two verbs of the shell function, see share/setup-env.sh
+        activate = verbs.add_parser("activate", help="put a stack's commands first on PATH")
+        activate.add_argument("stack", metavar="STACK", help="a name or a path")
+        verbs.add_parser("deactivate", help="take them away again")
     for action in _actions(parser):
         _complete(action, shtab.DIRECTORY)
     preamble: Any = {name: _functions(name) for name in ("bash", "zsh")}
@@ -63,19 +60,6 @@ def _functions(shell: str) -> str:
     """The functions that complete words: these are compared by the shell's own means."""
     path = resource("share") / "completions/functions" / f"tykky.{shell}"
     return "\n" + path.read_text(encoding="utf-8").replace("@KEYS@", " ".join(KEYS))
-
-
-def _verbs(parser: argparse.ArgumentParser) -> list[argparse._SubParsersAction[Any]]:
-    return [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-
-
-def _add_shell_verbs(parser: argparse.ArgumentParser) -> None:
-    """The two verbs of the shell function, see share/setup-env.sh."""
-    for verbs in _verbs(parser):
-        if "activate" not in verbs.choices:
-            activate = verbs.add_parser("activate", help="put a stack's commands first on PATH")
-            activate.add_argument("stack", metavar="STACK", help="a name or a path")
-            verbs.add_parser("deactivate", help="take them away again")
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -6,18 +6,14 @@ With one install, the other side is the lock of its recipe: what installing it a
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli import common
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, place_of, positional
 from tykky.contents import of_install
 from tykky.errors import LockError
 from tykky.spec import parse_one
-from tykky.store import Place, Store
 
 EXAMPLES = """\
   tykky diff python-data/26.05 python-data/26.11      two installs, by module name
@@ -27,18 +23,17 @@ EXAMPLES = """\
   tykky diff /tmp/old.json locks/1.0-x86_64.json      two locks
 """
 
+_SIDE = "NAME[/VERSION][#GENERATION], or the file of a lock"
+ARGUMENTS = (
+    positional("OLD", _SIDE),
+    positional("NEW", f"{_SIDE}; default: the recipe's lock", "?"),
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The two sides."""
-    what = "NAME[/VERSION][#GENERATION], or the file of a lock"
-    parser.add_argument("old", metavar="OLD", help=what)
-    parser.add_argument("new", metavar="NEW", nargs="?", help=f"{what}; default: the recipe's lock")
 
-
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print what was added, removed and changed."""
-    new = args.new or _lock_of_recipe(args.old, config)
-    difference = locks.difference(_packages(args.old, config), _packages(new, config))
+    old, new = call.args.old, call.args.new or _lock_of_recipe(call)
+    difference = locks.difference(_packages(old, call), _packages(new, call))
 
     def show() -> None:
         for line in difference.lines():
@@ -54,12 +49,12 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     return Result(value, show)
 
 
-def _packages(word: str, config: Config) -> list[locks.Named]:
+def _packages(word: str, call: Call) -> list[locks.Named]:
     """The packages of one side."""
     if (path := _file(word)) is not None:
         return list(locks.read(path).packages)
-    record = Store.of(config).generation(word)
-    folder = Place(Path(record.prefix)).generation(record.generation)
+    record = call.store.generation(word)
+    folder = place_of(record).generation(record.generation)
     return list(of_install(folder) or locks.read(folder / "lock.json").packages)
 
 
@@ -69,9 +64,9 @@ def _file(word: str) -> Path | None:
     return path if word.endswith(".json") or path.is_file() else None
 
 
-def _lock_of_recipe(word: str, config: Config) -> str:
-    if (path := _file(word)) is not None:
+def _lock_of_recipe(call: Call) -> str:
+    if (path := _file(call.args.old)) is not None:
         raise LockError(f"{path} is compared with nothing", remedy="name another lock, or install")
-    record = Store.of(config).generation(word)
-    recipe = common.repos_of(config).select(parse_one([record.spec]))
+    record = call.store.generation(call.args.old)
+    recipe = call.repos.select(parse_one([record.spec]))
     return str(locks.path_of(recipe, record.arch))

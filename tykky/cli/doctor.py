@@ -6,13 +6,11 @@ here, else 26.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 
 from tykky import console
-from tykky.cli import common
-from tykky.config import Config
-from tykky.doctor import Report, examine
+from tykky.cli.common import Call, Result
+from tykky.doctor import examine
 from tykky.errors import Exit
 
 EXAMPLES = """\
@@ -21,35 +19,27 @@ EXAMPLES = """\
   srun -n1 tykky doctor --json       on a compute node, for programs
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Only the form of the answer."""
+_GOOD_FOR = {"run stacks": "run", "install stacks": "install", "load modules": "modules"}
 
 
-def run(args: argparse.Namespace, config: Config) -> common.Result:
+def run(call: Call) -> Result:
     """Print all probes; exit 26 unless stacks can be run here."""
-    report = examine(config)
+    report = examine(call.config)
     good_for = {
         "run": report.works("run"),
         "install": report.works("run") and report.works("install"),
         "modules": report.works("modules"),
     }
+
+    def show() -> None:
+        rows = [
+            (p.verdict, p.purpose, p.name, f"{p.found}; {p.remedy}" if p.remedy else p.found)
+            for p in report.probes
+        ]
+        console.table(rows, ("", "FOR", "WHAT", "FOUND"))
+        console.say()
+        for what, key in _GOOD_FOR.items():
+            console.say(f"{what:<16}{'yes' if good_for[key] else 'no'}")
+
     value = {**good_for, "probes": [asdict(probe) for probe in report.probes]}
-    code = Exit.OK if good_for["run"] else Exit.NODE
-    return common.Result(value, lambda: _print(report, good_for), code)
-
-
-def _print(report: Report, good_for: dict[str, bool]) -> None:
-    rows = []
-    for probe in report.probes:
-        line = f"{probe.found}; {probe.remedy}" if probe.remedy else probe.found
-        rows.append((probe.verdict, probe.purpose, probe.name, line))
-    console.table(rows, ("", "FOR", "WHAT", "FOUND"))
-    console.say()
-    console.say(f"run stacks      {_answer(good_for['run'])}")
-    console.say(f"install stacks  {_answer(good_for['install'])}")
-    console.say(f"load modules    {_answer(good_for['modules'])}")
-
-
-def _answer(possible: bool) -> str:
-    return "yes" if possible else "no"
+    return Result(value, show, Exit.OK if good_for["run"] else Exit.NODE)

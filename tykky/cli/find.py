@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import string
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
 
 from tykky import console
-from tykky.cli import common
-from tykky.cli.common import Result, said
-from tykky.config import Config
+from tykky.cli.common import Call, Result, option, place_of, said, specs
 from tykky.contents import Installed, of_install
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import parse_one
-from tykky.store import Entry, Place, Record, Store
+from tykky.store import Entry, Record, Store
 
 EXAMPLES = """\
   tykky find                                  everything
@@ -31,50 +26,45 @@ EXAMPLES = """\
 _ENTRY = [field.name for field in fields(Entry)]
 _RECORD = [field.name for field in fields(Record)]
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A spec, and the form of the answer."""
-    common.add_specs(parser, many=False, what="only these")
-    parser.add_argument(
-        "--format", metavar="TEXT", help="print TEXT with {field}s for each install"
-    )
-    parser.add_argument(
+ARGUMENTS = (
+    specs("only these", "*"),
+    option("--format", metavar="TEXT", help="print TEXT with {field}s for each install"),
+    option(
         "--packages",
         metavar="GLOB",
         nargs="?",
         const="*",
         help="list the packages in each, or those that GLOB matches, and only installs with such",
-    )
+    ),
+)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print the installs; exit 6 if a spec was given and nothing is installed of it."""
-    store = Store.of(config)
+    args, store, root = call.args, call.store, call.config.root
     words = " ".join(args.spec)
     spec = parse_one(words.partition("#")[0]) if words else None
     found = [store.generation(words).entry()] if "#" in words else store.match(spec)
-    for problem in store.unreadable:
-        console.warn(f"{problem}; it is left out")
+    call.warn_of_unreadable()
     inside = _inside(found, args.packages)
     if args.packages not in (None, "*"):
         found = [entry for entry in found if inside[entry.prefix]]
-    facts = [_facts(entry, inside) for entry in found]
-    if args.format is not None:
-        lines = _formatted(args.format, found, store)
-        show = said(lines)
-    else:
-        show = lambda: _show(found, inside)  # noqa: E731
+    facts = [asdict(entry) for entry in found]
+    if args.packages is not None:
+        for fact in facts:
+            fact["packages"] = [asdict(package) for package in inside[fact["prefix"]]]
     code = Exit.NOT_FOUND if (spec is not None or args.packages) and not found else Exit.OK
-    if not found and args.format is None:
-        if args.packages and (spec is None or store.match(spec)):
-            missing = f"no install in {config.root} has a package '{args.packages}'"
-        elif spec is not None:
-            missing = f"nothing of '{spec}' is installed in {config.root}"
-        else:
-            missing = f"nothing is installed in {config.root}"
-        errors = (StoreError(missing),) if code else ()
-        return Result(facts, lambda: console.note(missing), code, errors)
-    return Result(facts, show, code)
+    if args.format is not None:
+        return Result(facts, said(_formatted(args.format, found, store)), code)
+    if found:
+        return Result(facts, lambda: _show(found, inside))
+    if args.packages and (spec is None or store.match(spec)):
+        missing = f"no install in {root} has a package '{args.packages}'"
+    else:
+        what = "nothing" if spec is None else f"nothing of '{spec}'"
+        missing = f"{what} is installed in {root}"
+    errors = (StoreError(missing),) if code else ()
+    return Result(facts, lambda: console.note(missing), code, errors)
 
 
 def _show(found: list[Entry], inside: dict[str, list[Installed]]) -> None:
@@ -100,18 +90,11 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
     return {
         entry.prefix: [
             package
-            for package in of_install(Place(Path(entry.prefix)).generation(entry.generation))
+            for package in of_install(place_of(entry).generation(entry.generation))
             if fnmatchcase(package.name.lower(), wanted)
         ]
         for entry in found
     }
-
-
-def _facts(entry: Entry, inside: dict[str, list[Installed]]) -> dict[str, Any]:
-    facts = asdict(entry)
-    if entry.prefix in inside:
-        facts["packages"] = [asdict(package) for package in inside[entry.prefix]]
-    return facts
 
 
 def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
@@ -123,11 +106,7 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
             if name is not None
         }
     except ValueError as error:
-        raise TykkyError(
-            f"the format '{text}' cannot be used: {error}",
-            remedy="write a field as {name}, a brace as {{",
-            code=Exit.USAGE,
-        ) from None
+        raise _unusable(text, error, "write a field as {name}, a brace as {{") from None
     for name in names:
         if name not in _RECORD:
             raise TykkyError(
@@ -135,25 +114,19 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
                 remedy=did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}",
                 code=Exit.USAGE,
             )
-    if names.issubset(_ENTRY):
-        return [_fill(text, entry) for entry in found]
     lines = []
     for entry in found:
         try:
-            record = store.record(entry)
+            install = entry if names.issubset(_ENTRY) else store.record(entry)
+            lines.append(text.format_map(asdict(install)))
         except StoreError as error:
             console.warn(f"{error.cause}; it is left out")
-            continue
-        lines.append(_fill(text, record))
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            raise _unusable(text, error, "write a field as {name}") from None
     return lines
 
 
-def _fill(text: str, entry: Entry) -> str:
-    try:
-        return text.format_map(asdict(entry))
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise TykkyError(
-            f"the format '{text}' cannot be used: {error}",
-            remedy="write a field as {name}",
-            code=Exit.USAGE,
-        ) from None
+def _unusable(text: str, error: Exception, remedy: str) -> TykkyError:
+    return TykkyError(
+        f"the format '{text}' cannot be used: {error}", remedy=remedy, code=Exit.USAGE
+    )

@@ -11,14 +11,11 @@ images, of which nothing is known here: they go with --images only.
 
 from __future__ import annotations
 
-import argparse
-
 from tykky import console
 from tykky.bases import cache
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, option
 from tykky.errors import StoreError
-from tykky.store import Store, spare, trash
+from tykky.store import spare, trash
 from tykky.tools.scratch import sweep
 
 EXAMPLES = """\
@@ -27,29 +24,22 @@ EXAMPLES = """\
   tykky gc --dry-run       only say what would be deleted
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How old, and which images."""
-    parser.add_argument(
-        "--days", type=float, default=7, metavar="N", help="leave what is younger (default: 7)"
-    )
-    parser.add_argument(
-        "--images", action="store_true", help="delete unused images, though others may share them"
-    )
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="say what would be deleted, and delete nothing"
-    )
+ARGUMENTS = (
+    option("--days", type=float, default=7, metavar="N", help="leave what is younger (default: 7)"),
+    flag("--images", help="delete unused images, though others may share them"),
+    flag("-n", "--dry-run", help="say what would be deleted, and delete nothing"),
+)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Empty the trash, and delete what else nothing needs."""
-    store = Store.of(config)
+    args, config, store = call.args, call.config, call.store
     seconds = args.days * 86400
     items = trash.older(store, seconds)
     generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
         trash.empty(store, items)
-    images, kept, freed_images = _images(args, config, store, seconds)
+    images, kept, freed_images = _images(call, seconds)
     if not args.dry_run:
         cache.sweep(config)
     swept = sweep(config.build_dir, dry_run=args.dry_run)
@@ -81,20 +71,18 @@ def _list(title: str, octets: int, names: list[str]) -> None:
             console.note(f"  {name}")
 
 
-def _images(
-    args: argparse.Namespace, config: Config, store: Store, seconds: float
-) -> tuple[list[str], list[str], int]:
+def _images(call: Call, seconds: float) -> tuple[list[str], list[str], int]:
     """What was deleted, or would be; what only looks unused from here; the bytes of the former."""
     try:
-        found = cache.unused(config, store, seconds)
+        found = cache.unused(call.config, call.store, seconds)
     except StoreError as error:
         console.warn(f"no pulled image is deleted: {error.cause}")
         return [], [], 0
-    if not (args.images or cache.is_own(config)):
+    if not (call.args.images or cache.is_own(call.config)):
         return [], [pulled.references[0] for pulled in found], 0
     gone = {}
     for pulled in found:
-        freed = pulled.bytes if args.dry_run else cache.delete(config, pulled, seconds)
-        if freed:
+        dry = call.args.dry_run
+        if freed := pulled.bytes if dry else cache.delete(call.config, pulled, seconds):
             gone[pulled.references[0]] = freed
     return list(gone), [], sum(gone.values())

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, place_of, positional
 from tykky.contents import of_install
 from tykky.errors import StoreError
-from tykky.store import Place, Store, state
+from tykky.store import Place, state
 
 EXAMPLES = """\
   tykky history python-data            its generations, the newest last
   tykky history python-data --json     with every event, for programs
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which install."""
-    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION], or a path")
+ARGUMENTS = (positional("INSTALL", "NAME[/VERSION], or a path"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """A line for each generation that is there."""
-    store = Store.of(config)
-    entry = store.one(args.install)
-    place = Place(Path(entry.prefix))
+    entry = call.store.one(call.args.install)
+    place = place_of(entry)
     events = state.events(place)
     answers = [_generation(place, number, events) for number in place.numbers]
     for before, after in pairwise(answers):
@@ -58,22 +51,23 @@ def run(args: argparse.Namespace, config: Config) -> Result:
 
 def _generation(place: Place, number: int, events: list[state.Event]) -> dict[str, Any]:
     done = [e.verb + (f" ({e.why})" if e.why else "") for e in events if e.generation == number]
-    answer = {"generation": number, "current": number == place.current, "changes": ""}
-    answer["verbs"] = ", ".join(done)
+    record, problem = None, ""
     try:
         place.check_format(number)
         record = place.record(number)
     except StoreError as error:
-        blank = {"installed": "", "user": "", "bytes": 0, "build": "", "images": []}
-        return {**answer, **blank, "problem": error.cause}
+        problem = error.cause
     return {
-        **answer,
-        "installed": record.installed,
-        "user": record.by.get("user", ""),
-        "bytes": record.bytes,
-        "build": record.build,
-        "images": [image["file"] for image in record.images],
-        "problem": "",
+        "generation": number,
+        "current": number == place.current,
+        "changes": "",
+        "verbs": ", ".join(done),
+        "installed": record.installed if record else "",
+        "user": record.by.get("user", "") if record else "",
+        "bytes": record.bytes if record else 0,
+        "build": record.build if record else "",
+        "images": [image["file"] for image in record.images] if record else [],
+        "problem": problem,
     }
 
 

@@ -5,19 +5,16 @@ With ``#N``, tell about that generation of an install, as its record has it.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky import console
-from tykky.cli import common
-from tykky.config import Config
+from tykky.cli.common import Call, Result, place_of, specs
 from tykky.contents import of_install
 from tykky.recipe import guarded
 from tykky.spec import parse_one
-from tykky.store import Place, Record, Store
+from tykky.store import Record
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
@@ -29,40 +26,32 @@ EXAMPLES = """\
   tykky info python-data --json         for programs
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One spec."""
-    common.add_specs(parser, many=True, what="a recipe, perhaps with version and choices")
+ARGUMENTS = (specs("a recipe, perhaps with version and choices"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> common.Result:
+def run(call: Call) -> Result:
     """Print the data sheet of one recipe."""
-    words, store = " ".join(args.spec), Store.of(config)
+    words, store = " ".join(call.args.spec), call.store
     if "#" in words:
         record = store.generation(words)
-        return common.Result(asdict(record), lambda: _show_record(record))
+        return Result(asdict(record), lambda: _show_record(record))
     spec = parse_one(words)
-    recipe = common.repos_of(config).select(spec)
-    facts = _facts(recipe)
+    facts = _facts(call.repos.select(spec))
     facts["installed"] = [
         {
             "module": e.module,
             "generation": e.generation,
-            "generations": Place(Path(e.prefix)).numbers,
+            "generations": place_of(e).numbers,
             "prefix": e.prefix,
             "installed": e.installed,
-            "packages": [
-                asdict(package) for package in of_install(Place(Path(e.prefix)).generation())
-            ],
+            "packages": [asdict(package) for package in of_install(place_of(e).generation())],
         }
         for e in store.match(type(spec)(spec.name))
     ]
-    for problem in store.unreadable:
-        console.warn(f"{problem}; it is left out")
-    return common.Result(facts, lambda: _show(facts))
+    call.warn_of_unreadable()
+    return Result(facts, lambda: _show(facts))
 
 
-_OUTPUTS = ("commands", "needs", "loads", "file")
 #: What of a recipe its packages come from; not every kind has all of them.
 _INPUTS = ("channels", "environment", "packages", "pip")
 
@@ -82,10 +71,7 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "homepage": recipe.homepage,
         "license": recipe.license,
         "maintainers": list(recipe.maintainers),
-        "versions": [
-            f"{version} (deprecated)" if version.deprecated else str(version)
-            for version in recipe.versions
-        ],
+        "versions": [f"{v} (deprecated)" if v.deprecated else str(v) for v in recipe.versions],
         "selected": str(recipe.spec),
         "deprecated": recipe.deprecation,
         "variants": {
@@ -107,28 +93,21 @@ def _show(facts: dict[str, Any]) -> None:
         console.say(f"\n{facts['about']}")
     console.say()
     plain = ("kind", "homepage", "license", "maintainers", "versions", "deprecated", "base")
-    inputs = (name for name in _INPUTS if name != "packages")
-    rows = [(key, _text(facts[key])) for key in (*plain, *inputs, *_OUTPUTS)]
-    console.table([row for row in rows if row[1]])
+    inputs = [name for name in _INPUTS if name != "packages"]
+    keys = (*plain, *inputs, "commands", "needs", "loads", "file")
+    _table([(key, facts[key]) for key in keys])
     if facts["variants"]:
         console.say("\nvariants (the default first)")
-        console.table(
-            [
-                (f"  {name}", _choices(variant), variant["help"])
-                for name, variant in facts["variants"].items()
-            ]
-        )
-    if facts["packages"]:
-        console.say(f"\npackages of {facts['selected']}")
-        console.say(_wrapped(_text(facts["packages"])))
+        variants = facts["variants"].items()
+        console.table([(f"  {name}", _choices(v), v["help"]) for name, v in variants])
+    _packages(f"packages of {facts['selected']}", facts["packages"])
     if there := facts["installed"]:
         console.say("\ninstalled")
-        console.table(
-            [
-                (f"  {i['module']}#{i['generation']}", _count(i["packages"]), i["prefix"])
-                for i in there
-            ]
-        )
+        rows = []
+        for i in there:
+            count = console.plural(len(i["packages"]), "package") if i["packages"] else ""
+            rows.append((f"  {i['module']}#{i['generation']}", count, i["prefix"]))
+        console.table(rows)
         if any(i["packages"] for i in there):
             console.say(f"  'tykky find --packages \"*\" {facts['name']}' lists them")
     else:
@@ -139,35 +118,38 @@ def _show_record(record: Record) -> None:
     """What is known of a generation, whatever has become of its recipe."""
     console.say(f"{record.title}: {record.description}")
     plain = ("kind", "spec", "arch", "homepage", "license", "prefix", "installed", "needs")
-    rows = [(name, _text(getattr(record, name))) for name in plain]
-    rows.append(("by", " on ".join((record.by["user"], record.by["host"]))))
-    rows.append(("base", f"{record.base['name']} ({record.base['id']})"))
-    rows += [("image", f"{i['file']}, {console.size(i['bytes'])}") for i in record.images]
-    rows.append(("commands", ", ".join(record.commands)))
     console.say()
+    _table(
+        [
+            *((name, getattr(record, name)) for name in plain),
+            ("by", f"{record.by['user']} on {record.by['host']}"),
+            ("base", f"{record.base['name']} ({record.base['id']})"),
+            *(("image", f"{i['file']}, {console.size(i['bytes'])}") for i in record.images),
+            ("commands", record.commands),
+        ]
+    )
+    _packages("packages", [f"{name} {version}" for name, version in record.packages])
+
+
+def _table(facts: Sequence[tuple[str, object]]) -> None:
+    """A line for each fact that is not empty."""
+    rows = [(name, _text(value)) for name, value in facts]
     console.table([row for row in rows if row[1]])
-    if record.packages:
-        console.say("\npackages")
-        console.say(_wrapped(", ".join(f"{name} {version}" for name, version in record.packages)))
 
 
-def _count(packages: list[object]) -> str:
-    return console.plural(len(packages), "package") if packages else ""
-
-
-def _wrapped(text: str) -> str:
+def _packages(title: str, packages: Sequence[str]) -> None:
     import shutil
     import textwrap
 
-    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-    return textwrap.fill(
-        text, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
-    )
+    if packages:
+        width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+        lines = textwrap.fill(_text(packages), width - 2, break_on_hyphens=False)
+        console.say(f"\n{title}\n{textwrap.indent(lines, '  ')}")
 
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} ({program})" for name, program in value.items())
+        value = [f"{name} ({program})" for name, program in value.items()]
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

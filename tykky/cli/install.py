@@ -7,7 +7,6 @@ failure leaves everything as it was and keeps the build log.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from dataclasses import asdict
 from typing import Any
@@ -15,15 +14,9 @@ from typing import Any
 from tykky import console
 from tykky.build import pipeline
 from tykky.build import plan as plans
-from tykky.build.pipeline import Outcome
-from tykky.cli import common
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, specs, specs_of
 from tykky.errors import TykkyError
-from tykky.publish import Publisher
-from tykky.repos import Repos
 from tykky.spec import Spec
-from tykky.store import Store
 
 EXAMPLES = """\
   tykky install fireworks                     the first version, all defaults
@@ -50,32 +43,22 @@ _STATE = {
     "build": "{0}; it would be built anew",
 }
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Specs, and whether to do it or to say it."""
-    common.add_specs(parser, many=True, what="what to install")
-    parser.add_argument(
-        "--plan", action="store_true", help="show each step's commands, and do nothing"
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="build a new generation, though nothing has changed"
-    )
-    parser.add_argument(
-        "--keep-going", action="store_true", help="go on with the next spec if one fails"
-    )
+ARGUMENTS = (
+    specs("what to install"),
+    flag("--plan", help="show each step's commands, and do nothing"),
+    flag("--force", help="build a new generation, though nothing has changed"),
+    flag("--keep-going", help="go on with the next spec if one fails"),
+)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Install, or plan, each spec in turn."""
-    repos, store = common.repos_of(config), Store.of(config)
+    args = call.args
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
-    for spec in common.specs_of(args.spec):
+    for spec in specs_of(args.spec):
         try:
-            if args.plan:
-                answers.append(_plan(spec, config, repos, store))
-            else:
-                answers.append(_install(spec, config, repos, store, force=args.force))
+            answers.append(_plan(spec, call) if args.plan else _install(spec, call))
         except TykkyError as error:
             if not args.keep_going:
                 raise
@@ -83,32 +66,26 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             errors.append(error)
             answers.append({"spec": str(spec), "did": "failed", "cause": error.cause})
     code = errors[0].code if errors else 0
-    return Result(answers, lambda: _show(answers, args), code, tuple(errors))
+
+    def show() -> None:
+        for answer in answers:
+            if answer["did"] == "planned":
+                _show_plan(answer)
+        if args.keep_going and not args.plan and len(answers) > 1:
+            # One line for each, so that nobody searches for what failed.
+            rows = [(a["did"], a.get("module", a["spec"]), a.get("cause", "")) for a in answers]
+            console.table(rows, ("DID", "WHAT", "WHY"))
+
+    return Result(answers, show, code, tuple(errors))
 
 
-def _show(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """The plans; or one line for each of several, so that nobody searches for what failed."""
-    for answer in answers:
-        if answer["did"] == "planned":
-            _show_plan(answer)
-    if args.keep_going and not args.plan and len(answers) > 1:
-        rows = [(a["did"], a.get("module", a["spec"]), a.get("cause", "")) for a in answers]
-        console.table(rows, ("DID", "WHAT", "WHY"))
-
-
-def _install(
-    spec: Spec, config: Config, repos: Repos, store: Store, *, force: bool
-) -> dict[str, Any]:
+def _install(spec: Spec, call: Call) -> dict[str, Any]:
+    config, repos = call.config, call.repos
     recipe = repos.select(spec)
     if recipe.deprecation:
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
-    publisher = Publisher(config, store)
-    outcome = pipeline.install(spec, config, repos, store, publisher, force=force)
-    _tell(outcome, config)
-    return {"did": outcome.did, **asdict(outcome.record)}
-
-
-def _tell(outcome: Outcome, config: Config) -> None:
+    force = call.args.force
+    outcome = pipeline.install(spec, config, repos, call.store, call.publisher, force=force)
     record = outcome.record
     if outcome.did in _DID:
         console.note(_DID[outcome.did].format(record.title, record.prefix))
@@ -120,13 +97,15 @@ def _tell(outcome: Outcome, config: Config) -> None:
         )
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")
+    return {"did": outcome.did, **asdict(record)}
 
 
-def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, Any]:
-    plan = plans.make(spec, config, repos, store, console.note)
+def _plan(spec: Spec, call: Call) -> dict[str, Any]:
+    plan = plans.make(spec, call.config, call.repos, call.store, console.note)
     does = plans.foresee(plan)
     if does == "build":
         plans.check(plan)
+    steps = plans.rehearse(plan, call.config, does)
     current = f"#{plan.place.current}" if plan.place.current else "not installed"
     return {
         "spec": str(plan.recipe.spec),
@@ -137,16 +116,14 @@ def _plan(spec: Spec, config: Config, repos: Repos, store: Store) -> dict[str, A
         "installed": plan.place.current > 0,
         "does": does,
         "state": _STATE[does if plan.place.current else "first"].format(current),
-        "steps": [
-            {"name": name, "does": lines} for name, lines in plans.rehearse(plan, config, does)
-        ],
+        "steps": [{"name": n, "does": lines} for n, lines in steps],
     }
 
 
 def _show_plan(answer: dict[str, Any]) -> None:
     console.say(answer["spec"])
-    rows = [("place", "prefix"), ("module", "module"), ("state", "state")]
-    console.table([(f"  {name}", answer[key]) for name, key in rows])
+    rows = {"place": "prefix", "module": "module", "state": "state"}
+    console.table([(f"  {name}", answer[key]) for name, key in rows.items()])
     for step in answer["steps"]:
         console.say(step["name"])
         for line in step["does"] or ["nothing to do"]:

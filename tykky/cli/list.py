@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
 from tykky import console
-from tykky.cli import common
-from tykky.config import Config
+from tykky.cli.common import Call, Result, positional, recipes
 from tykky.errors import TykkyError
-
-if TYPE_CHECKING:
-    from tykky.repos import Repos
 
 EXAMPLES = """\
   tykky list                 all recipes
@@ -19,30 +12,20 @@ EXAMPLES = """\
   tykky list --json          for programs
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Globs of names."""
-    parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="a name, or a glob of names")
+ARGUMENTS = (positional("PATTERN", "a name, or a glob of names", "*"),)
 
 
-def _description(repos: Repos, name: str) -> str:
-    """One broken recipe must not hide the others."""
-    try:
-        return repos.description(name)
-    except TykkyError as error:
-        console.error(error)
-        return "(cannot be read)"
-
-
-def run(args: argparse.Namespace, config: Config) -> common.Result:
+def run(call: Call) -> Result:
     """Print a line for every recipe; no recipe is run for it."""
-    repos = common.repos_of(config)
-    rows = [
-        {"name": name, "description": _description(repos, name), "repository": path.parent}
-        for name, path in ((n, repos.find(n)) for n in common.recipes(repos, args.pattern))
-    ]
+    repos, rows = call.repos, []
+    for name in recipes(repos, call.args.pattern):
+        path = repos.find(name)
+        try:
+            description = repos.description(name)
+        except TykkyError as error:  # one broken recipe must not hide the others
+            console.error(error)
+            description = "(cannot be read)"
+        rows.append({"name": name, "description": description, "repository": path.parent})
     for folder in repos.misnamed():
         console.warn(f"no spec can name the recipe in {folder}")
-    return common.Result(
-        rows, lambda: console.table([(row["name"], row["description"]) for row in rows])
-    )
+    return Result(rows, lambda: console.table([(r["name"], r["description"]) for r in rows]))

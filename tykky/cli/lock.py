@@ -6,18 +6,16 @@ says, so that a stack can be built again years later, or on another machine.
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases, console
 from tykky import lock as locks
 from tykky.build import plan as plans
-from tykky.cli import common
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, option, selected, specs, specs_of
 from tykky.errors import Exit
-from tykky.recipe import selections
 
 if TYPE_CHECKING:
+    from tykky.config import Config
     from tykky.kinds.stack import Stack
 
 EXAMPLES = """\
@@ -27,38 +25,32 @@ EXAMPLES = """\
   tykky lock --check python-data           only say what would change
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Specs, and for what."""
-    common.add_specs(parser, many=True, what="what to lock")
-    parser.add_argument(
-        "--all", action="store_true", help="every version and choice of the recipes named"
-    )
-    parser.add_argument(
+ARGUMENTS = (
+    specs("what to lock"),
+    flag("--all", help="every version and choice of the recipes named"),
+    option(
         "--arch",
         action="append",
         choices=("x86_64", "aarch64"),
         help="the architecture (default: this machine's; may be repeated)",
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 27 if it differs")
+    ),
+    flag("--check", help="write nothing; exit 27 if it differs"),
+)
 
 
-def run(args: argparse.Namespace, config: Config) -> common.Result:
+def run(call: Call) -> Result:
     """Write locks and say what changed in each."""
-    repos = common.repos_of(config)
+    args, repos = call.args, call.repos
     chosen: list[Stack] = []
-    for spec in common.specs_of(args.spec):
-        if args.all:
-            chosen += cast("list[Stack]", list(selections(repos.load(spec.name))))
-        else:
-            chosen.append(cast("Stack", repos.select(spec)))
+    for spec in specs_of(args.spec):
+        chosen += selected(repos, spec.name) if args.all else [cast("Stack", repos.select(spec))]
     answers = [
-        _lock(recipe, arch, config, write=not args.check)
+        _lock(recipe, arch, call.config, write=not args.check)
         for recipe in chosen
         for arch in args.arch or [bases.arch()]
     ]
     differs = args.check and any(answer["changed"] for answer in answers)
-    return common.Result(answers, code=Exit.LOCK if differs else Exit.OK)
+    return Result(answers, code=Exit.LOCK if differs else Exit.OK)
 
 
 def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 from pathlib import Path
 
 from tykky import console
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, place_of, positional
 from tykky.errors import Exit, StoreError, from_os_error
-from tykky.store import Place, Store
 
 EXAMPLES = """\
   tykky log python-data           the log of the install; if there is none, of the last failure
@@ -19,18 +16,17 @@ EXAMPLES = """\
   tykky log python-data --path    where it is, not what it says
 """
 
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION][#GENERATION]"),
+    flag("--failed", help="the last build that failed"),
+    flag("--path", help="print the path of the log only"),
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which log."""
-    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION][#GENERATION]")
-    parser.add_argument("--failed", action="store_true", help="the last build that failed")
-    parser.add_argument("--path", action="store_true", help="print the path of the log only")
 
-
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Print a log, or its path."""
-    path = _failed(args.install, config) if args.failed else _any(args.install, config)
-    if args.path:
+    path = _failed(call) if call.args.failed else _any(call)
+    if call.args.path:
         return Result(path, lambda: console.say(str(path)))
     try:
         data = path.read_bytes()
@@ -42,24 +38,24 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     return Result(text, lambda: console.say(text.rstrip("\n")))
 
 
-def _any(name: str, config: Config) -> Path:
+def _any(call: Call) -> Path:
     try:
-        record = Store.of(config).generation(name)
-        return Place(Path(record.prefix)).generation(record.generation) / "build.log.gz"
+        record = call.store.generation(call.args.install)
+        return place_of(record).generation(record.generation) / "build.log.gz"
     except StoreError as missing:
         if missing.code == Exit.CONFLICT:
             raise
         try:
-            return _failed(name, config)
+            return _failed(call)
         except StoreError:
             raise missing from None
 
 
-def _failed(name: str, config: Config) -> Path:
+def _failed(call: Call) -> Path:
+    name, logs = str(call.args.install), call.config.build_dir / "logs"
     stack, _, version = name.replace("@", "/").partition("/")
-    folder = config.build_dir / "logs" / stack
-    every = [] if "/" in version or ".." in stack else folder.glob("*.log")
-    logs = [path for path in every if path.name.startswith(f"{version}-" if version else "")]
-    if not logs:
-        raise StoreError(f"no failed build of '{name}' has left a log in {config.build_dir}/logs")
-    return max(logs, key=lambda path: path.stat().st_mtime)
+    every = [] if "/" in version or ".." in stack else (logs / stack).glob("*.log")
+    found = [path for path in every if path.name.startswith(f"{version}-" if version else "")]
+    if not found:
+        raise StoreError(f"no failed build of '{name}' has left a log in {logs}")
+    return max(found, key=lambda path: path.stat().st_mtime)

@@ -9,18 +9,13 @@ runtime and the isolation stay what they were unless they are named here.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.build.renewing import is_entered_as, renew
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, flag, option, place_of, positional
 from tykky.errors import Exit, StoreError, TykkyError
-from tykky.publish import Publisher
-from tykky.store import Place, Store
-from tykky.store.place import sweep
+from tykky.store import Entry
 
 EXAMPLES = """\
   tykky refresh python-data                        with the configuration as it is now
@@ -29,25 +24,24 @@ EXAMPLES = """\
   tykky refresh --all
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which installs, and what to change."""
-    parser.add_argument("install", nargs="*", metavar="INSTALL", help="NAME[/VERSION], paths")
-    parser.add_argument("--all", action="store_true", help="all installs of the store")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 28 if it would")
-    parser.add_argument(
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION], paths", "*"),
+    flag("--all", help="all installs of the store"),
+    flag("--check", help="change nothing; exit 28 if it would"),
+    option(
         "--runtime", choices=("native", "apptainer", "auto"), help="how to enter them from now on"
-    )
-    parser.add_argument(
+    ),
+    option(
         "--isolation",
         choices=("open", "mounts", "closed"),
         help="how much of the host their programs see from now on",
-    )
+    ),
+)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Refresh one after the other; each is whole before the next begins, or is named."""
-    store = Store.of(config)
+    args, store = call.args, call.store
     if bool(args.install) == args.all:
         raise StoreError(
             "nothing says which installs to refresh",
@@ -55,21 +49,14 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             code=Exit.USAGE,
         )
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
-    for problem in store.unreadable if args.all else ():
-        console.warn(f"{problem}; it is left out")
-    publisher = Publisher(config, store)
+    if args.all:
+        call.warn_of_unreadable()
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for entry in entries:
-        place = Place(Path(entry.prefix))
+        work = _check if args.check else _refresh
         try:
-            if args.check:
-                answers.append(_check(place, args, config, publisher))
-                continue
-            with console.step("refresh", entry.module) as line:
-                answer = _refresh(place, args, config, store, publisher)
-                line.update(f"{answer['title']}: {answer['runtime']}, {answer['isolation']}")
-            answers.append(answer)
+            answers.append(work(entry, call))
         except TykkyError as error:
             if not args.all:
                 raise
@@ -78,40 +65,38 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     if errors:
         return Result(answers, code=errors[0].code, errors=tuple(errors))
     changes = [answer for answer in answers if answer.get("changes")]
-    return Result(answers, lambda: _show(answers, args), Exit.DAMAGED if changes else Exit.OK)
+
+    def show() -> None:
+        for answer in changes:
+            for change in answer["changes"]:
+                console.say(f"{answer['title']}: {change}")
+        if args.check and not changes:
+            console.note("nothing would change")
+
+    return Result(answers, show, Exit.DAMAGED if changes else Exit.OK)
 
 
-def _show(answers: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    for answer in answers:
-        for change in answer.get("changes", ()):
-            console.say(f"{answer['title']}: {change}")
-    if args.check and not any(answer["changes"] for answer in answers):
-        console.note("nothing would change")
-
-
-def _check(
-    place: Place, args: argparse.Namespace, config: Config, publisher: Publisher
-) -> dict[str, Any]:
+def _check(entry: Entry, call: Call) -> dict[str, Any]:
+    place, args = place_of(entry), call.args
     record = place.record()
-    changes = [*publisher.differences(record)]
-    if not is_entered_as(place, record, config, args.runtime, args.isolation):
+    changes = [*call.publisher.differences(record)]
+    if not is_entered_as(place, record, call.config, args.runtime, args.isolation):
         changes.append("a new generation would be entered in another way, as is configured now")
     return {"title": record.title, "changes": changes}
 
 
-def _refresh(
-    place: Place, args: argparse.Namespace, config: Config, store: Store, publisher: Publisher
-) -> dict[str, Any]:
-    store.check_outside(place.prefix)
-    with store.claim(place.prefix, str(place.prefix), console.note) as held:
-        place.check_formats()
-        if held:
-            sweep(place)
-        record = place.record()
-        store.check_entry(record)
-        if not is_entered_as(place, record, config, args.runtime, args.isolation):
-            record = renew(place, record, config, store, args.runtime, args.isolation)
-        publisher.switch(record, "refresh")
-    launch = record.launch
+def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
+    place, config, store = place_of(entry), call.config, call.store
+    how = (call.args.runtime, call.args.isolation)
+    with console.step("refresh", entry.module) as line:
+        store.check_outside(place.prefix)
+        with call.changing(place, entry.prefix):
+            record = place.record()
+            store.check_entry(record)
+            if not is_entered_as(place, record, config, *how):
+                record = renew(place, record, config, store, *how)
+            call.publisher.switch(record, "refresh")
+        launch = record.launch
+        line.update(f"{record.title}: {launch['runtime']}, {launch['isolation']}")
     shown = {"runtime": launch["runtime"], "isolation": launch["isolation"]}
     return {"title": record.title, "module": record.module, **shown, "launch": launch}

@@ -5,12 +5,8 @@ Nothing is dropped: what cannot be read is set aside under another name, and sai
 
 from __future__ import annotations
 
-import argparse
-
 from tykky import console
-from tykky.cli import common
-from tykky.config import Config
-from tykky.store import Store
+from tykky.cli.common import Call, Result, said
 from tykky.store.check import reindex
 
 EXAMPLES = """\
@@ -19,18 +15,8 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No more than the form of the answer."""
-
-
-def run(args: argparse.Namespace, config: Config) -> common.Result:
+def run(call: Call) -> Result:
     """Say what was changed."""
-    done = list(reindex(Store.of(config)))
-
-    def show() -> None:
-        for sentence in done:
-            console.say(sentence)
-        if not done:
-            console.note("the database has every install already")
-
-    return common.Result(done, show)
+    done = list(reindex(call.store))
+    nothing = "the database has every install already"
+    return Result(done, said(done) if done else lambda: console.note(nothing))

@@ -6,46 +6,36 @@ runs, and what a session has loaded, stays what it was.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
-from pathlib import Path
 
 from tykky import console
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, option, place_of, positional
 from tykky.errors import Exit, StoreError
-from tykky.publish import Publisher
-from tykky.store import Place, Record, Store, state
-from tykky.store.place import missing, sweep
+from tykky.store import Place, Record, state
+from tykky.store.place import missing
 
 EXAMPLES = """\
   tykky rollback python-data                what was current before
   tykky rollback python-data/26.11 --to 6   a certain generation; 'tykky history' lists them
 """
 
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION], or a path"),
+    option("--to", type=int, metavar="N", help="the generation; default: the last one"),
+    option("--reason", default="", metavar="TEXT", help="why, for the history"),
+)
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which install, and where to."""
-    parser.add_argument("install", metavar="INSTALL", help="NAME[/VERSION], or a path")
-    parser.add_argument("--to", type=int, metavar="N", help="the generation; default: the last one")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the history")
 
-
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Switch, and say from what to what."""
-    store = Store.of(config)
-    entry = store.one(args.install)
-    place = Place(Path(entry.prefix))
-    store.check_outside(place.prefix)
-    with store.claim(place.prefix, entry.module, console.note) as held:
-        place.check_formats()
-        if held:
-            sweep(place)
+    entry = call.store.one(call.args.install)
+    place = place_of(entry)
+    call.store.check_outside(place.prefix)
+    with call.changing(place, entry.module):
         before = place.current
-        record = _target(place, args.to, entry.module)
-        publisher = Publisher(config, store)
-        publisher.check(record)
-        publisher.switch(record, "rollback", args.reason)
+        record = _target(place, call.args.to, entry.module)
+        call.publisher.check(record)
+        call.publisher.switch(record, "rollback", call.args.reason)
 
     def show() -> None:
         if before == record.generation:
@@ -67,32 +57,20 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
         wanted = wanted or (older[-1] if older else 0)
     if wanted not in numbers:
         known = ", ".join(f"#{number}" for number in numbers)
-        raise StoreError(
-            f"{module} has no generation #{wanted}"
-            if wanted
-            else f"{module} has none before #{current}",
-            remedy=f"it has {known}; 'tykky history {module}' tells about them",
-            code=Exit.NOT_FOUND,
-        )
+        lacks = f"no generation #{wanted}" if wanted else f"none before #{current}"
+        remedy = f"it has {known}; 'tykky history {module}' tells about them"
+        raise StoreError(f"{module} has {lacks}", remedy=remedy, code=Exit.NOT_FOUND)
     record = place.record(wanted)
+    remedy = "choose another generation, or install it again"
     if original := place.original(wanted):
-        raise StoreError(
-            f"{record.title} is a copy of what was made at {original}, and works only there",
-            remedy="choose another generation, or install it again",
-            code=Exit.CONFLICT,
-        )
+        cause = f"{record.title} is a copy of what was made at {original}, and works only there"
+        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     if lost := missing(record.needs):
-        raise StoreError(
-            f"{record.title} needs {lost}, which is not there any more",
-            remedy="choose another generation, or install it again",
-            code=Exit.CONFLICT,
-        )
+        cause = f"{record.title} needs {lost}, which is not there any more"
+        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     for image in record.images:
         path = place.images / image["file"]
         if not path.is_file() or path.stat().st_size != image["bytes"]:
-            raise StoreError(
-                f"the image of {record.title} is damaged or missing: {path}",
-                remedy="choose another generation, or install it again",
-                code=Exit.DAMAGED,
-            )
+            cause = f"the image of {record.title} is damaged or missing: {path}"
+            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
     return record

@@ -6,15 +6,14 @@ Programs that run from an install go on undisturbed: it is kept in the store's t
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Container
 from pathlib import Path
 
 from tykky import console
-from tykky.cli.common import Result
-from tykky.config import Config
+from tykky.cli.common import Call, Result, place_of, positional
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
-from tykky.store import Entry, Place, Store, place, trash
+from tykky.store import Entry, place, trash
 
 EXAMPLES = """\
   tykky uninstall fireworks                 the only install of that name
@@ -23,12 +22,7 @@ EXAMPLES = """\
   tykky gc --days 0                         free the space at once
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which installs."""
-    parser.add_argument(
-        "install", nargs="+", metavar="INSTALL", help="NAME[/VERSION][#GENERATION], or a path"
-    )
+ARGUMENTS = (positional("INSTALL", "NAME[/VERSION][#GENERATION], or a path", "+"),)
 
 
 def _named(words: list[str]) -> list[str]:
@@ -42,21 +36,18 @@ def _named(words: list[str]) -> list[str]:
     return names
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Remove each install; none is removed unless all may be."""
-    store = Store.of(config)
+    store, publisher = call.store, call.publisher
     store.prepare()
-    publisher = Publisher(config, store)
-    names = _named(args.install)
-    single = [name for name in names if "#" in name]
-    chosen = list({e.prefix: e for e in (store.one(n) for n in names if "#" not in n)}.values())
-    for entry in chosen:
-        _check(entry, store, publisher, {each.prefix for each in chosen})
-    answers = [_remove_generation(name, store) for name in single]
-    for entry in chosen:
+    names = _named(call.args.install)
+    chosen = {entry.prefix: entry for entry in map(store.one, (n for n in names if "#" not in n))}
+    for entry in chosen.values():
+        _check(entry, publisher, chosen)
+    answers = [_remove_generation(name, call) for name in names if "#" in name]
+    for entry in chosen.values():
         with store.claim(Path(entry.prefix), entry.module, console.note):
-            # Somebody may have begun to need it since.
-            _check(entry, store, publisher, {each.prefix for each in chosen})
+            _check(entry, publisher, chosen)  # somebody may have begun to need it since
             publisher.withdraw(entry)
             trash.put(store, entry)
         console.note(f"uninstalled {entry.module}")
@@ -64,10 +55,11 @@ def run(args: argparse.Namespace, config: Config) -> Result:
     return Result(answers)
 
 
-def _check(entry: Entry, store: Store, publisher: Publisher, going: set[str]) -> None:
-    trash.check_removable(store, Path(entry.prefix))
+def _check(entry: Entry, publisher: Publisher, going: Container[str]) -> None:
+    trash.check_removable(publisher.store, Path(entry.prefix))
     publisher.check_removable(entry)
-    needing = [other for other in store.dependents(entry) if other.prefix not in going]
+    dependents = publisher.store.dependents(entry)
+    needing = [other for other in dependents if other.prefix not in going]
     if needing:
         raise StoreError(
             f"{entry.module} is needed by {', '.join(other.module for other in needing)}",
@@ -76,21 +68,18 @@ def _check(entry: Entry, store: Store, publisher: Publisher, going: set[str]) ->
         )
 
 
-def _remove_generation(name: str, store: Store) -> dict[str, object]:
-    record = store.generation(name)
-    here = Place(Path(record.prefix))
-    with store.claim(here.prefix, record.module, console.note) as held:
-        here.check_formats()
-        if held:
-            place.sweep(here)
-        needing = store.dependents(record, record.generation)
-        if record.generation == here.current or needing:
+def _remove_generation(name: str, call: Call) -> dict[str, object]:
+    record = call.store.generation(name)
+    here = place_of(record)
+    with call.changing(here, record.module):
+        if needing := call.store.dependents(record, record.generation):
             by = ", ".join(other.module for other in needing)
+            cause, remedy = f"{record.title} is needed by {by}", "uninstall those first"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        if record.generation == here.current:
             raise StoreError(
-                f"{record.title} is needed by {by}" if needing else f"{record.title} is in use",
-                remedy="uninstall those first"
-                if needing
-                else "go back first: 'tykky rollback', "
+                f"{record.title} is in use",
+                remedy="go back first: 'tykky rollback', "
                 f"or remove all of it: 'tykky uninstall {record.module}'",
                 code=Exit.CONFLICT,
             )

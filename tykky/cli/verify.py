@@ -5,18 +5,14 @@ Reads every image whole, so it takes seconds for each; made for a weekly cron jo
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli import common
-from tykky.cli.common import Result
+from tykky.cli.common import Call, Result, place_of, specs
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
-from tykky.publish import Publisher
 from tykky.spec import parse_one
-from tykky.store import Place, Record, Store
+from tykky.store import Record
 from tykky.store.check import faults
 
 EXAMPLES = """\
@@ -26,44 +22,34 @@ EXAMPLES = """\
   tykky verify --json           for programs
 """
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A spec."""
-    common.add_specs(parser, many=False, what="only these")
+ARGUMENTS = (specs("only these", "*"),)
 
 
-def run(args: argparse.Namespace, config: Config) -> Result:
+def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
-    store = Store.of(config)
-    publisher = Publisher(config, store)
-    answers: list[dict[str, Any]] = []
-    if len(args.spec) == 1 and "#" in args.spec[0]:
-        records, entries = [store.generation(args.spec[0])], []
+    store, words = call.store, call.args.spec
+    if len(words) == 1 and "#" in words[0]:
+        records, entries = [store.generation(words[0])], []
     else:
-        records, entries = [], store.match(parse_one(args.spec) if args.spec else None)
-    for problem in store.unreadable:
-        answers.append({"module": "", "prefix": "", "faults": [problem]})
+        records, entries = [], store.match(parse_one(words) if words else None)
+    answers = [_answer("", "", [problem]) for problem in store.unreadable]
     bases: dict[str, list[str]] = {}
     for entry in entries:
-        for number in Place(Path(entry.prefix)).numbers or [0]:
+        place = place_of(entry)
+        for number in place.numbers or [0]:
             try:
-                records.append(Place(Path(entry.prefix)).record(number))
+                records.append(place.record(number))
             except TykkyError as error:
                 answers.append(_answer(entry.module, entry.prefix, [error.cause]))
     for record in records:
-        found = [*faults(record, store), *_of_base(record, config, bases)]
-        if record.generation == Place(Path(record.prefix)).current:
-            found += [text for text in publisher.differences(record) if text not in found]
-        title = record.module if record.generation == _current(record) else record.title
-        answers.append(_answer(title, record.prefix, found))
+        found = [*faults(record, store), *_of_base(record, call.config, bases)]
+        current = record.generation == place_of(record).current
+        if current:
+            found += [text for text in call.publisher.differences(record) if text not in found]
+        answers.append(_answer(record.module if current else record.title, record.prefix, found))
     wrong = [answer for answer in answers if answer["faults"]]
     count = len(entries) or len(records)
-    code = Exit.DAMAGED if wrong else Exit.OK
-    return Result(answers, lambda: _show(wrong, count), code)
-
-
-def _current(record: Record) -> int:
-    return Place(Path(record.prefix)).current
+    return Result(answers, lambda: _show(wrong, count), Exit.DAMAGED if wrong else Exit.OK)
 
 
 def _answer(module: str, prefix: str, found: list[str]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ else's is ever overwritten or removed.
 
 All of it is derived from the record of a generation and the configuration.
 
-Public names: ``path_of``, ``owner_of``, ``render``, ``default_of``, ``check_loads``, ``lmod``,
-``lua``.
+Public names: ``path_of``, ``owner_of``, ``render``, ``default_of``, ``check_loads``, ``lua``,
+``lua_text``.
 """
 
 from __future__ import annotations
@@ -47,11 +47,8 @@ def owner_of(path: Path) -> str | None:
 
 def lua(text: object) -> str:
     """A text as a Lua string: every byte that could mean something is escaped."""
-
-    def escape(found: re.Match[str]) -> str:
-        return "".join(f"\\{byte:03d}" for byte in found[0].encode())
-
-    return '"' + re.sub(r'[\\"\x00-\x1f\x7f]', escape, str(text)) + '"'
+    escaped = re.sub(r'[\\"\x00-\x1f\x7f]', lambda found: f"\\{ord(found[0]):03d}", str(text))
+    return f'"{escaped}"'
 
 
 def lua_text(text: str) -> str:
@@ -80,6 +77,7 @@ def render(record: Record, config: Config) -> str:
     )
     environment.filters.update(lua=lua, lua_text=lua_text)
     values = _values(record, config)
+    remedy = "'tykky config why module.templates' says where it was set"
     try:
         text = environment.get_template(_TEMPLATE).render(values)
     except jinja2.TemplateSyntaxError as error:
@@ -88,16 +86,11 @@ def render(record: Record, config: Config) -> str:
             where=Where(Path(error.filename or own or _TEMPLATE), error.lineno),
         ) from None
     except jinja2.TemplateError as error:
-        raise ConfigError(
-            f"the template of the modulefile cannot be used: {error}",
-            remedy="'tykky config why module.templates' says where it was set",
-        ) from None
+        cause = f"the template of the modulefile cannot be used: {error}"
+        raise ConfigError(cause, remedy=remedy) from None
     except Exception as error:  # whatever an expression in the template may raise
-        raise ConfigError(
-            f"the template of the modulefile fails: {type(error).__name__}: {error}",
-            remedy="'tykky config why module.templates' says where it was set",
-            where=_template_place(error, own),
-        ) from None
+        cause = f"the template of the modulefile fails: {type(error).__name__}: {error}"
+        raise ConfigError(cause, remedy=remedy, where=_template_place(error, own)) from None
     # Always the first line, whatever the site's template says: by it we know what is ours.
     owner = f"-- Made by Tykky for {record.prefix}; do not edit, it is made anew with the install."
     return f"{owner}\n" + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -105,36 +98,27 @@ def render(record: Record, config: Config) -> str:
 
 def _template_place(error: Exception, folder: Path | None) -> Where | None:
     """The line of the site's template that raised, as Jinja writes it into the traceback."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if folder is not None and Path(frame.filename).parent == folder
-    ]
-    return Where(Path(frames[-1].filename), frames[-1].lineno or 0) if frames else None
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).parent == folder:
+            return Where(Path(frame.filename), frame.lineno or 0)
+    return None
 
 
 def _values(record: Record, config: Config) -> dict[str, Any]:
-    shown = record.shown
+    same = ("name", "version", "suffix", "module", "prefix", "commands")
     return {
-        **shown,
-        "name": record.name,
-        "version": record.version,
-        "suffix": record.suffix,
-        "module": record.module,
-        "prefix": record.prefix,
+        **record.shown,
+        **{name: getattr(record, name) for name in same},
         "place": os.path.realpath(record.prefix),
-        "family": shown["family"] or config.module.family,
-        "commands": record.commands,
+        "family": record.shown["family"] or config.module.family,
         "packages": [f"{name}/{version}" for name, version in record.packages],
         "help": _help(record),
     }
 
 
 def _help(record: Record) -> str:
-    shown = record.shown
     some = record.commands if len(record.commands) <= 12 else (*record.commands[:12], "...")
-    parts = [shown["about"] or record.description]
-    parts.append(f"Commands: {', '.join(some)}")
+    parts = [record.shown["about"] or record.description, f"Commands: {', '.join(some)}"]
     if any(name == "pip" for name, _ in record.packages):
         parts.append(
             "To add packages of your own, make a virtual environment on top of it:\n"
@@ -170,27 +154,13 @@ def check_loads(name: str, loads: Sequence[str]) -> None:
 
     Without Lmod on this machine nobody can tell, and nothing is said.
     """
-    program = lmod()
-    if not loads or program is None:
-        return
-    missing = [load for load in loads if not _available(program, load)]
-    if missing:
-        raise StoreError(
-            f"the recipe '{name}' loads the module '{missing[0]}', which is not there",
-            remedy="'module spider' shows what is; 'module use' adds a directory of modules",
-            code=Exit.NOT_FOUND,
-        )
-
-
-def lmod() -> str | None:
-    """The lmod program of this machine, or ``None``."""
-    named = os.environ.get("LMOD_CMD", "")
-    candidates: Sequence[str] = (named, "/usr/share/lmod/lmod/libexec/lmod")
-    return next((path for path in candidates if path and shutil.which(path)), None)
-
-
-def _available(program: str, module: str) -> bool:
-    done = subprocess.run(
-        [program, "bash", "is-avail", module], capture_output=True, text=True, check=False
-    )
-    return done.returncode == 0
+    programs = filter(None, (os.environ.get("LMOD_CMD"), "/usr/share/lmod/lmod/libexec/lmod"))
+    lmod = next(filter(shutil.which, programs), None)
+    for load in loads if lmod else ():
+        command = [str(lmod), "bash", "is-avail", load]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            raise StoreError(
+                f"the recipe '{name}' loads the module '{load}', which is not there",
+                remedy="'module spider' shows what is; 'module use' adds a directory of modules",
+                code=Exit.NOT_FOUND,
+            )

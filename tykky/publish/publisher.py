@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +39,6 @@ class Publisher:
         self.config = config
         self.store = store
 
-    # -- beforehand --------------------------------------------------------------------
-
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
         self.store.check_entry(record)
@@ -51,7 +49,7 @@ class Publisher:
         modules.check_loads(record.name, record.loads)
         path = modules.path_of(self.config, record.module)
         owner = modules.owner_of(path)
-        if owner is not None and owner != record.prefix and not self._is_copied(path, owner):
+        if owner not in (None, record.prefix) and not self._is_copied(path, owner):
             what = f"the install {owner}" if owner else "something that is not Tykky's"
             raise StoreError(
                 f"the modulefile {path} is there already and belongs to {what}",
@@ -64,11 +62,9 @@ class Publisher:
         except OSError as error:
             raise from_os_error(error, f"use {folder} for modules") from error
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise TykkyError(
-                f"you may not write modules into {folder}",
-                remedy="choose another directory: 'tykky config set module_path DIR'",
-                code=Exit.NOT_WRITABLE,
-            )
+            cause = f"you may not write modules into {folder}"
+            remedy = "choose another directory: 'tykky config set module_path DIR'"
+            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_WRITABLE)
 
     def _is_copied(self, path: Path, owner: str) -> bool:
         """Whether a modulefile came with a copy of the root in which its owner is."""
@@ -79,13 +75,9 @@ class Publisher:
         """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
         folder = modules.path_of(self.config, entry.module).parent
         if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            raise StoreError(
-                f"you may not remove the module {entry.module}: {folder} is not writable",
-                remedy="ask its owner, whom 'ls -ld' shows, to do it",
-                code=Exit.NOT_WRITABLE,
-            )
-
-    # -- making it visible -------------------------------------------------------------
+            cause = f"you may not remove the module {entry.module}: {folder} is not writable"
+            remedy = "ask its owner, whom 'ls -ld' shows, to do it"
+            raise StoreError(cause, remedy=remedy, code=Exit.NOT_WRITABLE)
 
     def switch(self, record: Record, verb: str, why: str = "") -> None:
         """Let a generation be the current one, and show it. Hold the claim of its place.
@@ -101,15 +93,23 @@ class Publisher:
         # What an earlier Tykky has left works by itself, a launcher by the current generation.
         first = [name for name in every if before or not os.path.lexists(folder / name)]
         commands.lay_commands(here, first, folder, permissions)
-        self._link_new(here, record.generation)
+        _lay_links(here, record.generation, instead=False)  # they lead nowhere until it is current
         if before != record.generation:
             place.switch(here, record.generation)
         commands.lay_commands(here, every, folder, permissions)
-        self._remove_strays(here, every)  # before what they may read changes
-        self._link(here)
+        with contextlib.suppress(
+            OSError
+        ):  # what no generation has; before what it may read changes
+            for path in folder.iterdir():
+                if path.name not in every:
+                    discard(path)
+        _lay_links(here, record.generation, instead=True)
         self.store.enter(record)
         if record.has_module:
-            self._publish(record)
+            with self.store.alone(record.name):
+                module = modules.path_of(self.config, record.module)
+                self._write(module, modules.render(record, self.config))
+                self._mark_default(record.name)
         state.add(here, verb, before, self.store.permissions, why)
 
     def repair(self, record: Record) -> None:
@@ -128,8 +128,8 @@ class Publisher:
         for name in record.commands:
             if not os.access(here.prefix / "bin" / name, os.X_OK):
                 yield f"the command {name} is missing"
-        for link, target in self._links(here):
-            if not link.is_symlink() or link.readlink() != target:
+        for link, target in _links(here).items():
+            if not _leads(link, target):
                 yield f"{link} does not lead to {target}"
         if not self.store.is_entered(record):
             yield "the database does not have it as its record says"
@@ -150,74 +150,50 @@ class Publisher:
                 path.unlink(missing_ok=True)
             self._mark_default(entry.name)
 
-    # -- modules -----------------------------------------------------------------------
-
-    def _publish(self, record: Record) -> None:
-        """Write the modulefile and mark the default version of its name."""
-        path = modules.path_of(self.config, record.module)
-        with self.store.alone(record.name):
-            text = modules.render(record, self.config)
-            if _text(path) != text:
-                make_folder(path.parent, self.store.permissions)
-                write_file(path, text.encode(), self.store.permissions)
-            self._mark_default(record.name)
-
     def _default(self, name: str) -> str:
         return modules.default_of(name, self.config, self.store.entries(name))
 
     def _mark_default(self, name: str) -> None:
         """Write ``.modulerc.lua``, which names the default version. Hold the lock of the name."""
         folder = self.config.module_path / name
-        path, text = folder / ".modulerc.lua", self._default(name)
-        if text:
-            if _text(path) != text:
-                write_file(path, text.encode(), self.store.permissions)
+        path = folder / ".modulerc.lua"
+        if text := self._default(name):
+            self._write(path, text)
             return
         path.unlink(missing_ok=True)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
-    # -- the place ---------------------------------------------------------------------
+    def _write(self, path: Path, text: str) -> None:
+        if _text(path) != text:
+            make_folder(path.parent, self.store.permissions)
+            write_file(path, text.encode(), self.store.permissions)
 
-    def _links(self, here: Place, number: int = 0) -> list[tuple[Path, Path]]:
-        """What beside ``bin`` leads into the current generation: links and their targets.
 
-        Those that a generation has which will be current, if its ``number`` is given.
-        """
-        folder = here.generation(number) / LINKS
-        target = Path(HIDDEN, "current", LINKS)
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        return [(here.prefix / name, target / name) for name in names]
+def _links(here: Place, number: int = 0) -> dict[Path, Path]:
+    """What beside ``bin`` leads into the current generation, or will if it is that ``number``."""
+    folder = here.generation(number) / LINKS
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return {here.prefix / name: Path(HIDDEN, "current", LINKS, name) for name in names}
 
-    def _link_new(self, here: Place, number: int) -> None:
-        """Make the links that there are not yet: they lead nowhere until it is current."""
-        try:
-            for link, target in self._links(here, number):
-                if not os.path.lexists(link):
-                    link.symlink_to(target)
-        except OSError as error:
-            raise from_os_error(error, f"lay out {here.prefix}") from error
 
-    def _link(self, here: Place) -> None:
-        """Let the names of the layout lead into the current generation, whichever that is."""
-        wanted = dict(self._links(here))
-        try:
-            for link, target in wanted.items():
-                if not link.is_symlink() or link.readlink() != target:
-                    _replace(link, target, here)
-            for path in here.prefix.iterdir():
-                ours = path.is_symlink() and path.readlink().parts[:1] == (HIDDEN,)
-                if ours and path not in wanted:
-                    path.unlink()
-        except OSError as error:
-            raise from_os_error(error, f"lay out {here.prefix}") from error
+def _leads(link: Path, target: Path) -> bool:
+    return link.is_symlink() and link.readlink() == target
 
-    def _remove_strays(self, here: Place, names: Sequence[str]) -> None:
-        """Remove from ``bin`` what no generation has."""
-        with contextlib.suppress(OSError):
-            for path in (here.prefix / "bin").iterdir():
-                if path.name not in names:
-                    discard(path)
+
+def _lay_links(here: Place, number: int, *, instead: bool) -> None:
+    """Make the links that a generation needs; ``instead`` of what else there is, or beside it."""
+    wanted = _links(here, number)
+    try:
+        for link, target in wanted.items():
+            if not os.path.lexists(link) or (instead and not _leads(link, target)):
+                _replace(link, target, here)
+        for path in here.prefix.iterdir() if instead else ():
+            ours = path.is_symlink() and path.readlink().parts[:1] == (HIDDEN,)
+            if ours and path not in wanted:
+                path.unlink()
+    except OSError as error:
+        raise from_os_error(error, f"lay out {here.prefix}") from error
 
 
 def _replace(link: Path, target: Path, here: Place) -> None:
