@@ -1,12 +1,8 @@
 """The box: what a recipe's steps are given to work in.
 
-All have the same methods: ``BuildBox`` runs commands in a private mount
-namespace where a scratch directory lies over the prefix and the rest of the host is
-read-only; ``TestBox`` runs them as a user would, on the squashed image; ``PlanBox`` writes
-down what would be run. So a dry run is the very same recipe code.
+All have the same methods, so that a dry run is the very same recipe code.
 
-Public names: ``Box``, ``RealBox``, ``BuildBox``, ``TestBox``, ``OpenBox``,
-``PlanBox``.
+Public names: ``Box``, ``RealBox``, ``BuildBox``, ``TestBox``, ``OpenBox``, ``PlanBox``.
 """
 
 from __future__ import annotations
@@ -16,6 +12,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
@@ -45,30 +42,33 @@ _NOT_FOR_BUILDS = ("TYKKY_RUNTIME", PINS)
 FETCHED = Path("/tmp/fetched")
 
 
+@dataclass(eq=False)
 class Box(ABC):
     """A place to run a recipe's steps in.
 
-    ``prefix`` is where the stack will live, ``jobs`` how many processes a step may start,
-    ``directory`` the recipe's own folder with the files beside it.
+    ``prefix`` is where the stack will live, ``directory`` the recipe's own folder with the files
+    beside it.
     """
 
-    def __init__(
-        self, prefix: Path, directory: Path, base: Base, lock: Lock, config: Config
-    ) -> None:
-        self.prefix = prefix
-        self.directory = directory
-        self.base = base
-        self.lock = lock
-        self.config = config
-        self.jobs = config.jobs or len(os.sched_getaffinity(0))
-        #: Set for all commands; a kind may add what its commands count on.
-        self.variables: dict[str, str] = {}
-        #: What of the host's /tmp is to be seen in a box that has its own.
-        self.seen: list[Path] = []
-        #: Tells what is being done in a few words, for the progress line.
-        self.say: Callable[[str], None] = lambda _: None
-        #: Warnings that are not to be lost among what is being done.
-        self.remarks: list[str] = []
+    prefix: Path
+    directory: Path
+    base: Base
+    lock: Lock
+    config: Config
+    _: KW_ONLY
+    #: Set for all commands; a kind may add what its commands count on.
+    variables: dict[str, str] = field(default_factory=dict)
+    #: What of the host's /tmp is to be seen in a box that has its own.
+    seen: list[Path] = field(default_factory=list)
+    #: Tells what is being done in a few words, for the progress line.
+    say: Callable[[str], None] = lambda _: None
+    #: Warnings that are not to be lost among what is being done.
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> int:
+        """How many processes a step may start."""
+        return self.config.jobs or len(os.sched_getaffinity(0))
 
     @abstractmethod
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
@@ -123,19 +123,15 @@ class Box(ABC):
         return full
 
 
+@dataclass(eq=False, kw_only=True)
 class PlanBox(Box):
     """Writes down what would be done; ``lines`` has it.
 
     With ``strict``, it refuses what only a recipe that is still being written may do.
     """
 
-    strict = False
-
-    def __init__(
-        self, prefix: Path, directory: Path, base: Base, lock: Lock, config: Config
-    ) -> None:
-        super().__init__(prefix, directory, base, lock, config)
-        self.lines: list[str] = []
+    strict: bool = False
+    lines: list[str] = field(default_factory=list)
 
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         self.lines.append("run    " + process.shown(command))
@@ -173,27 +169,16 @@ class PlanBox(Box):
         return None
 
 
+@dataclass(eq=False, kw_only=True)
 class RealBox(Box):
-    """What the two boxes that do something share: running, logging, explaining failures."""
+    """What the boxes that do something share: running, logging, explaining failures."""
 
-    def __init__(
-        self,
-        prefix: Path,
-        directory: Path,
-        base: Base,
-        lock: Lock,
-        config: Config,
-        *,
-        scratch: Scratch,
-        log: BinaryIO,
-    ) -> None:
-        super().__init__(prefix, directory, base, lock, config)
-        self.scratch = scratch
-        self.log = log
-        #: What has been read from outside of the recipe's folder, with a digest of each.
-        self.read: dict[str, str] = {}
-        #: What is under way while a command runs, for it to use.
-        self.beside: Callable[[], AbstractContextManager[None]] = nullcontext
+    scratch: Scratch
+    log: BinaryIO
+    #: What has been read from outside of the recipe's folder, with a digest of each.
+    read: dict[str, str] = field(default_factory=dict)
+    #: What is under way while a command runs, for it to use.
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @abstractmethod
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
@@ -268,11 +253,10 @@ class RealBox(Box):
         return contained(self.scratch.root, self.inside(path).relative_to(self.prefix))
 
     def link(self, path: str | Path, target: str | PurePath) -> Path:
-        full = self.inside(path)
-        real = contained(self.scratch.root, full.relative_to(self.prefix))
+        real = self.real(path)
         real.unlink(missing_ok=True)
         real.symlink_to(target)
-        return full
+        return self.inside(path)
 
     @property
     @abstractmethod
@@ -280,9 +264,8 @@ class RealBox(Box):
         """Where the scratch directory for temporary files is in this box."""
 
     def write(self, path: str | Path, text: str) -> Path:
-        full = self.inside(path)
-        self.real(full).write_text(text, encoding="utf-8")
-        return full
+        self.real(path).write_text(text, encoding="utf-8")
+        return self.inside(path)
 
 
 class BuildBox(RealBox):
@@ -293,11 +276,8 @@ class BuildBox(RealBox):
         return FETCHED.parent
 
     def environment(self) -> dict[str, str]:
-        path = f"{self.prefix}/bin:{self._path()}"
+        path = f"{self.prefix}/bin:{self.base.path}"
         return {**closed(self.scratch, self.config), "PATH": path, **self.variables}
-
-    def _path(self) -> str:
-        return self.base.path
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
         self.scratch.root.mkdir(parents=True, exist_ok=True)
@@ -311,6 +291,7 @@ class BuildBox(RealBox):
         )
 
 
+@dataclass(eq=False, kw_only=True)
 class TestBox(RealBox):
     """Commands run as a user's do: the generated ones, an empty folder, a clean environment."""
 
@@ -344,6 +325,7 @@ class TestBox(RealBox):
         return self.scratch.empty
 
 
+@dataclass(eq=False, kw_only=True)
 class OpenBox(RealBox):
     """Commands see the host as the user does, or an image, and the contents where they will be.
 
@@ -356,7 +338,7 @@ class OpenBox(RealBox):
     inside_at: Path
     workdir: Path
     #: Prints a line of what the user's own scripts say.
-    show: Callable[[str], None]
+    show: Callable[[str], None] = lambda _: None
 
     @cached_property
     def program(self) -> Path:

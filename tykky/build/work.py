@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from tykky import console
 from tykky.build.box import RealBox
 from tykky.build.hooks import Hooks
 from tykky.errors import Exit, TykkyError, from_os_error, masked
-from tykky.files import Permissions, write_file
+from tykky.files import Permissions, insist, write_file
 from tykky.recipe import recipe_code
 from tykky.store import record as records
 from tykky.tools import process
@@ -85,7 +85,8 @@ class Log:
         """Go on in a file. Raises ``TykkyError``."""
         assert isinstance(self.stream, io.BytesIO)
         try:
-            stream = _opened(path)
+            # In its folder, other builds may begin and end.
+            stream = insist(lambda: _opened(path), 100)
             stream.write(self.stream.getvalue())
         except OSError as error:
             raise from_os_error(error, "write the log of the build", "build_dir") from error
@@ -117,27 +118,17 @@ class Log:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A new file, in whose folder other builds may begin and end."""
-    for tries_left in reversed(range(100)):
-        try:
-            # What a build was told and has said is for its user.
-            path.parents[1].mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            return path.open("wb")
-        except FileNotFoundError:
-            # The last of what was in the folder has just been removed, together with it.
-            if not tries_left:
-                raise
-    raise AssertionError
+    # What a build was told and has said is for its user.
+    path.parents[1].mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return path.open("wb")
 
 
 class Step:
     """A step under way: ``update`` says what it does now, ``tell`` what it has found out."""
 
     def __init__(self, line: console.Step, known: SimpleNamespace) -> None:
-        self.update = line.update
-        self.show = line.show
-        self.known = known
+        self.update, self.show, self.known = line.update, line.show, known
 
     def tell(self, **values: object) -> None:
         """Let hooks after the step know values by these names."""
@@ -204,10 +195,10 @@ class Work:
         if self.line is not None:
             self.line.update(text)
 
-    def open(self, kind: type[_Box], **more: object) -> _Box:
+    def open(self, kind: type[_Box], **more: Any) -> _Box:
         """A box of that kind."""
         plan = self.plan
-        box = kind(
+        return kind(
             plan.layout.target(plan),
             plan.recipe.directory,
             plan.base,
@@ -215,12 +206,10 @@ class Work:
             self.config,
             scratch=self.scratch,
             log=self.desk.log.stream,
+            say=self.say,
+            read=self.read,
+            **more,
         )
-        box.say = self.say
-        box.read = self.read
-        for name, value in more.items():
-            setattr(box, name, value)
-        return box
 
     def call(self, box: RealBox, *methods: str) -> None:
         """Have the recipe do its part."""

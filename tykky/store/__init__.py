@@ -98,11 +98,10 @@ class Store:
 
         An entry that cannot be read is left out and told of in ``unreadable``.
         """
-        found = listing(self.database, self.cache, name)
-        self.unreadable = [*found.unreadable]
         from tykky.recipe import Version
 
-        there = [entry for entry in found.entries if self._is_there(entry)]
+        found, self.unreadable = listing(self.database, self.cache, name)
+        there = [entry for entry in found if self._is_there(entry)]
         return sorted(there, key=lambda e: (e.name, Version(e.version), e.suffix, e.prefix))
 
     def _is_there(self, entry: Entry) -> bool:

@@ -76,22 +76,17 @@ def reindex(store: Store) -> Iterator[str]:
         except TykkyError as error:
             yield f"{error.cause}; left as it is"
     for path in sorted(store.database.glob("[!.]*/*.json")):
-        if f"{path.parent.name}/{path.name}" not in known:
-            yield from _set_aside(path, store)
-
-
-def _set_aside(path: Path, store: Store) -> Iterator[str]:
-    """Set an entry aside that speaks of no install; one of a newer Tykky is only named."""
-    try:
-        prefix = Path(read_entry(path).prefix)
-        if prefix.parts[-3:-2] != store.places.parts[-1:] and (
-            Place(prefix).current or not prefix.parent.is_dir()
-        ):
-            return  # made by a classic command; or its file system is not there just now
-    except NewerFormat as error:
-        yield error.cause
-        return
-    except StoreError:
-        pass
-    path.rename(path.with_name(f".{path.name}.aside"))
-    yield f"set aside {path}, of which there is no install"
+        if f"{path.parent.name}/{path.name}" in known:
+            continue
+        try:
+            prefix = Path(read_entry(path).prefix)
+            outside = prefix.parts[-3:-2] != store.places.parts[-1:]
+            if outside and (Place(prefix).current or not prefix.parent.is_dir()):
+                continue  # made by a classic command; or its file system is not there just now
+        except NewerFormat as error:
+            yield error.cause
+            continue
+        except StoreError:
+            pass
+        path.rename(path.with_name(f".{path.name}.aside"))
+        yield f"set aside {path}, of which there is no install"

@@ -24,11 +24,11 @@ import os
 import re
 import secrets
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tykky.errors import Exit, StoreError, from_os_error
-from tykky.files import Permissions, discard, make_folder, read_json, sync, write_file
+from tykky.files import Permissions, discard, make_folder, sync, write_file
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CONF_FORMAT,
@@ -97,8 +97,11 @@ class Place:
         if not number:
             raise StoreError(f"there is no install at {self.prefix}")
         record = records.read(self.generation(number), missing=f"{self.prefix} has no #{number}")
+        if not record.has_module:  # made by a classic command, and perhaps moved or copied since
+            name = records.name_of(self.prefix)
+            record = replace(record, name=name, module=f"{name}/1")
         # Where it lies and which it is, is known from where it was found, wherever it was made.
-        return records.found_at(record, self.prefix, number)
+        return replace(record, prefix=str(self.prefix), generation=number)
 
     def original(self, number: int = 0) -> str:
         """Where a generation was made, if that is elsewhere and it cannot be moved, or nothing.
@@ -137,7 +140,7 @@ class Place:
 
     def check_formats(self) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has written here: nothing is touched then."""
-        _check_format(self.hidden / state.NAME, state.FORMAT)
+        state.events(self)
         for number in self.numbers:
             self.check_format(number)
 
@@ -150,26 +153,10 @@ class Place:
         except StoreError:
             pass
         path = self.generation(number) / CONF_NAME
-        found = re.search(r"^format (\d+)$", _start_of(path), re.M)
-        if found and int(found[1]) > CONF_FORMAT:
-            raise NewerFormat(path, found[1])
-
-
-def _check_format(path: Path, known: int) -> None:
-    try:
-        found = read_json(path)["format"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # damaged, or not there
-    if isinstance(found, int) and found > known:
-        raise NewerFormat(path, found)
-
-
-def _start_of(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4096).decode(errors="replace")
-    except OSError:
-        return ""
+        with contextlib.suppress(OSError), path.open("rb") as stream:
+            found = re.search(rb"^format (\d+)$", stream.read(4096), re.M)
+            if found and int(found[1]) > CONF_FORMAT:
+                raise NewerFormat(path, int(found[1]))
 
 
 def missing(needs: Iterable[str]) -> str:

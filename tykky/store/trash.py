@@ -35,8 +35,14 @@ def check_removable(store: Store, prefix: Path) -> None:
     """Raise ``StoreError`` if what is at ``prefix`` cannot be moved into the trash."""
     store.check_outside(prefix)
     Place(prefix).check_formats()
-    if prefix.is_dir() and store.trash.is_dir():
-        _check_same_disk(store, prefix)
+    both = prefix.is_dir() and store.trash.is_dir()
+    if both and prefix.stat().st_dev != store.trash.stat().st_dev:
+        raise StoreError(
+            f"{prefix} is on another disk than the trash of {store.root}, so it cannot be kept "
+            "for what still runs from it",
+            remedy=f"when nothing runs from it any more, delete it: rm -r '{prefix}'",
+            code=Exit.CONFLICT,
+        )
     for folder in (prefix.parent, prefix, prefix / HIDDEN, store.database, store.trash):
         if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(
@@ -44,16 +50,6 @@ def check_removable(store: Store, prefix: Path) -> None:
                 remedy="ask its owner, whom 'ls -ld' shows, to do it",
                 code=Exit.NOT_WRITABLE,
             )
-
-
-def _check_same_disk(store: Store, prefix: Path) -> None:
-    if prefix.stat().st_dev != store.trash.stat().st_dev:
-        raise StoreError(
-            f"{prefix} is on another disk than the trash of {store.root}, so it cannot be kept "
-            "for what still runs from it",
-            remedy=f"when nothing runs from it any more, delete it: rm -r '{prefix}'",
-            code=Exit.CONFLICT,
-        )
 
 
 def put(store: Store, entry: Entry) -> None:
@@ -99,9 +95,6 @@ def empty(store: Store, items: Iterable[Path]) -> None:
                 prefix.rmdir()  # if it is still as it was left: empty
         discard(item)
     # An empty place is one that was uninstalled, or whose making was given up.
-    for prefix in store.places.glob("*/*"):
+    for folder in (*store.places.glob("*/*"), *store.places.glob("*")):
         with contextlib.suppress(OSError):  # rmdir removes only what is empty
-            prefix.rmdir()
-    for folder in store.places.glob("*"):
-        with contextlib.suppress(OSError):
             folder.rmdir()
