@@ -1,7 +1,7 @@
 """Files and folders: written whole or not at all, with the site's modes; read with care.
 
-Public names: ``Permissions``, ``make_folder``, ``insist``, ``write_file``, ``bring``,
-``read_json``, ``sync``, ``discard``, ``count``, ``digest_file``.
+Public names: ``Permissions``, ``make_folder``, ``check_writable``, ``insist``, ``write_file``,
+``bring``, ``read_json``, ``sync``, ``discard``, ``count``, ``digest_file``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tykky.errors import ConfigError, from_os_error
+from tykky.errors import ConfigError, Exit, StoreError, from_os_error
 
 _T = TypeVar("_T")
 
@@ -74,6 +74,16 @@ def make_folder(path: Path, permissions: Permissions) -> None:
                 permissions.apply(folder)
 
     insist(make)
+
+
+def check_writable(folder: Path, doing: str) -> None:
+    """Raise ``StoreError`` if nothing may be changed in a folder."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"you may not {doing}: {folder} is not writable",
+            remedy="ask its owner, whom 'ls -ld' shows, to do it",
+            code=Exit.NOT_WRITABLE,
+        )
 
 
 def insist(action: Callable[[], _T], tries: int = 10) -> _T:

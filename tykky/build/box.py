@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from tykky.lock import Lock
     from tykky.store.place import Draft
 
-#: What is said to the commands of installs. A build is entered natively, whatever those are.
-_NOT_FOR_BUILDS = ("TYKKY_RUNTIME", PINS)
-
 #: Where fetched files are in the box of a build.
 FETCHED = Path("/tmp/fetched")
 
@@ -165,7 +162,7 @@ class PlanBox(Box):
         self.lines.append(f"link   {full} to {target}")
         return full
 
-    def real(self, path: str | Path) -> Path | None:
+    def real(self, path: str | Path) -> None:
         return None
 
 
@@ -190,16 +187,15 @@ class RealBox(Box):
 
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         self.say(say or process.brief(command))
-        argv = process.words(command)
+        argv, shown = process.words(command), process.shown(command)
         variables = {**self.environment(), **(env or {})}
-        said = masked(process.shown(command))
-        self.log.write(f"$ {said}\n".encode(errors="backslashreplace"))
+        self.log.write(f"$ {masked(shown)}\n".encode(errors="backslashreplace"))
         self.log.flush()
         line = self.enclose(argv, variables)
         with self.beside():
             status, output = process.run(line, variables, self.cwd, self.log)
         if status != 0:
-            raise process.failure(process.shown(command), status, output)
+            raise process.failure(shown, status, output)
         return output
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
@@ -232,12 +228,9 @@ class RealBox(Box):
         return self.tmp / FETCHED.name / file
 
     def copy(self, source: str | Path, target: str | Path = ".") -> Path:
-        origin, full = self.directory / source, self.inside(target)
-        real = self.real(target)
-        if origin.is_dir():
-            real.mkdir(parents=True, exist_ok=True)
-        else:
-            (real if str(target).endswith("/") else real.parent).mkdir(parents=True, exist_ok=True)
+        origin, full, real = self.directory / source, self.inside(target), self.real(target)
+        into = origin.is_dir() or str(target).endswith("/")
+        (real if into else real.parent).mkdir(parents=True, exist_ok=True)
         self.say(f"a copy of {origin}")
         if self.directory not in Path(os.path.normpath(origin)).parents:
             self.read[str(origin)] = tree.manifest(origin)
@@ -259,9 +252,9 @@ class RealBox(Box):
         return self.inside(path)
 
     @property
-    @abstractmethod
     def tmp(self) -> Path:
         """Where the scratch directory for temporary files is in this box."""
+        return self.scratch.tmp
 
     def write(self, path: str | Path, text: str) -> Path:
         self.real(path).write_text(text, encoding="utf-8")
@@ -299,10 +292,6 @@ class TestBox(RealBox):
     #: The generation that is tried, and the folder with its commands.
     draft: Draft
     commands: Path
-
-    @property
-    def tmp(self) -> Path:
-        return self.scratch.tmp
 
     def environment(self) -> dict[str, str]:
         return {
@@ -346,13 +335,11 @@ class OpenBox(RealBox):
         return box_around(self.base, self.scratch, self.config, self.shown, self.inside_at)
 
     def environment(self) -> dict[str, str]:
-        own = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_BUILDS}
+        # What is said to the commands of installs is not for a build, which is entered natively.
+        said = ("TYKKY_RUNTIME", PINS)
+        own = {name: value for name, value in os.environ.items() if name not in said}
         of_image = self.base.environment if isinstance(self.base, ImageBase) else {}
         return {**own, **of_image, **self.variables}
-
-    @property
-    def tmp(self) -> Path:
-        return self.scratch.tmp  # at its own path in there
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
         return [str(self.program), "--", *argv]
@@ -368,12 +355,10 @@ def _file_name(url: str, sha256: str, name: str) -> str:
 
     file = name or Path(unquote(urlsplit(url).path)).name
     if not file or file in (".", "..") or "/" in file:
-        raise RecipeError(
-            f"the file at {url} has no name", remedy="give it one: box.fetch(url, name='...')"
-        )
-    if sha256 and not is_sha256(sha256):
-        raise RecipeError(
-            f"'{sha256}' is no sha256, which has 64 digits from 0-9 and a-f",
-            remedy="copy it from where the file is published, or from 'sha256sum FILE'",
-        )
-    return file
+        cause, remedy = f"the file at {url} has no name", "give it one: box.fetch(url, name='...')"
+    elif sha256 and not is_sha256(sha256):
+        cause = f"'{sha256}' is no sha256, which has 64 digits from 0-9 and a-f"
+        remedy = "copy it from where the file is published, or from 'sha256sum FILE'"
+    else:
+        return file
+    raise RecipeError(cause, remedy=remedy)

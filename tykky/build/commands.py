@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.build.entering import OWN
-from tykky.errors import RecipeError, Where, did_you_mean, from_os_error
+from tykky.errors import RecipeError, Where, did_you_mean, explained
 from tykky.files import Permissions, make_folder, write_file
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
@@ -35,11 +35,9 @@ ALL = "*"
 def are_plain(recipe: Stack) -> bool:
     """Whether the commands are chosen among the names in ``bin``, so that they change no image."""
     wanted = guarded(recipe, "commands")
-    return not (
-        isinstance(wanted, Mapping)
-        or recipe.wraps_base
-        or any("/" in pattern for pattern in wanted)
-    )
+    if isinstance(wanted, Mapping) or recipe.wraps_base:
+        return False
+    return not any("/" in pattern for pattern in wanted)
 
 
 def choose_again(recipe: Stack, there: Sequence[str]) -> tuple[str, ...]:
@@ -106,7 +104,7 @@ def _matching(recipe: Stack, pattern: str, root: Path, base: Base) -> list[str]:
     if "/" in pattern:
         paths = [path for path in sorted(root.glob(pattern.rstrip("/"))) if path.exists()]
         inside = [p / name for p in paths if p.is_dir() for name in programs(p)]
-        files = [p for p in paths if p.is_file() and os.access(p, os.X_OK)]
+        files = filter(_is_program, paths)
         return _some(recipe, pattern, [str(p.relative_to(root)) for p in (*files, *inside)])
     there = programs(root / "bin")
     if recipe.wraps_base and not any(fnmatchcase(name, pattern) for name in there):
@@ -141,12 +139,12 @@ def programs(folder: Path) -> list[str]:
     # A link could lead out of what was built.
     if folder.is_symlink() or not folder.is_dir():
         return []
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-        and (path.is_symlink() or (path.is_file() and os.access(path, os.X_OK)))
-    )
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return sorted(p.name for p in shown if p.is_symlink() or _is_program(p))
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def lay_launch(plan: LaunchPlan, folder: Path, permissions: Permissions) -> None:
@@ -168,7 +166,7 @@ def lay_commands(
     Raises ``TykkyError``.
     """
     program = native.program("launch")
-    try:
+    with explained("make the commands"):
         make_folder(folder, permissions)
         if not (place.launcher.exists() and filecmp.cmp(program, place.launcher, shallow=False)):
             temporary = place.hidden / f".{place.launcher.name}.new"
@@ -181,8 +179,6 @@ def lay_commands(
             # A copy where there are no hard links; else whatever had the name.
             if not (path.is_file() and not path.is_symlink() and _same(path.stat(), new)):
                 _link(place.launcher, path)
-    except OSError as error:
-        raise from_os_error(error, "make the commands") from error
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:

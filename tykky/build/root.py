@@ -38,13 +38,10 @@ def box_inside(base: Base, scratch: Scratch, config: Config, seen: Sequence[Path
     prefix = scratch.path / "enter"
     if (prefix / "bin/box").exists():
         return prefix / "bin/box"
-    mounts: list[Mount] = []
-    below = base
-    if isinstance(base, StackBase):
-        below = base.below
-        mounts = [Need(base.prefix, str(base.generation))]
     places = [scratch.path, config.cache_dir, *seen, *_tools()]
-    mounts = [_root(below), *_visible(places, _NETWORK), *mounts]
+    mounts: list[Mount] = [_root(base), *_visible(places, _NETWORK)]
+    if isinstance(base, StackBase):
+        mounts.append(Need(base.prefix, str(base.generation)))
     return _laid(f"the build in {base.name}", prefix, mounts, config, closed=True)
 
 
@@ -77,11 +74,9 @@ def _laid(
         servers=(Path(config.server),) if config.server else (),
         idle=1,
     )
-    here, permissions = Place(prefix), Permissions()
-    number = int(plan.generation)
-    folder = here.generation(number)
-    make_folder(folder, permissions)
-    lay_launch(plan, folder, permissions)
+    here, number, permissions = Place(prefix), int(plan.generation), Permissions()
+    make_folder(here.generation(number), permissions)
+    lay_launch(plan, here.generation(number), permissions)
     switch(here, number)
     lay_commands(here, ("box",), prefix / "bin", permissions)
     return prefix / "bin/box"
@@ -98,6 +93,7 @@ def _visible(places: Iterable[Path], files: Sequence[str]) -> Iterator[Bind]:
 
 
 def _root(base: Base) -> Root:
+    base = base.below if isinstance(base, StackBase) else base
     if not isinstance(base, ImageBase):
         return Root(Path("/"))
     if base.file is not None:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, config: Config) -> Result:
             except TykkyError as error:
                 answers.append(_answer(entry.module, entry.prefix, [error.cause]))
     for record in records:
-        found = [*faults(record, store), *_of_base(record, config, bases)]
+        found = [*faults(record), *_of_base(record, config, bases)]
         if record.generation == Place(Path(record.prefix)).current:
             found += [text for text in publisher.differences(record) if text not in found]
         title = record.module if record.generation == _current(record) else record.title

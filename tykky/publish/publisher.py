@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from tykky import console
 from tykky.build import commands
-from tykky.errors import Exit, StoreError, TykkyError, from_os_error
-from tykky.files import discard, make_folder, write_file
+from tykky.errors import Exit, StoreError, TykkyError, explained
+from tykky.files import check_writable, discard, make_folder, write_file
 from tykky.publish import modules
 from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state
 
@@ -59,10 +59,8 @@ class Publisher:
                 code=Exit.CONFLICT,
             )
         folder = self.config.module_path
-        try:
+        with explained(f"use {folder} for modules"):
             make_folder(folder, self.store.permissions)
-        except OSError as error:
-            raise from_os_error(error, f"use {folder} for modules") from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise TykkyError(
                 f"you may not write modules into {folder}",
@@ -78,12 +76,8 @@ class Publisher:
     def check_removable(self, entry: Entry) -> None:
         """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
         folder = modules.path_of(self.config, entry.module).parent
-        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            raise StoreError(
-                f"you may not remove the module {entry.module}: {folder} is not writable",
-                remedy="ask its owner, whom 'ls -ld' shows, to do it",
-                code=Exit.NOT_WRITABLE,
-            )
+        if folder.is_dir():
+            check_writable(folder, f"remove the module {entry.module}")
 
     # -- making it visible -------------------------------------------------------------
 
@@ -191,17 +185,15 @@ class Publisher:
 
     def _link_new(self, here: Place, number: int) -> None:
         """Make the links that there are not yet: they lead nowhere until it is current."""
-        try:
+        with explained(f"lay out {here.prefix}"):
             for link, target in self._links(here, number):
                 if not os.path.lexists(link):
                     link.symlink_to(target)
-        except OSError as error:
-            raise from_os_error(error, f"lay out {here.prefix}") from error
 
     def _link(self, here: Place) -> None:
         """Let the names of the layout lead into the current generation, whichever that is."""
         wanted = dict(self._links(here))
-        try:
+        with explained(f"lay out {here.prefix}"):
             for link, target in wanted.items():
                 if not link.is_symlink() or link.readlink() != target:
                     _replace(link, target, here)
@@ -209,8 +201,6 @@ class Publisher:
                 ours = path.is_symlink() and path.readlink().parts[:1] == (HIDDEN,)
                 if ours and path not in wanted:
                     path.unlink()
-        except OSError as error:
-            raise from_os_error(error, f"lay out {here.prefix}") from error
 
     def _remove_strays(self, here: Place, names: Sequence[str]) -> None:
         """Remove from ``bin`` what no generation has."""

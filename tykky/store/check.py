@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tykky.store import Record, Store
 
 
-def faults(record: Record, store: Store) -> Iterator[str]:
+def faults(record: Record) -> Iterator[str]:
     """What of a generation is not as its record says; reads all its images."""
     place = Place(Path(record.prefix))
     for image in record.images:  # programs of a container need no image of their own
@@ -43,8 +43,6 @@ def faults(record: Record, store: Store) -> Iterator[str]:
     for name in record.commands:
         if not os.access(place.prefix / "bin" / name, os.X_OK):
             yield f"the command {name} is missing"
-    if record.generation == place.current and not store.is_entered(record):
-        yield "the database does not have it as its record says"
 
 
 def reindex(store: Store) -> Iterator[str]:

@@ -27,7 +27,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tykky.errors import Exit, StoreError, from_os_error
+from tykky.errors import Exit, StoreError, explained, from_os_error
 from tykky.files import Permissions, discard, make_folder, sync, write_file
 from tykky.runtime.base import (
     CONF_DIRECTORY,
@@ -81,11 +81,10 @@ class Place:
     @property
     def numbers(self) -> list[int]:
         """The numbers of all generations, in order."""
-        try:
+        with contextlib.suppress(OSError):
             names = os.listdir(self.hidden / GENERATIONS)  # noqa: PTH208 - names are all
-        except OSError:
-            return []
-        return sorted(int(name) for name in names if name.isdecimal())
+            return sorted(int(name) for name in names if name.isdecimal())
+        return []
 
     def generation(self, number: int = 0) -> Path:
         """The folder of one generation; of the current one without a number."""
@@ -119,10 +118,8 @@ class Place:
         """The records of all generations that can be read."""
         found = []
         for number in self.numbers:
-            try:
+            with contextlib.suppress(StoreError):
                 found.append(self.record(number))
-            except StoreError:
-                continue
         return found
 
     def needs(self, number: int) -> list[str]:
@@ -192,11 +189,9 @@ def begin(place: Place, permissions: Permissions) -> Draft:
     known = (number for event in state.events(place) for number in (event.generation, event.before))
     # Nobody else writes to this name, even where locks do not work.
     path = place.hidden / GENERATIONS / f"{_DRAFT}{secrets.token_hex(4)}"
-    try:
+    with explained(f"write to {place.prefix}"):
         make_folder(path, permissions)
         make_folder(place.images, permissions)
-    except OSError as error:
-        raise from_os_error(error, f"write to {place.prefix}") from error
     return Draft(place, path, max([0, *place.numbers, *known]) + 1)
 
 
@@ -234,11 +229,10 @@ def switch(place: Place, number: int) -> None:
     """Let a generation be the current one, by one rename. Raises ``TykkyError``."""
     new = place.hidden / f".{CURRENT}.{secrets.token_hex(4)}"
     try:
-        new.symlink_to(f"{GENERATIONS}/{number}")
-        new.replace(place.hidden / CURRENT)
-        sync(place.hidden)
-    except OSError as error:
-        raise from_os_error(error, f"make #{number} of {place.prefix} the current one") from error
+        with explained(f"make #{number} of {place.prefix} the current one"):
+            new.symlink_to(f"{GENERATIONS}/{number}")
+            new.replace(place.hidden / CURRENT)
+            sync(place.hidden)
     finally:
         new.unlink(missing_ok=True)
 
@@ -262,10 +256,8 @@ def sweep(place: Place) -> None:
     folder = place.hidden / GENERATIONS
     if not folder.is_dir():
         return
-    for path in folder.iterdir():
-        if path.name.startswith((_DRAFT, _GONE)):
-            discard(path)
-    for path in place.hidden.glob(".*"):
+    unfinished = [path for path in folder.iterdir() if path.name.startswith((_DRAFT, _GONE))]
+    for path in (*unfinished, *place.hidden.glob(".*")):
         discard(path)
     _remove_images(place)
 

@@ -12,14 +12,13 @@ Public names: ``check_removable``, ``put``, ``older``, ``empty``.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StoreError, from_os_error
-from tykky.files import discard, make_folder
+from tykky.errors import Exit, StoreError, explained
+from tykky.files import check_writable, discard, make_folder
 from tykky.runtime.base import CURRENT
 from tykky.store import record as records
 from tykky.store.place import HIDDEN, Place
@@ -44,12 +43,8 @@ def check_removable(store: Store, prefix: Path) -> None:
             code=Exit.CONFLICT,
         )
     for folder in (prefix.parent, prefix, prefix / HIDDEN, store.database, store.trash):
-        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            raise StoreError(
-                f"you may not uninstall {prefix}: {folder} is not writable",
-                remedy="ask its owner, whom 'ls -ld' shows, to do it",
-                code=Exit.NOT_WRITABLE,
-            )
+        if folder.is_dir():
+            check_writable(folder, f"uninstall {prefix}")
 
 
 def put(store: Store, entry: Entry) -> None:
@@ -60,7 +55,7 @@ def put(store: Store, entry: Entry) -> None:
     """
     place = Place(Path(entry.prefix))
     item = store.trash / f"{entry.name}-{place.prefix.name}-{time.time_ns()}"
-    try:
+    with explained(f"uninstall {entry.module}"):
         if place.hidden.is_dir():
             make_folder(item / HIDDEN, store.permissions)
             # First what makes it an install.
@@ -71,8 +66,6 @@ def put(store: Store, entry: Entry) -> None:
                 if path != place.hidden:
                     path.rename(item / path.name)
         store.forget(entry)
-    except OSError as error:
-        raise from_os_error(error, f"uninstall {entry.module}") from error
 
 
 def older(store: Store, older_than: float) -> dict[Path, int]:
