@@ -5,14 +5,17 @@ print and exit. An error is two sentences for a person: the *cause* (what is wro
 the name or path it is about) and the *remedy* (what to do next). A traceback is never
 part of the interface.
 
-Public names: ``Exit``, ``TykkyError`` and its subclasses, ``Where``.
+Public names: ``Exit``, ``TykkyError`` and its subclasses, ``Where``, ``explained``,
+``from_os_error``, ``did_you_mean``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import linecache
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -169,6 +172,15 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else ""
+
+
+@contextlib.contextmanager
+def explained(doing: str, key: str = "root") -> Iterator[None]:
+    """Raise the ``TykkyError`` behind an ``OSError`` from within; see ``from_os_error``."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, doing, key) from error
 
 
 def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:

@@ -1,7 +1,7 @@
 """Files and folders: written whole or not at all, with the site's modes; read with care.
 
-Public names: ``Permissions``, ``make_folder``, ``write_file``, ``bring``, ``read_json``,
-``sync``, ``discard``, ``count``, ``digest_file``.
+Public names: ``Permissions``, ``make_folder``, ``check_writable``, ``insist``, ``write_file``,
+``bring``, ``read_json``, ``sync``, ``discard``, ``count``, ``digest_file``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from tykky.errors import ConfigError, from_os_error
+from tykky.errors import ConfigError, Exit, StoreError, from_os_error
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,36 @@ class Permissions:
 
 def make_folder(path: Path, permissions: Permissions) -> None:
     """Make a folder and its missing parents, each with the site's mode and group."""
-    for tries_left in reversed(range(10)):
-        try:
-            missing = [each for each in (path, *path.parents) if not each.is_dir()]
-            for folder in reversed(missing):
-                with contextlib.suppress(FileExistsError):
-                    folder.mkdir()
-                    permissions.apply(folder)
-            return
-        except FileNotFoundError:
-            # Somebody has just removed a parent, together with the last of what was in it.
-            if not tries_left:
-                raise
+
+    def make() -> None:
+        missing = [each for each in (path, *path.parents) if not each.is_dir()]
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                permissions.apply(folder)
+
+    insist(make)
+
+
+def check_writable(folder: Path, doing: str) -> None:
+    """Raise ``StoreError`` if nothing may be changed in a folder."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"you may not {doing}: {folder} is not writable",
+            remedy="ask its owner, whom 'ls -ld' shows, to do it",
+            code=Exit.NOT_WRITABLE,
+        )
+
+
+def insist(action: Callable[[], _T], tries: int = 10) -> _T:
+    """What an action gives that begins by making a folder, tried again if that is gone.
+
+    Somebody may just have removed it, together with the last of what was in it.
+    """
+    for _ in range(tries - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return action()
+    return action()
 
 
 def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bool = True) -> None:

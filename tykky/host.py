@@ -1,6 +1,6 @@
-"""Who runs this, and where.
+"""Who runs this, where, and when.
 
-Public names: ``user_name``, ``home_of``, ``host_name``, ``owner_of``.
+Public names: ``user_name``, ``home_of``, ``host_name``, ``owner_of``, ``now``, ``TIME``.
 """
 
 from __future__ import annotations
@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
+
+#: How times are written: ISO 8601, UTC.
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def user_name() -> str:
@@ -44,3 +48,8 @@ def owner_of(path: Path) -> str:
         return path.owner()
     except KeyError:
         return str(path.stat().st_uid)
+
+
+def now() -> str:
+    """The time in UTC, as records have it."""
+    return time.strftime(TIME, time.gmtime())

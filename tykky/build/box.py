@@ -1,12 +1,8 @@
 """The box: what a recipe's steps are given to work in.
 
-All have the same methods: ``BuildBox`` runs commands in a private mount
-namespace where a scratch directory lies over the prefix and the rest of the host is
-read-only; ``TestBox`` runs them as a user would, on the squashed image; ``PlanBox`` writes
-down what would be run. So a dry run is the very same recipe code.
+All have the same methods, so that a dry run is the very same recipe code.
 
-Public names: ``Box``, ``RealBox``, ``BuildBox``, ``TestBox``, ``OpenBox``,
-``PlanBox``.
+Public names: ``Box``, ``RealBox``, ``BuildBox``, ``TestBox``, ``OpenBox``, ``PlanBox``.
 """
 
 from __future__ import annotations
@@ -16,6 +12,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
@@ -38,37 +35,37 @@ if TYPE_CHECKING:
     from tykky.lock import Lock
     from tykky.store.place import Draft
 
-#: What is said to the commands of installs. A build is entered natively, whatever those are.
-_NOT_FOR_BUILDS = ("TYKKY_RUNTIME", PINS)
-
 #: Where fetched files are in the box of a build.
 FETCHED = Path("/tmp/fetched")
 
 
+@dataclass(eq=False)
 class Box(ABC):
     """A place to run a recipe's steps in.
 
-    ``prefix`` is where the stack will live, ``jobs`` how many processes a step may start,
-    ``directory`` the recipe's own folder with the files beside it.
+    ``prefix`` is where the stack will live, ``directory`` the recipe's own folder with the files
+    beside it.
     """
 
-    def __init__(
-        self, prefix: Path, directory: Path, base: Base, lock: Lock, config: Config
-    ) -> None:
-        self.prefix = prefix
-        self.directory = directory
-        self.base = base
-        self.lock = lock
-        self.config = config
-        self.jobs = config.jobs or len(os.sched_getaffinity(0))
-        #: Set for all commands; a kind may add what its commands count on.
-        self.variables: dict[str, str] = {}
-        #: What of the host's /tmp is to be seen in a box that has its own.
-        self.seen: list[Path] = []
-        #: Tells what is being done in a few words, for the progress line.
-        self.say: Callable[[str], None] = lambda _: None
-        #: Warnings that are not to be lost among what is being done.
-        self.remarks: list[str] = []
+    prefix: Path
+    directory: Path
+    base: Base
+    lock: Lock
+    config: Config
+    _: KW_ONLY
+    #: Set for all commands; a kind may add what its commands count on.
+    variables: dict[str, str] = field(default_factory=dict)
+    #: What of the host's /tmp is to be seen in a box that has its own.
+    seen: list[Path] = field(default_factory=list)
+    #: Tells what is being done in a few words, for the progress line.
+    say: Callable[[str], None] = lambda _: None
+    #: Warnings that are not to be lost among what is being done.
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> int:
+        """How many processes a step may start."""
+        return self.config.jobs or len(os.sched_getaffinity(0))
 
     @abstractmethod
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
@@ -123,19 +120,15 @@ class Box(ABC):
         return full
 
 
+@dataclass(eq=False, kw_only=True)
 class PlanBox(Box):
     """Writes down what would be done; ``lines`` has it.
 
     With ``strict``, it refuses what only a recipe that is still being written may do.
     """
 
-    strict = False
-
-    def __init__(
-        self, prefix: Path, directory: Path, base: Base, lock: Lock, config: Config
-    ) -> None:
-        super().__init__(prefix, directory, base, lock, config)
-        self.lines: list[str] = []
+    strict: bool = False
+    lines: list[str] = field(default_factory=list)
 
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         self.lines.append("run    " + process.shown(command))
@@ -169,31 +162,20 @@ class PlanBox(Box):
         self.lines.append(f"link   {full} to {target}")
         return full
 
-    def real(self, path: str | Path) -> Path | None:
+    def real(self, path: str | Path) -> None:
         return None
 
 
+@dataclass(eq=False, kw_only=True)
 class RealBox(Box):
-    """What the two boxes that do something share: running, logging, explaining failures."""
+    """What the boxes that do something share: running, logging, explaining failures."""
 
-    def __init__(
-        self,
-        prefix: Path,
-        directory: Path,
-        base: Base,
-        lock: Lock,
-        config: Config,
-        *,
-        scratch: Scratch,
-        log: BinaryIO,
-    ) -> None:
-        super().__init__(prefix, directory, base, lock, config)
-        self.scratch = scratch
-        self.log = log
-        #: What has been read from outside of the recipe's folder, with a digest of each.
-        self.read: dict[str, str] = {}
-        #: What is under way while a command runs, for it to use.
-        self.beside: Callable[[], AbstractContextManager[None]] = nullcontext
+    scratch: Scratch
+    log: BinaryIO
+    #: What has been read from outside of the recipe's folder, with a digest of each.
+    read: dict[str, str] = field(default_factory=dict)
+    #: What is under way while a command runs, for it to use.
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @abstractmethod
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
@@ -205,16 +187,15 @@ class RealBox(Box):
 
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         self.say(say or process.brief(command))
-        argv = process.words(command)
+        argv, shown = process.words(command), process.shown(command)
         variables = {**self.environment(), **(env or {})}
-        said = masked(process.shown(command))
-        self.log.write(f"$ {said}\n".encode(errors="backslashreplace"))
+        self.log.write(f"$ {masked(shown)}\n".encode(errors="backslashreplace"))
         self.log.flush()
         line = self.enclose(argv, variables)
         with self.beside():
             status, output = process.run(line, variables, self.cwd, self.log)
         if status != 0:
-            raise process.failure(process.shown(command), status, output)
+            raise process.failure(shown, status, output)
         return output
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
@@ -247,12 +228,9 @@ class RealBox(Box):
         return self.tmp / FETCHED.name / file
 
     def copy(self, source: str | Path, target: str | Path = ".") -> Path:
-        origin, full = self.directory / source, self.inside(target)
-        real = self.real(target)
-        if origin.is_dir():
-            real.mkdir(parents=True, exist_ok=True)
-        else:
-            (real if str(target).endswith("/") else real.parent).mkdir(parents=True, exist_ok=True)
+        origin, full, real = self.directory / source, self.inside(target), self.real(target)
+        into = origin.is_dir() or str(target).endswith("/")
+        (real if into else real.parent).mkdir(parents=True, exist_ok=True)
         self.say(f"a copy of {origin}")
         if self.directory not in Path(os.path.normpath(origin)).parents:
             self.read[str(origin)] = tree.manifest(origin)
@@ -268,21 +246,19 @@ class RealBox(Box):
         return contained(self.scratch.root, self.inside(path).relative_to(self.prefix))
 
     def link(self, path: str | Path, target: str | PurePath) -> Path:
-        full = self.inside(path)
-        real = contained(self.scratch.root, full.relative_to(self.prefix))
+        real = self.real(path)
         real.unlink(missing_ok=True)
         real.symlink_to(target)
-        return full
+        return self.inside(path)
 
     @property
-    @abstractmethod
     def tmp(self) -> Path:
         """Where the scratch directory for temporary files is in this box."""
+        return self.scratch.tmp
 
     def write(self, path: str | Path, text: str) -> Path:
-        full = self.inside(path)
-        self.real(full).write_text(text, encoding="utf-8")
-        return full
+        self.real(path).write_text(text, encoding="utf-8")
+        return self.inside(path)
 
 
 class BuildBox(RealBox):
@@ -293,11 +269,8 @@ class BuildBox(RealBox):
         return FETCHED.parent
 
     def environment(self) -> dict[str, str]:
-        path = f"{self.prefix}/bin:{self._path()}"
+        path = f"{self.prefix}/bin:{self.base.path}"
         return {**closed(self.scratch, self.config), "PATH": path, **self.variables}
-
-    def _path(self) -> str:
-        return self.base.path
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
         self.scratch.root.mkdir(parents=True, exist_ok=True)
@@ -311,6 +284,7 @@ class BuildBox(RealBox):
         )
 
 
+@dataclass(eq=False, kw_only=True)
 class TestBox(RealBox):
     """Commands run as a user's do: the generated ones, an empty folder, a clean environment."""
 
@@ -318,10 +292,6 @@ class TestBox(RealBox):
     #: The generation that is tried, and the folder with its commands.
     draft: Draft
     commands: Path
-
-    @property
-    def tmp(self) -> Path:
-        return self.scratch.tmp
 
     def environment(self) -> dict[str, str]:
         return {
@@ -344,6 +314,7 @@ class TestBox(RealBox):
         return self.scratch.empty
 
 
+@dataclass(eq=False, kw_only=True)
 class OpenBox(RealBox):
     """Commands see the host as the user does, or an image, and the contents where they will be.
 
@@ -356,7 +327,7 @@ class OpenBox(RealBox):
     inside_at: Path
     workdir: Path
     #: Prints a line of what the user's own scripts say.
-    show: Callable[[str], None]
+    show: Callable[[str], None] = lambda _: None
 
     @cached_property
     def program(self) -> Path:
@@ -364,13 +335,11 @@ class OpenBox(RealBox):
         return box_around(self.base, self.scratch, self.config, self.shown, self.inside_at)
 
     def environment(self) -> dict[str, str]:
-        own = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_BUILDS}
+        # What is said to the commands of installs is not for a build, which is entered natively.
+        said = ("TYKKY_RUNTIME", PINS)
+        own = {name: value for name, value in os.environ.items() if name not in said}
         of_image = self.base.environment if isinstance(self.base, ImageBase) else {}
         return {**own, **of_image, **self.variables}
-
-    @property
-    def tmp(self) -> Path:
-        return self.scratch.tmp  # at its own path in there
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
         return [str(self.program), "--", *argv]
@@ -386,12 +355,10 @@ def _file_name(url: str, sha256: str, name: str) -> str:
 
     file = name or Path(unquote(urlsplit(url).path)).name
     if not file or file in (".", "..") or "/" in file:
-        raise RecipeError(
-            f"the file at {url} has no name", remedy="give it one: box.fetch(url, name='...')"
-        )
-    if sha256 and not is_sha256(sha256):
-        raise RecipeError(
-            f"'{sha256}' is no sha256, which has 64 digits from 0-9 and a-f",
-            remedy="copy it from where the file is published, or from 'sha256sum FILE'",
-        )
-    return file
+        cause, remedy = f"the file at {url} has no name", "give it one: box.fetch(url, name='...')"
+    elif sha256 and not is_sha256(sha256):
+        cause = f"'{sha256}' is no sha256, which has 64 digits from 0-9 and a-f"
+        remedy = "copy it from where the file is published, or from 'sha256sum FILE'"
+    else:
+        return file
+    raise RecipeError(cause, remedy=remedy)

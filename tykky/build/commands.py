@@ -1,7 +1,7 @@
 """The commands of a generation: which there are, and the launcher under each of their names.
 
 Public names: ``ALL``, ``are_plain``, ``choose``, ``choose_again``, ``programs``, ``lay_launch``,
-``lay_commands``, ``lay_box``, ``name_host``, ``link_to``.
+``lay_commands``, ``name_host``, ``link_to``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.build.entering import OWN
-from tykky.errors import RecipeError, Where, did_you_mean, from_os_error
+from tykky.errors import RecipeError, Where, did_you_mean, explained
 from tykky.files import Permissions, make_folder, write_file
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
 from tykky.runtime import native
-from tykky.runtime.base import CONF_NAME, GENERATIONS, LaunchPlan, render
-from tykky.store.place import Place, switch
+from tykky.runtime.base import CONF_NAME, LaunchPlan, render
+from tykky.store import Place
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -35,19 +35,15 @@ ALL = "*"
 def are_plain(recipe: Stack) -> bool:
     """Whether the commands are chosen among the names in ``bin``, so that they change no image."""
     wanted = guarded(recipe, "commands")
-    return not (
-        isinstance(wanted, Mapping)
-        or recipe.wraps_base
-        or any("/" in pattern for pattern in wanted)
-    )
+    if isinstance(wanted, Mapping) or recipe.wraps_base:
+        return False
+    return not any("/" in pattern for pattern in wanted)
 
 
 def choose_again(recipe: Stack, there: Sequence[str]) -> tuple[str, ...]:
     """The commands of a recipe whose patterns ``are_plain``, by the names in its ``bin``."""
-    chosen: set[str] = set()
-    for pattern in guarded(recipe, "commands"):
-        chosen.update(_named(recipe, pattern, there))
-    return tuple(sorted(chosen))
+    patterns = guarded(recipe, "commands")
+    return tuple(sorted({name for each in patterns for name in _named(recipe, each, there)}))
 
 
 def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
@@ -66,7 +62,15 @@ def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
     chosen: dict[str, str] = {}
     if isinstance(wanted, Mapping):
         for name, pattern in wanted.items():
-            chosen[name] = _only(recipe, pattern, _matching(recipe, pattern, root, base))
+            found = _matching(recipe, pattern, root, base)
+            if len(found) != 1:
+                what = f"'{pattern}' means {', '.join(found[:4])}"
+                raise _refused(
+                    recipe,
+                    f"gives one name to {len(found)} programs: {what}",
+                    "write the full name of one program",
+                )
+            chosen[name] = found[0]
     else:
         for pattern in wanted:
             for program in _matching(recipe, pattern, root, base):
@@ -96,48 +100,32 @@ def link_to(program: str, link: Path) -> None:
 def _matching(recipe: Stack, pattern: str, root: Path, base: Base) -> list[str]:
     """The programs that a pattern means: names in ``bin``, or paths."""
     if pattern.startswith("/"):
-        found = base.programs(pattern)
-    elif "/" in pattern:
+        return _some(recipe, pattern, base.programs(pattern))
+    if "/" in pattern:
         paths = [path for path in sorted(root.glob(pattern.rstrip("/"))) if path.exists()]
         inside = [p / name for p in paths if p.is_dir() for name in programs(p)]
-        files = [p for p in paths if p.is_file() and os.access(p, os.X_OK)]
-        found = [str(p.relative_to(root)) for p in (*files, *inside)]
-    else:
-        there = programs(root / "bin")
-        if recipe.wraps_base and not any(fnmatchcase(name, pattern) for name in there):
-            there = base.programs(pattern)
-            if there:
-                return there
-        return _named(recipe, pattern, there)
-    if not found and pattern != ALL:
-        raise _without(recipe, pattern, ())
-    return found
+        files = filter(_is_program, paths)
+        return _some(recipe, pattern, [str(p.relative_to(root)) for p in (*files, *inside)])
+    there = programs(root / "bin")
+    if recipe.wraps_base and not any(fnmatchcase(name, pattern) for name in there):
+        return _some(recipe, pattern, base.programs(pattern))
+    return _named(recipe, pattern, there)
 
 
 def _named(recipe: Stack, pattern: str, there: Sequence[str]) -> list[str]:
     """The names that a glob matches. Raises ``RecipeError`` if there are none."""
-    found = [name for name in there if fnmatchcase(name, pattern)]
-    if not found and pattern != ALL:
-        raise _without(recipe, pattern, there)
-    return found
+    return _some(recipe, pattern, [name for name in there if fnmatchcase(name, pattern)], there)
 
 
-def _without(recipe: Stack, pattern: str, there: Sequence[str]) -> RecipeError:
-    return _refused(
+def _some(recipe: Stack, pattern: str, found: list[str], there: Sequence[str] = ()) -> list[str]:
+    """What was found. Raises ``RecipeError`` if that is nothing of what is ``there``."""
+    if found or pattern == ALL:
+        return found
+    raise _refused(
         recipe,
         f"offers the command '{pattern}', and the stack has no such program",
         did_you_mean(pattern, [*there])
         or "where a choice decides, make 'commands' a property: if self.jupyter: yield 'jupyter*'",
-    )
-
-
-def _only(recipe: Stack, pattern: str, found: list[str]) -> str:
-    if len(found) == 1:
-        return found[0]
-    raise _refused(
-        recipe,
-        f"gives one name to {len(found)} programs: '{pattern}' means {', '.join(found[:4])}",
-        "write the full name of one program",
     )
 
 
@@ -151,12 +139,12 @@ def programs(folder: Path) -> list[str]:
     # A link could lead out of what was built.
     if folder.is_symlink() or not folder.is_dir():
         return []
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-        and (path.is_symlink() or (path.is_file() and os.access(path, os.X_OK)))
-    )
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return sorted(p.name for p in shown if p.is_symlink() or _is_program(p))
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def lay_launch(plan: LaunchPlan, folder: Path, permissions: Permissions) -> None:
@@ -178,7 +166,7 @@ def lay_commands(
     Raises ``TykkyError``.
     """
     program = native.program("launch")
-    try:
+    with explained("make the commands"):
         make_folder(folder, permissions)
         if not (place.launcher.exists() and filecmp.cmp(program, place.launcher, shallow=False)):
             temporary = place.hidden / f".{place.launcher.name}.new"
@@ -191,8 +179,6 @@ def lay_commands(
             # A copy where there are no hard links; else whatever had the name.
             if not (path.is_file() and not path.is_symlink() and _same(path.stat(), new)):
                 _link(place.launcher, path)
-    except OSError as error:
-        raise from_os_error(error, "make the commands") from error
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:
@@ -200,18 +186,6 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
     return os.path.samestat(one, other) or (
         one.st_nlink == 1 and (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
     )
-
-
-def lay_box(plan: LaunchPlan) -> Path:
-    """A place in scratch for a build, whose one command is the box; the path of that."""
-    permissions = Permissions()
-    place = Place(plan.prefix)
-    folder = place.hidden / GENERATIONS / plan.generation
-    make_folder(folder, permissions)
-    lay_launch(plan, folder, permissions)
-    switch(place, int(plan.generation))
-    lay_commands(place, ("box",), plan.prefix / "bin", permissions)
-    return plan.prefix / "bin/box"
 
 
 def name_host(folder: Path, permissions: Permissions) -> None:

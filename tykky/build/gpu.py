@@ -38,10 +38,7 @@ def libraries(
         return (), (), options
     if gpu == "amd":
         return (Bind("/opt/rocm", "/opt/rocm", optional=True),), (), options
-    places = {name: [f"{folder}/{name}" for folder in _FOLDERS] for name in _NVIDIA}
-    binds = [
-        Bind(p, f"{_PLACE}/{n}", optional=True) for n, all_of in places.items() for p in all_of
-    ]
-    for name in _NVIDIA_PROGRAMS:
-        binds.append(Bind(f"/usr/bin/{name}", f"/usr/bin/{name}", optional=True))
-    return tuple(binds), (EnvChange(EnvAction.APPEND, "LD_LIBRARY_PATH", _PLACE),), options
+    pairs = [(f"{folder}/{name}", f"{_PLACE}/{name}") for name in _NVIDIA for folder in _FOLDERS]
+    pairs += [(f"/usr/bin/{name}", f"/usr/bin/{name}") for name in _NVIDIA_PROGRAMS]
+    binds = tuple(Bind(source, target, optional=True) for source, target in pairs)
+    return binds, (EnvChange(EnvAction.APPEND, "LD_LIBRARY_PATH", _PLACE),), options

@@ -23,11 +23,8 @@ class Hooks:
     """The functions of a hooks file. Raises ``ConfigError`` if the file is wrong."""
 
     def __init__(self, path: Path | None, steps: tuple[str, ...]) -> None:
-        self._path = path
-        self._functions: dict[str, Any] = {}
-        if path is None:
-            return
-        self._functions = _load(path)
+        self._path = path or Path()
+        self._functions = _load(path) if path else {}
         known = [f"{when}_{step}" for when in ("before", "after") for step in steps]
         for name in self._functions:
             if name.startswith(("before_", "after_")) and name not in known:
@@ -48,7 +45,7 @@ class Hooks:
         except TykkyError:
             raise
         except (Exception, SystemExit) as error:
-            raise _failure(self._path or Path(), f"the hook '{name}' failed", error) from error
+            raise _failure(self._path, f"the hook '{name}' failed", error) from error
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``present``,
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +19,7 @@ from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
 from tykky.build.layout import Layout
 from tykky.console import plural
-from tykky.errors import Exit, LockError, StoreError, TykkyError, from_os_error
+from tykky.errors import Exit, LockError, StoreError, TykkyError, explained
 from tykky.files import digest_file
 from tykky.kinds import tree
 from tykky.lock import Lock
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
 FORMAT = 2
 #: What lies beside a recipe and is no input of a build.
 _NO_INPUT = ("locks", "__pycache__", "recipe.py")
+#: The steps of what installing may do, by what ``foresee`` says.
+_REHEARSED = {
+    "nothing": "resolve",
+    "switch": "resolve publish",
+    "publish": "resolve test commit publish",
+    "build": "resolve base build finish squash test commit publish",
+}
 
 
 @dataclass(frozen=True)
@@ -71,14 +79,11 @@ def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
 
     Raises ``LockError`` if the recipe's own lock was made for other requirements.
     """
-    with recipe_code(recipe, "packages"):
-        asked = recipe.asked(config, arch)
+    asked = locks.digest_of(_asked(recipe, config, arch))
     own = locks.path_of(recipe, arch)
     path = recipe.beside(str(own.relative_to(recipe.directory)))
-    if path.exists():
-        lock = locks.read(path)
-        if lock.asked_digest == locks.digest_of(asked):
-            return lock
+    if path.exists() and (lock := locks.read(path)).asked_digest == asked:
+        return lock
     # The lock of a recipe that this one extends need not fit; its own must.
     if own.exists():
         raise LockError(
@@ -94,8 +99,7 @@ def _installed_lock(recipe: Stack, config: Config, arch: str, place: Place) -> L
     So a recipe without a lock beside it gives the same install again, not a newer one; unless
     what it was built from has changed.
     """
-    with recipe_code(recipe, "packages"):
-        asked = locks.digest_of(recipe.asked(config, arch))
+    asked = locks.digest_of(_asked(recipe, config, arch))
     # If something of it is damaged, that is not for its successor to say.
     with contextlib.suppress(LockError, StoreError):
         lock = locks.read(place.generation() / "lock.json")
@@ -111,19 +115,19 @@ def has_same_inputs(record: Record) -> bool:
 
 def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
     """Resolve a selected recipe now. Raises ``TykkyError`` if that cannot be done."""
-    with recipe_code(recipe, "packages"):
-        asked = recipe.asked(config, arch)
+    asked = _asked(recipe, config, arch)
     with recipe_code(recipe, "resolve"):
         packages = recipe.resolve(config, arch)
     return Lock(recipe.name, str(recipe.version), recipe.suffix, arch, asked, tuple(packages))
 
 
+def _asked(recipe: Stack, config: Config, arch: str) -> Any:
+    with recipe_code(recipe, "packages"):
+        return recipe.asked(config, arch)
+
+
 def make(
-    spec: Spec,
-    config: Config,
-    repos: Repos,
-    store: Store,
-    say: Callable[[str], None],
+    spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]
 ) -> Plan:
     """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
     recipe = cast("Stack", repos.select(spec))
@@ -155,13 +159,9 @@ def make(
             "arch": arch,
         }
     )
-    entered = ("env", "isolation", "runtime", "binds", "gpu", "commands")
-    publish = locks.digest_of(
-        {
-            "shown": shown(recipe),
-            "entered": {name: guarded(recipe, name) for name in entered},
-        }
-    )
+    names = ("env", "isolation", "runtime", "binds", "gpu", "commands")
+    entered = {name: guarded(recipe, name) for name in names}
+    publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
     return Plan(recipe, arch, base, lock, is_new, needs, place, module, build, publish)
 
@@ -205,14 +205,12 @@ def _beside(recipe: Stack) -> dict[str, str]:
     """The digests of all files that lie beside a recipe, and beside those that it extends."""
     found = {}
     folders = {recipe_file(each).parent: None for each in type(recipe).__mro__ if is_recipe(each)}
-    try:
+    with explained("read what lies beside the recipe", "repos"):
         for number, folder in enumerate(folders):
             for path in sorted(folder.rglob("*")):
                 name = path.relative_to(folder)
                 if name.parts[0] not in _NO_INPUT and path.is_file() and name.name[0] != ".":
                     found[f"{number}/{name}"] = digest_file(path)
-    except OSError as error:
-        raise from_os_error(error, "read what lies beside the recipe", "repos") from error
     return found
 
 
@@ -238,55 +236,45 @@ def foresee(plan: Plan) -> str:
 def present(plan: Plan) -> Record | None:
     """The generation that is what the plan would give: the current one, or the newest."""
     newest = [number for number in plan.place.numbers if number >= plan.place.current]
-    for number in dict.fromkeys((plan.place.current, *reversed(newest))):
-        record = _readable(plan, number)
-        if record is not None and record.publish == plan.publish:
-            return record
-    return None
+    numbers = dict.fromkeys((plan.place.current, *reversed(newest)))
+    found = (_readable(plan, number) for number in numbers)
+    return next((record for record in found if record and record.publish == plan.publish), None)
 
 
 def reusable(plan: Plan) -> Record | None:
     """The newest generation with the contents that the plan would build."""
     found = (_readable(plan, number) for number in reversed(plan.place.numbers))
-    return next((record for record in found if record is not None), None)
+    return next(filter(None, found), None)
 
 
 def _readable(plan: Plan, number: int) -> Record | None:
     """A generation with the plan's contents, if it is whole."""
-    if not number or not plan.build:
-        return None
-    try:
-        record = plan.place.record(number)
-        if record.build != plan.build or not has_same_inputs(record):
-            return None
-        if missing(record.needs) or plan.place.original(number):
-            return None
-        for image in record.images:
-            if (plan.place.images / image["file"]).stat().st_size != image["bytes"]:
-                return None
-    except (StoreError, OSError):
-        return None
-    return record
+    here = plan.place
+    with contextlib.suppress(StoreError, OSError):
+        if (
+            number
+            and plan.build
+            and (record := here.record(number)).build == plan.build
+            and has_same_inputs(record)
+            and not missing(record.needs)
+            and not here.original(number)
+            and all((here.images / i["file"]).stat().st_size == i["bytes"] for i in record.images)
+        ):
+            return record
+    return None
 
 
 def check_path(prefix: Path, remedy: str) -> None:
     """Refuse a path that programs or PATH cannot hold."""
-    try:
-        str(prefix).encode()
-    except UnicodeEncodeError:
-        raise TykkyError(
-            "the path of the install is not text that every program can read: "
-            + ascii(str(prefix)),
-            remedy=f"{remedy} (or is LC_ALL=C set? unset it)",
-            code=Exit.PATH_TOO_LONG,
-        ) from None
-    if ":" in str(prefix) or "\n" in str(prefix):
-        raise TykkyError(
-            "the path of the install has a colon or a line break in it, which PATH cannot hold: "
-            f"{prefix}",
-            remedy=remedy,
-            code=Exit.PATH_TOO_LONG,
-        )
+    text = str(prefix)
+    if re.search("[\ud800-\udfff]", text):
+        what = f"is not text that every program can read: {text!a}"
+        remedy = f"{remedy} (or is LC_ALL=C set? unset it)"
+    elif ":" in text or "\n" in text:
+        what = f"has a colon or a line break in it, which PATH cannot hold: {text}"
+    else:
+        return
+    raise TykkyError(f"the path of the install {what}", remedy=remedy, code=Exit.PATH_TOO_LONG)
 
 
 def check(plan: Plan) -> None:
@@ -309,33 +297,23 @@ def rehearse(plan: Plan, config: Config, does: str = "build") -> list[tuple[str,
     """
     wanted, recipe = config.squash, plan.recipe
     number = max([0, *plan.place.numbers]) + 1
-    modulefile = ("publish", [f"write  {config.module_path}/{plan.module}.lua"])
-    commit = ("commit", [f"write  {plan.place.generation(number)}"])
-    before: list[tuple[str, list[str]]] = [
-        ("resolve", [f"{plural(len(plan.lock.packages), 'package')}, lock {plan.lock.digest[:8]}"])
-    ]
-    if does == "nothing":
-        return before
-    if does == "switch":
-        return [*before, modulefile]
+    packages = plural(len(plan.lock.packages), "package")
+    told = {
+        "resolve": f"{packages}, lock {plan.lock.digest[:8]}",
+        "base": f"{plan.base.name} ({plan.base.id})",
+        "squash": f"mksquashfs {wanted.compression} level {wanted.level}",
+        "commit": f"write  {plan.place.generation(number)}",
+        "publish": f"write  {config.module_path}/{plan.module}.lua",
+    }
+    run = {"build": ["assemble"], "finish": ["equip", "finish", "seal"], "test": ["prove", "test"]}
 
-    def lines(*methods: str) -> list[str]:
+    def lines(step: str) -> list[str]:
+        if step in told:
+            return [told[step]]
         box = PlanBox(plan.prefix, recipe.directory, plan.base, plan.lock, config)
-        for method in methods:
+        for method in run[step]:
             with recipe_code(recipe, method):
                 getattr(recipe, method)(box)
         return box.lines
 
-    test = ("test", lines("prove", "test"))
-    if does == "publish":
-        return [*before, test, commit, modulefile]
-    return [
-        *before,
-        ("base", [f"{plan.base.name} ({plan.base.id})"]),
-        ("build", lines("assemble")),
-        ("finish", lines("equip", "finish", "seal")),
-        ("squash", [f"mksquashfs {wanted.compression} level {wanted.level}"]),
-        test,
-        commit,
-        modulefile,
-    ]
+    return [(step, lines(step)) for step in _REHEARSED[does].split()]

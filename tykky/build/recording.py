@@ -5,16 +5,17 @@ Public names: ``record_of``, ``keep_inputs``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tykky
 from tykky import contents
 from tykky import lock as locks
 from tykky.build.plan import shown
 from tykky.files import Permissions, make_folder, write_file
-from tykky.host import host_name, user_name
+from tykky.host import host_name, now, user_name
+from tykky.recipe import source_digest
 from tykky.recipe.source import recipe_source
 from tykky.store import Record
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Record:
     """What a plan alone says of its generation, as a record."""
-    import tykky
-    from tykky.recipe import source_digest
-
     recipe = plan.recipe
     return Record(
         name=recipe.name,
@@ -38,7 +36,7 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         prefix=str(plan.prefix),
         kind=recipe.kind,
         description=recipe.description,
-        installed=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        installed=now(),
         build=plan.build,
         publish=plan.publish,
         choices=dict(recipe.choices),
@@ -70,9 +68,9 @@ def keep_inputs(
     if found:
         write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
     write_file(folder / "lock.json", locks.render(plan.lock).encode(), permissions)
-    sources = [recipe_source(base) for base in type(plan.recipe).__mro__]
     make_folder(folder / "recipe", permissions)
     # First the recipe itself, then those that it extends.
+    sources = map(recipe_source, type(plan.recipe).__mro__)
     for number, text in enumerate(text for text in sources if text is not None):
         name = f"recipe-{number}.py" if number else "recipe.py"
         write_file(folder / "recipe" / name, text, permissions)

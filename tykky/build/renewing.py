@@ -6,16 +6,15 @@ Public names: ``is_entered_as``, ``renew``.
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
-from tykky.errors import from_os_error
+from tykky.errors import explained
 from tykky.files import discard
-from tykky.host import host_name, user_name
+from tykky.host import host_name, now, user_name
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place, Record, Store, place
 
@@ -27,7 +26,7 @@ def is_entered_as(
     here: Place, record: Record, config: Config, runtime: str | None, isolation: str | None
 ) -> bool:
     """Whether a generation is entered as it would be by the configuration now."""
-    plan = _plan(record, _entering(record, runtime, isolation), record.generation, config)
+    plan, _ = _entered(record, record.generation, config, runtime, isolation)
     try:
         text = (here.generation(record.generation) / CONF_NAME).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -47,37 +46,35 @@ def renew(
 
     Raises ``TykkyError``.
     """
-    entering = _entering(record, runtime, isolation)
     draft = place.begin(here, store.permissions)
     try:
-        shutil.copytree(
-            here.generation(record.generation), draft.path, dirs_exist_ok=True, symlinks=True
-        )
-        lay_launch(_plan(record, entering, draft.number, config), draft.path, store.permissions)
-        new = replace(
-            record,
-            generation=draft.number,
-            installed=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            by={**record.by, "user": user_name(), "host": host_name()},
-            launch=asdict(entering),
-        )
-        place.commit(draft, new, store.permissions)
-    except OSError as error:
-        raise from_os_error(error, f"refresh {record.module}") from error
+        with explained(f"refresh {record.module}"):
+            old = here.generation(record.generation)
+            shutil.copytree(old, draft.path, dirs_exist_ok=True, symlinks=True)
+            plan, entering = _entered(record, draft.number, config, runtime, isolation)
+            lay_launch(plan, draft.path, store.permissions)
+            new = replace(
+                record,
+                generation=draft.number,
+                installed=now(),
+                by={**record.by, "user": user_name(), "host": host_name()},
+                launch=asdict(entering),
+            )
+            place.commit(draft, new, store.permissions)
+            return new
     finally:
         if draft.path.exists():
             discard(draft.path)
-    return new
 
 
-def _entering(record: Record, runtime: str | None, isolation: str | None) -> Entering:
+def _entered(
+    record: Record, number: int, config: Config, runtime: str | None, isolation: str | None
+) -> tuple[LaunchPlan, Entering]:
     entering = Entering.read(record.launch)
-    return replace(
+    entering = replace(
         entering, runtime=runtime or entering.runtime, isolation=isolation or entering.isolation
     )
-
-
-def _plan(record: Record, entering: Entering, number: int, config: Config) -> LaunchPlan:
+    prefix, commands = Path(record.prefix), record.commands
     return launch_plan(
-        entering, record.module, Path(record.prefix), number, record.images, record.commands, config
-    )
+        entering, record.module, prefix, number, record.images, commands, config
+    ), entering

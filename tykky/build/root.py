@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bases import Base, ImageBase, StackBase
-from tykky.build.commands import lay_box
+from tykky.build.commands import lay_commands, lay_launch
+from tykky.files import Permissions, make_folder
 from tykky.runtime import native
 from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Mount, Need, Root
+from tykky.store.place import Place, switch
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -36,13 +38,11 @@ def box_inside(base: Base, scratch: Scratch, config: Config, seen: Sequence[Path
     prefix = scratch.path / "enter"
     if (prefix / "bin/box").exists():
         return prefix / "bin/box"
-    below = base.below if isinstance(base, StackBase) else base
-    needs: tuple[Mount, ...] = ()
-    if isinstance(base, StackBase):
-        needs = (Need(base.prefix, str(base.generation)),)
     places = [scratch.path, config.cache_dir, *seen, *_tools()]
-    mounts: tuple[Mount, ...] = (_root(below), *_visible(places, _NETWORK), *needs)
-    return lay_box(_plan(f"the build in {base.name}", prefix, mounts, config, closed=True))
+    mounts: list[Mount] = [_root(base), *_visible(places, _NETWORK)]
+    if isinstance(base, StackBase):
+        mounts.append(Need(base.prefix, str(base.generation)))
+    return _laid(f"the build in {base.name}", prefix, mounts, config, closed=True)
 
 
 def box_around(
@@ -57,22 +57,29 @@ def box_around(
     isolated = isinstance(base, ImageBase)
     places = [scratch.path, *seen, *_tools()] if isolated else []
     binds = _visible(places, (*_USERS, *_NETWORK) if isolated else ())
-    mounts: tuple[Mount, ...] = (_root(base), *binds, Bind(str(scratch.top), str(at)))
-    return lay_box(_plan("the build", prefix, mounts, config, closed=isolated))
+    mounts: list[Mount] = [_root(base), *binds, Bind(str(scratch.top), str(at))]
+    return _laid("the build", prefix, mounts, config, closed=isolated)
 
 
-def _plan(
-    name: str, prefix: Path, mounts: tuple[Mount, ...], config: Config, *, closed: bool
-) -> LaunchPlan:
-    return LaunchPlan(
+def _laid(
+    name: str, prefix: Path, mounts: Sequence[Mount], config: Config, *, closed: bool
+) -> Path:
+    """Lay out a place in scratch, whose one command is the box; the path of that."""
+    plan = LaunchPlan(
         name=name,
         prefix=prefix,
-        mounts=mounts,
+        mounts=tuple(mounts),
         commands=(Command("box", native.program("box")),),
         environment=(EnvChange(EnvAction.UNSET, "LD_LIBRARY_PATH"),) if closed else (),
         servers=(Path(config.server),) if config.server else (),
         idle=1,
     )
+    here, number, permissions = Place(prefix), int(plan.generation), Permissions()
+    make_folder(here.generation(number), permissions)
+    lay_launch(plan, here.generation(number), permissions)
+    switch(here, number)
+    lay_commands(here, ("box",), prefix / "bin", permissions)
+    return prefix / "bin/box"
 
 
 def _visible(places: Iterable[Path], files: Sequence[str]) -> Iterator[Bind]:
@@ -86,6 +93,7 @@ def _visible(places: Iterable[Path], files: Sequence[str]) -> Iterator[Bind]:
 
 
 def _root(base: Base) -> Root:
+    base = base.below if isinstance(base, StackBase) else base
     if not isinstance(base, ImageBase):
         return Root(Path("/"))
     if base.file is not None:

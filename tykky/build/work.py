@@ -11,17 +11,17 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from tykky import console
 from tykky.build.box import RealBox
 from tykky.build.hooks import Hooks
-from tykky.errors import Exit, TykkyError, from_os_error, masked
-from tykky.files import Permissions, write_file
+from tykky.errors import Exit, TykkyError, explained, from_os_error, masked
+from tykky.files import Permissions, insist, write_file
 from tykky.recipe import recipe_code
 from tykky.store import record as records
 from tykky.tools import process
@@ -48,12 +48,12 @@ STEPS = {
 }
 
 
+@dataclass
 class Clock:
     """Prints a line for every step, unless ``quiet``, and remembers how long each took."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.quiet = quiet
-        self.steps: list[records.Step] = []
+    quiet: bool
+    steps: list[records.Step] = field(default_factory=list)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[console.Step]:
@@ -74,21 +74,20 @@ class Clock:
         self.steps.append(records.Step(name, round(time.monotonic() - start, 3)))
 
 
+@dataclass
 class Log:
     """The log of a build: in memory until there is a place for the file."""
 
-    def __init__(self) -> None:
-        self.path: Path | None = None
-        self.stream: BinaryIO = io.BytesIO()
+    path: Path | None = None
+    stream: BinaryIO = field(default_factory=io.BytesIO)
 
     def open(self, path: Path) -> None:
         """Go on in a file. Raises ``TykkyError``."""
         assert isinstance(self.stream, io.BytesIO)
-        try:
-            stream = _opened(path)
+        with explained("write the log of the build", "build_dir"):
+            # In its folder, other builds may begin and end.
+            stream = insist(lambda: _opened(path), 100)
             stream.write(self.stream.getvalue())
-        except OSError as error:
-            raise from_os_error(error, "write the log of the build", "build_dir") from error
         self.path, self.stream = path, stream
 
     def note(self, text: str) -> None:
@@ -117,31 +116,21 @@ class Log:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A new file, in whose folder other builds may begin and end."""
-    for tries_left in reversed(range(100)):
-        try:
-            # What a build was told and has said is for its user.
-            path.parents[1].mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            return path.open("wb")
-        except FileNotFoundError:
-            # The last of what was in the folder has just been removed, together with it.
-            if not tries_left:
-                raise
-    raise AssertionError
+    # What a build was told and has said is for its user.
+    path.parents[1].mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return path.open("wb")
 
 
-class Step:
-    """A step under way: ``update`` says what it does now, ``tell`` what it has found out."""
+class Step(NamedTuple):
+    """A step under way."""
 
-    def __init__(self, line: console.Step, known: SimpleNamespace) -> None:
-        self.update = line.update
-        self.show = line.show
-        self.known = known
-
-    def tell(self, **values: object) -> None:
-        """Let hooks after the step know values by these names."""
-        vars(self.known).update(values)
+    #: Say what it does now.
+    update: Callable[[str], None]
+    #: Print a line of what the user's own scripts say.
+    show: Callable[[str], None]
+    #: Let hooks after the step know values by these names.
+    tell: Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -166,7 +155,7 @@ class Desk:
         """A desk for one build."""
         hooks, log = Hooks(config.hooks, tuple(STEPS)), Log()
         known = SimpleNamespace(spec=spec, config=config, store=store, log=log.stream)
-        return cls(config, store, Clock(quiet=quiet), hooks, log, spec, known)
+        return cls(config, store, Clock(quiet), hooks, log, spec, known)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -175,7 +164,7 @@ class Desk:
         self.known.log = self.log.stream
         with self.clock.step(name) as line:
             self.hooks.call(f"before_{name}", self.known)
-            yield Step(line, self.known)
+            yield Step(line.update, line.show, vars(self.known).update)
             self.hooks.call(f"after_{name}", self.known)
 
     def remark(self, text: str) -> None:
@@ -204,10 +193,10 @@ class Work:
         if self.line is not None:
             self.line.update(text)
 
-    def open(self, kind: type[_Box], **more: object) -> _Box:
+    def open(self, kind: type[_Box], **more: Any) -> _Box:
         """A box of that kind."""
         plan = self.plan
-        box = kind(
+        return kind(
             plan.layout.target(plan),
             plan.recipe.directory,
             plan.base,
@@ -215,12 +204,10 @@ class Work:
             self.config,
             scratch=self.scratch,
             log=self.desk.log.stream,
+            say=self.say,
+            read=self.read,
+            **more,
         )
-        box.say = self.say
-        box.read = self.read
-        for name, value in more.items():
-            setattr(box, name, value)
-        return box
 
     def call(self, box: RealBox, *methods: str) -> None:
         """Have the recipe do its part."""

@@ -42,7 +42,7 @@ def run(call: Call) -> Result:
             except TykkyError as error:
                 answers.append(_answer(entry.module, entry.prefix, [error.cause]))
     for record in records:
-        found = [*faults(record, store), *_of_base(record, call.config, bases)]
+        found = [*faults(record), *_of_base(record, call.config, bases)]
         current = record.generation == place_of(record).current
         if current:
             found += [text for text in call.publisher.differences(record) if text not in found]

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from tykky import console
 from tykky.build import commands
-from tykky.errors import Exit, StoreError, TykkyError, from_os_error
-from tykky.files import discard, make_folder, write_file
+from tykky.errors import Exit, StoreError, TykkyError, explained
+from tykky.files import check_writable, discard, make_folder, write_file
 from tykky.publish import modules
 from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state
 
@@ -57,10 +57,8 @@ class Publisher:
                 code=Exit.CONFLICT,
             )
         folder = self.config.module_path
-        try:
+        with explained(f"use {folder} for modules"):
             make_folder(folder, self.store.permissions)
-        except OSError as error:
-            raise from_os_error(error, f"use {folder} for modules") from error
         if not os.access(folder, os.W_OK | os.X_OK):
             cause = f"you may not write modules into {folder}"
             remedy = "choose another directory: 'tykky config set module_path DIR'"
@@ -74,10 +72,8 @@ class Publisher:
     def check_removable(self, entry: Entry) -> None:
         """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
         folder = modules.path_of(self.config, entry.module).parent
-        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            cause = f"you may not remove the module {entry.module}: {folder} is not writable"
-            remedy = "ask its owner, whom 'ls -ld' shows, to do it"
-            raise StoreError(cause, remedy=remedy, code=Exit.NOT_WRITABLE)
+        if folder.is_dir():
+            check_writable(folder, f"remove the module {entry.module}")
 
     def switch(self, record: Record, verb: str, why: str = "") -> None:
         """Let a generation be the current one, and show it. Hold the claim of its place.

@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StoreError, did_you_mean, from_os_error
+from tykky.errors import Exit, StoreError, did_you_mean, explained, from_os_error
 from tykky.files import Permissions, make_folder, write_file
 from tykky.host import owner_of
 from tykky.store import record as records
@@ -77,11 +77,9 @@ class Store:
 
     def prepare(self) -> None:
         """Make the store's folders. Raises ``TykkyError`` if they cannot be written to."""
-        try:
+        with explained(f"use {self.root} as the root of the installs"):
             for folder in (self.places, self.database, self.trash):
                 make_folder(folder, self.permissions)
-        except OSError as error:
-            raise from_os_error(error, f"use {self.root} as the root of the installs") from error
         for folder in (self.places, self.database):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StoreError(
@@ -98,11 +96,10 @@ class Store:
 
         An entry that cannot be read is left out and told of in ``unreadable``.
         """
-        found = listing(self.database, self.cache, name)
-        self.unreadable = [*found.unreadable]
         from tykky.recipe import Version
 
-        there = [entry for entry in found.entries if self._is_there(entry)]
+        found, self.unreadable = listing(self.database, self.cache, name)
+        there = [entry for entry in found if self._is_there(entry)]
         return sorted(there, key=lambda e: (e.name, Version(e.version), e.suffix, e.prefix))
 
     def _is_there(self, entry: Entry) -> bool:
@@ -142,7 +139,6 @@ class Store:
 
         Raises ``StoreError`` if there is none, or more than one.
         """
-        found: list[Entry] = []
         others: list[Entry] = []
         if words.startswith(("/", "./", "../")):
             path = os.path.realpath(words)
@@ -296,13 +292,11 @@ class Store:
         self.check_entry(record)
         if self.is_entered(record):
             return
-        try:
+        with explained(f"enter {record.module} in the database"):
             make_folder(path.parent, self.permissions)
             self._touch()
             write_file(path, records.render(record.entry()), self.permissions)
             self._touch()
-        except OSError as error:
-            raise from_os_error(error, f"enter {record.module} in the database") from error
 
     def forget(self, entry: Entry) -> None:
         """Take a place out of the database. Raises ``OSError``."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tykky.store import Record, Store
 
 
-def faults(record: Record, store: Store) -> Iterator[str]:
+def faults(record: Record) -> Iterator[str]:
     """What of a generation is not as its record says; reads all its images."""
     place = Place(Path(record.prefix))
     for image in record.images:  # programs of a container need no image of their own
@@ -43,8 +43,6 @@ def faults(record: Record, store: Store) -> Iterator[str]:
     for name in record.commands:
         if not os.access(place.prefix / "bin" / name, os.X_OK):
             yield f"the command {name} is missing"
-    if record.generation == place.current and not store.is_entered(record):
-        yield "the database does not have it as its record says"
 
 
 def reindex(store: Store) -> Iterator[str]:
@@ -76,22 +74,17 @@ def reindex(store: Store) -> Iterator[str]:
         except TykkyError as error:
             yield f"{error.cause}; left as it is"
     for path in sorted(store.database.glob("[!.]*/*.json")):
-        if f"{path.parent.name}/{path.name}" not in known:
-            yield from _set_aside(path, store)
-
-
-def _set_aside(path: Path, store: Store) -> Iterator[str]:
-    """Set an entry aside that speaks of no install; one of a newer Tykky is only named."""
-    try:
-        prefix = Path(read_entry(path).prefix)
-        if prefix.parts[-3:-2] != store.places.parts[-1:] and (
-            Place(prefix).current or not prefix.parent.is_dir()
-        ):
-            return  # made by a classic command; or its file system is not there just now
-    except NewerFormat as error:
-        yield error.cause
-        return
-    except StoreError:
-        pass
-    path.rename(path.with_name(f".{path.name}.aside"))
-    yield f"set aside {path}, of which there is no install"
+        if f"{path.parent.name}/{path.name}" in known:
+            continue
+        try:
+            prefix = Path(read_entry(path).prefix)
+            outside = prefix.parts[-3:-2] != store.places.parts[-1:]
+            if outside and (Place(prefix).current or not prefix.parent.is_dir()):
+                continue  # made by a classic command; or its file system is not there just now
+        except NewerFormat as error:
+            yield error.cause
+            continue
+        except StoreError:
+            pass
+        path.rename(path.with_name(f".{path.name}.aside"))
+        yield f"set aside {path}, of which there is no install"

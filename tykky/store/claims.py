@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tykky.errors import from_os_error
-from tykky.files import Permissions, make_folder, write_file
+from tykky.files import Permissions, insist, make_folder, write_file
 from tykky.host import host_name, user_name
 from tykky.store.place import Place
 
@@ -66,19 +66,16 @@ def remove_unused(files: Iterable[Path]) -> int:
 
 def take(path: Path, permissions: Permissions, **options: float) -> Lock:
     """Take the lock of a file, whose folder is made. Raises ``Timeout``, ``OSError``."""
-    for tries_left in reversed(range(10)):
-        try:
-            make_folder(path.parent, permissions)
-            _check_that_locks_work(path.parent)
-            # Who may make installs here may take the lock, whoever made its file.
-            lock = Lock(path, mode=permissions.folder & 0o666)
-            lock.acquire(**options)
-            return lock
-        except FileNotFoundError:
-            # Somebody has just removed the folder, together with the last of what was in it.
-            if not tries_left:
-                raise
-    raise AssertionError
+
+    def attempt() -> Lock:
+        make_folder(path.parent, permissions)
+        _check_that_locks_work(path.parent)
+        # Who may make installs here may take the lock, whoever made its file.
+        lock = Lock(path, mode=permissions.folder & 0o666)
+        lock.acquire(**options)
+        return lock
+
+    return insist(attempt)
 
 
 def _check_that_locks_work(folder: Path) -> None:

@@ -5,23 +5,23 @@ at. So a listing of everything is kept in the reader's own cache, and used for a
 folder's modification time stays what it was: every writer touches the folder. It is never the
 truth: without it, or with a damaged one, the files are read.
 
-Public names: ``Listing``, ``listing``.
+Public name: ``listing``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tykky.errors import Exit, StoreError
-from tykky.store.record import Entry, parse_entry, read_entry
+from tykky.store.record import Entry, parse, read_entry
 
 FORMAT = 2
 #: A folder that changed less than this many seconds ago may change again within the same
@@ -29,32 +29,32 @@ FORMAT = 2
 SETTLED = 10
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Entries, unsorted, and a sentence for each that could not be read."""
+def listing(database: Path, cache: Path | None, name: str = "") -> tuple[list[Entry], list[str]]:
+    """The entries of a name, or all, unsorted; a sentence for each that could not be read.
 
-    entries: list[Entry]
-    unreadable: list[str]
-
-
-def listing(database: Path, cache: Path | None, name: str = "") -> Listing:
-    """The entries of a name, or all. Raises ``StoreError`` if the folder cannot be read."""
+    Raises ``StoreError`` if the folder cannot be read.
+    """
+    entries: list[Entry] = []
+    unreadable: list[str] = []
+    folders, stamp = [database / name], 0
+    mark = hashlib.sha256(bytes(database)).hexdigest()[:16]
+    kept_at = cache / "listings" / f"{mark}.json" if cache and not name else None
     try:
-        if name:
-            return _read(database / name)
-        stamp = database.stat().st_mtime_ns
-        kept = _kept(database, cache, stamp)
-        if kept is not None:
-            return Listing(kept, [])
-        found = Listing([], [])
-        with os.scandir(database) as names:
-            for each in names:
-                if each.is_dir() and not each.name.startswith("."):
-                    more = _read(database / each.name)
-                    found.entries.extend(more.entries)
-                    found.unreadable.extend(more.unreadable)
+        if not name:
+            stamp = database.stat().st_mtime_ns
+            known = _kept(kept_at, database, stamp)
+            if known is not None:
+                return known, []
+            with os.scandir(database) as found:
+                folders = [Path(e) for e in found if e.is_dir() and not e.name.startswith(".")]
+        for path in itertools.chain.from_iterable(map(_files, folders)):
+            try:
+                entries.append(read_entry(path))
+            except StoreError as error:
+                if os.path.lexists(path):  # else it was uninstalled meanwhile
+                    unreadable.append(error.cause)
     except FileNotFoundError:
-        return Listing([], [])
+        return [], []
     except OSError as error:
         raise StoreError(
             f"the database {database} cannot be read: {error.strerror}",
@@ -62,57 +62,41 @@ def listing(database: Path, cache: Path | None, name: str = "") -> Listing:
             "'tykky config why root' says where it was set",
             code=Exit.NOT_WRITABLE,
         ) from error
-    if not found.unreadable:
-        _keep(database, cache, stamp, found.entries)
-    return found
+    if not unreadable:
+        _keep(kept_at, database, stamp, entries)
+    return entries, unreadable
 
 
-def _read(folder: Path) -> Listing:
-    found = Listing([], [])
-    for path in _files(folder):
-        try:
-            found.entries.append(read_entry(path))
-        except StoreError as error:
-            if os.path.lexists(path):  # else it was uninstalled meanwhile
-                found.unreadable.append(error.cause)
-    return found
-
-
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> list[Path]:
     try:
         names = os.listdir(folder)  # noqa: PTH208 - no Path for each of thousands
     except (FileNotFoundError, NotADirectoryError):
-        return
-    yield from (folder / n for n in names if n.endswith(".json") and not n.startswith("."))
+        return []
+    return [folder / n for n in names if n.endswith(".json") and not n.startswith(".")]
 
 
-def _cache_file(database: Path, cache: Path) -> Path:
-    return cache / "listings" / f"{hashlib.sha256(bytes(database)).hexdigest()[:16]}.json"
-
-
-def _kept(database: Path, cache: Path | None, stamp: int) -> list[Entry] | None:
+def _kept(path: Path | None, database: Path, stamp: int) -> list[Entry] | None:
     """The listing that was kept when the folder had this time stamp, if there is one."""
-    if cache is None:
+    if path is None:
         return None
     try:
-        with _cache_file(database, cache).open("rb") as stream:
+        with path.open("rb") as stream:
             if os.fstat(stream.fileno()).st_uid != os.geteuid():
                 return None
             data: dict[str, Any] = json.loads(stream.read())
         if [data["format"], data["database"], data["stamp"]] != [FORMAT, str(database), stamp]:
             return None
-        return [parse_entry(row) for row in data["entries"]]
+        return [parse(row, Entry) for row in data["entries"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _keep(database: Path, cache: Path | None, stamp: int, entries: list[Entry]) -> None:
+def _keep(path: Path | None, database: Path, stamp: int, entries: list[Entry]) -> None:
     """Keep a listing for next time, if the folder has settled and the cache can be written."""
-    if cache is None or time.time() - stamp / 1e9 < SETTLED:
+    if path is None or time.time() - stamp / 1e9 < SETTLED:
         return
     data = {"format": FORMAT, "database": str(database), "stamp": stamp}
     text = json.dumps({**data, "entries": [asdict(entry) for entry in entries]})
-    path = _cache_file(database, cache)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -24,11 +24,11 @@ import os
 import re
 import secrets
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tykky.errors import Exit, StoreError, from_os_error
-from tykky.files import Permissions, discard, make_folder, read_json, sync, write_file
+from tykky.errors import Exit, StoreError, explained, from_os_error
+from tykky.files import Permissions, discard, make_folder, sync, write_file
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CONF_FORMAT,
@@ -81,11 +81,10 @@ class Place:
     @property
     def numbers(self) -> list[int]:
         """The numbers of all generations, in order."""
-        try:
+        with contextlib.suppress(OSError):
             names = os.listdir(self.hidden / GENERATIONS)  # noqa: PTH208 - names are all
-        except OSError:
-            return []
-        return sorted(int(name) for name in names if name.isdecimal())
+            return sorted(int(name) for name in names if name.isdecimal())
+        return []
 
     def generation(self, number: int = 0) -> Path:
         """The folder of one generation; of the current one without a number."""
@@ -97,8 +96,11 @@ class Place:
         if not number:
             raise StoreError(f"there is no install at {self.prefix}")
         record = records.read(self.generation(number), missing=f"{self.prefix} has no #{number}")
+        if not record.has_module:  # made by a classic command, and perhaps moved or copied since
+            name = records.name_of(self.prefix)
+            record = replace(record, name=name, module=f"{name}/1")
         # Where it lies and which it is, is known from where it was found, wherever it was made.
-        return records.found_at(record, self.prefix, number)
+        return replace(record, prefix=str(self.prefix), generation=number)
 
     def original(self, number: int = 0) -> str:
         """Where a generation was made, if that is elsewhere and it cannot be moved, or nothing.
@@ -116,10 +118,8 @@ class Place:
         """The records of all generations that can be read."""
         found = []
         for number in self.numbers:
-            try:
+            with contextlib.suppress(StoreError):
                 found.append(self.record(number))
-            except StoreError:
-                continue
         return found
 
     def needs(self, number: int) -> list[str]:
@@ -137,7 +137,7 @@ class Place:
 
     def check_formats(self) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has written here: nothing is touched then."""
-        _check_format(self.hidden / state.NAME, state.FORMAT)
+        state.events(self)
         for number in self.numbers:
             self.check_format(number)
 
@@ -150,26 +150,10 @@ class Place:
         except StoreError:
             pass
         path = self.generation(number) / CONF_NAME
-        found = re.search(r"^format (\d+)$", _start_of(path), re.M)
-        if found and int(found[1]) > CONF_FORMAT:
-            raise NewerFormat(path, found[1])
-
-
-def _check_format(path: Path, known: int) -> None:
-    try:
-        found = read_json(path)["format"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # damaged, or not there
-    if isinstance(found, int) and found > known:
-        raise NewerFormat(path, found)
-
-
-def _start_of(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4096).decode(errors="replace")
-    except OSError:
-        return ""
+        with contextlib.suppress(OSError), path.open("rb") as stream:
+            found = re.search(rb"^format (\d+)$", stream.read(4096), re.M)
+            if found and int(found[1]) > CONF_FORMAT:
+                raise NewerFormat(path, int(found[1]))
 
 
 def missing(needs: Iterable[str]) -> str:
@@ -205,11 +189,9 @@ def begin(place: Place, permissions: Permissions) -> Draft:
     known = (number for event in state.events(place) for number in (event.generation, event.before))
     # Nobody else writes to this name, even where locks do not work.
     path = place.hidden / GENERATIONS / f"{_DRAFT}{secrets.token_hex(4)}"
-    try:
+    with explained(f"write to {place.prefix}"):
         make_folder(path, permissions)
         make_folder(place.images, permissions)
-    except OSError as error:
-        raise from_os_error(error, f"write to {place.prefix}") from error
     return Draft(place, path, max([0, *place.numbers, *known]) + 1)
 
 
@@ -247,11 +229,10 @@ def switch(place: Place, number: int) -> None:
     """Let a generation be the current one, by one rename. Raises ``TykkyError``."""
     new = place.hidden / f".{CURRENT}.{secrets.token_hex(4)}"
     try:
-        new.symlink_to(f"{GENERATIONS}/{number}")
-        new.replace(place.hidden / CURRENT)
-        sync(place.hidden)
-    except OSError as error:
-        raise from_os_error(error, f"make #{number} of {place.prefix} the current one") from error
+        with explained(f"make #{number} of {place.prefix} the current one"):
+            new.symlink_to(f"{GENERATIONS}/{number}")
+            new.replace(place.hidden / CURRENT)
+            sync(place.hidden)
     finally:
         new.unlink(missing_ok=True)
 
@@ -275,10 +256,8 @@ def sweep(place: Place) -> None:
     folder = place.hidden / GENERATIONS
     if not folder.is_dir():
         return
-    for path in folder.iterdir():
-        if path.name.startswith((_DRAFT, _GONE)):
-            discard(path)
-    for path in place.hidden.glob(".*"):
+    unfinished = [path for path in folder.iterdir() if path.name.startswith((_DRAFT, _GONE))]
+    for path in (*unfinished, *place.hidden.glob(".*")):
         discard(path)
     _remove_images(place)
 

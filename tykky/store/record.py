@@ -5,7 +5,7 @@ and listings need nothing but the record. The database has a short entry for eac
 listing thousands of them reads little.
 
 Public names: ``Record``, ``Entry``, ``Step``, ``NewerFormat``, ``NAME``, ``read``,
-``read_entry``, ``parse_entry``, ``found_at``, ``name_of``, ``render``.
+``read_entry``, ``parse``, ``name_of``, ``render``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,23 +145,10 @@ def read_entry(path: Path) -> Entry:
     return _read(path, Entry)
 
 
-def found_at(record: Record, prefix: Path, number: int) -> Record:
-    """A record as that of the generation it was found in."""
-    if not record.has_module:  # made by a classic command, and perhaps moved or copied since
-        name = name_of(prefix)
-        record = replace(record, name=name, module=f"{name}/1")
-    return replace(record, prefix=str(prefix), generation=number)
-
-
 def name_of(prefix: Path) -> str:
     """What an install without a module is called: as far as a recipe may have its prefix's name."""
     name = re.sub(r"[^a-z0-9]+", "-", prefix.name.lower()).strip("-")
     return name if name[:1].isalpha() else f"env-{name}".strip("-")
-
-
-def parse_entry(data: Mapping[str, Any]) -> Entry:
-    """An entry from the values of its JSON. Raises ``TypeError`` if some are missing."""
-    return _parse(data, Entry)
 
 
 def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
@@ -174,7 +161,7 @@ def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
             raise NewerFormat(path, found)
         for step in _LADDER[found - 1 :]:
             data = step(data)
-        return _parse(data, kind)
+        return parse(data, kind)
     except FileNotFoundError:
         raise StoreError(missing or f"there is no {path}") from None
     except OSError as error:
@@ -187,13 +174,9 @@ def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
         ) from None
 
 
-def _parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
-    known = _FIELDS[kind]
-    values = {
-        key: _frozen(value) if isinstance(value, list) else value
-        for key, value in data.items()
-        if key in known
-    }
+def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
+    """A record or an entry from its JSON. Raises ``TypeError`` if values are missing."""
+    values = {key: _frozen(value) for key, value in data.items() if key in _FIELDS[kind]}
     if "steps" in values:
         values["steps"] = tuple(Step(**step) for step in values["steps"])
     return kind(**values)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from tykky.store import state, trash
 from tykky.store.place import HIDDEN, Place
 
 if TYPE_CHECKING:
-    from tykky.store import Entry, Store
+    from tykky.store import Store
 
 
 def remove(
@@ -35,8 +35,11 @@ def remove(
     entries = {Path(entry.prefix): entry for entry in store.entries()}
     for problem in store.unreadable:
         warn(f"{problem}; it is left out")
-    titles = {**_unfinished(store), **{path: entry.module for path, entry in entries.items()}}
-    old = _spare(titles, store, seconds)
+    every = [hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}")]
+    # Where a build was killed, there may be no current generation, and no entry.
+    titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
+    titles |= {path: entry.module for path, entry in entries.items()}
+    old = _spare(titles, {*titles, *every}, seconds)
     gone: list[str] = []
     freed = 0
     for prefix, module in titles.items():
@@ -48,7 +51,9 @@ def remove(
                     claim = store.claim(prefix, module, warn, wait=False)
                     if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
                         continue
-                    if _finish(here, entries.get(prefix), store):
+                    places.sweep(here)
+                    if not here.current and prefix in entries:  # an uninstall was killed
+                        trash.put(store, entries[prefix])
                         continue
                 for number in sorted(old[prefix] & _superseded(here, seconds)):
                     gone.append(f"{module}#{number}")
@@ -58,30 +63,16 @@ def remove(
     return gone, freed
 
 
-def _unfinished(store: Store) -> dict[Path, str]:
-    """The places without a current generation, where a build was killed, and their names."""
-    prefixes = [hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}")]
-    return {p: f"{p.parent.name}/{p.name}" for p in prefixes if not Place(p).current}
-
-
-def _finish(here: Place, entry: Entry | None, store: Store) -> bool:
-    """Remove what killed writers left; whether that was an uninstall, so that nothing remains."""
-    places.sweep(here)
-    if here.current or entry is None:
-        return False
-    trash.put(store, entry)
-    return True
-
-
 def _superseded(here: Place, seconds: float) -> set[int]:
     """The generations that have not been current for that long. Raises ``StoreError``."""
     since = state.superseded(here)
     return {number for number, when in since.items() if time.time() - when >= seconds}
 
 
-def _spare(prefixes: Iterable[Path], store: Store, seconds: float) -> dict[Path, set[int]]:
-    """Of each place, the old generations that no generation needs which stays."""
-    every = {*prefixes, *(hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}"))}
+def _spare(
+    prefixes: Iterable[Path], every: Collection[Path], seconds: float
+) -> dict[Path, set[int]]:
+    """The old generations of places that no generation needs which stays in ``every`` place."""
     spare: dict[Path, set[int]] = {prefix: set() for prefix in every}
     for prefix in prefixes:
         with contextlib.suppress(StoreError):  # which is said when it would be changed

@@ -8,6 +8,7 @@ Public names: ``Event``, ``events``, ``add``, ``superseded``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from calendar import timegm
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError
 from tykky.files import Permissions, read_json, write_file
-from tykky.host import host_name, user_name
+from tykky.host import TIME, host_name, now, user_name
 from tykky.store.record import NewerFormat
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ def add(place: Place, verb: str, before: int, permissions: Permissions, why: str
         return
     if known and before == place.current:
         before = known[-1].generation  # whoever switched was killed before it was noted
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    event = Event(verb, place.current, before, now, user_name(), host_name(), why)
+    event = Event(verb, place.current, before, now(), user_name(), host_name(), why)
     data = {"format": FORMAT, "events": [asdict(each) for each in (*known, event)]}
     write_file(place.hidden / NAME, json.dumps(data, indent=1).encode() + b"\n", permissions)
 
@@ -75,9 +75,7 @@ def superseded(place: Place) -> dict[int, float]:
         if number == place.current:
             continue
         when = [event.when for event in history if event.before == number]
-        try:
+        with contextlib.suppress(ValueError, StoreError):
             text = when[-1] if when else place.record(number).installed
-            found[number] = float(timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
-        except (ValueError, StoreError):
-            continue
+            found[number] = float(timegm(time.strptime(text, TIME)))
     return found

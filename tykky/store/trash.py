@@ -12,14 +12,13 @@ Public names: ``check_removable``, ``put``, ``older``, ``empty``.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StoreError, from_os_error
-from tykky.files import discard, make_folder
+from tykky.errors import Exit, StoreError, explained
+from tykky.files import check_writable, discard, make_folder
 from tykky.runtime.base import CURRENT
 from tykky.store import record as records
 from tykky.store.place import HIDDEN, Place
@@ -35,25 +34,17 @@ def check_removable(store: Store, prefix: Path) -> None:
     """Raise ``StoreError`` if what is at ``prefix`` cannot be moved into the trash."""
     store.check_outside(prefix)
     Place(prefix).check_formats()
-    if prefix.is_dir() and store.trash.is_dir():
-        _check_same_disk(store, prefix)
-    for folder in (prefix.parent, prefix, prefix / HIDDEN, store.database, store.trash):
-        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-            raise StoreError(
-                f"you may not uninstall {prefix}: {folder} is not writable",
-                remedy="ask its owner, whom 'ls -ld' shows, to do it",
-                code=Exit.NOT_WRITABLE,
-            )
-
-
-def _check_same_disk(store: Store, prefix: Path) -> None:
-    if prefix.stat().st_dev != store.trash.stat().st_dev:
+    both = prefix.is_dir() and store.trash.is_dir()
+    if both and prefix.stat().st_dev != store.trash.stat().st_dev:
         raise StoreError(
             f"{prefix} is on another disk than the trash of {store.root}, so it cannot be kept "
             "for what still runs from it",
             remedy=f"when nothing runs from it any more, delete it: rm -r '{prefix}'",
             code=Exit.CONFLICT,
         )
+    for folder in (prefix.parent, prefix, prefix / HIDDEN, store.database, store.trash):
+        if folder.is_dir():
+            check_writable(folder, f"uninstall {prefix}")
 
 
 def put(store: Store, entry: Entry) -> None:
@@ -64,7 +55,7 @@ def put(store: Store, entry: Entry) -> None:
     """
     place = Place(Path(entry.prefix))
     item = store.trash / f"{entry.name}-{place.prefix.name}-{time.time_ns()}"
-    try:
+    with explained(f"uninstall {entry.module}"):
         if place.hidden.is_dir():
             make_folder(item / HIDDEN, store.permissions)
             # First what makes it an install.
@@ -75,8 +66,6 @@ def put(store: Store, entry: Entry) -> None:
                 if path != place.hidden:
                     path.rename(item / path.name)
         store.forget(entry)
-    except OSError as error:
-        raise from_os_error(error, f"uninstall {entry.module}") from error
 
 
 def older(store: Store, older_than: float) -> dict[Path, int]:
@@ -99,9 +88,6 @@ def empty(store: Store, items: Iterable[Path]) -> None:
                 prefix.rmdir()  # if it is still as it was left: empty
         discard(item)
     # An empty place is one that was uninstalled, or whose making was given up.
-    for prefix in store.places.glob("*/*"):
+    for folder in (*store.places.glob("*/*"), *store.places.glob("*")):
         with contextlib.suppress(OSError):  # rmdir removes only what is empty
-            prefix.rmdir()
-    for folder in store.places.glob("*"):
-        with contextlib.suppress(OSError):
             folder.rmdir()
