@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "ask/answer.h"
-#include "common/problem.h"
+#include "common/common.h"
 #include "fuzz.h"
 
 /* Two characters say what the head has, since texts have no zero bytes: status and size. */

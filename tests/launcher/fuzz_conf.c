@@ -2,10 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/problem.h"
+#include "common/common.h"
 #include "fuzz.h"
 #include "launch/conf.h"
-#include "launch/conf_values.h"
 
 const char *const fuzz_seeds[] = {
     "format 2\n# comment\nname a/1\nprefix /s/a/1\ngeneration 7\nruntime native\n"

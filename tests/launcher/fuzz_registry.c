@@ -3,9 +3,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "launch/conf_values.h"
-#include "launch/place.h"
-#include "launch/registry.h"
+#include "launch/shared.h"
 
 const char *const fuzz_seeds[] = {
     "pid=1234 start=56789 user=4026532177 mount=4026532178",

@@ -1,13 +1,11 @@
 #define _GNU_SOURCE
-#include "answer.h"
-
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../common/text.h"
+#include "answer.h"
 
 /* How many bytes came, fewer than `size` only at the end; -1 with errno. */
 static ssize_t receive(int stream, void *data, size_t size)
@@ -29,7 +27,7 @@ static ssize_t receive(int stream, void *data, size_t size)
 static bool whole(ssize_t got, size_t size)
 {
     if (got < 0)
-        return fail("ask: there is no answer: %s", strerror(errno));
+        return fail("ask: there is no answer: %m");
     if (got == 0 && size > 0)
         return fail("ask: there is no answer");
     return (size_t)got == size || fail("ask: the answer breaks off");

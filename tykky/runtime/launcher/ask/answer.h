@@ -2,9 +2,7 @@
 #ifndef TYKKY_ANSWER_H
 #define TYKKY_ANSWER_H
 
-#include <stdbool.h>
-
-#include "../common/problem.h"
+#include "../common/common.h"
 
 /* What a shell can be given as one argument, with the zero byte. */
 enum { ANSWER_LONGEST = 128 * 1024 - 1 };

@@ -9,7 +9,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +17,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/problem.h"
 #include "answer.h"
 
 static _Noreturn void end(void)

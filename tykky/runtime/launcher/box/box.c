@@ -9,19 +9,16 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/namespace.h"
-#include "../common/problem.h"
-#include "../common/text.h"
 #include "box.h"
 
 static const char usage[] =
@@ -54,6 +51,8 @@ struct box {
     long parent;
     char **command;
 };
+
+/* --- arguments -------------------------------------------------------------------------------- */
 
 static void need(bool done)
 {
@@ -131,8 +130,101 @@ static void change_environment(const struct box *box)
     for (size_t i = 0; i < box->change_count; i++) {
         const char *name = box->changes[i].name, *value = box->changes[i].value;
         need((value ? setenv(name, value, 1) : unsetenv(name)) == 0 ||
-             fail("box: cannot set the variable %s: %s", name, strerror(errno)));
+             fail("box: cannot set the variable %s: %m", name));
     }
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+
+static sigset_t before; /* the mask that the box was started with; the command gets it back */
+
+static sigset_t held_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
+        sigaddset(&set, passed_on[i]);
+    return set;
+}
+
+/* Blocks the signals that are passed on; before the first process is made. */
+static void hold_signals(void)
+{
+    sigset_t set = held_signals();
+    /* An ignored SIGCHLD, which is inherited, would lose the status of the command. */
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_BLOCK, &set, &before);
+}
+
+static _Noreturn void execute(char **command)
+{
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    execvp(command[0], command);
+    fail("cannot execute %s in the box: %m", command[0]);
+    problem.status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+    problem_print();
+    _exit(problem.status);
+}
+
+static void pass_signals_on(pid_t pid)
+{
+    sigset_t held = held_signals();
+    siginfo_t info;
+    int number = sigwaitinfo(&held, &info);
+    /* Signals of the terminal reach the command by themselves. The others come, for the init, from
+     * the process outside of this PID namespace: there si_pid is 0. */
+    if (number > 0 && number != SIGCHLD && info.si_code <= 0)
+        kill(pid, number);
+}
+
+/* As process 1 of the PID namespace: starts the command, collects orphans, and writes the
+ * command's wait status to `report` when it ends. The kernel then kills whatever it left. */
+static _Noreturn void be_init(char **command, int report)
+{
+    prctl(PR_SET_NAME, "tykky-box");
+    pid_t child = fork();
+    if (child == 0)
+        execute(command);
+    if (child < 0)
+        _exit(STATUS_LAUNCHER);
+    for (;;) {
+        pass_signals_on(child);
+        int status;
+        pid_t ended;
+        while ((ended = waitpid(-1, &status, WNOHANG)) > 0)
+            if (ended == child)
+                _exit(write(report, &status, sizeof status) == sizeof status ? 0 : 1);
+    }
+}
+
+/* Ends like the command: by the same signal, if it was one, and without a second core file. */
+static _Noreturn void end_like(int status)
+{
+    if (WIFSIGNALED(status)) {
+        struct rlimit none = {0, 0};
+        sigset_t only;
+        setrlimit(RLIMIT_CORE, &none);
+        signal(WTERMSIG(status), SIG_DFL);
+        sigemptyset(&only);
+        sigaddset(&only, WTERMSIG(status));
+        sigprocmask(SIG_UNBLOCK, &only, NULL);
+        raise(WTERMSIG(status));
+        _exit(128 + WTERMSIG(status));
+    }
+    _exit(WEXITSTATUS(status));
+}
+
+/* Outside: passes signals on to `init`'s command, and ends as the command ended. */
+static _Noreturn void wait_for(pid_t init, int report)
+{
+    int ended, status;
+    do
+        pass_signals_on(init);
+    while (waitpid(init, &ended, WNOHANG) != init);
+    end_like(read(report, &status, sizeof status) == sizeof status ? status : ended);
 }
 
 /* In the PID namespace, before the command. */
@@ -144,8 +236,7 @@ static void arrange(struct box *box, bool user_namespace)
     if (!box->directory)
         directory_restore(&directory);
     else
-        need(chdir(box->directory) == 0 ||
-             fail("box: cannot enter %s: %s", box->directory, strerror(errno)));
+        need(chdir(box->directory) == 0 || fail("box: cannot enter %s: %m", box->directory));
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
@@ -165,17 +256,17 @@ int main(int argc, char **argv)
     int report[2], alive[2];
     parse(&box, argc, argv);
     change_environment(&box);
-    box_hold_signals();
+    hold_signals();
     need(namespace_enter(CLONE_NEWPID, &user_namespace));
     /* After the change of credentials, which would clear it. */
     end_with_parent(box.parent);
     need((pipe2(report, O_CLOEXEC) == 0 && pipe2(alive, O_CLOEXEC) == 0) ||
-         fail("box: cannot make a pipe: %s", strerror(errno)));
+         fail("box: cannot make a pipe: %m"));
     pid_t init = fork();
-    need(init >= 0 || fail("box: cannot make a process: %s", strerror(errno)));
+    need(init >= 0 || fail("box: cannot make a process: %m"));
     if (init > 0) {
         close(report[1]);
-        box_wait(init, report[0]);
+        wait_for(init, report[0]);
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     close(report[0]);
@@ -187,5 +278,5 @@ int main(int argc, char **argv)
         _exit(STATUS_LAUNCHER);
     close(alive[0]);
     arrange(&box, user_namespace);
-    box_init(box.command, report[1]);
+    be_init(box.command, report[1]);
 }

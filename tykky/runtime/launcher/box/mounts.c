@@ -1,19 +1,11 @@
 #define _GNU_SOURCE
-#include "box.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/namespace.h"
-#include "../common/problem.h"
-#include "../common/text.h"
+#include "box.h"
 
 /* Linux 5.12; the same number on every architecture. Older headers do not have it. */
 enum { MOUNT_SETATTR = 442, RECURSIVE = 0x8000 };
@@ -43,7 +35,7 @@ static bool make_read_only(void)
     struct attributes attributes = {.set = read_only_attribute};
     if (syscall(MOUNT_SETATTR, AT_FDCWD, "/", RECURSIVE, &attributes, sizeof attributes) != 0 &&
         !remount_each())
-        return fail("cannot make the mounts of this node read-only: %s", strerror(errno));
+        return fail("cannot make the mounts of this node read-only: %m");
     remount("/proc", false);
     return true;
 }
@@ -55,7 +47,7 @@ static bool open_sources(struct box_mount *mounts, size_t count)
             continue;
         mounts[i].fd = open(mounts[i].source, O_PATH | O_CLOEXEC);
         if (mounts[i].fd < 0)
-            return fail("cannot bind %s: %s", mounts[i].source, strerror(errno));
+            return fail("cannot bind %s: %m", mounts[i].source);
     }
     return true;
 }
@@ -66,9 +58,9 @@ static bool make_target(const struct box_mount *mount)
     if (stat(mount->target, &status) == 0)
         return true;
     bool directory = !mount->source || (fstat(mount->fd, &status) == 0 && S_ISDIR(status.st_mode));
-    return make_mount_point(mount->target, directory) || fail("cannot make the mount point %s: %s\n"
+    return make_mount_point(mount->target, directory) || fail("cannot make the mount point %s: %m\n"
                                                               "make it on the host first",
-                                                              mount->target, strerror(errno));
+                                                              mount->target);
 }
 
 static bool mount_tmpfs(const char *target)
@@ -84,12 +76,11 @@ static bool mount_one(const struct box_mount *m)
     if (!make_target(m))
         return false;
     if (m->kind == BOX_TMPFS)
-        return mount_tmpfs(m->target) ||
-               fail("cannot mount a tmpfs on %s: %s", m->target, strerror(errno));
+        return mount_tmpfs(m->target) || fail("cannot mount a tmpfs on %s: %m", m->target);
     return (bind_descriptor(m->fd, m->target) && remount(m->target, m->kind == BOX_RO_BIND)) ||
-           fail("cannot bind %s over %s: %s\n"
+           fail("cannot bind %s over %s: %m\n"
                 "is it on a file system that is mounted read-only?",
-                m->source, m->target, strerror(errno));
+                m->source, m->target);
 }
 
 static int depth(const char *path)
@@ -118,7 +109,7 @@ bool box_mount(struct box_mount *mounts, size_t count, bool read_only)
         return false;
     /* A /dev/shm of its own, so that a build leaves no segment behind. */
     if (read_only && stat("/dev/shm", &status) == 0 && !mount_tmpfs("/dev/shm"))
-        return fail("cannot mount a tmpfs on /dev/shm: %s", strerror(errno));
+        return fail("cannot mount a tmpfs on /dev/shm: %m");
     sort(mounts, count);
     for (size_t i = 0; i < count; i++)
         if (!mount_one(&mounts[i]))

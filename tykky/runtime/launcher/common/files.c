@@ -1,13 +1,11 @@
 #define _GNU_SOURCE
-#include "files.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "text.h"
+#include "common.h"
 
 ssize_t read_text(const char *path, char *text, size_t size)
 {

@@ -1,20 +1,15 @@
 #define _GNU_SOURCE
-#include "namespace.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "files.h"
-#include "text.h"
+#include "common.h"
 
 /* The number in a file of /proc/sys, or -1. */
 static long sysctl_value(const char *path)
@@ -24,8 +19,9 @@ static long sysctl_value(const char *path)
 }
 
 /* Asked only after a failure: names the setting of this node that forbids it. */
-static bool explain(const char *what, int error)
+static bool explain(const char *what)
 {
+    int error = errno;
     static const char ask[] = "ask the administrator of this node to allow user namespaces, or "
                               "choose 'runtime: apptainer' for this stack";
     static const char *const switches[][2] = {
@@ -41,9 +37,9 @@ static bool explain(const char *what, int error)
                     "kernel.apparmor_restrict_unprivileged_userns=1)\n"
                     "ask the administrator for an AppArmor profile that allows 'userns' for this "
                     "launcher, or choose 'runtime: apptainer' for this stack");
-    fail("this node does not let you make a user and mount namespace: %s: %s", what,
-         strerror(error));
-    if (error == ENOSPC)
+    errno = error;
+    fail("this node does not let you make a user and mount namespace: %s: %m", what);
+    if (errno == ENOSPC)
         return remedy("too many namespaces are in use or nested (see sysctl user.max_*)");
     return remedy("%s", ask);
 }
@@ -65,13 +61,13 @@ static bool write_maps(uid_t uid, gid_t gid)
 {
     char map[64];
     if (!write_file("/proc/self/setgroups", "deny") && errno != ENOENT)
-        return explain("/proc/self/setgroups", errno);
+        return explain("/proc/self/setgroups");
     snprintf(map, sizeof map, "%u %u 1", (unsigned)gid, (unsigned)gid);
     if (!write_file("/proc/self/gid_map", map))
-        return explain("/proc/self/gid_map", errno);
+        return explain("/proc/self/gid_map");
     snprintf(map, sizeof map, "%u %u 1", (unsigned)uid, (unsigned)uid);
     if (!write_file("/proc/self/uid_map", map))
-        return explain("/proc/self/uid_map", errno);
+        return explain("/proc/self/uid_map");
     return true;
 }
 
@@ -83,7 +79,7 @@ bool namespace_enter(int more, bool *user_namespace)
     if (!have_power || unshare(CLONE_NEWNS | more) != 0) {
         *user_namespace = true;
         if (unshare(CLONE_NEWUSER | CLONE_NEWNS | more) != 0)
-            return explain("unshare", errno);
+            return explain("unshare");
         /* A process started by a daemon, or from a file it may not read, does not own its /proc
          * files; the maps could not be written. */
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
@@ -92,7 +88,7 @@ bool namespace_enter(int more, bool *user_namespace)
     }
     /* Slave, not private: a file system that the node mounts later (autofs) still appears. */
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
-        return explain("mount", errno);
+        return explain("mount");
     return true;
 }
 

@@ -1,9 +1,10 @@
-#include "problem.h"
-
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common.h"
 
 struct problem problem;
 
@@ -11,7 +12,8 @@ struct problem problem;
 __attribute__((format(printf, 3, 0))) static size_t
 format_line(char *line, size_t size, const char *format, va_list arguments)
 {
-    int length = vsnprintf(line, size, format, arguments);
+    int error = errno, length = vsnprintf(line, size, format, arguments);
+    errno = error;
     if (length < 0)
         line[0] = '\0';
     /* A path may hold anything; the message must stay one line and leave the terminal alone. */

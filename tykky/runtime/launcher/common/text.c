@@ -1,11 +1,9 @@
 #define _GNU_SOURCE
-#include "text.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "problem.h"
+#include "common.h"
 
 static void *checked(void *memory)
 {

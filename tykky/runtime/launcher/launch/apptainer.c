@@ -1,17 +1,11 @@
 #define _GNU_SOURCE
-#include "apptainer.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
-#include "conf_values.h"
-#include "program.h"
+#include "apptainer.h"
 
 /* Set inside, to the prefix: how a command that is called there knows that it has arrived. */
 #define MARK "TYKKY_INSIDE"
@@ -157,9 +151,9 @@ static bool add_mounts(struct line *line, const struct stack *stack)
         /* It sees to the working directory itself. */
         made[i] = !mount->if_missing && (!is_bind(mount) || stat(mount->source, &status) == 0);
         if (!made[i] && mount->kind == MOUNT_BIND)
-            return fail("cannot find %s to bind it to %s: %s\n"
+            return fail("cannot find %s to bind it to %s: %m\n"
                         "create it, or take the bind out of the recipe",
-                        mount->source, mount->target, strerror(errno));
+                        mount->source, mount->target);
     }
     for (size_t i = 0; i < stack->mount_count; i++)
         if (made[i] && !is_covered(stack, made, i) && !add_mount(line, stack, &stack->mounts[i]))
@@ -227,9 +221,9 @@ static bool check_container(const struct conf *conf)
                     conf->name);
     if (stat(conf->container, &status) == 0)
         return true;
-    return fail("cannot find the container of %s: %s: %s\n"
+    return fail("cannot find the container of %s: %s: %m\n"
                 "install the stack again, or ask its owner to make it readable",
-                conf->name, conf->container, strerror(errno));
+                conf->name, conf->container);
 }
 
 bool apptainer_execute(const struct stack *stack, const struct place *place, char **argv)
@@ -255,7 +249,7 @@ bool apptainer_execute(const struct stack *stack, const struct place *place, cha
         add(&line, argv[i]);
     add(&line, NULL);
     execv(program, (char **)line.words);
-    fail("cannot execute %s: %s", program, strerror(errno));
+    fail("cannot execute %s: %m", program);
     return remedy(errno == E2BIG ? "the arguments are too long; pass less"
                                  : "is it made for this kind of machine?");
 }

@@ -6,8 +6,6 @@
 #ifndef TYKKY_APPTAINER_H
 #define TYKKY_APPTAINER_H
 
-#include "../common/problem.h"
-#include "place.h"
 #include "stack.h"
 
 /* The prefix of the stack whose command has started the container around this process, or NULL. */

@@ -1,14 +1,9 @@
-#include "conf.h"
-
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
-#include "conf_values.h"
+#include "conf.h"
 
 enum { FORMAT = 2, MAX_SIZE = 1 << 20, MAX_IDLE = 7 * 24 * 3600, MAX_WORDS = 3 };
 
@@ -285,9 +280,9 @@ bool conf_parse(struct conf *conf, const char *file, char *text, size_t size)
 
 static bool cannot_read(struct conf *conf, const char *file)
 {
-    int error = conf->error = errno;
-    fail("cannot read %s: %s", file, strerror(error));
-    if (error == ENOENT)
+    conf->error = errno;
+    fail("cannot read %s: %m", file);
+    if (errno == ENOENT)
         return remedy("a command works only where it was installed: if it was copied, "
                       "make a symbolic link instead; else install the stack again");
     return remedy("ask the owner of the install to make it readable for you");

@@ -1,10 +1,7 @@
-#include "conf_values.h"
-
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../common/text.h"
+#include "conf.h"
 
 const char *const runtime_names[] = {"native", "apptainer", "auto", NULL};
 const char *const gpu_names[] = {"nvidia", "amd", NULL};

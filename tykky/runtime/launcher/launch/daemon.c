@@ -1,9 +1,6 @@
 #define _GNU_SOURCE
-#include "daemon.h"
-
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +10,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "process.h"
 
 /* Like fork, but the child's end raises no signal: the caller may have SIGCHLD blocked, and the
  * program would find it pending. */
@@ -44,11 +43,9 @@ bool daemon_start(void (*run)(void *argument), void *argument)
         error = WEXITSTATUS(status);
     if (reaper)
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    if (!error)
-        return true;
-    return fail("cannot start a process for the image: %s\n"
-                "too many processes or too little memory; see ulimit -u",
-                strerror(error));
+    errno = error;
+    return !error || fail("cannot start a process for the image: %m\n"
+                          "too many processes or too little memory; see ulimit -u");
 }
 
 static void close_listed(int last)

@@ -1,12 +1,9 @@
 #define _GNU_SOURCE
-#include "environment.h"
-
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/text.h"
+#include "environment.h"
 
 static bool starts_with_item(const char *list, const char *item)
 {
@@ -111,7 +108,7 @@ void environment_apply(const struct conf *conf, enum activation activation)
             apply(&conf->env[i]);
 }
 
-/* --- what is set for the inside of containers -------------------------------------------------- */
+/* --- what is set for the inside of containers ------------------------------------------------- */
 
 /* Without the empty items of the list, which would mean the working directory. */
 static void take_list(enum env_action action, const char *name, const char *value)

@@ -1,14 +1,9 @@
-#include "extra.h"
-
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/text.h"
-#include "conf_values.h"
-#include "inside.h"
+#include "stack.h"
 
 /* The variable that is being read. */
 struct wish {
@@ -111,8 +106,7 @@ static bool find_source(const struct wish *wish, const struct mount *bind, bool 
     *found = access(bind->source, F_OK) == 0;
     if (*found || (access(bind->target, F_OK) == 0 && inside_other(wish->stack)))
         return true;
-    fail("%s has '%.300s', which cannot be bound: %s", wish->variable, bind->source,
-         strerror(errno));
+    fail("%s has '%.300s', which cannot be bound: %m", wish->variable, bind->source);
     problem.out_of_sight = true;
     return remedy("correct the variable, or unset it");
 }

@@ -1,13 +1,9 @@
-#include "image.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "../common/files.h"
+#include "stack.h"
 
 /* The superblock of squashfs 4.0, little endian (Linux: Documentation/filesystems/squashfs.rst):
  * magic at byte 0, major version at 28, bytes used at 40, where extended attributes begin at 56. */
@@ -48,10 +44,9 @@ static bool check_open_image(int fd, const char *path, uint64_t size, uint64_t o
 
 bool image_missing(const char *path)
 {
-    int error = errno;
-    problem.out_of_sight = error == ENOENT;
-    fail("cannot read the image %s: %s", path, strerror(error));
-    return remedy(error == ENOENT ? "install the stack again"
+    problem.out_of_sight = errno == ENOENT;
+    fail("cannot read the image %s: %m", path);
+    return remedy(errno == ENOENT ? "install the stack again"
                                   : "ask the owner of the install to make it readable for you");
 }
 

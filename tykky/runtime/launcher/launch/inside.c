@@ -1,10 +1,6 @@
 #define _GNU_SOURCE
-#include "inside.h"
-
 #include <string.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
 #include "apptainer.h"
 
 /* By the names in launch.conf: from inside, the files may be out of sight. */

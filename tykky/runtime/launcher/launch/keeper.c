@@ -1,17 +1,13 @@
 #define _GNU_SOURCE
-#include "keeper.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon.h"
 #include "mount.h"
 #include "process.h"
+#include "shared.h"
 
 #define NAME "tykky-keeper"
 
@@ -140,9 +136,8 @@ enum outcome keeper_start(struct keeper *keeper)
     static struct report report;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        fail("cannot make a pipe: %s\n"
-             "too many open files? see ulimit -n",
-             strerror(errno));
+        fail("cannot make a pipe: %m\n"
+             "too many open files? see ulimit -n");
         return FAILED;
     }
     keeper->report = ends[1];

@@ -7,26 +7,16 @@
  * exit status and pid are those of the program.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/problem.h"
 #include "apptainer.h"
-#include "conf.h"
-#include "conf_values.h"
-#include "daemon.h"
 #include "environment.h"
-#include "extra.h"
-#include "inside.h"
 #include "mount.h"
-#include "place.h"
-#include "program.h"
+#include "process.h"
 #include "shared.h"
-#include "stack.h"
 
 /* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
  * The placeholders close on exec: the program finds them closed, as it was started. */

@@ -1,14 +1,7 @@
 #define _GNU_SOURCE
-#include "mount.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "../common/namespace.h"
-#include "../common/text.h"
+#include "mount.h"
 
 static bool hang_up(struct server *servers)
 {
@@ -39,9 +32,9 @@ static bool open_sources(const struct stack *stack, int *sources)
         const struct mount *mount = &stack->mounts[i];
         sources[i] = is_bind(mount) ? open(mount->source, O_PATH | O_CLOEXEC) : -1;
         if (sources[i] < 0 && mount->kind == MOUNT_BIND)
-            return fail("the stack %s asks for %s, which is not there: %s\n"
+            return fail("the stack %s asks for %s, which is not there: %m\n"
                         "is a file system of this node not mounted? Else correct the binds",
-                        stack->confs[0].name, mount->source, strerror(errno));
+                        stack->confs[0].name, mount->source);
     }
     return true;
 }
@@ -54,13 +47,13 @@ static bool mount_bind(const struct mount *bind, int source)
     if (!tree_make(bind->target, fstat(source, &status) == 0 && S_ISDIR(status.st_mode)))
         return false;
     if (!bind_descriptor(source, bind->target))
-        return fail("cannot bind %s over %s: %s\n"
+        return fail("cannot bind %s over %s: %m\n"
                     "is one a directory and the other a file?",
-                    bind->source, bind->target, strerror(errno));
+                    bind->source, bind->target);
     return !bind->read_only || remount(bind->target, true) ||
-           fail("cannot make %s read-only: %s\n"
+           fail("cannot make %s read-only: %m\n"
                 "leave out ':ro' of this bind",
-                bind->target, strerror(errno));
+                bind->target);
 }
 
 static bool mount_all(struct server *servers, const struct stack *stack, const int *sources)

@@ -2,8 +2,38 @@
 #ifndef TYKKY_MOUNT_H
 #define TYKKY_MOUNT_H
 
-#include "server.h"
 #include "stack.h"
+
+/* --- the image server: squashfuse_ll, running outside the namespace that it serves ---------------
+ *
+ * Were it inside, it would itself keep the namespace alive, and never end. Outside, it ends by
+ * itself when the last process that sees the mount has gone: the kernel closes the connection. */
+
+/* The first variable of a server's environment, by which a keeper knows it. */
+#define SERVER_MARK "TYKKY_SERVER=1"
+#define SERVER_NAME "squashfuse_ll"
+
+struct server {
+    const char *program;
+    const struct image *image;
+    int channel; /* to the process that will be the server; -1 if there is none */
+    int other_end;
+    int root; /* open on the root of the image, when that is mounted */
+};
+
+/* Finds the program: what launch.conf names, else the usual places, else PATH. */
+bool server_find(struct server *server, const struct conf *conf);
+
+/* Starts a process that waits, in the present namespaces, for a FUSE descriptor. */
+bool server_start(struct server *server, const struct image *image);
+
+/* Lets go of a process that still waits. */
+void server_hang_up(struct server *server);
+
+/* Mounts the image on the directory `target`, in the present namespace, and has it served. */
+bool server_mount(struct server *server, const char *target);
+
+/* --- mounts ----------------------------------------------------------------------------------- */
 
 /* Checks the images and starts a server for each, in the present namespaces: `servers` are those of
  * the stack's images, in the same order, with room for MAX_IMAGES. */

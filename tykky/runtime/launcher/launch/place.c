@@ -1,15 +1,11 @@
 #define _GNU_SOURCE
-#include "place.h"
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
+#include "place.h"
 
 static bool is_launcher(const struct place *place, const char *path)
 {
@@ -46,9 +42,8 @@ bool place_find(struct place *place, char **argv)
     static const char gone[] = " (deleted)";
     ssize_t length = readlink("/proc/self/exe", place->exe, sizeof place->exe);
     if (length < 0 || stat("/proc/self/exe", &place->launcher) != 0)
-        return fail("cannot find out where this command lies: /proc/self/exe: %s\n"
-                    "mount /proc in this container or chroot",
-                    strerror(errno));
+        return fail("cannot find out where this command lies: /proc/self/exe: %m\n"
+                    "mount /proc in this container or chroot");
     if ((size_t)length >= sizeof place->exe)
         return fail("the path of this command is longer than %d bytes\n"
                     "install the stack at a shorter path",

@@ -1,19 +1,15 @@
 #define _GNU_SOURCE
-#include "process.h"
-
 #include <dirent.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../common/files.h"
+#include "mount.h"
+#include "process.h"
 #include "relay.h"
-#include "server.h"
 
 /* Linux 5.3; the same number on every architecture. Older headers do not have it. */
 enum { PIDFD_OPEN = 434 };

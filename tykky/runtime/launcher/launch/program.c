@@ -1,13 +1,10 @@
 #define _GNU_SOURCE
-#include "program.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
+#include "place.h"
 
 /* A copy of the launcher is one, too. Read only if it has the same size. */
 static bool same_content(const char *path, const char *other, size_t size)
@@ -27,9 +24,9 @@ static bool is_launcher(const struct place *place, const char *path, const struc
 
 static bool not_found(const char *path, const struct conf *conf)
 {
-    fail("the stack %s has no program %s: %s\n"
+    fail("the stack %s has no program %s: %m\n"
          "remove this command, or install the stack again",
-         conf->name, path, strerror(errno));
+         conf->name, path);
     problem.status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
     return false;
 }
@@ -56,13 +53,12 @@ static void execute_with_shell(const char *path, char **argv)
 
 static bool cannot_execute(const char *path)
 {
-    int error = errno;
-    fail("cannot execute %s: %s", path, strerror(error));
-    if (error == ENOEXEC)
+    fail("cannot execute %s: %m", path);
+    if (errno == ENOEXEC)
         remedy("it was built for another kind of machine; use a stack made for this one");
-    else if (error == ENOENT)
+    else if (errno == ENOENT)
         remedy("its interpreter (first line of the script, or dynamic loader) is missing");
-    else if (error == E2BIG)
+    else if (errno == E2BIG)
         remedy("the arguments and the environment together are too long; pass less");
     else
         remedy("check the mode of the file, and whether its file system allows programs");

@@ -1,6 +1,4 @@
 #define _GNU_SOURCE
-#include "registry.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -8,18 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
 #include "process.h"
+#include "shared.h"
 
 #define DIRECTORY_VARIABLE "TYKKY_RUNTIME_DIR"
 #define ENTRY_FORMAT "pid=%ld start=%" PRIu64 " user=%" PRIu64 " mount=%" PRIu64
 enum { ENTRY_SIZE = 128 };
 
-/* --- the key --------------------------------------------------------------------------------- */
+/* --- the key ---------------------------------------------------------------------------------- */
 
 /* FNV-1a, twice: nobody else can write here, so it only has to be different by chance. */
 struct hash {
@@ -68,7 +64,7 @@ bool registry_key(struct registry *registry, const struct stack *stack, const st
     return true;
 }
 
-/* --- the directory --------------------------------------------------------------------------- */
+/* --- the directory ---------------------------------------------------------------------------- */
 
 static bool check_directory(int fd, const char *path)
 {
@@ -140,7 +136,7 @@ enum outcome registry_open(struct registry *registry, bool make)
     return IMPOSSIBLE;
 }
 
-/* --- entries --------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static void format_entry(char *text, const struct entry *entry)
 {
@@ -192,7 +188,7 @@ bool registry_write(const struct registry *registry, const struct entry *entry)
            renameat(registry->fd, new, registry->fd, registry->key) == 0;
 }
 
-/* --- locks ----------------------------------------------------------------------------------- */
+/* --- locks ------------------------------------------------------------------------------------ */
 
 static int open_lock(int directory, const char *key, int flags)
 {

@@ -1,6 +1,4 @@
 #define _GNU_SOURCE
-#include "relay.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,11 +7,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "relay_handles.h"
+#include "relay.h"
 #include "relay_protocol.h"
 
 /* More than a read's answer of 32 pages of 4 KiB, the most that the kernel asks for at once. */
-enum { BUFFER = 256 * 1024 };
+enum { BUFFER = 256 * 1024, HANDLE_LISTS = 4096 };
+
+/* A message that has to wait. */
+struct message {
+    struct message *next;
+    size_t length;
+    _Alignas(8) char data[];
+};
+
+/* What the relay has opened towards the server: one for each file that is read. */
+struct handle {
+    uint64_t node;   /* the kernel's number of the file */
+    uint64_t number; /* the server's of the open file */
+    uint32_t uses;   /* reads that the server has not answered */
+    bool is_open, is_directory;
+    bool is_forgotten;       /* by the kernel: to be closed when it is not used */
+    struct message *waiting; /* reads, until it is open */
+    struct handle *next;
+};
 
 /* A request that the server has and has not answered. Its place in the table is what the server
  * knows it by. */
@@ -30,10 +46,9 @@ struct relay {
     bool attributes;
     bool opens_here, opendirs_here; /* what the kernel need not report */
     uint32_t offered;               /* the kernel's flags */
-    uint64_t init;                  /* the kernel's number of that request */
     struct pending *pending;
     uint32_t places, first_free; /* a free place is known by its number + 1 */
-    struct handles handles;
+    struct handle *handles[HANDLE_LISTS];
     struct message *unsent, **last_unsent;
     struct {
         struct fuse_answer header;
@@ -62,7 +77,55 @@ static void answer_error(struct relay *relay, uint64_t unique, int error)
     answer(relay, &header, sizeof header);
 }
 
+/* --- what is open ----------------------------------------------------------------------------- */
+
+static struct handle **list_of(struct relay *relay, uint64_t node)
+{
+    /* squashfuse numbers files by where they stand in the image: neighbours differ in low bits,
+     * whole blocks in bits above the 16th. */
+    return &relay->handles[(node ^ node >> 16 ^ node >> 28) % HANDLE_LISTS];
+}
+
+/* NULL if there is none. */
+static struct handle *handle_find(struct relay *relay, uint64_t node)
+{
+    struct handle *handle = *list_of(relay, node);
+    while (handle && handle->node != node)
+        handle = handle->next;
+    return handle;
+}
+
+/* For a node that has none yet; NULL if there is no memory. */
+static struct handle *handle_add(struct relay *relay, uint64_t node)
+{
+    struct handle **list = list_of(relay, node), *handle = malloc(sizeof *handle);
+    if (!handle)
+        return NULL;
+    *handle = (struct handle){.node = node, .next = *list};
+    return *list = handle;
+}
+
+static void handle_remove(struct relay *relay, struct handle *handle)
+{
+    struct handle **link = list_of(relay, handle->node);
+    while (*link != handle)
+        link = &(*link)->next;
+    *link = handle->next;
+    free(handle);
+}
+
 /* --- towards the server ----------------------------------------------------------------------- */
+
+/* NULL if there is no memory. */
+static struct message *message_copy(const void *data, size_t length)
+{
+    struct message *message = malloc(sizeof *message + length);
+    if (message) {
+        *message = (struct message){.length = length};
+        memcpy(message->data, data, length);
+    }
+    return message;
+}
 
 static void send_unsent(struct relay *relay)
 {
@@ -113,8 +176,10 @@ static struct pending *take_place(struct relay *relay, uint64_t *number)
     return place;
 }
 
-static bool ask_about(struct relay *relay, struct fuse_request *request, struct pending noted)
+/* Sends a request, and notes by which number the kernel knows it; false if there is no memory. */
+static bool ask(struct relay *relay, struct fuse_request *request, struct handle *handle, bool own)
 {
+    struct pending noted = {request->unique, request->opcode, 0, own, handle};
     struct pending *place = take_place(relay, &request->unique);
     if (!place)
         return false;
@@ -123,21 +188,14 @@ static bool ask_about(struct relay *relay, struct fuse_request *request, struct 
     return true;
 }
 
-/* Sends the kernel's request, and notes by which number the kernel knows it. */
-static void ask(struct relay *relay, struct fuse_request *request, struct handle *handle)
+/* The kernel's request. */
+static void pass_on(struct relay *relay, struct fuse_request *request, struct handle *handle)
 {
-    struct pending noted = {.unique = request->unique, .opcode = request->opcode, .handle = handle};
-    if (ask_about(relay, request, noted))
+    if (ask(relay, request, handle, false))
         return;
-    answer_error(relay, noted.unique, ENOMEM);
+    answer_error(relay, request->unique, ENOMEM);
     if (handle)
         handle->uses--;
-}
-
-static bool ask_own(struct relay *relay, struct fuse_request *request, struct handle *handle)
-{
-    return ask_about(relay, request,
-                     (struct pending){.is_own = true, .opcode = request->opcode, .handle = handle});
 }
 
 static bool ask_open(struct relay *relay, const struct fuse_request *reader, struct handle *handle)
@@ -149,7 +207,7 @@ static bool ask_open(struct relay *relay, const struct fuse_request *reader, str
     message.request.length = sizeof message;
     message.request.opcode = reader->opcode == FUSE_READ ? FUSE_OPEN : FUSE_OPENDIR;
     handle->is_directory = reader->opcode != FUSE_READ;
-    return ask_own(relay, &message.request, handle);
+    return ask(relay, &message.request, handle, true);
 }
 
 static void let_go(struct relay *relay, struct handle *handle)
@@ -163,8 +221,8 @@ static void let_go(struct relay *relay, struct handle *handle)
                     .node = handle->node},
         .release = {.handle = handle->number},
     };
-    ask_own(relay, &message.request, NULL);
-    handles_remove(&relay->handles, handle);
+    ask(relay, &message.request, NULL, true);
+    handle_remove(relay, handle);
 }
 
 static void read_with(struct relay *relay, struct fuse_request *request, struct handle *handle)
@@ -172,7 +230,7 @@ static void read_with(struct relay *relay, struct fuse_request *request, struct 
     struct fuse_read *body = (struct fuse_read *)(request + 1);
     body->handle = handle->number;
     handle->uses++;
-    ask(relay, request, handle);
+    pass_on(relay, request, handle);
 }
 
 /* When it is open, or cannot be opened. */
@@ -191,14 +249,14 @@ static void serve_waiting(struct relay *relay, struct handle *handle, int error)
         waiting = next;
     }
     if (error)
-        handles_remove(&relay->handles, handle);
+        handle_remove(relay, handle);
     else if (handle->is_forgotten && !handle->uses)
         let_go(relay, handle);
 }
 
 static void forget(struct relay *relay, uint64_t node)
 {
-    struct handle *handle = handles_find(&relay->handles, node);
+    struct handle *handle = handle_find(relay, node);
     if (!handle)
         return;
     handle->is_forgotten = true;
@@ -212,25 +270,25 @@ static void on_read(struct relay *relay, struct fuse_request *request)
 {
     bool here = request->opcode == FUSE_READ ? relay->opens_here : relay->opendirs_here;
     if (!here || request->length < sizeof *request + sizeof(struct fuse_read)) {
-        ask(relay, request, NULL);
+        pass_on(relay, request, NULL);
         return;
     }
-    struct handle *handle = handles_find(&relay->handles, request->node);
-    if (handle && handle->is_open) {
+    struct handle *handle = handle_find(relay, request->node);
+    if (handle)
         handle->is_forgotten = false;
+    if (handle && handle->is_open) {
         read_with(relay, request, handle);
         return;
     }
     struct message *waiting = message_copy(request, request->length);
     bool is_new = !handle;
     if (waiting && is_new)
-        handle = handles_add(&relay->handles, request->node);
+        handle = handle_add(relay, request->node);
     if (!waiting || !handle) {
         free(waiting);
         answer_error(relay, request->unique, ENOMEM);
         return;
     }
-    handle->is_forgotten = false;
     waiting->next = handle->waiting;
     handle->waiting = waiting;
     if (is_new && !ask_open(relay, request, handle))
@@ -246,7 +304,7 @@ static void on_init(struct relay *relay, struct fuse_request *request)
         relay->opendirs_here = init->flags & FUSE_NO_OPENDIR_SUPPORT;
         init->flags &= ~(uint32_t)(FUSE_MAX_PAGES | FUSE_INIT_EXT);
     }
-    ask(relay, request, NULL);
+    pass_on(relay, request, NULL);
 }
 
 static void on_batch_forget(struct relay *relay, struct fuse_request *request)
@@ -294,7 +352,7 @@ static void on_request(struct relay *relay, struct fuse_request *request)
     default: has = false; /* ioctl (isatty), lseek, poll, ...: the kernel does what is usual */
     }
     if (has)
-        ask(relay, request, NULL);
+        pass_on(relay, request, NULL);
     else
         answer_error(relay, request->unique, ENOSYS);
 }

@@ -1,13 +1,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
 #include "mount.h"
 
 #define ROOT_IMAGE "/.root-image" /* while the root is being made */
@@ -29,9 +25,9 @@ bool root_is_needed(const struct stack *stack)
 
 static bool failed(const char *what)
 {
-    return fail("cannot %s: %s\n"
+    return fail("cannot %s: %m\n"
                 "'tykky doctor' tells what this node can do",
-                what, strerror(errno));
+                what);
 }
 
 /* The kernel's file systems are the host's in any root. */

@@ -1,12 +1,9 @@
 #define _GNU_SOURCE
-#include "registry.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "../common/text.h"
+#include "shared.h"
 
 /* Slurm's cgroups end in job_J/step_S/user/task_T: all tasks of a step share a mount. Where that
  * part ends, or NULL. */

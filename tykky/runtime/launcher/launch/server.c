@@ -1,8 +1,5 @@
 #define _GNU_SOURCE
-#include "server.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,9 +10,8 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "daemon.h"
-#include "program.h"
+#include "mount.h"
+#include "process.h"
 #include "relay.h"
 
 static const char *const usual_places[] = {
@@ -96,9 +92,8 @@ bool server_start(struct server *server, const struct image *image)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return fail("cannot make a socket: %s\n"
-                    "too many open files? see ulimit -n",
-                    strerror(errno));
+        return fail("cannot make a socket: %m\n"
+                    "too many open files? see ulimit -n");
     server->image = image;
     server->channel = ends[0];
     server->other_end = ends[1];
@@ -125,10 +120,9 @@ static int mount_device(const char *source, const char *target)
     char options[128];
     int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fuse < 0) {
-        fail("cannot open /dev/fuse: %s\n"
+        fail("cannot open /dev/fuse: %m\n"
              "ask the administrator of this node to load the module 'fuse' and to set /dev/fuse to "
-             "mode 0666",
-             strerror(errno));
+             "mode 0666");
         return -1;
     }
     snprintf(options, sizeof options,
@@ -136,9 +130,8 @@ static int mount_device(const char *source, const char *target)
              (unsigned)geteuid(), (unsigned)getegid());
     if (mount(source, target, "fuse.squashfuse", MS_NOSUID | MS_NODEV | MS_RDONLY, options) == 0)
         return fuse;
-    int error = errno;
-    fail("cannot mount the image on %s: %s", target, strerror(error));
-    if (error == ENOENT || error == ENOTDIR)
+    fail("cannot mount the image on %s: %m", target);
+    if (errno == ENOENT || errno == ENOTDIR)
         remedy("the directory is gone; install the stack again");
     else
         remedy("mounting FUSE in a user namespace needs Linux 4.18 or newer, and a node "

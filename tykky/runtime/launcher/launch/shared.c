@@ -1,17 +1,12 @@
 #define _GNU_SOURCE
-#include "shared.h"
-
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "../common/files.h"
-#include "keeper.h"
 #include "process.h"
-#include "registry.h"
+#include "shared.h"
 
 enum { FUSE_MAGIC = 0x65735546, RETRIES = 20 };
 

@@ -1,12 +1,9 @@
-#include "stack.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/text.h"
-#include "conf_values.h"
+#include "stack.h"
 
 /* --- the install and its needs ---------------------------------------------------------------- */
 

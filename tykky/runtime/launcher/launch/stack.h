@@ -3,8 +3,24 @@
 #define TYKKY_STACK_H
 
 #include "conf.h"
-#include "image.h"
 #include "place.h"
+
+struct image {
+    const char *file;
+    struct stat status;
+    uint64_t size, offset;
+    const char *target; /* the directory that it covers; "/" for a root */
+};
+
+/* Checks that it is a file of its size that this user can read, with a squashfs in it that begins
+ * at its offset and is whole. */
+bool image_check(const struct image *image);
+
+/* Says, from errno, why the image cannot be had. Returns false. */
+bool image_missing(const char *path);
+
+/* Whether it has extended attributes, as far as can be told. */
+bool image_has_attributes(const struct image *image);
 
 enum { MAX_INSTALLS = 16, MAX_IMAGES = 32 };
 
@@ -40,5 +56,33 @@ bool stays_outside(const struct conf *conf);
 /* Pins every install whose commands stay launchers: what the program starts is of its generation,
  * and inside already, whatever becomes the current one meanwhile. */
 void stack_pin(const struct stack *stack, const struct place *place);
+
+/* --- what users of the classic commands want to be mounted besides -------------------------------
+ *
+ * They say it in variables, as apptainer's --bind has it: SOURCE[:TARGET[:OPTION]] between commas. An
+ * image has the option image-src=/. The install's own is left out, so that one may serve several. */
+
+/* CW_EXTRA_BIND_MOUNTS, for installs that are not isolated. */
+bool extra_add(struct stack *stack);
+
+/* APPTAINER_BIND and its other spellings, for whom there is no Apptainer that reads them. */
+bool extra_add_of_apptainer(struct stack *stack);
+
+/* --- is this process inside a stack already? -------------------------------------------------- */
+
+/* Whether the command was called from inside this stack: its own image is mounted, and it stayed a
+ * launcher because its prefix is not covered; or a command of it has started the container. */
+bool inside_this_stack(const struct stack *stack);
+
+/* The stack around this process, by its image or its prefix, if it is inside another one; or NULL. */
+const char *inside_other(const struct stack *stack);
+
+/* For a stack that refuses it: false, with a problem, if this is inside another stack, or in a
+ * container that a command of another one has started. */
+bool inside_check_others(const struct stack *stack);
+
+/* Says, if something that is needed was out of sight, that this may be because of the stack around
+ * this process. Returns false. */
+bool inside_explain(const struct stack *stack);
 
 #endif

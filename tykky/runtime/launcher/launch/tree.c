@@ -1,17 +1,11 @@
 #define _GNU_SOURCE
-#include "mount.h"
-
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "../common/namespace.h"
-#include "../common/text.h"
+#include "mount.h"
 
 enum { MAX_OURS = 64, MAX_ENTRIES = 4096 };
 
@@ -21,9 +15,9 @@ static unsigned our_count;
 
 static bool cannot_make(const char *path)
 {
-    return fail("cannot make the mount point %s: %s\n"
+    return fail("cannot make the mount point %s: %m\n"
                 "make the directory on the host, or mount at another path",
-                path, strerror(errno));
+                path);
 }
 
 static bool is_ours(const struct stat *status)
