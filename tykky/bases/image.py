@@ -9,6 +9,7 @@ Public names: ``ImageBase``, ``image_base``, ``ImageFile``, ``open_image``, ``Li
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -110,7 +111,8 @@ def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
                 found = (file_system, offset, _ARCHITECTURES.get(arch, ""))
         elif kind == _JSON and name.rstrip(b"\0") == b"oci-config":
             stream.seek(offset)
-            config = _settings(stream.read(length))
+            with contextlib.suppress(ValueError):  # then it says nothing
+                config = settings_of(json.loads(stream.read(length)))
     if found is None:
         raise _damaged(path, "has no root file system in it")
     if found[0] != _SQUASHFS:
@@ -121,13 +123,6 @@ def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
             code=Exit.BASE,
         )
     return ImageFile(path, found[1], size, found[2], config)
-
-
-def _settings(data: bytes) -> dict[str, object]:
-    try:
-        return settings_of(json.loads(data))
-    except ValueError:
-        return {}
 
 
 def settings_of(said: object) -> dict[str, object]:
