@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import stat
 import struct
 import subprocess
@@ -27,7 +26,7 @@ from typing import BinaryIO
 
 from tykky.bases.base import Base, search
 from tykky.bases.reference import unreadable
-from tykky.errors import Exit, ToolError, TykkyError, from_os_error
+from tykky.errors import Exit, TykkyError, from_os_error
 from tykky.tools.enclosure import PATH
 
 # The SIF format, version 1: https://github.com/apptainer/sif (pkg/sif: header and descriptors).
@@ -235,13 +234,9 @@ def unpack(image: ImageFile, folder: Path) -> None:
 def _unsquashfs(
     image: ImageFile, *options: str, paths: Sequence[str] = (), strict: bool = True
 ) -> str:
-    program = shutil.which("unsquashfs", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if not program:
-        raise ToolError(
-            "unsquashfs is not installed on this machine",
-            remedy="install the package squashfs-tools, or work on a node that has it",
-        )
-    line = [program, "-o", str(image.offset), *options, str(image.path), *paths]
+    from tykky.tools.squash import program
+
+    line = [program("unsquashfs"), "-o", str(image.offset), *options, str(image.path), *paths]
     done = subprocess.run(
         line, capture_output=True, text=True, errors="surrogateescape", check=False
     )

@@ -1,7 +1,4 @@
-"""Running what is not trusted: the environment and the command line of a box.
-
-What is built, resolved or unpacked runs where only scratch and cache can be written to, with an
-environment that is the same whoever builds.
+"""Running what is built, resolved or unpacked: the environment and the command line of a box.
 
 Public names: ``PASSED``, ``PATH``, ``closed``, ``passed``, ``enclosed``.
 """
