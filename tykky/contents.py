@@ -3,8 +3,8 @@
 They are kept beside the record in ``packages.json``, one a line, and told by the stack's own
 command ``list-packages``.
 
-Public names: ``Installed``, ``of_conda``, ``of_environment``, ``records``, ``of_python``,
-``render``, ``of_install``, ``put``, ``COMMAND``, ``FILE``.
+Public names: ``Installed``, ``of_environment``, ``records``, ``of_python``, ``render``,
+``of_install``, ``put``, ``COMMAND``, ``FILE``.
 """
 
 from __future__ import annotations
@@ -50,28 +50,24 @@ class Installed:
     license: str = ""
 
 
-def of_conda(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Installed]:
-    """The conda packages of an environment; ``name_of`` gives the name of a channel's address.
+def of_environment(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Installed]:
+    """The conda packages of an environment, then what pip has added to them.
 
-    Those that pip has replaced or removed are not there any more, although conda's record is.
+    ``name_of`` gives the name of a channel's address. Packages that pip has replaced or removed
+    are not there any more, although conda's record is.
     """
+    files: set[str] = set()
     for record in records(prefix):
-        metadata = (file for file in record.get("files", ()) if file.endswith(_METADATA))
-        if not all((prefix / file).exists() for file in metadata):
-            continue
-        yield Installed(
-            name=record["name"],
-            version=record["version"],
-            build=record["build"],
-            channel=name_of(str(record.get("channel") or "")),
-            license=record.get("license") or "",
-        )
-
-
-def of_environment(prefix: Path, name_of: Callable[[str], str]) -> list[Installed]:
-    """The conda packages of an environment as :func:`of_conda`, then what pip has added to them."""
-    files = {file for record in records(prefix) for file in record.get("files", ())}
-    return [*of_conda(prefix, name_of), *of_python(prefix, files)]
+        files.update(own := record.get("files", ()))
+        if all((prefix / file).exists() for file in own if file.endswith(_METADATA)):
+            yield Installed(
+                name=record["name"],
+                version=record["version"],
+                build=record["build"],
+                channel=name_of(str(record.get("channel") or "")),
+                license=record.get("license") or "",
+            )
+    yield from of_python(prefix, files)
 
 
 def records(prefix: Path) -> Iterator[dict[str, Any]]:

@@ -168,10 +168,8 @@ def read(path: Path) -> Lock:
         cause = f"the lock {path} cannot be read: {error.strerror}"
         remedy = "ask its owner, whom 'ls -l' shows, to run 'chmod a+r' on it"
     except ValueError as error:
-        cause, where = (
-            f"the lock is not valid JSON: {error}",
-            Where(path, getattr(error, "lineno", 0)),
-        )
+        cause = f"the lock is not valid JSON: {error}"
+        where = Where(path, getattr(error, "lineno", 0))
     except (KeyError, TypeError) as error:
         cause = f"the lock {path} lacks a field: {error}"
     raise LockError(cause, where=where, remedy=remedy)

@@ -2,9 +2,6 @@
 
 ``find`` says what a name means, without downloading anything large; ``provide`` sees that it is
 there. Images that have to be pulled are kept once for a site, see :mod:`tykky.bases.cache`.
-
-Public names: ``Base``, ``HostBase``, ``ImageBase``, ``StackBase``, ``Pending``, ``PATH``, ``arch``,
-``host``, ``find``, ``provide``.
 """
 
 from __future__ import annotations

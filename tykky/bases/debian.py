@@ -120,8 +120,10 @@ def build(path: Path, new: Path, scratch: Path, config: Config, say: fetch.Say) 
     line += [definition.suite, str(root), *sources]
     say(f"Debian {definition.suite} with {len(definition.packages)} packages")
     # For an ordinary user it works as one of their subordinate users, who must get in there.
-    open_place = config.build_dir.parent if _is_open(config.build_dir.parent) else Path("/tmp")
-    variables = {**os.environ, "TMPDIR": str(open_place), "SOURCE_DATE_EPOCH": "315532800"}
+    place = config.build_dir.parent
+    if not all(folder.stat().st_mode & 0o001 for folder in (place, *place.parents)):
+        place = Path("/tmp")
+    variables = {**os.environ, "TMPDIR": str(place), "SOURCE_DATE_EPOCH": "315532800"}
     done = subprocess.run(
         line, env=variables, capture_output=True, text=True, errors="replace", check=False
     )
@@ -175,10 +177,6 @@ def _sources(suite: str, config: Config) -> list[str]:
         if found:
             return found
     return []
-
-
-def _is_open(folder: Path) -> bool:
-    return all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
 
 
 def pack(source: Path, new: Path, config: Config) -> None:

@@ -9,10 +9,10 @@ Public names: ``ImageBase``, ``image_base``, ``ImageFile``, ``open_image``, ``Li
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-import shutil
 import stat
 import struct
 import subprocess
@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from tykky.bases.base import Base, search
 from tykky.bases.reference import unreadable
-from tykky.errors import Exit, ToolError, TykkyError, from_os_error
+from tykky.errors import Exit, TykkyError, from_os_error
 from tykky.tools.enclosure import PATH
 
 # The SIF format, version 1: https://github.com/apptainer/sif (pkg/sif: header and descriptors).
@@ -110,7 +110,8 @@ def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
                 found = (file_system, offset, _ARCHITECTURES.get(arch, ""))
         elif kind == _JSON and name.rstrip(b"\0") == b"oci-config":
             stream.seek(offset)
-            config = _settings(stream.read(length))
+            with contextlib.suppress(ValueError):  # then it says nothing
+                config = settings_of(json.loads(stream.read(length)))
     if found is None:
         raise _damaged(path, "has no root file system in it")
     if found[0] != _SQUASHFS:
@@ -121,13 +122,6 @@ def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
             code=Exit.BASE,
         )
     return ImageFile(path, found[1], size, found[2], config)
-
-
-def _settings(data: bytes) -> dict[str, object]:
-    try:
-        return settings_of(json.loads(data))
-    except ValueError:
-        return {}
 
 
 def settings_of(said: object) -> dict[str, object]:
@@ -240,13 +234,9 @@ def unpack(image: ImageFile, folder: Path) -> None:
 def _unsquashfs(
     image: ImageFile, *options: str, paths: Sequence[str] = (), strict: bool = True
 ) -> str:
-    program = shutil.which("unsquashfs", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if not program:
-        raise ToolError(
-            "unsquashfs is not installed on this machine",
-            remedy="install the package squashfs-tools, or work on a node that has it",
-        )
-    line = [program, "-o", str(image.offset), *options, str(image.path), *paths]
+    from tykky.tools.squash import program
+
+    line = [program("unsquashfs"), "-o", str(image.offset), *options, str(image.path), *paths]
     done = subprocess.run(
         line, capture_output=True, text=True, errors="surrogateescape", check=False
     )

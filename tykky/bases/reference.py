@@ -5,8 +5,7 @@ Public names: ``Reference``, ``resolve``, ``unreadable``, ``changed``.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +89,12 @@ def _parse(text: str, known: list[str], folder: Path) -> Reference:
 
 def _automatic(table: dict[str, str]) -> str:
     """The alias that is named after the host's distribution."""
-    names = list(_names_of_host())
+    values = release()
+    version = values.get("VERSION_ID", "")
+    # ``rocky-9.4``, ``rocky-9``, then the same for the distributions it is like.
+    likes = (values.get("ID", "linux"), *values.get("ID_LIKE", "").split())
+    endings = [f"-{text}" if text else "" for text in (version, version.partition(".")[0])]
+    names = list(dict.fromkeys(name + ending for name in likes for ending in endings))
     for name in names:
         if name in table:
             return name
@@ -120,13 +124,3 @@ def changed(what: Reference, found: str, locked: str) -> TykkyError:
         remedy="if it should have changed, lock the recipe again",
         code=Exit.DAMAGED,
     )
-
-
-def _names_of_host() -> Iterator[str]:
-    """``rocky-9.4``, ``rocky-9``, then the same for the distributions it is like."""
-    values = release()
-    version = values.get("VERSION_ID", "")
-    for name in (values.get("ID", "linux"), *values.get("ID_LIKE", "").split()):
-        yield from dict.fromkeys(
-            re.sub("-$", "", f"{name}-{text}") for text in (version, version.partition(".")[0])
-        )

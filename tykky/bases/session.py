@@ -215,16 +215,14 @@ def _is_local(host: str) -> bool:
 # -- names and passwords ------------------------------------------------------------------
 
 
-def credentials(
-    host: str, repository: str, environ: Mapping[str, str] = os.environ
-) -> Credentials | None:
+def credentials(host: str, repository: str) -> Credentials | None:
     """What a user has for a repository of a registry, or ``None``."""
     for prefix in ("APPTAINER", "SINGULARITY"):
-        user = environ.get(f"{prefix}_DOCKER_USERNAME")
-        password = environ.get(f"{prefix}_DOCKER_PASSWORD")
+        user = os.environ.get(f"{prefix}_DOCKER_USERNAME")
+        password = os.environ.get(f"{prefix}_DOCKER_PASSWORD")
         if user and password:
             return Credentials(user, password, f"${prefix}_DOCKER_USERNAME")
-    for file in _files(environ):
+    for file in _files():
         known = _read(file)
         for key in _keys(host, repository):
             if (entry := known.get(key)) and (found := _decoded(entry, file)):
@@ -232,7 +230,8 @@ def credentials(
     return None
 
 
-def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+def _files() -> Iterator[Path]:
+    environ = os.environ
     home = Path(environ.get("HOME") or "/")
     if given := environ.get("REGISTRY_AUTH_FILE"):
         yield Path(given)

@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,7 +165,7 @@ def _solve(
     wanted: Sequence[str],
     more: Sequence[str],
     *,
-    free: Iterable[str] = (),
+    free: Iterable[str],
 ) -> None:
     """Solve for what is there and what is wanted, and make the environment so."""
     named = _names(wanted)
@@ -232,8 +232,7 @@ def _apply(
 
 
 def _tell(before: Iterable[Package], after: Iterable[Package]) -> None:
-    old = {package.name: f"{package.version} {package.build}" for package in before}
-    new = {package.name: f"{package.version} {package.build}" for package in after}
+    old, new = ({p.name: f"{p.version} {p.build}" for p in each} for each in (before, after))
     for name in sorted(old.keys() | new.keys()):
         if name not in new:
             print(f"- {name} {old[name]}")
@@ -295,7 +294,7 @@ def show(target: Target, args: Namespace) -> int:
     return 0
 
 
-def _installed(target: Target) -> list[Installed]:
+def _installed(target: Target) -> Iterator[Installed]:
     return of_environment(target.prefix, lambda url: channels.name_of(url, target.config))
 
 

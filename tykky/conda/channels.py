@@ -206,16 +206,16 @@ def lacking(declared: Iterable[str], machine: Mapping[str, str], *, glibc: bool)
 _VARIABLE = "CW_ENABLE_CONDARC"
 
 
-def honoured(config: Config, environ: Mapping[str, str] = os.environ) -> Config:
+def honoured(config: Config) -> Config:
     """The configuration with that of the user's conda on top, if they ask for it.
 
     Read are ``channels``, ``default_channels``, ``custom_channels``, ``channel_alias`` and
     ``channel_priority``, from the file that CONDARC names or ``~/.condarc``. What the site has
     blocked stays blocked. Raises ``ConfigError`` for a file that cannot be read.
     """
-    if not environ.get(_VARIABLE):
+    if not os.environ.get(_VARIABLE):
         return config
-    path = Path(environ.get("CONDARC") or Path(environ.get("HOME", "/"), ".condarc"))
+    path = Path(os.environ.get("CONDARC") or Path(os.environ.get("HOME", "/"), ".condarc"))
     if not path.is_file():
         return config
     data = _condarc(path)

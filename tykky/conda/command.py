@@ -36,8 +36,91 @@ _ABSENT = (
 )
 
 _Action = Callable[[Target, argparse.Namespace], int]
-_Options = Callable[[argparse.ArgumentParser], None]
 _Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+#: Names of options, or of words without one; the text about a switch, or what argparse is told.
+_Options: TypeAlias = Mapping[str, str | Mapping[str, Any]]
+
+
+class _OneOf(dict[str, str | Mapping[str, Any]]):
+    """Options that exclude each other."""
+
+
+_ANY: _Options = {"words": {"nargs": "*"}}
+_PLACE = _OneOf(
+    {
+        "-n --name": {"help": "the name of the environment, which is the stack's"},
+        "-p --prefix": {"help": "the path of the environment"},
+    }
+)
+_QUIET: _Options = {
+    "-y --yes": "nothing is asked anyway",
+    "-q --quiet": "do not list what changes",
+    "-v --verbose": {"action": "count", "help": "nothing more is said"},
+    "--solver --experimental-solver": {"help": "there is one: rattler's"},
+}
+_REHEARSING: _Options = {"-d --dry-run": "only list what would change"}
+_ADDING: _Options = {
+    "-c --channel": {"action": "append", "default": [], "help": "ask this one first"},
+    "--file": {"action": "append", "default": [], "help": "a file with more packages"},
+    "-O --override-channels": "no channels but those of --channel",
+    "--freeze-installed --no-update-deps": "do not touch what is there",
+    "-S --satisfied-skip-solve": "what is there stays anyway",
+    "packages": {"nargs": "*", "metavar": "SPEC"},
+}
+_PRIORITY = _OneOf(
+    {
+        "--strict-channel-priority": "an earlier channel hides what later ones have",
+        "--no-channel-priority": "the newest version counts, whatever channel it is in",
+    }
+)
+_PART = _OneOf(
+    {"--no-deps": "these packages alone", "--only-deps": "only what these packages need"}
+)
+_CHANGING = (_PLACE, _QUIET, _REHEARSING, _ADDING, _PRIORITY, _PART)
+_ALL: _Options = {"--all": "all packages"}
+_REMOVING = (_PLACE, _QUIET, _REHEARSING, {"packages": {"nargs": "+", "metavar": "NAME"}})
+_NAME: _Options = {"name": {"nargs": "?"}}
+_FROM_FILE: _Options = {
+    "-f --file": {"action": "append", "help": "default: environment.yml"},
+    "--prune": "nothing but what the files name",
+}
+_EXPORTING: _Options = {
+    "-f --file": {"help": "write it there"},
+    "--no-builds": "names and versions only",
+    "--from-history": "what was asked for only",
+}
+_JSON: _Options = {"--json": "as JSON"}
+_INFORMING = _OneOf(
+    {
+        **_JSON,
+        "--base": "where scripts find what they read",
+        "-e --envs": "the one environment there is",
+    }
+)
+_FORM = _OneOf({**_JSON, "-e --export": "as NAME=VERSION=BUILD", "--explicit": "as addresses"})
+_LISTING: _Options = {
+    "--md5": "with --explicit: these digests",
+    "--sha256": "as it is anyway",
+    "-f --full-name": "the whole name must match",
+    "--no-pip": "conda packages only",
+    "pattern": {"nargs": "?", "metavar": "REGEX"},
+}
+_PAIRS = {"nargs": 2, "action": "append", "default": [], "metavar": ("KEY", "VALUE")}
+_CONFIGURING: _Options = {
+    **dict.fromkeys(("--add", "--prepend", "--append", "--remove", "--set"), _PAIRS),
+    "--env --system": "there is one place for it",
+}
+_CLEANING: _Options = dict.fromkeys(
+    (
+        *("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes"),
+        *("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles", "-s --source-cache"),
+    ),
+    "nothing is left to clean",
+)
+_RUNNING: _Options = {
+    "--no-capture-output --live-stream": "as it is anyway",
+    "command": {"nargs": argparse.REMAINDER, "metavar": "COMMAND ..."},
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -98,36 +181,35 @@ def parser(program: str) -> argparse.ArgumentParser:
     top.set_defaults(strict_channel_priority=False, no_channel_priority=False)
     top.set_defaults(no_deps=False, only_deps=False)
     verbs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    changing = (_place, _quiet, _rehearsing, _changing)
     for names, text, action, *options in (
-        (("install",), "add packages", actions.install, *changing),
-        (("update", "upgrade"), "take newer packages", actions.update, *changing, _all),
-        (("remove", "uninstall"), "take packages away", actions.remove, *changing[:3], _naming),
-        (("list",), "list packages", actions.show, _place, _listing),
-        (("info",), "tell about the environment", actions.info, _informing),
-        (("config",), "set channels and their priority", actions.configure, _configuring),
-        (("clean",), "nothing: the cache is not part of the stack", actions.nothing, _cleaning),
-        (("run",), "run a command in the environment", actions.run, _place, _running),
-        (("activate",), "nothing: the environment is active", actions.nothing, _activating),
-        (("deactivate",), "nothing: there is no other environment", actions.nothing, _any),
+        (("install",), "add packages", actions.install, *_CHANGING),
+        (("update", "upgrade"), "take newer packages", actions.update, *_CHANGING, _ALL),
+        (("remove", "uninstall"), "take packages away", actions.remove, *_REMOVING),
+        (("list",), "list packages", actions.show, _PLACE, _FORM, _LISTING),
+        (("info",), "tell about the environment", actions.info, _INFORMING),
+        (("config",), "set channels and their priority", actions.configure, _CONFIGURING),
+        (("clean",), "nothing: the cache is not part of the stack", actions.nothing, _CLEANING),
+        (("run",), "run a command in the environment", actions.run, _PLACE, _RUNNING),
+        (("activate",), "nothing: the environment is active", actions.nothing, _NAME),
+        (("deactivate",), "nothing: there is no other environment", actions.nothing, _ANY),
     ):
         verb = _verb(verbs, names, text, action, options)
-        if program != "conda" and _changing in options:
+        if program != "conda" and _ADDING in options:
             verb.add_argument("-f", dest="file", action="append", help="the same as --file")
     for name in ("init", "shell", "shell.bash", "shell.posix"):
         verb = verbs.add_parser(
             name, prefix_chars="\0", add_help=False, help="nothing: see activate"
         )
-        _any(verb)
+        _add(verb, _ANY)
         verb.set_defaults(action=actions.nothing)
     for name, why, instead in _ABSENT:
         _refusing(verbs, f"{program} {name}", why, instead)
     env = verbs.add_parser("env", help="update from a file, list, export")
     below = env.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    update = (_place, _quiet, _from_file)
+    update = (_PLACE, _QUIET, _FROM_FILE)
     _verb(below, ("update",), "add what a file names", actions.env_update, update)
-    _verb(below, ("list",), "the one environment there is", actions.env_list, (_json,))
-    _verb(below, ("export",), "print what would make it", actions.export, (_place, _exporting))
+    _verb(below, ("list",), "the one environment there is", actions.env_list, (_JSON,))
+    _verb(below, ("export",), "print what would make it", actions.export, (_PLACE, _EXPORTING))
     for name in ("create", "remove"):
         _refusing(below, f"{program} env {name}", _ONE, _UPDATE)
     return top
@@ -137,8 +219,8 @@ def _verb(
     verbs: _Verbs, names: Sequence[str], text: str, action: _Action, options: Iterable[_Options]
 ) -> _Parser:
     verb = verbs.add_parser(names[0], aliases=names[1:], help=text, description=text)
-    for add in options:
-        add(verb)
+    for group in options:
+        _add(verb, group)
     verb.set_defaults(action=action)
     return verb
 
@@ -146,118 +228,16 @@ def _verb(
 def _refusing(verbs: _Verbs, what: str, why: str, instead: str) -> None:
     """A command that is known and not there."""
     verb = verbs.add_parser(what.rpartition(" ")[2], prefix_chars="\0", add_help=False)
-    _any(verb)
+    _add(verb, _ANY)
     verb.set_defaults(action=actions.refuse, what=what, why=why, instead=instead)
 
 
-def _any(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("words", nargs="*")
-
-
-def _activating(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("name", nargs="?")
-
-
-def _place(verb: argparse.ArgumentParser) -> None:
-    where = verb.add_mutually_exclusive_group()
-    where.add_argument("-n", "--name", help="the name of the environment, which is the stack's")
-    where.add_argument("-p", "--prefix", help="the path of the environment")
-
-
-def _flags(verb: argparse._ActionsContainer, options: Mapping[str, str]) -> None:
-    """Options without a value: their names, and what is said of each."""
-    for names, text in options.items():
-        verb.add_argument(*names.split(), action="store_true", help=text)
-
-
-def _quiet(verb: argparse.ArgumentParser) -> None:
-    _flags(verb, {"-y --yes": "nothing is asked anyway", "-q --quiet": "do not list what changes"})
-    verb.add_argument("-v", "--verbose", action="count", help="nothing more is said")
-    verb.add_argument("--solver", "--experimental-solver", help="there is one: rattler's")
-
-
-def _rehearsing(verb: argparse.ArgumentParser) -> None:
-    _flags(verb, {"-d --dry-run": "only list what would change"})
-
-
-def _changing(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-c", "--channel", action="append", default=[], help="ask this one first")
-    verb.add_argument("--file", action="append", default=[], help="a file with more packages")
-    options = {
-        "-O --override-channels": "no channels but those of --channel",
-        "--freeze-installed --no-update-deps": "do not touch what is there",
-        "-S --satisfied-skip-solve": "what is there stays anyway",
-    }
-    priority = {
-        "--strict-channel-priority": "an earlier channel hides what later ones have",
-        "--no-channel-priority": "the newest version counts, whatever channel it is in",
-    }
-    part = {"--no-deps": "these packages alone", "--only-deps": "only what these packages need"}
-    _flags(verb, options)
-    _flags(verb.add_mutually_exclusive_group(), priority)
-    _flags(verb.add_mutually_exclusive_group(), part)
-    verb.add_argument("packages", nargs="*", metavar="SPEC")
-
-
-def _all(verb: argparse.ArgumentParser) -> None:
-    _flags(verb, {"--all": "all packages"})
-
-
-def _naming(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("packages", nargs="+", metavar="NAME")
-
-
-def _from_file(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-f", "--file", action="append", help="default: environment.yml")
-    _flags(verb, {"--prune": "nothing but what the files name"})
-
-
-def _exporting(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("-f", "--file", help="write it there")
-    _flags(verb, {"--no-builds": "names and versions only"})
-    _flags(verb, {"--from-history": "what was asked for only"})
-
-
-def _json(verb: argparse._ActionsContainer) -> None:
-    _flags(verb, {"--json": "as JSON"})
-
-
-def _informing(verb: argparse.ArgumentParser) -> None:
-    form = verb.add_mutually_exclusive_group()
-    _json(form)
-    _flags(form, {"--base": "where scripts find what they read"})
-    _flags(form, {"-e --envs": "the one environment there is"})
-
-
-def _listing(verb: argparse.ArgumentParser) -> None:
-    form = verb.add_mutually_exclusive_group()
-    _json(form)
-    _flags(form, {"-e --export": "as NAME=VERSION=BUILD", "--explicit": "as addresses"})
-    options = {
-        "--md5": "with --explicit: these digests",
-        "--sha256": "as it is anyway",
-        "-f --full-name": "the whole name must match",
-        "--no-pip": "conda packages only",
-    }
-    _flags(verb, options)
-    verb.add_argument("pattern", nargs="?", metavar="REGEX")
-
-
-def _configuring(verb: argparse.ArgumentParser) -> None:
-    for option in ("--add", "--prepend", "--append", "--remove", "--set"):
-        verb.add_argument(option, nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
-    _flags(verb, {"--env --system": "there is one place for it"})
-
-
-def _cleaning(verb: argparse.ArgumentParser) -> None:
-    names = ("-a --all", "-t --tarballs", "-p --packages", "-i --index-cache", "-y --yes")
-    more = ("-f --force-pkgs-dirs", "-q --quiet", "-l --logfiles", "-s --source-cache")
-    _flags(verb, dict.fromkeys((*names, *more), "nothing is left to clean"))
-
-
-def _running(verb: argparse.ArgumentParser) -> None:
-    _flags(verb, {"--no-capture-output --live-stream": "as it is anyway"})
-    verb.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
+def _add(verb: argparse._ActionsContainer, options: _Options) -> None:
+    if isinstance(options, _OneOf):
+        verb = verb.add_mutually_exclusive_group()
+    for names, told in options.items():
+        switch = {"action": "store_true", "help": told}
+        verb.add_argument(*names.split(), **(switch if isinstance(told, str) else told))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,7 +66,7 @@ def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = Tr
     not to be ``locked``, what it has for pip is as pip is to be given it, whatever that is.
     Raises ``RecipeError`` with the line to blame.
     """
-    file = _File(path, arch, below, locked=locked)
+    file = _File(path, arch, below, locked)
     if re.search(r"^@EXPLICIT\s*$", file.text, re.MULTILINE):
         return Environment(pinned=tuple(file.explicit()))
     if path.suffix in (".yml", ".yaml"):
@@ -73,29 +74,30 @@ def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = Tr
     return Environment(specs=tuple(file.lines()))
 
 
+@dataclass(frozen=True)
 class _File:
-    """A file, which knows its lines for errors."""
+    """A file, which knows its lines for errors; ``named`` is where another one includes it."""
 
-    def __init__(
-        self,
-        path: Path,
-        arch: str,
-        below: Sequence[Path],
-        where: Where | None = None,
-        *,
-        locked: bool = True,
-    ) -> None:
-        self.path = path
-        self.arch = arch
-        self.locked = locked
-        self.below = below
+    path: Path
+    arch: str
+    below: Sequence[Path]
+    locked: bool = True
+    named: Where | None = None
+
+    @cached_property
+    def text(self) -> str:
         try:
-            self.text = _text(path, below)
+            # Looked at once it is open: a link on the way may be another at any time.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(descriptor, encoding="utf-8") as stream:
+                real = Path(f"/proc/self/fd/{descriptor}").readlink()
+                if self.below and not any(f.resolve() in real.parents for f in self.below):
+                    raise OSError(errno.EACCES, "it is not where the image sees files of the host")
+                return stream.read()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise RecipeError(
-                f"the file {path} cannot be read: {reason}", where=where, code=Exit.NOT_FOUND
-            ) from error
+            cause = f"the file {self.path} cannot be read: {reason}"
+            raise RecipeError(cause, where=self.named, code=Exit.NOT_FOUND) from error
 
     def lines(self) -> list[str]:
         """The lines without comments, but for those with nothing else."""
@@ -231,7 +233,7 @@ class _File:
             option, _, name = value.partition(" ")
             if option in ("-r", "--requirement"):
                 path = self.path.parent / name.strip()
-                file = _File(path, self.arch, self.below, self.where(name.strip()))
+                file = replace(self, path=path, named=self.where(name.strip()))
                 found += file._requirements(file.lines())
             elif value.startswith(("-", ".", "/")) or "git+" in value:
                 raise self.error(
@@ -249,14 +251,3 @@ class _File:
         found = re.match(r"(-r|-c|--requirement|--constraint)[\s=]*(\S+)$", value)
         local = found is not None and "://" not in found[2]
         return f"{found[1]} {self.path.parent / found[2]}" if found and local else value
-
-
-def _text(path: Path, below: Sequence[Path]) -> str:
-    """The text of a file. Raises ``OSError``, ``UnicodeDecodeError``."""
-    # Looked at once it is open: a link on the way may be another at any time.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, encoding="utf-8") as stream:
-        real = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if below and not any(folder.resolve() in real.parents for folder in below):
-            raise OSError(errno.EACCES, "it is not where the image sees files of the host")
-        return stream.read()

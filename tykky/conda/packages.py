@@ -4,8 +4,7 @@ A package is one file that is kept in the cache under its sha256 and digested ag
 so that the cache needs few inodes, and nothing in it that is damaged is ever installed. It is
 unpacked below the prefix itself, whose files it then becomes.
 
-Public names: ``solve``, ``pinned``, ``with_pip``, ``install``, ``link_scripts``, ``python_of``,
-``stem_of``, ``name_of``.
+Public names: ``solve``, ``pinned``, ``with_pip``, ``install``, ``link_scripts``, ``python_of``.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ def _mirrors(channels: Iterable[Channel], config: Config) -> dict[str, list[str]
 
 def _package(row: Mapping[str, Any], url: str, config: Config) -> Package:
     """A package at an address; without a sha256 (old channels have none) it is downloaded."""
-    fields = {**row, "url": url, "file": unquote(Path(urlsplit(url).path).name)}
+    fields = {**row, "url": url, "file": _file_of(url)}
     md5 = fields.pop("md5")
     if not fields["sha256"]:
         path, fields["sha256"] = fetch.fetch_unpinned(
@@ -133,25 +132,20 @@ def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Packa
             )
 
     def package(one: Pinned) -> Package:
-        row = dict(zip(("name", "version", "build"), _parts(one.url), strict=True))
+        parts = _stem_of(_file_of(one.url)).rsplit("-", 2)
+        row = dict(zip(("name", "version", "build"), parts, strict=True))
         return _package({**row, "sha256": one.sha256, "md5": one.md5}, one.url, config)
 
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         return tuple(pool.map(package, wanted))
 
 
-def stem_of(file: str) -> str:
-    """A package's file name without its ending."""
+def _file_of(url: str) -> str:
+    return unquote(Path(urlsplit(url).path).name)
+
+
+def _stem_of(file: str) -> str:
     return file.removesuffix(".conda").removesuffix(".tar.bz2")
-
-
-def _parts(url: str) -> list[str]:
-    return stem_of(unquote(Path(urlsplit(url).path).name)).rsplit("-", 2)
-
-
-def name_of(url: str) -> str:
-    """The name of the package at an address."""
-    return _parts(url)[0]
 
 
 def python_of(packages: Iterable[Package]) -> str:
@@ -250,7 +244,7 @@ def install(
         {
             "file": str(files.get(package.sha256, "")),
             "name": package.file,
-            "stem": stem_of(package.file),
+            "stem": _stem_of(package.file),
             "url": package.url,
             "channel": package.channel,
             "sha256": package.sha256,

@@ -3,9 +3,6 @@
 ``Config.load`` reads the scopes (see :mod:`tykky.config.scopes`), expands and checks the
 winning value of every key, and keeps where each came from: ``config.origin(key)`` names the
 winner, ``config.why(key)`` all scopes that set the key.
-
-Public names: ``Config``, ``Setting``, ``check_key``, and from the schema ``KEYS``, ``Squash``,
-``Permissions``, ``Module``, ``Pip``, ``Conda``.
 """
 
 from __future__ import annotations
@@ -75,13 +72,10 @@ class Config(Values):
 
         Raises ConfigError that names file and line, variable or flag.
         """
-        settings: list[Setting] = []
-        for scope, path in scope_files(environ).items():
-            settings += read_scope(scope, path, environ)
+        files = scope_files(environ).items()
+        settings = [each for file in files for each in read_scope(*file, environ)]
         variables, warnings = from_environment(environ)
-        settings += variables
-        settings += from_flags(flags or {})
-        return _build(settings, environ, warnings)
+        return _build([*settings, *variables, *from_flags(flags or {})], environ, warnings)
 
     @classmethod
     def check(cls, scope: str, content: bytes, environ: Mapping[str, str] = os.environ) -> Config:

@@ -250,11 +250,7 @@ class Values:
 
 
 GROUPS: dict[str, Any] = {
-    "squash": Squash,
-    "permissions": Permissions,
-    "module": Module,
-    "pip": Pip,
-    "conda": Conda,
+    group.__name__.lower(): group for group in (Squash, Permissions, Module, Pip, Conda)
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

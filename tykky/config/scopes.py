@@ -36,8 +36,6 @@ OTHER_VARIABLES = frozenset(
         "TYKKY_SITE_CONFIG",
     }
 )
-
-
 #: An item of a list that stands for the list of the scopes before.
 INHERITED = "{inherited}"
 

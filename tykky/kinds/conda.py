@@ -2,8 +2,6 @@
 
 The packages are solved, downloaded and put at the prefix by rattler, so there is no Miniforge in
 the image. What ``conda activate`` would set is found out once, while building, and stored.
-
-Public name: ``CondaStack``.
 """
 
 from __future__ import annotations

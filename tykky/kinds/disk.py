@@ -3,8 +3,6 @@
 An existing directory is copied below the prefix, or the recipe's ``build`` puts something there;
 either becomes one image. The original is not needed any more, and not changed. With ``mask``, the
 image lies over the original's own path, for software that has its path built in.
-
-Public name: ``DiskStack``.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 A virtual environment is made at the prefix by uv, from wheels whose digests are in the lock.
 Since the prefix is the same path inside and outside of the image, its scripts have plain
 shebangs that are valid everywhere.
-
-Public name: ``PipStack``.
 """
 
 from __future__ import annotations

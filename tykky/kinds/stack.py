@@ -2,8 +2,6 @@
 
 A kind answers these questions for all its recipes; a recipe itself usually has no more than
 ``finish`` and ``test``.
-
-Public name: ``Stack``.
 """
 
 from __future__ import annotations

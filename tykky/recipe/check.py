@@ -128,11 +128,7 @@ def _check_complete(cls: type[Recipe]) -> None:
     for name, (what, remedy) in _REQUIRED.items():
         if not getattr(cls, name):
             _refuse(cls, name, f"the recipe has no {what}", remedy, class_place(cls))
-    _check_suffixes(cls)
-
-
-def _check_suffixes(cls: type[Recipe]) -> None:
-    """Two choices that add the same to a module's name could not be told apart."""
+    # Two choices that add the same to a module's name could not be told apart.
     owners: dict[str, Variant] = {}
     for variant in cls.variants().values():
         for value in variant.values:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from tykky.recipe.recipe import Recipe
 
 
-@contextmanager
-def recipe_code(recipe: Recipe, what: str) -> Iterator[None]:
+def recipe_code(recipe: Recipe, what: str) -> AbstractContextManager[None]:
     """Surround a step of a recipe, ``what`` being its name; see :func:`explained`."""
-    with explained(f"{recipe.name}: '{what}'"):
-        yield
+    return explained(f"{recipe.name}: '{what}'")
 
 
 @contextmanager

@@ -1,7 +1,4 @@
-"""Running what is not trusted: the environment and the command line of a box.
-
-What is built, resolved or unpacked runs where only scratch and cache can be written to, with an
-environment that is the same whoever builds.
+"""Running what is built, resolved or unpacked: the environment and the command line of a box.
 
 Public names: ``PASSED``, ``PATH``, ``closed``, ``passed``, ``enclosed``.
 """
@@ -72,8 +69,10 @@ def enclosed(
     inside = {scratch.home: scratch.home, config.cache_dir: config.cache_dir, **(places or {})}
     line = [str(program or native.program("box")), "--root-readonly", "--clear-env"]
     line += ["--bind", str(scratch.tmp), "/tmp", "--bind", str(scratch.tmp), "/var/tmp"]
-    for path in _hidden([*seen, Path(sys.prefix), Path(__file__).parent.parent]):
-        line += ["--ro-bind", str(path), str(path)]
+    for path in dict.fromkeys((*seen, Path(sys.prefix), Path(__file__).parent.parent)):
+        # The private /tmp would hide it.
+        if path.exists() and {Path("/tmp"), Path("/var/tmp")}.intersection(path.parents):
+            line += ["--ro-bind", str(path), str(path)]
     for source, target in inside.items():
         line += ["--bind", str(source), str(target)]
     # A build may use the cache, and not tell its owner what is installed.
@@ -86,13 +85,3 @@ def enclosed(
     for name, value in env.items():
         line += ["--setenv", name, value]
     return [*line, "--", *argv]
-
-
-def _hidden(paths: Sequence[Path]) -> list[Path]:
-    """Those that the private /tmp would hide."""
-    private = (Path("/tmp"), Path("/var/tmp"))
-    return [
-        path
-        for path in dict.fromkeys(paths)
-        if path.exists() and any(place in path.parents for place in private)
-    ]

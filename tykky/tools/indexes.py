@@ -107,9 +107,8 @@ def _of_pip(environ: Mapping[str, str]) -> dict[str, str]:
     for option in _OPTIONS:
         if text := environ.get(f"PIP_{option.upper().replace('-', '_')}"):
             values[option] = text
-    joins = {"find-links": ","}
     return {
-        _OPTIONS[option]: joins.get(option, " ").join(text.split())
+        _OPTIONS[option]: ("," if option == "find-links" else " ").join(text.split())
         for option, text in values.items()
     }
 

@@ -33,13 +33,13 @@ class Image:
     bytes: int
 
 
-def program() -> str:
-    """The mksquashfs of this machine. Raises ``ToolError``."""
-    found = shutil.which("mksquashfs", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+def program(name: str = "mksquashfs") -> str:
+    """A program of squashfs-tools on this machine. Raises ``ToolError``."""
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not found:
         raise ToolError(
-            "mksquashfs is not installed on this machine",
-            remedy="install the package squashfs-tools, or build on a node that has it",
+            f"{name} is not installed on this machine",
+            remedy="install the package squashfs-tools, or work on a node that has it",
         )
     return found
 
@@ -53,7 +53,7 @@ def options(config: Config, more: Sequence[str] = ()) -> list[str]:
         if wanted.compression in ("zstd", "gzip"):
             line += ["-Xcompression-level", str(wanted.level)]
     line += ["-all-root", "-no-xattrs", "-all-time", "0", "-mkfs-time", "0"]
-    return [*line, "-processors", str(config.jobs or len(os.sched_getaffinity(0))), *more]
+    return [*line, "-processors", str(config.jobs), *more]
 
 
 def settle(tree: Path) -> None:

@@ -106,7 +106,7 @@ def environment(config: Config) -> dict[str, str]:
         "UV_LINK_MODE": "copy",
         "UV_CACHE_DIR": str(config.cache_dir / "uv"),
         "UV_DEFAULT_INDEX": config.pip.index_url,
-        "UV_CONCURRENT_INSTALLS": str(config.jobs) if config.jobs else "",
+        "UV_CONCURRENT_INSTALLS": str(config.jobs),
         "UV_INDEX": " ".join(config.pip.extra_index_urls),
     }
     return {name: value for name, value in variables.items() if value}
