@@ -70,11 +70,8 @@ def renew(
 def _entered(
     record: Record, number: int, config: Config, runtime: str | None, isolation: str | None
 ) -> tuple[LaunchPlan, Entering]:
-    entering = Entering.read(record.launch)
-    entering = replace(
-        entering, runtime=runtime or entering.runtime, isolation=isolation or entering.isolation
-    )
+    old = Entering.read(record.launch)
+    runtime, isolation = runtime or old.runtime, isolation or old.isolation
+    new = replace(old, runtime=runtime, isolation=isolation)
     prefix, commands = Path(record.prefix), record.commands
-    return launch_plan(
-        entering, record.module, prefix, number, record.images, commands, config
-    ), entering
+    return launch_plan(new, record.module, prefix, number, record.images, commands, config), new

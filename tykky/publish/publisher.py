@@ -180,7 +180,7 @@ def _leads(link: Path, target: Path) -> bool:
 def _lay_links(here: Place, number: int, *, instead: bool) -> None:
     """Make the links that a generation needs; ``instead`` of what else there is, or beside it."""
     wanted = _links(here, number)
-    try:
+    with explained(f"lay out {here.prefix}"):
         for link, target in wanted.items():
             if not os.path.lexists(link) or (instead and not _leads(link, target)):
                 _replace(link, target, here)
@@ -188,8 +188,6 @@ def _lay_links(here: Place, number: int, *, instead: bool) -> None:
             ours = path.is_symlink() and path.readlink().parts[:1] == (HIDDEN,)
             if ours and path not in wanted:
                 path.unlink()
-    except OSError as error:
-        raise from_os_error(error, f"lay out {here.prefix}") from error
 
 
 def _replace(link: Path, target: Path, here: Place) -> None:
