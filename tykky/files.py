@@ -28,13 +28,14 @@ class Permissions:
     """Modes and group of everything in a store, whatever the installer's umask is.
 
     ``group`` is a name, or empty for the group of the process (or the folder's, with
-    ``setgid``).
+    ``setgid``). The modes are ``chosen`` by the site, or follow from somebody's umask.
     """
 
     folder: int = 0o755
     file: int = 0o644
     group: str = ""
     setgid: bool = False
+    chosen: bool = True
 
     @property
     def gid(self) -> int:
@@ -112,6 +113,9 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
             if durable:
                 os.fsync(stream.fileno())
         permissions.apply(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            if not permissions.chosen:  # who could read it shall go on to
+                temporary.chmod((temporary.stat().st_mode | path.stat().st_mode) & 0o777)
         temporary.replace(path)
         if durable:
             sync(path.parent)

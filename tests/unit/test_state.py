@@ -89,12 +89,18 @@ def test_generation_is_superseded_since_another_took_its_place(here: Place) -> N
         state.Event("rollback", 2, 1, "2026-01-04T00:00:00Z", "u", "h"),
     )
     place.switch(here, 2)
-    # The first for the last time; the third, which nobody knows of, since it was built.
-    assert state.superseded(here) == {1: 1767484800.0, 3: 1795341600.0}
+    # The first for the last time; the third, which nobody knows of, since there was a change.
+    changed = (here.hidden / "current").lstat().st_mtime
+    assert state.superseded(here) == {1: 1767484800.0, 3: changed}
 
 
-def test_nothing_is_superseded_of_which_nothing_can_be_known(here: Place) -> None:
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 1, "events": [{"verb": "x"}]}'])
+def test_a_damaged_history_makes_nothing_older_than_the_last_change(here: Place, text: str) -> None:
     place.switch(here, 1)
-    (here.generation(3) / "record.json").write_text("{")
-    write(here, state.Event("install", 1, 2, "not a time", "u", "h"))
-    assert state.superseded(here) == {}
+    (here.hidden / state.NAME).write_text(text)
+    changed = (here.hidden / "current").lstat().st_mtime
+    assert state.is_damaged(here)
+    assert state.superseded(here) == {2: changed, 3: changed}
+    state.add(here, "install", 1, Permissions())
+    assert [event.generation for event in state.events(here)] == [1]
+    assert (here.hidden / f"{state.NAME}.damaged").read_text() == text

@@ -225,8 +225,8 @@ def test_dependents_are_those_that_name_the_place(store: Filled) -> None:
     lower, longer = store.put("lower", "1"), store.put("lower", "1.0")
     store.put("lower", "1")
     upper = store.put("upper", "1.0", needs=(f"{lower.prefix}#1",))
-    assert store.dependents(lower) == [upper.entry()]
-    assert store.dependents(lower, 1) == [upper.entry()]
+    assert [each.title for each in store.dependents(lower)] == [upper.title]
+    assert [each.title for each in store.dependents(lower, 1)] == [upper.title]
     assert store.dependents(lower, 2) == []
     assert store.dependents(longer) == store.dependents(upper) == []
 

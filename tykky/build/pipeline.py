@@ -31,7 +31,7 @@ from tykky.build.work import Desk, Work
 from tykky.errors import Exit, StoreError, TykkyError, from_os_error
 from tykky.files import count, discard, make_folder
 from tykky.recipe import recipe_code
-from tykky.store import Record, Store, place
+from tykky.store import Record, Store, place, trash
 from tykky.store.place import Draft
 from tykky.tools.scratch import sweep
 from tykky.tools.squash import settle, squash
@@ -216,7 +216,8 @@ def _working(desk: Desk, plan: Plan, *, held: bool) -> Iterator[tuple[Work, Draf
             desk.log.open(config.build_dir / "logs" / f"{module}-{name[:8]}.log")
             desk.log.note(f"tykky {plan.layout.verb} {plan.recipe.spec}: {plan.prefix}")
             desk.known.scratch = scratch
-            draft = place.begin(plan.place, desk.store.permissions)
+            after = 0 if plan.place.numbers else trash.last_number(desk.store, plan.place)
+            draft = place.begin(plan.place, desk.store.permissions, after)
             work = Work(desk, plan, scratch)
             try:
                 yield work, draft
@@ -282,7 +283,7 @@ def _give_up(
                 place.sweep(plan.place)
     if not committed:
         what = f"{plan.prefix} is as it was" if plan.place.current else "nothing was installed"
-        console.note(f"{what}. Log: {desk.log.path}")
+        console.note(f"{what}. Log: {desk.log.path}" if desk.log.path else what)
     if isinstance(error, TykkyError) and desk.log.path is not None:
         error.details = (*error.details, f"the whole log: {desk.log.path}")
 
@@ -307,9 +308,10 @@ def _build(work: Work) -> Built:
             settle(top)
         files = count(top)
         line.update(f"{files} files into one image")
-        options = plan.layout.squash_options(work)
+        options, before = plan.layout.squash_options(work), {*plan.place.images.iterdir()}
         image = squash(top, plan.place.images, work.config, work.run, options)
-        work.desk.store.permissions.apply(plan.place.images / image.file)
+        if (path := plan.place.images / image.file) not in before:  # else it is others' as well
+            work.desk.store.permissions.apply(path)
         work.scratch.renew()
         line.tell(image=image)
         line.update(f"{files} files into one image of {console.size(image.bytes)}")

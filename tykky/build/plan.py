@@ -25,6 +25,7 @@ from tykky.kinds import tree
 from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file
+from tykky.runtime.base import CONF_NAME
 from tykky.store import Place, Record, Store
 from tykky.store.place import missing
 
@@ -256,9 +257,10 @@ def _readable(plan: Plan, number: int) -> Record | None:
             and plan.build
             and (record := here.record(number)).build == plan.build
             and has_same_inputs(record)
-            and not missing(record.needs)
+            and not missing(record)
             and not here.original(number)
             and all((here.images / i["file"]).stat().st_size == i["bytes"] for i in record.images)
+            and (here.generation(number) / CONF_NAME).stat().st_size
         ):
             return record
     return None

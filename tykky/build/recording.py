@@ -41,6 +41,7 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         publish=plan.publish,
         choices=dict(recipe.choices),
         needs=tuple(f"{needed.prefix}#{needed.generation}" for needed in plan.needs),
+        needed={f"{needed.prefix}#{needed.generation}": needed.build for needed in plan.needs},
         spec=str(recipe.spec),
         arch=plan.arch,
         homepage=recipe.homepage,

@@ -193,6 +193,17 @@ def selected(repos: Repos, name: str) -> list[Stack]:
     return cast("list[Stack]", list(selections(repos.load(name))))
 
 
+def named(words: Sequence[str]) -> list[str]:
+    """The installs meant by the words: choices belong to the name before them."""
+    names: list[str] = []
+    for word in words:
+        if names and (word[:1] in "+~" or ("=" in word and "/" not in word)):
+            names[-1] += f" {word}"
+        else:
+            names.append(word)
+    return names
+
+
 def place_of(install: Entry) -> Place:
     """The place of an install."""
     from tykky.store import Place

@@ -11,6 +11,8 @@ images, of which nothing is known here: they go with --images only.
 
 from __future__ import annotations
 
+import math
+
 from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, flag, option
@@ -24,8 +26,16 @@ EXAMPLES = """\
   tykky gc --dry-run       only say what would be deleted
 """
 
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days < math.inf:
+        raise ValueError(text)
+    return days
+
+
 ARGUMENTS = (
-    option("--days", type=float, default=7, metavar="N", help="leave what is younger (default: 7)"),
+    option("--days", type=_days, default=7, metavar="N", help="leave what is younger (default: 7)"),
     flag("--images", help="delete unused images, though others may share them"),
     flag("-n", "--dry-run", help="say what would be deleted, and delete nothing"),
 )
@@ -38,7 +48,8 @@ def run(call: Call) -> Result:
     items = trash.older(store, seconds)
     generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
-        trash.empty(store, items)
+        for left in trash.empty(store, items):
+            console.warn(f"{left} cannot be deleted: what somebody else has made in it is theirs")
     images, kept, freed_images = _images(call, seconds)
     if not args.dry_run:
         cache.sweep(config)

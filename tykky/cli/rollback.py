@@ -50,14 +50,19 @@ def run(call: Call) -> Result:
 def _target(place: Place, wanted: int | None, module: str) -> Record:
     """The generation to go to. Raises ``StoreError``."""
     numbers, current = place.numbers, place.current
-    if wanted is None:
-        last = [e.before for e in state.events(place) if e.generation == current]
+    said = wanted is not None
+    history = state.events(place)
+    if not said and history and history[-1].generation != current:
+        # Who changed it was killed in between: go on to where that went, or mend what is lost.
+        wanted = current or history[-1].generation
+    elif not said:
+        last = [event.before for event in history if event.generation == current]
         older = [number for number in numbers if number < current]
         wanted = next((n for n in reversed(last) if n in numbers and n != current), 0)
         wanted = wanted or (older[-1] if older else 0)
-    if wanted not in numbers:
+    if wanted is None or wanted not in numbers:
         known = ", ".join(f"#{number}" for number in numbers)
-        lacks = f"no generation #{wanted}" if wanted else f"none before #{current}"
+        lacks = f"no generation #{wanted}" if said else f"none before #{current}"
         remedy = f"it has {known}; 'tykky history {module}' tells about them"
         raise StoreError(f"{module} has {lacks}", remedy=remedy, code=Exit.NOT_FOUND)
     record = place.record(wanted)
@@ -65,7 +70,7 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
     if original := place.original(wanted):
         cause = f"{record.title} is a copy of what was made at {original}, and works only there"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
-    if lost := missing(record.needs):
+    if lost := missing(record):
         cause = f"{record.title} needs {lost}, which is not there any more"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     for image in record.images:

@@ -6,11 +6,11 @@ Programs that run from an install go on undisturbed: it is kept in the store's t
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 from pathlib import Path
 
 from tykky import console
-from tykky.cli.common import Call, Result, place_of, positional
+from tykky.cli.common import Call, Result, named, place_of, positional
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
 from tykky.store import Entry, place, trash
@@ -25,45 +25,39 @@ EXAMPLES = """\
 ARGUMENTS = (positional("INSTALL", "NAME[/VERSION][#GENERATION], or a path", "+"),)
 
 
-def _named(words: list[str]) -> list[str]:
-    """The installs meant by the words: choices belong to the name before them."""
-    names: list[str] = []
-    for word in words:
-        if names and (word[:1] in "+~" or ("=" in word and "/" not in word)):
-            names[-1] += f" {word}"
-        else:
-            names.append(word)
-    return names
-
-
 def run(call: Call) -> Result:
     """Remove each install; none is removed unless all may be."""
     store, publisher = call.store, call.publisher
     store.prepare()
-    names = _named(call.args.install)
+    names = named(call.args.install)
     chosen = {entry.prefix: entry for entry in map(store.one, (n for n in names if "#" not in n))}
+    going = {*chosen, *(store.generation(name).title for name in names if "#" in name)}
     for entry in chosen.values():
-        _check(entry, publisher, chosen)
+        _check(entry, publisher, going)
     answers = [_remove_generation(name, call) for name in names if "#" in name]
     for entry in chosen.values():
-        with store.claim(Path(entry.prefix), entry.module, console.note):
-            _check(entry, publisher, chosen)  # somebody may have begun to need it since
+        prefix = Path(entry.prefix)
+        with store.claim(prefix, entry.module, console.note):
+            _check(entry, publisher, going)  # somebody may have begun to need it since
             publisher.withdraw(entry)
             trash.put(store, entry)
         console.note(f"uninstalled {entry.module}")
+        if store.places not in prefix.parents and prefix.is_dir() and any(prefix.iterdir()):
+            console.note(f"what else is in {prefix} is left as it is")
         answers.append({"module": entry.module, "prefix": entry.prefix})
     return Result(answers)
 
 
-def _check(entry: Entry, publisher: Publisher, going: Container[str]) -> None:
+def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
     trash.check_removable(publisher.store, Path(entry.prefix))
     publisher.check_removable(entry)
     dependents = publisher.store.dependents(entry)
-    needing = [other for other in dependents if other.prefix not in going]
+    needing = [r.title for r in dependents if not {r.prefix, r.title} & {*going}]
     if needing:
         raise StoreError(
-            f"{entry.module} is needed by {', '.join(other.module for other in needing)}",
-            remedy="uninstall those first, or name them in the same command",
+            f"{entry.module} is needed by {', '.join(needing)}",
+            remedy="uninstall those first, or name them in the same command; 'tykky history' tells "
+            "about generations",
             code=Exit.CONFLICT,
         )
 
@@ -73,7 +67,7 @@ def _remove_generation(name: str, call: Call) -> dict[str, object]:
     here = place_of(record)
     with call.changing(here, record.module):
         if needing := call.store.dependents(record, record.generation):
-            by = ", ".join(other.module for other in needing)
+            by = ", ".join(other.title for other in needing)
             cause, remedy = f"{record.title} is needed by {by}", "uninstall those first"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         if record.generation == here.current:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, place_of, specs
+from tykky.cli.common import Call, Result, named, place_of, specs
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 from tykky.spec import parse_one
-from tykky.store import Record
-from tykky.store.check import faults
+from tykky.store import Record, state
+from tykky.store.check import faults, unentered
 
 EXAMPLES = """\
   tykky verify                  everything
@@ -28,28 +28,43 @@ ARGUMENTS = (specs("only these", "*"),)
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
     store, words = call.store, call.args.spec
-    if len(words) == 1 and "#" in words[0]:
-        records, entries = [store.generation(words[0])], []
-    else:
-        records, entries = [], store.match(parse_one(words) if words else None)
+    records: list[Record] = []
+    entries = [] if words else store.match(None)
     answers = [_answer("", "", [problem]) for problem in store.unreadable]
+    for word in named(words):
+        if "#" in word:
+            records.append(store.generation(word))
+        elif word.startswith(("/", "./", "../")):
+            entries.append(store.one(word))
+        else:
+            entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none
+    for lost in () if words else unentered(store):
+        missing = f"{lost.prefix} is not in the database: 'tykky reindex'"
+        answers.append(_answer("", str(lost.prefix), [missing]))
     bases: dict[str, list[str]] = {}
     for entry in entries:
         place = place_of(entry)
-        for number in place.numbers or [0]:
+        wrong = [] if place.current else ["no generation is current: 'tykky rollback' mends that"]
+        try:
+            wrong += [f"its history is damaged: {place.prefix}"] * state.is_damaged(place)
+        except TykkyError as error:
+            wrong.append(error.cause)
+        for number in place.numbers:
             try:
                 records.append(place.record(number))
             except TykkyError as error:
-                answers.append(_answer(entry.module, entry.prefix, [error.cause]))
+                wrong.append(error.cause)
+        if wrong:
+            answers.append(_answer(entry.module, entry.prefix, wrong))
     for record in records:
         found = [*faults(record), *_of_base(record, call.config, bases)]
         current = record.generation == place_of(record).current
         if current:
             found += [text for text in call.publisher.differences(record) if text not in found]
         answers.append(_answer(record.module if current else record.title, record.prefix, found))
-    wrong = [answer for answer in answers if answer["faults"]]
+    bad = [answer for answer in answers if answer["faults"]]
     count = len(entries) or len(records)
-    return Result(answers, lambda: _show(wrong, count), Exit.DAMAGED if wrong else Exit.OK)
+    return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
 
 
 def _answer(module: str, prefix: str, found: list[str]) -> dict[str, Any]:

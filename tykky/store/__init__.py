@@ -63,10 +63,12 @@ class Store:
         return cls(
             config.root,
             Permissions(
-                folder=int(wanted.dir_mode, 8) if wanted.dir_mode else 0o777 & ~umask,
-                file=int(wanted.file_mode, 8) if wanted.file_mode else 0o666 & ~umask,
+                # Whoever makes it needs it, whatever is said.
+                folder=(int(wanted.dir_mode, 8) if wanted.dir_mode else 0o777 & ~umask) | 0o700,
+                file=(int(wanted.file_mode, 8) if wanted.file_mode else 0o666 & ~umask) | 0o600,
                 group=wanted.group,
                 setgid=wanted.setgid,
+                chosen=bool(wanted.file_mode),
             ),
             cache=config.cache_dir,
         )
@@ -143,6 +145,9 @@ class Store:
         if words.startswith(("/", "./", "../")):
             path = os.path.realpath(words)
             found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
+            with contextlib.suppress(StoreError):  # one of a user's own that has been moved
+                record = Place(Path(path)).record()
+                found = found or ([] if record.has_module else [record.entry()])
         else:
             found, others = self._meant(words)
         if not found:
@@ -228,11 +233,16 @@ class Store:
                 code=Exit.CONFLICT,
             )
 
-    def dependents(self, entry: Entry, number: int = 0) -> list[Entry]:
-        """The installs that need this one, or this generation of it."""
-        needed = f"{entry.prefix}#{number or ''}"
-        whole = (lambda each: each == needed) if number else (lambda each: each.startswith(needed))
-        return [other for other in self.entries() if any(map(whole, other.needs))]
+    def dependents(self, entry: Entry, number: int = 0) -> list[Record]:
+        """The generations of other installs that need this one, or this generation of it."""
+        prefix = os.path.realpath(entry.prefix)
+
+        def is_it(need: str) -> bool:
+            where, _, which = need.rpartition("#")
+            return os.path.realpath(where) == prefix and (not number or which == str(number))
+
+        places = (Place(Path(other.prefix)) for other in self.entries())
+        return [r for place in places for r in place.records() if any(map(is_it, r.needs))]
 
     # -- writing ---------------------------------------------------------------------
 
@@ -265,7 +275,8 @@ class Store:
     def entry_path(self, entry: Entry) -> Path:
         """Where the entry of a place is."""
         version = f"{entry.version}{entry.suffix}"
-        if entry.prefix == str(self.place(entry.name, version).prefix):
+        own = str(self.place(entry.name, version).prefix)
+        if os.path.realpath(entry.prefix) == os.path.realpath(own):
             return self.database / entry.name / f"{version}.json"
         mark = hashlib.sha256(os.fsencode(entry.prefix)).hexdigest()[:8]
         return self.database / entry.name / f"{version}-{mark}.json"

@@ -1,6 +1,6 @@
 """Checking installs against their records, and rebuilding the database from the places.
 
-Public names: ``faults``, ``reindex``.
+Public names: ``faults``, ``unentered``, ``reindex``.
 """
 
 from __future__ import annotations
@@ -30,19 +30,41 @@ def faults(record: Record) -> Iterator[str]:
                 yield f"the image {path} is not what was installed"
         except OSError as error:
             yield f"the image {path} cannot be read: {error.strerror}"
-    if lost := missing(record.needs):
+    if lost := missing(record):
         yield f"it needs {lost}, which is not there"
     try:
         place.check_format(record.generation)
     except NewerFormat as error:
         yield error.cause
     folder = place.generation(record.generation)
-    for path in (place.launcher, folder / CONF_NAME):
+    conf = folder / CONF_NAME
+    for path in (place.launcher, conf):
         if not path.is_file():
             yield f"{path} is missing"
+    if conf.is_file():
+        text = conf.read_text(encoding="utf-8", errors="replace")
+        if not all(image["file"] in text for image in record.images) or "format " not in text:
+            yield f"{conf} is not what was installed"
     for name in record.commands:
-        if not os.access(place.prefix / "bin" / name, os.X_OK):
+        command = place.prefix / "bin" / name
+        if not os.access(command, os.X_OK):
             yield f"the command {name} is missing"
+        elif place.launcher.is_file() and not _same(command, place.launcher):
+            yield f"the command {command} is not the launcher"
+
+
+def _same(command: Path, launcher: Path) -> bool:
+    return command.samefile(launcher) or (
+        command.is_file() and digest_file(command) == digest_file(launcher)
+    )
+
+
+def unentered(store: Store) -> Iterator[Place]:
+    """The places in the store that the database does not have."""
+    known = {os.path.realpath(entry.prefix) for entry in store.entries()}
+    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
+        if Place(hidden.parent).current and os.path.realpath(hidden.parent) not in known:
+            yield Place(hidden.parent)
 
 
 def reindex(store: Store) -> Iterator[str]:
@@ -56,6 +78,9 @@ def reindex(store: Store) -> Iterator[str]:
     for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
         place = Place(hidden.parent)
         if not place.current:
+            if place.numbers:
+                known.add(f"{place.prefix.parent.name}/{place.prefix.name}.json")
+                yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
             continue
         known.add(f"{place.prefix.parent.name}/{place.prefix.name}.json")
         try:

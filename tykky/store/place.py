@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tykky.errors import Exit, StoreError, explained, from_os_error
-from tykky.files import Permissions, discard, make_folder, sync, write_file
+from tykky.files import Permissions, check_writable, discard, make_folder, sync, write_file
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CONF_FORMAT,
@@ -46,6 +46,7 @@ from tykky.store.record import NewerFormat, Record
 HIDDEN = CONF_DIRECTORY
 #: What a generation is called before it has a number, and while it is deleted.
 _DRAFT, _GONE = "new-", "old-"
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,17 @@ class Place:
     @property
     def current(self) -> int:
         """The number of the generation that counts; 0 if there is none."""
-        try:
+        with contextlib.suppress(OSError):
             word = (self.hidden / CURRENT).readlink().name
-        except OSError:
-            return 0
-        return int(word) if word.isdecimal() else 0
+            if _NUMBER.fullmatch(word) and (self.hidden / GENERATIONS / word).is_dir():
+                return int(word)
+        return 0
 
     @property
     def numbers(self) -> list[int]:
         """The numbers of all generations, in order."""
-        with contextlib.suppress(OSError):
-            names = os.listdir(self.hidden / GENERATIONS)  # noqa: PTH208 - names are all
-            return sorted(int(name) for name in names if name.isdecimal())
+        with contextlib.suppress(OSError), os.scandir(self.hidden / GENERATIONS) as there:
+            return sorted(int(e.name) for e in there if _NUMBER.fullmatch(e.name) and e.is_dir())
         return []
 
     def generation(self, number: int = 0) -> Path:
@@ -156,11 +156,15 @@ class Place:
                 raise NewerFormat(path, int(found[1]))
 
 
-def missing(needs: Iterable[str]) -> str:
-    """The first of the generations ``<prefix>#<number>`` that is not there, or nothing."""
-    for need in needs:
+def missing(record: Record) -> str:
+    """The first of what a generation needs that is not there, or not what it was; or nothing."""
+    for need in record.needs:
         prefix, _, number = need.rpartition("#")
-        if not (Place(Path(prefix)).hidden / GENERATIONS / number).is_dir():
+        try:
+            found = records.read(Place(Path(prefix)).hidden / GENERATIONS / number)
+        except StoreError:
+            return need
+        if found.build != record.needed.get(need, found.build):
             return need
     return ""
 
@@ -183,8 +187,8 @@ class Draft:
         return self.path.name
 
 
-def begin(place: Place, permissions: Permissions) -> Draft:
-    """Start a new generation. Raises ``TykkyError``."""
+def begin(place: Place, permissions: Permissions, after: int = 0) -> Draft:
+    """Start a new generation, with a number ``after`` another. Raises ``TykkyError``."""
     # A session may be pinned to a number whose generation was deleted: it never means another.
     known = (number for event in state.events(place) for number in (event.generation, event.before))
     # Nobody else writes to this name, even where locks do not work.
@@ -192,7 +196,7 @@ def begin(place: Place, permissions: Permissions) -> Draft:
     with explained(f"write to {place.prefix}"):
         make_folder(path, permissions)
         make_folder(place.images, permissions)
-    return Draft(place, path, max([0, *place.numbers, *known]) + 1)
+    return Draft(place, path, max([after, *place.numbers, *known]) + 1)
 
 
 def commit(draft: Draft, record: Record, permissions: Permissions) -> None:
@@ -231,6 +235,9 @@ def switch(place: Place, number: int) -> None:
     try:
         with explained(f"make #{number} of {place.prefix} the current one"):
             new.symlink_to(f"{GENERATIONS}/{number}")
+            old = place.hidden / CURRENT
+            if old.is_dir() and not old.is_symlink():  # somebody has copied what it leads to
+                old.rename(old.with_name(f"{CURRENT}.{secrets.token_hex(4)}"))
             new.replace(place.hidden / CURRENT)
             sync(place.hidden)
     finally:
@@ -238,7 +245,13 @@ def switch(place: Place, number: int) -> None:
 
 
 def remove_generation(place: Place, number: int) -> int:
-    """Delete a generation with the images that only it has; how many bytes that frees."""
+    """Delete a generation with the images that only it has; how many bytes that frees.
+
+    Raises ``StoreError``, ``OSError``.
+    """
+    for folder, _, _ in os.walk(place.generation(number)):
+        if Path(folder).stat().st_uid != os.geteuid():
+            check_writable(Path(folder), f"delete #{number} of {place.prefix}")
     gone = place.hidden / GENERATIONS / f"{_GONE}{number}-{secrets.token_hex(4)}"
     place.generation(number).rename(gone)
     discard(gone)
@@ -258,7 +271,8 @@ def sweep(place: Place) -> None:
         return
     unfinished = [path for path in folder.iterdir() if path.name.startswith((_DRAFT, _GONE))]
     for path in (*unfinished, *place.hidden.glob(".*")):
-        discard(path)
+        with contextlib.suppress(PermissionError):  # somebody else's, whom it does not hinder
+            discard(path)
     _remove_images(place)
 
 

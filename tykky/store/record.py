@@ -70,7 +70,8 @@ class Record(Entry):
     (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets; ``by`` has
     ``user``, ``host`` and ``tykky`` (its version); ``packages`` are pairs of name and version;
     ``publish`` is the digest of what only users see; ``read`` are files and folders outside of the
-    recipe's that the build has read, with a digest of each; ``files`` counts files and folders.
+    recipe's that the build has read, with a digest of each; ``needed`` is the ``build`` of each of
+    the ``needs``; ``files`` counts files and folders.
     """
 
     spec: str = ""
@@ -87,6 +88,7 @@ class Record(Entry):
     has_module: bool = True
     shown: Mapping[str, Any] = field(default_factory=dict)
     read: Mapping[str, str] = field(default_factory=dict)
+    needed: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, str] = field(default_factory=dict)
     images: tuple[Mapping[str, Any], ...] = ()

@@ -46,18 +46,28 @@ def remove(
         here = Place(prefix)
         try:
             here.check_formats()
+            begun = not here.numbers or trash.is_begun(store, prefix)
+            if not here.current and prefix in entries and not begun:
+                warn(
+                    f"{module} is left as it is: 'current' in {here.hidden} leads to none of its "
+                    f"generations; 'tykky rollback {module}' mends that"
+                )
+                continue
             with contextlib.ExitStack() as stack:
                 if not dry_run:
                     claim = store.claim(prefix, module, warn, wait=False)
                     if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
                         continue
                     places.sweep(here)
-                    if not here.current and prefix in entries:  # an uninstall was killed
-                        trash.put(store, entries[prefix])
+                    if not here.current and prefix in entries:
+                        trash.put(store, entries[prefix])  # an uninstall was killed
                         continue
-                for number in sorted(old[prefix] & _superseded(here, seconds)):
-                    gone.append(f"{module}#{number}")
+                numbers = sorted(old[prefix] & _superseded(here, seconds))
+                if dry_run:
+                    freed += places.freed_without(here, numbers)
+                for number in numbers:
                     freed += 0 if dry_run else places.remove_generation(here, number)
+                    gone.append(f"{module}#{number}")
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
     return gone, freed

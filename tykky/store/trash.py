@@ -6,12 +6,13 @@ stays where it is, empty, and what is in it moves into the trash. The image keep
 same open file there. The trash is emptied, and the directory removed, when nothing can be
 running any more.
 
-Public names: ``check_removable``, ``put``, ``older``, ``empty``.
+Public names: ``check_removable``, ``put``, ``is_begun``, ``last_number``, ``older``, ``empty``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import check_writable, discard, make_folder
-from tykky.runtime.base import CURRENT
+from tykky.runtime.base import CURRENT, GENERATIONS
 from tykky.store import record as records
 from tykky.store.place import HIDDEN, Place
 
@@ -51,21 +52,53 @@ def put(store: Store, entry: Entry) -> None:
     """Move what is in a place into the trash, and take it out of the database, last.
 
     Hold its claim. Whoever is killed in between leaves an entry, by which the same can be done
-    again. Raises ``TykkyError``.
+    again. What else its user has in a prefix of their own stays. Raises ``TykkyError``.
     """
     place = Place(Path(entry.prefix))
-    item = store.trash / f"{entry.name}-{place.prefix.name}-{time.time_ns()}"
+    item = store.trash / f"{_name(place.prefix)}-{time.time_ns()}"
     with explained(f"uninstall {entry.module}"):
         if place.hidden.is_dir():
             make_folder(item / HIDDEN, store.permissions)
-            # First what makes it an install.
-            inside = sorted(place.hidden.iterdir(), key=lambda path: path.name != CURRENT)
-            for path in (path for path in inside if path.name not in _KEPT):
+            if os.path.lexists(place.hidden / CURRENT):  # first what makes it an install
+                (place.hidden / CURRENT).rename(item / HIDDEN / CURRENT)
+            for path in _view(place, whole=store.places in place.prefix.parents):
+                target = item / path.relative_to(place.prefix)
+                make_folder(target.parent, store.permissions)
+                path.rename(target)
+            with contextlib.suppress(OSError):
+                (place.prefix / "bin").rmdir()
+            for path in (path for path in place.hidden.iterdir() if path.name not in _KEPT):
                 path.rename(item / HIDDEN / path.name)
-            for path in sorted(place.prefix.iterdir()):
-                if path != place.hidden:
-                    path.rename(item / path.name)
         store.forget(entry)
+
+
+def is_begun(store: Store, prefix: Path) -> bool:
+    """Whether a place is half in the trash: somebody was killed who uninstalled it."""
+    items = (item / HIDDEN for item in store.trash.glob(f"{_name(prefix)}-*"))
+    return any(
+        os.path.lexists(item / CURRENT) and not (item / GENERATIONS).exists() for item in items
+    )
+
+
+def last_number(store: Store, place: Place) -> int:
+    """The greatest number that a place had before it was uninstalled, as far as that is known."""
+    items = map(Place, store.trash.glob(f"{_name(place.prefix)}-*"))
+    return max((number for item in items for number in item.numbers), default=0)
+
+
+def _name(prefix: Path) -> str:
+    return f"{prefix.parent.name}-{prefix.name}"
+
+
+def _view(place: Place, *, whole: bool) -> list[Path]:
+    """What users see of a place: all beside what is hidden, or as far as it is Tykky's."""
+    there = [path for path in place.prefix.iterdir() if path != place.hidden]
+    if whole:
+        return there
+    ours = [p for p in there if p.is_symlink() and p.readlink().parts[:1] == (HIDDEN,)]
+    names = {name for record in place.records() for name in record.commands}
+    folder = place.prefix / "bin"
+    return [*ours, *(folder / name for name in names if os.path.lexists(folder / name))]
 
 
 def older(store: Store, older_than: float) -> dict[Path, int]:
@@ -79,15 +112,23 @@ def older(store: Store, older_than: float) -> dict[Path, int]:
     return found
 
 
-def empty(store: Store, items: Iterable[Path]) -> None:
-    """Delete what is in the trash for good, with the directories that it has left."""
+def empty(store: Store, items: Iterable[Path]) -> list[Path]:
+    """Delete what is in the trash for good, with the directories that it has left.
+
+    Gives what could not be deleted, as somebody else's in it.
+    """
+    left = []
     for item in items:
         with contextlib.suppress(OSError, StoreError):
             prefix = Path(records.read(Place(item).generation()).prefix)
             if store.places not in prefix.parents:
                 prefix.rmdir()  # if it is still as it was left: empty
-        discard(item)
+        try:
+            discard(item)
+        except OSError:
+            left.append(item)
     # An empty place is one that was uninstalled, or whose making was given up.
     for folder in (*store.places.glob("*/*"), *store.places.glob("*")):
         with contextlib.suppress(OSError):  # rmdir removes only what is empty
             folder.rmdir()
+    return left
