@@ -210,6 +210,29 @@ def image_path(place: Path, file: str) -> Path:
     return place / CONF_DIRECTORY / IMAGES / file
 
 
+_PATH = "it must be an absolute path without '..'"
+_OWN = r"\$(PREFIX|GENERATION)(/.*)?"
+_VARIABLE = r"\$[A-Z_]+(/.*)?"
+
+# What a word can be, by the letter that the launcher's conf.c has for it.
+_KINDS = {
+    "p": (r"/.*", _PATH),
+    "o": (rf"/.*|{_OWN}", _PATH),
+    "t": (r"/.*|\$PREFIX(/.*)?", f"{_PATH}, and not in the directory of a generation"),
+    "s": (rf"/.*|{_VARIABLE}", f"{_PATH}, or begin with a variable"),
+    "d": (
+        rf"/.*|(?!\$GENERATION(/|$)){_VARIABLE}",
+        f"{_PATH}, or begin with a variable; nothing is mounted in the directory of a generation",
+    ),
+    "f": (r"[^./][^/]*", "it must be the plain name of a file"),
+    "#": (r"[1-9][0-9]{0,17}", "it must be a number from 1 on"),
+    "n": (r"[0-9]+", "it must be a number"),
+    "-": (r"-.*", "it does not begin with '-'"),
+}
+_ESCAPES = {ord(c): f"\\{ord(c):03o}" for c in "\\ \t"}
+"""In a value of several words, what would end one is written as in /etc/fstab."""
+
+
 def render(plan: LaunchPlan) -> str:
     """Return the text of ``launch.conf`` for a plan.
 
@@ -217,129 +240,79 @@ def render(plan: LaunchPlan) -> str:
     byte, a relative path, a name with ``=``, no image and no root, a root after another mount.
     """
     header = "# How commands enter this generation of the install. Written by tykky; do not edit.\n"
-    return header + "".join(f"{key} {_checked(key, value)}\n" for key, value in _lines(plan))
+    return header + "".join(
+        f"{key} {_value(key, kinds, words, plan)}\n" for key, kinds, *words in _lines(plan)
+    )
 
 
-def _lines(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
-    yield "format", str(CONF_FORMAT)
-    yield "name", plan.name
-    yield "prefix", _path("prefix", plan.prefix)
-    yield "generation", _number("generation", plan.generation)
-    yield "runtime", plan.runtime.value
+def _lines(plan: LaunchPlan) -> Iterator[tuple[str, ...]]:
+    """The keys, each with the kinds of its words (none: it is one text), and the words."""
+    yield "format", "", str(CONF_FORMAT)
+    yield "name", "", plan.name
+    yield "prefix", "p", str(plan.prefix)
+    yield "generation", "#", plan.generation
+    yield "runtime", "", plan.runtime.value
     if plan.relocatable:
-        yield "relocatable", "yes"
+        yield "relocatable", "", "yes"
     if plan.container is not None:
-        yield "container", _own_path("container", plan.container, plan)
+        yield "container", "o", str(plan.container)
     if plan.host_roots:
-        yield "host_roots", "yes"
-    yield from _mounts(plan)
-    for command in plan.commands:
-        yield "command", _words(_name(command.name), _path("command", command.program))
-    if plan.refuse_other_stacks:
-        yield "other_stacks", "refuse"
-    if plan.gpu:
-        yield "gpu", plan.gpu
-    for change in plan.activation:
-        yield "activate", f"{change.action.value} {_change(change)}"
-    for change in plan.environment:
-        yield change.action.value, _change(change)
-    yield "idle", str(plan.idle)
-    yield "idle_step", str(plan.idle_step)
-    for server in plan.servers:
-        yield "server", _path("server", server)
-    for program in plan.apptainers:
-        yield "apptainer", _path("apptainer", program)
-    for option in plan.options:
-        if not option.startswith("-"):
-            raise _unwritable("option", option, "it does not begin with '-'")
-        yield "option", option
-
-
-def _mounts(plan: LaunchPlan) -> Iterator[tuple[str, str]]:
+        yield "host_roots", "", "yes"
     if not plan.images and plan.root is None and plan.container is None:
         raise _unwritable("mounts", "", "there must be an image, a root or a container")
     for index, mount in enumerate(plan.mounts):
-        if isinstance(mount, Root):
-            if index > 0:
-                raise _unwritable("root", str(mount.path), "it must come before other mounts")
-            path = _own_path("root", mount.path, plan)
-            yield "root", _words(path, str(mount.offset), str(mount.size))
-        elif isinstance(mount, Need):
-            number = _number("need", mount.generation)
-            yield "need", _words(_path("need", mount.place), number)
-        elif isinstance(mount, ImageMount):
-            if mount.size <= 0:
-                raise _unwritable("image", mount.file, "it is empty")
-            target = _target(mount.target, plan)
-            yield "image", _words(_name(mount.file), str(mount.size), target)
-        else:
-            source, target = _place(mount.source, plan), _place(mount.target, plan, inside=True)
-            yield ("try_bind" if mount.optional else "bind"), _words(source, target)
+        if index > 0 and isinstance(mount, Root):
+            raise _unwritable("root", str(mount.path), "it must come before other mounts")
+        yield _mount(mount)
+    for command in plan.commands:
+        yield "command", "fp", command.name, str(command.program)
+    if plan.refuse_other_stacks:
+        yield "other_stacks", "", "refuse"
+    if plan.gpu:
+        yield "gpu", "", plan.gpu
+    for change in plan.activation:
+        yield "activate", "", f"{change.action.value} {_change(change)}"
+    for change in plan.environment:
+        yield change.action.value, "", _change(change)
+    yield "idle", "", str(plan.idle)
+    yield "idle_step", "", str(plan.idle_step)
+    yield from (("server", "p", str(path)) for path in plan.servers)
+    yield from (("apptainer", "p", str(path)) for path in plan.apptainers)
+    yield from (("option", "-", option) for option in plan.options)
+
+
+def _mount(mount: Mount) -> tuple[str, ...]:
+    match mount:
+        case Root(path, offset, size):
+            return "root", "onn", str(path), str(offset), str(size)
+        case Need(place, generation):
+            return "need", "p#", str(place), generation
+        case ImageMount(file, size, target):
+            return "image", "f#t", file, str(size), str(PurePath(target))
+        case Bind(source, target, optional):
+            return "try_bind" if optional else "bind", "sd", source, target
 
 
 def _change(change: EnvChange) -> str:
+    action = change.action.value
     if not change.name or set(change.name) & set("= "):
-        raise _unwritable(change.action.value, change.name, "it is not the name of a variable")
+        raise _unwritable(action, change.name, "it is not the name of a variable")
     if change.action is EnvAction.UNSET:
         return change.name
     if not change.value and change.action is not EnvAction.SET:
-        raise _unwritable(change.action.value, change.name, "there is nothing to add")
+        raise _unwritable(action, change.name, "there is nothing to add")
     return f"{change.name} {change.value}"
 
 
-def _path(key: str, path: PurePath) -> str:
-    if not path.is_absolute() or ".." in path.parts:
-        raise _unwritable(key, str(path), "it must be an absolute path without '..'")
-    return str(path)
-
-
-def _own_path(key: str, path: PurePath, plan: LaunchPlan) -> str:
-    """An absolute path, or one below the generation, or below an install that may be moved."""
-    own = {"$GENERATION"} | ({"$PREFIX"} if plan.relocatable else set())
-    if path.parts and path.parts[0] in own and ".." not in path.parts:
-        return str(path)
-    return _path(key, path)
-
-
-def _target(target: str, plan: LaunchPlan) -> str:
-    """Where an image is mounted: an absolute path, or one below an install that may be moved."""
-    if PurePath(target).parts[:1] == ("$GENERATION",):
-        raise _unwritable("image", target, "nothing is mounted in the directory of a generation")
-    return _own_path("image", PurePath(target), plan)
-
-
-def _place(place: str, plan: LaunchPlan, *, inside: bool = False) -> str:
-    """The side of a bind: an absolute path, perhaps after a variable; ``inside`` is the target."""
-    name, slash, rest = place.partition("/")
-    variable = re.fullmatch(r"\$[A-Z_]+", name)
-    if (name and not variable) or not (variable or slash) or ".." in rest.split("/"):
-        raise _unwritable("bind", place, "it must be an absolute path, or begin with a variable")
-    if name == "$PREFIX" and not plan.relocatable:
-        raise _unwritable("bind", place, "the install cannot be moved")
-    if name == "$GENERATION" and inside:
-        raise _unwritable("bind", place, "nothing is mounted in the directory of a generation")
-    return place
-
-
-def _number(key: str, generation: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,17}", generation):
-        raise _unwritable(key, generation, "a generation has a number from 1 on")
-    return generation
-
-
-def _name(name: str) -> str:
-    if not name or "/" in name or name.startswith("."):
-        raise _unwritable("name", name, "it must be the plain name of a file")
-    return name
-
-
-def _words(*words: str) -> str:
-    """Words in one value; what would end a word is written as in /etc/fstab."""
-    escapes = {ord(c): f"\\{ord(c):03o}" for c in "\\ \t"}
-    return " ".join(word.translate(escapes) for word in words)
-
-
-def _checked(key: str, value: str) -> str:
+def _value(key: str, kinds: str, words: list[str], plan: LaunchPlan) -> str:
+    for kind, word in zip(kinds, words, strict=kinds != ""):
+        pattern, why = _KINDS[kind]
+        first, *names = word.split("/")
+        if (".." in names and kind != "-") or not re.fullmatch(pattern, word, re.DOTALL):
+            raise _unwritable(key, word, why)
+        if kind in "otsd" and first == "$PREFIX" and not plan.relocatable:
+            raise _unwritable(key, word, "the install cannot be moved")
+    value = " ".join(word.translate(_ESCAPES) if len(kinds) > 1 else word for word in words)
     if not value:
         raise _unwritable(key, value, "it is empty")
     if set(value) & set("\n\r\0"):

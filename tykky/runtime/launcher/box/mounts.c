@@ -68,7 +68,8 @@ static bool mount_tmpfs(const char *target)
     const char *name = strrchr(target, '/') + 1;
     bool for_all = strcmp(name, "tmp") == 0 || strcmp(name, "shm") == 0;
     return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV,
-                 for_all ? "mode=1777" : "mode=755") == 0;
+                 for_all ? "mode=1777" : "mode=755") == 0 ||
+           fail("cannot mount a tmpfs on %s: %m", target);
 }
 
 static bool mount_one(const struct box_mount *m)
@@ -76,7 +77,7 @@ static bool mount_one(const struct box_mount *m)
     if (!make_target(m))
         return false;
     if (m->kind == BOX_TMPFS)
-        return mount_tmpfs(m->target) || fail("cannot mount a tmpfs on %s: %m", m->target);
+        return mount_tmpfs(m->target);
     return (bind_descriptor(m->fd, m->target) && remount(m->target, m->kind == BOX_RO_BIND)) ||
            fail("cannot bind %s over %s: %m\n"
                 "is it on a file system that is mounted read-only?",
@@ -109,13 +110,13 @@ bool box_mount(struct box_mount *mounts, size_t count, bool read_only)
         return false;
     /* A /dev/shm of its own, so that a build leaves no segment behind. */
     if (read_only && stat("/dev/shm", &status) == 0 && !mount_tmpfs("/dev/shm"))
-        return fail("cannot mount a tmpfs on /dev/shm: %m");
+        return false;
     sort(mounts, count);
     for (size_t i = 0; i < count; i++)
         if (!mount_one(&mounts[i]))
             return false;
-    /* Of the box's own PID namespace; but the node may forbid it (/proc is partly hidden, as in some
-     * containers), and the host's stays then. */
+    /* Of the box's own PID namespace; but the node may forbid it (/proc is partly hidden, as in
+     * some containers), and the host's stays then. */
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     return true;
 }

@@ -43,8 +43,8 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* --- texts and the memory for them ---------------------------------------------------------------
  *
- * What the launcher makes so, it keeps: it ends as another program. If there is no memory, the process
- * says so and ends. */
+ * What the launcher makes so, it keeps: it ends as another program. If there is no memory, the
+ * process says so and ends. */
 
 /* Zeroed. */
 void *allocate(size_t count, size_t size);

@@ -79,9 +79,7 @@ void directory_save(struct directory *directory)
 
 void directory_restore(const struct directory *directory)
 {
-    if (directory->path[0] && chdir(directory->path) == 0)
-        return;
-    if (directory->fd >= 0 && fchdir(directory->fd) == 0)
-        return;
-    /* It was out of reach before, too. */
+    bool by_path = directory->path[0] && chdir(directory->path) == 0;
+    if (!by_path && directory->fd >= 0 && fchdir(directory->fd) != 0)
+        return; /* it was out of reach before, too */
 }

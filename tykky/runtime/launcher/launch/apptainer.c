@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "apptainer.h"
+#include "program.h"
 
 /* Set inside, to the prefix: how a command that is called there knows that it has arrived. */
 #define MARK "TYKKY_INSIDE"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "environment.h"
+#include "program.h"
 
 static bool starts_with_item(const char *list, const char *item)
 {
@@ -46,7 +46,7 @@ static void add(enum env_action action, const char *name, const char *item)
                                                 : format("%s:%s", item, list));
 }
 
-bool is_set(const char *name)
+static bool is_set(const char *name)
 {
     const char *value = getenv(name);
     return value && *value;

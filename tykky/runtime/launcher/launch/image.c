@@ -26,20 +26,16 @@ static bool check_open_image(int fd, const char *path, uint64_t size, uint64_t o
                     "install the stack again",
                     path);
     if ((uint64_t)status.st_size != size)
-        return fail("the image %s is damaged: it has %" PRIu64 " bytes instead of %" PRIu64 "\n"
-                    "install the stack again, or restore the file from a copy",
-                    path, (uint64_t)status.st_size, size);
-    if (pread(fd, block, sizeof block, (off_t)offset) != sizeof block ||
-        memcmp(block, "hsqs", 4) != 0 || little_endian(block + VERSION_AT, 2) != 4)
-        return fail("the image %s is not a squashfs 4 image\n"
-                    "install the stack again, or restore the file from a copy",
-                    path);
-    uint64_t used = little_endian(block + BYTES_USED_AT, 8);
-    if (offset > size || used > size - offset)
-        return fail("the image %s is damaged: its end is missing\n"
-                    "install the stack again, or restore the file from a copy",
-                    path);
-    return true;
+        fail("the image %s is damaged: it has %" PRIu64 " bytes instead of %" PRIu64, path,
+             (uint64_t)status.st_size, size);
+    else if (pread(fd, block, sizeof block, (off_t)offset) != sizeof block ||
+             memcmp(block, "hsqs", 4) != 0 || little_endian(block + VERSION_AT, 2) != 4)
+        fail("the image %s is not a squashfs 4 image", path);
+    else if (offset > size || little_endian(block + BYTES_USED_AT, 8) > size - offset)
+        fail("the image %s is damaged: its end is missing", path);
+    else
+        return true;
+    return remedy("install the stack again, or restore the file from a copy");
 }
 
 bool image_missing(const char *path)

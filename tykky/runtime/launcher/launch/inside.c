@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include <string.h>
 
-#include "apptainer.h"
+#include "program.h"
 
 /* By the names in launch.conf: from inside, the files may be out of sight. */
 static bool is_own_image(const struct stack *stack, const char *source)
@@ -18,8 +18,8 @@ static bool is_own_image(const struct stack *stack, const char *source)
     return false;
 }
 
-/* Whether it is a mount of this stack (`own`), or of another. Ours are known by their type and their
- * source: the image, or for a root, the prefix. */
+/* Whether it is a mount of this stack (`own`), or of another. Ours are known by their type and
+ * their source: the image, or for a root, the prefix. */
 static bool matches(const struct stack *stack, bool own, const char *type, const char *source)
 {
     if (strcmp(type, "fuse.squashfuse") == 0)

@@ -52,15 +52,11 @@ static bool try_leave(const struct keeper *keeper, const struct entry *entry)
     int lock = registry_lock(&keeper->registry, false);
     if (lock < 0 && errno == EWOULDBLOCK)
         return false;
-    if (process_beside()) {
-        close(lock);
-        return false;
-    }
-    if (lock >= 0) {
+    bool alone = !process_beside();
+    if (alone && lock >= 0)
         registry_remove(&keeper->registry, entry);
-        close(lock);
-    }
-    return true;
+    close(lock);
+    return alone;
 }
 
 static void pause_for(long milliseconds)

@@ -12,10 +12,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "apptainer.h"
-#include "environment.h"
 #include "mount.h"
 #include "process.h"
+#include "program.h"
 #include "shared.h"
 
 /* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.

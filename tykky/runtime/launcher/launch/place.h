@@ -9,7 +9,7 @@
 #ifndef TYKKY_PLACE_H
 #define TYKKY_PLACE_H
 
-#include "conf.h"
+#include "../common/common.h"
 
 struct place {
     char exe[PATH_MAX];    /* <prefix>/bin/NAME, without symbolic links */
@@ -28,19 +28,5 @@ const char *pins_find(const char *place);
 
 /* Pins the install at `place` for the program that will be executed, before all others. */
 void pins_add(const char *place, const char *generation);
-
-/* --- programs --------------------------------------------------------------------------------- */
-
-/* The path to execute: the one that launch.conf gives for this command, else the invoked one. */
-const char *program_path(const struct place *place, const struct conf *conf);
-
-/* Executes the invoked path with the same arguments. Returns (false) only on failure; it never
- * executes a launcher, so no mistake can make an endless loop. */
-bool program_execute(const struct place *place, const struct conf *conf, char **argv);
-
-/* Finds program `name`: what the site named in launch.conf, and nothing else if it named any; else
- * in the `usual` directories (ends with NULL); else along PATH, which comes last because in a
- * module environment anything may be there. NULL: it is not found. */
-const char *search_program(const char *name, const struct list *named, const char *const *usual);
 
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "place.h"
+#include "program.h"
 
 /* A copy of the launcher is one, too. Read only if it has the same size. */
 static bool same_content(const char *path, const char *other, size_t size)

@@ -86,7 +86,6 @@ static struct handle **list_of(struct relay *relay, uint64_t node)
     return &relay->handles[(node ^ node >> 16 ^ node >> 28) % HANDLE_LISTS];
 }
 
-/* NULL if there is none. */
 static struct handle *handle_find(struct relay *relay, uint64_t node)
 {
     struct handle *handle = *list_of(relay, node);
@@ -95,7 +94,7 @@ static struct handle *handle_find(struct relay *relay, uint64_t node)
     return handle;
 }
 
-/* For a node that has none yet; NULL if there is no memory. */
+/* For a node that has none yet. */
 static struct handle *handle_add(struct relay *relay, uint64_t node)
 {
     struct handle **list = list_of(relay, node), *handle = malloc(sizeof *handle);
@@ -116,7 +115,6 @@ static void handle_remove(struct relay *relay, struct handle *handle)
 
 /* --- towards the server ----------------------------------------------------------------------- */
 
-/* NULL if there is no memory. */
 static struct message *message_copy(const void *data, size_t length)
 {
     struct message *message = malloc(sizeof *message + length);

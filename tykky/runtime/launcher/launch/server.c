@@ -12,6 +12,7 @@
 
 #include "mount.h"
 #include "process.h"
+#include "program.h"
 #include "relay.h"
 
 static const char *const usual_places[] = {

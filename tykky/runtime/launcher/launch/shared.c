@@ -123,8 +123,8 @@ static enum outcome find_or_create(struct keeper *keeper, uint64_t *inside)
         if (state == NOT_ALLOWED)
             return IMPOSSIBLE;
     }
-    /* In a PID namespace whose /proc is that of another, a keeper could not be named in the registry
-     * so that it stays true when the namespace ends and takes the keeper along. */
+    /* In a PID namespace whose /proc is that of another, a keeper could not be named in the
+     * registry so that it stays true when the namespace ends and takes the keeper along. */
     return process_self() == getpid() ? create(keeper, inside) : IMPOSSIBLE;
 }
 

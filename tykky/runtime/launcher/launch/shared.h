@@ -21,9 +21,9 @@ enum outcome shared_enter(const struct stack *stack, bool *user_namespace);
  * ever sees half of it, and readers need no lock. Beside it lies an empty file that is locked by
  * whoever creates the keeper or ends it. */
 
-/* The scope in which a mount is shared. A batch system ends all processes of a step together, and so does a login session; a keeper
- * that lived in one must not serve another. The scope is that of Slurm's job and step, else the
- * cgroup that the process is in. */
+/* The scope in which a mount is shared. A batch system ends all processes of a step together, and
+ * so does a login session; a keeper that lived in one must not serve another. The scope is that of
+ * Slurm's job and step, else the cgroup that the process is in. */
 struct scope {
     const char *text;
     bool in_job; /* mounts are kept for a shorter time */
@@ -53,9 +53,9 @@ struct entry {
 /* The key of the mount for a stack: who, what, where, and the scope in which it is shared. */
 bool registry_key(struct registry *registry, const struct stack *stack, const struct scope *scope);
 
-/* Opens the directory, and makes it if `make` is set. IMPOSSIBLE: there is none, or this node has no
- * place for one. FAILED: others could write in the one that the user names. A usual place that is
- * unsafe is passed over. */
+/* Opens the directory, and makes it if `make` is set. IMPOSSIBLE: there is none, or this node has
+ * no place for one. FAILED: others could write in the one that the user names. A usual place that
+ * is unsafe is passed over. */
 enum outcome registry_open(struct registry *registry, bool make);
 
 /* The entry for the key; false if there is none or it cannot be read. */

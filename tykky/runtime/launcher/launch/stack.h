@@ -59,8 +59,8 @@ void stack_pin(const struct stack *stack, const struct place *place);
 
 /* --- what users of the classic commands want to be mounted besides -------------------------------
  *
- * They say it in variables, as apptainer's --bind has it: SOURCE[:TARGET[:OPTION]] between commas. An
- * image has the option image-src=/. The install's own is left out, so that one may serve several. */
+ * They say it in variables, as apptainer's --bind has it: SOURCE[:TARGET[:OPTION]] between commas.
+ * An image has the option image-src=/; the install's own is left out. */
 
 /* CW_EXTRA_BIND_MOUNTS, for installs that are not isolated. */
 bool extra_add(struct stack *stack);
@@ -74,7 +74,7 @@ bool extra_add_of_apptainer(struct stack *stack);
  * launcher because its prefix is not covered; or a command of it has started the container. */
 bool inside_this_stack(const struct stack *stack);
 
-/* The stack around this process, by its image or its prefix, if it is inside another one; or NULL. */
+/* The stack around this process, by its image or its prefix, if that is another one; or NULL. */
 const char *inside_other(const struct stack *stack);
 
 /* For a stack that refuses it: false, with a problem, if this is inside another stack, or in a
