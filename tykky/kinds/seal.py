@@ -14,8 +14,8 @@ processes may compile, and what to do:
   top, which find this stack's packages as well with ``--system-site-packages``; it lets
   ``pip install --user`` work (which a virtual environment refuses) without letting the base's own
   packages in, and modules load without needless questions; it compiles, and removes what only a
-  writable environment
-  needs. With ``on-stack``, the packages of the base, which is another stack, are found as well.
+  writable environment needs. With ``on-stack``, the packages of the base, which is another stack,
+  are found as well.
 """
 
 from __future__ import annotations
