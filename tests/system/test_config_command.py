@@ -125,7 +125,7 @@ def test_broken_file_is_named_by_every_verb(site: Site) -> None:
     path.write_text("jobs: 1\nrooot: /x\n")
     done = site("find", status=Exit.CONFIG)
     assert done.stderr.splitlines() == [
-        "tykky: unknown configuration key 'rooot'",
+        "tykky: error: unknown configuration key 'rooot'",
         f"  {path}:2",
         "      rooot: /x",
         "      ^^^^^",

@@ -27,7 +27,7 @@ from tykky.errors import Exit, StoreError, TykkyError
 from tykky.host import user_name
 from tykky.publish import Publisher
 from tykky.publish.publisher import LINKS
-from tykky.store import Place, Record, Store
+from tykky.store import HIDDEN, Place, Record, Store
 
 #: What each program makes; only that is imported.
 _KINDS = {
@@ -172,9 +172,16 @@ def _check(recipe: Classic) -> None:
             code=Exit.NOT_WRITABLE,
         )
     check_path(prefix, other)
-    place = Place(prefix)
+    place, root = Place(prefix), recipe.config.root.resolve()
     if (prefix / "common.sh").is_file() or recipe.old is not None:
         return
+    own = [root / name for name in ("store", "db", "modules", "trash")]
+    own += [
+        above / name for above in prefix.parents for name in (HIDDEN, "bin") if Place(above).current
+    ]
+    if prefix == root or any(prefix.is_relative_to(folder) for folder in own):
+        what = f"{prefix} is within other installs"
+        raise StoreError(what, remedy=other, code=Exit.CONFLICT)
     if place.current and not (place.generation() / LINKS).is_dir():
         what = f"{prefix} is an install of a recipe"
         raise StoreError(what, remedy=other, code=Exit.CONFLICT)
