@@ -69,10 +69,8 @@ def _visit(recipe: Stack, config: Config) -> str:
     if lock is None:
         why = getattr(recipe, "unlocked", "")
         if not why:
-            raise LockError(
-                f"{recipe.spec} has no lock for {bases.arch()}",
-                remedy=f"make it: tykky lock {recipe.spec}",
-            )
+            cause = f"{recipe.spec} has no lock for {bases.arch()}"
+            raise LockError(cause, remedy=f"make it: tykky lock {recipe.spec}")
         # A lock to plan with that has nothing in it.
         with recipe_code(recipe, "packages"):
             asked = recipe.asked(config, bases.arch())

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from tykky.spec import Spec
     from tykky.store import Entry, Place, Store
 
-#: The version of the envelope that every ``--json`` answers with.
-ENVELOPE = 1
-
 
 @dataclass(frozen=True)
 class Result:
@@ -47,7 +44,7 @@ class Result:
 def envelope(verb: str, result: Result) -> dict[str, Any]:
     """The one JSON document that a verb answers with, also when it fails."""
     return {
-        "version": ENVELOPE,
+        "version": 1,  # of this form
         "verb": verb,
         "status": "ok" if result.code == Exit.OK else "failed",
         "code": int(result.code),

@@ -33,18 +33,12 @@ _WORDS = {
 
 
 def run(call: Call) -> Result:
-    """Print the script."""
-    text = script(call.args.shell)
-    return Result(text, said([text.rstrip("\n")]))
-
-
-def script(shell: str) -> str:
-    """The completion script of ``tykky`` for a shell, made from the program's own parser."""
+    """Print the script, made from the program's own parser."""
     import shtab
 
     from tykky.cli import build_parser
 
-    parser = build_parser()
+    parser, shell = build_parser(), call.args.shell
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     if shell != "tcsh":  # the two verbs of the shell function, see share/setup-env.sh
         activate = verbs.add_parser("activate", help="put a stack's commands first on PATH")
@@ -52,14 +46,14 @@ def script(shell: str) -> str:
         verbs.add_parser("deactivate", help="take them away again")
     for action in _actions(parser):
         _complete(action, shtab.DIRECTORY)
-    preamble: Any = {name: _functions(name) for name in ("bash", "zsh")}
-    return str(shtab.complete(parser, shell, preamble=preamble))
-
-
-def _functions(shell: str) -> str:
-    """The functions that complete words: these are compared by the shell's own means."""
-    path = resource("share") / "completions/functions" / f"tykky.{shell}"
-    return "\n" + path.read_text(encoding="utf-8").replace("@KEYS@", " ".join(KEYS))
+    # The functions that complete words: these are compared by the shell's own means.
+    preamble: Any = {}
+    for name in ("bash", "zsh"):
+        path = resource("share") / "completions/functions" / f"tykky.{name}"
+        functions = path.read_text(encoding="utf-8").replace("@KEYS@", " ".join(KEYS))
+        preamble[name] = f"\n{functions}"
+    text = str(shtab.complete(parser, shell, preamble=preamble))
+    return Result(text, said([text.rstrip("\n")]))
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

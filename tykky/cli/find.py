@@ -109,11 +109,8 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
         raise _unusable(text, error, "write a field as {name}, a brace as {{") from None
     for name in names:
         if name not in _RECORD:
-            raise TykkyError(
-                f"an install has no field '{name}'",
-                remedy=did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}",
-                code=Exit.USAGE,
-            )
+            remedy = did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}"
+            raise TykkyError(f"an install has no field '{name}'", remedy=remedy, code=Exit.USAGE)
     lines = []
     for entry in found:
         try:
@@ -127,6 +124,5 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
 
 
 def _unusable(text: str, error: Exception, remedy: str) -> TykkyError:
-    return TykkyError(
-        f"the format '{text}' cannot be used: {error}", remedy=remedy, code=Exit.USAGE
-    )
+    cause = f"the format '{text}' cannot be used: {error}"
+    return TykkyError(cause, remedy=remedy, code=Exit.USAGE)

@@ -43,11 +43,11 @@ def run(call: Call) -> Result:
     """Refresh one after the other; each is whole before the next begins, or is named."""
     args, store = call.args, call.store
     if bool(args.install) == args.all:
-        raise StoreError(
+        cause, remedy = (
             "nothing says which installs to refresh",
-            remedy="name them, or give --all (and not both)",
-            code=Exit.USAGE,
+            "name them, or give --all (and not both)",
         )
+        raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
     if args.all:
         call.warn_of_unreadable()

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from tykky import console
+from tykky.bases import cache
 from tykky.cli.common import Call, Result, place_of, specs
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 from tykky.spec import parse_one
-from tykky.store import Record
 from tykky.store.check import faults
 
 EXAMPLES = """\
@@ -42,7 +42,10 @@ def run(call: Call) -> Result:
             except TykkyError as error:
                 answers.append(_answer(entry.module, entry.prefix, [error.cause]))
     for record in records:
-        found = [*faults(record, store), *_of_base(record, call.config, bases)]
+        digest = record.base.get("digest", "")
+        if digest not in bases:
+            bases[digest] = _of_base(digest, call.config)
+        found = [*faults(record, store), *bases[digest]]
         current = record.generation == place_of(record).current
         if current:
             found += [text for text in call.publisher.differences(record) if text not in found]
@@ -69,16 +72,10 @@ def _show(wrong: list[dict[str, Any]], count: int) -> None:
         console.note("again: 'tykky base verify' says how")
 
 
-def _of_base(record: Record, config: Config, known: dict[str, list[str]]) -> list[str]:
-    """What is wrong with the pulled image that an install runs on; each is read once."""
-    from tykky.bases import cache
-
-    digest = record.base.get("digest", "")
+def _of_base(digest: str, config: Config) -> list[str]:
+    """What is wrong with the pulled image that installs run on."""
     pulled = cache.by_digest(config, digest) if digest else None
-    if pulled is None:
+    problem = cache.problem_of(config, pulled) if pulled else ""
+    if not pulled or not problem:
         return []
-    if digest not in known:
-        problem = cache.problem_of(config, pulled)
-        image = cache.file_of(config, pulled)
-        known[digest] = [f"the image {image}, which it runs on: {problem}"] if problem else []
-    return known[digest]
+    return [f"the image {cache.file_of(config, pulled)}, which it runs on: {problem}"]

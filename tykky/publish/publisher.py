@@ -51,11 +51,9 @@ class Publisher:
         owner = modules.owner_of(path)
         if owner not in (None, record.prefix) and not self._is_copied(path, owner):
             what = f"the install {owner}" if owner else "something that is not Tykky's"
-            raise StoreError(
-                f"the modulefile {path} is there already and belongs to {what}",
-                remedy="move it away, or set another 'module_path'",
-                code=Exit.CONFLICT,
-            )
+            cause = f"the modulefile {path} is there already and belongs to {what}"
+            remedy = "move it away, or set another 'module_path'"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         folder = self.config.module_path
         try:
             make_folder(folder, self.store.permissions)
@@ -97,11 +95,9 @@ class Publisher:
         if before != record.generation:
             place.switch(here, record.generation)
         commands.lay_commands(here, every, folder, permissions)
-        with contextlib.suppress(
-            OSError
-        ):  # what no generation has; before what it may read changes
-            for path in folder.iterdir():
-                if path.name not in every:
+        with contextlib.suppress(OSError):
+            for path in folder.iterdir():  # before what they may read changes
+                if path.name not in every:  # no generation has it
                     discard(path)
         _lay_links(here, record.generation, instead=True)
         self.store.enter(record)
