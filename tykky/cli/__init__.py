@@ -139,11 +139,10 @@ def _do(words: list[str]) -> int:
     if words[:1] in (["activate"], ["deactivate"]):
         from tykky.resources import resource
 
-        raise TykkyError(
-            f"'tykky {words[0]}' changes the shell, which only a function of the shell can do",
-            remedy=f"first '. {resource('share') / 'setup-env.sh'}', which defines that function",
-            code=Exit.USAGE,
-        )
+        cause = f"'tykky {words[0]}' changes the shell, which only a function of the shell can do"
+        setup = resource("share") / "setup-env.sh"
+        remedy = f"first '. {setup}', which defines that function"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     _check_verb(words)
     parser = build_parser(words)
     args = parser.parse_args(words)
@@ -218,7 +217,7 @@ def build_parser(wanted: Container[str] = _FLAT) -> argparse.ArgumentParser:
             formatter_class=raw,
             allow_abbrev=False,
         )
-        _add_common(child, flags, verb=True)
+        _add_common(child, flags, verb)
         _add(child, getattr(module, "ARGUMENTS", ()))
         run = getattr(module, "run", None)
         child.set_defaults(run=run)
@@ -228,7 +227,7 @@ def build_parser(wanted: Container[str] = _FLAT) -> argparse.ArgumentParser:
             for name, action in actions.items():
                 each = after.add_parser(name, help=action.help, description=action.description)
                 _add(each, action.arguments)
-                _add_common(each, flags, verb=True)
+                _add_common(each, flags, verb)
                 each.set_defaults(run=action.run)
     return parser
 
@@ -238,9 +237,7 @@ def _add(parser: argparse.ArgumentParser, arguments: Sequence[Argument]) -> None
         parser.add_argument(*names, **settings)
 
 
-def _add_common(
-    parser: argparse.ArgumentParser, flags: dict[str, str], *, verb: bool = False
-) -> None:
+def _add_common(parser: argparse.ArgumentParser, flags: dict[str, str], verb: str = "") -> None:
     """Options that stand before or after the verb; and what each verb has."""
 
     def collect(setting: str) -> None:

@@ -34,11 +34,9 @@ def _list(call: Call) -> Result:
     for pulled in cache.all_pulled(config):
         if pulled.digest not in named:
             rows.append({"name": "", "reference": pulled.references[0], **_of(pulled)})
-    table = [
-        (row["name"], row["reference"], row["state"], console.size(row["bytes"]), row["pulled"])
-        for row in rows
-    ]
+    shown = ({**row, "size": console.size(row["bytes"])} for row in rows)
     heads = ("name", "reference", "state", "size", "pulled")
+    table = [[row[head] for head in heads] for row in shown]
     return Result(rows, lambda: console.table(table, heads))
 
 
@@ -110,19 +108,11 @@ def _named(name: str, config: Config) -> cache.Pulled:
     return pulled
 
 
+_BASE = positional("BASE", "an alias, docker://..., a file, ...")
+_BASES = positional("BASE", "names of bases; default: all", "*")
+_AGAIN = flag("--again", help="ask for it anew, though it was pulled before")
 ACTIONS = {
     "list": Action(_list, "list aliases and pulled images"),
-    "pull": Action(
-        _pull,
-        "pull an image into the site's cache",
-        [
-            positional("BASE", "an alias, docker://..., a file, ..."),
-            flag("--again", help="ask for it anew, though it was pulled before"),
-        ],
-    ),
-    "verify": Action(
-        _verify,
-        "compare pulled images with their digests",
-        [positional("BASE", "names of bases; default: all", "*")],
-    ),
+    "pull": Action(_pull, "pull an image into the site's cache", [_BASE, _AGAIN]),
+    "verify": Action(_verify, "compare pulled images with their digests", [_BASES]),
 }

@@ -104,9 +104,8 @@ class Call:
             if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
                 usable.append(path)
             else:
-                console.warn(
-                    f"the recipe repository {path} cannot be read; 'tykky config why repos'"
-                )
+                unread = f"the recipe repository {path} cannot be read"
+                console.warn(f"{unread}; 'tykky config why repos'")
         return Repos(usable)
 
     @contextmanager
@@ -175,10 +174,8 @@ def recipes(repos: Repos, patterns: Iterable[str]) -> list[str]:
     for pattern in patterns:
         found = [name for name in names if fnmatchcase(name, pattern)]
         if not found:
-            raise SpecError(
-                f"there is no recipe '{pattern}'",
-                remedy=did_you_mean(pattern, names) or "'tykky list' shows the recipes there are",
-            )
+            remedy = did_you_mean(pattern, names) or "'tykky list' shows the recipes there are"
+            raise SpecError(f"there is no recipe '{pattern}'", remedy=remedy)
         chosen += found
     return list(dict.fromkeys(chosen)) or names
 

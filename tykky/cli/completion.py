@@ -45,7 +45,13 @@ def run(call: Call) -> Result:
         activate.add_argument("stack", metavar="STACK", help="a name or a path")
         verbs.add_parser("deactivate", help="take them away again")
     for action in _actions(parser):
-        _complete(action, shtab.DIRECTORY)
+        if isinstance(action, argparse._SubParsersAction):
+            # What the program's own help leaves out, because it shows the verbs in groups.
+            action.help = action.help if action.help != argparse.SUPPRESS else "what to do"
+        elif action.metavar == "DIR":
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+        elif function := _WORDS.get(str(action.metavar)):
+            action.complete = {"bash": function, "zsh": function}  # type: ignore[attr-defined]
     # The functions that complete words: these are compared by the shell's own means.
     preamble: Any = {}
     for name in ("bash", "zsh"):
@@ -62,15 +68,3 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
                 yield from _actions(child)
-
-
-def _complete(action: argparse.Action, directory: Any) -> None:
-    """Tell shtab how the values of an argument are completed."""
-    if isinstance(action, argparse._SubParsersAction):
-        # What the program's own help leaves out, because it shows the verbs in groups.
-        action.help = action.help if action.help != argparse.SUPPRESS else "what to do"
-    elif action.metavar == "DIR":
-        action.complete = directory  # type: ignore[attr-defined]
-    elif isinstance(action.metavar, str) and action.metavar in _WORDS:
-        name = _WORDS[action.metavar]
-        action.complete = {"bash": name, "zsh": name}  # type: ignore[attr-defined]

@@ -35,13 +35,8 @@ def _shown(value: object) -> str:
 
 
 def _origin(origin: Origin) -> dict[str, Any]:
-    return {
-        "scope": origin.scope,
-        "place": origin.place,
-        "path": origin.path,
-        "line": origin.line or None,
-        "raw": origin.raw,
-    }
+    facts = {name: getattr(origin, name) for name in ("scope", "place", "path", "line", "raw")}
+    return {**facts, "line": origin.line or None}
 
 
 def run(call: Call) -> Result:
@@ -107,11 +102,8 @@ def _content(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        cause, remedy = (
-            f"cannot read {path}: {error.strerror}",
-            "ask who owns it, or set another scope",
-        )
-        raise ConfigError(cause, remedy=remedy) from error
+        cause = f"cannot read {path}: {error.strerror}"
+        raise ConfigError(cause, remedy="ask who owns it, or set another scope") from error
 
 
 # No `choices`: an unknown key is answered with a suggestion, see check_key.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
@@ -100,13 +101,10 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
 def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
     """The text for each install; only fields of the record make that be read."""
     try:
-        names = {
-            name.split(".")[0].split("[")[0]
-            for _, name, _, _ in string.Formatter().parse(text)
-            if name is not None
-        }
+        fields_in = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
         raise _unusable(text, error, "write a field as {name}, a brace as {{") from None
+    names = {re.split(r"[.[]", field)[0] for field in fields_in}
     for name in names:
         if name not in _RECORD:
             remedy = did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}"

@@ -91,17 +91,8 @@ def _show(facts: dict[str, Any]) -> None:
         console.say(f"\n{facts['about']}")
     console.say()
     inputs = [name for name in _INPUTS if name != "packages"]
-    keys = (
-        *_PLAIN,
-        "versions",
-        "deprecated",
-        "base",
-        *inputs,
-        "commands",
-        "needs",
-        "loads",
-        "file",
-    )
+    outputs = ("commands", "needs", "loads", "file")
+    keys = (*_PLAIN, "versions", "deprecated", "base", *inputs, *outputs)
     _table([(key, facts[key]) for key in keys])
     if facts["variants"]:
         console.say("\nvariants (the default first)")

@@ -65,8 +65,7 @@ def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str,
         state = "new" if old is None else "changed" if changed else "unchanged"
         count = console.plural(len(new.packages), "package")
         line.update(f"{recipe.spec} for {arch}: {count}, {state}")
-    if difference:
-        for text in difference.lines():
-            console.note(f"    {text}")
+    for text in difference.lines() if difference else ():
+        console.note(f"    {text}")
     about = {"spec": str(recipe.spec), "arch": arch, "file": path}
     return {**about, "packages": len(new.packages), "changed": changed}

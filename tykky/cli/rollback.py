@@ -53,8 +53,7 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
     if wanted is None:
         last = [e.before for e in state.events(place) if e.generation == current]
         older = [number for number in numbers if number < current]
-        wanted = next((n for n in reversed(last) if n in numbers and n != current), 0)
-        wanted = wanted or (older[-1] if older else 0)
+        wanted = next((n for n in reversed(older + last) if n in numbers and n != current), 0)
     if wanted not in numbers:
         known = ", ".join(f"#{number}" for number in numbers)
         lacks = f"no generation #{wanted}" if wanted else f"none before #{current}"

@@ -70,9 +70,8 @@ def _remove_generation(name: str, call: Call) -> dict[str, object]:
     here = place_of(record)
     with call.changing(here, record.module):
         if needing := call.store.dependents(record, record.generation):
-            by = ", ".join(other.module for other in needing)
-            cause, remedy = f"{record.title} is needed by {by}", "uninstall those first"
-            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+            cause = f"{record.title} is needed by {', '.join(other.module for other in needing)}"
+            raise StoreError(cause, remedy="uninstall those first", code=Exit.CONFLICT)
         if record.generation == here.current:
             whole = f"tykky uninstall {record.module}"
             remedy = f"go back first: 'tykky rollback', or remove all of it: '{whole}'"

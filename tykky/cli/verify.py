@@ -5,12 +5,12 @@ Reads every image whole, so it takes seconds for each; made for a weekly cron jo
 
 from __future__ import annotations
 
+from functools import cache as once
 from typing import Any
 
 from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, place_of, specs
-from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 from tykky.spec import parse_one
 from tykky.store.check import faults
@@ -27,13 +27,21 @@ ARGUMENTS = (specs("only these", "*"),)
 
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
-    store, words = call.store, call.args.spec
+    store, words, config = call.store, call.args.spec, call.config
+
+    @once
+    def of_base(digest: str) -> list[str]:
+        """What is wrong with the pulled image that installs run on; each is read once."""
+        pulled = cache.by_digest(config, digest) if digest else None
+        problem = cache.problem_of(config, pulled) if pulled else ""
+        image = cache.file_of(config, pulled) if pulled else ""
+        return [f"the image {image}, which it runs on: {problem}"] if problem else []
+
     if len(words) == 1 and "#" in words[0]:
         records, entries = [store.generation(words[0])], []
     else:
         records, entries = [], store.match(parse_one(words) if words else None)
     answers = [_answer("", "", [problem]) for problem in store.unreadable]
-    bases: dict[str, list[str]] = {}
     for entry in entries:
         place = place_of(entry)
         for number in place.numbers or [0]:
@@ -42,10 +50,7 @@ def run(call: Call) -> Result:
             except TykkyError as error:
                 answers.append(_answer(entry.module, entry.prefix, [error.cause]))
     for record in records:
-        digest = record.base.get("digest", "")
-        if digest not in bases:
-            bases[digest] = _of_base(digest, call.config)
-        found = [*faults(record, store), *bases[digest]]
+        found = [*faults(record, store), *of_base(record.base.get("digest", ""))]
         current = record.generation == place_of(record).current
         if current:
             found += [text for text in call.publisher.differences(record) if text not in found]
@@ -70,12 +75,3 @@ def _show(wrong: list[dict[str, Any]], count: int) -> None:
         console.note("a damaged image is built again by 'tykky install --force', or go back to an")
         console.note("earlier generation: 'tykky rollback'; one that was pulled has to be pulled")
         console.note("again: 'tykky base verify' says how")
-
-
-def _of_base(digest: str, config: Config) -> list[str]:
-    """What is wrong with the pulled image that installs run on."""
-    pulled = cache.by_digest(config, digest) if digest else None
-    problem = cache.problem_of(config, pulled) if pulled else ""
-    if not pulled or not problem:
-        return []
-    return [f"the image {cache.file_of(config, pulled)}, which it runs on: {problem}"]

@@ -1,9 +1,8 @@
 """Modulefiles: what ``module load`` reads, made from one template.
 
 The first line of a modulefile names the install it belongs to, so that nothing of somebody
-else's is ever overwritten or removed.
-
-All of it is derived from the record of a generation and the configuration.
+else's is ever overwritten or removed. The rest is derived from the record of a generation and the
+configuration.
 
 Public names: ``path_of``, ``owner_of``, ``render``, ``default_of``, ``check_loads``, ``lua``,
 ``lua_text``.
@@ -86,10 +85,9 @@ def render(record: Record, config: Config) -> str:
     try:
         text = environment.get_template(_TEMPLATE).render(values)
     except jinja2.TemplateSyntaxError as error:
-        raise ConfigError(
-            f"the template of the modulefile is wrong: {error.message}",
-            where=Where(Path(error.filename or own or _TEMPLATE), error.lineno),
-        ) from None
+        cause = f"the template of the modulefile is wrong: {error.message}"
+        where = Where(Path(error.filename or own or _TEMPLATE), error.lineno)
+        raise ConfigError(cause, where=where) from None
     except jinja2.TemplateError as error:
         cause = f"the template of the modulefile cannot be used: {error}"
         raise ConfigError(cause, remedy=remedy) from None
@@ -147,8 +145,6 @@ def check_loads(name: str, loads: Sequence[str]) -> None:
     for load in loads if lmod else ():
         command = [str(lmod), "bash", "is-avail", load]
         if subprocess.run(command, capture_output=True, check=False).returncode:
-            raise StoreError(
-                f"the recipe '{name}' loads the module '{load}', which is not there",
-                remedy="'module spider' shows what is; 'module use' adds a directory of modules",
-                code=Exit.NOT_FOUND,
-            )
+            cause = f"the recipe '{name}' loads the module '{load}', which is not there"
+            remedy = "'module spider' shows what is; 'module use' adds a directory of modules"
+            raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)
