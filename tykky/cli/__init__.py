@@ -13,7 +13,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,14 +61,15 @@ _FLAT = {verb: line for group in VERBS.values() for verb, line in group.items()}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the return value is its exit code."""
-    words = [*(sys.argv[1:] if argv is None else argv)]
-    return answering(lambda: _run(words))
+    return answering(lambda: _run([*(sys.argv[1:] if argv is None else argv)]))
 
 
 def answering(work: Callable[[], int]) -> int:
     """Do the work of a program, answer its errors, and return its exit code."""
     _open_streams()
-    _handle_signals()
+    for each in _SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning
+            signal.signal(each, _on_signal)
     try:
         status = work()
     except BrokenPipeError:
@@ -110,12 +111,6 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
 
 
-def _handle_signals() -> None:
-    for each in _SIGNALS:
-        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning
-            signal.signal(each, _on_signal)
-
-
 def _run(words: list[str]) -> int:
     """Run a verb. With ``--json``, its answer is one document, also if there is none."""
     try:
@@ -136,21 +131,20 @@ def _told(error: BaseException) -> TykkyError:
         return from_os_error(error, "go on")
     if isinstance(error, TykkyError):
         return error
-    terminated = isinstance(error, _Terminated)
-    return TykkyError("interrupted", code=Exit.TERMINATED if terminated else Exit.INTERRUPTED)
+    code = Exit.TERMINATED if isinstance(error, _Terminated) else Exit.INTERRUPTED
+    return TykkyError("interrupted", code=code)
 
 
 def _do(words: list[str]) -> int:
     if words[:1] in (["activate"], ["deactivate"]):
         from tykky.resources import resource
 
-        raise TykkyError(
-            f"'tykky {words[0]}' changes the shell, which only a function of the shell can do",
-            remedy=f"first '. {resource('share') / 'setup-env.sh'}', which defines that function",
-            code=Exit.USAGE,
-        )
+        cause = f"'tykky {words[0]}' changes the shell, which only a function of the shell can do"
+        setup = resource("share") / "setup-env.sh"
+        remedy = f"first '. {setup}', which defines that function"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     _check_verb(words)
-    parser = _parser([verb for verb in _FLAT if verb in words])
+    parser = build_parser(words)
     args = parser.parse_args(words)
     if args.verb is None:
         parser.print_help()
@@ -175,11 +169,8 @@ def _check_verb(words: Sequence[str]) -> None:
     plain = (word for last, word in pairs if word[:1] != "-" and last not in ("--root", "-c"))
     verb = next(plain, None)
     if verb is not None and verb not in _FLAT:
-        raise TykkyError(
-            f"there is no verb '{verb}'",
-            remedy=did_you_mean(verb, [*_FLAT]) or "'tykky --help' shows them all",
-            code=Exit.USAGE,
-        )
+        remedy = did_you_mean(verb, [*_FLAT]) or "'tykky --help' shows them all"
+        raise TykkyError(f"there is no verb '{verb}'", remedy=remedy, code=Exit.USAGE)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -191,21 +182,21 @@ class _Parser(argparse.ArgumentParser):
         raise TykkyError(message, remedy=f"'{self.prog} --help' shows the options", code=Exit.USAGE)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with all verbs in full."""
-    return _parser([*_FLAT])
-
-
-def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
+def build_parser(wanted: Container[str] = _FLAT) -> argparse.ArgumentParser:
     """The parser in which only the ``wanted`` verbs have arguments (and are imported)."""
     import tykky
 
+    raw = argparse.RawDescriptionHelpFormatter
+    epilog = ""
+    for group, lines in VERBS.items():
+        epilog += f"{group.lower()}:\n"
+        epilog += "".join(f"  {verb:<12}{line}\n" for verb, line in lines.items())
     parser = _Parser(
         prog="tykky",
         usage="tykky [-h] [--version] [--root DIR] [-c KEY=VALUE] VERB ...",
         description="Software stacks for HPC systems: one image, ordinary commands, a module.",
-        epilog=_epilog(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{epilog}\n'tykky VERB -h' shows the options and examples of a verb.",
+        formatter_class=raw,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"tykky {tykky.__version__}")
@@ -223,21 +214,20 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
             help=line,
             description=(module.__doc__ or "").strip(),
             epilog="examples:\n" + module.EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=raw,
             allow_abbrev=False,
         )
-        _add_common(child, flags, verb=True)
+        _add_common(child, flags, verb)
         _add(child, getattr(module, "ARGUMENTS", ()))
         run = getattr(module, "run", None)
         child.set_defaults(run=run)
         if actions := getattr(module, "ACTIONS", None):
-            words = child.add_subparsers(
-                dest="action", metavar=" | ".join(actions), required=run is None
-            )
+            names = " | ".join(actions)
+            after = child.add_subparsers(dest="action", metavar=names, required=run is None)
             for name, action in actions.items():
-                each = words.add_parser(name, help=action.help, description=action.description)
+                each = after.add_parser(name, help=action.help, description=action.description)
                 _add(each, action.arguments)
-                _add_common(each, flags, verb=True)
+                _add_common(each, flags, verb)
                 each.set_defaults(run=action.run)
     return parser
 
@@ -247,9 +237,7 @@ def _add(parser: argparse.ArgumentParser, arguments: Sequence[Argument]) -> None
         parser.add_argument(*names, **settings)
 
 
-def _add_common(
-    parser: argparse.ArgumentParser, flags: dict[str, str], *, verb: bool = False
-) -> None:
+def _add_common(parser: argparse.ArgumentParser, flags: dict[str, str], verb: str = "") -> None:
     """Options that stand before or after the verb; and what each verb has."""
 
     def collect(setting: str) -> None:
@@ -266,11 +254,3 @@ def _add_common(
         add("--json", "answer as JSON, in one document", action="store_true")
     add("--root", "the root of the installs", metavar="DIR", type=lambda d: collect(f"root={d}"))
     add("-c", "set a configuration key for this call", metavar="KEY=VALUE", type=collect)
-
-
-def _epilog() -> str:
-    lines = []
-    for group, verbs in VERBS.items():
-        lines.append(f"{group.lower()}:")
-        lines += [f"  {verb:<12}{line}" for verb, line in verbs.items()]
-    return "\n".join([*lines, "", "'tykky VERB -h' shows the options and examples of a verb."])

@@ -34,32 +34,30 @@ ARGUMENTS = (positional("PATTERN", "a name, or a glob of names", "*"),)
 def run(call: Call) -> Result:
     """Visit everything; exit 4 if anything is wrong."""
     answers: list[dict[str, str]] = []
-    unlocked = 0
+
+    def add_wrong(what: str, error: TykkyError) -> None:
+        answers.append({"spec": what, "problem": error.cause, "unlocked": ""})
+        if not call.args.json:
+            console.note(f"{what}:")
+            console.error(error)
+
     for name in recipes(call.repos, call.args.pattern):
         try:
             chosen = selected(call.repos, name)
         except TykkyError as error:
-            answers.append(_bad(name, error, shown=not call.args.json))
+            add_wrong(name, error)
             continue
         for recipe in chosen:
             try:
                 why = _visit(recipe, call.config)
-            except TykkyError as error:
-                answers.append(_bad(str(recipe.spec), error, shown=not call.args.json))
-            else:
-                unlocked += bool(why)
                 answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})
+            except TykkyError as error:
+                add_wrong(str(recipe.spec), error)
+    unlocked = sum(bool(answer["unlocked"]) for answer in answers)
     wrong = sum(bool(answer["problem"]) for answer in answers)
     without = f", {unlocked} without a lock" if unlocked else ""
     said = f"audited {console.plural(len(answers), 'selection')}, {wrong} of them wrong{without}"
     return Result(answers, lambda: console.note(said), Exit.RECIPE if wrong else Exit.OK)
-
-
-def _bad(what: str, error: TykkyError, *, shown: bool) -> dict[str, str]:
-    if shown:
-        console.note(f"{what}:")
-        console.error(error)
-    return {"spec": what, "problem": error.cause, "unlocked": ""}
 
 
 def _visit(recipe: Stack, config: Config) -> str:
@@ -69,10 +67,8 @@ def _visit(recipe: Stack, config: Config) -> str:
     if lock is None:
         why = getattr(recipe, "unlocked", "")
         if not why:
-            raise LockError(
-                f"{recipe.spec} has no lock for {bases.arch()}",
-                remedy=f"make it: tykky lock {recipe.spec}",
-            )
+            cause = f"{recipe.spec} has no lock for {bases.arch()}"
+            raise LockError(cause, remedy=f"make it: tykky lock {recipe.spec}")
         # A lock to plan with that has nothing in it.
         with recipe_code(recipe, "packages"):
             asked = recipe.asked(config, bases.arch())

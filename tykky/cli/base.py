@@ -34,11 +34,9 @@ def _list(call: Call) -> Result:
     for pulled in cache.all_pulled(config):
         if pulled.digest not in named:
             rows.append({"name": "", "reference": pulled.references[0], **_of(pulled)})
-    table = [
-        (row["name"], row["reference"], row["state"], console.size(row["bytes"]), row["pulled"])
-        for row in rows
-    ]
+    shown = ({**row, "size": console.size(row["bytes"])} for row in rows)
     heads = ("name", "reference", "state", "size", "pulled")
+    table = [[row[head] for head in heads] for row in shown]
     return Result(rows, lambda: console.table(table, heads))
 
 
@@ -68,11 +66,9 @@ def _pull(call: Call) -> Result:
     args, config = call.args, call.config
     reference = resolve(args.base, config.bases, Path.cwd())
     if reference.scheme in ("host", "path", "stack"):
-        raise TykkyError(
-            f"'{args.base}' needs no pulling: it is {reference}",
-            remedy="name it in a recipe or in the configuration as it is",
-            code=Exit.USAGE,
-        )
+        cause = f"'{args.base}' needs no pulling: it is {reference}"
+        remedy = "name it in a recipe or in the configuration as it is"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     with console.step("base", str(reference)) as line:
         before = None
         # A file is looked at again, since it may have changed.
@@ -86,22 +82,19 @@ def _pull(call: Call) -> Result:
 
 def _verify(call: Call) -> Result:
     config = call.config
-    wanted = [_named(name, config) for name in call.args.base] or cache.all_pulled(config)
     answers = []
-    for pulled in wanted:
-        path = cache.file_of(config, pulled)
-        with console.step("verify", pulled.references[0]) as line:
+    for pulled in [_named(name, config) for name in call.args.base] or cache.all_pulled(config):
+        path, name = cache.file_of(config, pulled), pulled.references[0]
+        with console.step("verify", name) as line:
             problem = cache.problem_of(config, pulled)
-            line.update(f"{pulled.references[0]}: {problem or 'good'}")
-        answers.append({"reference": pulled.references[0], "file": path, "problem": problem})
+            line.update(f"{name}: {problem or 'good'}")
+        answers.append({"reference": name, "file": path, "problem": problem})
     wrong = [answer for answer in answers if answer["problem"]]
     if not wrong:
         return Result(answers)
-    damage = TykkyError(
-        f"{len(wrong)} of {len(answers)} pulled images are damaged",
-        remedy=f"pull again: tykky base pull --again {wrong[0]['reference']}",
-        code=Exit.DAMAGED,
-    )
+    cause = f"{len(wrong)} of {len(answers)} pulled images are damaged"
+    remedy = f"pull again: tykky base pull --again {wrong[0]['reference']}"
+    damage = TykkyError(cause, remedy=remedy, code=Exit.DAMAGED)
     console.error(damage)
     return Result(answers, code=Exit.DAMAGED, errors=(damage,))
 
@@ -110,27 +103,16 @@ def _named(name: str, config: Config) -> cache.Pulled:
     reference = resolve(name, config.bases, Path.cwd())
     pulled = cache.by_reference(config, str(reference))
     if pulled is None:
-        raise TykkyError(
-            f"the base '{name}' was not pulled",
-            remedy=f"pull it: tykky base pull {name}",
-            code=Exit.NOT_FOUND,
-        )
+        cause, remedy = f"the base '{name}' was not pulled", f"pull it: tykky base pull {name}"
+        raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
     return pulled
 
 
+_BASE = positional("BASE", "an alias, docker://..., a file, ...")
+_BASES = positional("BASE", "names of bases; default: all", "*")
+_AGAIN = flag("--again", help="ask for it anew, though it was pulled before")
 ACTIONS = {
     "list": Action(_list, "list aliases and pulled images"),
-    "pull": Action(
-        _pull,
-        "pull an image into the site's cache",
-        [
-            positional("BASE", "an alias, docker://..., a file, ..."),
-            flag("--again", help="ask for it anew, though it was pulled before"),
-        ],
-    ),
-    "verify": Action(
-        _verify,
-        "compare pulled images with their digests",
-        [positional("BASE", "names of bases; default: all", "*")],
-    ),
+    "pull": Action(_pull, "pull an image into the site's cache", [_BASE, _AGAIN]),
+    "verify": Action(_verify, "compare pulled images with their digests", [_BASES]),
 }

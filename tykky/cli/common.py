@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from tykky.spec import Spec
     from tykky.store import Entry, Place, Store
 
-#: The version of the envelope that every ``--json`` answers with.
-ENVELOPE = 1
-
 
 @dataclass(frozen=True)
 class Result:
@@ -47,7 +44,7 @@ class Result:
 def envelope(verb: str, result: Result) -> dict[str, Any]:
     """The one JSON document that a verb answers with, also when it fails."""
     return {
-        "version": ENVELOPE,
+        "version": 1,  # of this form
         "verb": verb,
         "status": "ok" if result.code == Exit.OK else "failed",
         "code": int(result.code),
@@ -107,9 +104,8 @@ class Call:
             if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
                 usable.append(path)
             else:
-                console.warn(
-                    f"the recipe repository {path} cannot be read; 'tykky config why repos'"
-                )
+                unread = f"the recipe repository {path} cannot be read"
+                console.warn(f"{unread}; 'tykky config why repos'")
         return Repos(usable)
 
     @contextmanager
@@ -178,10 +174,8 @@ def recipes(repos: Repos, patterns: Iterable[str]) -> list[str]:
     for pattern in patterns:
         found = [name for name in names if fnmatchcase(name, pattern)]
         if not found:
-            raise SpecError(
-                f"there is no recipe '{pattern}'",
-                remedy=did_you_mean(pattern, names) or "'tykky list' shows the recipes there are",
-            )
+            remedy = did_you_mean(pattern, names) or "'tykky list' shows the recipes there are"
+            raise SpecError(f"there is no recipe '{pattern}'", remedy=remedy)
         chosen += found
     return list(dict.fromkeys(chosen)) or names
 

@@ -33,33 +33,33 @@ _WORDS = {
 
 
 def run(call: Call) -> Result:
-    """Print the script."""
-    text = script(call.args.shell)
-    return Result(text, said([text.rstrip("\n")]))
-
-
-def script(shell: str) -> str:
-    """The completion script of ``tykky`` for a shell, made from the program's own parser."""
+    """Print the script, made from the program's own parser."""
     import shtab
 
     from tykky.cli import build_parser
 
-    parser = build_parser()
+    parser, shell = build_parser(), call.args.shell
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     if shell != "tcsh":  # the two verbs of the shell function, see share/setup-env.sh
         activate = verbs.add_parser("activate", help="put a stack's commands first on PATH")
         activate.add_argument("stack", metavar="STACK", help="a name or a path")
         verbs.add_parser("deactivate", help="take them away again")
     for action in _actions(parser):
-        _complete(action, shtab.DIRECTORY)
-    preamble: Any = {name: _functions(name) for name in ("bash", "zsh")}
-    return str(shtab.complete(parser, shell, preamble=preamble))
-
-
-def _functions(shell: str) -> str:
-    """The functions that complete words: these are compared by the shell's own means."""
-    path = resource("share") / "completions/functions" / f"tykky.{shell}"
-    return "\n" + path.read_text(encoding="utf-8").replace("@KEYS@", " ".join(KEYS))
+        if isinstance(action, argparse._SubParsersAction):
+            # What the program's own help leaves out, because it shows the verbs in groups.
+            action.help = action.help if action.help != argparse.SUPPRESS else "what to do"
+        elif action.metavar == "DIR":
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+        elif function := _WORDS.get(str(action.metavar)):
+            action.complete = {"bash": function, "zsh": function}  # type: ignore[attr-defined]
+    # The functions that complete words: these are compared by the shell's own means.
+    preamble: Any = {}
+    for name in ("bash", "zsh"):
+        path = resource("share") / "completions/functions" / f"tykky.{name}"
+        functions = path.read_text(encoding="utf-8").replace("@KEYS@", " ".join(KEYS))
+        preamble[name] = f"\n{functions}"
+    text = str(shtab.complete(parser, shell, preamble=preamble))
+    return Result(text, said([text.rstrip("\n")]))
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
@@ -68,15 +68,3 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
                 yield from _actions(child)
-
-
-def _complete(action: argparse.Action, directory: Any) -> None:
-    """Tell shtab how the values of an argument are completed."""
-    if isinstance(action, argparse._SubParsersAction):
-        # What the program's own help leaves out, because it shows the verbs in groups.
-        action.help = action.help if action.help != argparse.SUPPRESS else "what to do"
-    elif action.metavar == "DIR":
-        action.complete = directory  # type: ignore[attr-defined]
-    elif isinstance(action.metavar, str) and action.metavar in _WORDS:
-        name = _WORDS[action.metavar]
-        action.complete = {"bash": name, "zsh": name}  # type: ignore[attr-defined]

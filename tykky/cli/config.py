@@ -14,7 +14,7 @@ from tykky import console
 from tykky.cli.common import Action, Call, Result, option, positional, said
 from tykky.config import KEYS, Config, check_key, variable_of
 from tykky.config import Setting as Origin
-from tykky.errors import ConfigError, Exit, TykkyError
+from tykky.errors import ConfigError
 
 EXAMPLES = """\
   tykky config                                 all values, each with its scope
@@ -25,31 +25,18 @@ EXAMPLES = """\
 """
 
 
-def _plain(value: object) -> Any:
-    """A value as JSON has it."""
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
 def _shown(value: object) -> str:
     """A value as a person types it."""
-    plain = _plain(value)
-    if isinstance(plain, list):
-        return "[" + ", ".join(map(str, plain)) + "]"
-    if isinstance(plain, bool):
-        return str(plain).lower()
-    return "" if plain is None else str(plain)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
 
 
 def _origin(origin: Origin) -> dict[str, Any]:
-    return {
-        "scope": origin.scope,
-        "place": origin.place,
-        "path": _plain(origin.path),
-        "line": origin.line or None,
-        "raw": origin.raw,
-    }
+    facts = {name: getattr(origin, name) for name in ("scope", "place", "path", "line", "raw")}
+    return {**facts, "line": origin.line or None}
 
 
 def run(call: Call) -> Result:
@@ -57,7 +44,7 @@ def run(call: Call) -> Result:
     values, rows = {}, []
     for key in KEYS:
         value, origin = call.config.get(key), call.config.origin(key)
-        values[key] = {"value": _plain(value), **_origin(origin)}
+        values[key] = {"value": value, **_origin(origin)}
         place = "" if origin.scope == "defaults" else origin.place
         rows.append((key, _shown(value) or "-", origin.scope, place))
     return Result(values, lambda: console.table(rows, ("key", "value", "scope", "set by")))
@@ -66,7 +53,7 @@ def run(call: Call) -> Result:
 def _get(call: Call) -> Result:
     value = call.config.get(call.args.key)
     lines = [str(item) for item in value] if isinstance(value, tuple) else [_shown(value)]
-    return Result(_plain(value), said(lines))
+    return Result(value, said(lines))
 
 
 def _why(call: Call) -> Result:
@@ -79,7 +66,7 @@ def _why(call: Call) -> Result:
         console.table([(mark, o.scope, o.place, o.raw or '""') for mark, o in marks])
 
     origins = [_origin(origin) for origin in chain]
-    return Result({"key": key, "value": _plain(value), "origins": origins}, show)
+    return Result({"key": key, "value": value, "origins": origins}, show)
 
 
 def _set(call: Call) -> Result:
@@ -89,10 +76,8 @@ def _set(call: Call) -> Result:
     key, words, scope = call.args.key, call.args.value, call.args.scope
     check_key(key)
     if len(words) > 1 and not KEYS[key].is_list:
-        raise ConfigError(
-            f"{key} takes one value, not {len(words)}",
-            remedy="put quotes around a value with blanks",
-        )
+        cause = f"{key} takes one value, not {len(words)}"
+        raise ConfigError(cause, remedy="put quotes around a value with blanks")
     path = scope_files(os.environ)[scope]
     content = edited(scope, path, _content(path), key, words)
     Config.check(scope, content.encode())
@@ -107,7 +92,7 @@ def _set(call: Call) -> Result:
         if origin.scope == "environment":
             console.note(f"  unset {variable_of(key)} to use what the files say")
 
-    answer = {"key": key, "path": str(path), "value": _plain(value)}
+    answer = {"key": key, "path": str(path), "value": value}
     return Result({**answer, "winner": _origin(origin)}, show)
 
 
@@ -117,11 +102,8 @@ def _content(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        raise TykkyError(
-            f"cannot read {path}: {error.strerror}",
-            remedy="ask who owns it, or set another scope",
-            code=Exit.CONFIG,
-        ) from error
+        cause = f"cannot read {path}: {error.strerror}"
+        raise ConfigError(cause, remedy="ask who owns it, or set another scope") from error
 
 
 # No `choices`: an unknown key is answered with a suggestion, see check_key.

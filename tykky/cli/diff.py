@@ -6,11 +6,12 @@ With one install, the other side is the lock of its recipe: what installing it a
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli.common import Call, Result, place_of, positional
+from tykky.cli.common import Call, Result, place_of, positional, said
 from tykky.contents import of_install
 from tykky.errors import LockError
 from tykky.spec import parse_one
@@ -34,19 +35,9 @@ def run(call: Call) -> Result:
     """Print what was added, removed and changed."""
     old, new = call.args.old, call.args.new or _lock_of_recipe(call)
     difference = locks.difference(_packages(old, call), _packages(new, call))
-
-    def show() -> None:
-        for line in difference.lines():
-            console.say(line)
-        if not difference:
-            console.note("no difference")
-
-    value = {
-        "added": dict(difference.added),
-        "removed": dict(difference.removed),
-        "changed": {name: list(pair) for name, pair in difference.changed.items()},
-    }
-    return Result(value, show)
+    lines = list(difference.lines())
+    show = said(lines) if lines else lambda: console.note("no difference")
+    return Result(asdict(difference), show)
 
 
 def _packages(word: str, call: Call) -> list[locks.Named]:

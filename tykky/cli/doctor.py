@@ -25,11 +25,8 @@ _GOOD_FOR = {"run stacks": "run", "install stacks": "install", "load modules": "
 def run(call: Call) -> Result:
     """Print all probes; exit 26 unless stacks can be run here."""
     report = examine(call.config)
-    good_for = {
-        "run": report.works("run"),
-        "install": report.works("run") and report.works("install"),
-        "modules": report.works("modules"),
-    }
+    runs, loads = report.works("run"), report.works("modules")
+    good_for = {"run": runs, "install": runs and report.works("install"), "modules": loads}
 
     def show() -> None:
         rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
@@ -100,20 +101,14 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
 def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
     """The text for each install; only fields of the record make that be read."""
     try:
-        names = {
-            name.split(".")[0].split("[")[0]
-            for _, name, _, _ in string.Formatter().parse(text)
-            if name is not None
-        }
+        fields_in = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
         raise _unusable(text, error, "write a field as {name}, a brace as {{") from None
+    names = {re.split(r"[.[]", field)[0] for field in fields_in}
     for name in names:
         if name not in _RECORD:
-            raise TykkyError(
-                f"an install has no field '{name}'",
-                remedy=did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}",
-                code=Exit.USAGE,
-            )
+            remedy = did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}"
+            raise TykkyError(f"an install has no field '{name}'", remedy=remedy, code=Exit.USAGE)
     lines = []
     for entry in found:
         try:
@@ -127,6 +122,5 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
 
 
 def _unusable(text: str, error: Exception, remedy: str) -> TykkyError:
-    return TykkyError(
-        f"the format '{text}' cannot be used: {error}", remedy=remedy, code=Exit.USAGE
-    )
+    cause = f"the format '{text}' cannot be used: {error}"
+    return TykkyError(cause, remedy=remedy, code=Exit.USAGE)

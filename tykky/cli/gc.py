@@ -60,8 +60,12 @@ def run(call: Call) -> Result:
     def show() -> None:
         stacks = console.plural(len(items), "uninstalled stack")
         console.note(f"{did} {stacks}, {console.size(octets)}")
-        _list(f"{did} {console.plural(len(generations), 'old generation')}", freed, generations)
-        _list(f"{did} {console.plural(len(images), 'pulled image')}", freed_images, images)
+        gone = {"old generation": (generations, freed), "pulled image": (images, freed_images)}
+        for what, (names, size) in gone.items():
+            if names:
+                console.note(f"{did} {console.plural(len(names), what)}, {console.size(size)}:")
+            for name in names:
+                console.note(f"  {name}")
         if kept:
             console.note(
                 f"left {console.plural(len(kept), 'pulled image')} that nothing here uses in "
@@ -73,13 +77,6 @@ def run(call: Call) -> Result:
     answer = {"removed": len(items), "bytes": octets, "builds": swept, "generations": generations}
     more = {"images": images, "images_bytes": freed_images, "shared": kept}
     return Result({**answer, **more, "generations_bytes": freed}, show)
-
-
-def _list(title: str, octets: int, names: list[str]) -> None:
-    if names:
-        console.note(f"{title}, {console.size(octets)}:")
-        for name in names:
-            console.note(f"  {name}")
 
 
 def _images(call: Call, seconds: float) -> tuple[list[str], list[str], int]:

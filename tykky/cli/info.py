@@ -52,6 +52,7 @@ def run(call: Call) -> Result:
     return Result(facts, lambda: _show(facts))
 
 
+_PLAIN = ("kind", "homepage", "license", "maintainers")
 #: What of a recipe its packages come from; not every kind has all of them.
 _INPUTS = ("channels", "environment", "packages", "pip")
 
@@ -67,10 +68,7 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "description": recipe.description,
         "about": recipe.long_description,
-        "kind": recipe.kind,
-        "homepage": recipe.homepage,
-        "license": recipe.license,
-        "maintainers": list(recipe.maintainers),
+        **{field: getattr(recipe, field) for field in _PLAIN},
         "versions": [f"{v} (deprecated)" if v.deprecated else str(v) for v in recipe.versions],
         "selected": str(recipe.spec),
         "deprecated": recipe.deprecation,
@@ -92,9 +90,9 @@ def _show(facts: dict[str, Any]) -> None:
     if facts["about"]:
         console.say(f"\n{facts['about']}")
     console.say()
-    plain = ("kind", "homepage", "license", "maintainers", "versions", "deprecated", "base")
     inputs = [name for name in _INPUTS if name != "packages"]
-    keys = (*plain, *inputs, "commands", "needs", "loads", "file")
+    outputs = ("commands", "needs", "loads", "file")
+    keys = (*_PLAIN, "versions", "deprecated", "base", *inputs, *outputs)
     _table([(key, facts[key]) for key in keys])
     if facts["variants"]:
         console.say("\nvariants (the default first)")

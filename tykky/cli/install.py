@@ -80,11 +80,10 @@ def run(call: Call) -> Result:
 
 
 def _install(spec: Spec, call: Call) -> dict[str, Any]:
-    config, repos = call.config, call.repos
+    config, repos, force = call.config, call.repos, call.args.force
     recipe = repos.select(spec)
     if recipe.deprecation:
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
-    force = call.args.force
     outcome = pipeline.install(spec, config, repos, call.store, call.publisher, force=force)
     record = outcome.record
     if outcome.did in _DID:
@@ -122,8 +121,8 @@ def _plan(spec: Spec, call: Call) -> dict[str, Any]:
 
 def _show_plan(answer: dict[str, Any]) -> None:
     console.say(answer["spec"])
-    rows = {"place": "prefix", "module": "module", "state": "state"}
-    console.table([(f"  {name}", answer[key]) for name, key in rows.items()])
+    place, module, state = answer["prefix"], answer["module"], answer["state"]
+    console.table([("  place", place), ("  module", module), ("  state", state)])
     for step in answer["steps"]:
         console.say(step["name"])
         for line in step["does"] or ["nothing to do"]:

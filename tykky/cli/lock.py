@@ -62,16 +62,10 @@ def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str,
         changed = old is None or old.digest != new.digest
         if changed and write:
             locks.write(new, path)
-        what = "new" if old is None else "changed" if changed else "unchanged"
+        state = "new" if old is None else "changed" if changed else "unchanged"
         count = console.plural(len(new.packages), "package")
-        line.update(f"{recipe.spec} for {arch}: {count}, {what}")
-    if difference:
-        for text in difference.lines():
-            console.note(f"    {text}")
-    return {
-        "spec": str(recipe.spec),
-        "arch": arch,
-        "file": path,
-        "packages": len(new.packages),
-        "changed": changed,
-    }
+        line.update(f"{recipe.spec} for {arch}: {count}, {state}")
+    for text in difference.lines() if difference else ():
+        console.note(f"    {text}")
+    about = {"spec": str(recipe.spec), "arch": arch, "file": path}
+    return {**about, "packages": len(new.packages), "changed": changed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from pathlib import Path
 
 from tykky import console
@@ -45,10 +46,9 @@ def _any(call: Call) -> Path:
     except StoreError as missing:
         if missing.code == Exit.CONFLICT:
             raise
-        try:
+        with suppress(StoreError):
             return _failed(call)
-        except StoreError:
-            raise missing from None
+        raise
 
 
 def _failed(call: Call) -> Path:

@@ -20,9 +20,8 @@ def _file(call: Call) -> Result:
     return Result(path, said([str(path)]))
 
 
+_INSTALL = positional("INSTALL", "NAME[/VERSION]")
 ACTIONS = {
     "path": Action(_path, "print the directory for 'module use'"),
-    "file": Action(
-        _file, "print the modulefile of an install", [positional("INSTALL", "NAME[/VERSION]")]
-    ),
+    "file": Action(_file, "print the modulefile of an install", [_INSTALL]),
 }

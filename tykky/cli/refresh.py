@@ -43,20 +43,16 @@ def run(call: Call) -> Result:
     """Refresh one after the other; each is whole before the next begins, or is named."""
     args, store = call.args, call.store
     if bool(args.install) == args.all:
-        raise StoreError(
-            "nothing says which installs to refresh",
-            remedy="name them, or give --all (and not both)",
-            code=Exit.USAGE,
-        )
+        remedy = "name them, or give --all (and not both)"
+        raise StoreError("nothing says which installs to refresh", remedy=remedy, code=Exit.USAGE)
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
     if args.all:
         call.warn_of_unreadable()
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for entry in entries:
-        work = _check if args.check else _refresh
         try:
-            answers.append(work(entry, call))
+            answers.append(_check(entry, call) if args.check else _refresh(entry, call))
         except TykkyError as error:
             if not args.all:
                 raise
@@ -96,7 +92,6 @@ def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
             if not is_entered_as(place, record, config, *how):
                 record = renew(place, record, config, store, *how)
             call.publisher.switch(record, "refresh")
-        launch = record.launch
-        line.update(f"{record.title}: {launch['runtime']}, {launch['isolation']}")
-    shown = {"runtime": launch["runtime"], "isolation": launch["isolation"]}
-    return {"title": record.title, "module": record.module, **shown, "launch": launch}
+        shown = {key: record.launch[key] for key in ("runtime", "isolation")}
+        line.update(f"{record.title}: {shown['runtime']}, {shown['isolation']}")
+    return {"title": record.title, "module": record.module, **shown, "launch": record.launch}

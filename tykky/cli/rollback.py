@@ -58,8 +58,7 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
     elif not said:
         last = [event.before for event in history if event.generation == current]
         older = [number for number in numbers if number < current]
-        wanted = next((n for n in reversed(last) if n in numbers and n != current), 0)
-        wanted = wanted or (older[-1] if older else 0)
+        wanted = next((n for n in reversed(older + last) if n in numbers and n != current), 0)
     if wanted is None or wanted not in numbers:
         known = ", ".join(f"#{number}" for number in numbers)
         lacks = f"no generation #{wanted}" if said else f"none before #{current}"

@@ -52,14 +52,10 @@ def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
     trash.check_removable(publisher.store, Path(entry.prefix))
     publisher.check_removable(entry)
     dependents = publisher.store.dependents(entry)
-    needing = [r.title for r in dependents if not {r.prefix, r.title} & {*going}]
-    if needing:
-        raise StoreError(
-            f"{entry.module} is needed by {', '.join(needing)}",
-            remedy="uninstall those first, or name them in the same command; 'tykky history' tells "
-            "about generations",
-            code=Exit.CONFLICT,
-        )
+    if needing := [r.title for r in dependents if not {r.prefix, r.title} & {*going}]:
+        cause = f"{entry.module} is needed by {', '.join(needing)}"
+        remedy = "uninstall those first, or name them in the same command"
+        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
 
 
 def _remove_generation(name: str, call: Call) -> dict[str, object]:
@@ -67,16 +63,12 @@ def _remove_generation(name: str, call: Call) -> dict[str, object]:
     here = place_of(record)
     with call.changing(here, record.module):
         if needing := call.store.dependents(record, record.generation):
-            by = ", ".join(other.title for other in needing)
-            cause, remedy = f"{record.title} is needed by {by}", "uninstall those first"
-            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+            cause = f"{record.title} is needed by {', '.join(other.title for other in needing)}"
+            raise StoreError(cause, remedy="uninstall those first", code=Exit.CONFLICT)
         if record.generation == here.current:
-            raise StoreError(
-                f"{record.title} is in use",
-                remedy="go back first: 'tykky rollback', "
-                f"or remove all of it: 'tykky uninstall {record.module}'",
-                code=Exit.CONFLICT,
-            )
+            whole = f"tykky uninstall {record.module}"
+            remedy = f"go back first: 'tykky rollback', or remove all of it: '{whole}'"
+            raise StoreError(f"{record.title} is in use", remedy=remedy, code=Exit.CONFLICT)
         freed = place.remove_generation(here, record.generation)
     console.note(f"removed {record.title}, {console.size(freed)}")
     return {"module": record.module, "prefix": record.prefix, "generation": record.generation}

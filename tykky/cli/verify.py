@@ -5,11 +5,12 @@ Reads every image whole, so it takes seconds for each; made for a weekly cron jo
 
 from __future__ import annotations
 
+from functools import cache as once
 from typing import Any
 
 from tykky import console
+from tykky.bases import cache
 from tykky.cli.common import Call, Result, named, place_of, specs
-from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 from tykky.spec import parse_one
 from tykky.store import Record, state
@@ -27,7 +28,16 @@ ARGUMENTS = (specs("only these", "*"),)
 
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
-    store, words = call.store, call.args.spec
+    store, words, config = call.store, call.args.spec, call.config
+
+    @once
+    def of_base(digest: str) -> list[str]:
+        """What is wrong with the pulled image that installs run on; each is read once."""
+        pulled = cache.by_digest(config, digest) if digest else None
+        problem = cache.problem_of(config, pulled) if pulled else ""
+        image = cache.file_of(config, pulled) if pulled else ""
+        return [f"the image {image}, which it runs on: {problem}"] if problem else []
+
     records: list[Record] = []
     entries = [] if words else store.match(None)
     answers = [_answer("", "", [problem]) for problem in store.unreadable]
@@ -41,7 +51,6 @@ def run(call: Call) -> Result:
     for lost in () if words else unentered(store):
         missing = f"{lost.prefix} is not in the database: 'tykky reindex'"
         answers.append(_answer("", str(lost.prefix), [missing]))
-    bases: dict[str, list[str]] = {}
     for entry in entries:
         place = place_of(entry)
         wrong = [] if place.current else ["no generation is current: 'tykky rollback' mends that"]
@@ -57,7 +66,7 @@ def run(call: Call) -> Result:
         if wrong:
             answers.append(_answer(entry.module, entry.prefix, wrong))
     for record in records:
-        found = [*faults(record), *_of_base(record, call.config, bases)]
+        found = [*faults(record), *of_base(record.base.get("digest", ""))]
         current = record.generation == place_of(record).current
         if current:
             found += [text for text in call.publisher.differences(record) if text not in found]
@@ -82,18 +91,3 @@ def _show(wrong: list[dict[str, Any]], count: int) -> None:
         console.note("a damaged image is built again by 'tykky install --force', or go back to an")
         console.note("earlier generation: 'tykky rollback'; one that was pulled has to be pulled")
         console.note("again: 'tykky base verify' says how")
-
-
-def _of_base(record: Record, config: Config, known: dict[str, list[str]]) -> list[str]:
-    """What is wrong with the pulled image that an install runs on; each is read once."""
-    from tykky.bases import cache
-
-    digest = record.base.get("digest", "")
-    pulled = cache.by_digest(config, digest) if digest else None
-    if pulled is None:
-        return []
-    if digest not in known:
-        problem = cache.problem_of(config, pulled)
-        image = cache.file_of(config, pulled)
-        known[digest] = [f"the image {image}, which it runs on: {problem}"] if problem else []
-    return known[digest]

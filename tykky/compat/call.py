@@ -25,8 +25,7 @@ from tykky.compat.layout import ClassicLayout
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.host import user_name
-from tykky.publish import Publisher
-from tykky.publish.publisher import LINKS
+from tykky.publish import LINKS, Publisher
 from tykky.store import HIDDEN, Place, Record, Store
 
 #: What each program makes; only that is imported.

@@ -40,7 +40,7 @@ from tykky.contents import COMMAND
 from tykky.errors import Exit, TykkyError, from_os_error, masked
 from tykky.files import Permissions, bring, make_folder, write_file
 from tykky.kinds.container import image_variables
-from tykky.publish.publisher import LINKS
+from tykky.publish import LINKS
 from tykky.store.place import HIDDEN, Draft, Place
 from tykky.tools.scratch import Scratch
 

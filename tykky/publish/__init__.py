@@ -1,5 +1,208 @@
-"""What users see of an install: commands, links and modulefiles."""
+"""What users see of installs, and the one that makes it visible or takes it from sight.
 
-from tykky.publish.publisher import Publisher
+All that it writes is derived from records and the configuration, and may be made again at any
+time: the commands in ``bin``, links of a classic installation, the entry in the database, the
+modulefile and the mark of the default version. What decides is ``current`` of the place, which it
+switches in between: what a new generation needs comes before, what only older ones had goes after.
 
-__all__ = ["Publisher"]
+Public names: ``Publisher``, ``LINKS``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky import console
+from tykky.build import commands
+from tykky.errors import Exit, StoreError, TykkyError, explained
+from tykky.files import check_writable, discard, make_folder, write_file
+from tykky.publish import modules
+from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+#: The folder of a generation whose entries are linked beside ``bin``.
+LINKS = "layout"
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Publishes what is in a store, as the configuration wants it."""
+
+    config: Config
+    store: Store
+
+    def check(self, record: Record) -> None:
+        """Find out before a build what would fail after it. Raises ``TykkyError``."""
+        self.store.check_entry(record)
+        if not record.has_module:
+            return
+        # A template of the site that is wrong must not be found after an hour of building.
+        modules.render(record, self.config)
+        modules.check_loads(record.name, record.loads)
+        path = modules.path_of(self.config, record.module)
+        owner = modules.owner_of(path)
+        if owner not in (None, record.prefix) and not self._is_copied(path, owner):
+            what = f"the install {owner}" if owner else "something that is not Tykky's"
+            cause = f"the modulefile {path} is there already and belongs to {what}"
+            remedy = "move it away, or set another 'module_path'"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        folder = self.config.module_path
+        with explained(f"use {folder} for modules"):
+            make_folder(folder, self.store.permissions)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            cause = f"you may not write modules into {folder}"
+            remedy = "choose another directory: 'tykky config set module_path DIR'"
+            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_WRITABLE)
+
+    def _is_copied(self, path: Path, owner: str) -> bool:
+        """Whether a modulefile came with a copy of the root in which its owner is."""
+        own = self.store.place(path.parent.name, path.stem).prefix
+        return path.is_relative_to(self.store.root) and Path(owner).parts[-3:] == own.parts[-3:]
+
+    def check_removable(self, entry: Entry) -> None:
+        """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
+        folder = modules.path_of(self.config, entry.module).parent
+        if folder.is_dir():
+            check_writable(folder, f"remove the module {entry.module}")
+
+    def switch(self, record: Record, verb: str, why: str = "") -> None:
+        """Let a generation be the current one, and show it. Hold the claim of its place.
+
+        Raises ``TykkyError``; then one generation or the other is current, and whole.
+        """
+        here = Place(Path(record.prefix))
+        before = here.current
+        # A session that has loaded an older generation has its commands while that is kept.
+        kept = here.records() if record.has_module else [record]
+        every = sorted({name for each in kept for name in each.commands})
+        folder, permissions = here.prefix / "bin", self.store.permissions
+        # What an earlier Tykky has left works by itself, a launcher by the current generation.
+        first = [name for name in every if before or not os.path.lexists(folder / name)]
+        commands.lay_commands(here, first, folder, permissions)
+        _lay_links(here, record.generation, instead=False)  # they lead nowhere until it is current
+        if before != record.generation:
+            place.switch(here, record.generation)
+        commands.lay_commands(here, every, folder, permissions)
+        with contextlib.suppress(OSError):
+            for path in folder.iterdir():  # before what they may read changes
+                if path.name not in every:  # no generation has it
+                    discard(path)
+        _lay_links(here, record.generation, instead=True)
+        self.store.enter(record)
+        if record.has_module:
+            with self.store.alone(record.name):
+                module = modules.path_of(self.config, record.module)
+                self._write(module, modules.render(record, self.config))
+                self._mark_default(record.name)
+        state.add(here, verb, before, self.store.permissions, why)
+
+    def repair(self, record: Record) -> None:
+        """Make again what is missing of the current generation, if anything is."""
+        if any(self.differences(record)):
+            self.store.prepare()
+            with self.store.claim(Path(record.prefix), record.module, console.note):
+                here = Place(Path(record.prefix))
+                here.check_formats()
+                if here.current == record.generation:
+                    self.switch(record, "repair")
+
+    def differences(self, record: Record) -> Iterator[str]:
+        """What is not as it would be made now, of all that is derived from a record."""
+        here = Place(Path(record.prefix))
+        for name in record.commands:
+            if not os.access(here.prefix / "bin" / name, os.X_OK):
+                yield f"the command {name} is missing"
+        for link, target in _links(here).items():
+            if not _leads(link, target):
+                yield f"{link} does not lead to {target}"
+        if not self.store.is_entered(record):
+            yield "the database does not have it as its record says"
+        if record.has_module:
+            path = modules.path_of(self.config, record.module)
+            if modules.owner_of(path) != record.prefix:
+                yield f"the modulefile {path} is missing or belongs to another"
+            elif _text(path) != modules.render(record, self.config):
+                yield f"the modulefile {path} is not as it would be made now"
+            if _text(path.parent / ".modulerc.lua") != self._default(record.name):
+                yield f"the default version of {record.name} is not marked"
+
+    def withdraw(self, entry: Entry) -> None:
+        """Remove the modulefile of an install, if it is still the install's own."""
+        path = modules.path_of(self.config, entry.module)
+        with self.store.alone(entry.name):
+            if modules.owner_of(path) == entry.prefix:
+                path.unlink(missing_ok=True)
+            self._mark_default(entry.name)
+
+    def _default(self, name: str) -> str:
+        return modules.default_of(name, self.config, self.store.entries(name))
+
+    def _mark_default(self, name: str) -> None:
+        """Write ``.modulerc.lua``, which names the default version. Hold the lock of the name."""
+        folder = self.config.module_path / name
+        path = folder / ".modulerc.lua"
+        if text := self._default(name):
+            self._write(path, text)
+            return
+        path.unlink(missing_ok=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    def _write(self, path: Path, text: str) -> None:
+        if _text(path) != text:
+            make_folder(path.parent, self.store.permissions)
+            write_file(path, text.encode(), self.store.permissions)
+
+
+def _links(here: Place, number: int = 0) -> dict[Path, Path]:
+    """What beside ``bin`` leads into the current generation, or will if it is that ``number``."""
+    folder = here.generation(number) / LINKS
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return {here.prefix / name: Path(HIDDEN, "current", LINKS, name) for name in names}
+
+
+def _leads(link: Path, target: Path) -> bool:
+    return link.is_symlink() and link.readlink() == target
+
+
+def _lay_links(here: Place, number: int, *, instead: bool) -> None:
+    """Make the links that a generation needs; ``instead`` of what else there is, or beside it."""
+    wanted = _links(here, number)
+    with explained(f"lay out {here.prefix}"):
+        for link, target in wanted.items():
+            if not os.path.lexists(link) or (instead and not _leads(link, target)):
+                _replace(link, target, here)
+        for path in here.prefix.iterdir() if instead else ():
+            ours = path.is_symlink() and path.readlink().parts[:1] == (HIDDEN,)
+            if ours and path not in wanted:
+                path.unlink()
+
+
+def _replace(link: Path, target: Path, here: Place) -> None:
+    """Put a link in the place of whatever has its name, which is kept until the next change."""
+    if os.path.lexists(link) and not link.is_symlink():
+        aside = here.hidden / f".replaced-{secrets.token_hex(4)}"
+        aside.mkdir()
+        try:
+            os.link(link, aside / link.name)
+        except OSError:  # a folder, which nothing can take the place of at once
+            link.rename(aside / link.name)
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

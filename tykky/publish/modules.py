@@ -1,9 +1,8 @@
 """Modulefiles: what ``module load`` reads, made from one template.
 
 The first line of a modulefile names the install it belongs to, so that nothing of somebody
-else's is ever overwritten or removed.
-
-All of it is derived from the record of a generation and the configuration.
+else's is ever overwritten or removed. The rest is derived from the record of a generation and the
+configuration.
 
 Public names: ``path_of``, ``owner_of``, ``render``, ``default_of``, ``check_loads``, ``lua``,
 ``lua_text``.
@@ -18,7 +17,7 @@ import subprocess
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tykky.errors import ConfigError, Exit, StoreError, Where
 from tykky.store import Entry, Record
@@ -67,46 +66,14 @@ def render(record: Record, config: Config) -> str:
 
     from tykky.resources import resource
 
-    shipped = jinja2.FileSystemLoader(resource("share") / "modules")
-    own = config.module.templates
-    loaders: list[jinja2.BaseLoader] = [jinja2.PrefixLoader({"tykky": shipped}), shipped]
-    if own is not None:
-        loaders.insert(0, jinja2.FileSystemLoader(own))
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(loaders), undefined=jinja2.StrictUndefined, autoescape=False
-    )
+    own, shipped = config.module.templates, resource("share") / "modules"
+    by_name = jinja2.FileSystemLoader([own, shipped] if own else shipped)
+    extended = jinja2.PrefixLoader({"tykky": jinja2.FileSystemLoader(shipped)})
+    loader = jinja2.ChoiceLoader([by_name, extended])
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
     environment.filters.update(lua=lua, lua_text=lua_text)
-    values = _values(record, config)
-    remedy = "'tykky config why module.templates' says where it was set"
-    try:
-        text = environment.get_template(_TEMPLATE).render(values)
-    except jinja2.TemplateSyntaxError as error:
-        raise ConfigError(
-            f"the template of the modulefile is wrong: {error.message}",
-            where=Where(Path(error.filename or own or _TEMPLATE), error.lineno),
-        ) from None
-    except jinja2.TemplateError as error:
-        cause = f"the template of the modulefile cannot be used: {error}"
-        raise ConfigError(cause, remedy=remedy) from None
-    except Exception as error:  # whatever an expression in the template may raise
-        cause = f"the template of the modulefile fails: {type(error).__name__}: {error}"
-        raise ConfigError(cause, remedy=remedy, where=_template_place(error, own)) from None
-    # Always the first line, whatever the site's template says: by it we know what is ours.
-    owner = f"-- Made by Tykky for {record.prefix}; do not edit, it is made anew with the install."
-    return f"{owner}\n" + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def _template_place(error: Exception, folder: Path | None) -> Where | None:
-    """The line of the site's template that raised, as Jinja writes it into the traceback."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename).parent == folder:
-            return Where(Path(frame.filename), frame.lineno or 0)
-    return None
-
-
-def _values(record: Record, config: Config) -> dict[str, Any]:
     same = ("name", "version", "suffix", "module", "prefix", "commands")
-    return {
+    values = {
         **record.shown,
         **{name: getattr(record, name) for name in same},
         "place": os.path.realpath(record.prefix),
@@ -114,6 +81,25 @@ def _values(record: Record, config: Config) -> dict[str, Any]:
         "packages": [f"{name}/{version}" for name, version in record.packages],
         "help": _help(record),
     }
+    remedy = "'tykky config why module.templates' says where it was set"
+    try:
+        text = environment.get_template(_TEMPLATE).render(values)
+    except jinja2.TemplateSyntaxError as error:
+        cause = f"the template of the modulefile is wrong: {error.message}"
+        where = Where(Path(error.filename or own or _TEMPLATE), error.lineno)
+        raise ConfigError(cause, where=where) from None
+    except jinja2.TemplateError as error:
+        cause = f"the template of the modulefile cannot be used: {error}"
+        raise ConfigError(cause, remedy=remedy) from None
+    except Exception as error:  # whatever an expression in the template may raise
+        cause = f"the template of the modulefile fails: {type(error).__name__}: {error}"
+        # The line of the site's template that raised, as Jinja writes it into the traceback.
+        frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+        places = [Where(path, line or 0) for path, line in frames if path.parent == own]
+        raise ConfigError(cause, remedy=remedy, where=places[-1] if places else None) from None
+    # Always the first line, whatever the site's template says: by it we know what is ours.
+    owner = f"-- Made by Tykky for {record.prefix}; do not edit, it is made anew with the install."
+    return f"{owner}\n" + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def _help(record: Record) -> str:
@@ -159,8 +145,6 @@ def check_loads(name: str, loads: Sequence[str]) -> None:
     for load in loads if lmod else ():
         command = [str(lmod), "bash", "is-avail", load]
         if subprocess.run(command, capture_output=True, check=False).returncode:
-            raise StoreError(
-                f"the recipe '{name}' loads the module '{load}', which is not there",
-                remedy="'module spider' shows what is; 'module use' adds a directory of modules",
-                code=Exit.NOT_FOUND,
-            )
+            cause = f"the recipe '{name}' loads the module '{load}', which is not there"
+            remedy = "'module spider' shows what is; 'module use' adds a directory of modules"
+            raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)
