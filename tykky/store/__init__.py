@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StoreError, did_you_mean, explained, from_os_error
+from tykky.errors import Exit, StoreError, did_you_mean, explained
 from tykky.files import Permissions, make_folder, write_file
 from tykky.host import owner_of
 from tykky.store import record as records
@@ -253,13 +253,8 @@ class Store:
         """
         from tykky.store import claims
 
-        held: AbstractContextManager[object] = contextlib.nullcontext()
-        try:
-            held = claims.take(self.database / name / ".lock", self.permissions)
-        except OSError as error:
-            if error.errno not in claims.NO_LOCKS:
-                raise from_os_error(error, f"take the lock for {name}") from error
-        with held:
+        lock = claims.take(self.database / name / ".lock", self.permissions, name)
+        with lock or contextlib.nullcontext():
             yield
 
     def entry_path(self, entry: Entry) -> Path:
