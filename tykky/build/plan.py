@@ -134,8 +134,7 @@ def make(
     spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]
 ) -> Plan:
     """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
-    recipe = cast("Stack", repos.select(spec))
-    arch = bases.arch()
+    recipe, arch = cast("Stack", repos.select(spec)), bases.arch()
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
     _check_selection(recipe, place)
