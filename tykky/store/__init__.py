@@ -190,15 +190,13 @@ class Store:
         """
         name, sharp, number = words.partition("#")
         place = Place(Path(self.one(name).prefix))
-        if not sharp:
-            return place.record()
-        if not number.isdecimal() or int(number) not in place.numbers:
-            known = ", ".join(f"#{each}" for each in place.numbers)
-            raise StoreError(
-                f"{name} has no generation #{number}",
-                remedy=f"it has {known}; 'tykky history {name}' tells about them",
-            )
-        return place.record(int(number))
+        if not sharp or (number.isdecimal() and int(number) in place.numbers):
+            return place.record(int(number or 0))
+        known = ", ".join(f"#{each}" for each in place.numbers)
+        raise StoreError(
+            f"{name} has no generation #{number}",
+            remedy=f"it has {known}; 'tykky history {name}' tells about them",
+        )
 
     def record(self, entry: Entry) -> Record:
         """The record of the current generation of an install. Raises ``StoreError``."""

@@ -26,9 +26,6 @@ from tykky.store.place import HIDDEN, Place
 if TYPE_CHECKING:
     from tykky.store import Entry, Store
 
-#: What stays with a place, and who has its claim needs.
-_KEPT = ("lock", "owner")
-
 
 def check_removable(store: Store, prefix: Path) -> None:
     """Raise ``StoreError`` if what is at ``prefix`` cannot be moved into the trash."""
@@ -60,11 +57,11 @@ def put(store: Store, entry: Entry) -> None:
             make_folder(item / HIDDEN, store.permissions)
             # First what makes it an install.
             inside = sorted(place.hidden.iterdir(), key=lambda path: path.name != CURRENT)
-            for path in (path for path in inside if path.name not in _KEPT):
-                path.rename(item / HIDDEN / path.name)
-            for path in sorted(place.prefix.iterdir()):
-                if path != place.hidden:
-                    path.rename(item / path.name)
+            # What stays with the place, and who has its claim needs.
+            kept = (place.hidden, place.hidden / "lock", place.hidden / "owner")
+            for path in (*inside, *sorted(place.prefix.iterdir())):
+                if path not in kept:
+                    path.rename(item / path.relative_to(place.prefix))
         store.forget(entry)
 
 
