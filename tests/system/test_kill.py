@@ -103,7 +103,7 @@ def test_install_stopped_after_its_commit_keeps_the_install(
     hooks = site.hooks(STOP.format(point="before_publish", signal=name))
     done = site("install", "hello", "-c", f"hooks={hooks}", status=status)
     assert "nothing was installed" not in done.stderr.lower()
-    assert "hello/1.0 is built" in done.stderr
+    assert "hello/1.0#1 is built" in done.stderr
     assert site.found() == []
     assert site.json("install", "hello")[0]["did"] == "switched", "nothing is built again"
     assert_whole(site)

@@ -193,10 +193,7 @@ class RealBox(Box):
         self.log.flush()
         line = self.enclose(argv, variables)
         with self.beside():
-            status, output = process.run(line, variables, self.cwd, self.log)
-        if status != 0:
-            raise process.failure(shown, status, output)
-        return output
+            return process.run(shown, line, variables, self.cwd, self.log)
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
         self.log.write(f"# {what}\n".encode())
@@ -237,9 +234,8 @@ class RealBox(Box):
         line = ["cp", "--recursive", "--no-dereference", "--preserve=mode,timestamps"]
         line += ["--remove-destination"]  # never through a link that was built
         line += ["--reflink=auto", "--", f"{origin}/." if origin.is_dir() else str(origin)]
-        status, output = process.run([*line, str(real)], self.environment(), Path("/"), self.log)
-        if status != 0:
-            raise process.failure(f"copying {self.directory / source}", status, output)
+        line.append(str(real))
+        process.run(f"copying {origin}", line, self.environment(), Path("/"), self.log)
         return full
 
     def real(self, path: str | Path) -> Path:

@@ -60,27 +60,24 @@ def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
     """
     wanted = guarded(recipe, "commands")
     chosen: dict[str, str] = {}
-    if isinstance(wanted, Mapping):
-        for name, pattern in wanted.items():
-            found = _matching(recipe, pattern, root, base)
-            if len(found) != 1:
-                what = f"'{pattern}' means {', '.join(found[:4])}"
+    named = isinstance(wanted, Mapping)
+    for given, pattern in wanted.items() if named else (("", each) for each in wanted):
+        found = _matching(recipe, pattern, root, base)
+        if named and len(found) != 1:
+            what = f"'{pattern}' means {', '.join(found[:4])}"
+            raise _refused(
+                recipe,
+                f"gives one name to {len(found)} programs: {what}",
+                "write the full name of one program",
+            )
+        for program in found:
+            name = given if named else Path(program).name
+            if chosen.setdefault(name, program) != program:
                 raise _refused(
                     recipe,
-                    f"gives one name to {len(found)} programs: {what}",
-                    "write the full name of one program",
+                    f"offers two programs as '{name}': {chosen[name]} and {program}",
+                    "give one of them another name: commands = {'NAME': 'PATH'}",
                 )
-            chosen[name] = found[0]
-    else:
-        for pattern in wanted:
-            for program in _matching(recipe, pattern, root, base):
-                name = Path(program).name
-                if chosen.setdefault(name, program) != program:
-                    raise _refused(
-                        recipe,
-                        f"offers two programs as '{name}': {chosen[name]} and {program}",
-                        "give one of them another name: commands = {'NAME': 'PATH'}",
-                    )
     for name, program in chosen.items():
         link_to(program, root / "bin" / name)
     return tuple(sorted(chosen))

@@ -25,8 +25,7 @@ from tykky.build import plan as plans
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan
 from tykky.build.layout import Offer
-from tykky.build.plan import Plan
-from tykky.build.recording import keep_inputs, record_of
+from tykky.build.plan import Plan, keep_inputs, record_of
 from tykky.build.work import Desk, Work
 from tykky.errors import Exit, StoreError, TykkyError, from_os_error
 from tykky.files import count, discard, make_folder

@@ -1,7 +1,7 @@
 """What an install would be, before anything is done: the steps *resolve* and *base*.
 
 Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``present``, ``reusable``,
-``foresee``, ``check``, ``check_path``, ``rehearse``.
+``foresee``, ``check``, ``check_path``, ``rehearse``, ``record_of``, ``keep_inputs``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tykky import bases
+import tykky
+from tykky import bases, contents
 from tykky import lock as locks
 from tykky.bases import Base
 from tykky.build.box import PlanBox
@@ -20,22 +21,25 @@ from tykky.build.commands import are_plain
 from tykky.build.layout import Layout
 from tykky.console import plural
 from tykky.errors import Exit, LockError, StoreError, TykkyError, explained
-from tykky.files import digest_file
+from tykky.files import Permissions, digest_file, make_folder, write_file
+from tykky.host import host_name, now, user_name
 from tykky.kinds import tree
 from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
-from tykky.recipe.source import is_recipe, recipe_file
+from tykky.recipe.source import is_recipe, recipe_file, recipe_source
 from tykky.runtime.base import CONF_NAME
 from tykky.store import Place, Record, Store
 from tykky.store.place import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from tykky.config import Config
+    from tykky.contents import Installed
     from tykky.kinds.stack import Stack
     from tykky.repos import Repos
     from tykky.spec import Spec
+    from tykky.store.record import Step
 
 #: Raised whenever the same inputs would give another image than before.
 FORMAT = 2
@@ -131,8 +135,7 @@ def make(
     spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]
 ) -> Plan:
     """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
-    recipe = cast("Stack", repos.select(spec))
-    arch = bases.arch()
+    recipe, arch = cast("Stack", repos.select(spec)), bases.arch()
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
     _check_selection(recipe, place)
@@ -200,6 +203,58 @@ def shown(recipe: Stack) -> dict[str, Any]:
         "setenv": dict(guarded(recipe, "setenv")),
         "deprecation": recipe.deprecation,
     }
+
+
+def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Record:
+    """What a plan alone says of its generation, as a record."""
+    recipe = plan.recipe
+    return Record(
+        name=recipe.name,
+        version=str(recipe.version),
+        suffix=recipe.suffix,
+        module=plan.module,
+        prefix=str(plan.prefix),
+        kind=recipe.kind,
+        description=recipe.description,
+        installed=now(),
+        build=plan.build,
+        publish=plan.publish,
+        choices=dict(recipe.choices),
+        needs=tuple(f"{needed.prefix}#{needed.generation}" for needed in plan.needs),
+        needed={f"{needed.prefix}#{needed.generation}": needed.build for needed in plan.needs},
+        spec=str(recipe.spec),
+        arch=plan.arch,
+        homepage=recipe.homepage,
+        license=recipe.license,
+        maintainers=tuple(recipe.maintainers),
+        packages=tuple((p.name, p.version) for p in sorted(plan.lock.packages)),
+        lock=plan.lock.digest,
+        loads=tuple(recipe.loads),
+        shown=shown(recipe),
+        read=dict(read),
+        base={"name": plan.base.name, "id": plan.base.id, "digest": plan.base.digest},
+        recipe={"file": str(recipe.file), "digest": source_digest(type(recipe))},
+        by={"user": user_name(), "host": host_name(), "tykky": tykky.__version__},
+        steps=tuple(steps),
+    )
+
+
+def keep_inputs(
+    plan: Plan, found: Sequence[Installed], folder: Path, permissions: Permissions
+) -> None:
+    """What a generation was made from stays with it, whatever becomes of the repository.
+
+    So do the packages that were ``found`` in it.
+    """
+    if found:
+        write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
+    write_file(folder / "lock.json", locks.render(plan.lock).encode(), permissions)
+    make_folder(folder / "recipe", permissions)
+    # First the recipe itself, then those that it extends.
+    sources = map(recipe_source, type(plan.recipe).__mro__)
+    for number, text in enumerate(text for text in sources if text is not None):
+        name = f"recipe-{number}.py" if number else "recipe.py"
+        write_file(folder / "recipe" / name, text, permissions)
 
 
 def _beside(recipe: Stack) -> dict[str, str]:

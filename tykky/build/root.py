@@ -8,6 +8,7 @@ Public names: ``box_inside``, ``box_around``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -110,7 +111,5 @@ def _tools() -> Iterator[Path]:
     yield Path(sys.prefix)
     yield Path(__file__).parent.parent
     yield native.program("box").parent
-    try:
+    with contextlib.suppress(ToolError):
         yield Path(uv.program()).parent
-    except ToolError:
-        return

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 from tykky import console
 from tykky.build.box import RealBox
 from tykky.build.hooks import Hooks
-from tykky.errors import Exit, TykkyError, explained, from_os_error, masked
+from tykky.errors import Exit, TykkyError, explained, masked
 from tykky.files import Permissions, insist, write_file
 from tykky.recipe import recipe_code
 from tykky.store import record as records
@@ -60,17 +60,12 @@ class Clock:
         """Run one step; an error in it without an exact exit code gets the step's own."""
         start = time.monotonic()
         try:
-            with console.step(name, quiet=self.quiet) as line:
+            with explained(f"do the step '{name}'"), console.step(name, quiet=self.quiet) as line:
                 yield line
         except TykkyError as error:
             if error.code in (Exit.FAILED, Exit.BUILD):
                 error.code = STEPS[name]
             raise
-        except OSError as error:
-            problem = from_os_error(error, f"do the step '{name}'")
-            if problem.code == Exit.FAILED:
-                problem.code = STEPS[name]
-            raise problem from error
         self.steps.append(records.Step(name, round(time.monotonic() - start, 3)))
 
 
@@ -217,7 +212,4 @@ class Work:
 
     def run(self, line: list[str]) -> str:
         """Run a program of the host outside of any box. Raises ``StepError``."""
-        status, said = process.run(line, dict(os.environ), Path("/"), self.desk.log.stream)
-        if status != 0:
-            raise process.failure(" ".join(line), status, said)
-        return said
+        return process.run(" ".join(line), line, os.environ, Path("/"), self.desk.log.stream)

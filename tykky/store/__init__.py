@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StoreError, did_you_mean, explained, from_os_error
+from tykky.errors import Exit, StoreError, did_you_mean, explained
 from tykky.files import Permissions, make_folder, write_file
 from tykky.host import owner_of
 from tykky.store import record as records
@@ -195,15 +195,13 @@ class Store:
         """
         name, sharp, number = words.partition("#")
         place = Place(Path(self.one(name).prefix))
-        if not sharp:
-            return place.record()
-        if not number.isdecimal() or int(number) not in place.numbers:
-            known = ", ".join(f"#{each}" for each in place.numbers)
-            raise StoreError(
-                f"{name} has no generation #{number}",
-                remedy=f"it has {known}; 'tykky history {name}' tells about them",
-            )
-        return place.record(int(number))
+        if not sharp or (number.isdecimal() and int(number) in place.numbers):
+            return place.record(int(number or 0))
+        known = ", ".join(f"#{each}" for each in place.numbers)
+        raise StoreError(
+            f"{name} has no generation #{number}",
+            remedy=f"it has {known}; 'tykky history {name}' tells about them",
+        )
 
     def record(self, entry: Entry) -> Record:
         """The record of the current generation of an install. Raises ``StoreError``."""
@@ -263,14 +261,12 @@ class Store:
         """
         from tykky.store import claims
 
-        held: AbstractContextManager[object] = contextlib.nullcontext()
+        lock = claims.take(self.database / name / ".lock", self.permissions, name)
         try:
-            held = claims.take(self.database / name / ".lock", self.permissions)
-        except OSError as error:
-            if error.errno not in claims.NO_LOCKS:
-                raise from_os_error(error, f"take the lock for {name}") from error
-        with held:
             yield
+        finally:
+            if lock is not None:
+                lock.release()
 
     def entry_path(self, entry: Entry) -> Path:
         """Where the entry of a place is."""

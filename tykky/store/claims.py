@@ -27,7 +27,7 @@ from tykky.host import host_name, user_name
 from tykky.store.place import Place
 
 #: What the kernel answers where a file system has no locks.
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lock(FileLock):
@@ -64,8 +64,11 @@ def remove_unused(files: Iterable[Path]) -> int:
     return removed
 
 
-def take(path: Path, permissions: Permissions, **options: float) -> Lock:
-    """Take the lock of a file, whose folder is made. Raises ``Timeout``, ``OSError``."""
+def take(path: Path, permissions: Permissions, what: str, **options: float) -> Lock | None:
+    """Take the lock of a file, whose folder is made, to change ``what`` it is for.
+
+    ``None`` where the file system has no locks. Raises ``Timeout``, ``TykkyError``.
+    """
 
     def attempt() -> Lock:
         make_folder(path.parent, permissions)
@@ -75,16 +78,22 @@ def take(path: Path, permissions: Permissions, **options: float) -> Lock:
         lock.acquire(**options)
         return lock
 
-    return insist(attempt)
+    try:
+        return insist(attempt)
+    except Timeout:
+        raise
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise from_os_error(error, f"take the lock for {what}") from error
 
 
 def _check_that_locks_work(folder: Path) -> None:
     """Raise ``OSError`` where they do not: some versions of filelock would wait for ever there."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pass
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     finally:
         os.close(descriptor)
 
@@ -106,22 +115,19 @@ def claim(
     """
     file, owner = place.hidden / "lock", place.hidden / "owner"
     made = not place.prefix.exists()
-    lock = None
     try:
-        try:
-            lock = take(file, permissions, timeout=0)
-        except Timeout:
-            if not wait:
-                yield False
-                return
-            waiting(f"{what} is being changed by {_read(owner)}; waiting")
-            lock = take(file, permissions, poll_interval=0.2)
+        lock = take(file, permissions, what, timeout=0)
+    except Timeout:
+        if not wait:
+            yield False
+            return
+        waiting(f"{what} is being changed by {_read(owner)}; waiting")
+        lock = take(file, permissions, what, poll_interval=0.2)
+    if lock is None:
+        waiting(f"{place.prefix} is where no locks work: do not change {what} twice at once")
+    else:
         with contextlib.suppress(Exception):  # who waits is told less, and that is all
             write_file(owner, _self().encode(), permissions, durable=False)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise from_os_error(error, f"take the lock for {what}") from error
-        waiting(f"{place.prefix} is where no locks work: do not change {what} twice at once")
     try:
         yield lock is not None
     finally:

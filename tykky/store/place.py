@@ -261,7 +261,7 @@ def remove_generation(place: Place, number: int) -> int:
 def freed_without(place: Place, numbers: Collection[int]) -> int:
     """How many bytes it would free to delete these generations."""
     kept = [number for number in place.numbers if number not in numbers]
-    return sum(path.lstat().st_size for path in _unused_images(place, kept))
+    return sum(_unused_images(place, kept).values())
 
 
 def sweep(place: Place) -> None:
@@ -278,20 +278,20 @@ def sweep(place: Place) -> None:
 
 def _remove_images(place: Place) -> int:
     """Remove the images that no generation has; how many bytes that frees."""
-    freed = 0
-    for path in _unused_images(place, place.numbers):
-        freed += path.lstat().st_size
+    unused = _unused_images(place, place.numbers)
+    for path in unused:
         discard(path)
-    return freed
+    return sum(unused.values())
 
 
-def _unused_images(place: Place, numbers: Iterable[int]) -> list[Path]:
-    """The images that none of these generations has; none, if one cannot say which it has."""
-    kept: set[str] = set()
-    for number in numbers:
-        try:
-            kept |= place.record(number).files_of_images
-        except StoreError:
-            return []
+def _unused_images(place: Place, numbers: Iterable[int]) -> dict[Path, int]:
+    """The images that none of these generations has, and their bytes.
+
+    There are none, if one cannot say which it has.
+    """
+    try:
+        kept = {file for number in numbers for file in place.record(number).files_of_images}
+    except StoreError:
+        return {}
     there = place.images.iterdir() if place.images.is_dir() else ()
-    return [path for path in there if path.name not in kept]
+    return {path: path.lstat().st_size for path in there if path.name not in kept}

@@ -21,7 +21,6 @@ from tykky.errors import Exit, StoreError
 from tykky.files import read_json
 
 NAME = "record.json"
-
 #: What makes the data of one format that of the next: the first one is for format 1.
 _LADDER: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
 

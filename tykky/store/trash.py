@@ -27,9 +27,6 @@ from tykky.store.place import HIDDEN, Place
 if TYPE_CHECKING:
     from tykky.store import Entry, Store
 
-#: What stays with a place, and who has its claim needs.
-_KEPT = ("lock", "owner")
-
 
 def check_removable(store: Store, prefix: Path) -> None:
     """Raise ``StoreError`` if what is at ``prefix`` cannot be moved into the trash."""
@@ -59,16 +56,15 @@ def put(store: Store, entry: Entry) -> None:
     with explained(f"uninstall {entry.module}"):
         if place.hidden.is_dir():
             make_folder(item / HIDDEN, store.permissions)
-            if os.path.lexists(place.hidden / CURRENT):  # first what makes it an install
-                (place.hidden / CURRENT).rename(item / HIDDEN / CURRENT)
-            for path in _view(place, whole=store.places in place.prefix.parents):
-                target = item / path.relative_to(place.prefix)
-                make_folder(target.parent, store.permissions)
-                path.rename(target)
+            view = _view(place, whole=store.places in place.prefix.parents)
+            # What stays with the place: who has its claim needs it.
+            inside = [p for p in place.hidden.iterdir() if p.name not in ("lock", "owner")]
+            first = [path for path in inside if path.name == CURRENT]  # which makes it an install
+            for path in (*first, *view, *(path for path in inside if path not in first)):
+                make_folder((item / path.relative_to(place.prefix)).parent, store.permissions)
+                path.rename(item / path.relative_to(place.prefix))
             with contextlib.suppress(OSError):
                 (place.prefix / "bin").rmdir()
-            for path in (path for path in place.hidden.iterdir() if path.name not in _KEPT):
-                path.rename(item / HIDDEN / path.name)
         store.forget(entry)
 
 

@@ -39,8 +39,11 @@ def brief(command: Command) -> str:
     return lines[0] if len(lines[0]) < 80 else lines[0][:77] + "..."
 
 
-def run(argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> tuple[int, str]:
-    """Run a command; what it prints goes into the log as it comes, and is returned."""
+def run(what: str, argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> str:
+    """Run a command; what it prints goes into the log as it comes, and is returned.
+
+    Raises ``StepError``, which says ``what`` has failed, if it does not exit with 0.
+    """
     output = bytearray()
     with subprocess.Popen(
         argv,
@@ -56,10 +59,14 @@ def run(argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> tu
                 log.write(chunk)
                 log.flush()
                 output += chunk
-            return process.wait(), output.decode(errors="replace")
+            status = process.wait()
         except BaseException:
             _end(process)
             raise
+    said = output.decode(errors="replace")
+    if status != 0:
+        raise failure(what, status, said)
+    return said
 
 
 @dataclass(frozen=True)
