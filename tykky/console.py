@@ -2,9 +2,6 @@
 
 Answers go to stdout, everything else to stderr. Colours, the spinner and the line that is
 redrawn appear on terminals only, never with ``NO_COLOR``, ``TERM=dumb`` or in a pipe.
-
-Public names: ``say``, ``note``, ``warn``, ``error``, ``step``, ``Step``, ``table``, ``columns``,
-``json_out``, ``duration``, ``size``, ``plural``, ``flush``.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 They are kept beside the record in ``packages.json``, one a line, and told by the stack's own
 command ``list-packages``.
-
-Public names: ``Installed``, ``of_environment``, ``records``, ``of_python``, ``render``,
-``of_install``, ``put``, ``COMMAND``, ``FILE``.
 """
 
 from __future__ import annotations

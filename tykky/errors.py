@@ -4,9 +4,6 @@ Everything below ``cli/`` raises a :class:`TykkyError`; only ``cli/`` and ``cons
 print and exit. An error is two sentences for a person: the *cause* (what is wrong, with
 the name or path it is about) and the *remedy* (what to do next). A traceback is never
 part of the interface.
-
-Public names: ``Exit``, ``TykkyError`` and its subclasses, ``Where``, ``explained``,
-``from_os_error``, ``did_you_mean``.
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 A file is known by its sha256. It is kept in ``<cache_dir>/downloads`` under that digest and is
 digested again whenever it is used, so a damaged or altered copy is never handed out. A download
 that breaks off goes on where it stopped, in the same run or the next.
-
-Public names: ``fetch``, ``fetch_unpinned``, ``is_there``, ``on_mirror``, ``is_sha256``,
-``Say``, ``Renew``, ``CONNECT``, ``PATIENCE``, and for those who ask servers
-themselves ``as_it_is``, ``reason``, ``is_silence``, ``unreachable``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Files and folders: written whole or not at all, with the site's modes; read with care.
-
-Public names: ``Permissions``, ``make_folder``, ``check_writable``, ``insist``, ``write_file``,
-``bring``, ``read_json``, ``sync``, ``discard``, ``count``, ``digest_file``.
-"""
+"""Files and folders: written whole or not at all, with the site's modes; read with care."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Who runs this, where, and when.
-
-Public names: ``user_name``, ``home_of``, ``host_name``, ``owner_of``, ``now``, ``TIME``.
-"""
+"""Who runs this, where, and when."""
 
 from __future__ import annotations
 

@@ -7,9 +7,6 @@ that no longer fits its recipe is noticed before anything is built.
 
 The file is JSON with one package a line, so that a version control system shows a change
 as a change of those lines only.
-
-Public names: ``Package``, ``Lock``, ``path_of``, ``read``, ``write``, ``compare``,
-``difference``, ``Named``, ``digest_of``.
 """
 
 from __future__ import annotations

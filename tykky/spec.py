@@ -3,8 +3,6 @@
 ``python-data``, ``python-data@26.11``, ``python-data/26.11``, ``python-data +jupyter ~gui
 gpu=cuda12``. Only the form is known here; what a recipe offers is asked of it later, by
 :meth:`tykky.repos.Repos.select`.
-
-Public names: ``Spec``, ``parse`` (several), ``parse_one``, ``marked`` (carets under a text).
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What the pipeline asks of a base, whatever it is; and the host itself as one.
-
-Public names: ``Base``, ``HostBase``, ``host``, ``image_of_host``, ``arch``, ``release``,
-``search``.
-"""
+"""What the pipeline asks of a base, whatever it is; and the host itself as one."""
 
 from __future__ import annotations
 

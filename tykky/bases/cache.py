@@ -8,10 +8,6 @@ The time of the JSON is when the image was used last, as far as whoever used it 
 An image is unused if no install runs on it (nor one in the trash, whose programs may go on), the
 configuration does not name it, and it was neither pulled nor built upon for a day: a build may be
 under way that no record tells of yet.
-
-Public names: ``Pulled``, ``all_pulled``, ``by_digest``, ``by_reference``, ``use``, ``file_of``,
-``problem_of``, ``claim``, ``keep``, ``describe``, ``name_of``, ``is_own``, ``unused``, ``delete``,
-``sweep``.
 """
 
 from __future__ import annotations

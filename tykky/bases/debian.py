@@ -9,8 +9,6 @@ A definition is a text file::
 
 It needs a Debian mirror and nothing else of a network: one of the configuration's ``mirrors`` that
 has the suite, which may be a directory, or else deb.debian.org.
-
-Public names: ``Definition``, ``read``, ``build``, ``pack``, ``run``.
 """
 
 from __future__ import annotations

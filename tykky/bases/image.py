@@ -2,9 +2,6 @@
 
 A SIF holds a squashfs somewhere in the middle, which is mounted at its offset; nothing here runs
 a container. The contents are listed and read with ``unsquashfs``.
-
-Public names: ``ImageBase``, ``image_base``, ``ImageFile``, ``open_image``, ``Listing``,
-``listing``, ``unpack``, ``settings_of``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Parts of images are downloaded and verified here; layers are put on top of each other by programs
 made for it: ``apptainer build`` (the result is a SIF), else ``umoci`` (a squashfs).
-
-Public names: ``pull``, ``identify``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How a base or an image is named: what a text means, and the table of aliases.
-
-Public names: ``Reference``, ``resolve``, ``unreadable``, ``changed``.
-"""
+"""How a base or an image is named: what a text means, and the table of aliases."""
 
 from __future__ import annotations
 

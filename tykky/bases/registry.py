@@ -3,8 +3,6 @@
 The registry is asked directly (the OCI distribution protocol), so that an image is known by its
 digest before anything large is downloaded, a download that breaks off is resumed, and mirrors and
 errors are those of all other downloads. What the layers mean is left to programs made for it.
-
-Public names: ``Remote``, ``look_up``, ``layout``, ``blob``.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ are for any registry that asks; then the files of ``podman login`` and ``skopeo 
 ``~/.config/containers/auth.json``), ``docker login`` (``~/.docker/config.json`` or
 ``$DOCKER_CONFIG``), and ``apptainer registry login`` (``~/.apptainer/docker-config.json``).
 The form of these files: containers-auth.json(5).
-
-Public names: ``Session``, ``Credentials``, ``credentials``.
 """
 
 from __future__ import annotations

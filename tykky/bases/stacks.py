@@ -1,7 +1,4 @@
-"""An installed stack as a base: its programs and packages, on top of what it runs on itself.
-
-Public names: ``StackBase``, ``stack_base``, ``find_stack``.
-"""
+"""An installed stack as a base: its programs and packages, on top of what it runs on itself."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """The box: what a recipe's steps are given to work in.
 
 All have the same methods, so that a dry run is the very same recipe code.
-
-Public names: ``Box``, ``RealBox``, ``BuildBox``, ``TestBox``, ``OpenBox``, ``PlanBox``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The commands of a generation: which there are, and the launcher under each of their names.
-
-Public names: ``ALL``, ``are_plain``, ``choose``, ``choose_again``, ``programs``, ``lay_launch``,
-``lay_commands``, ``name_host``, ``link_to``.
-"""
+"""The commands of a generation: which there are, and the launcher under each of their names."""
 
 from __future__ import annotations
 

@@ -2,9 +2,6 @@
 
 What an install needs is kept in its record; what the site wants (mount points, servers) is taken
 from the configuration whenever the commands are made, at first and by ``tykky refresh``.
-
-Public names: ``Entering``, ``as_built``, ``as_published``, ``of_base``,
-``launch_plan``.
 """
 
 from __future__ import annotations

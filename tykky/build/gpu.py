@@ -4,8 +4,6 @@ The devices are there anyway, since ``/dev`` is the host's in every stack. What 
 image is the part of the driver that programs are linked with, which must be that of the host's
 kernel module. Which node it will be is not known when a stack is installed, so every place where
 the libraries may be is named, and those that are there are taken.
-
-Public name: ``libraries``.
 """
 
 from __future__ import annotations

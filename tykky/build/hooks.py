@@ -3,8 +3,6 @@
 The configuration's ``hooks`` names one Python file. For every step it may define
 ``before_<step>`` and ``after_<step>``; each is given the build, with its ``plan``, ``scratch``
 and ``log``.
-
-Public name: ``Hooks``.
 """
 
 from __future__ import annotations

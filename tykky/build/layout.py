@@ -1,8 +1,6 @@
 """How contents become an install: where they lie, in which box they are made, what its files are.
 
 Recipes have this layout; the classic commands have one of their own.
-
-Public names: ``Layout``, ``Offer``.
 """
 
 from __future__ import annotations

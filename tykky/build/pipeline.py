@@ -5,8 +5,6 @@
 Steps take values and return values. Each prints one line with its time, has its own exit code,
 and a hook before and after. The place is claimed for all that writes; until *commit* has given the
 generation its number there is none, and whatever stops a build leaves the place as it was.
-
-Public names: ``install``, ``change``, ``build``, ``Outcome``, ``Publisher``.
 """
 
 from __future__ import annotations

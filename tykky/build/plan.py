@@ -1,8 +1,4 @@
-"""What an install would be, before anything is done: the steps *resolve* and *base*.
-
-Public names: ``Plan``, ``make``, ``fitting_lock``, ``fresh_lock``, ``present``, ``reusable``,
-``foresee``, ``check``, ``check_path``, ``rehearse``, ``record_of``, ``keep_inputs``.
-"""
+"""What an install would be, before anything is done: the steps *resolve* and *base*."""
 
 from __future__ import annotations
 

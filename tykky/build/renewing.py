@@ -1,7 +1,4 @@
-"""A new generation with the contents of the present one, entered in another way.
-
-Public names: ``is_entered_as``, ``renew``.
-"""
+"""A new generation with the contents of the present one, entered in another way."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 The launcher does it, as it enters finished stacks: a directory in scratch is laid out like a
 place whose one command is the box.
-
-Public names: ``box_inside``, ``box_around``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One build at work: what its steps share, and what hooks are given.
-
-Public names: ``Desk``, ``Work``, ``Step``, ``Log``, ``Clock``, ``STEPS``.
-"""
+"""One build at work: what its steps share, and what hooks are given."""
 
 from __future__ import annotations
 

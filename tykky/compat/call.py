@@ -1,7 +1,4 @@
-"""One call of a classic command: from what it asks for to the pipeline.
-
-Public name: ``run``.
-"""
+"""One call of a classic command: from what it asks for to the pipeline."""
 
 from __future__ import annotations
 

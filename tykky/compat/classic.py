@@ -1,7 +1,4 @@
-"""The recipe that one call of a classic command is turned into, in memory.
-
-Public names: ``Classic``, ``read``, ``copied``, ``warn``.
-"""
+"""The recipe that one call of a classic command is turned into, in memory."""
 
 from __future__ import annotations
 

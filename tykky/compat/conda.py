@@ -1,7 +1,4 @@
-"""``conda-containerize``: a conda environment made from an environment file.
-
-Public name: ``Conda``.
-"""
+"""``conda-containerize``: a conda environment made from an environment file."""
 
 from __future__ import annotations
 

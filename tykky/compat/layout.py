@@ -13,8 +13,6 @@
 
 All but ``bin`` are links into the current generation, which has these files in its folder
 ``layout`` and the links to programs in ``bin``. So they change together with it, by one rename.
-
-Public names: ``ClassicLayout``, ``image_of``, ``share_of``.
 """
 
 from __future__ import annotations

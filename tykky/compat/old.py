@@ -1,7 +1,4 @@
-"""Installations that are there already: ours, and those of earlier versions of the commands.
-
-Public names: ``find``, ``inherit``, ``kept``, ``retire``.
-"""
+"""Installations that are there already: ours, and those of earlier versions of the commands."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""``pip-containerize``: a Python environment made from a requirements file.
-
-Public name: ``Pip``.
-"""
+"""``pip-containerize``: a Python environment made from a requirements file."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The four programs: their command lines, as a table in which each argument sets a key.
-
-Public names: ``conda_containerize``, ``pip_containerize``, ``wrap_container``, ``wrap_install``,
-``Asked``.
-"""
+"""The four programs: their command lines, as a table in which each argument sets a key."""
 
 from __future__ import annotations
 

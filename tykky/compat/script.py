@@ -1,7 +1,4 @@
-"""The script of a classic install: what users give, in one bash with what has to be done between.
-
-Public names: ``run``, ``text``.
-"""
+"""The script of a classic install: what users give, in one bash with what is done between."""
 
 from __future__ import annotations
 

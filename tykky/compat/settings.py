@@ -3,9 +3,6 @@
 A file has four parts: ``defaults`` count where the user says nothing, ``force`` counts whatever
 the user says, ``prepends`` and ``appends`` are put around lists. All values are known by their
 keys: a key that has no effect any more is accepted, a misspelt one is an error.
-
-Public names: ``read_site``, ``read_user``, ``checked``, ``merge``, ``settle_path``, ``Values``,
-``TEXT``, ``SCRIPTS``, ``KNOWN``, ``NO_EFFECT``.
 """
 
 from __future__ import annotations

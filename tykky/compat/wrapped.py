@@ -1,7 +1,4 @@
-"""``wrap-container`` and ``wrap-install``: programs that are there already as ordinary commands.
-
-Public names: ``Container``, ``Disk``.
-"""
+"""``wrap-container`` and ``wrap-install``: programs that are there already as ordinary commands."""
 
 from __future__ import annotations
 

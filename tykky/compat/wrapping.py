@@ -2,9 +2,6 @@
 
 Outside, a command is the launcher. Inside, a directory of links lies over that of the commands: a
 link to its program for each, so that a command's path is the program's path there.
-
-Public names: ``choose``, ``lay_links``, ``lay_inside``, ``environ_text``, ``fixed_environment``,
-``is_fixed``, ``ENVIRON``.
 """
 
 from __future__ import annotations

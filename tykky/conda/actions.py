@@ -1,8 +1,4 @@
-"""What ``conda`` commands in a box do to the environment of the stack, and tell of it.
-
-Public names: ``install``, ``update``, ``remove``, ``configure``, ``run``, ``env_update``; of those
-that change nothing ``show``, ``info``, ``env_list``, ``export``, ``nothing``, ``refuse``.
-"""
+"""What ``conda`` commands in a box do to the environment of the stack, and tell of it."""
 
 from __future__ import annotations
 

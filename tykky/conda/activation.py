@@ -5,8 +5,6 @@ The variables of conda itself, those of packages (``etc/conda/env_vars.d``) and 
 bash, in conda's order. That is done three times: for two users on two hosts, to see what must not
 be frozen, and once with all variables set beforehand, to see whether a script sets, extends, or
 only provides a value. So a command of the stack needs no shell to be in the environment.
-
-Public names: ``snapshot``, ``compare``, ``applied``, ``set_by_files``.
 """
 
 from __future__ import annotations

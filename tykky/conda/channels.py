@@ -9,9 +9,6 @@ A channel that not everybody may use has its credentials in its address, as
 ``https://USER:PASSWORD@host/channel`` or ``https://host/t/TOKEN/channel``. Everything that is kept
 or shown (locks, records, logs, messages, caches) has the address without them; they are put back
 from the configuration when something is asked for.
-
-Public names: ``Channel``, ``resolve``, ``qualify``, ``name_of``, ``on_disk``, ``subdir_of``,
-``virtual_packages``, ``lacking``; ``honoured``; ``public``, ``private``, ``login``, ``taken_out``.
 """
 
 from __future__ import annotations

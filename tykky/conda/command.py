@@ -6,8 +6,6 @@ leaving out what it asks for would make another environment than the script want
 
 ``python -m tykky.conda.command conda install -y numpy``; the file that ``TYKKY_CONDA`` names says
 which environment it is.
-
-Public names: ``main``, ``parser``.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ crash while the interpreter ends; for the same reason it leaves without ending i
 Two jobs: ``solve`` finds the packages that satisfy specs, ``install`` makes an environment have
 exactly the packages given, from files that are there already. A result is ``{"packages": ...}``,
 ``{"done": ..., "machine": ...}`` or ``{"error": {"kind": ..., "text": ...}}``.
-
-Public names: ``main``, ``run``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Three forms: YAML (``environment.yml``), a list of the exact addresses of packages (it has a line
 ``@EXPLICIT``), and a list of specs, one a line.
-
-Public names: ``Environment``, ``Pinned``, ``read``.
 """
 
 from __future__ import annotations

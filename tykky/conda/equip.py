@@ -7,8 +7,6 @@ goes back as a script for the image's shell.
 
 Whatever is built may connect, too: so nothing that comes is waited for longer than the command
 in the box runs, and a connection that says nothing holds up no other.
-
-Public name: ``equip``.
 """
 
 from __future__ import annotations

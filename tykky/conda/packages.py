@@ -3,8 +3,6 @@
 A package is one file that is kept in the cache under its sha256 and digested again at each use,
 so that the cache needs few inodes, and nothing in it that is damaged is ever installed. It is
 unpacked below the prefix itself, whose files it then becomes.
-
-Public names: ``solve``, ``pinned``, ``with_pip``, ``install``, ``link_scripts``, ``python_of``.
 """
 
 from __future__ import annotations

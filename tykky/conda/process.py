@@ -1,7 +1,4 @@
-"""Jobs for the engine: a process of its own, judged by what it wrote; and its refusals in words.
-
-Public names: ``Scene``, ``perform``.
-"""
+"""Jobs for the engine: a process of its own, judged by what it wrote; and its refusals in words."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The environment that ``conda`` commands in a box work on.
-
-Public names: ``Target``, ``follow``; ``SOCKET``, ``VARIABLE``, ``FOLLOW``,
-``READABLE`` for both sides.
-"""
+"""The environment that ``conda`` commands in a box work on."""
 
 from __future__ import annotations
 

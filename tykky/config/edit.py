@@ -3,8 +3,6 @@
 The text is edited, not written anew, so that comments and order stay. Whatever comes out is
 parsed again and compared before it is written: a file that the edit does not understand is
 refused, never damaged.
-
-Public names: ``edited``, ``write_atomically``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,6 @@
 """The keys of the configuration: a field each of :class:`Values` or of one of its sections.
 
 The defaults and what each key means are in ``configs/defaults.yaml``.
-
-Public names: ``KEYS``, ``SECTIONS``, ``GROUPS``, ``Kind``, ``BadValueError``, ``Values``, and its
-sections ``Squash``, ``Permissions``, ``Module``, ``Pip`` and ``Conda``.
 """
 
 from __future__ import annotations

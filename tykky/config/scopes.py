@@ -3,9 +3,6 @@
 In order, later wins: ``defaults`` (shipped), ``system``, ``site``, ``user``, ``environment``,
 ``flags``. Files are parsed into :class:`Setting` objects that remember their line; nothing is
 expanded or converted here.
-
-Public names: ``Setting``, ``scope_files``, ``read_scope``, ``parse``, ``from_environment``,
-``from_flags``, ``variable_of``, ``check_key``, ``INHERITED``.
 """
 
 from __future__ import annotations

@@ -4,9 +4,6 @@ Two readers give the same tree. ``read_plain`` knows the few shapes that nearly 
 configuration files consist of, and nothing else; whatever it does not know goes to PyYAML
 (``read_yaml``). It is there because every command of Tykky reads its configuration, and
 importing PyYAML takes several times as long as all the rest of that.
-
-Public names: ``Text``, ``Items``, ``Entry``, ``Section``, ``Value``, ``read_tree``,
-``read_plain``, ``read_yaml``.
 """
 
 from __future__ import annotations

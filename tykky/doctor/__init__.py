@@ -1,7 +1,4 @@
-"""What this machine can do for stacks: probes that really try, and what follows from them.
-
-Public names: ``Probe``, ``Report``, ``examine``.
-"""
+"""What this machine can do for stacks: probes that really try, and what follows from them."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 The trial runs in a child process that makes namespaces, mounts on them, and ends; nothing of
 it is seen outside. It takes the steps of the launcher, in the launcher's order.
-
-Public names: ``trial``, and the findings ``kernel``, ``namespace``, ``device``, ``mount``.
 """
 
 from __future__ import annotations

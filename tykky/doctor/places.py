@@ -1,8 +1,4 @@
-"""Whether the directories that the configuration names can be used as they must be.
-
-Public names: the findings ``root``, ``execution``, ``locks``, ``build_dir``, ``room``, ``group``,
-``repos``; ``existing``, ``writable``.
-"""
+"""Whether the directories that the configuration names can be used as they must be."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Which programs of the host are there, how new they are, and whether a stack starts with them.
-
-Public names: the findings ``server``, ``apptainer``, ``mksquashfs``, ``uv``, ``launcher``,
-``pythons``, ``lmod``, ``shell``, and ``stack``.
-"""
+"""Which programs of the host are there, how new they are, and whether a stack starts with them."""
 
 from __future__ import annotations
 

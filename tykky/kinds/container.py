@@ -3,8 +3,6 @@
 The image is not copied and not changed. What an install adds is a small image of its own with a
 link for each command, which lies over the prefix; so a command's path leads to its program inside
 and to the launcher outside, as in any other stack.
-
-Public names: ``ContainerStack``, ``image_variables``.
 """
 
 from __future__ import annotations

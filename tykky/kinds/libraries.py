@@ -3,8 +3,6 @@
 ``LD_LIBRARY_PATH`` would do it, and would also reach every program of the host that they start.
 So each file of the tree is told itself, relative to where it lies (``$ORIGIN``), and only for what
 it cannot find: by patchelf, as a run path that a user's ``LD_LIBRARY_PATH`` does not overrule.
-
-Public names: ``settle``, ``Elf``, ``read``.
 """
 
 from __future__ import annotations

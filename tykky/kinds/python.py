@@ -1,7 +1,4 @@
-"""What stacks with a Python environment have in common.
-
-Public names: ``check_prefix``, ``seal``.
-"""
+"""What stacks with a Python environment have in common."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Directory trees that are copied: their digests, and the links in them.
-
-Public names: ``Tree``, ``digest``, ``manifest``, ``relink``.
-"""
+"""Directory trees that are copied: their digests, and the links in them."""
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ All that it writes is derived from records and the configuration, and may be mad
 time: the commands in ``bin``, links of a classic installation, the entry in the database, the
 modulefile and the mark of the default version. What decides is ``current`` of the place, which it
 switches in between: what a new generation needs comes before, what only older ones had goes after.
-
-Public names: ``Publisher``, ``LINKS``.
 """
 
 from __future__ import annotations

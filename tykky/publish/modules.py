@@ -3,9 +3,6 @@
 The first line of a modulefile names the install it belongs to, so that nothing of somebody
 else's is ever overwritten or removed. The rest is derived from the record of a generation and the
 configuration.
-
-Public names: ``path_of``, ``owner_of``, ``render``, ``default_of``, ``check_loads``, ``lua``,
-``lua_text``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The check of a recipe class, made once when its file is loaded.
-
-Public name: ``check_class``, which raises :class:`RecipeError` with the line that is wrong.
-"""
+"""The check of a recipe class, made once when its file is loaded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a stack is chosen by: its version, and the values of its variants.
-
-Public names: ``Version``, ``Variant``, ``variant``, ``declared``.
-"""
+"""What a stack is chosen by: its version, and the values of its variants."""
 
 from __future__ import annotations
 

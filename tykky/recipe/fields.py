@@ -3,8 +3,6 @@
 A field is a public, annotated class attribute of a kind. What a recipe gives is converted
 where the meaning is clear (one string for a tuple of strings, a number for an environment
 variable) and refused where it is not (a number for a version, a set where order counts).
-
-Public names: ``fields``, ``convert``, ``WrongValue``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Reading a selected recipe: every mistake in its code becomes an error with its line.
-
-Public names: ``guarded`` reads an attribute, ``recipe_code`` surrounds a step,
-``checked_property`` guards a field, ``explained`` surrounds other code of a recipe.
-"""
+"""Reading a selected recipe: every mistake in its code becomes an error with its line."""
 
 from __future__ import annotations
 

@@ -3,9 +3,6 @@
 The loader puts the source of a recipe file into its module under :data:`MARK`. That one mark
 tells a recipe from a kind, finds the recipe's own line in a traceback, and keeps the text that
 was really run for the digest.
-
-Public names: ``MARK``, ``PUBLISHED``, ``recipe_source``, ``is_recipe``, ``kind_of``,
-``class_place``, ``attribute_place``, ``failing_place``, ``source_digest``.
 """
 
 from __future__ import annotations

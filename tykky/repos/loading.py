@@ -2,10 +2,6 @@
 
 The file is compiled and run here rather than imported, so that nothing is written beside it,
 nothing around it can be imported by accident, and two repositories may have the same name.
-
-Public names: ``is_name``, ``recipe_folders``, ``misnamed``, ``load_folder``,
-``read_description``; ``publish`` makes a repository importable as ``tykky.repos.<namespace>``, so
-that a recipe can extend one of another repository; ``register`` one that has a namespace.
 """
 
 from __future__ import annotations

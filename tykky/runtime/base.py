@@ -11,11 +11,6 @@ An install lies at a place, in generations: each has a ``launch.conf`` of its ow
     <place>/.tykky/current -> generations/7
     <place>/.tykky/generations/7/launch.conf
     <place>/.tykky/images/<name>.sqfs           shared between generations
-
-Public names: ``LaunchPlan``, ``Mount``, ``Root``, ``Need``, ``ImageMount``, ``Bind``, ``Command``,
-``EnvChange``, ``EnvAction``, ``Runtime``, ``render``, ``conf_path``, ``image_path``,
-``CONF_DIRECTORY``, ``CONF_NAME``, ``CONF_FORMAT``, ``LAUNCHER_NAME``, ``IMAGES``,
-``GENERATIONS``, ``CURRENT``, ``PINS``.
 """
 
 from __future__ import annotations

@@ -4,9 +4,6 @@ The sources of each are in a folder of its name below ``launcher``, and what the
 ``common``. A wheel brings the programs, in ``launcher/bin/<machine>/``. Where it does not, they
 are compiled once from the sources beside it and kept in the user's cache, in a directory that is
 named after the digest of the sources.
-
-Public names: ``program``, ``PROGRAMS``, ``build``, ``sources``. As a program, ``python -m
-tykky.runtime.native OUTDIR`` compiles them into ``OUTDIR/<machine>``.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@
 What the classic commands made lies where its user wanted it, and has an entry here as well.
 Readers take no lock: every file appears by a rename. Writers are kept apart by a lock in the
 place, its *claim*.
-
-Public names: ``Store``, and from its modules ``Record``, ``Entry``, ``Permissions``, ``Place``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Checking installs against their records, and rebuilding the database from the places.
-
-Public names: ``faults``, ``unentered``, ``reindex``.
-"""
+"""Checking installs against their records, and rebuilding the database from the places."""
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ Who waits for a lock opens its file again and again. If it is removed in between
 the one who opened it last would hold a lock that nobody else can find. So a holder sees whether
 its file is still the one of that name, and tries again if it is not. The kernel drops the lock of
 a process that dies, so none has to be removed by hand.
-
-Public names: ``Lock``, ``take``, ``claim``, ``remove_unused``.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Every entry is a file, and thousands of small files are what a parallel file sys
 at. So a listing of everything is kept in the reader's own cache, and used for as long as the
 folder's modification time stays what it was: every writer touches the folder. It is never the
 truth: without it, or with a damaged one, the files are read.
-
-Public name: ``listing``.
 """
 
 from __future__ import annotations

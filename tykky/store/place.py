@@ -12,9 +12,6 @@
 
 A generation is written as a *draft* under another name, and renamed to its number: that is the
 commit. Which one counts is decided by ``current``, replaced by one rename. Readers need no lock.
-
-Public names: ``Place``, ``Draft``, ``begin``, ``commit``, ``switch``, ``sweep``,
-``remove_generation``, ``freed_without``, ``missing``, ``HIDDEN``.
 """
 
 from __future__ import annotations

@@ -3,9 +3,6 @@
 ``record.json`` is written last, so its existence is the commit. Modulefile, commands, activation
 and listings need nothing but the record. The database has a short entry for each place, so that
 listing thousands of them reads little.
-
-Public names: ``Record``, ``Entry``, ``Step``, ``NewerFormat``, ``NAME``, ``read``,
-``read_entry``, ``parse``, ``name_of``, ``render``.
 """
 
 from __future__ import annotations

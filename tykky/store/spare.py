@@ -2,8 +2,6 @@
 
 A generation may be gone back to, be loaded by a session, or be mounted by one of another place. So
 it is deleted when it has not been current for a while, and no generation needs it that stays.
-
-Public name: ``remove``.
 """
 
 from __future__ import annotations

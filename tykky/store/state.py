@@ -2,8 +2,6 @@
 
 It explains, and keeps numbers from being given twice; which generation counts is what ``current``
 says.
-
-Public names: ``Event``, ``events``, ``is_damaged``, ``add``, ``superseded``.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ prefix in namespaces of its own, and a mount hangs on the directory it is mounte
 stays where it is, empty, and what is in it moves into the trash. The image keeps being the
 same open file there. The trash is emptied, and the directory removed, when nothing can be
 running any more.
-
-Public names: ``check_removable``, ``put``, ``is_begun``, ``last_number``, ``older``, ``empty``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Running what is built, resolved or unpacked: the environment and the command line of a box.
-
-Public names: ``PASSED``, ``PATH``, ``closed``, ``passed``, ``enclosed``.
-"""
+"""Running what is built, resolved or unpacked: the environment and the command line of a box."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 Requirements files that users wrote for pip are given to uv, which is ten times as fast, with what
 their pip would go by; what uv cannot read is left to pip.
-
-Public names: ``environment``, ``places``, ``installing``, ``INSTALL``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Running one command of a build: its output goes into the log, its failure is explained.
-
-Public names: ``Command``, ``words``, ``shown``, ``brief``, ``run``, ``follow``, ``Pause``,
-``failure``.
-"""
+"""Running one command of a build: its output goes into the log, its failure is explained."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 Each is held under a lock while it is used. So what a killed build left can be told from what
 is in use, and removed by the next build of the same, or by ``tykky gc``.
-
-Public names: ``Scratch``, ``contained``, ``sweep``.
 """
 
 from __future__ import annotations

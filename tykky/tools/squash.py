@@ -1,7 +1,4 @@
-"""From a finished tree to one squashfs image: the same tree gives the same bytes.
-
-Public names: ``Image``, ``settle``, ``squash``, ``options``, ``program``.
-"""
+"""From a finished tree to one squashfs image: the same tree gives the same bytes."""
 
 from __future__ import annotations
 

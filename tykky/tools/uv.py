@@ -1,7 +1,4 @@
-"""Everything Tykky asks of uv: resolving requirements, and the words of its failures.
-
-Public names: ``program``, ``environment``, ``platform``, ``resolve``, ``install``, ``explain``.
-"""
+"""Everything Tykky asks of uv: resolving requirements, and the words of its failures."""
 
 from __future__ import annotations
 
