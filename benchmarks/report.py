@@ -1,8 +1,4 @@
-"""The page of measurements, from the JSON that the benchmarks write: ``make measurements``.
-
-Public names: ``amount``, ``tables``, ``plot``, ``PAGE``, ``DATA``, ``PICTURE``. As a program,
-``python -m benchmarks.report`` writes the tables into the page, and the picture beside it.
-"""
+"""The page of measurements, from the JSON that the benchmarks write: ``make measurements``."""
 
 from __future__ import annotations
 

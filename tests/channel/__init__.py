@@ -4,8 +4,6 @@ No conda channel can be reached from everywhere that the tests run, so they brin
 relocatable CPython (this machine's, repackaged), wheels turned into packages, and small packages
 for what else packages do: activation scripts, prefixes in text and in programs, link scripts,
 links, conflicts. Built once and kept among the downloads, under a digest of its builder.
-
-Public name: ``channel``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Conda packages as files: what is in one, and the two formats, byte for byte the same each time.
-
-Public names: ``Package``, ``File``, ``write``, ``PLACEHOLDER``, ``TIME``.
-"""
+"""Conda packages as files: what is in one, and the two formats, byte for byte the same each time."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 Debian's finds its prefix from where it lies, as any CPython does, but looks for packages in
 ``dist-packages`` (its ``site`` is frozen into the program), and has a layout of its own for what
 is installed; a link undoes the one, a change of ``sysconfig`` the other.
-
-Public names: ``package``, ``VERSION``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Small packages, each for one thing that packages do.
-
-Public name: ``packages``.
-"""
+"""Small packages, each for one thing that packages do."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Wheels from the package index as conda packages.
-
-Public name: ``packages``.
-"""
+"""Wheels from the package index as conda packages."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 Written from what those are known to leave on disk: wrappers that are bash scripts, a directory of
 links, an image, ``common.sh`` whose end is what ``--environ`` gave, and ``share/conf.yaml`` as each
 version wrote it. The wrappers enter the image with Apptainer, as theirs did.
-
-Public names: ``VERSIONS``, ``make``.
 """
 
 from __future__ import annotations

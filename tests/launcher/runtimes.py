@@ -10,9 +10,6 @@ same is declared at the test that shows it, with one of three marks::
 ``differs`` stands at tests that run with both and show either; ``native_only`` at those for which
 there is nothing to show with Apptainer. ``python -m tests.launcher.runtimes FILE`` writes the table
 of all of them into a page of the documentation.
-
-Public names: ``differs``, ``native_only``, ``once``, ``argv0``,
-``shared``, ``parametrize``, ``table``, ``in_page``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A user whose recipes name the channel ``local``, which is the one that the tests bring.
-
-Public names: ``CONDA``, ``make``.
-"""
+"""A user whose recipes name the channel ``local``, which is the one that the tests bring."""
 
 from __future__ import annotations
 

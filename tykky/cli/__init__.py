@@ -1,8 +1,5 @@
 """The ``tykky`` program: finds the verb, imports only that, and answers errors.
 
-Public names: ``main``, ``answering`` (for programs beside this one), ``build_parser`` (with every
-verb, for completions), ``VERBS``.
-
 The verb ``list`` is a module of this package and so hides the built-in name here.
 """
 

@@ -1,8 +1,4 @@
-"""What several verbs share: answers, arguments, the recipe repositories, the places of installs.
-
-Public names: ``Call``, ``Result``, ``envelope``, ``said``; ``Argument``, ``Action``, ``option``,
-``flag``, ``positional``, ``specs``; ``specs_of``, ``recipes``, ``selected``; ``place_of``.
-"""
+"""What several verbs share: answers, arguments, the recipe repositories, the places of installs."""
 
 from __future__ import annotations
 
