@@ -1,4 +1,4 @@
-"""Conda packages as files: what is in one, and the two formats, byte for byte the same each time."""
+"""Conda packages as files: what is in one, and the two formats, the same bytes each time."""
 
 from __future__ import annotations
 
