@@ -88,3 +88,38 @@ def test_requirements_in_an_environment_file_count_from_its_folder(classic: Clas
     pip = "[{pip: [-r more.txt]}, python, pip]"
     classic.write("e/env.yml", f"channels: [local]\ndependencies: {pip}\n")
     classic.sh("conda-containerize new --prefix p e/env.yml; p/bin/python -c 'import tabulate'")
+
+
+def test_uninstall_leaves_what_else_is_in_a_prefix(classic: Classic) -> None:
+    classic.sh(
+        f"{_SOURCE}; mkdir -p mine/data; echo thesis > mine/thesis; cd mine; echo x > bin.txt"
+    )
+    classic.sh("cd mine; wrap-install -w bin ../src; bin/hi")
+    done = classic.sh("cd mine; tykky uninstall ./; ls -A")
+    assert done.stdout.split() == ["bin.txt", "data", "thesis"]
+    assert "mine is left as it is" in done.stderr
+    classic.sh("tykky gc --days 0; cat mine/thesis")
+
+
+def test_a_prefix_within_another_install_is_refused(classic: Classic) -> None:
+    classic.sh(
+        f"{_SOURCE}; wrap-install -w bin --prefix p src; wrap-install -w bin --prefix p/in src"
+    )
+    root = classic.user.env["TYKKY_ROOT"]
+    for prefix in ("p/.tykky", "p/bin/x", "p/share/x", root, f"{root}/store/x/1"):
+        script = f"wrap-install -w bin --prefix {prefix} src || echo $?"
+        done = classic.sh(script)
+        assert done.stdout.strip() == str(int(Exit.CONFLICT)), prefix
+        assert "error:" in done.stderr
+    assert classic.says("tykky uninstall ./p; p/in/bin/hi") == "hi"
+
+
+def test_an_installation_that_was_moved_is_known_where_it_is(classic: Classic) -> None:
+    classic.sh(f"{_SOURCE}; wrap-install -w bin --prefix p src; mv p q")
+    assert "q/1" in classic.says("tykky history ./q")
+    assert classic.says("tykky info --json ./q")
+    classic.sh("tykky uninstall ./q; [ ! -e q/bin ]")
+
+
+#: A folder 'src' with one program.
+_SOURCE = r"mkdir -p src/bin; printf '#!/bin/sh\necho hi\n' > src/bin/hi; chmod +x src/bin/hi"

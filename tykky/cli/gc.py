@@ -11,6 +11,8 @@ images, of which nothing is known here: they go with --images only.
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import math
 
 from tykky import console
@@ -28,10 +30,10 @@ EXAMPLES = """\
 
 
 def _days(text: str) -> float:
-    days = float(text)
-    if not 0 <= days < math.inf:
-        raise ValueError(text)
-    return days
+    with contextlib.suppress(ValueError):
+        if 0 <= (days := float(text)) < math.inf:
+            return days
+    raise argparse.ArgumentTypeError(f"'{text}' is no number of days")
 
 
 ARGUMENTS = (
@@ -48,7 +50,8 @@ def run(call: Call) -> Result:
     items = trash.older(store, seconds)
     generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
-        for left in trash.empty(store, items):
+        for left in trash.empty(store, [*items]):
+            del items[left]
             console.warn(f"{left} cannot be deleted: what somebody else has made in it is theirs")
     images, kept, freed_images = _images(call, seconds)
     if not args.dry_run:

@@ -32,7 +32,7 @@ ARGUMENTS = (specs("a recipe, perhaps with version and choices"),)
 def run(call: Call) -> Result:
     """Print the data sheet of one recipe."""
     words, store = " ".join(call.args.spec), call.store
-    if "#" in words:
+    if "#" in words or words.startswith(("/", "./", "../")):
         record = store.generation(words)
         return Result(asdict(record), lambda: _show_record(record))
     spec = parse_one(words)

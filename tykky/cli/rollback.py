@@ -41,7 +41,8 @@ def run(call: Call) -> Result:
         if before == record.generation:
             console.note(f"{record.title} is the current generation already")
         else:
-            console.note(f"{entry.module} is #{record.generation} again; it was #{before}")
+            was = f"it was #{before}" if before else "it had none that counts"
+            console.note(f"{entry.module} is #{record.generation} again; {was}")
             console.note("who has it loaded keeps what it was, until it is loaded again")
 
     return Result({"before": before, **asdict(record)}, show)

@@ -51,7 +51,7 @@ def run(call: Call) -> Result:
     for lost in () if words else unentered(store):
         missing = f"{lost.prefix} is not in the database: 'tykky reindex'"
         answers.append(_answer("", str(lost.prefix), [missing]))
-    for entry in entries:
+    for entry in {entry.prefix: entry for entry in entries}.values():
         place = place_of(entry)
         wrong = [] if place.current else ["no generation is current: 'tykky rollback' mends that"]
         try:
@@ -72,7 +72,7 @@ def run(call: Call) -> Result:
             found += [text for text in call.publisher.differences(record) if text not in found]
         answers.append(_answer(record.module if current else record.title, record.prefix, found))
     bad = [answer for answer in answers if answer["faults"]]
-    count = len(entries) or len(records)
+    count = len({record.prefix for record in records} | {entry.prefix for entry in entries})
     return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
 
 
