@@ -23,9 +23,8 @@ from tykky.kinds import tree
 from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
-from tykky.runtime.base import CONF_NAME
 from tykky.store import Place, Record, Store
-from tykky.store.place import missing
+from tykky.store.place import damaged, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -310,8 +309,7 @@ def _readable(plan: Plan, number: int) -> Record | None:
             and has_same_inputs(record)
             and not missing(record)
             and not here.original(number)
-            and all((here.images / i["file"]).stat().st_size == i["bytes"] for i in record.images)
-            and (here.generation(number) / CONF_NAME).stat().st_size
+            and not damaged(record)
         ):
             return record
     return None

@@ -16,6 +16,7 @@ from tykky.build.renewing import is_entered_as, renew
 from tykky.cli.common import Call, Result, flag, option, place_of, positional
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Entry
+from tykky.store.place import damaged
 
 EXAMPLES = """\
   tykky refresh python-data                        with the configuration as it is now
@@ -89,6 +90,9 @@ def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
         with call.changing(place, entry.prefix):
             record = place.record()
             store.check_entry(record)
+            if (path := damaged(record)).endswith(".sqfs"):
+                cause, remedy = f"the image {path} is damaged or missing", "install it again"
+                raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
             if not is_entered_as(place, record, config, *how):
                 record = renew(place, record, config, store, *how)
             call.publisher.switch(record, "refresh")

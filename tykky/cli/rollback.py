@@ -12,7 +12,7 @@ from tykky import console
 from tykky.cli.common import Call, Result, option, place_of, positional
 from tykky.errors import Exit, StoreError
 from tykky.store import Place, Record, state
-from tykky.store.place import missing
+from tykky.store.place import damaged, missing
 
 EXAMPLES = """\
   tykky rollback python-data                what was current before
@@ -73,9 +73,7 @@ def _target(place: Place, wanted: int | None, module: str) -> Record:
     if lost := missing(record):
         cause = f"{record.title} needs {lost}, which is not there any more"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
-    for image in record.images:
-        path = place.images / image["file"]
-        if not path.is_file() or path.stat().st_size != image["bytes"]:
-            cause = f"the image of {record.title} is damaged or missing: {path}"
-            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
+    if path := damaged(record):
+        cause = f"{record.title} cannot be used: {path} is damaged or missing"
+        raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
     return record

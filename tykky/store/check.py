@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tykky.errors import StoreError, TykkyError
 from tykky.files import digest_file
 from tykky.runtime.base import CONF_NAME
-from tykky.store.place import HIDDEN, Place, missing
+from tykky.store.place import HIDDEN, Place, damaged, missing
 from tykky.store.record import NewerFormat, read_entry
 
 if TYPE_CHECKING:
@@ -33,15 +33,10 @@ def faults(record: Record) -> Iterator[str]:
         place.check_format(record.generation)
     except NewerFormat as error:
         yield error.cause
-    folder = place.generation(record.generation)
-    conf = folder / CONF_NAME
-    for path in (place.launcher, conf):
-        if not path.is_file():
-            yield f"{path} is missing"
-    if conf.is_file():
-        text = conf.read_text(encoding="utf-8", errors="replace")
-        if not all(image["file"] in text for image in record.images) or "format " not in text:
-            yield f"{conf} is not what was installed"
+    if not place.launcher.is_file():
+        yield f"{place.launcher} is missing"
+    if (path := damaged(record)).endswith(CONF_NAME):
+        yield f"{path} is missing or not what was installed"
     for name in record.commands:
         command = place.prefix / "bin" / name
         if not os.access(command, os.X_OK):

@@ -166,6 +166,19 @@ def missing(record: Record) -> str:
     return ""
 
 
+def damaged(record: Record) -> str:
+    """The first file of a generation that cannot be what was installed, at a glance; or nothing."""
+    here = Place(Path(record.prefix))
+    for image in record.images:
+        path = here.images / image["file"]
+        if not path.is_file() or path.stat().st_size != image["bytes"]:
+            return str(path)
+    conf = here.generation(record.generation) / CONF_NAME
+    text = conf.read_text(encoding="utf-8", errors="replace") if conf.is_file() else ""
+    whole = "format " in text and all(image["file"] in text for image in record.images)
+    return "" if whole else str(conf)
+
+
 def _unescaped(word: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), word)
 
