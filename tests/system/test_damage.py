@@ -77,7 +77,7 @@ def test_a_damaged_history_is_named_and_kept_and_makes_nothing_old(two: Site, te
 @pytest.mark.parametrize("text", ["", "format 2\n"])
 def test_a_damaged_launch_file_is_named_and_installed_again(two: Site, text: str) -> None:
     (two.prefix() / ".tykky/current/launch.conf").write_text(text)
-    assert "launch.conf is not what was installed" in two("verify", status=Exit.DAMAGED).stdout
+    assert "launch.conf is missing or not what was" in two("verify", status=Exit.DAMAGED).stdout
     assert two.json("install", "hello")[0]["generation"] == 3
     assert says(two) == "hello 1.0\n"
 
@@ -88,6 +88,15 @@ def test_a_command_that_is_something_else_is_named(two: Site) -> None:
     shutil.copy("/bin/true", command)
     assert "bin/hello is not the launcher" in two("verify", status=Exit.DAMAGED).stdout
     two("refresh", "hello")
+    assert says(two) == "hello 1.0\n"
+
+
+def test_refresh_says_that_the_image_is_not_there(two: Site) -> None:
+    for image in two.images():
+        image.write_bytes(b"")
+    assert "is damaged or missing" in two("refresh", "hello", status=Exit.DAMAGED).stderr
+    assert "is damaged or missing" in two("rollback", "hello", status=Exit.DAMAGED).stderr
+    two("install", "hello")
     assert says(two) == "hello 1.0\n"
 
 

@@ -131,7 +131,7 @@ def test_rollback_to_what_needs_something_that_has_gone_changes_nothing(site: Si
     site("install", "lower", "upper")
     site.hello("upper")
     site("install", "upper")
-    site("uninstall", "lower")
+    (site.root / "store/lower/1.0").rename(site.root / "lost")
     done = site("rollback", "upper", status=int(Exit.CONFLICT))
     assert f"{site.root / 'store/lower/1.0'}#1" in done.stderr
     assert site.record("upper")["generation"] == 2
