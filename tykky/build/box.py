@@ -111,10 +111,8 @@ class Box(ABC):
         """The full path of something in the prefix. Raises ``StepError`` outside of it."""
         full = Path(os.path.normpath(self.prefix / path))
         if full != self.prefix and self.prefix not in full.parents:
-            raise StepError(
-                f"a recipe may only write below its prefix, not {full}",
-                remedy="use a relative path, or one that starts with box.prefix",
-            )
+            remedy = "use a relative path, or one that starts with box.prefix"
+            raise StepError(f"a recipe may only write below its prefix, not {full}", remedy=remedy)
         return full
 
 
@@ -143,10 +141,8 @@ class PlanBox(Box):
     def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
         file = _file_name(url, sha256, name)
         if self.strict and not sha256:
-            raise RecipeError(
-                f"the recipe fetches {url} without a digest",
-                remedy="add sha256='...'; the log of a build says which it is",
-            )
+            remedy = "add sha256='...'; the log of a build says which it is"
+            raise RecipeError(f"the recipe fetches {url} without a digest", remedy=remedy)
         self.lines.append(f"fetch  {url}")
         return FETCHED / file
 
@@ -170,6 +166,8 @@ class RealBox(Box):
 
     scratch: Scratch
     log: BinaryIO
+    #: Where commands start on the host.
+    cwd: Path = Path("/")
     #: What has been read from outside of the recipe's folder, with a digest of each.
     read: dict[str, str] = field(default_factory=dict)
     #: What is under way while a command runs, for it to use.
@@ -196,11 +194,6 @@ class RealBox(Box):
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
         self.log.write(f"# {what}\n".encode())
         action(self)
-
-    @property
-    def cwd(self) -> Path:
-        """Where commands start on the host."""
-        return Path("/")
 
     @property
     def program(self) -> Path | None:
@@ -303,10 +296,6 @@ class TestBox(RealBox):
         bin = str(self.draft.place.prefix / "bin")
         return [str(native.program("box")), "--bind", str(self.commands), bin, "--", *argv]
 
-    @property
-    def cwd(self) -> Path:
-        return self.scratch.empty
-
 
 @dataclass(eq=False, kw_only=True)
 class OpenBox(RealBox):
@@ -316,10 +305,9 @@ class OpenBox(RealBox):
     anywhere, and their own environment.
     """
 
-    #: What of the host is seen in an image, where contents lie, and where commands start.
+    #: What of the host is seen in an image, and where contents lie.
     shown: Sequence[Path] = ()
     inside_at: Path
-    workdir: Path
     #: Prints a line of what the user's own scripts say.
     show: Callable[[str], None] = lambda _: None
 
@@ -337,10 +325,6 @@ class OpenBox(RealBox):
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
         return [str(self.program), "--", *argv]
-
-    @property
-    def cwd(self) -> Path:
-        return self.workdir
 
 
 def _file_name(url: str, sha256: str, name: str) -> str:

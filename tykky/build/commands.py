@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.bases import Base
 from tykky.build.entering import OWN
 from tykky.errors import RecipeError, Where, did_you_mean, explained
 from tykky.files import Permissions, make_folder, write_file
@@ -20,7 +21,6 @@ from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place
 
 if TYPE_CHECKING:
-    from tykky.bases import Base
     from tykky.kinds.stack import Stack
 
 
@@ -31,9 +31,8 @@ ALL = "*"
 def are_plain(recipe: Stack) -> bool:
     """Whether the commands are chosen among the names in ``bin``, so that they change no image."""
     wanted = guarded(recipe, "commands")
-    if isinstance(wanted, Mapping) or recipe.wraps_base:
-        return False
-    return not any("/" in pattern for pattern in wanted)
+    named = isinstance(wanted, Mapping)
+    return not (named or recipe.wraps_base or any("/" in pattern for pattern in wanted))
 
 
 def choose_again(recipe: Stack, there: Sequence[str]) -> tuple[str, ...]:
@@ -60,20 +59,15 @@ def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
     for given, pattern in wanted.items() if named else (("", each) for each in wanted):
         found = _matching(recipe, pattern, root, base)
         if named and len(found) != 1:
-            what = f"'{pattern}' means {', '.join(found[:4])}"
-            raise _refused(
-                recipe,
-                f"gives one name to {len(found)} programs: {what}",
-                "write the full name of one program",
-            )
+            means = f"'{pattern}' means {', '.join(found[:4])}"
+            what = f"gives one name to {len(found)} programs: {means}"
+            raise _refused(recipe, what, "write the full name of one program")
         for program in found:
             name = given if named else Path(program).name
             if chosen.setdefault(name, program) != program:
-                raise _refused(
-                    recipe,
-                    f"offers two programs as '{name}': {chosen[name]} and {program}",
-                    "give one of them another name: commands = {'NAME': 'PATH'}",
-                )
+                what = f"offers two programs as '{name}': {chosen[name]} and {program}"
+                remedy = "give one of them another name: commands = {'NAME': 'PATH'}"
+                raise _refused(recipe, what, remedy)
     for name, program in chosen.items():
         link_to(program, root / "bin" / name)
     return tuple(sorted(chosen))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky.bases import PATH, ImageBase, StackBase
+from tykky.bases import PATH, Base, ImageBase, StackBase
 from tykky.build.gpu import libraries
 from tykky.recipe import guarded
 from tykky.runtime.base import (
@@ -28,7 +28,6 @@ from tykky.runtime.base import (
 )
 
 if TYPE_CHECKING:
-    from tykky.bases import Base
     from tykky.config import Config
     from tykky.kinds.stack import Stack
     from tykky.store import Record
@@ -194,24 +193,23 @@ def launch_plan(
     target = entering.mount_at or ("$PREFIX" if entering.relocatable else str(place))
     own = [ImageMount(image["file"], image["bytes"], target) for image in images]
     more, variables, options = libraries(entering.gpu, rooted=_root(entering) is not None)
-    if entering.isolation != "open":  # the home of $HOME is bound, and only where it shall be
+    is_open = entering.isolation == "open"
+    if not is_open:  # the home of $HOME is bound, and only where it shall be
         options = (*options, "--no-mount=home")
-    environment = _changes(*entering.of_image, *entering.environment)
+    # One that may be moved has links to its programs over its commands.
+    inside = commands if entering.mount_at and not entering.relocatable else ()
     return LaunchPlan(
         name=name,
         prefix=place,
         generation=str(generation),
         mounts=_mounts(entering, own, _places(entering, config), more),
-        environment=(*variables, *environment),
+        environment=(*variables, *_changes(*entering.of_image, *entering.environment)),
         activation=_changes(*entering.activation),
         runtime=Runtime(entering.runtime),
         relocatable=entering.relocatable,
-        host_roots=entering.isolation == "open"
-        and (bool(entering.root) or entering.runtime != "native"),
+        host_roots=is_open and (bool(entering.root) or entering.runtime != "native"),
         commands=tuple(
-            Command(command, Path(entering.mount_at, "bin", command))
-            # One that may be moved has links to its programs over its commands.
-            for command in (commands if entering.mount_at and not entering.relocatable else ())
+            Command(command, Path(entering.mount_at, "bin", command)) for command in inside
         ),
         refuse_other_stacks=entering.isolation == "closed",
         gpu=entering.gpu,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tykky.build.work import Work
     from tykky.store import Record
 
+#: Images as a record has them, the lowest first.
+Images = Sequence[Mapping[str, Any]]
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -61,7 +64,7 @@ class Layout:
         """A box in which the contents are made."""
         return work.open(BuildBox)
 
-    def start(self, work: Work, box: RealBox) -> None:
+    def start(self, work: Work) -> None:
         """Before anything is built."""
 
     def offer(self, work: Work) -> Offer:
@@ -77,9 +80,8 @@ class Layout:
         with recipe_code(plan.recipe, "activation"):
             changes = plan.recipe.activation(box)
         entering = as_built(plan.recipe, plan.base, plan.prefix, plan.needs, more, work.config)
-        return replace(
-            entering, activation=tuple((c.action.value, c.name, c.value) for c in changes)
-        )
+        activation = tuple((c.action.value, c.name, c.value) for c in changes)
+        return replace(entering, activation=activation)
 
     def squash_options(self, work: Work) -> Sequence[str]:
         """More words for mksquashfs."""
@@ -94,14 +96,7 @@ class Layout:
     def finish(self, work: Work, offer: Offer) -> None:
         """The last touch of the contents, before they are squashed."""
 
-    def fill(
-        self,
-        work: Work,
-        draft: Draft,
-        offer: Offer,
-        entering: Entering,
-        images: Sequence[dict[str, Any]],
-    ) -> None:
+    def fill(self, work: Work, draft: Draft, offer: Offer, images: Images) -> None:
         """Add files to a generation that is being written."""
 
     def failed(self, work: Work) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,7 +36,6 @@ from tykky.tools.squash import settle, squash
 
 if TYPE_CHECKING:
     from tykky.config import Config
-    from tykky.contents import Installed
     from tykky.repos import Repos
     from tykky.spec import Spec
 
@@ -71,10 +71,10 @@ class Built:
 
     offer: Offer
     programs: tuple[str, ...]
-    contents: tuple[Installed, ...]
+    packages: tuple[contents.Installed, ...]
     entering: Entering
     images: tuple[dict[str, Any], ...] = ()
-    old: Record | None = field(default=None)  # the generation that they are taken from
+    old: Record | None = None  # the generation that they are taken from
 
 
 def install(
@@ -241,11 +241,9 @@ def _needs_held(work: Work) -> Iterator[None]:
             if os.access(prefix, os.W_OK):
                 stack.enter_context(store.claim(prefix, needed.module, console.note))
             if not _is_as_it_was(needed):
-                raise StoreError(
-                    f"{needed.title}, which {work.plan.module} needs, was removed meanwhile",
-                    remedy="install that again, then run the same command again",
-                    code=Exit.CONFLICT,
-                )
+                cause = f"{needed.title}, which {work.plan.module} needs, was removed meanwhile"
+                remedy = "install that again, then run the same command again"
+                raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         yield
 
 
@@ -260,16 +258,11 @@ def _is_as_it_was(needed: Record) -> bool:
 def _give_up(
     desk: Desk, plan: Plan, draft: Draft | None, error: BaseException, *, held: bool
 ) -> None:
+    """Tell what has become of the place; nothing of what was not committed is left there."""
     if isinstance(error, KeyboardInterrupt):
         console.note("stopping, and cleaning up")
     # A number may be somebody else's, where locks do not work; the draft is our own.
-    committed = (
-        draft is not None
-        and not draft.path.exists()
-        and plan.place.generation(draft.number).exists()
-    )
-    if committed:
-        assert draft is not None
+    if draft and not draft.path.exists() and plan.place.generation(draft.number).exists():
         console.note(f"{plan.module}#{draft.number} is built, but may not be the current one: run")
         console.note(f"this again, or 'tykky rollback {plan.module} --to {draft.number}'")
     else:
@@ -278,7 +271,6 @@ def _give_up(
                 discard(draft.path)
             if held:  # else another build may be under way there
                 place.sweep(plan.place)
-    if not committed:
         what = f"{plan.prefix} is as it was" if plan.place.current else "nothing was installed"
         console.note(f"{what}. Log: {desk.log.path}" if desk.log.path else what)
     if isinstance(error, TykkyError) and desk.log.path is not None:
@@ -292,7 +284,7 @@ def _build(work: Work) -> Built:
     """Build, finish and squash the contents; from then on the scratch directory is empty."""
     with work.desk.step("build") as line:
         box = work.plan.layout.box(replace(work, line=line))
-        work.plan.layout.start(work, box)
+        work.plan.layout.start(work)
         work.call(box, "assemble")
     for remark in box.remarks:
         work.desk.remark(remark)
@@ -331,8 +323,7 @@ def _finish(work: Work) -> Built:
         work.call(box, "seal")
         with recipe_code(plan.recipe, "contents"):
             found = tuple(plan.recipe.contents(box))
-        listed = plan.layout.with_listing(offer) if found else None
-        if listed is not None:
+        if found and (listed := plan.layout.with_listing(offer)):
             contents.put(found, box)
             offer = listed
         entering = plan.layout.enter(work, box, offer)
@@ -357,16 +348,11 @@ def _reuse(work: Work, old: Record) -> Built:
 def _write(work: Work, draft: Draft, built: Built) -> None:
     """Everything of a generation but its record and its log."""
     plan, permissions = work.plan, work.desk.store.permissions
-    keep_inputs(plan, built.contents, draft.path, permissions)
-    plan.layout.fill(work, draft, built.offer, built.entering, built.images)
+    keep_inputs(plan, built.packages, draft.path, permissions)
+    plan.layout.fill(work, draft, built.offer, built.images)
+    names, number = built.offer.names, draft.number
     launch = launch_plan(
-        built.entering,
-        plan.module,
-        plan.prefix,
-        draft.number,
-        built.images,
-        built.offer.names,
-        work.config,
+        built.entering, plan.module, plan.prefix, number, built.images, names, work.config
     )
     commands.lay_launch(launch, draft.path, permissions)
 
@@ -380,9 +366,9 @@ def _test(work: Work, draft: Draft, built: Built) -> None:
             make_folder(work.plan.prefix / "bin", work.desk.store.permissions)
             commands.lay_commands(draft.place, names, trial, work.desk.store.permissions)
             work.scratch.renew()
-            trying = replace(work, line=line)
-            box = trying.open(TestBox, draft=draft, commands=trial)
-            work.plan.layout.prove(trying, box)
+            work = replace(work, line=line)
+            box = work.open(TestBox, draft=draft, commands=trial, cwd=work.scratch.empty)
+            work.plan.layout.prove(work, box)
         except OSError as error:
             raise from_os_error(error, "try the commands") from error
         except TykkyError as error:
@@ -402,10 +388,12 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
         if built.old is None:
             work.desk.log.keep(draft.path, permissions)
         else:
-            _take_log(plan.place.generation(built.old.generation), draft.path)
-        record = record_of(plan, work.desk.clock.steps, work.read)
+            # How the contents were built, of which this is another generation.
+            with contextlib.suppress(OSError):
+                old = plan.place.generation(built.old.generation)
+                shutil.copy2(old / "build.log.gz", draft.path / "build.log.gz")
         record = replace(
-            record,
+            record_of(plan, work.desk.clock.steps, work.read),
             generation=draft.number,
             commands=built.offer.names,
             programs=built.programs,
@@ -413,18 +401,10 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
             launch=asdict(built.entering),
             files=count(draft.path) + 1 + len(built.images),
         )
-        if built.contents:
-            record = replace(record, packages=tuple((p.name, p.version) for p in built.contents))
+        if built.packages:
+            record = replace(record, packages=tuple((p.name, p.version) for p in built.packages))
         record = plan.layout.amend(record)
         place.commit(draft, record, permissions)
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
-
-
-def _take_log(old: Path, new: Path) -> None:
-    """The log of how the contents were built, of which this is another generation."""
-    import shutil
-
-    with contextlib.suppress(OSError):
-        shutil.copy2(old / "build.log.gz", new / "build.log.gz")

@@ -60,10 +60,10 @@ class Plan:
     arch: str
     base: Base
     lock: Lock
-    lock_is_new: bool
-    needs: tuple[Record, ...]
     place: Place
     module: str
+    lock_is_new: bool = False
+    needs: tuple[Record, ...] = ()
     build: str = ""
     publish: str = ""
     layout: Layout = field(default_factory=Layout)
@@ -162,7 +162,7 @@ def make(
     entered = {name: guarded(recipe, name) for name in names}
     publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
-    return Plan(recipe, arch, base, lock, is_new, needs, place, module, build, publish)
+    return Plan(recipe, arch, base, lock, place, module, is_new, needs, build, publish)
 
 
 def _check_selection(recipe: Stack, place: Place) -> None:

@@ -19,12 +19,14 @@ from tykky.build.work import Desk
 from tykky.compat import old, settings, wrapping
 from tykky.compat.classic import Classic, read
 from tykky.compat.layout import ClassicLayout
+from tykky.compat.settings import Values
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.host import user_name
 from tykky.publish import LINKS, Publisher
 from tykky.store import HIDDEN, Place, Record, Store
 
+_ELSEWHERE = "give another directory: --prefix DIR"
 #: What each program makes; only that is imported.
 _KINDS = {
     "conda-containerize": "tykky.compat.conda:Conda",
@@ -35,7 +37,6 @@ _KINDS = {
 
 if TYPE_CHECKING:
     from tykky.compat.programs import Asked
-    from tykky.compat.settings import Values
 
 
 def run(program: str, asked: Asked) -> int:
@@ -43,11 +44,9 @@ def run(program: str, asked: Asked) -> int:
     if os.environ.get("USE_COLOR", "yes") != "yes":
         os.environ["NO_COLOR"] = "1"
     if not asked.verb:
-        raise TykkyError(
-            f"{program} is told neither to make a new installation nor to update one",
-            remedy=f"'{program} new --help' and '{program} update --help' tell more",
-            code=Exit.USAGE,
-        )
+        cause = f"{program} is told neither to make a new installation nor to update one"
+        remedy = f"'{program} new --help' and '{program} update --help' tell more"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     with contextlib.ExitStack() as stack:
         recipe, record = _change(program, asked, stack)
     old.retire(recipe)
@@ -66,7 +65,8 @@ def _change(program: str, asked: Asked, stack: contextlib.ExitStack) -> tuple[Cl
         console.warn(warning)
     user = _without_pipes(_wanted(kind, asked), stack)
     site, store = settings.read_site(), Store.of(config)
-    if asked.verb == "update":
+    verb = "update" if asked.verb == "update" else "new"
+    if verb == "update":
         prefix = Path(asked.prefix).expanduser().resolve()
         old.find(prefix, kind)
     else:
@@ -79,7 +79,7 @@ def _change(program: str, asked: Asked, stack: contextlib.ExitStack) -> tuple[Cl
 
     def planned() -> tuple[Desk, Plan]:
         nonlocal recipe
-        if asked.verb == "update":
+        if verb == "update":
             before = old.find(prefix, kind)  # only now nobody else changes it
             values = settings.merge(site, old.inherit(prefix, before, user))
             values |= {**old.kept(prefix, before), "update_installation": True}
@@ -87,7 +87,6 @@ def _change(program: str, asked: Asked, stack: contextlib.ExitStack) -> tuple[Cl
             _check(recipe)
         return _plan(recipe, store)
 
-    verb = "update" if asked.verb == "update" else "new"
     record = pipeline.change(prefix, store, Publisher(config, store), planned, verb)
     return recipe, record
 
@@ -138,13 +137,10 @@ def _prefix(values: Values) -> Path:
     """Where it is installed, without links on the way."""
     prefix = Path(values["installation_prefix"]).expanduser()
     try:
-        return (Path.cwd() / prefix).resolve()
+        return prefix.resolve()
     except (OSError, RuntimeError) as error:
-        raise TykkyError(
-            f"the prefix {prefix} cannot be used: {error}",
-            remedy="give another directory: --prefix DIR",
-            code=Exit.NOT_WRITABLE,
-        ) from None
+        cause = f"the prefix {prefix} cannot be used: {error}"
+        raise TykkyError(cause, remedy=_ELSEWHERE, code=Exit.NOT_WRITABLE) from None
 
 
 def _check(recipe: Classic) -> None:
@@ -158,34 +154,33 @@ def _check(recipe: Classic) -> None:
             code=Exit.CONFIG,
         )
     prefix = there = recipe.prefix
-    other = "give another directory: --prefix DIR"
     while not there.exists():
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise TykkyError(
-            f"you may not install in {prefix}: {there} is not writable",
-            remedy=other,
-            code=Exit.NOT_WRITABLE,
-        )
-    check_path(prefix, other)
-    place, root = Place(prefix), recipe.config.root.resolve()
+        cause = f"you may not install in {prefix}: {there} is not writable"
+        raise TykkyError(cause, remedy=_ELSEWHERE, code=Exit.NOT_WRITABLE)
+    check_path(prefix, _ELSEWHERE)
     if (prefix / "common.sh").is_file() or recipe.old is not None:
         return
+    if why_not := _obstacle(prefix, recipe.config.root.resolve()):
+        raise StoreError(f"{prefix} {why_not}", remedy=_ELSEWHERE, code=Exit.CONFLICT)
+
+
+def _obstacle(prefix: Path, root: Path) -> str:
+    """What something else has to do with a directory, in words; empty if nothing."""
     own = [root / name for name in ("store", "db", "modules", "trash")]
     own += [
         above / name for above in prefix.parents for name in (HIDDEN, "bin") if Place(above).current
     ]
     if prefix == root or any(prefix.is_relative_to(folder) for folder in own):
-        what = f"{prefix} is within other installs"
-        raise StoreError(what, remedy=other, code=Exit.CONFLICT)
+        return "is within other installs"
+    place = Place(prefix)
     if place.current and not (place.generation() / LINKS).is_dir():
-        what = f"{prefix} is an install of a recipe"
-        raise StoreError(what, remedy=other, code=Exit.CONFLICT)
-    for name in ("bin", "share", "lib"):
-        # What somebody who was killed has left of ours is no obstacle.
-        if (prefix / name).exists() and not place.hidden.is_dir():
-            what = f"{prefix} has a '{name}' of something else in it"
-            raise StoreError(what, remedy=other, code=Exit.CONFLICT)
+        return "is an install of a recipe"
+    # What somebody who was killed has left of ours is no obstacle.
+    there = () if place.hidden.is_dir() else ("bin", "share", "lib")
+    found = [name for name in there if (prefix / name).exists()]
+    return f"has a '{found[0]}' of something else in it" if found else ""
 
 
 def _plan(recipe: Classic, store: Store) -> tuple[Desk, Plan]:
@@ -198,24 +193,15 @@ def _plan(recipe: Classic, store: Store) -> tuple[Desk, Plan]:
         lock = recipe.settle(line.update)
         base = recipe.find_base(desk.config, bases.arch(), lock)
         line.update(f"{recipe.title} for {recipe.prefix}")
-    plan = Plan(
-        recipe=recipe,
-        arch=bases.arch(),
-        base=base,
-        lock=lock,
-        lock_is_new=False,
-        needs=(),
-        place=Place(recipe.prefix),
-        module=f"{recipe.name}/1",
-        layout=ClassicLayout(recipe),
-    )
+    place, module, layout = Place(recipe.prefix), f"{recipe.name}/1", ClassicLayout(recipe)
+    plan = Plan(recipe, bases.arch(), base, lock, place, module, layout=layout)
     return desk, plan
 
 
 def _config(recipe: Classic) -> Config:
     """The configuration, with what the classic one says of building."""
-    parent = Path(recipe.values["build_tmpdir_base"]) / f"tykky-classic-{user_name()}"
     config, values = recipe.config, recipe.values
+    parent = Path(values["build_tmpdir_base"]) / f"tykky-classic-{user_name()}"
     wanted = min(int(values.get("num_cpus", 0)), int(values.get("max_num_cpus", 1 << 16)))
     return replace(
         config,

@@ -6,23 +6,21 @@ import os
 import sys
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from tykky import bases, console
-from tykky.bases import ImageBase
+from tykky.bases import Base, ImageBase
+from tykky.build.box import Box, OpenBox
 from tykky.compat.settings import SCRIPTS, TEXT, Values
+from tykky.config import Config
 from tykky.errors import Exit, TykkyError, masked
+from tykky.fetch import Say
 from tykky.kinds.python import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
 from tykky.recipe import Version
 from tykky.store.record import name_of
-
-if TYPE_CHECKING:
-    from tykky.bases import Base
-    from tykky.build.box import Box, OpenBox
-    from tykky.config import Config
-    from tykky.fetch import Say
+from tykky.tools import indexes
 
 
 class Classic(Stack):
@@ -31,8 +29,7 @@ class Classic(Stack):
     ``values`` are those that count, ``prefix`` is where it is installed, ``old`` the values of the
     installation that is updated, if one is. ``kind`` is what their configuration calls the mode.
 
-    The contents have a path of their own inside, and are made by the user's scripts with what a
-    kind does between them.
+    The contents are made by the user's scripts, with what a kind does between them.
     """
 
     kind: ClassVar[str] = "classic"
@@ -58,6 +55,17 @@ class Classic(Stack):
         self.old = old
         self.version = Version("1")
         self.choices = MappingProxyType({})
+        #: The caller's directory, where scripts run.
+        self.workdir = Path(values.get("workdir") or Path.cwd())
+        path = values.get("installation_path", "prefix")
+        #: Where the contents appear.
+        self.inside = prefix if path == "prefix" else Path(path)
+        #: Whether the contents lie where the install does.
+        self.is_bound = self.inside == prefix
+        #: The environment, at its path inside.
+        self.root = self.inside / self.below
+        #: How much is told: 0 errors only, 1 warnings, 2 what is done, more everything.
+        self.level = int(values.get("log_level", 2))
         self.name = name_of(prefix)  # type: ignore[misc]
         self.file = self.directory = self.workdir  # type: ignore[misc]
         self.description = f"{self.title} made by {program}"  # type: ignore[misc]
@@ -70,45 +78,16 @@ class Classic(Stack):
     # -- what it was asked for ---------------------------------------------------------
 
     @property
-    def inside(self) -> Path:
-        """Where the contents appear."""
-        path = self.values["installation_path"]
-        return self.prefix if path == "prefix" else Path(path)
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether the contents lie where the install does."""
-        return self.inside == self.prefix
-
-    @property
     def below(self) -> str:
         """Where in the contents the environment is; empty: they are the environment."""
         return ""
-
-    @property
-    def root(self) -> Path:
-        """The environment, at its path inside."""
-        return self.inside / self.below
-
-    @property
-    def level(self) -> int:
-        """How much is told: 0 errors only, 1 warnings, 2 what is done, more everything."""
-        return int(self.values.get("log_level", 2))
-
-    @property
-    def workdir(self) -> Path:
-        """The caller's directory, where scripts run."""
-        return Path(self.values.get("workdir") or Path.cwd())
 
     def given(self, name: str) -> Path:
         """A file of the user's, from the caller's directory on. Raises ``TykkyError``."""
         path = self.workdir / Path(name).expanduser()
         if not path.is_file():
-            raise TykkyError(
-                f"there is no file {name}",
-                remedy=f"check its name; it counts from {self.workdir}",
-                code=Exit.NOT_FOUND,
-            )
+            remedy = f"check its name; it counts from {self.workdir}"
+            raise TykkyError(f"there is no file {name}", remedy=remedy, code=Exit.NOT_FOUND)
         return path
 
     def named(self, key: str) -> Path | None:
@@ -140,11 +119,9 @@ class Classic(Stack):
         if self.is_environment:
             check_prefix(self.root, "bin/python3.12")
         elif not self.values.get("wrapper_paths"):
-            raise TykkyError(
-                "nothing says which programs to wrap",
-                remedy=f"name them, or directories of them: {self.example}",
-                code=Exit.USAGE,
-            )
+            cause = "nothing says which programs to wrap"
+            remedy = f"name them, or directories of them: {self.example}"
+            raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
 
     # -- resolve, base -----------------------------------------------------------------
 
@@ -170,18 +147,13 @@ class Classic(Stack):
     def check(self, prefix: Path, base: Base) -> None:
         """Refuse what is no container where one is needed."""
         if (self.values["isolate"] or not self.has_image) and not isinstance(base, ImageBase):
-            raise TykkyError(
-                f"'{base.name}' is no container",
-                remedy="give a SIF, a squashfs image, a root directory or docker://...",
-                code=Exit.BASE,
-            )
+            remedy = "give a SIF, a squashfs image, a root directory or docker://..."
+            raise TykkyError(f"'{base.name}' is no container", remedy=remedy, code=Exit.BASE)
 
     # -- build, finish -----------------------------------------------------------------
 
     def seen(self) -> list[Path]:
         """What of the host an isolated build has to see."""
-        from tykky.tools import indexes
-
         mounts = map(Path, self.values.get("mount_points", ()))
         found = [*mounts, self.workdir, *(path.parent for path in self.inputs.values())]
         return [*found, *(indexes.places(self.config) if self.is_environment else ())]
@@ -219,11 +191,9 @@ def read(path: Path) -> str:
     try:
         return path.read_text(**TEXT)
     except OSError as error:
-        raise TykkyError(
-            f"the file {path} cannot be read: {error.strerror}",
-            remedy="make it readable for yourself: chmod u+r",
-            code=Exit.NOT_FOUND,
-        ) from error
+        cause = f"the file {path} cannot be read: {error.strerror}"
+        remedy = "make it readable for yourself: chmod u+r"
+        raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND) from error
 
 
 def copied(path: Path) -> bytes:

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tykky import bases
 from tykky import lock as locks
+from tykky.build.box import Box, OpenBox
+from tykky.build.plan import fresh_lock
 from tykky.compat.classic import Classic, warn
 from tykky.compat.layout import share_of
 from tykky.compat.settings import Values
 from tykky.conda.channels import honoured, public
 from tykky.conda.environment import Environment, read
+from tykky.conda.equip import equip
+from tykky.config import Config
 from tykky.errors import Exit, TykkyError
+from tykky.fetch import Say
 from tykky.kinds.conda import CondaStack
 from tykky.kinds.python import seal
+from tykky.lock import Lock
+from tykky.resources import resource
 from tykky.store import Place
 from tykky.tools import indexes
-
-if TYPE_CHECKING:
-    from tykky.build.box import Box, OpenBox
-    from tykky.config import Config
-    from tykky.fetch import Say
-    from tykky.lock import Lock
-
-#: Commands of the script: what ``conda activate`` does, and a ``conda`` that may be told to.
-_ACTIVATE = r"""
-conda() { case "$1" in activate | deactivate) ;; *) command conda "$@" ;; esac; }
-mamba() { case "$1" in activate | deactivate) ;; *) command mamba "$@" ;; esac; }
-export CONDA_PREFIX="${env_root%/}" CONDA_DEFAULT_ENV="$CW_ENV_NAME" CONDA_SHLVL=1
-export PATH="$CW_BUILD_TMPDIR/tools:${env_root}bin:$TYKKY_UV_FOLDER:$PATH"
-for tykky_script in "${env_root}"etc/conda/activate.d/*.sh; do
-    [ ! -f "$tykky_script" ] || . "$tykky_script"
-done
-"""
 
 
 class Conda(Classic, CondaStack):
@@ -70,11 +61,9 @@ class Conda(Classic, CondaStack):
         """Refuse to make what nothing describes."""
         super().examine()
         if self.old is None and not self.values.get("env_file"):
-            raise TykkyError(
-                "nothing says what the environment consists of",
-                remedy="name its file: 'env_file: environment.yml'",
-                code=Exit.CONFIG,
-            )
+            cause = "nothing says what the environment consists of"
+            remedy = "name its file: 'env_file: environment.yml'"
+            raise TykkyError(cause, remedy=remedy, code=Exit.CONFIG)
 
     # -- as the kind of recipes asks ----------------------------------------------------
 
@@ -90,12 +79,9 @@ class Conda(Classic, CondaStack):
 
     def settle(self, say: Say) -> Lock:
         """Solve the environment."""
-        from tykky.build.plan import fresh_lock
-
         if self.old is not None:  # what is added comes from where the environment is from
-            channels = [
-                public(name) for name in self._wanted(self.config, bases.arch())[0].channels
-            ]
+            wanted, _ = self._wanted(self.config, bases.arch())
+            channels = [public(name) for name in wanted.channels]
             return replace(super().settle(say), asked={"channels": channels})
         say("solving the environment")
         return fresh_lock(self, self.config, bases.arch())
@@ -106,14 +92,11 @@ class Conda(Classic, CondaStack):
 
     def create(self, box: OpenBox) -> None:
         """Install the packages, and give the scripts a ``conda``."""
-        from tykky.conda.equip import equip
-
         box.scratch.root.mkdir(parents=True, exist_ok=True)
         if self.old is None:
             CondaStack.assemble(self, box)
-        folder = box.tmp / "tools"
         wanted, config = self._wanted(box.config, box.lock.arch)
-        equip(box, config, channels=wanted.channels, names=wanted.names, folder=folder)
+        equip(box, config, channels=wanted.channels, names=wanted.names, folder=box.tmp / "tools")
 
     def equip(self, box: Box) -> None:
         """It was done before the scripts ran."""
@@ -134,15 +117,14 @@ class Conda(Classic, CondaStack):
 
     def steps(self, box: OpenBox) -> str:
         """Activate the environment, and install what is pip's."""
-        lines = [_ACTIVATE]
+        lines = [(resource("share") / "classic/activate.sh").read_text(encoding="utf-8")]
         file = self.named("env_file")
-        if self.old is None and file is not None:
-            pip = read(file, bases.arch(), locked=False).pip
+        if file and self.old is None and (pip := read(file, bases.arch(), locked=False).pip):
             wanted = box.tmp / "pip.txt"
             wanted.write_text("".join(f"{line}\n" for line in pip), encoding="utf-8")
             # What the file says counts from where it is.
-            lines.append(indexes.installing(wanted, file.parent) if pip else "")
-        if (file := self.named("requirements_file")) is not None:
+            lines.append(indexes.installing(wanted, file.parent))
+        if file := self.named("requirements_file"):
             lines.append(indexes.installing(file, self.workdir))
         return "".join(lines)
 
@@ -155,10 +137,7 @@ class Conda(Classic, CondaStack):
 def _channels_of(folder: Path) -> tuple[str, ...]:
     """The channels that the environment file in a folder names, if there is one."""
     for file in sorted(folder.glob("*.y*ml")):
-        try:
-            found = read(file, bases.arch(), locked=False).channels
-        except TykkyError:
-            continue
-        if found:
-            return found
+        with contextlib.suppress(TykkyError):
+            if found := read(file, bases.arch(), locked=False).channels:
+                return found
     return ()

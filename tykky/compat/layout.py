@@ -25,12 +25,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import yaml
+
+from tykky import __version__
 from tykky.bases import ImageBase
+from tykky.bases.image import open_image, unpack
 from tykky.build.box import OpenBox, RealBox
 from tykky.build.entering import OWN, Entering, of_base
-from tykky.build.layout import Layout, Offer
+from tykky.build.layout import Images, Layout, Offer
+from tykky.build.plan import Plan
+from tykky.build.work import Work
 from tykky.compat import wrapping
 from tykky.compat.classic import Classic, copied
 from tykky.compat.settings import Values
@@ -39,13 +45,9 @@ from tykky.errors import Exit, TykkyError, from_os_error, masked
 from tykky.files import Permissions, bring, make_folder, write_file
 from tykky.kinds.container import image_variables
 from tykky.publish import LINKS
+from tykky.store import Record
 from tykky.store.place import HIDDEN, Draft, Place
 from tykky.tools.scratch import Scratch
-
-if TYPE_CHECKING:
-    from tykky.build.plan import Plan
-    from tykky.build.work import Work
-    from tykky.store import Record
 
 #: What only one call was told, and says nothing of the installation.
 _OF_THE_CALL = ("log_level", "build_tmpdir_base", "workdir", "num_cpus", "max_num_cpus")
@@ -81,24 +83,21 @@ class ClassicLayout(Layout):
     def box(self, work: Work) -> RealBox:
         """The one open box of the build, in which the path inside exists."""
         if self._box is None:
-            self._box = work.open(
-                OpenBox, inside_at=self.recipe.inside, workdir=self.recipe.workdir
-            )
-            self._box.shown = [*self.recipe.seen(), work.config.cache_dir]
+            recipe = self.recipe
+            self._box = work.open(OpenBox, inside_at=recipe.inside, cwd=recipe.workdir)
+            self._box.shown = [*recipe.seen(), work.config.cache_dir]
         self._box.say = work.say
         if work.line is not None:
             self._box.show = work.line.show
         return self._box
 
-    def start(self, work: Work, box: RealBox) -> None:
+    def start(self, work: Work) -> None:
         """Begin an update with the contents that there are."""
         scratch = work.scratch
         for folder in (scratch.home, scratch.tmp, scratch.top):
             folder.mkdir(parents=True, exist_ok=True)
         if self.recipe.old is None:
             return
-        from tykky.bases.image import open_image, unpack
-
         image = image_of(self.recipe.prefix, self.recipe.old)
         work.say(f"the contents of {image.name}")
         unpack(open_image(image), scratch.top)
@@ -147,14 +146,14 @@ class ClassicLayout(Layout):
     def enter(self, work: Work, box: RealBox, offer: Offer) -> Entering:
         """How it is entered."""
         recipe, values, base = self.recipe, self.recipe.values, work.plan.base
-        environment = [("set", "install_root", str(recipe.inside))]
+        variables = {"install_root": str(recipe.inside)}
         if recipe.is_environment:
-            environment.append(("set", "env_root", f"{self.recipe.root}/"))
-        environment.append(("set", "_CW_IN_CONTAINER", "Yes"))
-        environment.append(("set", "_CW_IS_ISOLATED", "yes" if values["isolate"] else "no"))
+            variables["env_root"] = f"{recipe.root}/"
+        variables["_CW_IN_CONTAINER"] = "Yes"
+        variables["_CW_IS_ISOLATED"] = "yes" if values["isolate"] else "no"
+        environment = [("set", name, value) for name, value in variables.items()]
         environment += wrapping.fixed_environment(recipe)
-        libraries = [*offer.libraries, *values.get("wrapper_ld_library_paths", ())]
-        if libraries:
+        if libraries := [*offer.libraries, *values.get("wrapper_ld_library_paths", ())]:
             environment.append(("append", "LD_LIBRARY_PATH", ":".join(libraries)))
         entering = Entering(
             runtime=str(recipe.config.runtime),
@@ -162,7 +161,7 @@ class ClassicLayout(Layout):
             environment=tuple(environment),
             activation=tuple(
                 self._of_prefix(change.action.value, change.name, change.value)
-                for change in self.recipe.activation(box)
+                for change in recipe.activation(box)
             ),
             mount_at="" if recipe.is_bound or not self.has_image else str(recipe.inside),
             relocatable=not recipe.is_bound,
@@ -174,7 +173,8 @@ class ClassicLayout(Layout):
         if isinstance(base, ImageBase):
             place = "$PREFIX" if entering.relocatable else str(recipe.prefix)
             found = of_base(base, place, image_variables(box))
-            entering = replace(entering, **{**found, "root": self._root(base, place)})
+            root = self._shared(base) or f"{place}/{HIDDEN}/images/{_name(base)}"
+            entering = replace(entering, **{**found, "root": str(root)})
         return entering
 
     def _of_prefix(self, action: str, name: str, value: str) -> tuple[str, str, str]:
@@ -186,23 +186,15 @@ class ClassicLayout(Layout):
             return action, name, str(self.recipe.values["env_name"])
         return action, name, value
 
-    def _root(self, base: ImageBase, place: str) -> str:
-        """The container: one of its own among the images, or a shared one where it is."""
-        if base.directory is not None or self.recipe.values.get("share_container"):
-            source = base.directory or (base.file.path if base.file else Path())
-            return str(source.absolute())
-        return f"{place}/{HIDDEN}/images/{_name(base)}"
+    def _shared(self, base: ImageBase) -> Path | None:
+        """The container where it is; ``None`` if there is to be one of its own among the images."""
+        container = base.file.path if base.file else base.directory
+        shared = base.file is None or self.recipe.values.get("share_container")
+        return container.absolute() if container and shared else None
 
     # -- the files of a generation ------------------------------------------------------
 
-    def fill(
-        self,
-        work: Work,
-        draft: Draft,
-        offer: Offer,
-        entering: Entering,
-        images: Sequence[dict[str, Any]],
-    ) -> None:
+    def fill(self, work: Work, draft: Draft, offer: Offer, images: Images) -> None:
         """Write the links to programs, and the files that people and older tools look for."""
         permissions, base = work.desk.store.permissions, work.plan.base
         folder = draft.path / LINKS
@@ -232,14 +224,14 @@ class ClassicLayout(Layout):
     ) -> None:
         """The container among the images: a copy, or a second name of the one in the cache."""
         name = folder / str(self.recipe.values["container_image"])
-        if base.directory is not None or self.recipe.values.get("share_container"):
-            name.symlink_to(self._root(base, ""))
+        if (shared := self._shared(base)) is not None:
+            name.symlink_to(shared)
             return
         assert base.file is not None
         name.symlink_to(_IMAGES / _name(base))
         # One of an earlier generation, or in the cache, gets another name only.
-        shared = (self.recipe.prefix, self.recipe.config.bases_dir)
-        link = any(folder in base.file.path.parents for folder in shared)
+        known = (self.recipe.prefix, self.recipe.config.bases_dir)
+        link = any(folder in base.file.path.parents for folder in known)
         bring(base.file.path, draft.place.images / _name(base), permissions, link=link)
 
     def _environment(self, folder: Path, permissions: Permissions) -> None:
@@ -256,12 +248,10 @@ class ClassicLayout(Layout):
         (folder / "lib" / Path(library).name).symlink_to(target)
 
     def _share(self, share: Path, permissions: Permissions) -> None:
-        import tykky
-
         make_folder(share, permissions)
         write_file(share / "conf.yaml", _conf(self.recipe).encode(), permissions)
         built = time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime())
-        version = f"tag: {tykky.__version__}\ncommit: tykky-{tykky.__version__}\n"
+        version = f"tag: {__version__}\ncommit: tykky-{__version__}\n"
         write_file(share / "VERSION.yml", f"{version}build-time: {built}\n".encode(), permissions)
         before = share_of(self.recipe.prefix) / "previous_input"
         if self.recipe.old is not None and before.is_dir():
@@ -319,8 +309,6 @@ def _keep(recipe: Classic, folder: Path, permissions: Permissions) -> None:
 
 
 def _conf(recipe: Classic) -> str:
-    import yaml
-
     values: dict[str, Any] = {k: v for k, v in recipe.values.items() if k not in _OF_THE_CALL}
     values["mode"] = recipe.kind
     for key in ("pre_install", "post_install"):
@@ -331,12 +319,12 @@ def _conf(recipe: Classic) -> str:
     return head + yaml.safe_dump(values, allow_unicode=True)
 
 
-def _common(recipe: Classic, images: Sequence[dict[str, Any]], base: object) -> str:
-    values = recipe.values
-    lines = ["#!/bin/bash", "# What this installation is. Its commands do not read this."]
+def _common(recipe: Classic, images: Images, base: object) -> str:
+    facts = {}
     if images:
-        lines.append(f"SQFS_IMAGE={shlex.quote(str(values['sqfs_image']))}")
+        facts["SQFS_IMAGE"] = recipe.values["sqfs_image"]
     if isinstance(base, ImageBase):
-        lines.append(f"CONTAINER_IMAGE={shlex.quote(str(values['container_image']))}")
-    lines.append(f"INSTALLATION_PATH={shlex.quote(str(recipe.inside))}")
-    return "\n".join([*lines, ""])
+        facts["CONTAINER_IMAGE"] = recipe.values["container_image"]
+    facts["INSTALLATION_PATH"] = recipe.inside
+    head = "#!/bin/bash\n# What this installation is. Its commands do not read this.\n"
+    return head + "".join(f"{name}={shlex.quote(str(it))}\n" for name, it in facts.items())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import yaml
 
 from tykky.compat import settings, wrapping
+from tykky.compat.classic import Classic
 from tykky.compat.layout import image_of, share_of
 from tykky.compat.settings import Values
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Place
-
-if TYPE_CHECKING:
-    from tykky.compat.classic import Classic
 
 #: What stays as it is, whatever the site's configuration says by now.
 _KEPT = (
@@ -21,6 +20,8 @@ _KEPT = (
 )
 #: What an update takes over unless it is asked for something else.
 _INHERITED = ("mamba", "use_uv", "pipcache", "pyver", "add_ld", "wrap_all", "enable_site_packages")
+#: What an installation that does not say it has.
+_UNSAID = {"sqfs_image": "img.sqfs", "container_image": "container.sif", "env_name": "env1"}
 
 
 def find(prefix: Path, kind: type[Classic]) -> Values:
@@ -28,51 +29,36 @@ def find(prefix: Path, kind: type[Classic]) -> Values:
     Place(prefix).check_formats()
     conf = share_of(prefix) / "conf.yaml"
     if not conf.is_file():
+        remedy = "give the directory that has 'bin' and 'share/conf.yaml' in it"
         raise TykkyError(
-            f"there is no installation in {prefix}",
-            remedy="give the directory that has 'bin' and 'share/conf.yaml' in it",
-            code=Exit.NOT_FOUND,
+            f"there is no installation in {prefix}", remedy=remedy, code=Exit.NOT_FOUND
         )
     values = _values(conf)
     if values.get("mode") != kind.kind:
         makers = {"conda": "conda-containerize", "venv": "pip-containerize"}
         maker = makers.get(str(values.get("mode")))
-        raise TykkyError(
-            f"the installation in {prefix} is of another kind",
-            remedy=f"use '{maker} update'" if maker else "make it anew: what is wrapped stays so",
-            code=Exit.CONFLICT,
-        )
+        cause = f"the installation in {prefix} is of another kind"
+        remedy = f"use '{maker} update'" if maker else "make it anew: what is wrapped stays so"
+        raise TykkyError(cause, remedy=remedy, code=Exit.CONFLICT)
     if not (image := image_of(prefix, values)).is_file():
-        raise StoreError(
-            f"the image of the installation is missing: {image}",
-            remedy="make the installation anew",
-            code=Exit.DAMAGED,
-        )
+        cause = f"the image of the installation is missing: {image}"
+        raise StoreError(cause, remedy="make the installation anew", code=Exit.DAMAGED)
     return values
 
 
 def _values(conf: Path) -> Values:
-    import yaml
-
     try:
         data = yaml.safe_load(conf.read_text(encoding="utf-8"))
         # The keys of every version that ever was: what is not known any more says nothing.
         known = set(settings.KNOWN) - set(settings.NO_EFFECT)
         values = {key: value for key, value in data.items() if key in known}
-        found = settings.checked(values, conf)
-        found.setdefault("sqfs_image", "img.sqfs")
-        found.setdefault("container_image", "container.sif")
-        found.setdefault("env_name", "env1")
-        if not str(found["installation_path"]).startswith("/") and (
-            found["installation_path"] != "prefix"
-        ):
+        found = {**_UNSAID, **settings.checked(values, conf)}
+        path = str(found["installation_path"])
+        if not path.startswith("/") and path != "prefix":
             raise ValueError("installation_path is not absolute")
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, AttributeError, ValueError) as e:
-        raise StoreError(
-            f"{conf} cannot be understood: {e}",
-            remedy="make the installation anew",
-            code=Exit.DAMAGED,
-        ) from None
+        cause = f"{conf} cannot be understood: {e}"
+        raise StoreError(cause, remedy="make the installation anew", code=Exit.DAMAGED) from None
     return found
 
 

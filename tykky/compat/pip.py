@@ -6,17 +6,15 @@ import re
 import shlex
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tykky.build.box import OpenBox
 from tykky.compat.classic import Classic, warn
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 from tykky.kinds.pip import PipStack
 from tykky.kinds.python import seal
 from tykky.tools import indexes
-
-if TYPE_CHECKING:
-    from tykky.build.box import OpenBox
 
 
 class Pip(Classic, PipStack):
@@ -62,20 +60,15 @@ class Pip(Classic, PipStack):
             return f"--managed-python --python {shlex.quote(version)}"
         if self.values["isolate"]:
             return '--python "$(command -v python3)"'
-        found = shutil.which("python3")
-        if not found:
-            raise TykkyError(
-                "there is no python3 on PATH to make the environment with",
-                remedy="load a module that has one, or let uv bring one: --uv",
-                code=Exit.MISSING_TOOL,
-            )
+        if not (found := shutil.which("python3")):
+            cause = "there is no python3 on PATH to make the environment with"
+            remedy = "load a module that has one, or let uv bring one: --uv"
+            raise TykkyError(cause, remedy=remedy, code=Exit.MISSING_TOOL)
         place = Path(found).parent.parent
         if (place / "common.sh").exists() and (place / "bin").is_dir():
-            raise TykkyError(
-                f"the first python3 on PATH is one of another installation: {found}",
-                remedy="take that from PATH ('tykky deactivate'), or let uv bring one: --uv",
-                code=Exit.CONFLICT,
-            )
+            cause = f"the first python3 on PATH is one of another installation: {found}"
+            remedy = "take that from PATH ('tykky deactivate'), or let uv bring one: --uv"
+            raise TykkyError(cause, remedy=remedy, code=Exit.CONFLICT)
         return f"--python {shlex.quote(found)}"
 
     def steps(self, box: OpenBox) -> str:

@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING
 
 from tykky.compat.settings import SCRIPTS, TEXT
 from tykky.errors import Exit, StepError
+from tykky.resources import resource
 from tykky.tools import indexes, process
 
 if TYPE_CHECKING:
     from tykky.build.box import OpenBox
     from tykky.compat.classic import Classic
-
-_HEAD = r"""#!/bin/bash
-print_info() { printf '[ INFO ] %s\n' "$1"; }
-print_warn() { printf '[ WARNING ] %s\n' "$1"; }
-print_err() { printf '[ ERROR ] %s\n' "$1"; }
-"""
 
 
 def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
@@ -27,14 +22,13 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
 
     What it prints is ``shown`` as it comes, or kept in the log only.
     """
-    pause = bool(recipe.text("pre_install").strip()) and recipe.creates
-    if not pause:
+    middle = None
+    if recipe.creates and recipe.text("pre_install").strip():
+        middle = process.Pause(box.tmp / "reached", box.tmp / "go", lambda: recipe.create(box))
+    else:
         recipe.create(box)
     file = box.tmp / "install.sh"
-    file.write_text(text(recipe, box, pause), **TEXT)
-    middle = None
-    if pause:
-        middle = process.Pause(box.tmp / "reached", box.tmp / "go", lambda: recipe.create(box))
+    file.write_text(text(recipe, box, middle is not None), **TEXT)
     shell = ["/bin/bash" if box.base.which("/bin/bash") else "/bin/sh", str(file)]
     box.log.write(f"$ {shlex.join(shell)}\n".encode())
     box.log.flush()
@@ -45,16 +39,12 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
     if status != 0:
         said = Path(str(box.log.name)).read_bytes()[started:].decode(errors="replace")
         error = process.failure("the installation script", status, said)
-        error.remedy = error.remedy or (
-            "correct the files that were given, then run the same command again"
-        )
+        again = "correct the files that were given, then run the same command again"
+        error.remedy = error.remedy or again
         raise error
     if not (box.tmp / "installed").exists():
-        raise StepError(
-            "the script of --pre-install ended everything before anything was installed",
-            remedy="take 'exit' out of it: it is sourced",
-            code=Exit.BUILD,
-        )
+        cause = "the script of --pre-install ended everything before anything was installed"
+        raise StepError(cause, remedy="take 'exit' out of it: it is sourced", code=Exit.BUILD)
 
 
 def text(recipe: Classic, box: OpenBox, pause: bool) -> str:
@@ -68,7 +58,8 @@ def text(recipe: Classic, box: OpenBox, pause: bool) -> str:
         path = box.tmp / f"{key}.sh"
         path.write_text(recipe.text(key), **TEXT)
         sourced.append(f". {shlex.quote(str(path))}\n")
-    parts = [_HEAD, *_variables(recipe, box.tmp), "set -e\n", there, sourced[0]]
+    head = (resource("share") / "classic/install.sh").read_text(encoding="utf-8")
+    parts = [head, *_variables(recipe, box.tmp), "set -e\n", there, sourced[0]]
     if pause:
         parts.append(': > "$CW_BUILD_TMPDIR/reached"\nread -r _ < "$CW_BUILD_TMPDIR/go"\n')
     parts += [there, recipe.steps(box), ': > "$CW_BUILD_TMPDIR/installed"\n', there, sourced[1]]
@@ -100,6 +91,5 @@ def _variables(recipe: Classic, tmp: Path) -> Iterator[str]:
             exported[name] = ("no", "yes")[value] if isinstance(value, bool) else str(value)
     if recipe.is_environment:
         exported |= indexes.environment(recipe.config, bool(recipe.values.get("pipcache", True)))
-        yield indexes.INSTALL
     for name, value in exported.items():
         yield f"export {name}={shlex.quote(value)}\n"

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tykky.errors import ConfigError, Exit, TykkyError, Where, did_you_mean
+from tykky.errors import ConfigError, Where, did_you_mean
 
 Values = dict[str, Any]
 
@@ -74,11 +74,9 @@ def read_site() -> dict[str, Values]:
     data = _load(file, "unset CW_GLOBAL_YAML, or correct it")
     for part in data:
         if part not in _PARTS:
-            raise ConfigError(
-                f"a configuration of the classic commands has no part '{part}'",
-                remedy=did_you_mean(str(part), [*_PARTS]) or f"it has {', '.join(_PARTS)}",
-                where=_where(file, part),
-            )
+            cause = f"a configuration of the classic commands has no part '{part}'"
+            remedy = did_you_mean(str(part), [*_PARTS]) or f"it has {', '.join(_PARTS)}"
+            raise ConfigError(cause, remedy=remedy, where=_where(file, part))
     parts = {part: checked(data.get(part) or {}, file) for part in _PARTS}
     if file != shipped:
         basic = _load(shipped, "")
@@ -97,16 +95,13 @@ def _load(file: Path, remedy: str) -> dict[str, Any]:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"the configuration {file} cannot be read: {error.strerror}", remedy=remedy
-        ) from error
+        cause = f"the configuration {file} cannot be read: {error.strerror}"
+        raise ConfigError(cause, remedy=remedy) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise ConfigError(
-            f"the configuration is not valid YAML: {getattr(error, 'problem', error)}",
-            remedy="correct that line",
-            where=Where(file, mark.line + 1 if mark else 0),
-        ) from None
+        cause = f"the configuration is not valid YAML: {getattr(error, 'problem', error)}"
+        where = Where(file, mark.line + 1 if mark else 0)
+        raise ConfigError(cause, remedy="correct that line", where=where) from None
     if not isinstance(data, dict):
         raise ConfigError(f"the configuration {file} has no keys in it", remedy=remedy)
     return data
@@ -122,22 +117,18 @@ def _where(file: Path, key: object) -> Where:
 def checked(values: object, file: Path) -> Values:
     """The values of a file, as their keys have them. Raises ``ConfigError``."""
     if not isinstance(values, Mapping):
-        raise ConfigError(
-            f"a part of the configuration {file} has no keys in it", remedy="write KEY: VALUE"
-        )
+        cause = f"a part of the configuration {file} has no keys in it"
+        raise ConfigError(cause, remedy="write KEY: VALUE")
     found = {}
     for key, value in values.items():
         if key not in KNOWN:
-            raise ConfigError(
-                f"there is no key '{key}'",
-                remedy=did_you_mean(str(key), [*KNOWN]) or "the guide for migrating lists all keys",
-                where=_where(file, key),
-            )
+            remedy = did_you_mean(str(key), [*KNOWN]) or "the guide for migrating lists all keys"
+            raise ConfigError(f"there is no key '{key}'", remedy=remedy, where=_where(file, key))
         try:
             found[key] = _value(key, value)
         except ValueError as error:
-            what = f"'{key}' {error}, not {value!r}"
-            raise ConfigError(what, where=_where(file, key)) from None
+            cause = f"'{key}' {error}, not {value!r}"
+            raise ConfigError(cause, where=_where(file, key)) from None
     return found
 
 
@@ -193,10 +184,8 @@ def merge(site: Mapping[str, Values], user: Values) -> Values:
         merged["build_tmpdir_base"] = base
     if level := os.environ.get("CW_LOG_LEVEL"):
         if not level.isdigit():
-            raise ConfigError(
-                f"CW_LOG_LEVEL is a number, not '{level}'",
-                remedy="0 tells errors only, 1 warnings, 2 what is done, more everything",
-            )
+            remedy = "0 tells errors only, 1 warnings, 2 what is done, more everything"
+            raise ConfigError(f"CW_LOG_LEVEL is a number, not '{level}'", remedy=remedy)
         merged["log_level"] = int(level)
     return {key: value if key in _UNEXPANDED else _expanded(value) for key, value in merged.items()}
 
@@ -217,11 +206,8 @@ def settle_path(values: Values) -> None:
     if path == "prefix":
         return
     if not path.startswith("/") or ".." in Path(path).parts or path == "/" or "$" in path:
-        raise TykkyError(
-            f"'installation_path' is an absolute path, or the word 'prefix', not '{path}'",
-            remedy="write, for example, /LOCAL_TYKKY",
-            code=Exit.CONFIG,
-        )
+        cause = f"'installation_path' is an absolute path, or the word 'prefix', not '{path}'"
+        raise ConfigError(cause, remedy="write, for example, /LOCAL_TYKKY")
     if values.get("composable"):
         letters = string.ascii_letters + string.digits
         values["installation_path"] = f"{path}_{''.join(random.choices(letters, k=7))}"

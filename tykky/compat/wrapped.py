@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tykky.build.box import Box, OpenBox
 from tykky.compat.classic import Classic
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
-
-if TYPE_CHECKING:
-    from tykky.build.box import Box, OpenBox
+from tykky.kinds import libraries, tree
+from tykky.kinds.container import python_libraries
 
 
 class Container(Classic):
@@ -31,19 +30,14 @@ class Container(Classic):
         super().examine()
         for path in self.values["wrapper_paths"]:
             if not path.startswith("/"):
-                raise TykkyError(
-                    f"'{path}' is not an absolute path in the container",
-                    remedy=f"write paths from / on: {self.example}",
-                    code=Exit.USAGE,
-                )
+                cause = f"'{path}' is not an absolute path in the container"
+                remedy = f"write paths from / on: {self.example}"
+                raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
 
     def library(self, box: OpenBox) -> str:
         """The library of a wrapped Python, at its path in the container."""
-        from tykky.kinds.container import python_libraries
-
-        return next(
-            (str(path) for path in python_libraries(box.base, self.values["wrapper_paths"])), ""
-        )
+        found = map(str, python_libraries(box.base, self.values["wrapper_paths"]))
+        return next(found, "")
 
 
 class Disk(Classic):
@@ -64,39 +58,28 @@ class Disk(Classic):
             found["wrapper_paths"] = [_within(path, source) for path in paths]
         return found
 
-    @property
-    def _source(self) -> Path:
-        return Path(self.values["wrap_src"])
-
     def examine(self) -> None:
         """See that the directory is there, and does not hold what is to be made."""
-        source = self._source
+        source = Path(self.values["wrap_src"])
         if not source.is_dir():
-            raise TykkyError(
-                f"there is no directory {source} to wrap",
-                remedy="give the directory of the installation",
-                code=Exit.NOT_FOUND,
-            )
+            cause = f"there is no directory {source} to wrap"
+            remedy = "give the directory of the installation"
+            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
         super().examine()
         if self.prefix == source or source in self.prefix.parents:
-            raise TykkyError(
-                f"the prefix {self.prefix} is in the directory that is wrapped",
-                remedy="give another directory: --prefix DIR",
-                code=Exit.CONFLICT,
-            )
+            cause = f"the prefix {self.prefix} is in the directory that is wrapped"
+            remedy = "give another directory: --prefix DIR"
+            raise TykkyError(cause, remedy=remedy, code=Exit.CONFLICT)
 
     def create(self, box: OpenBox) -> None:
         """Copy the directory."""
-        from tykky.kinds import tree
-
-        box.copy(self._source)
+        source = Path(self.values["wrap_src"])
+        box.copy(source)
         if not self.values.get("mask_wrap_install"):
-            tree.relink(box.real("."), self._source, box.prefix)
+            tree.relink(box.real("."), source, box.prefix)
 
     def seal(self, box: Box) -> None:
         """Let programs find the libraries beside them, without a variable that others see."""
-        from tykky.kinds import libraries
-
         if self.values.get("add_ld"):
             top = box.real(".") or Path()
             libraries.settle(box, [f for f in ("lib", "lib64") if (top / f).is_dir()])

@@ -11,9 +11,8 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tykky.bases import ImageBase
+from tykky.bases import Base, ImageBase
 from tykky.build.commands import link_to
 from tykky.build.layout import Offer
 from tykky.compat.classic import Classic, read, warn
@@ -21,9 +20,6 @@ from tykky.compat.settings import TEXT
 from tykky.errors import Exit, TykkyError
 from tykky.files import Permissions, make_folder
 from tykky.store import Place
-
-if TYPE_CHECKING:
-    from tykky.bases import Base
 
 #: What is run before each command, in the folder of a generation: an update goes on with that.
 ENVIRON = "environ.sh"
@@ -49,12 +45,10 @@ def choose(recipe: Classic, top: Path, base: Base) -> Offer:
         if not found and path in inherited:
             warn(f"{path} has no programs any more; it is left out")
         elif not found and path not in own:
-            raise TykkyError(
-                f"there are no programs at {whole}",
-                remedy="correct -w: a program, or a directory of programs; relative paths count "
-                f"from {recipe.inside}",
-                code=Exit.NOT_FOUND,
-            )
+            remedy = "correct -w: a program, or a directory of programs; relative paths count from"
+            remedy = f"{remedy} {recipe.inside}"
+            cause = f"there are no programs at {whole}"
+            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
         for program in found:
             first = chosen.setdefault(Path(program).name, program)
             if first != program:
@@ -105,9 +99,6 @@ def _libraries(path: str, base: Base) -> Iterator[str]:
             yield beside
 
 
-# -- variables ----------------------------------------------------------------------------
-
-
 def fixed_environment(recipe: Classic) -> list[tuple[str, str, str]]:
     """Of ``extra_envs``, what is the same whoever calls: triples of action, name, value."""
     found = filter(is_fixed, recipe.values.get("extra_envs", ()))
@@ -146,9 +137,6 @@ def _environ_of(prefix: Path) -> str:
     return text if place.current else text[ends[-1] :] if ends else ""
 
 
-# -- what stands for the commands inside -----------------------------------------------------
-
-
 def lay_links(
     folder: Path,
     programs: Mapping[str, str],
@@ -161,17 +149,14 @@ def lay_links(
     Where something has to be run before each command, each is a script that does.
     """
     environ = environ_text(recipe)
-    has_bash = base.which("/bin/bash") is not None
+    shell, start = ("bash", 'exec -a "$0"') if base.which("/bin/bash") else ("sh", "exec")
     make_folder(folder, permissions)
     for name, program in programs.items():
-        if not environ:
-            (folder / name).symlink_to(program)
-        elif has_bash:
-            start = f'exec -a "$0" {shlex.quote(program)} "$@"\n'
-            _script(folder / name, "bash", environ + start, permissions)
+        if environ:
+            text = f'{environ}{start} {shlex.quote(program)} "$@"\n'
+            _script(folder / name, shell, text, permissions)
         else:
-            run = f'exec {shlex.quote(program)} "$@"\n'
-            _script(folder / name, "sh", environ + run, permissions)
+            (folder / name).symlink_to(program)
     for name, text in DEBUG.items():
         _script(folder / name, "sh", environ + text, permissions)
 

@@ -37,30 +37,11 @@ _ONLY_PIP = re.compile(r"--(pre|trusted-host|use-feature|process-dependency-link
 _INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
 
 
-#: Functions of bash that install with uv, or with pip what only pip understands, into the
-#: environment ``$env_root``; ``$CW_BUILD_TMPDIR`` is a directory for them.
-INSTALL = r"""
-tykky_by_pip() {
-    echo "uv does not understand the requirements; pip is asked"
-    PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
-}
-tykky_by_uv() {
-    local said=$CW_BUILD_TMPDIR/uv.said status=$CW_BUILD_TMPDIR/uv.status
-    # Seen as it comes; a pipe has no other way to tell how its first part has ended.
-    echo 0 > "$status"
-    { uv pip install --python "${env_root}bin/python" "$@" 2>&1 || echo $? > "$status"; } |
-        tee "$said"
-    status=$(cat "$status")
-    [ "$status" -ne 0 ] || return 0
-    grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" ||
-        return "$status"
-    tykky_by_pip "$@"
-}
-"""
-
-
 def installing(file: Path, folder: Path) -> str:
-    """Commands of bash that install what a requirements file says, run in a folder."""
+    """Commands that install what a requirements file says, run in a folder.
+
+    They count on the functions of ``share/classic/install.sh``.
+    """
     tool = "tykky_by_pip" if _is_for_pip(file) else "tykky_by_uv"
     return f"cd {shlex.quote(str(folder))}\n{tool} -r {shlex.quote(str(file))}\n"
 

@@ -1,0 +1,24 @@
+#!/bin/bash
+# shellcheck disable=SC2154
+# The beginning of the script of a classic install: what scripts of users print with, and what
+# installs with uv, or with pip what only pip understands, into the environment $env_root.
+# $CW_BUILD_TMPDIR is a directory for that.
+print_info() { printf '[ INFO ] %s\n' "$1"; }
+print_warn() { printf '[ WARNING ] %s\n' "$1"; }
+print_err() { printf '[ ERROR ] %s\n' "$1"; }
+tykky_by_pip() {
+    echo "uv does not understand the requirements; pip is asked"
+    PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
+}
+tykky_by_uv() {
+    local said=$CW_BUILD_TMPDIR/uv.said status=$CW_BUILD_TMPDIR/uv.status
+    # Seen as it comes; a pipe has no other way to tell how its first part has ended.
+    echo 0 > "$status"
+    { uv pip install --python "${env_root}bin/python" "$@" 2>&1 || echo $? > "$status"; } |
+        tee "$said"
+    status=$(cat "$status")
+    [ "$status" -ne 0 ] || return 0
+    grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" ||
+        return "$status"
+    tykky_by_pip "$@"
+}
