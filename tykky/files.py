@@ -109,7 +109,7 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
             if durable:
                 os.fsync(stream.fileno())
         permissions.apply(temporary)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if not permissions.chosen:  # who could read it shall go on to
                 temporary.chmod((temporary.stat().st_mode | path.stat().st_mode) & 0o777)
         temporary.replace(path)

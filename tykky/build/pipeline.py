@@ -240,19 +240,20 @@ def _needs_held(work: Work) -> Iterator[None]:
             prefix = Path(needed.prefix)
             if os.access(prefix, os.W_OK):
                 stack.enter_context(store.claim(prefix, needed.module, console.note))
-            if not _is_as_it_was(needed):
-                cause = f"{needed.title}, which {work.plan.module} needs, was removed meanwhile"
-                remedy = "install that again, then run the same command again"
-                raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        _check_needs(work)
         yield
 
 
-def _is_as_it_was(needed: Record) -> bool:
-    """Whether a generation is there, and no other that has got its number meanwhile."""
-    try:
-        return place.Place(Path(needed.prefix)).record(needed.generation).build == needed.build
-    except StoreError:
-        return False
+def _check_needs(work: Work) -> None:
+    """Raise ``StoreError`` if a generation is gone, or another has got its number meanwhile."""
+    for needed in work.plan.needs:
+        here, found = place.Place(Path(needed.prefix)), ""
+        with contextlib.suppress(StoreError):
+            found = here.record(needed.generation).build
+        if found != needed.build:
+            cause = f"{needed.title}, which {work.plan.module} needs, was removed meanwhile"
+            remedy = "install that again, then run the same command again"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
 
 
 def _give_up(
@@ -372,6 +373,7 @@ def _test(work: Work, draft: Draft, built: Built) -> None:
         except OSError as error:
             raise from_os_error(error, "try the commands") from error
         except TykkyError as error:
+            _check_needs(work)  # without which nothing can work
             if error.code == Exit.BUILD:
                 error.code = Exit.TEST
                 error.remedy = error.remedy or "correct the recipe or its lock, then install"
