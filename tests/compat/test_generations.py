@@ -123,3 +123,26 @@ def test_an_installation_that_was_moved_is_known_where_it_is(classic: Classic) -
 
 #: A folder 'src' with one program.
 _SOURCE = r"mkdir -p src/bin; printf '#!/bin/sh\necho hi\n' > src/bin/hi; chmod +x src/bin/hi"
+
+
+def test_own_files_among_the_commands_stay_whatever_is_done(classic: Classic) -> None:
+    classic.sh(f"{_SOURCE}; wrap-install -w bin --prefix p src")
+    classic.sh("mkdir p/bin/mine; echo precious | tee p/bin/mine/f > p/bin/own")
+    for words in ("tykky refresh ./p", "wrap-install -w bin --prefix p src", "tykky rollback ./p"):
+        classic.sh(f"{words}; cat p/bin/own p/bin/mine/f")
+    classic.sh("rm p/bin/hi; echo mine > p/bin/hi; tykky uninstall ./p")
+    assert classic.says("ls p/bin").split() == ["hi", "mine", "own"]
+
+
+def test_an_uninstall_that_could_not_go_on_is_finished_by_the_same_command(
+    classic: Classic,
+) -> None:
+    classic.sh(f"{_SOURCE}; wrap-install -w bin --prefix p src")
+    # As if it had been killed after its first step.
+    classic.sh(
+        "d=$TYKKY_ROOT/trash/$(basename $HOME)-p-1/.tykky; mkdir -p $d; mv p/.tykky/current $d"
+    )
+    classic.sh('tykky uninstall ./p; [ ! -e p/bin ]; [ -z "$(tykky find)" ]')
+    classic.sh(
+        "wrap-install -w bin --prefix q src; rm q/.tykky/current; tykky rollback ./q; q/bin/hi"
+    )

@@ -176,6 +176,31 @@ def test_a_root_by_two_names_is_one_root(site: Site, place: Path) -> None:
     assert len(list((site.root / "db/low").glob("*.json"))) == 1
 
 
+@pytest.mark.parametrize("what", ["launch.conf", "record.json"])
+def test_gc_keeps_what_can_be_gone_back_to_if_the_current_one_is_damaged(
+    two: Site, what: str
+) -> None:
+    (two.prefix() / ".tykky/current" / what).unlink()
+    assert "its current generation is damaged" in two("gc", "--days", "0").stderr
+    two("rollback", "hello", "--to", "1")
+    assert says(two) == "hello 1.0\n"
+
+
+def test_what_is_needed_stays_though_who_needs_it_is_damaged(site: Site) -> None:
+    site.write("low", LOW.format(name="Low", text="echo low", more=""))
+    site.write("up", LOW.format(name="Up", text="low", more='needs = "low"'))
+    for _ in range(2):
+        site("install", "--force", "low")
+        site("install", "--force", "up")
+    hidden = site.root / "store/up/1.0/.tykky"
+    (hidden / "generations/2/record.json").write_text("{")
+    site("uninstall", "low#2", status=Exit.CONFLICT)
+    (hidden / "current").unlink()
+    site("gc", "--days", "0")
+    assert len(site.json("history", "low")["generations"]) == 2
+    site("uninstall", "low", status=Exit.CONFLICT)
+
+
 LOW = '''\
 from tykky.kinds.stack import Stack
 

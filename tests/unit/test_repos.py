@@ -44,8 +44,6 @@ def test_the_first_repository_wins(repo: Repository, site: Repository) -> None:
     assert repos.names() == ["other", "tool"]
     assert repos.find("tool") == site.path / "tool"
     assert repos.load("tool").python == "3.12"  # type: ignore[attr-defined]
-    assert repos.shadowed("tool") == [repo.path]
-    assert repos.shadowed("other") == []
 
 
 def test_two_repositories_may_have_the_same_name(tmp_path: Path) -> None:

@@ -225,16 +225,16 @@ def test_dependents_are_those_that_name_the_place(store: Filled) -> None:
     lower, longer = store.put("lower", "1"), store.put("lower", "1.0")
     store.put("lower", "1")
     upper = store.put("upper", "1.0", needs=(f"{lower.prefix}#1",))
-    assert [each.title for each in store.dependents(lower)] == [upper.title]
-    assert [each.title for each in store.dependents(lower, 1)] == [upper.title]
-    assert store.dependents(lower, 2) == []
-    assert store.dependents(longer) == store.dependents(upper) == []
+    assert store.dependents(lower) == {upper.title: upper.prefix}
+    assert store.dependents(lower, 1) == {upper.title: upper.prefix}
+    assert store.dependents(lower, 2) == {}
+    assert store.dependents(longer) == store.dependents(upper) == {}
 
 
 def test_generation_ten_is_not_taken_for_the_first(store: Filled) -> None:
     lower = store.put("lower", "1")
     store.put("upper", "1.0", needs=(f"{lower.prefix}#10",))
-    assert store.dependents(lower, 1) == []
+    assert store.dependents(lower, 1) == {}
     assert len(store.dependents(lower, 10)) == 1
 
 

@@ -194,7 +194,7 @@ def build(
             with desk.step("publish") as line:
                 publisher.switch(record, verb)
                 line.update(record.title)
-    for number in plan.place.numbers if held and not plan.layout.keeps_all else ():
+    for number in plan.place.numbers if held and before and not plan.layout.keeps_all else ():
         if number not in (before, record.generation):
             place.remove_generation(plan.place, number)
     return record

@@ -52,7 +52,7 @@ def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
     trash.check_removable(publisher.store, Path(entry.prefix))
     publisher.check_removable(entry)
     dependents = publisher.store.dependents(entry)
-    if needing := [r.title for r in dependents if not {r.prefix, r.title} & {*going}]:
+    if needing := [t for t, prefix in dependents.items() if not {t, prefix} & {*going}]:
         cause = f"{entry.module} is needed by {', '.join(needing)}"
         remedy = "uninstall those first, or name them in the same command"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
@@ -63,7 +63,7 @@ def _remove_generation(name: str, call: Call) -> dict[str, object]:
     here = place_of(record)
     with call.changing(here, record.module):
         if needing := call.store.dependents(record, record.generation):
-            cause = f"{record.title} is needed by {', '.join(other.title for other in needing)}"
+            cause = f"{record.title} is needed by {', '.join(needing)}"
             raise StoreError(cause, remedy="uninstall those first", code=Exit.CONFLICT)
         if record.generation == here.current:
             whole = f"tykky uninstall {record.module}"

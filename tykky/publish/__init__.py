@@ -91,8 +91,8 @@ class Publisher:
         commands.lay_commands(here, every, folder, permissions)
         with contextlib.suppress(OSError):
             for path in folder.iterdir():  # before what they may read changes
-                if path.name not in every:  # no generation has it
-                    discard(path)
+                if path.name not in every and (record.has_module or not before or _is_ours(path)):
+                    discard(path)  # no generation has it
         _lay_links(here, record.generation, instead=True)
         self.store.enter(record)
         if record.has_module:
@@ -165,6 +165,13 @@ def _links(here: Place, number: int = 0) -> dict[Path, Path]:
     folder = here.generation(number) / LINKS
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return {here.prefix / name: Path(HIDDEN, "current", LINKS, name) for name in names}
+
+
+def _is_ours(command: Path) -> bool:
+    """Whether Tykky has made what is in a user's own prefix, or an earlier one its wrapper."""
+    return place.is_launcher(command) or (
+        command.is_file() and command.stat().st_size < 1 << 16 and "common.sh" in _text(command)
+    )
 
 
 def _leads(link: Path, target: Path) -> bool:

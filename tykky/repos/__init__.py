@@ -51,10 +51,6 @@ class Repos:
         """The folder of the recipe that wins; :class:`SpecError` if there is none."""
         return self._find(Spec(name))
 
-    def shadowed(self, name: str) -> list[Path]:
-        """The repositories that have the recipe too, and come later in the order."""
-        return [path for path in self.paths if name in self._recipes(path)][1:]
-
     def description(self, name: str) -> str:
         """The first line of the recipe's docstring, without running the recipe.
 

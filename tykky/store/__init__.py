@@ -115,7 +115,7 @@ class Store:
                 copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}"
                 self.unreadable.append(copy)
                 return False
-        return Place(Path(entry.prefix)).current > 0  # outside, where its owner may delete it
+        return Path(entry.prefix, HIDDEN).is_dir()  # outside, where its owner may delete it
 
     def match(self, spec: Spec | None) -> list[Entry]:
         """What a spec covers of what is installed: all of its name, or of its version."""
@@ -140,7 +140,7 @@ class Store:
         Raises ``StoreError`` if there is none, or more than one.
         """
         others: list[Entry] = []
-        if words.startswith(("/", "./", "../")):
+        if words in (".", "..") or words.startswith(("/", "./", "../")):
             path = os.path.realpath(words)
             found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
             with contextlib.suppress(StoreError):  # one of a user's own that has been moved
@@ -229,16 +229,22 @@ class Store:
                 code=Exit.CONFLICT,
             )
 
-    def dependents(self, entry: Entry, number: int = 0) -> list[Record]:
-        """The generations of other installs that need this one, or this generation of it."""
+    def dependents(self, entry: Entry, number: int = 0) -> dict[str, str]:
+        """The generations of other installs that need this one, or this generation of it.
+
+        Their titles, and the prefix of each; also of those whose records are damaged.
+        """
         prefix = os.path.realpath(entry.prefix)
-
-        def is_it(need: str) -> bool:
-            where, _, which = need.rpartition("#")
-            return os.path.realpath(where) == prefix and (not number or which == str(number))
-
-        places = (Place(Path(other.prefix)) for other in self.entries())
-        return [r for place in places for r in place.records() if any(map(is_it, r.needs))]
+        found: dict[str, str] = {}
+        for other in self.entries():
+            place = Place(Path(other.prefix))
+            known = {record.generation: record.needs for record in place.records()}
+            for each in place.numbers:
+                for need in (*place.needs(each), *known.get(each, ())):
+                    where, _, which = need.rpartition("#")
+                    if os.path.realpath(where) == prefix and number in (0, int(which)):
+                        found[f"{other.module}#{each}"] = other.prefix
+        return found
 
     # -- writing ---------------------------------------------------------------------
 

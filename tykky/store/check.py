@@ -96,7 +96,7 @@ def reindex(store: Store) -> Iterator[str]:
         try:
             prefix = Path(read_entry(path).prefix)
             outside = prefix.parts[-3:-2] != store.places.parts[-1:]
-            if outside and (Place(prefix).current or not prefix.parent.is_dir()):
+            if outside and ((prefix / HIDDEN).is_dir() or not prefix.parent.is_dir()):
                 continue  # made by a classic command; or its file system is not there just now
         except NewerFormat as error:
             yield error.cause

@@ -179,6 +179,15 @@ def damaged(record: Record) -> str:
     return "" if whole else str(conf)
 
 
+def is_launcher(path: Path) -> bool:
+    """Whether a file is a launcher, of this Tykky or of another."""
+    with contextlib.suppress(OSError):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 22:
+            data = path.read_bytes()
+            return data.startswith(b"\x7fELF") and b"TYKKY_PINS" in data
+    return False
+
+
 def _unescaped(word: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), word)
 

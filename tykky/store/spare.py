@@ -37,19 +37,22 @@ def remove(
     # Where a build was killed, there may be no current generation, and no entry.
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
-    old = _spare(titles, {*titles, *every}, seconds)
+    sure = [path for path in titles if _is_sound(Place(path)) or path not in entries]
+    old = _spare(sure, {*titles, *every}, seconds)
     gone: list[str] = []
     freed = 0
     for prefix, module in titles.items():
         here = Place(prefix)
         try:
             here.check_formats()
-            begun = not here.numbers or trash.is_begun(store, prefix)
-            if not here.current and prefix in entries and not begun:
-                warn(
-                    f"{module} is left as it is: 'current' in {here.hidden} leads to none of its "
-                    f"generations; 'tykky rollback {module}' mends that"
+            begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
+            if prefix not in sure and not begun:
+                what = (
+                    "its current generation is damaged"
+                    if here.current
+                    else (f"'current' in {here.hidden} leads to none of its generations")
                 )
+                warn(f"{module} is left as it is: {what}; 'tykky rollback {module}' mends that")
                 continue
             with contextlib.ExitStack() as stack:
                 if not dry_run:
@@ -69,6 +72,13 @@ def remove(
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
     return gone, freed
+
+
+def _is_sound(here: Place) -> bool:
+    """Whether a place has a current generation that can be used."""
+    with contextlib.suppress(StoreError):
+        return here.current > 0 and not places.damaged(here.record())
+    return False
 
 
 def _superseded(here: Place, seconds: float) -> set[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +21,8 @@ from tykky.errors import Exit, StoreError, explained
 from tykky.files import check_writable, discard, make_folder
 from tykky.runtime.base import CURRENT, GENERATIONS
 from tykky.store import record as records
-from tykky.store.place import HIDDEN, Place
+from tykky.store import state
+from tykky.store.place import HIDDEN, Place, is_launcher
 
 if TYPE_CHECKING:
     from tykky.store import Entry, Store
@@ -38,7 +40,8 @@ def check_removable(store: Store, prefix: Path) -> None:
             remedy=f"when nothing runs from it any more, delete it: rm -r '{prefix}'",
             code=Exit.CONFLICT,
         )
-    for folder in (prefix.parent, prefix, prefix / HIDDEN, store.database, store.trash):
+    own = (prefix.parent, prefix, prefix / HIDDEN, prefix / "bin")
+    for folder in (*own, store.database, store.trash):
         if folder.is_dir():
             check_writable(folder, f"uninstall {prefix}")
 
@@ -68,16 +71,24 @@ def put(store: Store, entry: Entry) -> None:
 
 def is_begun(store: Store, prefix: Path) -> bool:
     """Whether a place is half in the trash: somebody was killed who uninstalled it."""
-    items = (item / HIDDEN for item in store.trash.glob(f"{_name(prefix)}-*"))
-    return any(
-        os.path.lexists(item / CURRENT) and not (item / GENERATIONS).exists() for item in items
-    )
+    for item in _items(store, prefix)[-1:]:
+        there = item / HIDDEN
+        return os.path.lexists(there / CURRENT) and not (there / GENERATIONS).exists()
+    return False
 
 
 def last_number(store: Store, place: Place) -> int:
     """The greatest number that a place had before it was uninstalled, as far as that is known."""
-    items = map(Place, store.trash.glob(f"{_name(place.prefix)}-*"))
-    return max((number for item in items for number in item.numbers), default=0)
+    items = [Place(item) for item in _items(store, place.prefix)]
+    noted = (event.generation for item in items for event in state.events(item))
+    return max((0, *noted, *(number for item in items for number in item.numbers)))
+
+
+def _items(store: Store, prefix: Path) -> list[Path]:
+    """What of a place is in the trash, the oldest first."""
+    name = re.compile(re.escape(_name(prefix)) + "-[0-9]+")
+    there = store.trash.iterdir() if store.trash.is_dir() else ()
+    return sorted(item for item in there if name.fullmatch(item.name))
 
 
 def _name(prefix: Path) -> str:
@@ -90,9 +101,8 @@ def _view(place: Place, *, whole: bool) -> list[Path]:
     if whole:
         return there
     ours = [p for p in there if p.is_symlink() and p.readlink().parts[:1] == (HIDDEN,)]
-    names = {name for record in place.records() for name in record.commands}
-    folder = place.prefix / "bin"
-    return [*ours, *(folder / name for name in names if os.path.lexists(folder / name))]
+    programs = (place.prefix / "bin").iterdir() if (place.prefix / "bin").is_dir() else ()
+    return [*ours, *(path for path in programs if is_launcher(path))]
 
 
 def older(store: Store, older_than: float) -> dict[Path, int]:
