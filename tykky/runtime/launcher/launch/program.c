@@ -25,7 +25,7 @@ static bool is_launcher(const struct place *place, const char *path, const struc
 static bool not_found(const char *path, const struct conf *conf)
 {
     fail("the stack %s has no program %s: %m\n"
-         "remove this command, or install the stack again",
+         "load its module again if it was updated since; else remove this command, or install it",
          conf->name, path);
     problem.status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
     return false;
