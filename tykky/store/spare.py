@@ -37,7 +37,7 @@ def remove(
     # Where a build was killed, there may be no current generation, and no entry.
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
-    sure = [path for path in titles if _is_sound(Place(path)) or path not in entries]
+    sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
     old = _spare(sure, {*titles, *every}, seconds)
     gone: list[str] = []
     freed = 0
@@ -47,11 +47,8 @@ def remove(
             here.check_formats()
             begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
             if prefix not in sure and not begun:
-                what = (
-                    "its current generation is damaged"
-                    if here.current
-                    else (f"'current' in {here.hidden} leads to none of its generations")
-                )
+                what = f"'current' in {here.hidden} leads to none of its generations"
+                what = "its current generation is damaged or unreadable" if here.current else what
                 warn(f"{module} is left as it is: {what}; 'tykky rollback {module}' mends that")
                 continue
             with contextlib.ExitStack() as stack:

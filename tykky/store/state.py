@@ -70,8 +70,9 @@ def _read(place: Place) -> list[Event] | None:
 
 def add(place: Place, verb: str, before: int, permissions: Permissions, why: str = "") -> None:
     """Note that the current generation has become that. Hold the claim. Raises ``TykkyError``."""
-    known, file = events(place), place.hidden / NAME
-    if is_damaged(place):  # kept for whoever knows what to do with it
+    known, file = _read(place), place.hidden / NAME
+    if known is None:  # kept for whoever knows what to do with it
+        known = []
         file.rename(file.with_name(f"{NAME}.damaged"))
     if known and known[-1].generation == place.current:
         return

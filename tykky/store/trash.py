@@ -71,10 +71,8 @@ def put(store: Store, entry: Entry) -> None:
 
 def is_begun(store: Store, prefix: Path) -> bool:
     """Whether a place is half in the trash: somebody was killed who uninstalled it."""
-    for item in _items(store, prefix)[-1:]:
-        there = item / HIDDEN
-        return os.path.lexists(there / CURRENT) and not (there / GENERATIONS).exists()
-    return False
+    newest = [item / HIDDEN for item in _items(store, prefix)[-1:]]
+    return any(os.path.lexists(n / CURRENT) and not (n / GENERATIONS).exists() for n in newest)
 
 
 def last_number(store: Store, place: Place) -> int:
