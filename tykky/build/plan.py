@@ -27,7 +27,7 @@ from tykky.store import Place, Record, Store
 from tykky.store.place import damaged, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tykky.config import Config
     from tykky.contents import Installed
@@ -198,6 +198,14 @@ def shown(recipe: Stack) -> dict[str, Any]:
         "setenv": dict(guarded(recipe, "setenv")),
         "deprecation": recipe.deprecation,
     }
+
+
+def openings(plan: Plan) -> Iterator[str]:
+    """What a build may do that others may not, because the recipe says that it has to."""
+    if plan.recipe.network:
+        yield "its build and its test may use the network: the recipe says 'network = True'"
+    if reads := guarded(plan.recipe, "reads"):
+        yield f"its build and its test may read {', '.join(reads)}: the recipe says 'reads'"
 
 
 def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Record:

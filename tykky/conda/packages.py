@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -28,9 +27,6 @@ from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
     from tykky.config import Config
-
-#: How many packages are downloaded at once.
-DOWNLOADS = 8
 
 
 def solve(
@@ -134,8 +130,7 @@ def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Packa
         row = dict(zip(("name", "version", "build"), parts, strict=True))
         return _package({**row, "sha256": one.sha256, "md5": one.md5}, one.url, config)
 
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
-        return tuple(pool.map(package, wanted))
+    return tuple(fetch.together(package, wanted))
 
 
 def _file_of(url: str) -> str:
@@ -211,13 +206,7 @@ def _download(
             say=say,
         )
 
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
-        pending = {package.sha256: pool.submit(one, package) for package in packages}
-        try:
-            return {sha256: future.result() for sha256, future in pending.items()}
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    return dict(zip((p.sha256 for p in packages), fetch.together(one, packages), strict=True))
 
 
 def install(
@@ -251,6 +240,7 @@ def install(
     ]
     say(f"{plural(len(packages), 'package')} into a conda environment")
     job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}
+    job["files"] = list(map(str, files.values()))
     result = perform({**job, "subdir": subdir}, scene)
     return result["done"], result["machine"]
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tykky.console import plural
-from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError
+from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError, explained
 from tykky.lock import Package
+from tykky.tools import wheels
 
 if TYPE_CHECKING:
-    from tykky.build.box import Box
+    from tykky.build.box import Box, RealBox
     from tykky.config import Config
 
 
@@ -78,6 +79,10 @@ _PROBLEMS = (
 )
 
 
+#: Where files of the index are in a box.
+_WHEELS = Path("/tmp/wheels")
+
+
 def program() -> str:
     """The uv to use: the one installed with Tykky, else the one on PATH."""
     try:
@@ -109,6 +114,17 @@ def environment(config: Config) -> dict[str, str]:
     return {name: value for name, value in variables.items() if value}
 
 
+def indexes(config: Config) -> tuple[str, ...]:
+    """The package indexes, in the order in which they are asked."""
+    return (config.pip.index_url, *config.pip.extra_index_urls)
+
+
+def offline(config: Config) -> dict[str, str]:
+    """The variables for uv in a box: no index, and a cache that nobody else has."""
+    own = {name: value for name, value in environment(config).items() if "INDEX" not in name}
+    return {**own, "UV_CACHE_DIR": "/tmp/uv"}
+
+
 def platform(config: Config, arch: str) -> str:
     """The name uv has for the machines a stack will run on, e.g. ``x86_64-manylinux_2_28``."""
     return f"{arch}-manylinux_{config.pip.glibc.replace('.', '_')}"
@@ -126,11 +142,12 @@ def resolve(
     """The exact files that satisfy ``requirements`` on a Python and an architecture.
 
     Only wheels are taken, since a wheel is the same everywhere, except for the projects named
-    in ``source``, whose own code may run for it: hence the box. Nothing is installed. What is
-    ``present`` already (names and versions) is kept if it can be, and not in the result. Raises
-    ``TykkyError`` with the resolver's reason.
+    in ``source``, whose own code may run for it, in a box with the network: so what uv keeps
+    then is kept for nobody else. Nothing is installed. What is ``present`` already (names and
+    versions) is kept if it can be, and not in the result. Raises ``TykkyError`` with the
+    resolver's reason.
     """
-    from tykky.tools.enclosure import closed, enclosed
+    from tykky.tools.enclosure import Opening, closed, enclosed
     from tykky.tools.scratch import Scratch
 
     line = [program(), "pip", "compile", "requirements.in", "--output-file", "pylock.toml"]
@@ -144,7 +161,12 @@ def resolve(
         scratch, work = Scratch(Path(folder)), Path(folder, "work")
         work.mkdir()
         (work / "requirements.in").write_text("\n".join(requirements) + "\n", encoding="utf-8")
-        variables = {**closed(scratch, config), **environment(config)}
+        cache = scratch.home if source else config.cache_dir / "resolved"
+        with explained("keep what the package index says", "cache_dir"):
+            cache.mkdir(parents=True, exist_ok=True)
+        variables = {**closed(scratch, config), **environment(config), "UV_CACHE_DIR": str(cache)}
+        opening = Opening(places={cache: cache, work: work}, network=True)
+        line, variables = enclosed(line, variables, scratch, config, opening)
         options: list[str] = []
         if present:
             stand_ins(present, work / "present")
@@ -154,7 +176,8 @@ def resolve(
         # If what is there cannot be kept, the second attempt may replace it.
         for more in (options, options[:2])[: 2 if options else 1]:
             done = subprocess.run(
-                enclosed([*line, *more], variables, scratch, config, places={work: work}),
+                [*line, *more],
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 text=True,
                 capture_output=True,
@@ -183,41 +206,49 @@ def stand_ins(present: Mapping[str, str], folder: Path) -> None:
 
 
 def _packages(text: str, present: Mapping[str, str]) -> tuple[Package, ...]:
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    rows = tomllib.loads(text).get("packages", [])
+    rows = wheels.toml(text).get("packages", [])
     return tuple(_package(row) for row in rows if present.get(row["name"]) != row.get("version"))
 
 
 def install(
-    box: Box, packages: Sequence[Package], source: Sequence[str], what: str, *options: str
+    box: Box, packages: Sequence[Package], source: Sequence[str], python: str, what: str
 ) -> None:
     """Install exactly these files into the environment at the prefix.
 
-    ``what`` it is completes the progress line. Raises ``StepError`` with uv's reason.
+    They are downloaded and verified beforehand, and uv has no network; nor has what builds one
+    of ``source``. ``what`` it is, with which ``python``, completes the progress line. Raises
+    ``StepError`` with uv's reason.
     """
+
+    def provide(real: RealBox) -> None:
+        files = wheels.provide(packages, indexes(real.config), real.config, real.say)
+        built = [files[package.file] for package in packages if package.name in source]
+        if needed := wheels.needed_to_build(built):
+            config, arch = real.config, real.lock.arch
+            more = resolve(needed, python=python, arch=arch, source=(), config=config)
+            tools = wheels.provide(more, indexes(config), config, real.say)
+            files = {**tools, **files}
+        real.files = {path: _WHEELS / name for name, path in files.items()}
+
+    box.do(f"download {plural(len(packages), 'package')}", provide)
     pins = "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages)
     wanted = box.write(".tykky-requirements.txt", pins)
     line: list[str | Path] = [program(), "pip", "install", "--python", box.prefix / "bin/python"]
-    line += ["--require-hashes", "--no-deps", *options, "--requirements", wanted]
+    line += ["--require-hashes", "--no-deps", "--offline", "--no-index", "--find-links", _WHEELS]
+    line += ["--requirements", wanted]
     for name in source:
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
+    say = f"{plural(len(packages), 'package')} into {what}"
     try:
-        box.run(
-            line, env=environment(box.config), say=f"{plural(len(packages), 'package')} into {what}"
-        )
+        box.run(line, env=offline(box.config), say=say)
     except StepError as error:
         raise explain("\n".join(error.details)) from error
 
 
 def _package(row: dict[str, Any]) -> Package:
-    chosen = (row.get("wheels") or [row.get("sdist")])[0]
+    chosen = (row.get("wheels") or [row.get("archive") or row.get("sdist")])[0]
     if not chosen or "sha256" not in chosen.get("hashes", {}):
         raise LockError(
             f"the package index gives no sha256 for {row['name']} {row.get('version', '')}",
