@@ -127,9 +127,19 @@ def _asked(recipe: Stack, config: Config, arch: str) -> Any:
 
 
 def make(
-    spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]
+    spec: Spec,
+    config: Config,
+    repos: Repos,
+    store: Store,
+    say: Callable[[str], None],
+    *,
+    look_only: bool = False,
 ) -> Plan:
-    """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
+    """The plan for a spec. Nothing is written. Raises ``TykkyError``.
+
+    With ``look_only``, nothing is run either: a recipe without a lock whose packages could only be
+    resolved by running code of theirs is refused.
+    """
     recipe, arch = cast("Stack", repos.select(spec)), bases.arch()
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
@@ -137,6 +147,12 @@ def make(
     lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
     is_new = lock is None
     if lock is None:
+        if look_only and (source := getattr(recipe, "source", ())) and isinstance(source, tuple):
+            raise LockError(
+                f"{recipe.spec} is not locked, and what it needs can only be told by running code "
+                f"of {', '.join(source)}",
+                remedy=f"lock it first, which does that in a box: tykky lock {recipe.spec}",
+            )
         say("resolving, since there is no lock")
         lock = fresh_lock(recipe, config, arch)
     base = recipe.find_base(config, arch, lock)

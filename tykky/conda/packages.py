@@ -21,7 +21,7 @@ from tykky.conda.process import Scene, perform
 from tykky.console import plural
 from tykky.contents import of_python
 from tykky.errors import Exit, RecipeError, StepError
-from tykky.files import digest_file
+from tykky.files import digest_file, read_within
 from tykky.lock import Package
 from tykky.tools.scratch import Scratch
 
@@ -258,7 +258,7 @@ def link_scripts(
         if not (root / script).is_file():
             continue
         (path,) = (root / "conda-meta").glob(f"{name}-[0-9]*.json")
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_within(root, path))
         variables = {
             **dict.fromkeys(("PREFIX", "ROOT_PREFIX", "CONDA_PREFIX"), str(prefix)),
             "PKG_NAME": name,

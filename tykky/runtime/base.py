@@ -190,7 +190,7 @@ class LaunchPlan:
 
     @property
     def sources(self) -> list[Path]:
-        """What of the host it names: roots, places and binds, but for those that vary."""
+        """What of the host it cannot do without: roots, places and binds, but for what varies."""
         found = [self.container] if self.container is not None else []
         for mount in self.mounts:
             match mount:
@@ -198,7 +198,7 @@ class LaunchPlan:
                     found.append(path)
                 case Need(place):
                     found.append(place)
-                case Bind(source):
+                case Bind(source, _, False):
                     found.append(PurePath(source))
         paths = (*found, *self.servers, *(path.parent for path in self.apptainers))
         return [Path(path) for path in paths if path.is_absolute() and path != Path("/")]

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -79,6 +80,8 @@ _PROBLEMS = (
 )
 
 
+#: How uv says what it would need to build a package.
+_TO_BUILD = re.compile("No solution found when resolving: (`.*`)")
 #: Where files of the index are in a box.
 _WHEELS = Path("/tmp/wheels")
 
@@ -219,18 +222,8 @@ def install(
     of ``source``. ``what`` it is, with which ``python``, completes the progress line. Raises
     ``StepError`` with uv's reason.
     """
-
-    def provide(real: RealBox) -> None:
-        files = wheels.provide(packages, indexes(real.config), real.config, real.say)
-        built = [files[package.file] for package in packages if package.name in source]
-        if needed := wheels.needed_to_build(built):
-            config, arch = real.config, real.lock.arch
-            more = resolve(needed, python=python, arch=arch, source=(), config=config)
-            tools = wheels.provide(more, indexes(config), config, real.say)
-            files = {**tools, **files}
-        real.files = {path: _WHEELS / name for name, path in files.items()}
-
-    box.do(f"download {plural(len(packages), 'package')}", provide)
+    count = plural(len(packages), "package")
+    box.do(f"download {count}", lambda real: _provide(real, packages))
     pins = "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages)
     wanted = box.write(".tykky-requirements.txt", pins)
     line: list[str | Path] = [program(), "pip", "install", "--python", box.prefix / "bin/python"]
@@ -240,11 +233,33 @@ def install(
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
-    say = f"{plural(len(packages), 'package')} into {what}"
-    try:
-        box.run(line, env=offline(box.config), say=say)
-    except StepError as error:
-        raise explain("\n".join(error.details)) from error
+    tools: list[tuple[str, ...]] = []
+    while True:
+        try:
+            box.run(line, env=offline(box.config), say=f"{count} into {what}")
+            return
+        except StepError as error:
+            said = "\n".join(error.details)
+            # What builds one says what it needs for that piece by piece: in a file, then by code.
+            wish = _TO_BUILD.search(said)
+            needed = tuple(re.findall("`([^`]+)`", wish[1])) if wish and source else ()
+            if not needed or needed in tools or len(tools) > 2 * len(source):
+                raise explain(said) from error
+        tools.append(needed)
+        provide_tools = partial(_provide_tools, needed=needed, python=python)
+        box.do(f"download what builds packages: {', '.join(needed)}", provide_tools)
+
+
+def _provide(real: RealBox, packages: Sequence[Package]) -> None:
+    """Let a box have the files of packages."""
+    files = wheels.provide(packages, indexes(real.config), real.config, real.say)
+    real.files |= {path: _WHEELS / name for name, path in files.items()}
+
+
+def _provide_tools(real: RealBox, needed: Sequence[str], python: str) -> None:
+    """Let a box have what satisfies some requirements, too."""
+    config, arch = real.config, real.lock.arch
+    _provide(real, resolve(needed, python=python, arch=arch, source=(), config=config))
 
 
 def _package(row: dict[str, Any]) -> Package:

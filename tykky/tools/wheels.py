@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +23,6 @@ if TYPE_CHECKING:
 
 #: What an index shall answer: the form for programs, or the page that all have.
 _FORMS = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
-#: What builds a package that does not say what it needs for that, and what old ones forget.
-_USUAL = ("setuptools", "wheel")
-#: How much of a text in an archive is read, in bytes.
-_MOST = 1 << 20
 
 
 def toml(text: str) -> dict[str, Any]:
@@ -135,7 +129,9 @@ def _read(page: str, patience: int) -> tuple[str, str]:
         )
     except requests.RequestException as error:
         silent, why = fetch.is_silence(error), fetch.reason(error, patience)
-        raise fetch.unreachable(public(page), why, silent=silent, mirrors="pip.index_url") from None
+        problem = fetch.unreachable(public(page), why, silent=silent, mirrors="pip.index_url")
+        problem.cause = f"the package index {public(page)} cannot be reached: {why}"
+        raise problem from None
     if answer.status_code == 404:
         return "", "text/html"
     if answer.status_code >= 400:
@@ -158,45 +154,3 @@ class _Anchors(HTMLParser):
         """Keep the link of an anchor."""
         if tag == "a":
             self.found += [value for name, value in attrs if name == "href" and value]
-
-
-# -- what it takes to build one ---------------------------------------------------------
-
-
-def needed_to_build(sources: Iterable[Path]) -> list[str]:
-    """What the build systems of source archives require, as far as they say it without running.
-
-    Sorted; empty if there are no sources.
-    """
-    found = {line for path in sources for line in _required(path)}
-    return sorted({*found, *_USUAL}) if found else []
-
-
-def _required(path: Path) -> list[str]:
-    text = _project_file(path)
-    if text is None:
-        return list(_USUAL)
-    try:
-        table = toml(text)
-        return [str(line) for line in table.get("build-system", {}).get("requires", _USUAL)]
-    except (ValueError, AttributeError, TypeError):
-        return list(_USUAL)
-
-
-def _project_file(path: Path) -> str | None:
-    """The text of ``pyproject.toml`` at the top of an archive; ``None`` if there is none."""
-    wanted = re.compile(r"[^/]+/pyproject\.toml")
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for name in filter(wanted.fullmatch, archive.namelist()):
-                    with archive.open(name) as stream:
-                        return stream.read(_MOST).decode(errors="replace")
-            return None
-        with tarfile.open(path) as tar:
-            for member in tar:
-                if wanted.fullmatch(member.name) and (file := tar.extractfile(member)):
-                    return file.read(_MOST).decode(errors="replace")
-    except (OSError, tarfile.TarError, zipfile.BadZipFile):
-        pass  # what builds it will say so
-    return None
