@@ -6,6 +6,7 @@ root and as an ordinary user. ``share/doc/explanation/security.md`` has the prom
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import hashlib
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import pty
+import re
 import shutil
 import socket
 import subprocess
@@ -384,3 +386,43 @@ def test_what_a_build_leaves_leads_nobody_out_of_it(site: Site, place: Path, tra
         assert done.returncode != Exit.FAILED
     else:
         assert site.user.run(str(site.prefix() / "bin/hello")).stdout.startswith("hello")
+
+
+# -- walls, bits and passwords -----------------------------------------------------------------
+
+
+def test_landlock_stands_behind_the_mounts(place: Path) -> None:
+    for name in ("open", "other"):
+        (place / name).mkdir()
+    script = f"echo x > {place}/open/file; echo x > {place}/other/file; mv {place}/open {place}/new"
+    line = [program("box"), "--restrict", "--bind", place / "open", place / "open", "--"]
+    done = subprocess.run([*line, "sh", "-c", script], capture_output=True, text=True, check=False)
+    if LIBC.syscall(444, None, 0, 1) < 1:
+        pytest.skip("this kernel has no Landlock")
+    assert done.stderr.count("Permission denied") == 2
+    assert [path.name for path in sorted(place.rglob("*"))] == ["open", "file", "other"]
+
+
+def test_setuid_bits_do_not_survive(site: Site) -> None:
+    site.hello(more="def finish(self, box):\n    box.run('chmod 6777 bin/hello')")
+    site("install", "hello")
+    (image,) = (site.prefix() / ".tykky/images").iterdir()
+    listed = site.user.run("unsquashfs", "-lls", str(image)).stdout
+    assert re.search(r"^-rwxr-xr-x .*/bin/hello$", listed, re.MULTILINE)
+
+
+def test_a_build_without_a_network_has_no_passwords(site: Site, web: Web) -> None:
+    known = offer(web, tykkygood=wheel("tykkygood", {"tykkygood.py": "x = 1"}))
+    web.login = "Basic " + base64.b64encode(b"me:hunter2").decode()
+    known["TYKKY_PIP_INDEX_URL"] = known["TYKKY_PIP_INDEX_URL"].replace("://", "://me:hunter2@")
+    packages(site, "tykkygood")
+    script = "env; cat /proc/*/environ /proc/*/cmdline; grep -rs hunter[2] /tmp $HOME || true"
+    with (site.repo / "tykkygood/recipe.py").open("a") as stream:
+        stream.write(
+            f"\n    def finish(self, box):\n        box.run({script!r})\n\n    test = finish\n"
+        )
+    site = site.with_env(**known, HTTPS_PROXY=os.environ.get("HTTPS_PROXY", ""))
+    site("install", "tykkygood")
+    said = site("log", "tykkygood").stdout
+    assert "PATH=" in said
+    assert "hunter2" not in said
