@@ -58,6 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         self.send_header("Content-Length", str(len(body) - start))
+        if self.path.endswith("/"):
+            self.send_header("Content-Type", "text/html")
         self.end_headers()
         if self.command == "HEAD":
             return

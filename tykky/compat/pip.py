@@ -85,7 +85,7 @@ class Pip(Classic, PipStack):
         lines.append('. "${env_root}bin/activate"\n')
         if file := self.named("requirements_file"):
             lines.append('print_info "Installing requirements file"\n')
-            lines.append(indexes.installing(file, self.workdir))
+            lines.append(indexes.installing(file, self.workdir, self.config, box.remarks))
         return "".join(lines)
 
     def seal(self, box: Any) -> None:

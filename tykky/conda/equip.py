@@ -65,7 +65,7 @@ def equip(
     virtual_packages: Sequence[str] = (),
     folder: Path | None = None,
 ) -> None:
-    """Put ``conda`` and its like into a box, and ``pip`` if the environment has none.
+    """Put ``conda`` and its like into a box, and a ``pip`` if the environment's own will not do.
 
     They ask the ``channels`` first to last for packages that work with a recipe's
     ``virtual_packages``; scripts may call the environment by ``names``. ``folder`` is where the
@@ -85,6 +85,8 @@ def equip(
     own = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
     below = box.base.below if isinstance(box.base, StackBase) else box.base
     inside = isinstance(below, ImageBase) and folder is None
+    # What pip knows nothing of; in the scripts of users, pip is their own.
+    in_order = folder is None and len(uv.indexes(box.config)) > 1
     folder = folder or own
     folder.mkdir(parents=True, exist_ok=True)
     if inside:
@@ -101,9 +103,12 @@ def equip(
     for name, text in {**{name: f'{start} {name} "$@"' for name in PROGRAMS}, **_BASE}.items():
         _program(folder / name, text)
     programs = box.real(".") / "bin"
-    if os.path.lexists(programs / "python") and not os.path.lexists(programs / "pip"):
+    has_pip = os.path.lexists(programs / "pip")
+    if os.path.lexists(programs / "python") and (in_order or not has_pip):
         variables = {**uv.environment(box.config), "UV_PYTHON": f"{box.prefix}/bin/python"}
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        if has_pip:
+            lines.insert(0, f'[ "$1" = install ] || exec {box.prefix}/bin/pip "$@"')
         lines.append(f'exec {shlex.quote(uv.program())} pip "$@"')
         for name in ("pip", "pip3"):
             _program(folder / name, "\n".join(lines))

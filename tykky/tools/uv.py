@@ -102,11 +102,27 @@ def environment(config: Config) -> dict[str, str]:
         "UV_NATIVE_TLS": "1",
         "UV_LINK_MODE": "copy",
         "UV_CACHE_DIR": str(config.cache_dir / "uv"),
-        "UV_DEFAULT_INDEX": config.pip.index_url,
         "UV_CONCURRENT_INSTALLS": str(config.jobs),
-        "UV_INDEX": " ".join(config.pip.extra_index_urls),
+        **asking(indexes(config)),
     }
+    if config.pip.strategy == "best-match":
+        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return {name: value for name, value in variables.items() if value}
+
+
+def indexes(config: Config) -> tuple[str, ...]:
+    """The package indexes in the order in which they are asked: the site's own, then further ones.
+
+    The first that has a package decides, whatever versions others have of it, so that nobody can
+    put something of the same name in its place. Only with ``pip.strategy`` ``best-match`` is it
+    the best version of all.
+    """
+    return tuple(dict.fromkeys((config.pip.index_url, *config.pip.extra_index_urls)))
+
+
+def asking(addresses: Sequence[str]) -> dict[str, str]:
+    """The variables that make uv ask indexes in this order: the default one is its last."""
+    return {"UV_INDEX": " ".join(addresses[:-1]), "UV_DEFAULT_INDEX": addresses[-1]}
 
 
 def platform(config: Config, arch: str) -> str:
