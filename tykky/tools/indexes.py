@@ -61,7 +61,8 @@ def installing(file: Path, folder: Path, config: Config, remarks: list[str]) -> 
     if len(found) > 1 and set(found) - {*uv.indexes(config)} and config.pip.strategy == _FIRST:
         remarks.append(
             "packages are taken from the first of these indexes that has them: "
-            f"{', '.join(found)}; for the best version of all, as pip takes it, set TYKKY_PIP_STRATEGY=best-match"
+            f"{', '.join(found)}; for the best version of all, as pip takes it, set "
+            "TYKKY_PIP_STRATEGY=best-match"
         )
     own = _asking(found)
     set_ = "".join(f"{name}={shlex.quote(value)} " for name, value in own.items())

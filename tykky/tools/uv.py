@@ -22,11 +22,25 @@ if TYPE_CHECKING:
 
 
 #: The failures of uv that can be told by its words: a pattern, the cause and the remedy, where
-#: ``{0}`` is what the pattern captured, and the exit code.
+#: ``{0}`` is what the pattern captured and ``{index}`` which index it is, and the exit code.
 _PROBLEMS = (
     (
+        r"An index(?: URL)?\s+\((\S+)\)\s+(?:could\s+not\s+be\s+queried|returned)",
+        "the package index {0} does not let you in",
+        "it wants a user and password, or others than these: 'tykky config why pip.index_url'",
+        Exit.NETWORK,
+    ),
+    (
+        r"`(\S+)`\s+was\s+found\s+on\s+(\S+),\s+but\s+not\s+at\s+the\s+requested\s+version\s+"
+        r"\(([^)]*)\).*?\(e\.g\.,\s+(?!\2\))(\S+)\)",
+        "there is no {2} on {1}, which is the first package index with a '{0}', and so decides",
+        "if {3} is trusted as much, name it first ('tykky config why pip.index_url'), or set "
+        "pip.strategy to best-match (TYKKY_PIP_STRATEGY=best-match)",
+        Exit.RESOLVE,
+    ),
+    (
         r"Because (\S+) was not found in the package registry",
-        "there is no package '{0}' in the package index",
+        "there is no package '{0}' in {index}",
         "check its spelling in the recipe, and 'tykky config why pip.index_url'",
         Exit.UNKNOWN_PACKAGE,
     ),
@@ -63,7 +77,7 @@ _PROBLEMS = (
     ),
     (
         "certificate",
-        "the package index has a certificate that this machine does not trust",
+        "{index} has a certificate that this machine does not trust",
         "have its authority added to the system's certificates, or name a file with it: "
         "export SSL_CERT_FILE=FILE",
         Exit.NETWORK,
@@ -71,7 +85,7 @@ _PROBLEMS = (
     (
         r"(?i)error sending request|dns error|failed to lookup address|connection refused|"
         r"connection reset|connect error|network is unreachable|timed out|could not connect|tls",
-        "the package index cannot be reached",
+        "{index} cannot be reached",
         "check the network and proxies, and 'tykky config why pip.index_url'",
         Exit.NETWORK,
     ),
@@ -179,7 +193,7 @@ def resolve(
             if done.returncode == 0:
                 text = (work / "pylock.toml").read_text(encoding="utf-8")
                 return _packages(text, present or {})
-        raise explain(done.stderr)
+        raise explain(done.stderr, config)
 
 
 def stand_ins(present: Mapping[str, str], folder: Path) -> None:
@@ -229,7 +243,7 @@ def install(
             line, env=environment(box.config), say=f"{plural(len(packages), 'package')} into {what}"
         )
     except StepError as error:
-        raise explain("\n".join(error.details)) from error
+        raise explain("\n".join(error.details), box.config) from error
 
 
 def _package(row: dict[str, Any]) -> Package:
@@ -248,11 +262,20 @@ def _package(row: dict[str, Any]) -> Package:
     )
 
 
-def explain(output: str) -> TykkyError:
-    """The error for what uv printed when it failed."""
+def explain(output: str, config: Config | None = None) -> TykkyError:
+    """The error for what uv printed when it failed, with the indexes of the configuration."""
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
     for pattern, cause, remedy, code in _PROBLEMS:
         if found := re.search(pattern, output):
-            cause, remedy = (text.format(*found.groups()) for text in (cause, remedy))
+            index = _index(output, indexes(config) if config else ())
+            cause, remedy = (text.format(*found.groups(), index=index) for text in (cause, remedy))
             return StepError(cause, remedy=remedy, code=code, details=lines)
     return StepError("uv failed", remedy="the lines above are what it says", details=lines)
+
+
+def _index(output: str, known: Sequence[str]) -> str:
+    """Which index uv speaks of: the one that it could not ask, or else all."""
+    plain = [re.sub(r"//[^/]*@", "//", address) for address in known]
+    asked = re.findall(r"https?://[^\s`()]+", output)
+    named = [one for one in plain if any(url.startswith(one.rstrip("/")) for url in asked)] or plain
+    return f"the package index{'es' if len(named) > 1 else ''} {', '.join(named)}".strip()
