@@ -78,7 +78,7 @@ class Scene:
             places=self.places,
             program=self.program,
         )
-        return line, dict(os.environ)
+        return line, {**closed(self.scratch, self.config), **cache}
 
     def note(self, said: bytes) -> None:
         """Keep what the engine printed."""

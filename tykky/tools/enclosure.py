@@ -64,7 +64,7 @@ def enclosed(
     for folder in (scratch.home, scratch.tmp, config.cache_dir):
         folder.mkdir(parents=True, exist_ok=True)
     inside = {scratch.home: scratch.home, config.cache_dir: config.cache_dir, **(places or {})}
-    line = [str(program or native.program("box")), "--root-readonly", "--clear-env"]
+    line = [str(program or native.program("box")), "--root-readonly"]
     line += ["--bind", str(scratch.tmp), "/tmp", "--bind", str(scratch.tmp), "/var/tmp"]
     for path in dict.fromkeys((*seen, Path(sys.prefix), Path(__file__).parent.parent)):
         # The private /tmp would hide it.
@@ -79,6 +79,4 @@ def enclosed(
     if listings.is_dir():
         line += ["--ro-bind", str(listings), str(listings)]
     line += ["--chdir", str(list(inside.values())[-1])]
-    for name, value in env.items():
-        line += ["--setenv", name, value]
     return [*line, "--", *argv]

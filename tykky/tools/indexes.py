@@ -64,9 +64,13 @@ def installing(file: Path, folder: Path, config: Config, remarks: list[str]) -> 
             f"{', '.join(found)}; for the best version of all, as pip takes it, set "
             "TYKKY_PIP_STRATEGY=best-match"
         )
-    own = _asking(found)
-    set_ = "".join(f"{name}={shlex.quote(value)} " for name, value in own.items())
-    return f"cd {shlex.quote(str(folder))}\n{set_}{shlex.join(words)}\n"
+    return f"cd {shlex.quote(str(folder))}\n{asking(config, file)}{shlex.join(words)}\n"
+
+
+def asking(config: Config, file: Path | None) -> str:
+    """What a command of the script begins with that asks the indexes of a requirements file."""
+    found = _asking(addresses(config, file))
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in found.items())
 
 
 def _options(file: Path, seen: frozenset[Path] = frozenset()) -> Iterator[tuple[str, str]]:

@@ -84,7 +84,8 @@ _PROBLEMS = (
     ),
     (
         r"(?i)error sending request|dns error|failed to lookup address|connection refused|"
-        r"connection reset|connect error|network is unreachable|timed out|could not connect|tls",
+        r"connection reset|connect error|network is unreachable|timed out|could not connect|tls|"
+        r"http status \w+ error",
         "{index} cannot be reached",
         "check the network and proxies, and 'tykky config why pip.index_url'",
         Exit.NETWORK,
@@ -185,6 +186,7 @@ def resolve(
         for more in (options, options[:2])[: 2 if options else 1]:
             done = subprocess.run(
                 enclosed([*line, *more], variables, scratch, config, places={work: work}),
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 text=True,
                 capture_output=True,
