@@ -130,6 +130,27 @@ def test_what_tells_about_installs_and_the_configuration_has_none(person: Person
     check(person)
 
 
+def test_a_recipe_is_installed_with_what_only_the_users_own_files_have(
+    person: Person, web: Web
+) -> None:
+    """So the configuration of a site, which everybody reads, need not have them."""
+    local = person.classic.user.env["TYKKY_CONDA_ALIASES"].partition("=")[2]
+    files = {
+        ".netrc": f"machine 127.0.0.1 login me password {SECRET}\n",
+        ".condarc": f"custom_channels: {{local: '{local.removesuffix('/local')}'}}\n",
+    }
+    person = person.with_env(
+        TYKKY_PIP_INDEX_URL=address(web),
+        TYKKY_PIP_EXTRA_INDEX_URLS=PUBLIC,
+        TYKKY_CONDA_ALIASES="",
+        CW_ENABLE_CONDARC="yes",
+    )
+    for name, text in files.items():
+        person.classic.write(name, text)
+    ways.conda_recipe(person)
+    check(person, *files)
+
+
 #: How users say them to pip-containerize: by a variable or a file, and what they install.
 _GIVEN = {
     "a variable of pip": ("PIP_INDEX_URL={full}", {}, "req.txt"),

@@ -58,7 +58,8 @@ def installing(file: Path, folder: Path, config: Config, remarks: list[str]) -> 
         words += ["--prerelease=allow"] if ("--pre", "") in options else []
         words += [f"--allow-insecure-host={it}" for name, it in options if name == "--trusted-host"]
     found = addresses(config, file)
-    if len(found) > 1 and set(found) - {*uv.indexes(config)} and config.pip.strategy == _FIRST:
+    of_site = {config.pip.index_url, *config.pip.extra_index_urls}
+    if len(found) > 1 and set(found) - of_site and config.pip.strategy == _FIRST:
         remarks.append(
             "packages are taken from the first of these indexes that has them: "
             f"{', '.join(found)}; for the best version of all, as pip takes it, set "

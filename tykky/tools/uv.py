@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import netrc
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +13,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tykky.console import plural
 from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError
@@ -130,9 +133,22 @@ def indexes(config: Config) -> tuple[str, ...]:
 
     The first that has a package decides, whatever versions others have of it, so that nobody can
     put something of the same name in its place. Only with ``pip.strategy`` ``best-match`` is it
-    the best version of all.
+    the best version of all. Passwords are those of the addresses, or of the user's ``.netrc``.
     """
-    return tuple(dict.fromkeys((config.pip.index_url, *config.pip.extra_index_urls)))
+    found = (config.pip.index_url, *config.pip.extra_index_urls)
+    return tuple(dict.fromkeys(map(_with_login, found)))
+
+
+def _with_login(address: str) -> str:
+    """The address with what the user's ``.netrc`` has for just this server, as uv would use it."""
+    parts = urlsplit(address)
+    file = Path(os.environ.get("NETRC") or Path(os.environ.get("HOME", "/"), ".netrc"))
+    if parts.username is None and parts.hostname and file.is_file():
+        with contextlib.suppress(OSError, UnicodeDecodeError, netrc.NetrcParseError):
+            if known := netrc.netrc(file).hosts.get(parts.hostname):
+                login = ":".join(quote(word or "", safe="") for word in (known[0], known[2]))
+                return address.replace("://", f"://{login}@", 1)
+    return address
 
 
 def asking(addresses: Sequence[str]) -> dict[str, str]:
