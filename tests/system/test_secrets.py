@@ -6,6 +6,7 @@ list of processes while something is built, in what is printed, or in any file t
 
 from __future__ import annotations
 
+import base64
 import gzip
 import secrets
 import shutil
@@ -19,6 +20,7 @@ import pytest
 
 from tests import ways
 from tests.channel import channel
+from tests.images import PASSWORD, USER, docker_archive, has_registry, run_registry
 from tests.indexes import address, index
 from tests.servers import Web, serve
 from tests.stacks import HEAD
@@ -28,6 +30,8 @@ from tykky.errors import Exit
 _MORE = f"--extra-index-url {PUBLIC}"
 SECRET = f"hunter{secrets.token_hex(4)}"
 _LOGIN = f"me:{SECRET}"
+#: The login of the tests' registry, as files of container programs have it.
+_BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
 @contextmanager
@@ -58,7 +62,7 @@ def person(place: Path, web: Web) -> Iterator[Person]:
 
 
 @contextmanager
-def watched() -> Iterator[set[str]]:
+def watched(secret: str = SECRET) -> Iterator[set[str]]:
     """The command lines with the secret of all processes that are there meanwhile."""
     seen: set[str] = set()
     stop = threading.Event()
@@ -70,7 +74,7 @@ def watched() -> Iterator[set[str]]:
                     line = process.read_bytes()
                 except OSError:
                     continue
-                if SECRET.encode() in line:
+                if secret.encode() in line:
                     seen.add(line.replace(b"\0", b" ").decode(errors="replace"))
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -82,7 +86,7 @@ def watched() -> Iterator[set[str]]:
         thread.join()
 
 
-def leaks(folder: Path) -> list[str]:
+def leaks(folder: Path, secret: str = SECRET) -> list[str]:
     """The files below a folder that have the secret in their bytes or names, also in images."""
     found = []
     for path in folder.rglob("*"):
@@ -91,12 +95,12 @@ def leaks(folder: Path) -> list[str]:
         data = path.read_bytes()
         if path.name.endswith(".gz"):
             data = gzip.decompress(data)
-        if SECRET.encode() in data or SECRET in path.name:
+        if secret.encode() in data or secret in path.name:
             found.append(str(path.relative_to(folder)))
         if path.suffix == ".sqfs":
             contents = folder / f"contents-of-{path.name}"
             subprocess.run(["unsquashfs", "-q", "-n", "-d", contents, path], check=True)
-            found += leaks(contents)
+            found += leaks(contents, secret)
             shutil.rmtree(contents)
     return found
 
@@ -253,6 +257,36 @@ def test_what_fails_tells_and_leaves_none(
     assert f"ended with {int(code)}," in said, said
     assert SECRET not in said.partition("--- stdout")[2]
     check(person)
+
+
+@pytest.mark.skipif(not shutil.which("mmdebstrap"), reason="mmdebstrap is not installed")
+def test_nobody_sees_that_of_a_debian_mirror(place: Path, web: Web) -> None:
+    web.files["/mirror/deb.debian.org/debian/dists/bookworm/InRelease"] = b"not signed by anybody"
+    mirror = address(web, _LOGIN).replace("/simple", "/mirror")
+    person = ways.person(place, PUBLIC).with_env(TYKKY_MIRRORS=mirror)
+    person.classic.write("image.txt", "suite bookworm\n")
+    with watched() as lines:
+        person.sh("tykky base pull debian:image.txt", status=int(Exit.NETWORK))
+    assert "Clearsigned file isn't valid" in person.said[0]  # apt was let in
+    check(person)
+    assert lines == set()
+
+
+@pytest.mark.skipif(not has_registry(), reason="docker-registry or skopeo is not installed")
+def test_nobody_sees_that_of_a_registry(place: Path) -> None:
+    folder = place.with_name(f"{place.name}-registry")
+    folder.mkdir()
+    with run_registry(folder, private=True) as registry:
+        registry.push(docker_archive(folder / "image.tar", {"bin/none": b"none"}), "own/none:1")
+        person = ways.person(place, PUBLIC)
+        registry.log_in(person.classic.home / ".docker/config.json")
+        with watched(PASSWORD) as lines:
+            person.sh(f"tykky base pull docker://{registry.host}/own/none:1")
+        assert PASSWORD not in person.said[0]
+        kept = {path for word in (PASSWORD, _BASIC) for path in leaks(place, word)}
+        assert kept == {"home/.docker/config.json"}
+        assert lines == set()
+    shutil.rmtree(folder)
 
 
 def test_a_recipe_that_everybody_reads_may_not_have_them(person: Person) -> None:
