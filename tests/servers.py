@@ -28,6 +28,8 @@ class Web:
     ranges: bool = True
     #: Whether it tells about a file without sending it, as uv asks.
     heads: bool = False
+    #: Seconds until it answers.
+    wait: float = 0
     asked: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -43,6 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         web, span = self.web, self.headers.get("Range", "")
         web.asked.append((self.path, span))
+        time.sleep(web.wait)
         body = web.files.get(self.path)
         if web.login and self.headers.get("Authorization") != web.login:
             self.send_error(401)

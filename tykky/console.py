@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tykky.errors import TykkyError
+from tykky.errors import TykkyError, masked
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -36,11 +36,12 @@ def _coloured(stream: TextIO, code: str, text: str) -> str:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write one or more whole lines.
+    """Write one or more whole lines, without the passwords and tokens in them.
 
     A reader that went away (``tykky find | head -1``) is no error of ours: the stream is
     pointed at /dev/null so that neither this nor Python's last flush raises.
     """
+    text = masked(text)
     try:
         try:
             stream.write(text + "\n")
@@ -159,7 +160,7 @@ class Step:
     def _label(self) -> Any:
         from rich.text import Text
 
-        return Text(f"{self.name:<{_STEP_WIDTH}} {self.text}")
+        return Text(f"{self.name:<{_STEP_WIDTH}} {masked(self.text)}")
 
     def update(self, text: str) -> None:
         """Change what is said about the step; shown at once on a terminal."""
@@ -174,7 +175,7 @@ class Step:
             return
         from rich.text import Text
 
-        self._status.console.print(Text(_visible(text), style="dim"), soft_wrap=True)
+        self._status.console.print(Text(_visible(masked(text)), style="dim"), soft_wrap=True)
 
     def __enter__(self) -> Step:
         return self
@@ -199,7 +200,7 @@ step = Step
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None:
     """Aligned columns on stdout, two blanks apart; headers, on a terminal in bold."""
-    cells = [[_visible(str(cell), keep="") for cell in row] for row in rows]
+    cells = [[_visible(masked(str(cell)), keep="") for cell in row] for row in rows]
     shown = columns([headers, *cells] if headers else cells)
     if headers:
         shown[0] = _coloured(sys.stdout, _BOLD, shown[0])

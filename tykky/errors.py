@@ -88,10 +88,30 @@ class Where:
         return "\n".join(lines)
 
 
+_NAME = r"[^/\s'\"<>?#]"
+#: What is secret in a text, between what says so and is left: the user and password of an address
+#: (a password may have an @ in it; of a web server, the user alone may be a token), the token in
+#: the path of a conda channel, or in a query, and the header of a request.
+_SECRETS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"((?:https?|ftp)://){_NAME}+(@)",
+        rf"(\w://)[^/\s'\"<>?#:@]*:{_NAME}*(@)",
+        rf"(https?://[^/\s]+/t/){_NAME}+()",
+        r"([?&][\w.-]*(?:token|signature|password|secret|credential|api_?key)=)[^&\s'\"<>]+()",
+        r"(authorization['\"]?: *['\"]?(?:basic|bearer|token) )[^\s'\"]+()",
+    )
+)
+
+
 def masked(text: str) -> str:
-    """The text without the passwords and tokens that addresses in it may have."""
-    text = re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
-    return re.sub(r"(https?://[^/\s]+/t/)[^/\s'\"]+", r"\1***", text)
+    """The text without the passwords and tokens that are in it as people and programs write them.
+
+    All that is kept or shown goes through here.
+    """
+    for pattern in _SECRETS:
+        text = pattern.sub(r"\1***\2", text)
+    return text
 
 
 class TykkyError(Exception):

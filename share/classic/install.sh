@@ -8,7 +8,13 @@ print_warn() { printf '[ WARNING ] %s\n' "$1"; }
 print_err() { printf '[ ERROR ] %s\n' "$1"; }
 tykky_by_pip() {
     echo "uv does not understand the requirements; pip is asked"
-    PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip --disable-pip-version-check install "$@"
+    set -- "$@" --disable-pip-version-check
+    # Which takes the best version of all indexes: what it takes from where is told afterwards.
+    if [ -n "$PIP_EXTRA_INDEX_URL" ] &&
+        "${env_root}bin/python" -m pip install --help | grep -e --report > /dev/null; then
+        set -- "$@" --report "$(mktemp "$CW_BUILD_TMPDIR/by-pip.XXXXXX")"
+    fi
+    PYTHONUNBUFFERED=1 "${env_root}bin/python" -m pip install "$@"
 }
 tykky_by_uv() {
     local said=$CW_BUILD_TMPDIR/uv.said status=$CW_BUILD_TMPDIR/uv.status
@@ -20,5 +26,5 @@ tykky_by_uv() {
     [ "$status" -ne 0 ] || return 0
     grep -qiE "couldn't parse requirement|expected .*, found|unexpected '" "$said" ||
         return "$status"
-    tykky_by_pip "$@"
+    tykky_by_pip "$1" "$2" # without what is for uv
 }

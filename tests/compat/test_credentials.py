@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import base64
 import gzip
-import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.classic import Classic
+from tests.indexes import wheel
 from tests.servers import Web, serve
 
 SECRET = "hunter2"
-
-
-def wheel(name: str) -> bytes:
-    """A package that has one module with nothing in it."""
-    stream = io.BytesIO()
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(f"{name}.py", "")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(
-            f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
-        )
-    return stream.getvalue()
 
 
 @pytest.fixture

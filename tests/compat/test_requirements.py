@@ -25,7 +25,7 @@ def test_a_file_may_include_others_and_name_directories(project: Classic) -> Non
 
 
 def test_what_only_pip_understands_is_given_to_pip(project: Classic) -> None:
-    project.write("inner.txt", "--pre\nsix\n")
+    project.write("inner.txt", "--use-feature=fast-deps\nsix\n")
     project.write("req.txt", "-r inner.txt\n")
     done = project.sh("CW_LOG_LEVEL=3 pip-containerize new --prefix p req.txt")
     assert "pip is asked" in done.stdout

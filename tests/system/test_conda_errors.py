@@ -237,9 +237,16 @@ def test_the_configuration_of_a_user_counts_if_asked_for(conda: Site) -> None:
     recipe(conda, "mine", "channels = ()\npackages = 'left'")
     conda("lock", "mine", env={"CW_ENABLE_CONDARC": "yes"})
     assert channel().name in (conda.repo / "mine/locks/1.0-x86_64.json").read_text()
-    (conda.user.home / ".condarc").write_text("channels: [a\n")
-    said = conda("lock", "mine", status=Exit.CONFIG, env={"CW_ENABLE_CONDARC": "yes"}).stderr
-    assert "unset CW_ENABLE_CONDARC" in said
+    for text, says in (
+        ("channels: [a\n", "cannot be read"),
+        ("channels: conda-forge\n", "'channels' of the conda configuration is not a list"),
+        ("custom_channels: [a]\n", "is not NAME: ADDRESS"),
+        ("custom_channels: {a: me:hunter2@host}\n", "'custom_channels: a'"),
+        ("channel_alias: 5\n", "'channel_alias' of the conda configuration, '5', is no address"),
+    ):
+        (conda.user.home / ".condarc").write_text(text)
+        said = conda("lock", "mine", status=Exit.CONFIG, env={"CW_ENABLE_CONDARC": "yes"}).stderr
+        assert says in said and "unset CW_ENABLE_CONDARC" in said
 
 
 def test_a_spec_may_name_its_channel(conda: Site) -> None:

@@ -151,3 +151,23 @@ def test_installed_wheel_needs_no_home(site: Site) -> None:
     assert program
     done = site.user.run("env", "-u", "HOME", program, "config", "get", "cache_dir")
     assert done.stdout.startswith("/")
+
+
+def test_set_keeps_a_password_for_its_owner_only_and_shows_none(site: Site) -> None:
+    key, address = "pip.index_url", "https://me:hunter2@index.site/simple"
+    site("config", "set", key, address)
+    path = user_file(site)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert address in path.read_text()
+    shown = "https://***@index.site/simple"
+    assert site("config", "get", key).stdout == f"{shown}\n"
+    assert site.json("config", "why", key)["origins"][-1]["raw"] == shown
+    assert shown in site("config").stdout
+    path.chmod(0o644)
+    done = site("config", "set", "squash.level", "5")
+    assert f"warning: {path} has a password" in done.stderr
+    assert f"chmod 600 {path}" in done.stderr
+    # One from the environment is not in the file.
+    site("config", "set", key, "https://${ME}@index.site/simple", env={"ME": "me:hunter2"})
+    said = site("config", "get", key, env={"ME": "me:hunter2"}).stdout
+    assert said == f"{shown}\n"

@@ -10,7 +10,7 @@ import pytest
 from tykky.conda.channels import login, private, public, taken_out
 from tykky.conda.environment import Environment, Pinned
 from tykky.config import Config
-from tykky.errors import StepError
+from tykky.errors import StepError, masked
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,35 @@ def test_a_login_is_a_header_and_no_address() -> None:
     assert address == "https://host/c"
     assert base64.b64decode(header.removeprefix("Basic ")) == b"me:se:cret"
     assert login("https://host/c") == ("https://host/c", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("see https://me:secret@host/c.", "see https://***@host/c."),
+        ("HTTPS://secret@host", "HTTPS://***@host"),
+        ("http://me:sec@ret@host:80/c http://b", "http://***@host:80/c http://b"),
+        ("git+https://me:secret@host/c.git", "git+https://***@host/c.git"),
+        ("postgres://me:secret@host/db", "postgres://***@host/db"),
+        ("socks5://me:secret@proxy", "socks5://***@proxy"),
+        ("ssh://git@host/c", "ssh://git@host/c"),
+        (
+            "docker://a@sha256:0 docker://h:5/a@sha256:0",
+            "docker://a@sha256:0 docker://h:5/a@sha256:0",
+        ),
+        ("['https://a', 'me@b']", "['https://a', 'me@b']"),
+        ("https://host/t/se-cret/c", "https://host/t/***/c"),
+        (
+            "https://host/c?a=1&X-Amz-Signature=secret&b=2",
+            "https://host/c?a=1&X-Amz-Signature=***&b=2",
+        ),
+        ("https://host/c?private_token=secret", "https://host/c?private_token=***"),
+        ("> Authorization: Bearer secret", "> Authorization: Bearer ***"),
+        ("https://host/token?scope=a@b", "https://host/token?scope=a@b"),
+    ],
+)
+def test_texts_are_shown_without_what_is_secret_in_them(text: str, plain: str) -> None:
+    assert masked(text) == plain
 
 
 def test_messages_have_none() -> None:

@@ -45,6 +45,28 @@ FULL = """\
 error: Failed to install: pip-26.3-py3-none-any.whl (pip==26.3)
   Caused by: failed to copy file from /c/pip to /p/pip: No space left on device (os error 28)
 """
+ELSEWHERE = """\
+error: No solution found when resolving dependencies
+  cause: Because only six==1.0 is available and you require six>=2, we can conclude that your \
+requirements are unsatisfiable.
+
+hint: `six` was found on https://one/simple, but not at the requested version (six>=2). A \
+compatible version may be available on a subsequent index (e.g., https://two/simple). By default, \
+uv will only consider versions that are published on the first index that contains a given package.
+"""
+CLOSED = """\
+error: No solution found when resolving dependencies
+  cause: Because six was not found in the package registry and you require six, we can conclude \
+that your requirements are unsatisfiable.
+
+hint: An index URL (https://one/simple) could not be queried due to a lack of valid \
+authentication credentials (401 Unauthorized)
+"""
+DOWN = """\
+error: Request failed after 3 retries in 7.5s
+  cause: Failed to fetch: https://two/simple/six/
+  cause: HTTP status server error (500 Internal Server Error) for url (https://two/simple/six/)
+"""
 MISMATCH = """\
   x Failed to download `six==1.17.0`
   ╰─▶ Hash mismatch for `six==1.17.0`
@@ -68,7 +90,10 @@ BUILD = """\
 @pytest.mark.parametrize(
     ("output", "code", "says"),
     [
-        (UNKNOWN, Exit.UNKNOWN_PACKAGE, "surely-not-there"),
+        (UNKNOWN, Exit.UNKNOWN_PACKAGE, "'surely-not-there' in the package indexes https://one/"),
+        (ELSEWHERE, Exit.RESOLVE, "no six>=2 on https://one/simple"),
+        (CLOSED, Exit.NETWORK, "https://one/simple does not let you in"),
+        (DOWN, Exit.NETWORK, "the package index https://two/simple cannot be reached"),
         (CONTRADICTION, Exit.RESOLVE, "contradict"),
         (NO_WHEEL, Exit.RESOLVE, "docopt"),
         (OFFLINE, Exit.NETWORK, "reached"),
@@ -80,7 +105,10 @@ BUILD = """\
     ],
 )
 def test_what_uv_says_has_a_cause_a_remedy_and_a_code(output: str, code: Exit, says: str) -> None:
-    error = uv.explain(output)
+    flags = {"pip.index_url": "https://one/simple"}
+    flags |= {"pip.extra_index_urls": "https://me:hunter2@two/simple https://three/simple"}
+    error = uv.explain(output, Config.load(flags, {"HOME": "/nowhere"}))
+    assert "hunter2" not in f"{error.cause} {error.remedy}"
     assert error.code is code
     assert says in error.cause
     assert error.remedy
@@ -98,6 +126,30 @@ def test_nothing_of_the_users_configuration_reaches_uv(tmp_path: Path) -> None:
     assert variables["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
     assert variables["UV_CACHE_DIR"] == f"{tmp_path}/uv"
     assert all(variables.values()), "an empty variable means something else than none"
+
+
+def test_indexes_are_in_the_sites_order_with_what_netrc_has_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text(
+        "machine two login me password p@ss/w\ndefault login a password b\n"
+    )
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    flags = {"pip.index_url": "https://one/simple"}
+    flags |= {
+        "pip.extra_index_urls": "https://two/simple https://you:own@two/simple https://one/simple"
+    }
+    config = Config.load(flags, {"HOME": "/nowhere"})
+    addresses = (
+        "https://one/simple",
+        "https://me:p%40ss%2Fw@two/simple",
+        "https://you:own@two/simple",
+    )
+    assert uv.indexes(config) == addresses
+    variables = uv.environment(config)
+    # Which uv asks in this order.
+    assert (*variables["UV_INDEX"].split(), variables["UV_DEFAULT_INDEX"]) == addresses
+    assert "UV_INDEX_STRATEGY" not in variables
 
 
 def test_platform_names_the_oldest_glibc() -> None:

@@ -115,7 +115,8 @@ def build(path: Path, new: Path, scratch: Path, config: Config, say: fetch.Say) 
     if sources := _sources(definition.suite, config):
         # The site's address of Debian is of no use to programs in the image.
         line.append('--customize-hook=rm -f "$1/etc/apt/sources.list"')
-    line += [definition.suite, str(root), *sources]
+    # Not as arguments, which everybody can read: the address of a mirror may have a password.
+    line += [definition.suite, str(root), *(["-"] if sources else [])]
     say(f"Debian {definition.suite} with {len(definition.packages)} packages")
     # For an ordinary user it works as one of their subordinate users, who must get in there.
     place = config.build_dir.parent
@@ -123,7 +124,13 @@ def build(path: Path, new: Path, scratch: Path, config: Config, say: fetch.Say) 
         place = Path("/tmp")
     variables = {**os.environ, "TMPDIR": str(place), "SOURCE_DATE_EPOCH": "315532800"}
     done = subprocess.run(
-        line, env=variables, capture_output=True, text=True, errors="replace", check=False
+        line,
+        env=variables,
+        input="".join(f"{source}\n" for source in sources),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if done.returncode != 0:
         raise _failed(path, definition.suite, done.stderr)

@@ -274,7 +274,7 @@ class BuildBox(RealBox):
 
     def environment(self) -> dict[str, str]:
         path = f"{self.prefix}/bin:{self.base.path}"
-        return {**closed(self.scratch, self.config), "PATH": path, **self.variables}
+        return {**closed(self.scratch), "PATH": path, **self.variables}
 
     def enclose(
         self, argv: list[str], env: Mapping[str, str]

@@ -226,6 +226,7 @@ def _working(desk: Desk, plan: Plan, *, held: bool) -> Iterator[tuple[Work, Draf
                 raise
     except BaseException as error:
         desk.log.note(f"{type(error).__name__}: {error}")
+        desk.log.settle()
         _give_up(desk, plan, draft, error, held=held)
         raise
     else:

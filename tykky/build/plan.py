@@ -16,7 +16,16 @@ from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
 from tykky.build.layout import Layout
 from tykky.console import plural
-from tykky.errors import Exit, LockError, StoreError, TykkyError, explained
+from tykky.errors import (
+    Exit,
+    LockError,
+    RecipeError,
+    StoreError,
+    TykkyError,
+    Where,
+    explained,
+    masked,
+)
 from tykky.files import Permissions, digest_file, make_folder, write_file
 from tykky.host import host_name, now, user_name
 from tykky.kinds import tree
@@ -40,6 +49,11 @@ if TYPE_CHECKING:
 FORMAT = 2
 #: What lies beside a recipe and is no input of a build.
 _NO_INPUT = ("locks", "__pycache__", "recipe.py")
+_SECRET = "has a password or token in an address, for everybody to read with its lock and installs"
+_OPEN = (
+    "put the address into your configuration ('pip.index_url', 'conda.aliases'), or the password "
+    "into a variable of your environment"
+)
 #: The steps of what installing may do, by what ``foresee`` says.
 _REHEARSED = {
     "nothing": "resolve",
@@ -123,7 +137,25 @@ def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
 
 def _asked(recipe: Stack, config: Config, arch: str) -> Any:
     with recipe_code(recipe, "packages"):
-        return recipe.asked(config, arch)
+        asked = recipe.asked(config, arch)
+    if is_recipe(type(recipe)):
+        _check_open(recipe, asked)
+    return asked
+
+
+def _check_open(recipe: Stack, asked: Mapping[str, Any]) -> None:
+    """Raise ``RecipeError`` for passwords and tokens: a recipe and its lock are for everybody."""
+    values = ([value] if isinstance(value, str) else value for value in asked.values())
+    texts = {str(text): Where(recipe.file) for group in values for text in group}
+    for each in filter(is_recipe, type(recipe).__mro__):
+        source = (recipe_source(each) or b"").decode(errors="replace")
+        lines = enumerate(source.splitlines(), 1)
+        texts |= {line: Where(recipe_file(each), number) for number, line in lines}
+    for text, where in texts.items():
+        # What comes from a variable, "https://{user}:{password}@host", is not in the recipe.
+        text = re.sub(r"\$?\{[^{}]*\}|\$\w+", "<>", text)
+        if masked(text) != text:
+            raise RecipeError(f"{recipe.name} {_SECRET}", remedy=_OPEN, where=where)
 
 
 def make(

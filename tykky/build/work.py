@@ -84,7 +84,7 @@ class Log:
 
     def note(self, text: str) -> None:
         """Add a line of our own."""
-        line = f"# {time.strftime('%H:%M:%S')} {text}\n"
+        line = f"# {time.strftime('%H:%M:%S')} {masked(text)}\n"
         self.stream.write(line.encode(errors="backslashreplace"))
         self.stream.flush()
 
@@ -96,6 +96,16 @@ class Log:
         # No time stamp in the archive: the log's own lines have the times.
         data = gzip.compress(masked(text).encode(errors="surrogateescape"), mtime=0)
         write_file(folder / "build.log.gz", data, permissions)
+
+    def settle(self) -> None:
+        """Leave it without passwords and tokens: who looks for help shows it to others."""
+        with contextlib.suppress(OSError):
+            self.stream.flush()
+            if self.path is None or not self.path.is_file():
+                return
+            text = self.path.read_bytes().decode(errors="surrogateescape")
+            if (plain := masked(text)) != text:
+                self.path.write_bytes(plain.encode(errors="surrogateescape"))
 
     def remove(self) -> None:
         """Leave nothing of it, and of folders that nothing else is in."""

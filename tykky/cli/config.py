@@ -14,7 +14,7 @@ from tykky import console
 from tykky.cli.common import Action, Call, Result, option, positional, said
 from tykky.config import KEYS, Config, check_key, variable_of
 from tykky.config import Setting as Origin
-from tykky.errors import ConfigError
+from tykky.errors import ConfigError, masked
 
 EXAMPLES = """\
   tykky config                                 all values, each with its scope
@@ -81,12 +81,16 @@ def _set(call: Call) -> Result:
     path = scope_files(os.environ)[scope]
     content = edited(scope, path, _content(path), key, words)
     Config.check(scope, content.encode())
-    write_atomically(path, content, 0o644)
+    secret = masked(content) != content
+    write_atomically(path, content, 0o600 if secret and scope == "user" else 0o644)
     now = Config.load()  # a later scope may hide it
     origin, value = now.origin(key), now.get(key)
 
     def show() -> None:
         console.note(f"set {key} in {path}")
+        if secret and path.stat().st_mode & 0o077:
+            console.warn(f"{path} has a password or token in it, and others may read it")
+            console.note(f"  'chmod 600 {path}', or write ${{VARIABLE}} for it")
         if origin.scope != scope:
             console.warn(f"{origin.place} still wins: {key} = {_shown(value)}")
         if origin.scope == "environment":

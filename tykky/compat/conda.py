@@ -123,9 +123,9 @@ class Conda(Classic, CondaStack):
             wanted = box.tmp / "pip.txt"
             wanted.write_text("".join(f"{line}\n" for line in pip), encoding="utf-8")
             # What the file says counts from where it is.
-            lines.append(indexes.installing(wanted, file.parent))
+            lines.append(indexes.installing(wanted, file.parent, self.config, box.remarks))
         if file := self.named("requirements_file"):
-            lines.append(indexes.installing(file, self.workdir))
+            lines.append(indexes.installing(file, self.workdir, self.config, box.remarks))
         return "".join(lines)
 
     def seal(self, box: Any) -> None:

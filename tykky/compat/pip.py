@@ -74,6 +74,7 @@ class Pip(Classic, PipStack):
     def steps(self, box: OpenBox) -> str:
         """Make the environment if it is not there, and install the requirements."""
         lines = ['PATH="$TYKKY_UV_FOLDER:$PATH"; export PATH\n']
+        file = self.named("requirements_file")
         if self.old is None:
             options = "--no-config --quiet --seed --allow-existing"
             if self.values.get("enable_site_packages"):
@@ -81,11 +82,12 @@ class Pip(Classic, PipStack):
             if self.values.get("use_uv"):
                 lines.append('export UV_PYTHON_INSTALL_DIR="${install_root}/uv/python"\n')
                 lines.append("export UV_PYTHON_DOWNLOADS=automatic\n")
-            lines.append(f'uv venv {options} {self._python()} "$env_root"\n')
+            index = indexes.asking(self.config, file)
+            lines.append(f'{index}uv venv {options} {self._python()} "$env_root"\n')
         lines.append('. "${env_root}bin/activate"\n')
-        if file := self.named("requirements_file"):
+        if file:
             lines.append('print_info "Installing requirements file"\n')
-            lines.append(indexes.installing(file, self.workdir))
+            lines.append(indexes.installing(file, self.workdir, self.config, box.remarks))
         return "".join(lines)
 
     def seal(self, box: Any) -> None:

@@ -42,6 +42,7 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
         again = "correct the files that were given, then run the same command again"
         error.remedy = error.remedy or again
         raise error
+    box.remarks += indexes.by_pip(box.tmp)
     if not (box.tmp / "installed").exists():
         cause = "the script of --pre-install ended everything before anything was installed"
         raise StepError(cause, remedy="take 'exit' out of it: it is sourced", code=Exit.BUILD)

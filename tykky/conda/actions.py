@@ -309,13 +309,14 @@ def _row(package: Installed, target: Target) -> dict[str, str]:
 
 def info(target: Target, args: Namespace) -> int:
     """Tell about the environment; the base has no more than files that scripts read."""
+    named = [channels.public(name) for name in target.channels]
     if args.base:
         print(FOLDER)
     elif args.json:
         facts = {
             "active_prefix": str(target.prefix),
             "active_prefix_name": target.names[0],
-            "channels": list(target.channels),
+            "channels": named,
             "conda_version": __version__,
             "envs": [str(target.prefix)],
             "platform": target.subdir,
@@ -326,7 +327,7 @@ def info(target: Target, args: Namespace) -> int:
         env_list(target, args)
     else:
         print(f"active environment : {target.names[0]}\nactive env location : {target.prefix}")
-        print(f"channels : {', '.join(target.channels)}\nplatform : {target.subdir}")
+        print(f"channels : {', '.join(named)}\nplatform : {target.subdir}")
     return 0
 
 
@@ -352,7 +353,7 @@ def export(target: Target, args: Namespace) -> int:
     pip = [f"{p.name}=={p.version}" for p in _installed(target) if p.channel == "pypi"]
     data = {
         "name": target.names[0],
-        "channels": [*target.channels, "nodefaults"],
+        "channels": [*map(channels.public, target.channels), "nodefaults"],
         "dependencies": [*specs, *([{"pip": pip}] if pip and not args.from_history else [])],
     }
     text = yaml.safe_dump(data, sort_keys=False)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tykky.conda.environment import Environment
+from tykky.config import KEYS
 from tykky.errors import ConfigError, Exit, StepError, TykkyError, Where
 
 if TYPE_CHECKING:
@@ -199,6 +200,12 @@ def lacking(declared: Iterable[str], machine: Mapping[str, str], *, glibc: bool)
 
 # -- the user's own configuration ---------------------------------------------------------
 
+#: What of it has more than one value.
+_CONDARC: dict[str, type] = {
+    "channels": list,
+    "default_channels": list,
+    "custom_channels": dict,
+}
 #: What users set to have their own configuration used.
 _VARIABLE = "CW_ENABLE_CONDARC"
 
@@ -216,19 +223,21 @@ def honoured(config: Config) -> Config:
     if not path.is_file():
         return config
     data = _condarc(path)
-    own = (data.get("custom_channels") or {}).items()
-    aliases = (f"{name}={str(url).rstrip('/')}/{name}" for name, url in own)
+    own = data.get("custom_channels") or {}
+    own = {name: _checked(own[name], f"custom_channels: {name}", path) for name in own}
+    aliases = (f"{name}={url.rstrip('/')}/{name}" for name, url in own.items())
     channels: list[str] = []
-    for name in data.get("channels") or ():
+    for name in map(str, data.get("channels") or ()):
         defaults = data.get("default_channels")
-        channels += map(str, defaults) if name == "defaults" and defaults else [str(name)]
+        channels += map(str, defaults) if name == "defaults" and defaults else [name]
+    alias = data.get("channel_alias")
     conda = config.conda
     return replace(
         config,
         conda=replace(
             conda,
             channels=tuple(channels) or conda.channels,
-            channel_alias=str(data.get("channel_alias") or conda.channel_alias),
+            channel_alias=_checked(alias, "channel_alias", path) if alias else conda.channel_alias,
             aliases=(*conda.aliases, *aliases),
             strict_priority=str(data.get("channel_priority") or "strict") == "strict",
         ),
@@ -247,7 +256,24 @@ def _condarc(path: Path) -> dict[str, Any]:
             remedy=f"correct it, or unset {_VARIABLE}",
             where=Where(path, mark.line + 1 if mark else 0),
         ) from None
-    return data if isinstance(data, dict) else {}
+    data = data if isinstance(data, dict) else {}
+    for key, shape in _CONDARC.items():
+        if not isinstance(data.get(key) or shape(), shape):
+            what = "a list of channels" if shape is list else "NAME: ADDRESS, one a line"
+            cause = f"'{key}' of the conda configuration is not {what}"
+            raise ConfigError(cause, remedy=f"correct it, or unset {_VARIABLE}", where=Where(path))
+    return data
+
+
+def _checked(value: object, key: str, path: Path) -> str:
+    """An address of that file. Raises ``ConfigError``."""
+    try:
+        return str(KEYS["conda.channel_alias"].parse(str(value)))
+    except ValueError as error:
+        cause = f"'{key}' of the conda configuration, '{value}', {error}"
+        raise ConfigError(
+            cause, remedy=f"correct it, or unset {_VARIABLE}", where=Where(path)
+        ) from None
 
 
 # -- credentials --------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def equip(
     virtual_packages: Sequence[str] = (),
     folder: Path | None = None,
 ) -> None:
-    """Put ``conda`` and its like into a box, and ``pip`` if the environment has none.
+    """Put ``conda`` and its like into a box, and a ``pip`` if the environment's own will not do.
 
     They ask the ``channels`` first to last for packages that work with a recipe's
     ``virtual_packages``; scripts may call the environment by ``names``. ``folder`` is where the
@@ -90,6 +90,8 @@ def equip(
     # What packages have run may have left links there.
     own = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
     inside = box.base.has_root and folder is None
+    # What pip knows nothing of; in the scripts of users, pip is their own.
+    in_order = folder is None and box.network and len(uv.indexes(config)) > 1
     folder = folder or own
     folder.mkdir(parents=True, exist_ok=True)
     if inside:
@@ -106,10 +108,13 @@ def equip(
     for name, text in {**{name: f'{start} {name} "$@"' for name in PROGRAMS}, **_BASE}.items():
         _program(folder / name, text)
     programs = box.real(".") / "bin"
-    if os.path.lexists(programs / "python") and not os.path.lexists(programs / "pip"):
+    has_pip = os.path.lexists(programs / "pip")
+    if os.path.lexists(programs / "python") and (in_order or not has_pip):
         usual = uv.environment(config) if box.network else uv.offline(config)
         variables = {**usual, "UV_PYTHON": f"{box.prefix}/bin/python"}
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        if has_pip:
+            lines.insert(0, f'[ "$1" = install ] || exec {box.prefix}/bin/pip "$@"')
         lines.append(f'exec {shlex.quote(uv.program())} pip "$@"')
         for name in ("pip", "pip3"):
             _program(folder / name, "\n".join(lines))
@@ -298,7 +303,7 @@ def _line(
     inside = (box.prefix, box.scratch.home, Path("/tmp"))
     readable = [*opening.seen, *opening.reads, *inside]
     variables = {
-        **closed(box.scratch, box.config),
+        **closed(box.scratch),
         VARIABLE: f"/proc/self/fd/{target}",
         FOLLOW: f"/proc/self/fd/{script}",
         READABLE: ":".join(map(str, readable)),

@@ -83,7 +83,7 @@ class Scene:
             network=cache is not None,
             own_root=self.own_root,
         )
-        variables = {**closed(self.scratch, self.config), **own}
+        variables = {**closed(self.scratch), **own}
         return enclosed(argv, variables, self.scratch, self.config, opening, program=self.program)
 
     def note(self, said: bytes) -> None:

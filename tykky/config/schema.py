@@ -16,6 +16,7 @@ Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native", "apptainer", "auto"]
 Compression = Literal["zstd", "gzip", "lz4", "xz"]
 Format = Literal["lua"]
+Strategy = Literal["first-index", "best-match"]
 
 
 class BadValueError(ValueError):
@@ -193,6 +194,7 @@ class Pip:
 
     index_url: str = _key("address", _url)
     extra_index_urls: tuple[str, ...] = _list("addresses", _url)
+    strategy: Strategy = _choice(Strategy)
     glibc: str = _key("version of glibc", _glibc)
 
 

@@ -40,7 +40,7 @@ _NOT_FOR_BUILDS = ("/run", "/var/run", "/var/spool")
 _GIVEN = "TYKKY_BOX_"
 
 
-def closed(scratch: Scratch, config: Config) -> dict[str, str]:
+def closed(scratch: Scratch) -> dict[str, str]:
     """The environment of everything that is built: the same whoever builds it."""
     return {
         "PATH": PATH,

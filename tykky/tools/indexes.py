@@ -1,18 +1,22 @@
 """Where packages from an index come from, and how: the user's own pip settings, for uv.
 
 Requirements files that users wrote for pip are given to uv, which is ten times as fast, with what
-their pip would go by; what uv cannot read is left to pip.
+their pip would go by; what uv cannot read is left to pip. The rule for indexes is that of
+:func:`tykky.tools.uv.indexes`: the first that has a package decides.
 """
 
 from __future__ import annotations
 
 import configparser
+import contextlib
+import json
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tykky.tools import uv
 
@@ -21,56 +25,131 @@ if TYPE_CHECKING:
 
 #: pip's options, as its variables and files spell them, and what uv calls them.
 _OPTIONS = {
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
     "find-links": "UV_FIND_LINKS",
     "trusted-host": "UV_INSECURE_HOST",
     "constraint": "UV_CONSTRAINT",
 }
+_INDEX = ("index-url", "extra-index-url")
 #: Those that may be files or directories.
 _LOCAL = ("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_DEFAULT_INDEX", "UV_INDEX")
 #: What makes uv do the same for everybody.
 _NOT_FOR_USERS = ("UV_NO_CONFIG", "UV_NO_PROGRESS", "UV_PYTHON_DOWNLOADS")
 
-#: What uv would leave out of a requirements file with no more than a warning.
-_ONLY_PIP = re.compile(r"--(pre|trusted-host|use-feature|process-dependency-links)\b")
-_INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
+#: Options of a requirements file that count for all of it, by their other names; and what uv would
+#: leave out of it with no more than a warning.
+_SHORT = {"-r": "--requirement", "-i": "--index-url", "--pypi-url": "--index-url"}
+_VALUED = (*_SHORT.values(), "--extra-index-url", "--trusted-host")
+_ONLY_PIP = ("--use-feature", "--process-dependency-links")
+#: The rule; without it, nothing is different from pip.
+_FIRST = "first-index"
 
 
-def installing(file: Path, folder: Path) -> str:
+def installing(file: Path, folder: Path, config: Config, remarks: list[str]) -> str:
     """Commands that install what a requirements file says, run in a folder.
 
-    They count on the functions of ``share/classic/install.sh``.
+    They count on the functions of ``share/classic/install.sh``. ``remarks`` get what the user
+    should know, because pip would do it otherwise.
     """
-    tool = "tykky_by_pip" if _is_for_pip(file) else "tykky_by_uv"
-    return f"cd {shlex.quote(str(folder))}\n{tool} -r {shlex.quote(str(file))}\n"
+    options = list(_options(file))
+    words = ["tykky_by_uv", "-r", str(file)]
+    if any(name in _ONLY_PIP for name, _ in options):
+        words[0] = "tykky_by_pip"
+    else:
+        words += ["--prerelease=allow"] if ("--pre", "") in options else []
+        words += [f"--allow-insecure-host={it}" for name, it in options if name == "--trusted-host"]
+    found = addresses(config, file)
+    of_site = {config.pip.index_url, *config.pip.extra_index_urls}
+    if len(found) > 1 and set(found) - of_site and config.pip.strategy == _FIRST:
+        remarks.append(
+            "packages are taken from the first of these indexes that has them: "
+            f"{', '.join(found)}; for the best version of all, as pip takes it, set "
+            "TYKKY_PIP_STRATEGY=best-match"
+        )
+    return f"cd {shlex.quote(str(folder))}\n{asking(config, file)}{shlex.join(words)}\n"
 
 
-def _is_for_pip(file: Path, seen: frozenset[Path] = frozenset()) -> bool:
-    """Whether a requirements file, or one that it includes, has what only pip understands."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    lines = [line.strip() for line in lines]
-    included = [file.parent / found[1] for line in lines if (found := _INCLUDED.match(line))]
+def asking(config: Config, file: Path | None) -> str:
+    """What a command of the script begins with that asks the indexes of a requirements file."""
+    found = _asking(addresses(config, file))
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in found.items())
+
+
+def _options(file: Path, seen: frozenset[Path] = frozenset()) -> Iterator[tuple[str, str]]:
+    """The options of a requirements file and of those it includes, in their order, with values."""
+    text = file.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
     seen |= {file}
-    return any(map(_ONLY_PIP.match, lines)) or any(
-        _is_for_pip(path, seen) for path in included if path not in seen and path.is_file()
-    )
+    for line in text.splitlines():
+        words = iter(re.sub(r"(^|\s)#.*", "", line).split() if line.lstrip()[:1] == "-" else ())
+        for word in words:
+            name, _, value = word.partition("=")
+            if name[:2] in _SHORT:  # -rFILE
+                name, value = name[:2], word[2:].removeprefix("=")
+            name = _SHORT.get(name, name)
+            value = value or (next(words, "") if name in _VALUED else "")
+            # As pip and uv do.
+            value = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda it: os.environ.get(it[1], it[0]), value)
+            if name != "--requirement":
+                yield name, value.strip("\"'")
+            elif (path := file.parent / value) not in seen and path.is_file():
+                yield from _options(path, seen)
+
+
+def addresses(config: Config, file: Path | None = None) -> tuple[str, ...]:
+    """The indexes in the order in which they are asked for what is in a user's requirements file.
+
+    What the user has set for uv or pip is in the place of the site's. As with pip, an index that
+    the file names is in the place of all; further ones come last.
+    """
+    environ, own = os.environ, _of_pip(os.environ)
+    index = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or own.get("index-url")
+    further = f"{environ.get('UV_INDEX', '')} {environ.get('UV_EXTRA_INDEX_URL', '')}".split()
+    further = further or own.get("extra-index-url", "").split()
+    found = [index or config.pip.index_url, *(further or config.pip.extra_index_urls)]
+    for name, value in _options(file) if file else ():
+        if name == "--index-url":
+            found = [value]
+        elif name == "--extra-index-url":
+            found.append(value)
+    return tuple(dict.fromkeys(found))
+
+
+def _asking(found: Sequence[str]) -> dict[str, str]:
+    """What makes uv ask indexes in this order, and pip at least the same."""
+    plain = [re.sub(r"^[\w.-]+=", "", address) for address in found]  # uv lets them have names
+    return {
+        **uv.asking(found),
+        "PIP_INDEX_URL": plain[0],
+        "PIP_EXTRA_INDEX_URL": " ".join(plain[1:]),
+    }
+
+
+def by_pip(folder: Path) -> Iterator[str]:
+    """What to tell of packages that pip has chosen among several indexes, from its reports."""
+    for report in sorted(folder.glob("by-pip.*")):
+        hosts: dict[str, list[str]] = {}
+        with contextlib.suppress(ValueError, KeyError):
+            for each in json.loads(report.read_bytes())["install"]:
+                host = urlsplit(each["download_info"]["url"]).netloc.rpartition("@")[2]
+                what = f"{each['metadata']['name']} {each['metadata']['version']}"
+                hosts.setdefault(host or "this machine", []).append(what)
+        if hosts:
+            names = "; ".join(f"from {host}: {', '.join(each)}" for host, each in hosts.items())
+            yield f"pip had to be asked, which takes the best version of all indexes: {names}"
 
 
 def environment(config: Config, cached: bool) -> dict[str, str]:
     """The variables for uv and pip. What the user has set for uv stays as it is."""
-    usual = uv.environment(config)
+    usual, own = uv.environment(config), _of_pip(os.environ)
     found = {
         **{name: value for name, value in usual.items() if name not in _NOT_FOR_USERS},
-        # As pip does: the best version of all indexes.
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        **_of_pip(os.environ),
+        **{variable: own[option] for option, variable in _OPTIONS.items() if option in own},
     }
     if not cached:
         found |= {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
     found = {name: value for name, value in found.items() if value and name not in os.environ}
-    return {**found, "TYKKY_UV_FOLDER": str(Path(uv.program()).parent)}
+    uv_folder = str(Path(uv.program()).parent)
+    return {**found, **_asking(addresses(config)), "TYKKY_UV_FOLDER": uv_folder}
 
 
 def _of_pip(environ: Mapping[str, str]) -> dict[str, str]:
@@ -83,11 +162,11 @@ def _of_pip(environ: Mapping[str, str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for file in files:
         values |= _read(file)
-    for option in _OPTIONS:
+    for option in (*_OPTIONS, *_INDEX):
         if text := environ.get(f"PIP_{option.upper().replace('-', '_')}"):
             values[option] = text
     return {
-        _OPTIONS[option]: ("," if option == "find-links" else " ").join(text.split())
+        option: ("," if option == "find-links" else " ").join(text.split())
         for option, text in values.items()
     }
 
@@ -108,4 +187,5 @@ def _read(file: Path) -> dict[str, str]:
         return {}
     sections = [name for name in ("global", "install") if parser.has_section(name)]
     items = (item for name in sections for item in parser.items(name))
-    return {key.replace("_", "-"): text for key, text in items if key.replace("_", "-") in _OPTIONS}
+    named = ((key.replace("_", "-"), text) for key, text in items)
+    return {key: text for key, text in named if key in _OPTIONS or key in _INDEX}

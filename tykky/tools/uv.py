@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import netrc
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tykky.console import plural
 from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError, explained
@@ -24,11 +27,25 @@ if TYPE_CHECKING:
 
 
 #: The failures of uv that can be told by its words: a pattern, the cause and the remedy, where
-#: ``{0}`` is what the pattern captured, and the exit code.
+#: ``{0}`` is what the pattern captured and ``{index}`` which index it is, and the exit code.
 _PROBLEMS = (
     (
+        r"An index(?: URL)?\s+\((\S+)\)\s+(?:could\s+not\s+be\s+queried|returned)",
+        "the package index {0} does not let you in",
+        "it wants a user and password, or others than these: 'tykky config why pip.index_url'",
+        Exit.NETWORK,
+    ),
+    (
+        r"`(\S+)`\s+was\s+found\s+on\s+(\S+),\s+but\s+not\s+at\s+the\s+requested\s+version\s+"
+        r"\(([^)]*)\).*?\(e\.g\.,\s+(?!\2\))(\S+)\)",
+        "there is no {2} on {1}, which is the first package index with a '{0}', and so decides",
+        "if {3} is trusted as much, name it first ('tykky config why pip.index_url'), or set "
+        "pip.strategy to best-match (TYKKY_PIP_STRATEGY=best-match)",
+        Exit.RESOLVE,
+    ),
+    (
         r"Because (\S+) was not found in the package registry",
-        "there is no package '{0}' in the package index",
+        "there is no package '{0}' in {index}",
         "check its spelling in the recipe, and 'tykky config why pip.index_url'",
         Exit.UNKNOWN_PACKAGE,
     ),
@@ -65,15 +82,16 @@ _PROBLEMS = (
     ),
     (
         "certificate",
-        "the package index has a certificate that this machine does not trust",
+        "{index} has a certificate that this machine does not trust",
         "have its authority added to the system's certificates, or name a file with it: "
         "export SSL_CERT_FILE=FILE",
         Exit.NETWORK,
     ),
     (
         r"(?i)error sending request|dns error|failed to lookup address|connection refused|"
-        r"connection reset|connect error|network is unreachable|timed out|could not connect|tls",
-        "the package index cannot be reached",
+        r"connection reset|connect error|network is unreachable|timed out|could not connect|tls|"
+        r"http status \w+ error",
+        "{index} cannot be reached",
         "check the network and proxies, and 'tykky config why pip.index_url'",
         Exit.NETWORK,
     ),
@@ -110,16 +128,40 @@ def environment(config: Config) -> dict[str, str]:
         "UV_NATIVE_TLS": "1",
         "UV_LINK_MODE": "copy",
         "UV_CACHE_DIR": str(config.cache_dir / "uv"),
-        "UV_DEFAULT_INDEX": config.pip.index_url,
         "UV_CONCURRENT_INSTALLS": str(config.jobs),
-        "UV_INDEX": " ".join(config.pip.extra_index_urls),
+        **asking(indexes(config)),
     }
+    if config.pip.strategy == "best-match":
+        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return {name: value for name, value in variables.items() if value}
 
 
 def indexes(config: Config) -> tuple[str, ...]:
-    """The package indexes, in the order in which they are asked."""
-    return (config.pip.index_url, *config.pip.extra_index_urls)
+    """The package indexes in the order in which they are asked: the site's own, then further ones.
+
+    The first that has a package decides, whatever versions others have of it, so that nobody can
+    put something of the same name in its place. Only with ``pip.strategy`` ``best-match`` is it
+    the best version of all. Passwords are those of the addresses, or of the user's ``.netrc``.
+    """
+    found = (config.pip.index_url, *config.pip.extra_index_urls)
+    return tuple(dict.fromkeys(map(_with_login, found)))
+
+
+def _with_login(address: str) -> str:
+    """The address with what the user's ``.netrc`` has for just this server, as uv would use it."""
+    parts = urlsplit(address)
+    file = Path(os.environ.get("NETRC") or Path(os.environ.get("HOME", "/"), ".netrc"))
+    if parts.username is None and parts.hostname and file.is_file():
+        with contextlib.suppress(OSError, UnicodeDecodeError, netrc.NetrcParseError):
+            if known := netrc.netrc(file).hosts.get(parts.hostname):
+                login = ":".join(quote(word or "", safe="") for word in (known[0], known[2]))
+                return address.replace("://", f"://{login}@", 1)
+    return address
+
+
+def asking(addresses: Sequence[str]) -> dict[str, str]:
+    """The variables that make uv ask indexes in this order: the default one is its last."""
+    return {"UV_INDEX": " ".join(addresses[:-1]), "UV_DEFAULT_INDEX": addresses[-1]}
 
 
 def offline(config: Config) -> dict[str, str]:
@@ -167,7 +209,7 @@ def resolve(
         cache = scratch.home if source else config.cache_dir / "resolved"
         with explained("keep what the package index says", "cache_dir"):
             cache.mkdir(parents=True, exist_ok=True)
-        variables = {**closed(scratch, config), **environment(config), "UV_CACHE_DIR": str(cache)}
+        variables = {**closed(scratch), **environment(config), "UV_CACHE_DIR": str(cache)}
         opening = Opening(places={cache: cache, work: work}, network=True)
         line, variables = enclosed(line, variables, scratch, config, opening)
         options: list[str] = []
@@ -189,7 +231,7 @@ def resolve(
             if done.returncode == 0:
                 text = (work / "pylock.toml").read_text(encoding="utf-8")
                 return _packages(text, present or {})
-        raise explain(done.stderr)
+        raise explain(done.stderr, config)
 
 
 def stand_ins(present: Mapping[str, str], folder: Path) -> None:
@@ -244,7 +286,7 @@ def install(
             wish = _TO_BUILD.search(said)
             needed = tuple(re.findall("`([^`]+)`", wish[1])) if wish and source else ()
             if not needed or needed in tools or len(tools) > 2 * len(source):
-                raise explain(said) from error
+                raise explain(said, box.config) from error
         tools.append(needed)
         provide_tools = partial(_provide_tools, needed=needed, python=python)
         box.do(f"download what builds packages: {', '.join(needed)}", provide_tools)
@@ -278,11 +320,20 @@ def _package(row: dict[str, Any]) -> Package:
     )
 
 
-def explain(output: str) -> TykkyError:
-    """The error for what uv printed when it failed."""
+def explain(output: str, config: Config | None = None) -> TykkyError:
+    """The error for what uv printed when it failed, with the indexes of the configuration."""
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
     for pattern, cause, remedy, code in _PROBLEMS:
         if found := re.search(pattern, output):
-            cause, remedy = (text.format(*found.groups()) for text in (cause, remedy))
+            index = _index(output, indexes(config) if config else ())
+            cause, remedy = (text.format(*found.groups(), index=index) for text in (cause, remedy))
             return StepError(cause, remedy=remedy, code=code, details=lines)
     return StepError("uv failed", remedy="the lines above are what it says", details=lines)
+
+
+def _index(output: str, known: Sequence[str]) -> str:
+    """Which index uv speaks of: the one that it could not ask, or else all."""
+    plain = [re.sub(r"//[^/]*@", "//", address) for address in known]
+    asked = re.findall(r"https?://[^\s`()]+", output)
+    named = [one for one in plain if any(url.startswith(one.rstrip("/")) for url in asked)] or plain
+    return f"the package index{'es' if len(named) > 1 else ''} {', '.join(named)}".strip()

@@ -1,0 +1,55 @@
+"""Package indexes of a test's own: real servers, with packages that have nothing in them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.servers import Web, serve
+
+
+def wheel(name: str, version: str = "1.0") -> bytes:
+    """A package that has one module with its version in it."""
+    stream = io.BytesIO()
+    info = f"{name}-{version}.dist-info"
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files = {
+        f"{name}.py": f"version = '{version}'\n",
+        f"{info}/METADATA": head,
+        f"{info}/WHEEL": tag,
+    }
+    with zipfile.ZipFile(stream, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(zipfile.ZipInfo(path), text)  # the same bytes whenever it is made
+        lines = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+        archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), lines)
+    return stream.getvalue()
+
+
+def publish(web: Web, name: str, version: str = "1.0") -> None:
+    """Put a package into the index of a server."""
+    file, page = f"{name}-{version}-py3-none-any.whl", f"/simple/{name}/"
+    web.files[f"/files/{file}"] = wheel(name, version)
+    link = f'<a href="/files/{file}">{file}</a>\n'.encode()
+    web.files[page] = web.files.get(page, b"<!DOCTYPE html>\n") + link
+
+
+@contextmanager
+def index(*packages: str, login: str = "") -> Iterator[Web]:
+    """An index with packages ``NAME==VERSION``, for everybody or for a ``USER:PASSWORD``."""
+    with serve() as web:
+        web.heads = True
+        if login:
+            web.login = "Basic " + base64.b64encode(login.encode()).decode()
+        for package in packages:
+            publish(web, *package.split("=="))
+        yield web
+
+
+def address(web: Web, login: str = "") -> str:
+    """The address of the index of a server, with what it asks for."""
+    return web.address.replace("://", f"://{login}@" if login else "://") + "/simple"
