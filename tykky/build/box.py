@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Where fetched files are in the box of a build.
 FETCHED = Path("/tmp/fetched")
+#: The variables that say where agents listen that hold a user's keys.
+AGENTS = ("SSH_AUTH_SOCK", "GPG_AGENT_INFO")
 
 
 @dataclass(eq=False)
@@ -308,6 +310,8 @@ class OpenBox(RealBox):
     #: What of the host is seen in an image, and where contents lie.
     shown: Sequence[Path] = ()
     inside_at: Path
+    #: What of the user's own it does not see, besides the agents; if nothing, these neither.
+    hidden: Sequence[Path] = ()
     #: Prints a line of what the user's own scripts say.
     show: Callable[[str], None] = lambda _: None
 
@@ -318,13 +322,38 @@ class OpenBox(RealBox):
 
     def environment(self) -> dict[str, str]:
         # What is said to the commands of installs is not for a build, which is entered natively.
-        said = ("TYKKY_RUNTIME", PINS)
+        said = ("TYKKY_RUNTIME", PINS, *(("SSH_AGENT_PID", *AGENTS) if self.hidden else ()))
         own = {name: value for name, value in os.environ.items() if name not in said}
         of_image = self.base.environment if isinstance(self.base, ImageBase) else {}
-        return {**own, **of_image, **self.variables}
+        path = {"PATH": self.base.path} if isinstance(self.base, ImageBase) else {}
+        return {**own, **path, **of_image, **self.variables}
 
     def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
-        return [str(self.program), "--", *argv]
+        return [str(self.program), *self._covers(), "--", *argv]
+
+    def _covers(self) -> Iterator[str]:
+        """The options that lay nothing over what is hidden, where it is there to be seen."""
+        for path in dict.fromkeys(map(os.path.realpath, secrets(self.hidden))):
+            seen = not isinstance(self.base, ImageBase) or any(
+                Path(path).is_relative_to(os.path.realpath(place)) for place in self.shown
+            )
+            if seen and os.path.isdir(path):
+                yield from ("--tmpfs", path)
+            elif seen and os.path.exists(path):
+                yield from ("--ro-bind", "/dev/null", path)
+
+
+def secrets(hidden: Sequence[Path]) -> Iterator[str]:
+    """What a user hides, and where agents of theirs listen; nothing if they hide nothing."""
+    if hidden:
+        yield from map(str, hidden)
+        yield from (os.environ[name].partition(":")[0] for name in AGENTS if name in os.environ)
+        own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+        yield from (f"{own}/gnupg", f"{own}/keyring")
+        for folder in Path("/tmp").glob("ssh-*"):
+            with suppress(OSError):
+                if folder.stat().st_uid == os.geteuid():
+                    yield str(folder)
 
 
 def _file_name(url: str, sha256: str, name: str) -> str:

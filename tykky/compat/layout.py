@@ -86,6 +86,7 @@ class ClassicLayout(Layout):
             recipe = self.recipe
             self._box = work.open(OpenBox, inside_at=recipe.inside, cwd=recipe.workdir)
             self._box.shown = [*recipe.seen(), work.config.cache_dir]
+            self._box.hidden = work.config.classic_hides
         self._box.say = work.say
         if work.line is not None:
             self._box.show = work.line.show
