@@ -333,14 +333,14 @@ class OpenBox(RealBox):
 
     def _covers(self) -> Iterator[str]:
         """The options that lay nothing over what is hidden, where it is there to be seen."""
-        for path in dict.fromkeys(map(os.path.realpath, secrets(self.hidden))):
-            seen = not isinstance(self.base, ImageBase) or any(
-                Path(path).is_relative_to(os.path.realpath(place)) for place in self.shown
-            )
-            if seen and os.path.isdir(path):
-                yield from ("--tmpfs", path)
-            elif seen and os.path.exists(path):
-                yield from ("--ro-bind", "/dev/null", path)
+        shown = [Path(os.path.realpath(place)) for place in self.shown]
+        for path in map(Path, dict.fromkeys(map(os.path.realpath, secrets(self.hidden)))):
+            if isinstance(self.base, ImageBase) and not any(map(path.is_relative_to, shown)):
+                continue
+            if path.is_dir():
+                yield from ("--tmpfs", str(path))
+            elif path.exists():
+                yield from ("--ro-bind", "/dev/null", str(path))
 
 
 def secrets(hidden: Sequence[Path]) -> Iterator[str]:

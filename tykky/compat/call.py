@@ -17,7 +17,7 @@ from tykky.build import pipeline
 from tykky.build.plan import Plan, check_path
 from tykky.build.work import Desk
 from tykky.compat import old, settings, wrapping
-from tykky.compat.classic import Classic, read
+from tykky.compat.classic import Classic, read, warn
 from tykky.compat.layout import ClassicLayout
 from tykky.compat.settings import Values
 from tykky.config import Config
@@ -98,7 +98,7 @@ def _wanted(kind: type[Classic], asked: Asked) -> Values:
         return user
     more = settings.read_user(Path(asked.file))
     for key in settings.NO_EFFECT.keys() & more.keys():
-        console.note(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
+        warn(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
     return {**user, **more} if asked.verb == "advanced" else {**more, **user}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -167,8 +166,7 @@ class Classic(Stack):
             return
         real: Any = box
         box.say("the installation script")
-        watched = self.level == 2 and console.is_terminal(sys.stderr)
-        script.run(self, real, watched or self.level > 2)
+        script.run(self, real, shown=self.level >= 2)
         box.say(self.title)
 
     def create(self, box: OpenBox) -> None:
