@@ -182,10 +182,14 @@ def lay_links(
 
 
 def lay_inside(folder: Path, programs: Mapping[str, str], recipe: Classic, base: Base) -> None:
-    """Fill ``bin`` of contents that lie over the prefix itself: links, where there is none yet."""
+    """Fill ``bin`` of contents that lie over the prefix itself, or may do so once it is moved.
+
+    What masks an installation changes nothing that is there.
+    """
     folder.mkdir(exist_ok=True)
     for name, program in programs.items():
-        link_to(program.removeprefix(f"{recipe.inside}/"), folder / name)
+        if recipe.is_bound or not os.path.lexists(folder / name):
+            link_to(program.removeprefix(f"{recipe.inside}/"), folder / name)
     shell = shell_of(base) or "/bin/sh"
     for name, text in DEBUG.items():
         _script(folder / name, shell, text.format(shell), Permissions())
