@@ -74,7 +74,12 @@ def look_up(target: str, config: Config, digest: str = "") -> Remote:
     def ask(source: Session) -> Remote:
         return _ask(sources[sources.index(source) :], target, wanted)
 
-    return _first(sources, ask)
+    try:
+        return _first(sources, ask)
+    except TykkyError as error:
+        if target not in error.cause:
+            error.cause = f"the image {target} cannot be had: {error.cause}"
+        raise
 
 
 def _first(

@@ -141,6 +141,10 @@ class Classic(Stack):
         elif (path := self.workdir / Path(source).expanduser()).exists():
             # Any path of something that is there; '..' is only known to the file system.
             source = str(path.resolve() if ".." in path.parts else path)
+        elif ":" not in source and source not in ("host", *dict(config.bases)):
+            cause = f"there is no container {path}"
+            remedy = "check its name; those of registries begin with docker:// or oras://"
+            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
         return bases.find(source, config, folder=self.workdir)
 
     def check(self, prefix: Path, base: Base) -> None:

@@ -276,6 +276,8 @@ class ClassicLayout(Layout):
         shell = wrapping.shell_of(work.plan.base)
         try:
             box.run(["_debug_exec", *shell.split(), *(("-c", ":") if shell else ())])
+            if self.recipe.is_environment and "python" in self.programs:
+                box.run(["python", "-I", "-c", "pass"])
         except TykkyError as error:
             if not shell and any("No such file" in line for line in error.details):
                 # It was entered, and has nothing that may be run for a trial.
