@@ -297,10 +297,10 @@ class ImageBase(Base):
                     head = stream.read(20)
             except OSError as error:
                 raise unreadable(program, error) from error
-        if head[:4] != b"\x7fELF":
+        if head[:4] != b"\x7fELF" or len(head) < 20:
             return arch() if head[:2] == b"#!" else "no program"
         order = "<H" if head[5] == 1 else ">H"
-        return _MACHINES.get(*struct.unpack_from(order, head, 18), "for another machine")
+        return _MACHINES.get(struct.unpack_from(order, head, 18)[0], "for another machine")
 
 
 def image_base(name: str, digest: str, path: Path, settings: Mapping[str, object]) -> ImageBase:

@@ -24,7 +24,7 @@ class Reference:
     """A base as it is named: the scheme, and what the scheme is about.
 
     For ``docker`` and ``oras`` the target is ``host/repository[:tag][@sha256:...]``; for files,
-    an absolute path (of ``oci``, perhaps with ``:tag``); for ``stack``, a spec; for ``host``, empty.
+    an absolute path (of ``oci`` perhaps with ``:tag``); for ``stack``, a spec; for ``host``, empty.
     """
 
     scheme: str

@@ -81,7 +81,7 @@ class Conda(Classic, CondaStack):
         return replace(found, pip=(), specs=(*found.specs, *more))
 
     def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
-        """The packages; with Python comes pip, as conda and mamba have it. Raises ``TykkyError``."""
+        """The packages; with Python comes pip, as with conda. Raises ``TykkyError``."""
         found = super().resolve(config, arch)
         names = {package.name for package in found}
         self.adds_pip = "python" in names and "pip" not in names

@@ -290,9 +290,9 @@ class ClassicLayout(Layout):
 
     def _check_machine(self, base: Base) -> None:
         """Raise ``TykkyError`` if the programs of an image are for another kind of machine."""
-        machines = {}
-        for program in self.programs.values() if isinstance(base, ImageBase) else ():
-            machines[program] = base.machine(program)
+        machines: dict[str, str] = {}
+        for program in self.programs.values():
+            machines[program] = base.machine(program) if isinstance(base, ImageBase) else arch()
             if machines[program] in (arch(), "i386" if arch() == "x86_64" else ""):
                 return
         for program, made_for in machines.items():
