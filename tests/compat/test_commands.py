@@ -196,7 +196,8 @@ def test_the_python_of_a_stack_is_no_base(classic: Classic, conda: Path) -> None
 LIBRARY = """\
 mkdir -p t/bin t/lib
 echo 'int f(void) { return 7; }' > f.c; cc -shared -o t/lib/libtykky7.so f.c
-printf '#!/usr/bin/env python3\nimport ctypes\nprint(ctypes.CDLL("libtykky7.so").f())\n' > t/bin/seven
+code='import ctypes; print(ctypes.CDLL("libtykky7.so").f())'
+printf '#!/usr/bin/env python3\n%s\n' "$code" > t/bin/seven
 chmod +x t/bin/seven
 """
 

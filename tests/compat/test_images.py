@@ -1,4 +1,4 @@
-"""Containers as people have them: with no shell, or an odd one, and in the forms that they come in."""
+"""Containers as people have them: with no shell, or an odd one, and in various forms."""
 
 from __future__ import annotations
 
