@@ -130,6 +130,17 @@ def test_a_prefix_with_something_else_in_it_is_refused(classic: Classic) -> None
     assert "in it: more\n" in done.stderr
 
 
+def test_a_prefix_in_which_tykky_keeps_its_store_is_refused(classic: Classic) -> None:
+    # The default prefix is the working directory, and the default root is below the home.
+    classic = classic.with_env(TYKKY_ROOT=f"{classic.home}/.tykky")
+    classic.sh("mkdir -p t/bin; touch t/bin/x; chmod +x t/bin/x; wrap-install -w bin --prefix p t")
+    done = classic.sh("wrap-install -w bin t", status=int(Exit.CONFLICT))
+    assert "Tykky keeps all others in '.tykky' in it" in done.stderr
+    assert "--prefix DIR" in done.stderr
+    classic.sh("touch common.sh; wrap-install -w bin t", status=int(Exit.CONFLICT))
+    assert classic.says("tykky find --format '{name}'; ls -d bin 2>/dev/null || true") == "p"
+
+
 def test_two_programs_of_one_name_are_warned_of(classic: Classic) -> None:
     done = classic.sh(
         'mkdir -p t/a t/b; for d in a b; do printf "#!/bin/sh\\necho $d\\n" > t/$d/x;'

@@ -67,7 +67,7 @@ class Pip(Classic, PipStack):
             raise TykkyError(cause, remedy=remedy, code=Exit.MISSING_TOOL)
         # Also that of a virtual environment on top of one: its base is not there inside.
         places = (Path(found).parent.parent, Path(found).resolve().parent.parent)
-        if any((place / "common.sh").exists() or Place(place).hidden.is_dir() for place in places):
+        if any((place / "common.sh").exists() or Place(place).current for place in places):
             cause = f"the first python3 on PATH is one of another installation: {found}"
             remedy = (
                 "take that from PATH ('module unload', 'tykky deactivate'), or let uv bring one: "
