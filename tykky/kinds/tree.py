@@ -90,11 +90,19 @@ def naming(root: Path, old: Path) -> list[str]:
     for path in _walk(root):
         status = path.lstat()
         program = bool(status.st_mode & 0o111)
-        if stat.S_ISREG(status.st_mode) and 0 < status.st_size < (1 << 40 if program else _DATA):
-            with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                if word.search(content):
-                    found.append((not program, str(path.relative_to(root))))
+        looked_at = stat.S_ISREG(status.st_mode) and (program or status.st_size < _DATA)
+        if looked_at and _has(path, word):
+            found.append((not program, str(path.relative_to(root))))
     return [name for _, name in sorted(found)]
+
+
+def _has(path: Path, word: re.Pattern[bytes]) -> bool:
+    """Whether there is something in a file; not in an empty one, or one that nobody may read."""
+    try:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            return word.search(content) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def left_behind(root: Path, old: Path, remedy: str) -> str:
