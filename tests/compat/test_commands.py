@@ -245,6 +245,21 @@ def test_a_masked_installation_may_take_the_place_of_the_original(classic: Class
     assert classic.says(f"{native}; p/bin/show; mv p t/p; t/p/bin/show") == "original\noriginal"
 
 
+def test_nothing_is_written_through_the_links_of_what_is_wrapped(classic: Classic) -> None:
+    classic.sh("mkdir -p precious t/tools mine/bin; touch t/tools/x; chmod +x t/tools/x")
+    classic.sh(
+        "ln -s $HOME/precious t/bin; ln -s $HOME/kept mine/bin/_debug_exec; cp -r t/tools mine"
+    )
+    classic.write("bound.yaml", "installation_path: prefix\n")
+    classic.sh(
+        "wrap-install --mask -w tools --prefix p t; wrap-install --mask -w tools --prefix q mine"
+    )
+    classic.sh("p/bin/x; q/bin/x")
+    bound = "wrap-install -y bound.yaml -w tools --prefix r t"
+    assert "leads out of it" in classic.sh(bound, status=int(Exit.FINISH)).stderr
+    assert classic.says("ls precious; ls kept 2>/dev/null || true") == ""
+
+
 def test_what_a_copy_names_of_the_original_is_warned_of(classic: Classic) -> None:
     classic.sh(
         """mkdir -p t/bin; printf '#!/bin/sh\ncat %s/t/data\n' "$HOME" > t/bin/show;"""

@@ -142,7 +142,7 @@ class ClassicLayout(Layout):
             return
         _keep(self.recipe, top / "previous_input", Permissions())
         if self.recipe.is_bound or self.recipe.values.get("mask_wrap_install"):
-            wrapping.lay_inside(top / "bin", offer.programs, self.recipe, work.plan.base)
+            wrapping.lay_inside(top, offer.programs, self.recipe, work.plan.base)
 
     # -- entering ----------------------------------------------------------------------
 

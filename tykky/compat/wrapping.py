@@ -20,6 +20,7 @@ from tykky.compat.settings import TEXT
 from tykky.errors import Exit, TykkyError
 from tykky.files import Permissions, make_folder
 from tykky.store import Place
+from tykky.tools.scratch import contained
 
 #: What is run before each command, in the folder of a generation: an update goes on with that.
 ENVIRON = "environ.sh"
@@ -181,18 +182,20 @@ def lay_links(
         _script(folder / name, shell, environ + text.format(shell), permissions)
 
 
-def lay_inside(folder: Path, programs: Mapping[str, str], recipe: Classic, base: Base) -> None:
+def lay_inside(top: Path, programs: Mapping[str, str], recipe: Classic, base: Base) -> None:
     """Fill ``bin`` of contents that lie over the prefix itself, or may do so once it is moved.
 
-    What masks an installation changes nothing that is there.
+    What masks an installation changes nothing that is there. Raises ``StepError``.
     """
-    folder.mkdir(exist_ok=True)
+    if not recipe.is_bound and (top / "bin").is_symlink():
+        return
+    folder = contained(top, Path("bin", next(iter(DEBUG)))).parent
     for name, program in programs.items():
         if recipe.is_bound or not os.path.lexists(folder / name):
             link_to(program.removeprefix(f"{recipe.inside}/"), folder / name)
     shell = shell_of(base) or "/bin/sh"
     for name, text in DEBUG.items():
-        _script(folder / name, shell, text.format(shell), Permissions())
+        _script(contained(top, Path("bin", name)), shell, text.format(shell), Permissions())
 
 
 def _script(path: Path, shell: str, text: str, permissions: Permissions) -> None:
