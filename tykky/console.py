@@ -171,7 +171,7 @@ class Step:
     def show(self, text: str) -> None:
         """Print a line of what the step's own programs say: above the spinner, or on stdout."""
         if self._status is None:
-            _write(self._out, text)
+            _write(self._out, _visible(text))
             return
         from rich.text import Text
 

@@ -17,8 +17,8 @@ _shtab_tykky_audit_option_strings=(-h --help --json --root -c)
 _shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --keep-going)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
 _shtab_tykky_uninstall_option_strings=(-h --help --json --root -c)
-_shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --images -n --dry-run)
-_shtab_tykky_find_option_strings=(-h --help --json --root -c --format --packages)
+_shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --images --cache -n --dry-run)
+_shtab_tykky_find_option_strings=(-h --help --json --root -c --format --packages --sizes)
 _shtab_tykky_diff_option_strings=(-h --help --json --root -c)
 _shtab_tykky_history_option_strings=(-h --help --json --root -c)
 _shtab_tykky_log_option_strings=(-h --help --json --root -c --failed --path)
@@ -135,6 +135,7 @@ _shtab_tykky_gc__h_nargs=0
 _shtab_tykky_gc___help_nargs=0
 _shtab_tykky_gc___json_nargs=0
 _shtab_tykky_gc___images_nargs=0
+_shtab_tykky_gc___cache_nargs=0
 _shtab_tykky_gc__n_nargs=0
 _shtab_tykky_gc___dry_run_nargs=0
 _shtab_tykky_find_pos_0_nargs='*'
@@ -142,6 +143,7 @@ _shtab_tykky_find__h_nargs=0
 _shtab_tykky_find___help_nargs=0
 _shtab_tykky_find___json_nargs=0
 _shtab_tykky_find___packages_nargs='?'
+_shtab_tykky_find___sizes_nargs=0
 _shtab_tykky_diff__h_nargs=0
 _shtab_tykky_diff___help_nargs=0
 _shtab_tykky_diff___json_nargs=0
@@ -249,7 +251,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
+  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
 }
 
 # End Custom Preamble

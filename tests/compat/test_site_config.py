@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,11 +88,26 @@ def test_a_wrong_configuration_is_an_error(tool: Classic, text: str, words: str)
     assert not (tool.home / "p").exists()
 
 
-def test_keys_that_have_no_effect_are_accepted_and_said_so(tool: Classic) -> None:
-    tool.write("old.yaml", "conda_version: latest\nconda_arch: Linux-x86_64\n")
+@pytest.mark.parametrize("excluded", ["[/mnt, /srv]", "/mnt"])
+def test_keys_that_have_no_effect_are_accepted_and_said_so(tool: Classic, excluded: str) -> None:
+    tool.write("old.yaml", f"conda_version: latest\nexcluded_mount_points: {excluded}\n")
     done = tool.sh(WRAP + " --yaml old.yaml")
-    assert "'conda_version' has no effect" in done.stderr
-    assert "'conda_arch' has no effect" in done.stderr
+    assert "warning: 'conda_version' has no effect" in done.stderr
+    assert "warning: 'excluded_mount_points' has no effect" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "count"),
+    [("num_cpus: 1", 1), ("num_cpus: 64\nmax_num_cpus: 1", 1), ("num_cpus: 0", 0), ("", 4)],
+)
+def test_as_many_processors_are_used_as_is_asked_for(tool: Classic, keys: str, count: int) -> None:
+    tool.write("mine.yaml", keys or "add_ld: no\n")
+    there = len(os.sched_getaffinity(0))
+    real = tool.says("PATH=$PATH:/usr/sbin:/sbin; command -v mksquashfs")
+    tool.write("own/mksquashfs", f'#!/bin/sh\necho "$@" > ~/said\nexec {real} "$@"\n').chmod(0o755)
+    tool.sh(f"PATH=~/own:$PATH {WRAP} -y mine.yaml")
+    words = (tool.home / "said").read_text().split()
+    assert words[words.index("-processors") + 1] == str(min(count or there, there))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +195,7 @@ def test_the_directory_of_builds_is_where_it_is_asked_for(tool: Classic) -> None
     assert (of_singularity, cache) == (own, f"{tool.home}/builds")
 
 
-@pytest.mark.parametrize(("level", "steps", "more"), [("0", 0, 0), ("2", 1, 0), ("3", 1, 1)])
+@pytest.mark.parametrize(("level", "steps", "more"), [("0", 0, 0), ("1", 0, 0), ("2", 1, 1)])
 def test_how_much_is_said_is_up_to_the_user(
     tool: Classic, level: str, steps: int, more: int
 ) -> None:

@@ -94,6 +94,20 @@ def test_archive_is_pulled_and_known_by_the_digest_of_its_file(
     assert len(pulled(site)) == 2
 
 
+def test_layout_is_known_by_the_digest_of_what_a_tag_names(
+    site: Site, place: Path, archive: Path
+) -> None:
+    copy = ["skopeo", "copy", "--quiet", f"docker-archive:{archive}"]
+    for tag in ("1", "latest"):
+        subprocess.run([*copy, f"oci:{place}/layout:{tag}"], check=True)
+    # Both names mean the same image.
+    site("base", "pull", f"oci:{place}/layout:1")
+    site("base", "pull", f"oci:{place}/layout")
+    (row,) = pulled(site)
+    index = json.loads((place / "layout/index.json").read_text())
+    assert {f"sha256:{row['digest']}"} == {entry["digest"] for entry in index["manifests"]}
+
+
 def test_image_can_be_pulled_without_apptainer(
     site: Site, place: Path, registry: Registry, archive: Path
 ) -> None:
@@ -110,6 +124,11 @@ def test_image_can_be_pulled_without_apptainer(
     site = site.with_env(PATH=str(tools))
     site("base", "pull", f"docker://{registry.host}/tools/hello:1")
     site("base", "pull", f"docker-archive:{archive}")
+    target = f"oci:{place}/layout:one"
+    subprocess.run(["skopeo", "copy", "--quiet", f"docker-archive:{archive}", target], check=True)
+    other = site.with_env(TYKKY_BASES_DIR=str(place / "layouts"))
+    other("base", "pull", target)
+    assert len(list((place / "layouts").glob("*.sqfs"))) == 1
     assert sorted(path.suffix for path in (site.root / "bases").glob("*.s*")) == [".sqfs", ".sqfs"]
     (tools / "umoci").unlink()
     other = site.with_env(TYKKY_BASES_DIR=str(place / "others"))

@@ -29,15 +29,6 @@ WAYS = [*HOST, "container-native", "container-apptainer"]
 with_packages = pytest.mark.parametrize("stack", PACKAGED, indirect=True)
 on_the_host = pytest.mark.parametrize("stack", HOST, indirect=True)
 
-_missing = pytest.mark.xfail(
-    reason="the Python of the inner one is a link to the path inside the image", strict=True
-)
-virtual_in_virtual = pytest.mark.parametrize(
-    "stack",
-    [pytest.param(way, marks=_missing) if way == PACKAGED[2] else way for way in WAYS],
-    indirect=True,
-)
-
 #: What programs find in their environment in addition.
 APPTAINER = (
     *("APPTAINER_", "SINGULARITY_", "TYKKY_INSIDE", "USER_PATH", "PS1", "PROMPT_COMMAND"),
@@ -334,7 +325,6 @@ def test_virtual_environment_on_top_has_its_own_python(stack: Stack, place: Path
     assert_own_python(stack.user, stack.venv(place / "venv"))
 
 
-@virtual_in_virtual
 def test_virtual_environment_made_in_a_virtual_environment_has_its_own_python(
     stack: Stack, place: Path
 ) -> None:

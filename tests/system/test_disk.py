@@ -65,6 +65,25 @@ def test_directory_becomes_a_stack_that_no_longer_needs_it(site: Site, vendor: P
     ]
 
 
+def test_what_a_copy_names_of_the_original_is_warned_of(site: Site, vendor: Path) -> None:
+    program(vendor / "bin/naming", f'cat "{vendor}/share/data"')
+    (vendor / "share/other").write_text(f"not {vendor}2 nor {vendor}-old\n")
+    plain = f"source = {str(vendor)!r}\ncommands = 'naming'"
+    recipe(site, plain)
+    said = site("install", "tool").stderr
+    assert f"warning: bin/naming names {vendor}, where the original is run or read" in said
+    program(vendor / "bin/second", f'exec "{vendor}/bin/naming"')
+    said = site("install", "tool", "--force").stderr
+    assert f"warning: 2 files, as bin/naming, name {vendor}," in said and "'mask = True'" in said
+    # What makes it good is no fault; nor is what lies over the original.
+    mend = f"box.run(['sed', '-i', 's,{vendor},{{}},'.format(box.prefix), *names])"
+    names = "names = [box.prefix / 'bin' / name for name in ('naming', 'second')]"
+    recipe(site, f"{plain}\ndef build(self, box):\n    {names}\n    {mend}")
+    assert "warning" not in site("install", "tool").stderr
+    recipe(site, f"{plain}\nmask = True")
+    assert "warning" not in site("install", "tool").stderr
+
+
 def test_commands_get_other_names_and_one_program_may_have_two(site: Site, vendor: Path) -> None:
     renamed = "{'z5': 'bin/solve', 'z': 'solve', 'vendor-mesh': 'tools/mesh'}"
     recipe(site, f"source = {str(vendor)!r}\ncommands = {renamed}")

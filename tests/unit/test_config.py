@@ -343,6 +343,13 @@ def test_misspelt_variable_is_warned_about_and_others_are_not(home: Home) -> Non
     assert "TYKKY_ROOT" in warning
 
 
+def test_list_without_items_can_be_written_anywhere(home: Home) -> None:
+    home.write("user", "mount_points: [/a]\n")
+    assert home.load(mount_points="[]").mount_points == ()
+    home.env["TYKKY_MOUNT_POINTS"] = "[]"
+    assert home.load().mount_points == ()
+
+
 def test_empty_variable_counts_as_not_set(home: Home) -> None:
     home.env["TYKKY_ROOT"] = ""
     assert home.load().origin("root").scope == "defaults"

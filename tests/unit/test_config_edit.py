@@ -46,6 +46,7 @@ def edit(content: str, key: str, *values: str) -> str:
         ),
         ("{root: /a}\n", "squash.level", ["4"], "{root: /a, squash: {level: 4}}\n"),
         ("repos: [/a, /b]\n", "repos", ["/c"], "repos: [/c]\n"),
+        ("repos: [/a]\n", "repos", ["[]"], "repos: []\n"),
         ("repos: []\n", "repos", ["/a", "{inherited}"], 'repos: [/a, "{inherited}"]\n'),
         ("repos:\n- /a\n- /b\njobs: 1\n", "repos", ["/c"], "repos: [/c]\njobs: 1\n"),
         ("repos:\n  - /a\n\n# c\njobs: 1\n", "repos", ["/c"], "repos: [/c]\n\n# c\njobs: 1\n"),

@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from tykky.bases.base import Base, search
+from tykky.bases.base import Base, arch, search
 from tykky.bases.reference import unreadable
 from tykky.errors import Exit, TykkyError, from_os_error
 from tykky.tools.enclosure import PATH
@@ -42,6 +42,11 @@ _ARCHITECTURES = {
     "13": "s390x",
     "14": "riscv64",
 }
+
+
+# elf(5), e_machine.
+_MACHINES = {3: "i386", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64"}
+_MACHINES |= {243: "riscv64"}
 
 
 @dataclass(frozen=True)
@@ -281,6 +286,26 @@ class ImageBase(Base):
         """The programs of the image that a pattern means."""
         there = self.listing
         return search(pattern, self.path, there.glob, there.is_file if every else there.is_program)
+
+    def machine(self, program: str) -> str:
+        """The architecture that a program of the image is for, as far as it says so.
+
+        Of a script, that of this machine. Raises ``TykkyError``.
+        """
+        real = self.listing.resolve(program).lstrip("/")
+        with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
+            root = self.directory or Path(folder, "root")
+            if self.file is not None:
+                _unsquashfs(self.file, "-no-progress", "-no-xattrs", "-d", str(root), paths=[real])
+            try:
+                with (root / real).open("rb") as stream:
+                    head = stream.read(20)
+            except OSError as error:
+                raise unreadable(program, error) from error
+        if head[:4] != b"\x7fELF" or len(head) < 20:
+            return arch() if head[:2] == b"#!" else "no program"
+        order = "<H" if head[5] == 1 else ">H"
+        return _MACHINES.get(struct.unpack_from(order, head, 18)[0], "for another machine")
 
 
 def image_base(name: str, digest: str, path: Path, settings: Mapping[str, object]) -> ImageBase:

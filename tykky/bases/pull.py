@@ -12,9 +12,10 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from tykky.config import Config
 
 _SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
+#: What gives an image in an OCI layout its name.
+_TAG = "org.opencontainers.image.ref.name"
 
 
 def identify(reference: Reference, config: Config) -> str:
@@ -52,6 +55,9 @@ def identify(reference: Reference, config: Config) -> str:
         return pulled.digest if pulled else registry.look_up(reference.target, config).digest
     if reference.scheme == "debian":
         return debian.read(reference.path).digest()
+    if reference.scheme == "oci":
+        with _parts(reference) as load:
+            return _manifest(load, reference)[0]
     try:
         return digest_file(reference.path)
     except OSError as error:
@@ -117,8 +123,12 @@ def _make(
                 debian.build(reference.path, new, scratch, config, say)
                 suffix = "sqfs"
             else:
-                settings = _settings(_archived(reference), reference)
-                suffix = _unpack(f"{reference.scheme}:{reference.path}", new, scratch, config, say)
+                with _parts(reference) as load:
+                    settings = _settings(_configuration(load, reference), reference)
+                    source = str(reference)
+                    if reference.scheme == "oci":
+                        source = f"oci:{_one_of(load, reference, scratch / 'layout')}"
+                suffix = _unpack(source, new, scratch, config, say)
     except OSError as error:
         raise from_os_error(error, f"pull {reference}") from error
     image = open_image(new)
@@ -165,21 +175,18 @@ def _parsed(path: Path, reference: Reference) -> Mapping[str, Any]:
         ) from error
 
 
-def _archived(reference: Reference) -> dict[str, Any]:
-    """The configuration of the image in an ``oci-archive`` or ``docker-archive``."""
-    kind, path = reference.scheme, reference.path
+@contextmanager
+def _parts(reference: Reference) -> Iterator[Callable[[str], Any]]:
+    """What reads a part of the image in an archive or a layout, by the name that it has there."""
+    kind, path = reference.scheme, _folder_and_tag(reference)[0]
     try:
-        with tarfile.open(path) as archive:
-            if kind == "docker-archive":
-                name = _load(archive, "manifest.json")[0]["Config"]
-            else:
-                found = _load(archive, "index.json")
-                while "config" not in found:  # an index may lead to another one
-                    found = _load(archive, _blob(found["manifests"][0]["digest"]))
-                name = _blob(found["config"]["digest"])
-            return dict(_load(archive, name))
+        if kind == "oci":
+            yield lambda name: json.loads((path / name).read_bytes())
+        else:
+            with tarfile.open(path) as archive:
+                yield partial(_load, archive)
     except OSError as error:
-        raise unreadable(f"the archive {path}", error) from error
+        raise unreadable(f"the {'image' if kind == 'oci' else 'archive'} {path}", error) from error
     except (tarfile.TarError, EOFError, KeyError, IndexError, TypeError, ValueError) as error:
         # Of a file that is no archive at all, every form that was tried is told in a line.
         why = str(error).strip().partition("\n")[0].removesuffix(":") or "it ends early"
@@ -188,6 +195,53 @@ def _archived(reference: Reference) -> dict[str, Any]:
             remedy="write it again: skopeo copy SOURCE oci-archive:FILE",
             code=Exit.DAMAGED,
         ) from error
+
+
+def _folder_and_tag(reference: Reference) -> tuple[Path, str]:
+    """Where an image is on disk, and which of those that are there."""
+    folder, colon, tag = reference.target.rpartition(":")
+    if reference.scheme != "oci" or not colon or reference.path.is_dir() or "/" in tag:
+        return reference.path, ""
+    return Path(folder), tag
+
+
+def _configuration(load: Callable[[str], Any], reference: Reference) -> dict[str, Any]:
+    """What an image says of itself."""
+    if reference.scheme == "docker-archive":
+        return dict(load(load("manifest.json")[0]["Config"]))
+    return dict(load(_blob(_manifest(load, reference)[1]["config"]["digest"])))
+
+
+def _manifest(load: Callable[[str], Any], reference: Reference) -> tuple[str, dict[str, Any]]:
+    """The digest, in hex, and the manifest of an image in the form of OCI."""
+    found, tag = load("index.json"), _folder_and_tag(reference)[1]
+    there = {(e.get("annotations") or {}).get(_TAG): e for e in found["manifests"]}
+    several = len({e["digest"] for e in there.values()}) > 1
+    if tag not in there if tag else several:
+        raise TykkyError(
+            f"{reference} is {'not there' if tag else 'more than one image'}: the layout has "
+            + (", ".join(filter(None, there)) or "no tags"),
+            remedy="name one of them: oci:DIR:TAG",
+            code=Exit.BASE,
+        )
+    entries, digest = [there[tag]] if tag else found["manifests"], ""
+    while "config" not in found:  # an index may lead to another one
+        digest = entries[0]["digest"]
+        if len({entry["digest"] for entry in entries}) > 1:
+            digest = registry.for_this({"manifests": entries}, str(reference))
+        found = load(_blob(digest))
+        entries = found.get("manifests", ())
+    return digest.removeprefix("sha256:"), found
+
+
+def _one_of(load: Callable[[str], Any], reference: Reference, folder: Path) -> Path:
+    """Make an OCI layout that has only the image that is meant, since programs differ in tags."""
+    digest, manifest = _manifest(load, reference)
+    blobs = _folder_and_tag(reference)[0] / "blobs"
+    size = (blobs / "sha256" / digest).stat().st_size
+    registry.index(folder, digest, size, str(manifest.get("mediaType") or ""))
+    (folder / "blobs").symlink_to(blobs)
+    return folder
 
 
 def _blob(digest: str) -> str:

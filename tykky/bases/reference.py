@@ -11,12 +11,12 @@ from tykky.errors import Exit, StepError, TykkyError, did_you_mean
 
 _REMEDY = (
     "a base is 'host', 'auto', the path of an image or directory, docker://..., oras://..., "
-    "oci-archive:FILE, docker-archive:FILE, debian:FILE, stack:NAME@VERSION, or an alias: "
+    "oci:DIR, oci-archive:FILE, docker-archive:FILE, debian:FILE, stack:NAME@VERSION, or an alias: "
     "'tykky base list' shows them"
 )
-_SCHEMES = ("docker", "oras", "oci-archive", "docker-archive", "debian", "stack", "path")
+_SCHEMES = ("docker", "oras", "oci", "oci-archive", "docker-archive", "debian", "stack", "path")
 #: Schemes whose target is a file, counted from the folder of who names it.
-_FILES = ("oci-archive", "docker-archive", "debian", "path")
+_FILES = ("oci", "oci-archive", "docker-archive", "debian", "path")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Reference:
     """A base as it is named: the scheme, and what the scheme is about.
 
     For ``docker`` and ``oras`` the target is ``host/repository[:tag][@sha256:...]``; for files,
-    an absolute path; for ``stack``, a spec; for ``host``, empty.
+    an absolute path (of ``oci`` perhaps with ``:tag``); for ``stack``, a spec; for ``host``, empty.
     """
 
     scheme: str

@@ -74,7 +74,12 @@ def look_up(target: str, config: Config, digest: str = "") -> Remote:
     def ask(source: Session) -> Remote:
         return _ask(sources[sources.index(source) :], target, wanted)
 
-    return _first(sources, ask)
+    try:
+        return _first(sources, ask)
+    except TykkyError as error:
+        if target not in error.cause:
+            error.cause = f"the image {target} cannot be had: {error.cause}"
+        raise
 
 
 def _first(
@@ -103,7 +108,7 @@ def _ask(sources: Sequence[Session], target: str, wanted: str) -> Remote:
     text = manifest_of(wanted)
     manifest = _parsed(text, target)
     if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
-        text = manifest_of(_for_this(manifest, target))
+        text = manifest_of(for_this(manifest, target))
         manifest = _parsed(text, target)
     parts = [manifest.get("config") or {}, *manifest.get("layers", ())]
     if not all(re.fullmatch(r"sha256:[0-9a-f]{64}", str(part.get("digest"))) for part in parts):
@@ -149,7 +154,7 @@ def _parsed(text: bytes, target: str) -> dict[str, Any]:
     )
 
 
-def _for_this(index: Mapping[str, Any], target: str) -> str:
+def for_this(index: Mapping[str, Any], target: str) -> str:
     """The digest of the manifest in an index that is for this machine."""
     wanted, there = _ARCHITECTURES.get(arch(), arch()), []
     for entry in index.get("manifests", ()):
@@ -232,13 +237,18 @@ def layout(remote: Remote, folder: Path, config: Config, say: fetch.Say) -> list
     text = json.dumps(manifest).encode()
     digest = hashlib.sha256(text).hexdigest()
     (blobs / digest).write_bytes(text)
+    index(folder, digest, len(text))
+    return downloads
+
+
+def index(folder: Path, digest: str, size: int, kind: str = "") -> None:
+    """Let a folder be an OCI layout of one image, ``latest``, by the digest of its manifest."""
+    folder.mkdir(exist_ok=True)
     entry = {
-        "mediaType": _MANIFESTS[0],
+        "mediaType": kind or _MANIFESTS[0],
         "digest": f"sha256:{digest}",
-        "size": len(text),
+        "size": size,
         "annotations": {"org.opencontainers.image.ref.name": "latest"},
     }
-    index = {"schemaVersion": 2, "manifests": [entry]}
-    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return downloads

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Where fetched files are in the box of a build.
 FETCHED = Path("/tmp/fetched")
+#: The variables that say where agents listen that hold a user's keys.
+AGENTS = ("SSH_AUTH_SOCK", "GPG_AGENT_INFO")
 
 
 @dataclass(eq=False)
@@ -328,6 +330,8 @@ class OpenBox(RealBox):
     #: What of the host is seen in an image, and where contents lie.
     shown: Sequence[Path] = ()
     inside_at: Path
+    #: What of the user's own it does not see, besides the agents; if nothing, these neither.
+    hidden: Sequence[Path] = ()
     #: Prints a line of what the user's own scripts say.
     show: Callable[[str], None] = lambda _: None
 
@@ -338,10 +342,11 @@ class OpenBox(RealBox):
 
     def environment(self) -> dict[str, str]:
         # What is said to the commands of installs is not for a build, which is entered natively.
-        said = ("TYKKY_RUNTIME", PINS)
+        said = ("TYKKY_RUNTIME", PINS, *(("SSH_AGENT_PID", *AGENTS) if self.hidden else ()))
         own = {name: value for name, value in os.environ.items() if name not in said}
         of_image = self.base.environment if isinstance(self.base, ImageBase) else {}
-        return {**own, **of_image, **self.variables}
+        path = {"PATH": self.base.path} if isinstance(self.base, ImageBase) else {}
+        return {**own, **path, **of_image, **self.variables}
 
     @property
     def tmp(self) -> Path:
@@ -350,7 +355,31 @@ class OpenBox(RealBox):
     def enclose(
         self, argv: list[str], env: Mapping[str, str]
     ) -> tuple[list[str], Mapping[str, str]]:
-        return [str(self.program), "--", *argv], env
+        return [str(self.program), *self._covers(), "--", *argv], env
+
+    def _covers(self) -> Iterator[str]:
+        """The options that lay nothing over what is hidden, where it is there to be seen."""
+        shown = [Path(os.path.realpath(place)) for place in self.shown]
+        for path in map(Path, dict.fromkeys(map(os.path.realpath, secrets(self.hidden)))):
+            if isinstance(self.base, ImageBase) and not any(map(path.is_relative_to, shown)):
+                continue
+            if path.is_dir():
+                yield from ("--tmpfs", str(path))
+            elif path.exists():
+                yield from ("--ro-bind", "/dev/null", str(path))
+
+
+def secrets(hidden: Sequence[Path]) -> Iterator[str]:
+    """What a user hides, and where agents of theirs listen; nothing if they hide nothing."""
+    if hidden:
+        yield from map(str, hidden)
+        yield from (os.environ[name].partition(":")[0] for name in AGENTS if name in os.environ)
+        own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+        yield from (f"{own}/gnupg", f"{own}/keyring")
+        for folder in Path("/tmp").glob("ssh-*"):
+            with suppress(OSError):
+                if folder.stat().st_uid == os.geteuid():
+                    yield str(folder)
 
 
 def _file_name(url: str, sha256: str, name: str) -> str:

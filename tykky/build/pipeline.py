@@ -291,8 +291,7 @@ def _build(work: Work) -> Built:
         box = work.plan.layout.box(replace(work, line=line))
         work.plan.layout.start(work)
         work.call(box, "assemble")
-    for remark in box.remarks:
-        work.desk.remark(remark)
+    work.tell(box)
     built = _finish(work)
     if not work.plan.layout.has_image:
         return built
@@ -334,6 +333,7 @@ def _finish(work: Work) -> Built:
         entering = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
+    work.tell(box)
     return Built(offer, there, found, entering)
 
 

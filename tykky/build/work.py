@@ -220,6 +220,11 @@ class Work:
             with recipe_code(self.plan.recipe, method), contextlib.redirect_stdout(sys.stderr):
                 getattr(self.plan.recipe, method)(box)
 
+    def tell(self, box: RealBox) -> None:
+        """Tell what is remarkable of what was done in a box."""
+        while box.remarks:
+            self.desk.remark(box.remarks.pop(0))
+
     def run(self, line: list[str]) -> str:
         """Run a program of the host outside of any box. Raises ``StepError``."""
         return process.run(" ".join(line), line, os.environ, Path("/"), self.desk.log.stream)

@@ -8,11 +8,12 @@ from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
 
 from tykky import console
-from tykky.cli.common import Call, Result, option, place_of, said, specs
+from tykky.cli.common import Call, Result, flag, option, place_of, said, specs
 from tykky.contents import Installed, of_install
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import parse_one
 from tykky.store import Entry, Record, Store
+from tykky.store.place import freed_without
 
 EXAMPLES = """\
   tykky find                                  everything
@@ -20,6 +21,7 @@ EXAMPLES = """\
   tykky find python-data@26 +jupyter          by version and choices
   tykky find python-data/26.11#6              one generation of an install
   tykky find --packages numpy                 which have numpy, with version and build
+  tykky find --sizes                          how large they are
   tykky find --format '{module} {prefix}'     fields of your choice, one install a line
   tykky find --json                           for programs
 """
@@ -37,6 +39,7 @@ ARGUMENTS = (
         const="*",
         help="list the packages in each, or those that GLOB matches, and only installs with such",
     ),
+    flag("--sizes", help="tell the size of each: the images of all its generations"),
 )
 
 
@@ -51,6 +54,9 @@ def run(call: Call) -> Result:
     if args.packages not in (None, "*"):
         found = [entry for entry in found if inside[entry.prefix]]
     facts = [asdict(entry) for entry in found]
+    sizes = _sizes(found) if args.sizes else {}
+    for fact in facts if args.sizes else ():
+        fact["bytes"] = sizes[fact["prefix"]]
     if args.packages is not None:
         for fact in facts:
             fact["packages"] = [asdict(package) for package in inside[fact["prefix"]]]
@@ -58,7 +64,7 @@ def run(call: Call) -> Result:
     if args.format is not None:
         return Result(facts, said(_formatted(args.format, found, store)), code)
     if found:
-        return Result(facts, lambda: _show(found, inside))
+        return Result(facts, lambda: _show(found, inside, sizes))
     if args.packages and (spec is None or store.match(spec)):
         missing = f"no install in {root} has a package '{args.packages}'"
     else:
@@ -68,8 +74,19 @@ def run(call: Call) -> Result:
     return Result(facts, lambda: console.note(missing), code, errors)
 
 
-def _show(found: list[Entry], inside: dict[str, list[Installed]]) -> None:
-    if inside:
+def _sizes(found: list[Entry]) -> dict[str, int]:
+    """The bytes of the images of each install, by its prefix."""
+    places = map(place_of, found)
+    return {str(place.prefix): freed_without(place, place.numbers) for place in places}
+
+
+def _show(found: list[Entry], inside: dict[str, list[Installed]], sizes: dict[str, int]) -> None:
+    if sizes:
+        each = [(e.module, f"#{e.generation}", console.size(sizes[e.prefix])) for e in found]
+        console.table(
+            [*each, ("", "", console.size(sum(sizes.values())))], ("MODULE", "GEN", "SIZE")
+        )
+    elif inside:
         rows = [
             (entry.module, p.name, p.version, p.build, p.channel, p.license)
             for entry in found

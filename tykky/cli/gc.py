@@ -7,6 +7,8 @@ only what was uninstalled more than a week ago is deleted, unless told otherwise
 goes if no install runs on it, the configuration does not name it, and nothing was built on it for
 that time, or for a day at least. Where 'bases_dir' is configured, stores of others may use the same
 images, of which nothing is known here: they go with --images only.
+
+What is kept of downloads is a matter of its own: --cache deletes what was not used for that time.
 """
 
 from __future__ import annotations
@@ -18,14 +20,17 @@ import math
 from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, flag, option
-from tykky.errors import StoreError
+from tykky.errors import StoreError, explained
 from tykky.store import spare, trash
+from tykky.store.claims import remove_unused
+from tykky.tools import downloads
 from tykky.tools.scratch import sweep
 
 EXAMPLES = """\
   tykky gc                 what was uninstalled more than 7 days ago
   tykky gc --days 0        all of it, now
-  tykky gc --dry-run       only say what would be deleted
+  tykky gc --dry-run       only say what would be deleted, and how large the cache is
+  tykky gc --cache         of downloads, what was not used for 7 days; nothing else
 """
 
 
@@ -39,6 +44,7 @@ def _days(text: str) -> float:
 ARGUMENTS = (
     option("--days", type=_days, default=7, metavar="N", help="leave what is younger (default: 7)"),
     flag("--images", help="delete unused images, though others may share them"),
+    flag("--cache", help="delete old downloads instead"),
     flag("-n", "--dry-run", help="say what would be deleted, and delete nothing"),
 )
 
@@ -47,6 +53,8 @@ def run(call: Call) -> Result:
     """Empty the trash, and delete what else nothing needs."""
     args, config, store = call.args, call.config, call.store
     seconds = args.days * 86400
+    if args.cache:
+        return _cache(call, seconds)
     items = trash.older(store, seconds)
     generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
@@ -57,7 +65,7 @@ def run(call: Call) -> Result:
     if not args.dry_run:
         cache.sweep(config)
     swept = sweep(config.build_dir, dry_run=args.dry_run)
-    octets = sum(items.values())
+    octets, cache_dir = sum(items.values()), config.cache_dir
     did = "would delete" if args.dry_run else "deleted"
 
     def show() -> None:
@@ -76,10 +84,36 @@ def run(call: Call) -> Result:
             )
         if swept:
             console.note(f"{did} what {console.plural(swept, 'killed build')} had left")
+        if args.dry_run and (kept_bytes := sum(p.bytes for p in downloads.pieces(cache_dir))):
+            large = console.size(kept_bytes)
+            console.note(f"the cache {cache_dir} has {large}; 'tykky gc --cache' deletes of that")
 
     answer = {"removed": len(items), "bytes": octets, "builds": swept, "generations": generations}
     more = {"images": images, "images_bytes": freed_images, "shared": kept}
     return Result({**answer, **more, "generations_bytes": freed}, show)
+
+
+def _cache(call: Call, seconds: float) -> Result:
+    """Delete old downloads."""
+    place, dry = call.config.cache_dir, call.args.dry_run
+    kept = downloads.pieces(place)
+    with explained(f"delete what is old in {place}", "cache_dir"):
+        gone = downloads.delete(kept, seconds, dry_run=dry)
+    if not dry:
+        remove_unused((place / "downloads").glob(".*.lock"))
+    parts = {p.folder: sum(q.bytes for q in gone if q.folder == p.folder) for p in gone}
+    freed, total = sum(parts.values()), sum(p.bytes for p in kept)
+
+    def show() -> None:
+        did = "would delete" if dry else "deleted"
+        what = ", ".join(f"{name} {console.size(octets)}" for name, octets in parts.items())
+        console.note(
+            f"{did} {console.size(freed)} of the {console.size(total)} in {place}"
+            + (f": {what}" if what else "")
+        )
+
+    answer = {"cache": str(place), "bytes": total, "removed": len(gone), "removed_bytes": freed}
+    return Result({**answer, "parts": parts}, show)
 
 
 def _images(call: Call, seconds: float) -> tuple[list[str], list[str], int]:

@@ -17,7 +17,7 @@ from tykky.build import pipeline
 from tykky.build.plan import Plan, check_path
 from tykky.build.work import Desk
 from tykky.compat import old, settings, wrapping
-from tykky.compat.classic import Classic, read
+from tykky.compat.classic import Classic, read, warn
 from tykky.compat.layout import ClassicLayout
 from tykky.compat.settings import Values
 from tykky.config import Config
@@ -98,7 +98,7 @@ def _wanted(kind: type[Classic], asked: Asked) -> Values:
         return user
     more = settings.read_user(Path(asked.file))
     for key in settings.NO_EFFECT.keys() & more.keys():
-        console.note(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
+        warn(f"'{key}' has no effect: {settings.NO_EFFECT[key]}")
     return {**user, **more} if asked.verb == "advanced" else {**more, **user}
 
 
@@ -160,27 +160,37 @@ def _check(recipe: Classic) -> None:
         cause = f"you may not install in {prefix}: {there} is not writable"
         raise TykkyError(cause, remedy=_ELSEWHERE, code=Exit.NOT_WRITABLE)
     check_path(prefix, _ELSEWHERE)
+    if Place(prefix).hidden.resolve() == recipe.config.root.resolve():
+        cause = f"{prefix} cannot be an installation: Tykky keeps all others in '{HIDDEN}' in it"
+        raise StoreError(cause, remedy=_ELSEWHERE, code=Exit.CONFLICT)
     if (prefix / "common.sh").is_file() or recipe.old is not None:
         return
     if why_not := _obstacle(prefix, recipe.config.root.resolve()):
-        raise StoreError(f"{prefix} {why_not}", remedy=_ELSEWHERE, code=Exit.CONFLICT)
+        cause, remedy = why_not
+        raise StoreError(f"{prefix} {cause}", remedy=remedy, code=Exit.CONFLICT)
 
 
-def _obstacle(prefix: Path, root: Path) -> str:
-    """What something else has to do with a directory, in words; empty if nothing."""
+def _obstacle(prefix: Path, root: Path) -> tuple[str, str] | None:
+    """What something else has to do with a directory, and the remedy; ``None`` if nothing."""
     own = [root / name for name in ("store", "db", "modules", "trash")]
     own += [
         above / name for above in prefix.parents for name in (HIDDEN, "bin") if Place(above).current
     ]
     if prefix == root or any(prefix.is_relative_to(folder) for folder in own):
-        return "is within other installs"
+        return "is within other installs", _ELSEWHERE
     place = Place(prefix)
     if place.current and not (place.generation() / LINKS).is_dir():
-        return "is an install of a recipe"
+        return "is an install of a recipe", _ELSEWHERE
     # What somebody who was killed has left of ours is no obstacle.
-    there = () if place.hidden.is_dir() else ("bin", "share", "lib")
-    found = [name for name in there if (prefix / name).exists()]
-    return f"has a '{found[0]}' of something else in it" if found else ""
+    for name in () if place.hidden.is_dir() else ("bin", "share", "lib"):
+        there = prefix / name
+        inside = sorted(path.name for path in there.iterdir()) if there.is_dir() else []
+        if inside or there.is_file():
+            what = f": {', '.join(inside[:3])}{' ...' if inside[3:] else ''}" if inside else ""
+            # Programs of the installation would see their own in its place.
+            remedy = f"move that away, 'mv {shlex.quote(str(there))} ELSEWHERE', or {_ELSEWHERE}"
+            return f"has a '{name}' of something else in it{what}", remedy
+    return None
 
 
 def _plan(recipe: Classic, store: Store) -> tuple[Desk, Plan]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -143,6 +142,10 @@ class Classic(Stack):
         elif (path := self.workdir / Path(source).expanduser()).exists():
             # Any path of something that is there; '..' is only known to the file system.
             source = str(path.resolve() if ".." in path.parts else path)
+        elif ":" not in source and source not in ("host", *dict(config.bases)):
+            cause = f"there is no container {path}"
+            remedy = "check its name; those of registries begin with docker:// or oras://"
+            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
         return bases.find(source, config, folder=self.workdir)
 
     def check(self, prefix: Path, base: Base) -> None:
@@ -168,8 +171,7 @@ class Classic(Stack):
             return
         real: Any = box
         box.say("the installation script")
-        watched = self.level == 2 and console.is_terminal(sys.stderr)
-        script.run(self, real, watched or self.level > 2)
+        script.run(self, real, shown=self.level >= 2)
         box.say(self.title)
 
     def create(self, box: OpenBox) -> None:

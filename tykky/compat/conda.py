@@ -23,7 +23,7 @@ from tykky.errors import Exit, TykkyError
 from tykky.fetch import Say
 from tykky.kinds.conda import CondaStack
 from tykky.kinds.python import seal
-from tykky.lock import Lock
+from tykky.lock import Lock, Package
 from tykky.resources import resource
 from tykky.store import Place
 from tykky.tools import indexes
@@ -37,6 +37,8 @@ class Conda(Classic, CondaStack):
     creates = True
     is_environment = True
     commands: tuple[str, ...] = ()  # type: ignore[assignment]
+    #: Whether pip is wanted that the file does not name.
+    adds_pip = False
 
     @classmethod
     def meant(cls, values: Values, verb: str) -> Values:
@@ -75,7 +77,18 @@ class Conda(Classic, CondaStack):
     def _read(self, path: Path, arch: str) -> Environment:
         """What the file says, but for what is pip's: that is left to pip, and whatever it takes."""
         found = read(path, arch, locked=False)
-        return replace(found, pip=(), specs=(*found.specs, "pip")) if found.pip else found
+        more = ("pip",) if (found.pip or self.adds_pip) and not found.pinned else ()
+        return replace(found, pip=(), specs=(*found.specs, *more))
+
+    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+        """The packages; with Python comes pip, as with conda. Raises ``TykkyError``."""
+        found = super().resolve(config, arch)
+        names = {package.name for package in found}
+        self.adds_pip = "python" in names and "pip" not in names
+        if self.adds_pip and not self._wanted(config, arch)[0].pinned:
+            with contextlib.suppress(TykkyError):  # there need not be one in the channels
+                return super().resolve(config, arch)
+        return found
 
     def settle(self, say: Say) -> Lock:
         """Solve the environment."""

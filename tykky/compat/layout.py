@@ -22,7 +22,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from typing import Any
 import yaml
 
 from tykky import __version__
-from tykky.bases import ImageBase
+from tykky.bases import Base, ImageBase, arch
 from tykky.bases.image import open_image, unpack
 from tykky.build.box import OpenBox, RealBox
 from tykky.build.entering import OWN, Entering, of_base
@@ -69,6 +69,7 @@ class ClassicLayout(Layout):
         self._box: OpenBox | None = None
         self.library = ""  # what is seen of a Python environment at the prefix
         self.pyvenv = b""
+        self.programs: Mapping[str, str] = {}
 
     # -- making ------------------------------------------------------------------------
 
@@ -86,6 +87,7 @@ class ClassicLayout(Layout):
             recipe = self.recipe
             self._box = work.open(OpenBox, inside_at=recipe.inside, cwd=recipe.workdir)
             self._box.shown = [*recipe.seen(), work.config.cache_dir]
+            self._box.hidden = work.config.classic_hides
         self._box.say = work.say
         if work.line is not None:
             self._box.show = work.line.show
@@ -135,11 +137,12 @@ class ClassicLayout(Layout):
         self.library = self.recipe.library(self._box)
         pyvenv = work.scratch.root / "pyvenv.cfg"
         self.pyvenv = read_within(top, pyvenv) if pyvenv.is_file() else b""
+        self.programs = offer.programs
         if not self.has_image:
             return
         _keep(self.recipe, contained(top, Path("previous_input")), Permissions())
-        if self.recipe.is_bound:
-            wrapping.lay_inside(top, offer.programs, self.recipe)
+        if self.recipe.is_bound or self.recipe.values.get("mask_wrap_install"):
+            wrapping.lay_inside(top, offer.programs, self.recipe, work.plan.base)
 
     # -- entering ----------------------------------------------------------------------
 
@@ -154,7 +157,7 @@ class ClassicLayout(Layout):
         environment = [("set", name, value) for name, value in variables.items()]
         environment += wrapping.fixed_environment(recipe)
         if libraries := [*offer.libraries, *values.get("wrapper_ld_library_paths", ())]:
-            environment.append(("append", "LD_LIBRARY_PATH", ":".join(libraries)))
+            environment.append(("prepend", "LD_LIBRARY_PATH", ":".join(libraries)))
         entering = Entering(
             runtime=str(recipe.config.runtime),
             isolation="mounts" if values["isolate"] else "open",
@@ -172,7 +175,14 @@ class ClassicLayout(Layout):
             entering = replace(entering, binds=(*seen, (f"{OWN}/bin", "$PREFIX/bin")))
         if isinstance(base, ImageBase):
             place = "$PREFIX" if entering.relocatable else str(recipe.prefix)
-            found = of_base(base, place, image_variables(box))
+            more = image_variables(box)
+            found = of_base(base, place, more)
+            if values["isolate"]:
+                first = [value for _, name, value in entering.activation if name == "PATH"]
+                given = more.get("PATH") or base.path
+                path = dict.fromkeys(":".join([*first, f"{place}/bin", given]).split(":"))
+                others = (change for change in found["of_image"] if change[1] != "PATH")
+                found["of_image"] = (("set", "PATH", ":".join(filter(None, path))), *others)
             root = self._shared(base) or f"{place}/{HIDDEN}/images/{_name(base)}"
             entering = replace(entering, **{**found, "root": str(root)})
         return entering
@@ -263,15 +273,34 @@ class ClassicLayout(Layout):
     def prove(self, work: Work, box: RealBox) -> None:
         """Run a command of the new generation, as a user would. Raises ``TykkyError``."""
         work.say("a command of the new generation")
+        shell = wrapping.shell_of(work.plan.base)
         try:
-            box.run(["_debug_exec", "/bin/true"])
+            box.run(["_debug_exec", *shell.split(), *(("-c", ":") if shell else ())])
+            if self.recipe.is_environment and "python" in self.programs:
+                box.run(["python", "-I", "-c", "pass"])
         except TykkyError as error:
-            if any("No such file" in line for line in error.details):
-                return  # an image need not have it
+            if not shell and any("No such file" in line for line in error.details):
+                # It was entered, and has nothing that may be run for a trial.
+                self._check_machine(work.plan.base)
+                return
             error.cause = "the commands of the new state do not work"
             error.remedy = "'tykky doctor' tells whether this machine can run stacks"
             error.code = Exit.TEST
             raise
+
+    def _check_machine(self, base: Base) -> None:
+        """Raise ``TykkyError`` if the programs of an image are for another kind of machine."""
+        machines: dict[str, str] = {}
+        for program in self.programs.values():
+            machines[program] = base.machine(program) if isinstance(base, ImageBase) else arch()
+            if machines[program] in (arch(), "i386" if arch() == "x86_64" else ""):
+                return
+        for program, made_for in machines.items():
+            raise TykkyError(
+                f"{program} in the container is {made_for}, and this machine is {arch()}",
+                remedy="take an image for this kind of machine",
+                code=Exit.BASE,
+            )
 
     def amend(self, record: Record) -> Record:
         """A record of what has no module."""

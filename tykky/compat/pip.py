@@ -14,6 +14,7 @@ from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 from tykky.kinds.pip import PipStack
 from tykky.kinds.python import seal
+from tykky.store import Place
 from tykky.tools import indexes
 
 
@@ -64,10 +65,14 @@ class Pip(Classic, PipStack):
             cause = "there is no python3 on PATH to make the environment with"
             remedy = "load a module that has one, or let uv bring one: --uv"
             raise TykkyError(cause, remedy=remedy, code=Exit.MISSING_TOOL)
-        place = Path(found).parent.parent
-        if (place / "common.sh").exists() and (place / "bin").is_dir():
+        # Also that of a virtual environment on top of one: its base is not there inside.
+        places = (Path(found).parent.parent, Path(found).resolve().parent.parent)
+        if any((place / "common.sh").exists() or Place(place).current for place in places):
             cause = f"the first python3 on PATH is one of another installation: {found}"
-            remedy = "take that from PATH ('tykky deactivate'), or let uv bring one: --uv"
+            remedy = (
+                "take that from PATH ('module unload', 'tykky deactivate'), or let uv bring one: "
+                "--uv; packages on top of it are for 'python3 -m venv --system-site-packages DIR'"
+            )
             raise TykkyError(cause, remedy=remedy, code=Exit.CONFLICT)
         return f"--python {shlex.quote(found)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,13 @@ from tykky.tools import indexes, process
 if TYPE_CHECKING:
     from tykky.build.box import OpenBox
     from tykky.compat.classic import Classic
+
+#: What git, ssh and gpg say who find no keys.
+_NO_KEYS = re.compile(
+    r"Permission denied \(publickey|Host key verification failed|no such identity|"
+    r"authentication agent|No secret key|can't connect to the (gpg-)?agent",
+    re.IGNORECASE,
+)
 
 
 def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
@@ -40,6 +48,11 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
         said = Path(str(box.log.name)).read_bytes()[started:].decode(errors="replace")
         error = process.failure("the installation script", status, said)
         again = "correct the files that were given, then run the same command again"
+        if recipe.config.classic_hides and _NO_KEYS.search(said):
+            again = (
+                "builds do not see your keys and their agents: get it by https, or let builds see "
+                "them (and so all that is installed): tykky config set classic_hides []"
+            )
         error.remedy = error.remedy or again
         raise error
     box.remarks += indexes.by_pip(box.tmp)

@@ -137,6 +137,8 @@ def _value(key: str, value: Any) -> Any:
     if key in _LISTS:
         items = [] if value is None else value if isinstance(value, list) else [value]
         return [_item(key, item) for item in items]
+    if key in NO_EFFECT:
+        return value  # one or a list, as it always was
     if isinstance(value, dict | list):
         raise ValueError("is one value")
     text = "" if value is None else str(value)

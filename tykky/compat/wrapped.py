@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tykky.build.box import Box, OpenBox
-from tykky.compat.classic import Classic
+from tykky.compat.classic import Classic, warn
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
 from tykky.kinds import libraries, tree
@@ -80,9 +80,13 @@ class Disk(Classic):
 
     def seal(self, box: Box) -> None:
         """Let programs find the libraries beside them, without a variable that others see."""
+        top = box.real(".") or Path()
         if self.values.get("add_ld"):
-            top = box.real(".") or Path()
             libraries.settle(box, [f for f in ("lib", "lib64") if (top / f).is_dir()])
+        if not self.values.get("mask_wrap_install"):
+            remedy = "--mask lets the installation lie over the original for its own commands"
+            if said := tree.left_behind(top, Path(self.values["wrap_src"]), remedy):
+                warn(said)
 
 
 def _within(path: str, source: Path) -> str:

@@ -28,35 +28,47 @@ ENVIRON = "environ.sh"
 _BEFORE_ENVIRON = re.compile(r"^export (?:env_root|install_root)=.*\n", re.MULTILINE)
 
 #: The ways in that every install has, and what they run.
-DEBUG = {
-    "_debug_exec": 'exec "$@"\n',
-    "_debug_shell": '[ -x /bin/bash ] && exec /bin/bash "$@"\nexec /bin/sh "$@"\n',
-}
+DEBUG = {"_debug_exec": 'exec "$@"\n', "_debug_shell": 'exec {} "$@"\n'}
+#: The shells that an image may have, the best first.
+_SHELLS = (
+    *("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/dash", "/usr/bin/dash"),
+    *("/bin/busybox sh", "/usr/bin/busybox sh"),
+)
+
+
+def shell_of(base: Base) -> str:
+    """The shell for scripts in a base, as their first line has it; empty if there is none."""
+    return next((shell for shell in _SHELLS if base.which(shell.partition(" ")[0])), "")
 
 
 def choose(recipe: Classic, top: Path, base: Base) -> Offer:
     """The programs that are wrapped; ``top`` has the contents. Raises ``TykkyError``."""
     chosen: dict[str, str] = {}
     libraries: list[str] = []
-    inherited = (recipe.old or {}).get("wrapper_paths", ())
+    missing: list[str] = []
     own = [f"{recipe.root}/bin"] if recipe.is_environment else []
     for path in [*recipe.values.get("wrapper_paths", ()), *own]:
         whole = os.path.normpath(recipe.inside / path)
         found = _programs(recipe, whole, top, base)
-        if not found and path in inherited:
-            warn(f"{path} has no programs any more; it is left out")
-        elif not found and path not in own:
-            remedy = "correct -w: a program, or a directory of programs; relative paths count from"
-            remedy = f"{remedy} {recipe.inside}"
-            cause = f"there are no programs at {whole}"
-            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+        if not found and path not in own:
+            missing.append(whole)
         for program in found:
             first = chosen.setdefault(Path(program).name, program)
             if first != program:
                 warn(f"there are two programs '{Path(program).name}': {first} is used")
-        # The programs of the contents have been told where their libraries are.
-        if recipe.values.get("add_ld") and _below(recipe, whole) is None:
-            libraries += _libraries(whole, base)
+        if found and recipe.values.get("add_ld") and path not in own:
+            libraries += _libraries(recipe, whole, top, base)
+    remedy = "correct -w: a program, or a directory of programs that may be executed; relative "
+    remedy += f"paths count from {recipe.inside}"
+    if missing and not chosen and not own:
+        cause = f"there are no programs at {', '.join(missing)}"
+        raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+    for whole in missing:
+        warn(f"there are no programs at {whole}, which is left out; {remedy}")
+    if environ_text(recipe) and not shell_of(base):
+        cause = "the container has no shell that could run what --environ gives"
+        remedy = "give variables with fixed values: 'extra_envs: [{type: set, name: N, value: V}]'"
+        raise TykkyError(cause, remedy=remedy, code=Exit.CONFIG)
     names = tuple(sorted({*chosen, *DEBUG}))
     return Offer(names, dict(sorted(chosen.items())), tuple(dict.fromkeys(libraries)))
 
@@ -89,11 +101,18 @@ def _is_program(entry: Path, every: bool) -> bool:
     return entry.is_symlink() or (entry.is_file() and (every or os.access(entry, os.X_OK)))
 
 
-def _libraries(path: str, base: Base) -> Iterator[str]:
-    """The directories of libraries beside one of programs."""
+def _libraries(recipe: Classic, path: str, top: Path, base: Base) -> Iterator[str]:
+    """The directories of libraries beside one of programs.
+
+    What is linked with those of the contents has been told where they are; this is for what loads
+    them by name: scripts, and the modules of an interpreter.
+    """
     for name in ("lib", "lib64"):
         beside = os.path.normpath(f"{path}/../{name}")
-        if isinstance(base, ImageBase):
+        if (below := _below(recipe, beside)) is not None:
+            if next((top / below).glob("*.so*"), None):
+                yield beside
+        elif isinstance(base, ImageBase):
             if base.listing.kinds.get(base.listing.resolve(beside)) == "d":
                 yield beside
         elif Path(beside).is_dir() and not beside.startswith(("/usr/", "/lib")):
@@ -150,7 +169,8 @@ def lay_links(
     Where something has to be run before each command, each is a script that does.
     """
     environ = environ_text(recipe)
-    shell, start = ("bash", 'exec -a "$0"') if base.which("/bin/bash") else ("sh", "exec")
+    shell = shell_of(base) or "/bin/sh"
+    start = 'exec -a "$0"' if shell.endswith("bash") else "exec"
     make_folder(folder, permissions)
     for name, program in programs.items():
         if environ:
@@ -159,17 +179,25 @@ def lay_links(
         else:
             (folder / name).symlink_to(program)
     for name, text in DEBUG.items():
-        _script(folder / name, "sh", environ + text, permissions)
+        _script(folder / name, shell, environ + text.format(shell), permissions)
 
 
-def lay_inside(top: Path, programs: Mapping[str, str], recipe: Classic) -> None:
-    """Fill ``bin`` of contents that lie over the prefix itself: links, where there is none yet."""
+def lay_inside(top: Path, programs: Mapping[str, str], recipe: Classic, base: Base) -> None:
+    """Fill ``bin`` of contents that lie over the prefix itself, or may do so once it is moved.
+
+    What masks an installation changes nothing that is there. Raises ``StepError``.
+    """
+    if not recipe.is_bound and (top / "bin").is_symlink():
+        return
+    folder = contained(top, Path("bin", next(iter(DEBUG)))).parent
     for name, program in programs.items():
-        link_to(program.removeprefix(f"{recipe.inside}/"), top, name)
+        if recipe.is_bound or not os.path.lexists(folder / name):
+            link_to(program.removeprefix(f"{recipe.inside}/"), top, name)
+    shell = shell_of(base) or "/bin/sh"
     for name, text in DEBUG.items():
-        _script(contained(top, Path("bin", name)), "sh", text, Permissions())
+        _script(contained(top, Path("bin", name)), shell, text.format(shell), Permissions())
 
 
 def _script(path: Path, shell: str, text: str, permissions: Permissions) -> None:
-    path.write_text(f"#!/bin/{shell}\n{text}", **TEXT)
+    path.write_text(f"#!{shell}\n{text}", **TEXT)
     permissions.apply(path, executable=True)

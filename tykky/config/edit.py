@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from tykky.config.schema import KEYS
-from tykky.config.scopes import Setting, parse
+from tykky.config.scopes import NONE, Setting, parse
 from tykky.errors import ConfigError, Exit, TykkyError
 
 
@@ -29,6 +29,7 @@ def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]
     person can edit.
     """
     before = _by_key(parse(scope, path, content.encode()))
+    values = () if KEYS[key].is_list and [*values] == [NONE] else values
     wanted = tuple(values) if KEYS[key].is_list else values[0]
     written = ", ".join(map(_scalar, values))
     if KEYS[key].is_list:

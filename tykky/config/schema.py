@@ -237,6 +237,7 @@ class Values:
     runtime: Runtime = _choice(Runtime)
     isolation: Isolation = _choice(Isolation)
     mount_points: tuple[Path, ...] = _paths()
+    classic_hides: tuple[Path, ...] = _paths()
     jobs: int = _number(0, 65536, zero=lambda: len(os.sched_getaffinity(0)))
     reads: tuple[Path, ...] = _paths()
     hooks: Path | None = _path(empty=None)

@@ -35,6 +35,8 @@ OTHER_VARIABLES = frozenset(
 )
 #: An item of a list that stands for the list of the scopes before.
 INHERITED = "{inherited}"
+#: How a list without items is written where a value is one text.
+NONE = "[]"
 
 
 @dataclass(frozen=True)
@@ -246,5 +248,6 @@ def from_flags(flags: Mapping[str, str]) -> list[Setting]:
 
 def _one_text(key: str, scope: str, source: str, value: str) -> Setting:
     kind = KEYS[key]
-    items = tuple(item for item in value.split(kind.separator) if item)
+    text = "" if value == NONE else value
+    items = tuple(item for item in text.split(kind.separator) if item)
     return Setting(key, scope, source, items if kind.is_list else value)

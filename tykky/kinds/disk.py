@@ -110,3 +110,7 @@ class DiskStack(Stack):
     def seal(self, box: Box) -> None:
         """Let programs find the libraries beside them, without a variable that others see."""
         libraries.settle(box, self.libraries)
+        source, top = self._source(), box.real(".")
+        if source and top and not self.mask:
+            remedy = "'mask = True' lets the stack lie over the original for its own commands"
+            box.remarks += filter(None, [tree.left_behind(top, source, remedy)])

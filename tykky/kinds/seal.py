@@ -7,7 +7,7 @@ processes may compile, and what to do:
   names the times of its sources, which an image does not keep, so that every start would compile
   it again; what is compiled here is never checked.
 - ``new FOLDER...`` leaves alone what is there already and was made so for the source as it is; so
-  an update compiles only what is new.
+  an update compiles only what is new. Virtual environments on top may have others on top.
 - ``base FOLDER...`` does that, links the base's standard library into a virtual environment, so
   that one made *on top* finds it there, and lets that be based on this one.
 - ``venv [on-stack]`` finishes a virtual environment of a recipe. It does the same for those on
@@ -55,6 +55,15 @@ if sitedir == sys.prefix + {tail!r}:
 """
 
 
+# At the end of the module `venv`.
+VENV = """
+# Of Tykky: the base of a virtual environment is what that itself is linked to.
+if getattr(sys, '_home', None) and sys.prefix != sys.base_prefix:
+    _base = os.path.join(sys._home, os.path.basename(sys._base_executable))
+    if os.path.exists(_base):
+        sys._base_executable = _base
+"""
+
 KEEP = "# The packages of the base belong to it."
 FORGET = """\
 site.PREFIXES.clear()  # not the packages of the base
@@ -92,6 +101,18 @@ def hook(prefix: Path, packages: Path, forget: str) -> None:
     compiled = marshal.dumps(compile(code, SOURCE, "exec"), 2)
     line = HOOK.format(source=SOURCE, code=compiled, magic=importlib.util.MAGIC_NUMBER)
     (packages / "_tykky_stack.pth").write_text(line, encoding="utf-8")
+
+
+def teach_venv() -> None:
+    """Let ``python -m venv`` in an environment on top link to what the outer one is linked to.
+
+    Python takes the end of all links for its base, which is a path that there is inside only.
+    """
+    module = Path(os.__file__).with_name("venv") / "__init__.py"
+    text = module.read_text(encoding="utf-8") if module.is_file() else VENV
+    if VENV not in text:
+        module.unlink()  # a name of what may be elsewhere as well
+        module.write_text(f"{text}{VENV}", encoding="utf-8")
 
 
 def clean(prefix: Path) -> None:
@@ -158,6 +179,8 @@ def main() -> None:
     elif what == "all":
         compile_all([str(Path(os.__file__).parent)], jobs, new=False)
     else:
+        if what == "new":
+            teach_venv()
         compile_all(sys.argv[3:], jobs)
     if what == "base":
         hook(Path(sys.prefix), Path(sysconfig.get_path("purelib")), KEEP)

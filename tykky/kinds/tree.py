@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from tykky.errors import from_os_error
 from tykky.files import digest_file
+
+#: Bytes from which on a file that is no program is not looked into.
+_DATA = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,40 @@ def relink(root: Path, old: Path, new: Path) -> None:
             if target.is_absolute() and (target == old or old in target.parents):
                 path.unlink()
                 path.symlink_to(new / target.relative_to(old))
+
+
+def naming(root: Path, old: Path) -> list[str]:
+    """The files in a tree that name a path, or one below it: paths in the tree, programs first.
+
+    What is large and no program is taken for data, and not read.
+    """
+    word = re.compile(re.escape(os.fsencode(old)) + rb"(?![\w.+-])")
+    found = []
+    for path in _walk(root):
+        status = path.lstat()
+        program = bool(status.st_mode & 0o111)
+        looked_at = stat.S_ISREG(status.st_mode) and (program or status.st_size < _DATA)
+        if looked_at and _has(path, word):
+            found.append((not program, str(path.relative_to(root))))
+    return [name for _, name in sorted(found)]
+
+
+def _has(path: Path, word: re.Pattern[bytes]) -> bool:
+    """Whether there is something in a file; not in an empty one, or one that nobody may read."""
+    try:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            return word.search(content) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def left_behind(root: Path, old: Path, remedy: str) -> str:
+    """A warning of the files in a copy that go on naming the original; empty if there are none."""
+    names = naming(root, old)
+    if not names:
+        return ""
+    which = f"{names[0]} names" if len(names) == 1 else f"{len(names)} files, as {names[0]}, name"
+    return f"{which} {old}, where the original is run or read, and not the copy; {remedy}"
 
 
 def _walk(root: Path) -> Iterator[Path]:

@@ -113,6 +113,8 @@ def follow(
     Its output goes straight into the log, or on the way there is shown line by line.
     """
     go = -1
+    if pause is not None:
+        os.mkfifo(pause.go)  # before the script can come to it
     child = subprocess.Popen(
         argv,
         env=dict(env),
@@ -122,8 +124,6 @@ def follow(
         stderr=subprocess.STDOUT,
     )
     reader = threading.Thread(target=_pass_on, args=(child.stdout, log, show), daemon=True)
-    if pause is not None:
-        os.mkfifo(pause.go)
     try:
         reader.start()
         while pause is not None and child.poll() is None:

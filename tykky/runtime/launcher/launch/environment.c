@@ -176,6 +176,16 @@ enum activation environment_activation(const char *invoked)
     return is_set("CW_FORCE_CONDA_ACTIVATE") ? ACTIVATION_FORCED : ACTIVATION_OFF;
 }
 
+void environment_keep_venv(const struct conf *conf, const char *invoked)
+{
+    bool replaced = false;
+    for (size_t i = 0; i < conf->env_count; i++)
+        replaced |= conf->env[i].action == ENV_SET && strcmp(conf->env[i].name, "PATH") == 0;
+    const char *venv = replaced ? realpath(above(invoked, ""), NULL) : NULL;
+    if (venv && access(format("%s/pyvenv.cfg", venv), F_OK) == 0)
+        add(ENV_PREPEND, "PATH", format("%s/bin", venv));
+}
+
 void environment_join_venv(const char *invoked)
 {
     const char *venv = realpath(above(invoked, ""), NULL);

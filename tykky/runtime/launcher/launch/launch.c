@@ -54,6 +54,7 @@ static void apply_environment(enum activation activation)
     /* The lists of another root are the image's, not the caller's. */
     if (own->relocatable && own->root)
         environment_take(TAKE_LISTS);
+    environment_keep_venv(own, place.invoked);
     stack_pin(&stack, &place);
     if (activation == ACTIVATION_FORCED)
         environment_join_venv(place.invoked);

@@ -39,6 +39,10 @@ enum take { TAKE_LISTS = 1, TAKE_OTHERS = 2 };
  * what is in these, which are the lists. Values are taken as they are. */
 void environment_take(enum take what);
 
+/* Lets the virtual environment that the command was called through be first on PATH, if the stack
+ * has set that anew: what has been there is of the caller. */
+void environment_keep_venv(const struct conf *conf, const char *invoked);
+
 /* Activates the virtual environment that the command was called through. */
 void environment_join_venv(const char *invoked);
 

@@ -180,8 +180,21 @@ static bool is_bound(const struct stack *stack, const char *path)
     return false;
 }
 
+/* Whether links to the programs of an install would lie over the programs: it was put in the place
+ * of what its image masks, and so each would lead to itself. */
+static bool hides_programs(const struct stack *stack, const struct conf *conf,
+                           const struct mount *bind)
+{
+    for (size_t i = 0; conf->relocatable && i < stack->mount_count; i++)
+        if (!is_bind(&stack->mounts[i]) && strcmp(stack->mounts[i].target, conf->prefix) == 0)
+            return strcmp(bind->target, format("%s/bin", conf->prefix)) == 0;
+    return false;
+}
+
 static bool add_bind(struct stack *stack, const struct conf *conf, struct mount *bind)
 {
+    if (hides_programs(stack, conf, bind))
+        return true;
     bool optional = bind->kind == MOUNT_TRY_BIND;
     bind->if_missing = optional && strcmp(bind->source, "$PWD") == 0;
     if (!expand(&bind->source) || !expand(&bind->target))
