@@ -24,6 +24,7 @@ from typing import BinaryIO
 from tykky.bases.base import Base, search
 from tykky.bases.reference import unreadable
 from tykky.errors import Exit, TykkyError, from_os_error
+from tykky.files import open_regular
 from tykky.tools.enclosure import PATH
 
 # The SIF format, version 1: https://github.com/apptainer/sif (pkg/sif: header and descriptors).
@@ -62,7 +63,7 @@ class ImageFile:
 def open_image(path: Path) -> ImageFile:
     """Look at an image file. Raises ``TykkyError`` for one that is damaged or of another kind."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             head = stream.read(128)
             if head[32:42] == _MAGIC:

@@ -97,13 +97,12 @@ def _set(call: Call) -> Result:
 
 
 def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    from tykky.text import read_text
+
+    if not os.path.lexists(path):
         return ""
-    except OSError as error:
-        cause = f"cannot read {path}: {error.strerror}"
-        raise ConfigError(cause, remedy="ask who owns it, or set another scope") from error
+    remedy = "ask who owns it, or set another scope"
+    return read_text(path, "configuration", ConfigError, remedy=remedy)
 
 
 # No `choices`: an unknown key is answered with a suggestion, see check_key.

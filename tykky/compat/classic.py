@@ -13,13 +13,14 @@ from tykky.bases import Base, ImageBase
 from tykky.build.box import Box, OpenBox
 from tykky.compat.settings import SCRIPTS, TEXT, Values
 from tykky.config import Config
-from tykky.errors import Exit, TykkyError, masked
+from tykky.errors import Exit, RecipeError, TykkyError, masked
 from tykky.fetch import Say
 from tykky.kinds.python import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
 from tykky.recipe import Version
 from tykky.store.record import name_of
+from tykky.text import read_text
 from tykky.tools import indexes
 
 
@@ -115,7 +116,8 @@ class Classic(Stack):
     def examine(self) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""
         for key in ("env_file", "requirements_file"):
-            self.named(key)
+            if file := self.named(key):
+                read_text(file, kind=RecipeError, code=Exit.NOT_FOUND, any_bytes=key == "env_file")
         if self.is_environment:
             check_prefix(self.root, "bin/python3.12")
         elif not self.values.get("wrapper_paths"):
@@ -188,17 +190,12 @@ class Classic(Stack):
 
 def read(path: Path) -> str:
     """The text of a user's file. Raises ``TykkyError``."""
-    try:
-        return path.read_text(**TEXT)
-    except OSError as error:
-        cause = f"the file {path} cannot be read: {error.strerror}"
-        remedy = "make it readable for yourself: chmod u+r"
-        raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND) from error
+    return read_text(path, code=Exit.NOT_FOUND, any_bytes=True)
 
 
 def copied(path: Path) -> bytes:
     """What is kept of a user's file, for all who may read the install: no passwords, no tokens."""
-    return masked(path.read_bytes().decode(**TEXT)).encode(**TEXT)
+    return masked(read(path)).encode(**TEXT)
 
 
 def warn(text: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky.errors import ConfigError, Where, did_you_mean
+from tykky.text import load_yaml, read_text
 
 Values = dict[str, Any]
 
@@ -90,18 +91,8 @@ def read_user(file: Path) -> Values:
 
 
 def _load(file: Path, remedy: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        cause = f"the configuration {file} cannot be read: {error.strerror}"
-        raise ConfigError(cause, remedy=remedy) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        cause = f"the configuration is not valid YAML: {getattr(error, 'problem', error)}"
-        where = Where(file, mark.line + 1 if mark else 0)
-        raise ConfigError(cause, remedy="correct that line", where=where) from None
+    text = read_text(file, "configuration", ConfigError, remedy=remedy)
+    data = load_yaml(text, file, ConfigError)
     if not isinstance(data, dict):
         raise ConfigError(f"the configuration {file} has no keys in it", remedy=remedy)
     return data
@@ -109,7 +100,7 @@ def _load(file: Path, remedy: str) -> dict[str, Any]:
 
 def _where(file: Path, key: object) -> Where:
     """The line of a key."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(file, any_bytes=True).split("\n")
     found = (n for n, line in enumerate(lines, 1) if line.strip().startswith(f"{key}:"))
     return Where(file, next(found, 0))
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tykky.conda.environment import Environment
-from tykky.errors import ConfigError, Exit, StepError, TykkyError, Where
+from tykky.errors import ConfigError, Exit, StepError, TykkyError
+from tykky.text import load_yaml, read_text
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -236,17 +237,9 @@ def honoured(config: Config) -> Config:
 
 
 def _condarc(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(
-            f"the conda configuration cannot be read: {getattr(error, 'problem', error)}",
-            remedy=f"correct it, or unset {_VARIABLE}",
-            where=Where(path, mark.line + 1 if mark else 0),
-        ) from None
+    remedy = f"correct it, or unset {_VARIABLE}"
+    text = read_text(path, "conda configuration", ConfigError, remedy=remedy)
+    data = load_yaml(text, path, ConfigError)
     return data if isinstance(data, dict) else {}
 
 

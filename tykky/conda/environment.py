@@ -7,7 +7,6 @@ Three forms: YAML (``environment.yml``), a list of the exact addresses of packag
 from __future__ import annotations
 
 import errno
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,8 @@ from urllib.parse import urlsplit
 
 from tykky.errors import Exit, RecipeError, Where
 from tykky.fetch import is_sha256
+from tykky.files import open_regular
+from tykky.text import decoded, entries, load_yaml, whole
 
 _SELECTOR = re.compile(r"\s#\s*\[([^\]]*)\]\s*$")
 _TERM = re.compile(r"\s*(not\s+)?(\S+)\s*")
@@ -86,21 +87,19 @@ class _File:
     def text(self) -> str:
         try:
             # Looked at once it is open: a link on the way may be another at any time.
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, encoding="utf-8") as stream:
-                real = Path(f"/proc/self/fd/{descriptor}").readlink()
+            with open_regular(self.path) as stream:
+                real = Path(f"/proc/self/fd/{stream.fileno()}").readlink()
                 if self.below and not any(f.resolve() in real.parents for f in self.below):
                     raise OSError(errno.EACCES, "it is not where the image sees files of the host")
-                return stream.read()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            cause = f"the file {self.path} cannot be read: {reason}"
+                content = whole(stream)
+        except OSError as error:
+            cause = f"the file {self.path} cannot be read: {error.strerror or error}"
             raise RecipeError(cause, where=self.named, code=Exit.NOT_FOUND) from error
+        return decoded(content, self.path, RecipeError, any_bytes=True)
 
     def lines(self) -> list[str]:
         """The lines without comments, but for those with nothing else."""
-        lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in self.text.splitlines())
-        return [line for line in lines if line]
+        return [entry for _, entry in entries(self.text, self.path, RecipeError)]
 
     def where(self, word: str) -> Where:
         """The first line that has a word in it."""
@@ -139,17 +138,9 @@ class _File:
     # -- YAML -----------------------------------------------------------------------------
 
     def environment(self) -> Environment:
-        import yaml
-
         lines = enumerate(self.text.split("\n"), 1)
-        try:
-            data = yaml.safe_load("\n".join(self._selected(*each) for each in lines)) or {}
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            raise RecipeError(
-                f"the environment file is not valid YAML: {getattr(error, 'problem', error)}",
-                where=Where(self.path, mark.line + 1 if mark else 0),
-            ) from None
+        text = "\n".join(self._selected(*each) for each in lines)
+        data = load_yaml(text, self.path, RecipeError) or {}
         if not isinstance(data, Mapping):
             raise RecipeError(
                 "the environment file is no mapping",

@@ -17,8 +17,10 @@ from pathlib import Path
 from tykky.config.schema import KEYS, SECTIONS
 from tykky.config.tree import Items, Section, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
+from tykky.files import open_regular
 from tykky.host import home_of
 from tykky.resources import resource
+from tykky.text import whole
 
 SYSTEM_FILE = Path("/etc/tykky/config.yaml")
 
@@ -93,9 +95,9 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
     that is none, and for keys that are unknown, repeated, or not of the right shape.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             _check_trust(scope, path, os.fstat(stream.fileno()))
-            content = stream.read()
+            content = whole(stream)
     except (FileNotFoundError, NotADirectoryError):
         if scope == "site" and environ.get("TYKKY_SITE_CONFIG"):
             raise ConfigError(

@@ -7,7 +7,6 @@ shebangs that are valid everywhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds.python import check_prefix, seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
+from tykky.recipe.source import attribute_place
+from tykky.text import entries, read_text
 from tykky.tools import uv
 
 if TYPE_CHECKING:
@@ -54,22 +55,17 @@ class PipStack(Stack):
         return sorted({*lines, "pip"}, key=str.lower)
 
     def _from_file(self, path: Path) -> list[str]:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            problem = f"names requirements that cannot be read: {path}: {error.strerror}"
-            raise self._wrong(problem, "correct 'requirements'", "requirements") from error
+        where = attribute_place(type(self), "requirements")
+        text = read_text(path, "requirements file", RecipeError, where=where, any_bytes=True)
         lines = []
-        for number, line in enumerate(text.splitlines(), 1):
-            wanted = re.sub(r"(^|\s)#.*", "", line).strip()
+        for number, wanted in entries(text, path, RecipeError):
             if wanted.startswith("-"):
                 raise RecipeError(
                     "a requirements file of a recipe has requirements only, no options",
                     remedy="set indexes in the configuration ('pip.index_url')",
                     where=Where(path, number),
                 )
-            if wanted:
-                lines.append(wanted)
+            lines.append(wanted)
         return lines
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.spec import NAME_PATTERN
+from tykky.text import load_yaml, read_text
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
 
+#: What Python's parser raises for what is no program, or one that it cannot hold.
+_NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 RECIPE_FILE = "recipe.py"
 REPOSITORY_FILE = "repo.yaml"
 #: The namespace of the recipes that come with Tykky.
@@ -100,7 +103,7 @@ def read_description(folder: Path) -> str:
     file = folder / RECIPE_FILE
     try:
         tree = ast.parse(_source(file))
-    except (SyntaxError, ValueError) as error:
+    except _NO_PYTHON as error:
         raise _syntax(file, error) from None
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
@@ -132,7 +135,7 @@ def _run(file: Path, source: bytes) -> ModuleType:
     setattr(module, MARK, source)
     try:
         code = compile(source, str(file), "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
+    except _NO_PYTHON as error:
         raise _syntax(file, error) from None
     sys.modules[module.__name__] = module  # classes look their module up by name
     try:
@@ -175,17 +178,11 @@ def _only_recipe(file: Path, module: ModuleType) -> type[Recipe]:
 
 
 def _source(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise RecipeError(
-            f"the recipe {file} cannot be read: {error.strerror}",
-            remedy="ask whoever owns it for read permission",
-        ) from None
+    return read_text(file, "recipe", RecipeError).encode()
 
 
-def _syntax(file: Path, error: SyntaxError | ValueError) -> RecipeError:
-    cause, remedy, where = f"not text: {error}", "save it again as UTF-8", Where(file)
+def _syntax(file: Path, error: Exception) -> RecipeError:
+    cause, remedy, where = f"nested too deep: {error}", "give parts of it names", Where(file)
     if isinstance(error, SyntaxError):
         cause, remedy = f"not valid Python: {error.msg}", "correct this line, or the one before it"
         start, end = error.offset or 0, error.end_offset or 0
@@ -218,18 +215,8 @@ def register(repository: Path) -> None:
     file = repository / REPOSITORY_FILE
     if not file.is_file():
         return
-    import yaml
-
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise RecipeError(
-            f"{file} cannot be read as YAML",
-            remedy="write, for example: 'namespace: mysite'",
-            where=Where(file, mark.line + 1, mark.column) if mark else Where(file),
-        ) from None
+    text = read_text(file, "description of a repository", RecipeError)
+    content = load_yaml(text, file, RecipeError)
     if not isinstance(content, dict) or "namespace" not in content:
         return
     namespace, why = content["namespace"], ""

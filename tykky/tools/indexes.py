@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.errors import TykkyError
+from tykky.text import read_text
 from tykky.tools import uv
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def installing(file: Path, folder: Path) -> str:
 
 def _is_for_pip(file: Path, seen: frozenset[Path] = frozenset()) -> bool:
     """Whether a requirements file, or one that it includes, has what only pip understands."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(file, "requirements file", any_bytes=True).split("\n")
     lines = [line.strip() for line in lines]
     included = [file.parent / found[1] for line in lines if (found := _INCLUDED.match(line))]
     seen |= {file}
@@ -103,8 +105,8 @@ def places(config: Config) -> list[Path]:
 def _read(file: Path) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, configparser.Error):
+        parser.read_string(read_text(file))
+    except (TykkyError, configparser.Error):
         return {}
     sections = [name for name in ("global", "install") if parser.has_section(name)]
     items = (item for name in sections for item in parser.items(name))
