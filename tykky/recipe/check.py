@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.recipe.choices import Variant, declared
-from tykky.recipe.fields import WrongValue, convert, fields
+from tykky.recipe.fields import WrongValue, convert, fields, no_text
 from tykky.recipe.reading import checked_property
 from tykky.recipe.source import attribute_place, class_place, is_recipe, kind_of
 
@@ -84,9 +84,7 @@ def _check_field(cls: type[Recipe], name: str, value: object, annotation: Any) -
         if name == "versions":
             cause = "'versions' cannot depend on a choice, because it is one"
             _refuse(cls, name, cause, "write it as a class attribute")
-        read = value.func if isinstance(value, cached_property) else value.fget
-        if read is not None:
-            setattr(cls, name, checked_property(cls, name, read, annotation))
+        setattr(cls, name, checked_property(cls, name, _read(cls, name, value), annotation))
         return
     if isinstance(value, FunctionType | classmethod | staticmethod):
         cause = f"'{name}' is a field, and here it is a method"
@@ -97,8 +95,21 @@ def _check_field(cls: type[Recipe], name: str, value: object, annotation: Any) -
         _refuse(cls, name, wrong.cause, wrong.remedy, attribute_place(cls, name, wrong.path))
 
 
+def _read(cls: type[Recipe], name: str, value: property | cached_property[Any]) -> Any:
+    """The function behind a property, which takes one argument."""
+    read = value.func if isinstance(value, cached_property) else value.fget
+    try:
+        inspect.signature(read).bind(cls)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        cause = f"the property '{name}' takes self, and nothing else"
+        _refuse(cls, name, cause, f"write def {name}(self):")
+    return read
+
+
 def _check_step(cls: type[Recipe], name: str, value: object, original: Any) -> None:
     if not isinstance(original, FunctionType):
+        if isinstance(value, property | cached_property):
+            _read(cls, name, value)
         return
     wanted = original.__code__.co_varnames[: original.__code__.co_argcount]
     signature = f"def {name}({', '.join(wanted)}):"
@@ -113,6 +124,7 @@ def _check_step(cls: type[Recipe], name: str, value: object, original: Any) -> N
 def _check_pinned(cls: type[Recipe], variant: Variant, value: object) -> None:
     """An overlay may settle a variant of the recipe it extends, with a value or a property."""
     if isinstance(value, property | cached_property):
+        _read(cls, variant.name, value)
         return
     if type(value) is not type(variant.default) or value not in variant.values:
         cause = f"the variant '{variant.name}' has no value {value!r}"
@@ -122,6 +134,9 @@ def _check_pinned(cls: type[Recipe], variant: Variant, value: object) -> None:
 
 
 def _check_complete(cls: type[Recipe]) -> None:
+    if strange := no_text(f"{cls.description}{cls.long_description}"):
+        cause, remedy = f"the docstring has {strange} in it", "write it in plain text"
+        _refuse(cls, "description", cause, remedy, class_place(cls))
     for name, (what, remedy) in _REQUIRED.items():
         if not getattr(cls, name):
             _refuse(cls, name, f"the recipe has no {what}", remedy, class_place(cls))

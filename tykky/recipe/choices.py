@@ -62,6 +62,11 @@ class Version(str):
                 f"{text!r} cannot be a version",
                 remedy="use letters, digits, '.', '-' and '_', and begin with a letter or digit",
             )
+        if isinstance(deprecated, str) and not deprecated.isprintable():
+            raise RecipeError(
+                f"what is said of version {text} has {deprecated!a} in it",
+                remedy="write it in plain text, on one line",
+            )
         for name in data:
             if hasattr(cls, name):
                 raise RecipeError(

@@ -134,7 +134,9 @@ def _run(file: Path, source: bytes) -> ModuleType:
     module.__file__ = str(file)
     setattr(module, MARK, source)
     try:
-        code = compile(source, str(file), "exec", dont_inherit=True)
+        tree = ast.parse(source, str(file))
+        _check_imports(file, tree)
+        code = compile(tree, str(file), "exec", dont_inherit=True)
     except _NO_PYTHON as error:
         raise _syntax(file, error) from None
     sys.modules[module.__name__] = module  # classes look their module up by name
@@ -145,6 +147,24 @@ def _run(file: Path, source: bytes) -> ModuleType:
         del sys.modules[module.__name__]
         raise
     return module
+
+
+def _check_imports(file: Path, tree: ast.Module) -> None:
+    """Refuse what only some machines have: a recipe works wherever Tykky does, or nowhere."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            names = ["" if node.level else str(node.module)]
+        for name in names:
+            if name.partition(".")[0] not in (*sys.stdlib_module_names, "tykky"):
+                what = f"imports '{name}'" if name else "imports what is beside it"
+                raise RecipeError(
+                    f"{file.parent.name}: the recipe {what}",
+                    remedy="a recipe imports from tykky and Python's standard library only",
+                    where=Where(file, node.lineno),
+                )
 
 
 def _only_recipe(file: Path, module: ModuleType) -> type[Recipe]:
