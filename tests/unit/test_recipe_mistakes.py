@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.recipe_files import Repository, assert_told
+from tykky.recipe import source_digest
 
 
 @pytest.fixture
@@ -137,7 +138,10 @@ def test_an_import_of_what_only_some_machines_have(repo: Repository, line: str) 
 
 
 def test_a_program_that_python_cannot_hold(repo: Repository) -> None:
+    repo.add("tool", "_x = " + "1 + " * 140 + "1")
+    assert source_digest(repo.load("tool"))
     for text in (
+        "_x = " + "1 + " * 160 + "1",
         "_x = " + "-" * 50_000 + "1",
         "_x = " + "(" * 5000,
         "_x = " + "1 + " * 90_000 + "1",

@@ -24,6 +24,7 @@ from tykky.conda.process import Scene
 from tykky.conda.target import FOLDER
 from tykky.console import plural
 from tykky.contents import Installed, of_environment
+from tykky.kinds.pip import requirements
 from tykky.kinds.python import check_prefix, seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
@@ -68,7 +69,7 @@ class CondaStack(Stack):
         path = self.beside(name) if name else None
         file = self._read(path, arch) if path else Environment()
         specs = (*file.specs, *guarded(self, "packages"))
-        pip = (*file.pip, *guarded(self, "pip"))
+        pip = (*file.pip, *requirements(self, "pip"))
         if not specs and not file.pinned:
             remedy = "set 'packages', or 'environment' to a file beside the recipe"
             raise self._wrong("names no packages", remedy)

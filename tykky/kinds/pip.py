@@ -7,6 +7,7 @@ shebangs that are valid everywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class PipStack(Stack):
     commands = ("*",)
 
     def _required(self) -> list[str]:
-        lines = [line.strip() for line in guarded(self, "packages")]
+        lines = requirements(self, "packages")
         if self.requirements:
             lines += self._from_file(self.beside(self.requirements))
         if not lines:
@@ -59,12 +60,7 @@ class PipStack(Stack):
         text = read_text(path, "requirements file", RecipeError, where=where, any_bytes=True)
         lines = []
         for number, wanted in entries(text, path, RecipeError):
-            if wanted.startswith("-"):
-                raise RecipeError(
-                    "a requirements file of a recipe has requirements only, no options",
-                    remedy="set indexes in the configuration ('pip.index_url')",
-                    where=Where(path, number),
-                )
+            check_requirement(wanted, Where(path, number))
             lines.append(wanted)
         return lines
 
@@ -133,3 +129,28 @@ class PipStack(Stack):
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""
         return sorted(of_python(box.real(".")), key=lambda package: package.name.lower())
+
+
+def requirements(recipe: Stack, field: str) -> list[str]:
+    """The requirements in a field of a recipe. Raises ``RecipeError`` for what is none."""
+    found = [line.strip() for line in guarded(recipe, field)]
+    for index, text in enumerate(found):
+        check_requirement(text, attribute_place(type(recipe), field, (index,)))
+    return found
+
+
+def check_requirement(text: str, where: Where) -> None:
+    """Raise ``RecipeError`` for what no resolver could read; addresses and paths are left to it."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    cause, remedy = "", "write it as pip does, for example 'numpy>=2,<3'"
+    if text.startswith("-"):
+        cause = f"'{text}' is an option, and a recipe has requirements only"
+        remedy = "set indexes in the configuration ('pip.index_url')"
+    elif not re.match(r"[./]|\S+://", text):
+        try:
+            Requirement(text.partition(" --")[0])
+        except InvalidRequirement as error:
+            cause = f"'{text}' is no requirement: {str(error).splitlines()[0]}"
+    if cause:
+        raise RecipeError(cause, remedy=remedy, where=where)

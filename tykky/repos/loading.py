@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: What Python's parser raises for what is no program, or one that it cannot hold.
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+#: How many expressions and statements there may be within each other.
+_DEPTH = 150
 RECIPE_FILE = "recipe.py"
 REPOSITORY_FILE = "repo.yaml"
 #: The namespace of the recipes that come with Tykky.
@@ -135,7 +137,7 @@ def _run(file: Path, source: bytes) -> ModuleType:
     setattr(module, MARK, source)
     try:
         tree = ast.parse(source, str(file))
-        _check_imports(file, tree)
+        _check_tree(file, tree)
         code = compile(tree, str(file), "exec", dont_inherit=True)
     except _NO_PYTHON as error:
         raise _syntax(file, error) from None
@@ -149,9 +151,16 @@ def _run(file: Path, source: bytes) -> ModuleType:
     return module
 
 
-def _check_imports(file: Path, tree: ast.Module) -> None:
-    """Refuse what only some machines have: a recipe works wherever Tykky does, or nowhere."""
-    for node in ast.walk(tree):
+def _check_tree(file: Path, tree: ast.AST) -> None:
+    """Refuse imports of what only some machines have: a recipe works wherever Tykky does.
+
+    And what is nested deeper than can be compared with another version of it: ``RecursionError``.
+    """
+    nodes = [(tree, 0)]
+    for node, depth in nodes:
+        nodes += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+        if depth > _DEPTH:
+            raise RecursionError(f"there are {_DEPTH} expressions within each other")
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         names = [alias.name for alias in node.names]

@@ -37,6 +37,18 @@ _PROBLEMS = (
         Exit.RESOLVE,
     ),
     (
+        r"(?:Because|and) there (?:is|are) no versions? of (\S+?)(?: and|, we|\n)",
+        "there is no {0} in the package index",
+        "ask for a version that there is: 'pip index versions NAME' lists them",
+        Exit.RESOLVE,
+    ),
+    (
+        r"Because only (\S+) (?:is|are) available and you require (\S+?),",
+        "there is no {1} in the package index, only {0}",
+        "ask for a version that there is",
+        Exit.RESOLVE,
+    ),
+    (
         "No solution found",
         "the requirements of the recipe contradict each other",
         "loosen one of the requirements that the lines above name",
