@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 #: Raised whenever the same inputs would give another image than before.
 FORMAT = 2
+_resolved: dict[str, Lock] = {}
 #: What lies beside a recipe and is no input of a build.
 _NO_INPUT = ("locks", "__pycache__", "recipe.py")
 #: The steps of what installing may do, by what ``foresee`` says.
@@ -121,6 +122,20 @@ def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
     return Lock(recipe.name, str(recipe.version), recipe.suffix, arch, asked, tuple(packages))
 
 
+def settled_lock(
+    recipe: Stack, config: Config, arch: str, place: Place, say: Callable[[str], None]
+) -> tuple[Lock, bool]:
+    """The lock that counts, and whether it had to be made now. Raises ``TykkyError``."""
+    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
+    if lock is not None:
+        return lock, False
+    say("resolving, since there is no lock")
+    key = locks.digest_of([str(recipe.spec), arch, _asked(recipe, config, arch)])
+    if key not in _resolved:  # the same for who has asked before whether it can be
+        _resolved[key] = fresh_lock(recipe, config, arch)
+    return _resolved[key], True
+
+
 def _asked(recipe: Stack, config: Config, arch: str) -> Any:
     with recipe_code(recipe, "packages"):
         return recipe.asked(config, arch)
@@ -134,11 +149,7 @@ def make(
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
     _check_selection(recipe, place)
-    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
-    is_new = lock is None
-    if lock is None:
-        say("resolving, since there is no lock")
-        lock = fresh_lock(recipe, config, arch)
+    lock, is_new = settled_lock(recipe, config, arch, place, say)
     base = recipe.find_base(config, arch, lock)
     needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
@@ -217,6 +228,8 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         choices=dict(recipe.choices),
         needs=tuple(f"{needed.prefix}#{needed.generation}" for needed in plan.needs),
         needed={f"{needed.prefix}#{needed.generation}": needed.build for needed in plan.needs},
+        versions=tuple(map(str, recipe.versions)),
+        deprecated=bool(recipe.deprecation),
         spec=str(recipe.spec),
         arch=plan.arch,
         homepage=recipe.homepage,

@@ -39,6 +39,11 @@ def _key(text: str) -> _Key:
     return (*parts, (_END, 0, text))
 
 
+def is_released(version: str) -> bool:
+    """Whether a version is neither a pre-release, such as 2.0rc1, nor a branch, such as main."""
+    return not {kind for kind, _, _ in _key(version)} & {_PRE_RELEASE, _BRANCH}
+
+
 class Version(str):
     """A version of a recipe, equal to its text, ordered by its components.
 

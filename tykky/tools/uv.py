@@ -37,13 +37,13 @@ _PROBLEMS = (
         Exit.RESOLVE,
     ),
     (
-        r"(?:Because|and) there (?:is|are) no versions? of (\S+?)(?: and|, we|\n)",
+        r"(?:Because|and)\s+there\s+(?:is|are)\s+no\s+versions?\s+of\s+(\S+?)(?:,|\s)",
         "there is no {0} in the package index",
         "ask for a version that there is: 'pip index versions NAME' lists them",
         Exit.RESOLVE,
     ),
     (
-        r"Because only (\S+) (?:is|are) available and you require (\S+?),",
+        r"Because\s+only\s+(\S+)\s+(?:is|are)\s+available\s+and\s+you\s+require\s+(\S+?),",
         "there is no {1} in the package index, only {0}",
         "ask for a version that there is",
         Exit.RESOLVE,
