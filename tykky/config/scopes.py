@@ -44,7 +44,8 @@ class Setting:
     """One key as one scope sets it; the value is a text, or a tuple of them for lists.
 
     ``where`` is the place in a file; ``place`` says the same for a person (``file:line``), or
-    names the variable or flag.
+    names the variable or flag. ``other_root`` is the root that it is for, if that is not the one
+    that counts: then this does not.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Setting:
     place: str
     value: str | tuple[str, ...]
     where: Where | None = None
+    other_root: str = ""
 
     @property
     def path(self) -> Path | None:
