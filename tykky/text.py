@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import codecs
 import errno
+import os
 import re
+import select
 import shlex
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -83,10 +86,15 @@ def _no_text(
     if text[at] == "\0":
         what, really = "has a byte 0 in it, which no text has", "UTF-16"
     line = text.split("\n")[text.count("\n", 0, at)]
-    shown = re.sub("[\0\ud800-\udfff]", "\ufffd", line)
+    shown = re.sub("[\0-\x08\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", line)[:160]
     where = Where(path, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at) - 1, 1, shown)
     name = really.replace("-1", "1").lower()
-    remedy = f"if it is {really}: iconv -f {name} -t utf-8 {shlex.quote(path.name)} > NEW"
+    binary = re.search("[\1-\x08\x0e-\x1f\x7f]", text[:4096])
+    remedy = (
+        "give a file of text"
+        if binary
+        else f"if it is {really}: iconv -f {name} -t utf-8 {shlex.quote(path.name)} > NEW"
+    )
     return kind(f"{path.name} {what}", remedy=remedy, where=where, code=code)
 
 
@@ -114,6 +122,24 @@ _REMEDIES = {
     errno.ENOENT: "check its name",
     errno.EACCES: "make it readable for yourself: chmod u+r, or ask its owner, whom 'ls -l' shows",
 }
+
+
+def drained(path: Path, patience: float = 2) -> bytes:
+    """All that comes out of a pipe, as of ``<(...)`` of a shell. Raises ``OSError``.
+
+    Without anybody who writes, that is ``patience`` seconds later nothing.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        found, until = bytearray(), time.monotonic() + patience
+        while len(found) <= LIMIT:
+            block = stream.read(1 << 16)  # None: somebody writes, but has not yet
+            found += block or b""
+            if block == b"" and (found or time.monotonic() > until):
+                return bytes(found)
+            if not block:
+                select.select([stream] if block is None else [], [], [], 0.05)
+    raise OSError(errno.EFBIG, f"it has more than {LIMIT >> 20} MiB, and is no text", str(path))
 
 
 def entries(text: str, path: Path, kind: type[TykkyError]) -> Iterator[tuple[int, str]]:

@@ -21,10 +21,11 @@ from tykky.compat.classic import Classic, read
 from tykky.compat.layout import ClassicLayout
 from tykky.compat.settings import Values
 from tykky.config import Config
-from tykky.errors import Exit, StoreError, TykkyError
+from tykky.errors import Exit, StoreError, TykkyError, explained
 from tykky.host import user_name
 from tykky.publish import LINKS, Publisher
 from tykky.store import HIDDEN, Place, Record, Store
+from tykky.text import drained
 
 _ELSEWHERE = "give another directory: --prefix DIR"
 #: What each program makes; only that is imported.
@@ -119,7 +120,8 @@ def _without_pipes(values: Values, stack: contextlib.ExitStack) -> Values:
             return name
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tykky-"))
         target = Path(folder, key.replace("_", "-"))
-        target.write_bytes(path.read_bytes())
+        with explained(f"read {name}"):
+            target.write_bytes(drained(path))
         return str(target)
 
     def each(key: str, value: Any) -> Any:

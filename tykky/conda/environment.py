@@ -21,6 +21,11 @@ from tykky.files import open_regular
 from tykky.text import decoded, entries, load_yaml, whole
 
 _SELECTOR = re.compile(r"\s#\s*\[([^\]]*)\]\s*$")
+#: A channel, a name, a version (which has a digit or a star in it), and a build.
+_SPEC = re.compile(
+    r"(?:\S+::)?[A-Za-z0-9_.*-]+"
+    r"(?:(?:\s*(?:===|[=!~]?=|[<>]=?)(?![<>=!~])|\s+)(?=\S*[\d*])[\w.*+!|,<>=~^$()-]+(?:\s+[\w.*+|^$-]+)?)?"
+)
 _TERM = re.compile(r"\s*(not\s+)?(\S+)\s*")
 _SEL_KEY = re.compile(r"sel\((.*)\)")
 _KNOWN_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
@@ -68,9 +73,19 @@ def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = Tr
     file = _File(path, arch, below, locked)
     if re.search(r"^@EXPLICIT\s*$", file.text, re.MULTILINE):
         return Environment(pinned=tuple(file.explicit()))
-    if path.suffix in (".yml", ".yaml"):
-        return file.environment()
-    return Environment(specs=tuple(file.lines()))
+    return file.environment() if file.is_yaml else Environment(specs=tuple(file.specs()))
+
+
+def checked(spec: str, where: Where) -> str:
+    """A package as conda writes it. Raises ``RecipeError`` for what a solver asks for in vain."""
+    whole = re.sub(r"\s*([,|])\s*", r"\1", re.sub(r"([<>=!~])\s+", r"\1", spec))
+    if not (_SPEC.fullmatch(whole) or re.fullmatch(r"[^\s\[]+\[.*\]", whole)):
+        raise RecipeError(
+            f"'{spec[:80]}' is no package as conda writes them",
+            remedy="write NAME, NAME=VERSION or 'NAME >=VERSION,<VERSION'",
+            where=where,
+        )
+    return spec
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,15 @@ class _File:
         except OSError as error:
             cause = f"the file {self.path} cannot be read: {error.strerror or error}"
             raise RecipeError(cause, where=self.named, code=Exit.NOT_FOUND) from error
-        return decoded(content, self.path, RecipeError, any_bytes=True)
+        return decoded(content, self.path, RecipeError, any_bytes=not self.is_yaml)
+
+    @property
+    def is_yaml(self) -> bool:
+        return self.path.suffix in (".yml", ".yaml")
+
+    def specs(self) -> Iterator[str]:
+        for number, entry in entries(self.text, self.path, RecipeError):
+            yield checked(entry, Where(self.path, number))
 
     def lines(self) -> list[str]:
         """The lines without comments, but for those with nothing else."""
@@ -201,7 +224,8 @@ class _File:
         pip: list[str] = []
         for value in values:
             if not isinstance(value, Mapping):
-                specs += self._strings([value], "dependencies")
+                (text,) = self._strings([value], "dependencies")
+                specs.append(checked(text, self.where(text)))
                 continue
             for key, below in value.items():
                 items = self._strings(below if isinstance(below, list) else [below], str(key))
