@@ -161,16 +161,21 @@ def read_json(path: Path) -> Any:
     Raises ``OSError``, and ``ValueError`` for what is no JSON.
     """
     with open_regular(path) as stream:
-        try:
-            return json.loads(stream.read())
-        except RecursionError:
-            raise ValueError("it is nested too deep") from None
+        return parse_json(stream.read())
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ``ValueError`` for what is none, or is nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def digest_file(path: Path, algorithm: str = "sha256") -> str:
     """The digest of a file, in hex. Raises ``OSError``."""
     digest = hashlib.new(algorithm, usedforsecurity=algorithm == "sha256")
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -127,7 +127,7 @@ _REMEDIES = {
 def drained(path: Path, patience: float = 2) -> bytes:
     """All that comes out of a pipe, as of ``<(...)`` of a shell. Raises ``OSError``.
 
-    Without anybody who writes, that is ``patience`` seconds later nothing.
+    Nobody who writes anything for ``patience`` seconds is one: nothing is waited for.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
@@ -135,8 +135,10 @@ def drained(path: Path, patience: float = 2) -> bytes:
         while len(found) <= LIMIT:
             block = stream.read(1 << 16)  # None: somebody writes, but has not yet
             found += block or b""
-            if block == b"" and (found or time.monotonic() > until):
+            if block == b"" and found:
                 return bytes(found)
+            if block == b"" and time.monotonic() > until:
+                raise OSError(errno.ENODATA, "nobody writes anything into the pipe", str(path))
             if not block:
                 select.select([stream] if block is None else [], [], [], 0.05)
     raise OSError(errno.EFBIG, f"it has more than {LIMIT >> 20} MiB, and is no text", str(path))

@@ -6,7 +6,6 @@ made for it: ``apptainer build`` (the result is a SIF), else ``umoci`` (a squash
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tarfile
@@ -26,7 +25,7 @@ from tykky.bases.image import open_image, settings_of
 from tykky.bases.reference import changed, unreadable
 from tykky.bases.stacks import find_stack
 from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
-from tykky.files import digest_file
+from tykky.files import digest_file, parse_json, read_json
 from tykky.lock import digest_of
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ def _scratch(config: Config) -> Iterator[Path]:
 
 def _parsed(path: Path, reference: Reference) -> Mapping[str, Any]:
     try:
-        return dict(json.loads(path.read_bytes()))
+        return dict(read_json(path))
     except (ValueError, TypeError) as error:
         raise StepError(
             f"the configuration of the image {reference} is damaged: {error}",
@@ -199,7 +198,7 @@ def _load(archive: tarfile.TarFile, name: str) -> Any:
     if stream is None:
         raise KeyError(f"{name} is no file")
     with stream:
-        return json.loads(stream.read(8 << 20))
+        return parse_json(stream.read(8 << 20))
 
 
 def _settings(said: Mapping[str, Any], reference: Reference) -> Mapping[str, Any]:
