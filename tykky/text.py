@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tykky.errors import Exit, TykkyError, Where
+from tykky.errors import ConfigError, Exit, TykkyError, Where
 from tykky.files import open_regular
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def whole(stream: BinaryIO) -> bytes:
 def decoded(
     content: bytes,
     path: Path,
-    kind: type[TykkyError] = TykkyError,
+    kind: type[TykkyError] = ConfigError,
     *,
     code: Exit | None = None,
     any_bytes: bool = False,
@@ -101,7 +101,7 @@ def _no_text(
 def read_text(
     path: Path,
     what: str = "file",
-    kind: type[TykkyError] = TykkyError,
+    kind: type[TykkyError] = ConfigError,
     *,
     remedy: str = "",
     where: Where | None = None,

@@ -27,6 +27,8 @@ def repo(tmp_path: Path) -> Repository:
         ("import json", "import json  #^ json", "'_json'"),
         ("if True:\n    pakages = ()", "pakages = ()  #^ pakages", "'packages'"),
         ("version = '2.1'", "version = '2.1'  #^ version", "set by Tykky"),
+        ("def __init__(self): ...", "def __init__(self): ...  #^ __init__", "another name"),
+        ("_required = ()", "_required = ()  #^ _required", "another name"),
         ("name = 'x'", "name = 'x'  #^ name", "set by Tykky"),
         ("python = variant('3.11', '3.12')", "python = variant('3.11', '3.12')", "field"),
         ("finish = variant(True)", "finish = variant(True)  #^ finish", "step"),

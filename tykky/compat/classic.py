@@ -15,6 +15,7 @@ from tykky.compat.settings import SCRIPTS, TEXT, Values
 from tykky.config import Config
 from tykky.errors import Exit, RecipeError, TykkyError, masked
 from tykky.fetch import Say
+from tykky.host import expanded, real
 from tykky.kinds.python import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
@@ -85,7 +86,7 @@ class Classic(Stack):
 
     def given(self, name: str) -> Path:
         """A file of the user's, from the caller's directory on. Raises ``TykkyError``."""
-        path = self.workdir / Path(name).expanduser()
+        path = self.workdir / expanded(name)
         if not path.is_file():
             remedy = f"check its name; it counts from {self.workdir}"
             raise TykkyError(f"there is no file {name}", remedy=remedy, code=Exit.NOT_FOUND)
@@ -138,12 +139,12 @@ class Classic(Stack):
         source = str(self.values["container_src"])
         kept = self.prefix / str(self.values["container_image"])
         if self.old is not None and kept.exists():
-            source = str(kept.resolve())
+            source = str(real(kept))
         elif source == "auto":
             source = bases.image_of_host()
-        elif (path := self.workdir / Path(source).expanduser()).exists():
+        elif (path := self.workdir / expanded(source)).exists():
             # Any path of something that is there; '..' is only known to the file system.
-            source = str(path.resolve() if ".." in path.parts else path)
+            source = str(real(path) if ".." in path.parts else path)
         return bases.find(source, config, folder=self.workdir)
 
     def check(self, prefix: Path, base: Base) -> None:

@@ -130,7 +130,7 @@ def _value(key: str, value: Any) -> Any:
         return [_item(key, item) for item in items]
     if isinstance(value, dict | list):
         raise ValueError("is one value")
-    text = "" if value is None else str(value)
+    text = _text("" if value is None else value)
     if key in _SWITCHES:
         if text.lower() not in _WORDS:
             raise ValueError("is yes or no")
@@ -147,17 +147,25 @@ def _value(key: str, value: Any) -> Any:
 def _item(key: str, item: Any) -> Any:
     keys = set(item) if isinstance(item, dict) else set()
     if key in SCRIPTS and keys == {"file"}:
-        return {"file": str(item["file"])}
+        return {"file": _text(item["file"])}
     if key == "extra_envs":
         if keys != {"type", "name", "value"}:
             raise ValueError("has 'file: PATH', or 'type', 'name' and 'value'")
         if item["type"] not in ("set", "append", "prepend"):
             raise ValueError("has the types set, append and prepend")
-        return {name: str(value) for name, value in item.items()}
+        return {name: _text(value) for name, value in item.items()}
     if isinstance(item, dict | list):
         more = "has commands, and 'file: PATH'" if key in SCRIPTS else "is a list of values"
         raise ValueError(more)
-    return str(item)
+    return _text(item)
+
+
+def _text(value: Any) -> str:
+    """A value as text that the system can be given. Raises ``ValueError``."""
+    text = str(value)
+    if re.search("[\0\ud800-\udfff]", text):
+        raise ValueError("is text")
+    return text
 
 
 def merge(site: Mapping[str, Values], user: Values) -> Values:

@@ -239,7 +239,11 @@ def honoured(config: Config) -> Config:
 def _condarc(path: Path) -> dict[str, Any]:
     remedy = f"correct it, or unset {_VARIABLE}"
     text = read_text(path, "conda configuration", ConfigError, remedy=remedy)
-    data = load_yaml(text, path, ConfigError)
+    try:
+        data = load_yaml(text, path, ConfigError)
+    except ConfigError as error:
+        error.remedy += f", or unset {_VARIABLE}"
+        raise
     return data if isinstance(data, dict) else {}
 
 

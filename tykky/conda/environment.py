@@ -7,6 +7,7 @@ Three forms: YAML (``environment.yml``), a list of the exact addresses of packag
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -104,7 +105,9 @@ class _File:
             # Looked at once it is open: a link on the way may be another at any time.
             with open_regular(self.path) as stream:
                 real = Path(f"/proc/self/fd/{stream.fileno()}").readlink()
-                if self.below and not any(f.resolve() in real.parents for f in self.below):
+                if self.below and not any(
+                    Path(os.path.realpath(f)) in real.parents for f in self.below
+                ):
                     raise OSError(errno.EACCES, "it is not where the image sees files of the host")
                 content = whole(stream)
         except OSError as error:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 #: Fields that a recipe may leave to the user's choice: ``gpu = variant("none", "cuda12")``.
 CHOOSABLE = frozenset({"gpu"})
 
+#: What Python writes into every class.
+_OF_PYTHON = frozenset(
+    {"__module__", "__qualname__", "__doc__", "__annotations__", "__dict__", "__weakref__"}
+    | {"__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__"}
+    | {"__annotate__", "__annotate_func__", "__annotations_cache__", "__classcell__"}
+)
 #: What every recipe says, and what to do about one that does not.
 _REQUIRED = {
     "versions": ("'versions'", 'add, for example: versions = "26.11", "26.05"'),
@@ -35,6 +41,7 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
     ``written`` are the public attributes as the recipe gives them, ``reserved`` are the names
     that Tykky gives a selected recipe.
     """
+    _check_private(cls)
     known = fields(cls)
     offered = _offered(cls, reserved)
     for name, value in written.items():
@@ -56,6 +63,15 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
             _refuse(cls, name, f"a {kind_of(cls).__name__} has no field '{name}'", remedy)
     if not cls.__name__.startswith("_"):
         _check_complete(cls)
+
+
+def _check_private(cls: type[Recipe]) -> None:
+    """A helper's name is its own: not one of Python's methods, nor of the kind's helpers."""
+    own = {name for base in cls.__mro__ if not is_recipe(base) for name in vars(base)}
+    for name in vars(cls):
+        private = name.startswith("_") and name not in _OF_PYTHON
+        if private and (name.startswith("__") or name in own):
+            _refuse(cls, name, f"'{name}' is not a recipe's to set", "choose another name")
 
 
 def _refuse(

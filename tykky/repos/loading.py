@@ -131,8 +131,8 @@ def _run(file: Path, source: bytes) -> ModuleType:
     from tykky.recipe.reading import explained  # costs what listing does without
     from tykky.recipe.source import MARK
 
-    repository = hashlib.sha256(bytes(file.parent.parent)).hexdigest()[:8]
-    module = ModuleType(f"tykky_recipes.{repository}.{file.parent.name}")
+    digest = hashlib.sha256(bytes(file) + source).hexdigest()[:8]
+    module = ModuleType(f"tykky_recipes.{digest}.{file.parent.name}")
     module.__file__ = str(file)
     setattr(module, MARK, source)
     try:
