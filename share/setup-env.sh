@@ -35,11 +35,11 @@ _tykky_in_path() {
 }
 
 # Prints the prefix of the install that a spec means. Of several it is the one that is the
-# default among their modules, too: the newest version, one with default choices if possible.
+# default among their modules, too.
 _tykky_in_store() {
     _tykky_status=0
-    # A line for each install, sorted by version, with a blank first if the choices are default.
-    _tykky_found=$(command tykky find "$@" --format '{suffix} {prefix}' 2>/dev/null) ||
+    # A line for each install; the first word of one is "True".
+    _tykky_found=$(command tykky find "$@" --format '{default} {prefix}' 2>/dev/null) ||
         _tykky_status=$?
     case $_tykky_status in
         0) ;;
@@ -51,12 +51,7 @@ _tykky_in_store() {
             return "$_tykky_status"
             ;;
     esac
-    _tykky_first=$(printf '%s\n' "$_tykky_found" | sed -n 's/^ //p' | tail -n 1)
-    if [ -z "$_tykky_first" ]; then
-        _tykky_first=$(printf '%s\n' "$_tykky_found" | tail -n 1)
-        _tykky_first=${_tykky_first#* }
-    fi
-    printf '%s\n' "$_tykky_first"
+    printf '%s\n' "$_tykky_found" | sed -n 's/^True //p'
 }
 
 # Prints the prefix that is meant by NAME, PATH, or the words of a spec.

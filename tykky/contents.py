@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.console import columns
 from tykky.errors import Exit, StepError, StoreError
-from tykky.files import read_within
+from tykky.files import parse_json, read_within
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -72,8 +72,8 @@ def records(prefix: Path) -> Iterator[dict[str, Any]]:
     """What an environment has written down of each of its conda packages."""
     for path in sorted((prefix / "conda-meta").glob("*.json")):
         try:
-            record = json.loads(read_within(prefix, path))
-        except (ValueError, RecursionError):
+            record = parse_json(read_within(prefix, path))
+        except ValueError:
             record = None
         if not (isinstance(record, dict) and {"name", "version", "build"} <= record.keys()):
             cause = f"{path.name}, which the environment says of a package, cannot be read"

@@ -225,4 +225,17 @@ def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
         other = "--root DIR, or " if key == "root" else ""
         remedy = f"choose a place that you may write to: {other}'tykky config set {key} DIR'"
         code = Exit.NOT_WRITABLE
+    elif error.errno == errno.ENAMETOOLONG:
+        remedy, code = "give a shorter path", Exit.PATH_TOO_LONG
+    elif error.errno in _NO_SUCH_FILE:
+        remedy, code = "see what is at that path, with 'ls -l', and correct it", Exit.NOT_FOUND
+    elif error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+        remedy = "raise the limits on open files, memory and processes: 'ulimit -a' shows them"
+        code = Exit.NODE
     return TykkyError(cause, remedy=remedy, code=code)
+
+
+_NO_SUCH_FILE = (
+    *(errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY),
+    *(errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.ENODATA),
+)

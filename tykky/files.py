@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from tykky.errors import ConfigError, Exit, StepError, StoreError, from_os_error
 
@@ -140,19 +140,36 @@ def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -
     new.replace(target)
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """A file to be read, which anybody may have put there: opening it never waits.
+
+    Raises ``OSError``, also for what is no regular file and for a name that no file can have.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:
+        raise OSError(errno.EINVAL, "no file can have that name", str(path)) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds, which anybody may have put there: never waits, never overflows.
 
     Raises ``OSError``, and ``ValueError`` for what is no JSON.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        try:
-            return json.loads(stream.read())
-        except RecursionError:
-            raise ValueError("it is nested too deep") from None
+    with open_regular(path) as stream:
+        return parse_json(stream.read())
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ``ValueError`` for what is none, or is nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def read_within(root: Path, path: Path) -> bytes:
@@ -179,7 +196,7 @@ def read_within(root: Path, path: Path) -> bytes:
 def digest_file(path: Path, algorithm: str = "sha256") -> str:
     """The digest of a file, in hex. Raises ``OSError``."""
     digest = hashlib.new(algorithm, usedforsecurity=algorithm == "sha256")
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

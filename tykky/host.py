@@ -34,6 +34,16 @@ def home_of(name: str, environ: Mapping[str, str]) -> str:
         return ""
 
 
+def expanded(path: str) -> Path:
+    """A path as people write it, with ``~`` for a home; there need be none of that name."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path would raise
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, as far as it leads anywhere: a link may lead to itself."""
+    return Path(os.path.realpath(path))
+
+
 def host_name() -> str:
     """The name of this machine."""
     return socket.gethostname()

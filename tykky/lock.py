@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tykky.errors import LockError, Where
+from tykky.files import read_json
 
 if TYPE_CHECKING:
     from tykky.contents import Installed
@@ -153,12 +154,14 @@ def read(path: Path) -> Lock:
     """
     cause, where, remedy = "", None, "make it anew with 'tykky lock'"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             cause, where = "the lock has a format that this Tykky does not know", Where(path, 2)
         else:
             packages = tuple(Package(**package) for package in data.pop("packages"))
-            return Lock(**data, packages=packages)
+            lock = Lock(**data, packages=packages)
+            _check_types(lock)
+            return lock
     except FileNotFoundError:
         cause = f"there is no lock {path}"
     except OSError as error:
@@ -168,8 +171,19 @@ def read(path: Path) -> Lock:
         cause = f"the lock is not valid JSON: {error}"
         where = Where(path, getattr(error, "lineno", 0))
     except (KeyError, TypeError) as error:
-        cause = f"the lock {path} lacks a field: {error}"
+        cause = f"the lock {path} lacks a field, or has another in its place: {error}"
     raise LockError(cause, where=where, remedy=remedy)
+
+
+def _check_types(lock: Lock) -> None:
+    """Raise ``TypeError`` if a lock has something else where it has texts."""
+    texts = [lock.recipe, lock.version, lock.suffix, lock.arch]
+    for package in lock.packages:
+        texts += [value for name, value in asdict(package).items() if name != "size"]
+    if not isinstance(lock.asked, dict) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("what should be text is none")
+    if not all(type(package.size) is int for package in lock.packages):
+        raise TypeError("a size is no number")
 
 
 def write(lock: Lock, path: Path) -> None:

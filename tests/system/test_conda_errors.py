@@ -75,7 +75,7 @@ def test_a_package_for_newer_machines_names_what_they_lack(conda: Site) -> None:
 
 
 def test_what_is_no_spec_is_named(conda: Site) -> None:
-    assert "'six >='" in refused(conda, "'six >='", Exit.RESOLVE)
+    assert "'six >='" in refused(conda, "'six >='", Exit.RECIPE)
 
 
 def test_machines_with_graphics_processors_are_declared(conda: Site) -> None:

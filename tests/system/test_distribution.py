@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import User
+from tests.support import DOWNLOADS, User
 
 TOP = Path(__file__).resolve().parents[2]
 README = TOP / "README.md"
@@ -88,6 +88,71 @@ def test_installed_wheel_lists_its_recipes_without_the_checkout(
         assert recipe.parent.name in listed
     where = user.run(venv / "bin" / "python", "-c", "import tykky; print(tykky.__file__)").stdout
     assert where.startswith(str(venv))
+
+
+PROGRAMS = ("tykky", "conda-containerize", "pip-containerize", "wrap-container", "wrap-install")
+
+
+def poisoned(user: User, place: Path) -> dict[str, str]:
+    """Variables with which every Python ends that is not started isolated."""
+    home = user.home / f".local/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    for folder in (place / "poison", home):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("typing", "re", "argparse", "encodings", "site", "usercustomize"):
+            (folder / f"{name}.py").write_text("raise SystemExit('poison')\n")
+    folder = str(place / "poison")
+    return {"PYTHONPATH": folder, "PYTHONHOME": folder, "PYTHONINSPECT": "1", "PYTHONWARNINGS": "e"}
+
+
+def assert_isolated(folder: Path, user: User, place: Path) -> None:
+    """Each program in a folder starts, also through a link, whatever the user's Python is told."""
+    for name, link in ((name, link) for name in PROGRAMS for link in ("", "x")):
+        program = folder / name
+        if link:
+            program = place / f"links-of-{folder.parent.name}" / name
+            program.parent.mkdir(exist_ok=True)
+            program.symlink_to(folder / name)
+        for variable, value in poisoned(user, place).items():
+            done = user.run(program, "--help", env={variable: value})
+            assert f"usage: {name} " in done.stdout, variable
+            assert done.stderr == "", variable
+
+
+@pytest.mark.parametrize("folder", [Path(sys.executable).parent, TOP / "share/bin"])
+def test_nothing_of_the_users_python_gets_into_the_programs(
+    folder: Path, user: User, place: Path
+) -> None:
+    assert_isolated(folder, user, place)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["pip", "uv", "uv tool", "pip --user", "pip --prefix"])
+def test_programs_start_isolated_however_they_are_installed(
+    wheel: Path, way: str, user: User, place: Path
+) -> None:
+    python, venv = Path("/usr/bin/python3"), place / "venv"
+    folder, environment = venv / "bin", {"UV_CACHE_DIR": str(DOWNLOADS / "uv")}
+    install: tuple[str | Path, ...] = (python, "-m", "pip", "install", "--quiet")
+    if way == "uv tool":
+        install = (UV, "tool", "install", "--quiet", "--python", python)
+        folder = user.home / ".local/bin"
+    elif way == "pip --user":
+        install = (*install, "--user", "--break-system-packages")
+        folder = user.home / ".local/bin"
+    elif way == "pip --prefix":
+        install = (*install, "--prefix", venv, "--ignore-installed")
+    else:
+        user.run(python, "-m", "venv", venv)
+        uv = (UV, "pip", "install", "--quiet", "--python", venv / "bin/python")
+        install = uv if way == "uv" else (venv / "bin/pip", *install[3:])
+    user.run(*install, wheel, env=environment)
+    if way == "pip --prefix":
+        (folder,) = {
+            path.parent for path in venv.glob("**/bin/wrap-install") if "data" not in path.parts
+        }
+    assert_isolated(folder, user, place)
+    listed = user.run(folder / "tykky", "list").stdout
+    assert "fireworks" in listed
 
 
 def test_provisioning_is_silent_where_nothing_is_missing(user: User) -> None:

@@ -141,18 +141,24 @@ def test_choices_that_are_not_the_default_are_in_the_name(site: Site) -> None:
 @pytest.mark.parametrize(
     ("order", "default"),
     [
-        (["1.0", "2.0"], "2.0"),
-        (["2.0", "1.0"], "2.0"),
-        (["9", "10", "9.5"], "10"),
+        (["1.0", "2.0"], "1.0"),  # what 'install hello' gives
+        (["2.0", "1.0"], "1.0"),
+        (["2.0", "3.0rc1", "main"], "2.0"),
+        (["3.0rc1", "main"], "3.0rc1"),
         (["1.0", "1.0 +extra"], "1.0"),
         (["1.0 +extra", "0.9"], "0.9"),
         (["1.0 +extra"], "1.0-extra"),
+        (["old"], "old"),
+        (["old", "0.9 +extra"], "0.9-extra"),  # one that is deprecated, only if it is alone
     ],
 )
-def test_newest_version_without_choices_is_the_default(
+def test_first_version_of_the_recipe_without_choices_is_the_default(
     site: Site, order: list[str], default: str
 ) -> None:
-    with_variants(site, "0.9", "1.0", "2.0", "9", "9.5", "10")
+    with_variants(site, "1.0", "old", "2.0", "0.9", "3.0rc1", "main")
+    file = site.repo / "hello/recipe.py"
+    text = file.read_text().replace("'old'", "Version('old', deprecated=True)")
+    file.write_text(text.replace("import variant", "import Version, variant"))
     for version in order:
         site("install", f"hello@{version}")
     said = site.lmod("module load hello; module -t list", stderr=-2).stdout
@@ -160,9 +166,15 @@ def test_newest_version_without_choices_is_the_default(
     assert f"hello/{default}" in site.lmod("module spider hello", stderr=-2).stdout
 
 
-def test_default_moves_back_when_the_newest_goes(site: Site) -> None:
-    site.hello("hello", "1.0", "2.0")
+def test_default_moves_on_when_it_goes_and_when_the_recipe_chooses_another(site: Site) -> None:
+    site.hello("hello", "2.0", "1.0")
     site("install", "hello@1.0", "hello@2.0")
+    assert site.lmod("module load hello; hello").stdout == "hello 2.0\n"
+    site.hello("hello", "1.5", "1.0", "2.0")
+    site("install", "hello@1.5")
+    assert site.lmod("module load hello; hello").stdout == "hello 1.5\n"
+    site("uninstall", "hello/1.5")
+    assert site.lmod("module load hello; hello").stdout == "hello 2.0\n"
     site("uninstall", "hello/2.0")
     assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
     site("uninstall", "hello/1.0")

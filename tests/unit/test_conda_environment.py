@@ -134,3 +134,24 @@ def test_an_explicit_list_has_nothing_but_packages(tmp_path: Path, line: str) ->
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.yml cannot be read"):
         read(tmp_path / "none.yml", "x86_64")
+
+
+SPECS = """\
+numpy numpy=1.26 numpy==1.26.4=py311h64a7726_0 numpy_>=1.11,_<2 numpy>=_1 numpy_1.8* blas_*_mkl
+numpy_1.8.1_py27 numpy=1.11.1|1.11.3 blas=*=mkl python-abi=*=*cp311 x~=1.2 r-base_4.3.* x-* x!=1.5
+conda-forge/label/rc::numpy=1 https://host/channel::numpy numpy[version='>=1'] pytorch=*=*cuda12*
+python>=3.9,<3.12|3.14.* openjdk=17
+"""
+NO_SPECS = "<!DOCTYPE_html> numpy_>= hello_world six=>2 %PDF-1.4 a_b_c_d dependencies: six>"
+
+
+@pytest.mark.parametrize("spec", [*SPECS.split(), *NO_SPECS.split()])
+def test_a_line_that_is_no_package_is_named_with_its_file(tmp_path: Path, spec: str) -> None:
+    file, line = tmp_path / "list.txt", spec.replace("_", " ")
+    file.write_text(f"_openmp_mutex  # fine\n{line}\n")
+    if spec in SPECS.split():
+        assert read(file, "x86_64").specs[1] == line
+        return
+    with pytest.raises(RecipeError, match="is no package as conda writes them") as caught:
+        read(file, "x86_64")
+    assert str(caught.value.where).splitlines()[0] == f"{file}:2"

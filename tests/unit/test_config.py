@@ -431,6 +431,27 @@ def test_root_of_ones_own_has_modules_and_permissions_of_its_own(home: Home) -> 
     assert mine.permissions.group == ""
 
 
+def test_the_same_root_by_another_name_is_no_root_of_ones_own(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "appl").mkdir()
+    (tmp_path / "link").symlink_to("appl")
+    site = f"root: {tmp_path}/appl\nmodule_path: /modules\npermissions: {{group: staff}}\n"
+    home.write("site", site)
+    for root in ("appl", "link", "appl/"):
+        config = home.load(root=f"{tmp_path}/{root}")
+        assert (config.module_path, config.permissions.group) == (Path("/modules"), "staff"), root
+        assert config.origin("permissions.group").scope == "site"
+    home.write("site", site.replace("/modules", "'{root}/lmod'"))
+    assert home.load(root="/mine").module_path == Path("/mine/lmod")
+
+
+def test_what_is_set_for_another_root_is_told_and_does_not_count(home: Home) -> None:
+    home.write("site", "root: /appl\npermissions: {group: staff}\n")
+    config = home.load(root="/mine")
+    shown = [(each.scope, each.raw, each.other_root) for each in config.why("permissions.group")]
+    assert shown == [("defaults", "", ""), ("site", "staff", "/appl")]
+    assert config.origin("permissions.group").scope == "defaults"
+
+
 def test_who_sets_root_and_modules_together_keeps_both(home: Home) -> None:
     home.write("site", "root: /appl\nmodule_path: /modules\n")
     home.write("user", "root: /mine\nmodule_path: /elsewhere\n")

@@ -81,6 +81,7 @@ def test_plain_reader_leaves_to_yaml_what_only_looks_plain(content: str) -> None
     assert read_plain(content) is None
 
 
-def test_section_that_contains_itself_is_read_without_end() -> None:
-    tree = read_yaml(HERE, "squash: &x\n  level: *x\n")
-    assert isinstance(tree, Section)
+def test_section_that_contains_itself_is_refused_with_its_line() -> None:
+    with pytest.raises(ConfigError, match="contains itself") as caught:
+        read_yaml(HERE, "squash: &x\n  level: *x\n")
+    assert str(caught.value.where).startswith(f"{HERE}:2")

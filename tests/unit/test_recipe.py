@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,9 @@ class ToyStack(Recipe):
         """Build it."""
 
 
+sys.modules["tykky.toys"] = sys.modules[__name__]
 KIND_USER = '''\
-from tests.unit.test_recipe import ToyStack
+from tykky.toys import ToyStack
 
 
 class Tool(ToyStack):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.recipe_files import Repository, assert_told
+from tykky.recipe import source_digest
 
 
 @pytest.fixture
@@ -26,6 +27,8 @@ def repo(tmp_path: Path) -> Repository:
         ("import json", "import json  #^ json", "'_json'"),
         ("if True:\n    pakages = ()", "pakages = ()  #^ pakages", "'packages'"),
         ("version = '2.1'", "version = '2.1'  #^ version", "set by Tykky"),
+        ("def __init__(self): ...", "def __init__(self): ...  #^ __init__", "another name"),
+        ("_required = ()", "_required = ()  #^ _required", "another name"),
         ("name = 'x'", "name = 'x'  #^ name", "set by Tykky"),
         ("python = variant('3.11', '3.12')", "python = variant('3.11', '3.12')", "field"),
         ("finish = variant(True)", "finish = variant(True)  #^ finish", "step"),
@@ -63,6 +66,20 @@ def test_a_name_that_is_no_field(repo: Repository, body: str, line: str, words: 
         ),
         ("commands = {'bin/x': 'x'}", "commands = {'bin/x': 'x'}  #^ 'x'", ("no directory",)),
         ("needs = 'other ++x'", "needs = 'other ++x'  #^ 'other ++x'", ("variant is missing",)),
+        ("commands = '/'", "commands = '/'  #^ '/'", ("name of a command",)),
+        ("commands = {'x': '/'}", "commands = {'x': '/'}", ("no program",)),
+        ("env = {'PATH': '/x'}", "env = {'PATH': '/x'}  #^ '/x'", ("its own programs",)),
+        ("setenv = {'PATH': '/x'}", "setenv = {'PATH': '/x'}  #^ '/x'", ("its own programs",)),
+        ("setenv = {'HOME': '/x'}", "setenv = {'HOME': '/x'}  #^ '/x'", ("'env'",)),
+        ("setenv = {'LD_AUDIT': 'x'}", "setenv = {'LD_AUDIT': 'x'}  #^ 'x'", ("'env'",)),
+        ("setenv = {'TYKKY_ROOT': 'x'}", "setenv = {'TYKKY_ROOT': 'x'}  #^ 'x'", ("leave",)),
+        ("family = 'a\\ud800'", "family = 'a\\ud800'  #^ 'a\\ud800'", ("plain text",)),
+        ("family = 'a\\0'", "family = 'a\\0'  #^ 'a\\0'", ("plain text",)),
+        ("packages = 'a', 'b\\nc'", "packages = 'a', 'b\\nc'  #^ 'b\\nc'", ("line break",)),
+        ("versions = Version('2', deprecated='\\ud800')",) * 2 + (("plain text",),),
+        ("@property\ndef packages(): ...", "def packages(): ...", ("takes self",)),
+        ("@property\ndef packages(self, x): ...", "def packages(self, x): ...", ("self",)),
+        ("packages = property()", "packages = property()  #^ packages", ("takes self",)),
         ("versions = 26.10", "versions = 26.10  #^ 26.10", ("quotes around it",)),
         ("versions = '2 0'", "versions = '2 0'  #^ '2 0'", ("cannot be a version",)),
         ("versions = '2', '1', '2'", "versions = '2', '1', '2'  #^ '2'", ("named twice",)),
@@ -116,6 +133,25 @@ def test_a_syntax_error(repo: Repository) -> None:
     )
 
 
+@pytest.mark.parametrize("line", ["import yaml", "from yaml import load", "from . import x"])
+def test_an_import_of_what_only_some_machines_have(repo: Repository, line: str) -> None:
+    file = repo.add("tool", f"def finish(self, box):\n    {line}")
+    assert_told(repo.failure("tool"), file, line, "standard library")
+
+
+def test_a_program_that_python_cannot_hold(repo: Repository) -> None:
+    repo.add("tool", "_x = " + "1 + " * 140 + "1")
+    assert source_digest(repo.load("tool"))
+    for text in (
+        "_x = " + "1 + " * 160 + "1",
+        "_x = " + "-" * 50_000 + "1",
+        "_x = " + "(" * 5000,
+        "_x = " + "1 + " * 90_000 + "1",
+    ):
+        repo.add("tool", text)
+        assert "tool: the recipe is" in repo.failure("tool").cause
+
+
 def test_a_file_that_is_not_text(repo: Repository) -> None:
     file = repo.add("tool")
     file.write_bytes(b"\x00\x01")
@@ -146,7 +182,7 @@ def test_two_recipes_in_one_file(repo: Repository) -> None:
 def test_an_import_of_something_that_is_not_there(repo: Repository) -> None:
     file = repo.write("tool", "import no_such_module\n")
     error = repo.failure("tool")
-    assert_told(error, file, "import no_such_module", "No module named", "standard library")
+    assert_told(error, file, "import no_such_module", "standard library")
 
 
 def test_a_kind_that_is_misspelt(repo: Repository) -> None:

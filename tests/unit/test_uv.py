@@ -21,6 +21,12 @@ CONTRADICTION = """\
   ╰─▶ Because you require six<1.16 and six>=1.16, we can conclude that your
       requirements are unsatisfiable.
 """
+NO_VERSION = """\
+error: No solution found when resolving dependencies
+  cause: Because there is no version of numpy==99.1 and you
+      require numpy==99.1, we can conclude that your requirements are unsatisfiable.
+"""
+TOO_NEW = NO_VERSION.replace("there is no version of numpy==99.1", "only numpy<=2.5 is available")
 NO_WHEEL = """\
   x No solution found when resolving dependencies:
   ╰─▶ Because docopt==0.6.2 has no usable wheels and you require
@@ -95,6 +101,8 @@ BUILD = """\
         (CLOSED, Exit.NETWORK, "https://one/simple does not let you in"),
         (DOWN, Exit.NETWORK, "the package index https://two/simple cannot be reached"),
         (CONTRADICTION, Exit.RESOLVE, "contradict"),
+        (NO_VERSION, Exit.RESOLVE, "there is no numpy==99.1 in"),
+        (TOO_NEW, Exit.RESOLVE, "there is no numpy==99.1 in the package index, only numpy<=2.5"),
         (NO_WHEEL, Exit.RESOLVE, "docopt"),
         (OFFLINE, Exit.NETWORK, "reached"),
         (TLS, Exit.NETWORK, "trust"),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from tykky.bases.base import arch
 from tykky.bases.reference import resolve
 from tykky.errors import Exit, TykkyError, from_os_error
-from tykky.files import Permissions, digest_file, make_folder, sync, write_file
+from tykky.files import Permissions, digest_file, make_folder, read_json, sync, write_file
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -103,7 +103,7 @@ def _entry(config: Config, digest: str) -> Path:
 
 def _read(path: Path) -> Pulled:
     try:
-        data = json.loads(path.read_bytes())
+        data = read_json(path)
         if data.pop("format") != FORMAT:
             raise ValueError("it was written by another version of Tykky")
         return Pulled(**{**data, "references": tuple(data["references"])})

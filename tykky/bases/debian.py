@@ -27,6 +27,7 @@ from tykky import fetch
 from tykky.bases.base import arch
 from tykky.bases.reference import unreadable
 from tykky.errors import Exit, RecipeError, StepError, ToolError, TykkyError, Where
+from tykky.text import decoded, read_bytes
 from tykky.tools.squash import options, program
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ class Definition:
 def read(path: Path) -> Definition:
     """Read a definition. Raises ``RecipeError`` with the line that is wrong."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        content = read_bytes(path)
     except OSError as error:
         raise unreadable(f"the definition {path}", error) from error
+    lines = decoded(content, path, RecipeError).split("\n")
     suite, packages = "", []
     for number, line in enumerate(lines, 1):
         words = line.partition("#")[0].split()

@@ -7,7 +7,6 @@ a container. The contents are listed and read with ``unsquashfs``.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import stat
@@ -24,6 +23,7 @@ from typing import BinaryIO
 from tykky.bases.base import Base, arch, search
 from tykky.bases.reference import unreadable
 from tykky.errors import Exit, TykkyError, from_os_error
+from tykky.files import open_regular, parse_json
 from tykky.tools.enclosure import PATH
 
 # The SIF format, version 1: https://github.com/apptainer/sif (pkg/sif: header and descriptors).
@@ -67,7 +67,7 @@ class ImageFile:
 def open_image(path: Path) -> ImageFile:
     """Look at an image file. Raises ``TykkyError`` for one that is damaged or of another kind."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             head = stream.read(128)
             if head[32:42] == _MAGIC:
@@ -113,7 +113,7 @@ def _sif(path: Path, stream: BinaryIO, head: bytes, size: int) -> ImageFile:
         elif kind == _JSON and name.rstrip(b"\0") == b"oci-config":
             stream.seek(offset)
             with contextlib.suppress(ValueError):  # then it says nothing
-                config = settings_of(json.loads(stream.read(length)))
+                config = settings_of(parse_json(stream.read(length)))
     if found is None:
         raise _damaged(path, "has no root file system in it")
     if found[0] != _SQUASHFS:

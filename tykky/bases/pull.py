@@ -6,7 +6,6 @@ made for it: ``apptainer build`` (the result is a SIF), else ``umoci`` (a squash
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tarfile
@@ -27,7 +26,7 @@ from tykky.bases.image import open_image, settings_of
 from tykky.bases.reference import changed, unreadable
 from tykky.bases.stacks import find_stack
 from tykky.errors import Exit, StepError, ToolError, TykkyError, from_os_error
-from tykky.files import digest_file
+from tykky.files import digest_file, parse_json, read_json
 from tykky.lock import digest_of
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def _scratch(config: Config) -> Iterator[Path]:
 
 def _parsed(path: Path, reference: Reference) -> Mapping[str, Any]:
     try:
-        return dict(json.loads(path.read_bytes()))
+        return dict(read_json(path))
     except (ValueError, TypeError) as error:
         raise StepError(
             f"the configuration of the image {reference} is damaged: {error}",
@@ -181,7 +180,7 @@ def _parts(reference: Reference) -> Iterator[Callable[[str], Any]]:
     kind, path = reference.scheme, _folder_and_tag(reference)[0]
     try:
         if kind == "oci":
-            yield lambda name: json.loads((path / name).read_bytes())
+            yield lambda name: read_json(path / name)
         else:
             with tarfile.open(path) as archive:
                 yield partial(_load, archive)
@@ -253,7 +252,7 @@ def _load(archive: tarfile.TarFile, name: str) -> Any:
     if stream is None:
         raise KeyError(f"{name} is no file")
     with stream:
-        return json.loads(stream.read(8 << 20))
+        return parse_json(stream.read(8 << 20))
 
 
 def _settings(said: Mapping[str, Any], reference: Reference) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from tykky import fetch
 from tykky.bases.base import arch
 from tykky.bases.session import Session
 from tykky.errors import Exit, StepError, TykkyError
+from tykky.files import parse_json
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -142,7 +143,7 @@ def _split(target: str) -> tuple[str, str, str]:
 
 def _parsed(text: bytes, target: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
         value = None
     if isinstance(value, dict):

@@ -20,7 +20,6 @@ import base64
 import binascii
 import hashlib
 import ipaddress
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from urllib.parse import urlsplit
 
 from tykky import fetch
 from tykky.errors import Exit, StepError, TykkyError
+from tykky.files import parse_json, read_json
 
 if TYPE_CHECKING:
     import requests
@@ -128,7 +128,7 @@ class Session:
         if given.status_code != 200:
             raise self._refused(given, realm)
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             token = values.get("token") or values["access_token"]
         except (ValueError, KeyError, AttributeError):
             token = ""
@@ -247,7 +247,7 @@ def _read(file: Path) -> dict[str, Any]:
     Whoever has a damaged one is told by the registry that a name is wanted.
     """
     try:
-        entries = json.loads(file.read_bytes())["auths"]
+        entries = read_json(file)["auths"]
         return {_bare(name): entry for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -15,6 +15,7 @@ from tykky.build.entering import OWN
 from tykky.errors import RecipeError, Where, did_you_mean, explained
 from tykky.files import Permissions, make_folder, write_file
 from tykky.recipe import guarded
+from tykky.recipe.fields import no_text
 from tykky.recipe.source import attribute_place
 from tykky.runtime import native
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
@@ -125,11 +126,15 @@ def _refused(recipe: Stack, what: str, remedy: str) -> RecipeError:
 
 
 def programs(folder: Path) -> list[str]:
-    """The executable files and links in a folder, sorted; not what a shell would hide."""
+    """The executable files and links in a folder, sorted; not what a shell would hide.
+
+    Nor those whose names no modulefile could hold, because they are no text.
+    """
     # A link could lead out of what was built.
     if folder.is_symlink() or not folder.is_dir():
         return []
-    shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    names = (path for path in folder.iterdir() if not no_text(path.name))
+    shown = [path for path in names if not path.name.startswith(".")]
     return sorted(p.name for p in shown if p.is_symlink() or _is_program(p))
 
 

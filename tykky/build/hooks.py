@@ -8,13 +8,13 @@ and ``log``.
 from __future__ import annotations
 
 import contextlib
-import runpy
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
 from tykky.errors import ConfigError, TykkyError, Where, did_you_mean
+from tykky.text import read_text
 
 
 class Hooks:
@@ -48,12 +48,13 @@ class Hooks:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return runpy.run_path(str(path), run_name="tykky_hooks")
-    except OSError as error:
-        raise ConfigError(
-            f"the hooks file {path} cannot be read: {error.strerror}",
-            remedy="'tykky config why hooks' says where it was set",
-        ) from error
+        remedy = "'tykky config why hooks' says where it was set"
+        text = read_text(path, "hooks file", ConfigError, remedy=remedy)
+        found: dict[str, Any] = {"__name__": "tykky_hooks", "__file__": str(path)}
+        exec(compile(text, str(path), "exec", dont_inherit=True), found)
+        return found
+    except TykkyError:
+        raise
     except SyntaxError as error:
         raise ConfigError(
             f"the hooks file is not valid Python: {error.msg}",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 #: Raised whenever the same inputs would give another image than before.
 FORMAT = 2
+_resolved: dict[str, Lock] = {}
 #: What lies beside a recipe and is no input of a build.
 _NO_INPUT = ("locks", "__pycache__", "recipe.py")
 _SECRET = "has a password or token in an address, for everybody to read with its lock and installs"
@@ -135,6 +136,35 @@ def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
     return Lock(recipe.name, str(recipe.version), recipe.suffix, arch, asked, tuple(packages))
 
 
+def settled_lock(
+    recipe: Stack,
+    config: Config,
+    arch: str,
+    place: Place,
+    say: Callable[[str], None],
+    *,
+    look_only: bool = False,
+) -> tuple[Lock, bool]:
+    """The lock that counts, and whether it had to be made now. Raises ``TykkyError``.
+
+    With ``look_only``, none is made for which code of packages would have to be run.
+    """
+    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
+    if lock is not None:
+        return lock, False
+    if look_only and (source := getattr(recipe, "source", ())) and isinstance(source, tuple):
+        raise LockError(
+            f"{recipe.spec} is not locked, and what it needs can only be told by running code "
+            f"of {', '.join(source)}",
+            remedy=f"lock it first, which does that in a box: tykky lock {recipe.spec}",
+        )
+    say("resolving, since there is no lock")
+    key = locks.digest_of([str(recipe.spec), arch, _asked(recipe, config, arch)])
+    if key not in _resolved:  # the same for who has asked before whether it can be
+        _resolved[key] = fresh_lock(recipe, config, arch)
+    return _resolved[key], True
+
+
 def _asked(recipe: Stack, config: Config, arch: str) -> Any:
     with recipe_code(recipe, "packages"):
         asked = recipe.asked(config, arch)
@@ -176,17 +206,7 @@ def make(
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
     _check_selection(recipe, place)
-    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
-    is_new = lock is None
-    if lock is None:
-        if look_only and (source := getattr(recipe, "source", ())) and isinstance(source, tuple):
-            raise LockError(
-                f"{recipe.spec} is not locked, and what it needs can only be told by running code "
-                f"of {', '.join(source)}",
-                remedy=f"lock it first, which does that in a box: tykky lock {recipe.spec}",
-            )
-        say("resolving, since there is no lock")
-        lock = fresh_lock(recipe, config, arch)
+    lock, is_new = settled_lock(recipe, config, arch, place, say, look_only=look_only)
     base = recipe.find_base(config, arch, lock)
     needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
@@ -273,6 +293,8 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         choices=dict(recipe.choices),
         needs=tuple(f"{needed.prefix}#{needed.generation}" for needed in plan.needs),
         needed={f"{needed.prefix}#{needed.generation}": needed.build for needed in plan.needs},
+        versions=tuple(map(str, recipe.versions)),
+        deprecated=bool(recipe.deprecation),
         spec=str(recipe.spec),
         arch=plan.arch,
         homepage=recipe.homepage,

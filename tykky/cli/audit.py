@@ -35,9 +35,14 @@ def run(call: Call) -> Result:
     """Visit everything; exit 4 if anything is wrong."""
     answers: list[dict[str, str]] = []
 
+    told: set[str] = set()
+
     def add_wrong(what: str, error: TykkyError) -> None:
         answers.append({"spec": what, "problem": error.cause, "unlocked": ""})
-        if not call.args.json:
+        # What is wrong with all choices is told once.
+        same = f"{error.where}: {error.cause}"
+        if not call.args.json and same not in told:
+            told.add(same)
             console.note(f"{what}:")
             console.error(error)
 

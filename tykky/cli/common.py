@@ -97,7 +97,7 @@ class Call:
         usable = []
         for path in self.config.repos:
             # A directory that is not mounted here must not hide all other recipes.
-            if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+            if os.access(f"{path}/", os.R_OK | os.X_OK):
                 usable.append(path)
             else:
                 unread = f"the recipe repository {path} cannot be read"

@@ -35,7 +35,8 @@ def _shown(value: object) -> str:
 
 
 def _origin(origin: Origin) -> dict[str, Any]:
-    facts = {name: getattr(origin, name) for name in ("scope", "place", "path", "line", "raw")}
+    names = ("scope", "place", "path", "line", "raw", "other_root")
+    facts = {name: getattr(origin, name) for name in names}
     return {**facts, "line": origin.line or None}
 
 
@@ -50,6 +51,12 @@ def run(call: Call) -> Result:
     return Result(values, lambda: console.table(rows, ("key", "value", "scope", "set by")))
 
 
+def _told(origin: Origin) -> str:
+    """What a scope says, and why it does not count if it does not."""
+    not_here = f"  (counts for the root {origin.other_root} only)" if origin.other_root else ""
+    return (origin.raw or '""') + not_here
+
+
 def _get(call: Call) -> Result:
     value = call.config.get(call.args.key)
     lines = [str(item) for item in value] if isinstance(value, tuple) else [_shown(value)]
@@ -62,8 +69,8 @@ def _why(call: Call) -> Result:
 
     def show() -> None:
         console.say(f"{key} = {_shown(value)}")
-        marks = (("=>" if origin is chain[-1] else "", origin) for origin in chain)
-        console.table([(mark, o.scope, o.place, o.raw or '""') for mark, o in marks])
+        winner = call.config.origin(key)
+        console.table([("=>" if o is winner else "", o.scope, o.place, _told(o)) for o in chain])
 
     origins = [_origin(origin) for origin in chain]
     return Result({"key": key, "value": value, "origins": origins}, show)
@@ -101,13 +108,12 @@ def _set(call: Call) -> Result:
 
 
 def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    from tykky.text import read_text
+
+    if not os.path.lexists(path):
         return ""
-    except OSError as error:
-        cause = f"cannot read {path}: {error.strerror}"
-        raise ConfigError(cause, remedy="ask who owns it, or set another scope") from error
+    remedy = "ask who owns it, or set another scope"
+    return read_text(path, "configuration", ConfigError, remedy=remedy)
 
 
 # No `choices`: an unknown key is answered with a suggestion, see check_key.

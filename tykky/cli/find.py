@@ -13,6 +13,7 @@ from tykky.contents import Installed, of_install
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import parse_one
 from tykky.store import Entry, Record, Store
+from tykky.store.default import default_of
 from tykky.store.place import freed_without
 
 EXAMPLES = """\
@@ -26,8 +27,8 @@ EXAMPLES = """\
   tykky find --json                           for programs
 """
 
-_ENTRY = [field.name for field in fields(Entry)]
-_RECORD = [field.name for field in fields(Record)]
+_ENTRY = [*(field.name for field in fields(Entry)), "default"]
+_RECORD = [*(field.name for field in fields(Record)), "default"]
 
 ARGUMENTS = (
     specs("only these", "*"),
@@ -122,6 +123,8 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
     except ValueError as error:
         raise _unusable(text, error, "write a field as {name}, a brace as {{") from None
     names = {re.split(r"[.[]", field)[0] for field in fields_in}
+    groups = {entry.name: [each for each in found if each.name == entry.name] for entry in found}
+    defaults = {name: default_of(group).prefix for name, group in groups.items()}
     for name in names:
         if name not in _RECORD:
             remedy = did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}"
@@ -130,7 +133,8 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
     for entry in found:
         try:
             install = entry if names.issubset(_ENTRY) else store.record(entry)
-            lines.append(text.format_map(asdict(install)))
+            default = entry.prefix == defaults[entry.name]
+            lines.append(text.format_map({**asdict(install), "default": default}))
         except StoreError as error:
             console.warn(f"{error.cause}; it is left out")
         except (ValueError, KeyError, IndexError, AttributeError) as error:

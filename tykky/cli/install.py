@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tykky import console
-from tykky.build import pipeline
+from tykky.build import pipeline, together
 from tykky.build import plan as plans
 from tykky.cli.common import Call, Result, flag, specs, specs_of
 from tykky.errors import TykkyError
@@ -56,7 +56,12 @@ def run(call: Call) -> Result:
     args = call.args
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
-    for spec in specs_of(args.spec):
+    wanted = specs_of(args.spec)
+    if len(wanted) > 1 and not args.keep_going:
+        with console.step("check", console.plural(len(wanted), "spec")) as line:
+            together.check(wanted, call.config, call.repos, call.store, line.update)
+            line.update(console.plural(len(wanted), "spec"))
+    for spec in wanted:
         try:
             answers.append(_plan(spec, call) if args.plan else _install(spec, call))
         except TykkyError as error:

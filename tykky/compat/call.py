@@ -21,10 +21,11 @@ from tykky.compat.classic import Classic, read, warn
 from tykky.compat.layout import ClassicLayout
 from tykky.compat.settings import Values
 from tykky.config import Config
-from tykky.errors import Exit, StoreError, TykkyError
-from tykky.host import user_name
+from tykky.errors import Exit, StoreError, TykkyError, explained
+from tykky.host import expanded, real, user_name
 from tykky.publish import LINKS, Publisher
 from tykky.store import HIDDEN, Place, Record, Store
+from tykky.text import drained
 
 _ELSEWHERE = "give another directory: --prefix DIR"
 #: What each program makes; only that is imported.
@@ -67,7 +68,7 @@ def _change(program: str, asked: Asked, stack: contextlib.ExitStack) -> tuple[Cl
     site, store = settings.read_site(), Store.of(config)
     verb = "update" if asked.verb == "update" else "new"
     if verb == "update":
-        prefix = Path(asked.prefix).expanduser().resolve()
+        prefix = real(expanded(asked.prefix))
         old.find(prefix, kind)
     else:
         values = {**settings.merge(site, user), "update_installation": False}
@@ -114,12 +115,13 @@ def _without_pipes(values: Values, stack: contextlib.ExitStack) -> Values:
     """Files in the place of what can be read only once, as ``<(...)`` of a shell."""
 
     def whole(name: str, key: str) -> str:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if not path.is_fifo():
             return name
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tykky-"))
         target = Path(folder, key.replace("_", "-"))
-        target.write_bytes(path.read_bytes())
+        with explained(f"read {name}"):
+            target.write_bytes(drained(path))
         return str(target)
 
     def each(key: str, value: Any) -> Any:
@@ -135,12 +137,7 @@ def _without_pipes(values: Values, stack: contextlib.ExitStack) -> Values:
 
 def _prefix(values: Values) -> Path:
     """Where it is installed, without links on the way."""
-    prefix = Path(values["installation_prefix"]).expanduser()
-    try:
-        return prefix.resolve()
-    except (OSError, RuntimeError) as error:
-        cause = f"the prefix {prefix} cannot be used: {error}"
-        raise TykkyError(cause, remedy=_ELSEWHERE, code=Exit.NOT_WRITABLE) from None
+    return real(expanded(values["installation_prefix"]))
 
 
 def _check(recipe: Classic) -> None:
@@ -165,7 +162,7 @@ def _check(recipe: Classic) -> None:
         raise StoreError(cause, remedy=_ELSEWHERE, code=Exit.CONFLICT)
     if (prefix / "common.sh").is_file() or recipe.old is not None:
         return
-    if why_not := _obstacle(prefix, recipe.config.root.resolve()):
+    if why_not := _obstacle(prefix, real(recipe.config.root)):
         cause, remedy = why_not
         raise StoreError(f"{prefix} {cause}", remedy=remedy, code=Exit.CONFLICT)
 

@@ -12,13 +12,15 @@ from tykky.bases import Base, ImageBase
 from tykky.build.box import Box, OpenBox
 from tykky.compat.settings import SCRIPTS, TEXT, Values
 from tykky.config import Config
-from tykky.errors import Exit, TykkyError, masked
+from tykky.errors import Exit, RecipeError, TykkyError, masked
 from tykky.fetch import Say
+from tykky.host import expanded, real
 from tykky.kinds.python import check_prefix
 from tykky.kinds.stack import Stack
 from tykky.lock import Lock
 from tykky.recipe import Version
 from tykky.store.record import name_of
+from tykky.text import read_text
 from tykky.tools import indexes
 
 
@@ -84,7 +86,7 @@ class Classic(Stack):
 
     def given(self, name: str) -> Path:
         """A file of the user's, from the caller's directory on. Raises ``TykkyError``."""
-        path = self.workdir / Path(name).expanduser()
+        path = self.workdir / expanded(name)
         if not path.is_file():
             remedy = f"check its name; it counts from {self.workdir}"
             raise TykkyError(f"there is no file {name}", remedy=remedy, code=Exit.NOT_FOUND)
@@ -115,7 +117,8 @@ class Classic(Stack):
     def examine(self) -> None:
         """Find out early what would fail late. Raises ``TykkyError``."""
         for key in ("env_file", "requirements_file"):
-            self.named(key)
+            if file := self.named(key):
+                read_text(file, kind=RecipeError, code=Exit.NOT_FOUND, any_bytes=key == "env_file")
         if self.is_environment:
             check_prefix(self.root, "bin/python3.12")
         elif not self.values.get("wrapper_paths"):
@@ -136,12 +139,12 @@ class Classic(Stack):
         source = str(self.values["container_src"])
         kept = self.prefix / str(self.values["container_image"])
         if self.old is not None and kept.exists():
-            source = str(kept.resolve())
+            source = str(real(kept))
         elif source == "auto":
             source = bases.image_of_host()
-        elif (path := self.workdir / Path(source).expanduser()).exists():
+        elif (path := self.workdir / expanded(source)).exists():
             # Any path of something that is there; '..' is only known to the file system.
-            source = str(path.resolve() if ".." in path.parts else path)
+            source = str(real(path) if ".." in path.parts else path)
         elif ":" not in source and source not in ("host", *dict(config.bases)):
             cause = f"there is no container {path}"
             remedy = "check its name; those of registries begin with docker:// or oras://"
@@ -191,17 +194,12 @@ class Classic(Stack):
 
 def read(path: Path) -> str:
     """The text of a user's file. Raises ``TykkyError``."""
-    try:
-        return path.read_text(**TEXT)
-    except OSError as error:
-        cause = f"the file {path} cannot be read: {error.strerror}"
-        remedy = "make it readable for yourself: chmod u+r"
-        raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND) from error
+    return read_text(path, code=Exit.NOT_FOUND, any_bytes=True)
 
 
 def copied(path: Path) -> bytes:
     """What is kept of a user's file, for all who may read the install: no passwords, no tokens."""
-    return masked(path.read_bytes().decode(**TEXT)).encode(**TEXT)
+    return masked(read(path)).encode(**TEXT)
 
 
 def warn(text: str) -> None:

@@ -19,7 +19,7 @@ from tykky.conda.channels import honoured, public
 from tykky.conda.environment import Environment, read
 from tykky.conda.equip import equip
 from tykky.config import Config
-from tykky.errors import Exit, TykkyError
+from tykky.errors import Exit, RecipeError, TykkyError, Where
 from tykky.fetch import Say
 from tykky.kinds.conda import CondaStack
 from tykky.kinds.python import seal
@@ -77,6 +77,9 @@ class Conda(Classic, CondaStack):
     def _read(self, path: Path, arch: str) -> Environment:
         """What the file says, but for what is pip's: that is left to pip, and whatever it takes."""
         found = read(path, arch, locked=False)
+        if not (found.specs or found.pinned or found.pip):
+            remedy = "name at least one, for example: python"
+            raise RecipeError(f"{path.name} names no packages", remedy=remedy, where=Where(path))
         more = ("pip",) if (found.pip or self.adds_pip) and not found.pinned else ()
         return replace(found, pip=(), specs=(*found.specs, *more))
 

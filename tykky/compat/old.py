@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from tykky.compat import settings, wrapping
 from tykky.compat.classic import Classic
 from tykky.compat.layout import image_of, share_of
 from tykky.compat.settings import Values
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Place
+from tykky.text import load_yaml, read_text
 
 #: What stays as it is, whatever the site's configuration says by now.
 _KEPT = (
@@ -48,7 +47,7 @@ def find(prefix: Path, kind: type[Classic]) -> Values:
 
 def _values(conf: Path) -> Values:
     try:
-        data = yaml.safe_load(conf.read_text(encoding="utf-8"))
+        data = load_yaml(read_text(conf), conf, TykkyError)
         # The keys of every version that ever was: what is not known any more says nothing.
         known = set(settings.KNOWN) - set(settings.NO_EFFECT)
         values = {key: value for key, value in data.items() if key in known}
@@ -56,7 +55,7 @@ def _values(conf: Path) -> Values:
         path = str(found["installation_path"])
         if not path.startswith("/") and path != "prefix":
             raise ValueError("installation_path is not absolute")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, AttributeError, ValueError) as e:
+    except (TykkyError, KeyError, AttributeError, ValueError) as e:
         cause = f"{conf} cannot be understood: {e}"
         raise StoreError(cause, remedy="make the installation anew", code=Exit.DAMAGED) from None
     return found

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky.errors import ConfigError, Where, did_you_mean
+from tykky.text import load_yaml, read_text
 
 Values = dict[str, Any]
 
@@ -90,18 +91,8 @@ def read_user(file: Path) -> Values:
 
 
 def _load(file: Path, remedy: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        cause = f"the configuration {file} cannot be read: {error.strerror}"
-        raise ConfigError(cause, remedy=remedy) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        cause = f"the configuration is not valid YAML: {getattr(error, 'problem', error)}"
-        where = Where(file, mark.line + 1 if mark else 0)
-        raise ConfigError(cause, remedy="correct that line", where=where) from None
+    text = read_text(file, "configuration", ConfigError, remedy=remedy)
+    data = load_yaml(text, file, ConfigError)
     if not isinstance(data, dict):
         raise ConfigError(f"the configuration {file} has no keys in it", remedy=remedy)
     return data
@@ -109,7 +100,7 @@ def _load(file: Path, remedy: str) -> dict[str, Any]:
 
 def _where(file: Path, key: object) -> Where:
     """The line of a key."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(file, any_bytes=True).split("\n")
     found = (n for n, line in enumerate(lines, 1) if line.strip().startswith(f"{key}:"))
     return Where(file, next(found, 0))
 
@@ -141,7 +132,7 @@ def _value(key: str, value: Any) -> Any:
         return value  # one or a list, as it always was
     if isinstance(value, dict | list):
         raise ValueError("is one value")
-    text = "" if value is None else str(value)
+    text = _text("" if value is None else value)
     if key in _SWITCHES:
         if text.lower() not in _WORDS:
             raise ValueError("is yes or no")
@@ -158,17 +149,25 @@ def _value(key: str, value: Any) -> Any:
 def _item(key: str, item: Any) -> Any:
     keys = set(item) if isinstance(item, dict) else set()
     if key in SCRIPTS and keys == {"file"}:
-        return {"file": str(item["file"])}
+        return {"file": _text(item["file"])}
     if key == "extra_envs":
         if keys != {"type", "name", "value"}:
             raise ValueError("has 'file: PATH', or 'type', 'name' and 'value'")
         if item["type"] not in ("set", "append", "prepend"):
             raise ValueError("has the types set, append and prepend")
-        return {name: str(value) for name, value in item.items()}
+        return {name: _text(value) for name, value in item.items()}
     if isinstance(item, dict | list):
         more = "has commands, and 'file: PATH'" if key in SCRIPTS else "is a list of values"
         raise ValueError(more)
-    return str(item)
+    return _text(item)
+
+
+def _text(value: Any) -> str:
+    """A value as text that the system can be given. Raises ``ValueError``."""
+    text = str(value)
+    if re.search("[\0\ud800-\udfff]", text):
+        raise ValueError("is text")
+    return text
 
 
 def merge(site: Mapping[str, Values], user: Values) -> Values:

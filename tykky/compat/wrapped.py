@@ -8,6 +8,7 @@ from tykky.build.box import Box, OpenBox
 from tykky.compat.classic import Classic, warn
 from tykky.compat.settings import Values
 from tykky.errors import Exit, TykkyError
+from tykky.host import real
 from tykky.kinds import libraries, tree
 from tykky.kinds.container import python_libraries
 
@@ -50,7 +51,7 @@ class Disk(Classic):
     @classmethod
     def meant(cls, values: Values, verb: str) -> Values:
         """What is wrapped, and where it appears; ``-w`` is of that, wherever it appears."""
-        source = Path(values["wrap_src"]).resolve()
+        source = real(Path(values["wrap_src"]))
         found = {**values, "wrap_src": str(source), "isolate": False}
         if found.get("mask_wrap_install"):
             found["installation_path"] = str(source)
@@ -91,6 +92,6 @@ class Disk(Classic):
 
 def _within(path: str, source: Path) -> str:
     try:
-        return str(Path(path).resolve().relative_to(source)) if path.startswith("/") else path
+        return str(real(Path(path)).relative_to(source)) if path.startswith("/") else path
     except ValueError:
         return path

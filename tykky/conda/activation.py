@@ -9,7 +9,6 @@ only provides a value. So a command of the stack needs no shell to be in the env
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tykky.console import plural
 from tykky.errors import StepError
-from tykky.files import read_within
+from tykky.files import parse_json, read_within
 from tykky.runtime.base import EnvAction, EnvChange
 
 if TYPE_CHECKING:
@@ -179,8 +178,8 @@ def set_by_files(root: Path) -> Environment:
 
 def _variables(root: Path, path: Path, key: str = "") -> Environment:
     try:
-        data = json.loads(read_within(root, path))
-    except (ValueError, RecursionError) as error:
+        data = parse_json(read_within(root, path))
+    except ValueError as error:
         raise StepError(
             f"{path.name} in the environment, which sets variables, is no JSON: {error}",
             remedy="it came with a package: install another version of that",

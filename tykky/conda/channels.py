@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 from tykky.conda.environment import Environment
 from tykky.config import KEYS
 from tykky.errors import ConfigError, Exit, StepError, TykkyError, Where
+from tykky.text import load_yaml, read_text
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -245,17 +246,13 @@ def honoured(config: Config) -> Config:
 
 
 def _condarc(path: Path) -> dict[str, Any]:
-    import yaml
-
+    remedy = f"correct it, or unset {_VARIABLE}"
+    text = read_text(path, "conda configuration", ConfigError, remedy=remedy)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(
-            f"the conda configuration cannot be read: {getattr(error, 'problem', error)}",
-            remedy=f"correct it, or unset {_VARIABLE}",
-            where=Where(path, mark.line + 1 if mark else 0),
-        ) from None
+        data = load_yaml(text, path, ConfigError)
+    except ConfigError as error:
+        error.remedy += f", or unset {_VARIABLE}"
+        raise
     data = data if isinstance(data, dict) else {}
     for key, shape in _CONDARC.items():
         if not isinstance(data.get(key) or shape(), shape):

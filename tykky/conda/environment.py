@@ -18,8 +18,15 @@ from urllib.parse import urlsplit
 
 from tykky.errors import Exit, RecipeError, Where
 from tykky.fetch import is_sha256
+from tykky.files import open_regular
+from tykky.text import decoded, entries, load_yaml, whole
 
 _SELECTOR = re.compile(r"\s#\s*\[([^\]]*)\]\s*$")
+#: A channel, a name, a version (which has a digit or a star in it), and a build.
+_SPEC = re.compile(
+    r"(?:\S+::)?[A-Za-z0-9_.*-]+"
+    r"(?:(?:\s*(?:===|[=!~]?=|[<>]=?)(?![<>=!~])|\s+)(?=\S*[\d*])[\w.*+!|,<>=~^$()-]+(?:\s+[\w.*+|^$-]+)?)?"
+)
 _TERM = re.compile(r"\s*(not\s+)?(\S+)\s*")
 _SEL_KEY = re.compile(r"sel\((.*)\)")
 _KNOWN_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
@@ -67,9 +74,19 @@ def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = Tr
     file = _File(path, arch, below, locked)
     if re.search(r"^@EXPLICIT\s*$", file.text, re.MULTILINE):
         return Environment(pinned=tuple(file.explicit()))
-    if path.suffix in (".yml", ".yaml"):
-        return file.environment()
-    return Environment(specs=tuple(file.lines()))
+    return file.environment() if file.is_yaml else Environment(specs=tuple(file.specs()))
+
+
+def checked(spec: str, where: Where) -> str:
+    """A package as conda writes it. Raises ``RecipeError`` for what a solver asks for in vain."""
+    whole = re.sub(r"\s*([,|])\s*", r"\1", re.sub(r"([<>=!~])\s+", r"\1", spec))
+    if not (_SPEC.fullmatch(whole) or re.fullmatch(r"[^\s\[]+\[.*\]", whole)):
+        raise RecipeError(
+            f"'{spec[:80]}' is no package as conda writes them",
+            remedy="write NAME, NAME=VERSION or 'NAME >=VERSION,<VERSION'",
+            where=where,
+        )
+    return spec
 
 
 @dataclass(frozen=True)
@@ -86,21 +103,29 @@ class _File:
     def text(self) -> str:
         try:
             # Looked at once it is open: a link on the way may be another at any time.
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, encoding="utf-8") as stream:
-                real = Path(f"/proc/self/fd/{descriptor}").readlink()
-                if self.below and not any(f.resolve() in real.parents for f in self.below):
+            with open_regular(self.path) as stream:
+                real = Path(f"/proc/self/fd/{stream.fileno()}").readlink()
+                if self.below and not any(
+                    Path(os.path.realpath(f)) in real.parents for f in self.below
+                ):
                     raise OSError(errno.EACCES, "it is not where the image sees files of the host")
-                return stream.read()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            cause = f"the file {self.path} cannot be read: {reason}"
+                content = whole(stream)
+        except OSError as error:
+            cause = f"the file {self.path} cannot be read: {error.strerror or error}"
             raise RecipeError(cause, where=self.named, code=Exit.NOT_FOUND) from error
+        return decoded(content, self.path, RecipeError, any_bytes=not self.is_yaml)
+
+    @property
+    def is_yaml(self) -> bool:
+        return self.path.suffix in (".yml", ".yaml")
+
+    def specs(self) -> Iterator[str]:
+        for number, entry in entries(self.text, self.path, RecipeError):
+            yield checked(entry, Where(self.path, number))
 
     def lines(self) -> list[str]:
         """The lines without comments, but for those with nothing else."""
-        lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in self.text.splitlines())
-        return [line for line in lines if line]
+        return [entry for _, entry in entries(self.text, self.path, RecipeError)]
 
     def where(self, word: str) -> Where:
         """The first line that has a word in it."""
@@ -139,17 +164,9 @@ class _File:
     # -- YAML -----------------------------------------------------------------------------
 
     def environment(self) -> Environment:
-        import yaml
-
         lines = enumerate(self.text.split("\n"), 1)
-        try:
-            data = yaml.safe_load("\n".join(self._selected(*each) for each in lines)) or {}
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            raise RecipeError(
-                f"the environment file is not valid YAML: {getattr(error, 'problem', error)}",
-                where=Where(self.path, mark.line + 1 if mark else 0),
-            ) from None
+        text = "\n".join(self._selected(*each) for each in lines)
+        data = load_yaml(text, self.path, RecipeError) or {}
         if not isinstance(data, Mapping):
             raise RecipeError(
                 "the environment file is no mapping",
@@ -210,7 +227,8 @@ class _File:
         pip: list[str] = []
         for value in values:
             if not isinstance(value, Mapping):
-                specs += self._strings([value], "dependencies")
+                (text,) = self._strings([value], "dependencies")
+                specs.append(checked(text, self.where(text)))
                 continue
             for key, below in value.items():
                 items = self._strings(below if isinstance(below, list) else [below], str(key))

@@ -8,7 +8,6 @@ unpacked below the prefix itself, whose files it then becomes.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from tykky.conda.process import Scene, perform
 from tykky.console import plural
 from tykky.contents import of_python
 from tykky.errors import Exit, RecipeError, StepError
-from tykky.files import digest_file, read_within
+from tykky.files import digest_file, parse_json, read_within
 from tykky.lock import Package
 from tykky.tools.scratch import Scratch
 
@@ -258,7 +257,13 @@ def link_scripts(
         if not (root / script).is_file():
             continue
         (path,) = (root / "conda-meta").glob(f"{name}-[0-9]*.json")
-        record = json.loads(read_within(root, path))
+        try:
+            record = parse_json(read_within(root, path))
+        except ValueError:
+            record = {}
+        if not {"version", "build_number"} <= record.keys():
+            cause = f"{path.name}, which the environment says of a package, cannot be read"
+            raise StepError(cause, remedy="install another version of that package")
         variables = {
             **dict.fromkeys(("PREFIX", "ROOT_PREFIX", "CONDA_PREFIX"), str(prefix)),
             "PKG_NAME": name,

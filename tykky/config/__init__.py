@@ -7,10 +7,11 @@ winner, ``config.why(key)`` all scopes that set the key.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,10 @@ class Config(Values):
 
     def origin(self, key: str) -> Setting:
         """Where the value of a key came from."""
-        return self.why(key)[-1]
+        return _counting(self.why(key))[-1]
 
     def why(self, key: str) -> tuple[Setting, ...]:
-        """All scopes that set a key, in order; the last one counts."""
+        """All scopes that set a key, in order; of those that count here, the last one does."""
         check_key(key)
         return self.chains[key]
 
@@ -113,7 +114,6 @@ def _build(
     chains: dict[str, list[Setting]] = {}
     for setting in settings:
         chains.setdefault(setting.key, []).append(setting)
-    _keep_to_its_root(chains)
     values: dict[str, Any] = {}
     for key in KEYS:  # root comes first: the others may refer to it
         if key not in chains:
@@ -121,9 +121,11 @@ def _build(
                 f"the shipped defaults lack the key '{key}'",
                 remedy="install Tykky again: its files do not belong together",
             )
-        values[key] = _value(chains[key], environ, values.get("root"))
+        values[key] = _value(_counting(chains[key]), environ, values.get("root"))
+        if key == "root":
+            _keep_to_its_root(chains, values["root"], environ)
     if values["squash.compression"] == "gzip" and values["squash.level"] > 9:
-        raise chains["squash.level"][-1].error(
+        raise _counting(chains["squash.level"])[-1].error(
             f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
         )
     if values["builtin_repo"]:
@@ -145,18 +147,33 @@ _OF_A_ROOT = ("module_path", *(f"permissions.{name}" for name in SECTIONS["permi
 _ORDER = ("defaults", "system", "site", "user", "environment", "flags")
 
 
-def _keep_to_its_root(chains: dict[str, list[Setting]]) -> None:
-    """Who sets a root of their own gets the defaults for what others have set for theirs.
+def _keep_to_its_root(
+    chains: dict[str, list[Setting]], root: Path, environ: Mapping[str, str]
+) -> None:
+    """Mark what is set for another root than the one that counts, which another scope has set.
 
-    A user's own stacks must not go into the site's module directory, nor belong to its staff.
+    A user's own stacks must not go into the site's module directory, nor belong to its staff. The
+    same root by another name is the same, and what says ``{root}`` is for any.
     """
-    chosen = max(_ORDER.index(setting.scope) for setting in chains.get("root", []))
     for key in _OF_A_ROOT:
-        chains[key] = [
-            setting
-            for setting in chains.get(key, [])
-            if setting.scope == "defaults" or _ORDER.index(setting.scope) >= chosen
-        ]
+        for number, setting in enumerate(chains.get(key, [])):
+            seen = [each for each in chains["root"] if not _is_later(each, setting)]
+            if setting.scope == "defaults" or "{root}" in setting.raw:
+                continue
+            with contextlib.suppress(ConfigError):
+                own = _value(seen, environ, None)
+                if os.path.realpath(own) == os.path.realpath(root):
+                    continue
+            chains[key][number] = replace(setting, other_root=seen[-1].raw)
+
+
+def _is_later(one: Setting, other: Setting) -> bool:
+    return _ORDER.index(one.scope) > _ORDER.index(other.scope)
+
+
+def _counting(chain: Sequence[Setting]) -> list[Setting]:
+    """The settings that are not for another root."""
+    return [setting for setting in chain if not setting.other_root]
 
 
 def _value(chain: Sequence[Setting], environ: Mapping[str, str], root: Path | None) -> Any:

@@ -133,7 +133,7 @@ def write_atomically(path: Path, content: str, mode: int) -> None:
     A link is followed. ``mode`` is that of a new file; an old one keeps its own. Raises
     TykkyError (not writable, no space) with the old file intact.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():

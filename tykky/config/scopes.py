@@ -17,8 +17,10 @@ from pathlib import Path
 from tykky.config.schema import KEYS, SECTIONS
 from tykky.config.tree import Items, Section, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
+from tykky.files import open_regular
 from tykky.host import home_of
 from tykky.resources import resource
+from tykky.text import whole
 
 SYSTEM_FILE = Path("/etc/tykky/config.yaml")
 
@@ -44,7 +46,8 @@ class Setting:
     """One key as one scope sets it; the value is a text, or a tuple of them for lists.
 
     ``where`` is the place in a file; ``place`` says the same for a person (``file:line``), or
-    names the variable or flag.
+    names the variable or flag. ``other_root`` is the root that it is for, if that is not the one
+    that counts: then this does not.
     """
 
     key: str
@@ -52,6 +55,7 @@ class Setting:
     place: str
     value: str | tuple[str, ...]
     where: Where | None = None
+    other_root: str = ""
 
     @property
     def path(self) -> Path | None:
@@ -95,9 +99,9 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
     that is none, and for keys that are unknown, repeated, or not of the right shape.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             _check_trust(scope, path, os.fstat(stream.fileno()))
-            content = stream.read()
+            content = whole(stream)
     except (FileNotFoundError, NotADirectoryError):
         if scope == "site" and environ.get("TYKKY_SITE_CONFIG"):
             raise ConfigError(

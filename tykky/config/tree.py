@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from tykky.errors import ConfigError, Where
+from tykky.errors import ConfigError
+from tykky.text import compose, decoded
 
 if TYPE_CHECKING:
     import yaml
@@ -51,19 +51,10 @@ class Section(NamedTuple):
 #: None is a shape that no key has, such as a list of lists.
 Value: TypeAlias = Text | Items | Section | None
 
-_MAX_DEPTH = 2  # top level and sections
-
 
 def read_tree(path: Path, content: bytes) -> Value:
     """The tree of a file's content; raises ConfigError with the line if it is not YAML."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            "the configuration is not UTF-8 text",
-            remedy="save the file as UTF-8",
-            where=Where(path, content[: error.start].count(b"\n") + 1, text=""),
-        ) from error
+    text = decoded(content, path, ConfigError)
     plain = read_plain(text)
     return read_yaml(path, text) if plain is None else plain
 
@@ -139,26 +130,21 @@ def _nothing(name: Text) -> Text:
 
 def read_yaml(path: Path, content: str) -> Value:
     """The tree of any YAML; raises ConfigError with the line of a mistake."""
-    import yaml
-
-    try:
-        node = yaml.compose(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise _syntax_error(path, content, error) from error
-    return Section(()) if node is None else _value(node, _MAX_DEPTH)
+    node = compose(content, path, ConfigError)
+    return Section(()) if node is None else _value(node)
 
 
-def _value(node: yaml.Node, depth: int) -> Value:
-    """The tree below a node; an alias may make a node contain itself, hence ``depth``."""
+def _value(node: yaml.Node) -> Value:
+    """The tree below a node."""
     import yaml
 
     if isinstance(node, yaml.ScalarNode):
         return _text(node)
     if isinstance(node, yaml.MappingNode):
         entries = (
-            Entry(_text(name)._replace(text=str(name.value)), _value(value, depth - 1))
+            Entry(_text(name)._replace(text=str(name.value)), _value(value))
             for name, value in node.value
-            if depth and isinstance(name, yaml.ScalarNode)
+            if isinstance(name, yaml.ScalarNode)
         )
         return Section(tuple(entries))
     if isinstance(node, yaml.SequenceNode):
@@ -173,21 +159,3 @@ def _text(node: yaml.ScalarNode) -> Text:
     width = end.column - start.column if end.line == start.line else 1
     null = str(node.tag).endswith(":null")
     return Text("" if null else str(node.value), start.line + 1, start.column, max(1, width))
-
-
-def _syntax_error(path: Path, content: str, error: yaml.YAMLError) -> ConfigError:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    if mark is None:  # a character that no YAML may have: only its position is known
-        line = content.encode()[: getattr(error, "position", 0)].count(b"\n") + 1
-        where = Where(path, line, text="")
-        remedy = "remove it: it may be one that editors do not show"
-    else:
-        text = next(islice(content.splitlines(), mark.line, None), "")
-        where = Where(path, mark.line + 1, mark.column, 1, text)
-        remedy = "correct the line"
-        if "\t" in text:
-            remedy = "write spaces instead of tabs: YAML allows no tab there"
-        elif re.search(r":\s*\{", text):
-            remedy = "put quotes around a value that starts with a brace"
-    return ConfigError(f"not valid YAML: {problem}", remedy=remedy, where=where)

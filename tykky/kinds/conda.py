@@ -18,15 +18,17 @@ from tykky.conda import channels as known
 from tykky.conda import packages as contents
 from tykky.conda.activation import applied, snapshot
 from tykky.conda.channels import honoured, public, taken_out
-from tykky.conda.environment import Environment, read
+from tykky.conda.environment import Environment, checked, read
 from tykky.conda.equip import equip
 from tykky.conda.process import Scene
 from tykky.conda.target import FOLDER
 from tykky.console import plural
 from tykky.contents import Installed, of_environment
+from tykky.kinds.pip import requirements
 from tykky.kinds.python import check_prefix, seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
+from tykky.recipe.source import attribute_place
 from tykky.tools import uv
 
 if TYPE_CHECKING:
@@ -67,8 +69,11 @@ class CondaStack(Stack):
         name = guarded(self, "environment")
         path = self.beside(name) if name else None
         file = self._read(path, arch) if path else Environment()
-        specs = (*file.specs, *guarded(self, "packages"))
-        pip = (*file.pip, *guarded(self, "pip"))
+        own = guarded(self, "packages")
+        for index, spec in enumerate(own):
+            checked(spec, attribute_place(type(self), "packages", (index,)))
+        specs = (*file.specs, *own)
+        pip = (*file.pip, *requirements(self, "pip"))
         if not specs and not file.pinned:
             remedy = "set 'packages', or 'environment' to a file beside the recipe"
             raise self._wrong("names no packages", remedy)

@@ -20,6 +20,8 @@ from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds.python import check_prefix, seal
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
+from tykky.recipe.source import attribute_place
+from tykky.text import entries, read_text
 from tykky.tools import uv
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class PipStack(Stack):
     commands = ("*",)
 
     def _required(self) -> list[str]:
-        lines = [line.strip() for line in guarded(self, "packages")]
+        lines = requirements(self, "packages")
         if self.requirements:
             lines += self._from_file(self.beside(self.requirements))
         if not lines:
@@ -54,22 +56,12 @@ class PipStack(Stack):
         return sorted({*lines, "pip"}, key=str.lower)
 
     def _from_file(self, path: Path) -> list[str]:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            problem = f"names requirements that cannot be read: {path}: {error.strerror}"
-            raise self._wrong(problem, "correct 'requirements'", "requirements") from error
+        where = attribute_place(type(self), "requirements")
+        text = read_text(path, "requirements file", RecipeError, where=where, any_bytes=True)
         lines = []
-        for number, line in enumerate(text.splitlines(), 1):
-            wanted = re.sub(r"(^|\s)#.*", "", line).strip()
-            if wanted.startswith("-"):
-                raise RecipeError(
-                    "a requirements file of a recipe has requirements only, no options",
-                    remedy="set indexes in the configuration ('pip.index_url')",
-                    where=Where(path, number),
-                )
-            if wanted:
-                lines.append(wanted)
+        for number, wanted in entries(text, path, RecipeError):
+            check_requirement(wanted, Where(path, number))
+            lines.append(wanted)
         return lines
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
@@ -137,3 +129,28 @@ class PipStack(Stack):
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""
         return sorted(of_python(box.real(".")), key=lambda package: package.name.lower())
+
+
+def requirements(recipe: Stack, field: str) -> list[str]:
+    """The requirements in a field of a recipe. Raises ``RecipeError`` for what is none."""
+    found = [line.strip() for line in guarded(recipe, field)]
+    for index, text in enumerate(found):
+        check_requirement(text, attribute_place(type(recipe), field, (index,)))
+    return found
+
+
+def check_requirement(text: str, where: Where) -> None:
+    """Raise ``RecipeError`` for what no resolver could read; addresses and paths are left to it."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    cause, remedy = "", "write it as pip does, for example 'numpy>=2,<3'"
+    if text.startswith("-"):
+        cause = f"'{text}' is an option, and a recipe has requirements only"
+        remedy = "set indexes in the configuration ('pip.index_url')"
+    elif not re.match(r"[./]|\S+://", text):
+        try:
+            Requirement(text.partition(" --")[0])
+        except InvalidRequirement as error:
+            cause = f"'{text}' is no requirement: {str(error).splitlines()[0]}"
+    if cause:
+        raise RecipeError(cause, remedy=remedy, where=where)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import ConfigError, Exit, StoreError, Where
-from tykky.store import Entry, Record
+from tykky.store import Entry, Record, default
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -119,16 +119,14 @@ def _help(record: Record) -> str:
 def default_of(name: str, config: Config, entries: Sequence[Entry]) -> str:
     """The text that marks the default version of a name; empty if nothing is published.
 
-    It is the newest version without a suffix, if there is one: Lmod itself would choose by the
-    whole string, so that a variant's suffix would win.
+    Lmod itself would choose by the whole string, so that a variant's suffix would win.
     """
     there = [entry for entry in entries if path_of(config, entry.module).exists()]
     if not there:
         return ""
-    default = ([entry for entry in there if not entry.suffix] or there)[-1]
     return (
         f"-- Made by Tykky; do not edit, it is made anew with every install of {name}.\n"
-        f'module_version({lua(default.module)}, "default")\n'
+        f'module_version({lua(default.default_of(there).module)}, "default")\n'
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.recipe.choices import Variant, declared
-from tykky.recipe.fields import WrongValue, convert, fields
+from tykky.recipe.fields import WrongValue, convert, fields, no_text
 from tykky.recipe.reading import checked_property
 from tykky.recipe.source import attribute_place, class_place, is_recipe, kind_of
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 #: Fields that a recipe may leave to the user's choice: ``gpu = variant("none", "cuda12")``.
 CHOOSABLE = frozenset({"gpu"})
 
+#: What Python writes into every class.
+_OF_PYTHON = frozenset(
+    {"__module__", "__qualname__", "__doc__", "__annotations__", "__dict__", "__weakref__"}
+    | {"__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__"}
+    | {"__annotate__", "__annotate_func__", "__annotations_cache__", "__classcell__"}
+)
 #: What every recipe says, and what to do about one that does not.
 _REQUIRED = {
     "versions": ("'versions'", 'add, for example: versions = "26.11", "26.05"'),
@@ -35,6 +41,7 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
     ``written`` are the public attributes as the recipe gives them, ``reserved`` are the names
     that Tykky gives a selected recipe.
     """
+    _check_private(cls)
     known = fields(cls)
     offered = _offered(cls, reserved)
     for name, value in written.items():
@@ -56,6 +63,15 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
             _refuse(cls, name, f"a {kind_of(cls).__name__} has no field '{name}'", remedy)
     if not cls.__name__.startswith("_"):
         _check_complete(cls)
+
+
+def _check_private(cls: type[Recipe]) -> None:
+    """A helper's name is its own: not one of Python's methods, nor of the kind's helpers."""
+    own = {name for base in cls.__mro__ if not is_recipe(base) for name in vars(base)}
+    for name in vars(cls):
+        private = name.startswith("_") and name not in _OF_PYTHON
+        if private and (name.startswith("__") or name in own):
+            _refuse(cls, name, f"'{name}' is not a recipe's to set", "choose another name")
 
 
 def _refuse(
@@ -84,9 +100,7 @@ def _check_field(cls: type[Recipe], name: str, value: object, annotation: Any) -
         if name == "versions":
             cause = "'versions' cannot depend on a choice, because it is one"
             _refuse(cls, name, cause, "write it as a class attribute")
-        read = value.func if isinstance(value, cached_property) else value.fget
-        if read is not None:
-            setattr(cls, name, checked_property(cls, name, read, annotation))
+        setattr(cls, name, checked_property(cls, name, _read(cls, name, value), annotation))
         return
     if isinstance(value, FunctionType | classmethod | staticmethod):
         cause = f"'{name}' is a field, and here it is a method"
@@ -97,8 +111,21 @@ def _check_field(cls: type[Recipe], name: str, value: object, annotation: Any) -
         _refuse(cls, name, wrong.cause, wrong.remedy, attribute_place(cls, name, wrong.path))
 
 
+def _read(cls: type[Recipe], name: str, value: property | cached_property[Any]) -> Any:
+    """The function behind a property, which takes one argument."""
+    read = value.func if isinstance(value, cached_property) else value.fget
+    try:
+        inspect.signature(read).bind(cls)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        cause = f"the property '{name}' takes self, and nothing else"
+        _refuse(cls, name, cause, f"write def {name}(self):")
+    return read
+
+
 def _check_step(cls: type[Recipe], name: str, value: object, original: Any) -> None:
     if not isinstance(original, FunctionType):
+        if isinstance(value, property | cached_property):
+            _read(cls, name, value)
         return
     wanted = original.__code__.co_varnames[: original.__code__.co_argcount]
     signature = f"def {name}({', '.join(wanted)}):"
@@ -113,6 +140,7 @@ def _check_step(cls: type[Recipe], name: str, value: object, original: Any) -> N
 def _check_pinned(cls: type[Recipe], variant: Variant, value: object) -> None:
     """An overlay may settle a variant of the recipe it extends, with a value or a property."""
     if isinstance(value, property | cached_property):
+        _read(cls, variant.name, value)
         return
     if type(value) is not type(variant.default) or value not in variant.values:
         cause = f"the variant '{variant.name}' has no value {value!r}"
@@ -122,6 +150,9 @@ def _check_pinned(cls: type[Recipe], variant: Variant, value: object) -> None:
 
 
 def _check_complete(cls: type[Recipe]) -> None:
+    if strange := no_text(f"{cls.description}{cls.long_description}"):
+        cause, remedy = f"the docstring has {strange} in it", "write it in plain text"
+        _refuse(cls, "description", cause, remedy, class_place(cls))
     for name, (what, remedy) in _REQUIRED.items():
         if not getattr(cls, name):
             _refuse(cls, name, f"the recipe has no {what}", remedy, class_place(cls))

@@ -39,6 +39,11 @@ def _key(text: str) -> _Key:
     return (*parts, (_END, 0, text))
 
 
+def is_released(version: str) -> bool:
+    """Whether a version is neither a pre-release, such as 2.0rc1, nor a branch, such as main."""
+    return not {kind for kind, _, _ in _key(version)} & {_PRE_RELEASE, _BRANCH}
+
+
 class Version(str):
     """A version of a recipe, equal to its text, ordered by its components.
 
@@ -61,6 +66,11 @@ class Version(str):
             raise RecipeError(
                 f"{text!r} cannot be a version",
                 remedy="use letters, digits, '.', '-' and '_', and begin with a letter or digit",
+            )
+        if isinstance(deprecated, str) and not deprecated.isprintable():
+            raise RecipeError(
+                f"what is said of version {text} has {deprecated!a} in it",
+                remedy="write it in plain text, on one line",
             )
         for name in data:
             if hasattr(cls, name):

@@ -8,7 +8,7 @@ variable) and refused where it is not (a number for a version, a set where order
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -72,6 +72,8 @@ def _scalar(value: object, wanted: type, field: str) -> Any:
         return value if isinstance(value, Version) else _made(Version, value)
     if wanted is Spec and isinstance(value, str):
         return _made(parse_one, value)
+    if isinstance(value, str) and (strange := no_text(value)):
+        raise WrongValue(f"'{field}' has {strange} in it", "write it in plain text")
     if wanted is Path and isinstance(value, str):
         return Path(value)
     if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
@@ -80,6 +82,15 @@ def _scalar(value: object, wanted: type, field: str) -> Any:
         # Not the value itself, which has lost its zeros: 26.10 is 26.1 by now.
         raise WrongValue(f"'{field}' wants a string, and this is a number", "put quotes around it")
     raise _unfit(value, wanted, field)
+
+
+def no_text(value: str) -> str:
+    """What a string has in it that no file, module or command line can hold; empty if nothing."""
+    found = re.search("[\0-\x08\x0b-\x1f\x7f\ud800-\udfff]", value)
+    if found is None:
+        return ""
+    half = "half of a character" if found[0] >= "\ud800" else "a control character"
+    return f"{half}, {found[0]!a},"
 
 
 def _made(make: Callable[[str], Any], text: str) -> Any:
@@ -120,7 +131,12 @@ def _tuple(value: object, item: Any, field: str) -> tuple[Any, ...]:
         if _is_number(value) and item in (str, Version):
             return (_scalar(value, item, field),)
         raise _unfit(value, tuple[item, ...], field)
-    return tuple(_part(part, item, field, index) for index, part in enumerate(value))
+    found = tuple(_part(part, item, field, index) for index, part in enumerate(value))
+    for index, part in enumerate(found):
+        if isinstance(part, str) and "\n" in part:
+            cause = f"'{field}' has a line break in one of its strings"
+            raise WrongValue(cause, "write a string for each line", (index,))
+    return found
 
 
 def _mapping(value: object, item: Any, field: str) -> dict[str, Any]:
@@ -194,7 +210,12 @@ def _described(wanted: Any, *, plural: bool = False) -> tuple[str, str]:
 
 # Rules beyond the type, for fields that every kind has.
 
-_LEAKS = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "LD_PRELOAD")
+#: Whole names: what breaks the programs of a stack, and what breaks others if a module sets it.
+_INSIDE = r"PATH|PYTHONHOME|TYKKY_\w*"
+_OUTSIDE = (
+    rf"{_INSIDE}|LD_\w+|PYTHON(PATH|STARTUP|SAFEPATH|INSPECT|USERBASE)|BASH_ENV|ENV|IFS"
+    r"|HOME|SHELL|USER|LOGNAME|MODULEPATH|LOADEDMODULES|_LMFILES_|LMOD_\w+"
+)
 
 
 def _versions(versions: tuple[Version, ...]) -> None:
@@ -208,8 +229,11 @@ def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
     steps: Iterable[int | str] = commands
     if isinstance(commands, tuple):
         steps = range(len(commands))
+    programs = commands.values() if isinstance(commands, Mapping) else ()
+    if "" in {program.strip("/") for program in programs}:
+        raise WrongValue("a command has no program", "write its path behind the name")
     for step, name in zip(steps, commands, strict=True):
-        if not name or re.search(r"[\s,]", name):
+        if not name.strip("/") or re.search(r"[\s,]", name):
             cause = f"{name!r} cannot be the name of a command"
             remedy = 'one name or glob in each string: "python*", "pip*"'
             raise WrongValue(cause, remedy, (step,))
@@ -219,7 +243,7 @@ def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
             raise WrongValue(cause, remedy, (step,))
 
 
-def _variables(variables: Mapping[str, str], leaks: Sequence[str] = ()) -> None:
+def _variables(variables: Mapping[str, str], refused: str) -> None:
     for name, value in variables.items():
         cause = remedy = ""
         if re.search(r"[\x00-\x1f\x7f]", value):
@@ -228,9 +252,12 @@ def _variables(variables: Mapping[str, str], leaks: Sequence[str] = ()) -> None:
         elif not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
             cause = f"{name!r} cannot be the name of an environment variable"
             remedy = "use letters, digits and '_'"
-        elif name in leaks:
+        elif re.fullmatch(refused, name):
             cause = f"a module that sets {name} breaks other programs"
             remedy = "set it inside the stack, in 'env'"
+            if re.fullmatch(_INSIDE, name):
+                cause = f"a recipe that sets {name} breaks its own programs"
+                remedy = "leave it out: Tykky and its launcher see to it"
         if cause:
             raise WrongValue(cause, remedy, (name,))
 
@@ -238,6 +265,6 @@ def _variables(variables: Mapping[str, str], leaks: Sequence[str] = ()) -> None:
 _RULES: dict[str, Callable[[Any], None]] = {
     "versions": _versions,
     "commands": _commands,
-    "env": _variables,
-    "setenv": partial(_variables, leaks=_LEAKS),
+    "env": partial(_variables, refused=_INSIDE),
+    "setenv": partial(_variables, refused=_OUTSIDE),
 }

@@ -33,7 +33,9 @@ def explained(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
         place = failing_place(error.__traceback__)
         if isinstance(error, TykkyError):
             error.where = error.where or place

@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.spec import NAME_PATTERN
+from tykky.text import load_yaml, read_text
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
 
+#: What Python's parser raises for what is no program, or one that it cannot hold.
+_NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+#: How many expressions and statements there may be within each other.
+_DEPTH = 150
 RECIPE_FILE = "recipe.py"
 REPOSITORY_FILE = "repo.yaml"
 #: The namespace of the recipes that come with Tykky.
@@ -100,7 +105,7 @@ def read_description(folder: Path) -> str:
     file = folder / RECIPE_FILE
     try:
         tree = ast.parse(_source(file))
-    except (SyntaxError, ValueError) as error:
+    except _NO_PYTHON as error:
         raise _syntax(file, error) from None
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
@@ -126,13 +131,15 @@ def _run(file: Path, source: bytes) -> ModuleType:
     from tykky.recipe.reading import explained  # costs what listing does without
     from tykky.recipe.source import MARK
 
-    repository = hashlib.sha256(bytes(file.parent.parent)).hexdigest()[:8]
-    module = ModuleType(f"tykky_recipes.{repository}.{file.parent.name}")
+    digest = hashlib.sha256(bytes(file) + source).hexdigest()[:8]
+    module = ModuleType(f"tykky_recipes.{digest}.{file.parent.name}")
     module.__file__ = str(file)
     setattr(module, MARK, source)
     try:
-        code = compile(source, str(file), "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
+        tree = ast.parse(source, str(file))
+        _check_tree(file, tree)
+        code = compile(tree, str(file), "exec", dont_inherit=True)
+    except _NO_PYTHON as error:
         raise _syntax(file, error) from None
     sys.modules[module.__name__] = module  # classes look their module up by name
     try:
@@ -142,6 +149,31 @@ def _run(file: Path, source: bytes) -> ModuleType:
         del sys.modules[module.__name__]
         raise
     return module
+
+
+def _check_tree(file: Path, tree: ast.AST) -> None:
+    """Refuse imports of what only some machines have: a recipe works wherever Tykky does.
+
+    And what is nested deeper than can be compared with another version of it: ``RecursionError``.
+    """
+    nodes = [(tree, 0)]
+    for node, depth in nodes:
+        nodes += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+        if depth > _DEPTH:
+            raise RecursionError(f"there are {_DEPTH} expressions within each other")
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            names = ["" if node.level else str(node.module)]
+        for name in names:
+            if name.partition(".")[0] not in (*sys.stdlib_module_names, "tykky"):
+                what = f"imports '{name}'" if name else "imports what is beside it"
+                raise RecipeError(
+                    f"{file.parent.name}: the recipe {what}",
+                    remedy="a recipe imports from tykky and Python's standard library only",
+                    where=Where(file, node.lineno),
+                )
 
 
 def _only_recipe(file: Path, module: ModuleType) -> type[Recipe]:
@@ -175,17 +207,11 @@ def _only_recipe(file: Path, module: ModuleType) -> type[Recipe]:
 
 
 def _source(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise RecipeError(
-            f"the recipe {file} cannot be read: {error.strerror}",
-            remedy="ask whoever owns it for read permission",
-        ) from None
+    return read_text(file, "recipe", RecipeError).encode()
 
 
-def _syntax(file: Path, error: SyntaxError | ValueError) -> RecipeError:
-    cause, remedy, where = f"not text: {error}", "save it again as UTF-8", Where(file)
+def _syntax(file: Path, error: Exception) -> RecipeError:
+    cause, remedy, where = f"nested too deep: {error}", "give parts of it names", Where(file)
     if isinstance(error, SyntaxError):
         cause, remedy = f"not valid Python: {error.msg}", "correct this line, or the one before it"
         start, end = error.offset or 0, error.end_offset or 0
@@ -218,18 +244,8 @@ def register(repository: Path) -> None:
     file = repository / REPOSITORY_FILE
     if not file.is_file():
         return
-    import yaml
-
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise RecipeError(
-            f"{file} cannot be read as YAML",
-            remedy="write, for example: 'namespace: mysite'",
-            where=Where(file, mark.line + 1, mark.column) if mark else Where(file),
-        ) from None
+    text = read_text(file, "description of a repository", RecipeError)
+    content = load_yaml(text, file, RecipeError)
     if not isinstance(content, dict) or "namespace" not in content:
         return
     namespace, why = content["namespace"], ""

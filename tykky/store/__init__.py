@@ -118,12 +118,15 @@ class Store:
         return Path(entry.prefix, HIDDEN).is_dir()  # outside, where its owner may delete it
 
     def match(self, spec: Spec | None) -> list[Entry]:
-        """What a spec covers of what is installed: all of its name, or of its version."""
+        """What a spec covers of what is installed: all of its name, or of its version.
+
+        An exact version is exact: 2.0 covers 2.0.1 only where there is no 2.0.
+        """
         from tykky.recipe import Version
 
         if spec is None:
             return self.entries()
-        return [
+        found = [
             entry
             for entry in self.entries(spec.name)
             if (
@@ -133,6 +136,8 @@ class Store:
             )
             and all(entry.choices.get(key) == value for key, value in spec.choices.items())
         ]
+        exact = [e for e in found if spec.version in (e.version, f"{e.version}{e.suffix}")]
+        return exact or found
 
     def one(self, words: str) -> Entry:
         """The single install that a user means: a spec, a module name, or a path.

@@ -21,7 +21,7 @@ from typing import Any
 from tykky.errors import Exit, StoreError
 from tykky.store.record import Entry, parse, read_entry
 
-FORMAT = 2
+FORMAT = 3
 #: A folder that changed less than this many seconds ago may change again within the same
 #: time stamp (file servers round them, and clocks differ), so it is not yet worth keeping.
 SETTLED = 10

@@ -35,7 +35,8 @@ class Entry:
     """A place in the database: enough to list it, choose it, and find its record.
 
     ``prefix`` is the place's path; ``build`` the digest of what its current ``generation`` was
-    built from; ``needs`` are generations of other places, ``<prefix>#<number>``.
+    built from; ``needs`` are generations of other places, ``<prefix>#<number>``; ``versions`` are
+    those that its recipe had, in its order.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Entry:
     build: str = ""
     choices: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    deprecated: bool = False
 
     @property
     def title(self) -> str:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tykky.errors import TykkyError
+from tykky.text import read_text
 from tykky.tools import uv
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def asking(config: Config, file: Path | None) -> str:
 
 def _options(file: Path, seen: frozenset[Path] = frozenset()) -> Iterator[tuple[str, str]]:
     """The options of a requirements file and of those it includes, in their order, with values."""
-    text = file.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
+    text = read_text(file, "requirements file", any_bytes=True).replace("\\\n", " ")
     seen |= {file}
     for line in text.splitlines():
         words = iter(re.sub(r"(^|\s)#.*", "", line).split() if line.lstrip()[:1] == "-" else ())
@@ -182,8 +184,8 @@ def places(config: Config) -> list[Path]:
 def _read(file: Path) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, configparser.Error):
+        parser.read_string(read_text(file))
+    except (TykkyError, configparser.Error):
         return {}
     sections = [name for name in ("global", "install") if parser.has_section(name)]
     items = (item for name in sections for item in parser.items(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import threading
 import time
@@ -170,6 +171,13 @@ def failure(command: str, status: int, output: str) -> TykkyError:
     ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
     tail = tuple(line for line in output.splitlines() if line.strip())[-12:]
     cause = f"'{brief(command)}' failed with {ending}"
+    if status in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ):
+        return StepError(
+            f"{cause}: it may not write files that large",
+            remedy="raise the limit on the size of files: ulimit -f unlimited",
+            code=Exit.NO_SPACE,
+            details=tail,
+        )
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return StepError(
             f"{cause}: no space left",

@@ -56,6 +56,18 @@ _PROBLEMS = (
         Exit.RESOLVE,
     ),
     (
+        r"(?:Because|and)\s+there\s+(?:is|are)\s+no\s+versions?\s+of\s+(\S+?)(?:,|\s)",
+        "there is no {0} in the package index",
+        "ask for a version that there is: 'pip index versions NAME' lists them",
+        Exit.RESOLVE,
+    ),
+    (
+        r"Because\s+only\s+(\S+)\s+(?:is|are)\s+available\s+and\s+you\s+require\s+(\S+?),",
+        "there is no {1} in the package index, only {0}",
+        "ask for a version that there is",
+        Exit.RESOLVE,
+    ),
+    (
         "No solution found",
         "the requirements of the recipe contradict each other",
         "loosen one of the requirements that the lines above name",
