@@ -232,11 +232,12 @@ def _seen(wanted: Environment, config: Config) -> list[Path]:
 
 def _for_pip(config: Config) -> dict[str, str]:
     """What makes a pip that a script calls use the configured indexes, and nothing of a user's."""
+    index, *further = uv.indexes(config)
     return {
         "PIP_CONFIG_FILE": "/dev/null",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_INDEX_URL": config.pip.index_url,
-        "PIP_EXTRA_INDEX_URL": " ".join(config.pip.extra_index_urls),
+        "PIP_INDEX_URL": index,
+        "PIP_EXTRA_INDEX_URL": " ".join(further),
         "PIP_NO_INPUT": "1",
     }
 
