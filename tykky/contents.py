@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.console import columns
-from tykky.errors import Exit, StoreError
+from tykky.errors import Exit, StepError, StoreError
+from tykky.files import read_within
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -70,7 +71,15 @@ def of_environment(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Inst
 def records(prefix: Path) -> Iterator[dict[str, Any]]:
     """What an environment has written down of each of its conda packages."""
     for path in sorted((prefix / "conda-meta").glob("*.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(read_within(prefix, path))
+        except (ValueError, RecursionError):
+            record = None
+        if not (isinstance(record, dict) and {"name", "version", "build"} <= record.keys()):
+            cause = f"{path.name}, which the environment says of a package, cannot be read"
+            remedy = "it came with what was installed last: install another version of that"
+            raise StepError(cause, remedy=remedy)
+        yield record
 
 
 def of_python(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
@@ -82,7 +91,7 @@ def of_python(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
     for path in sorted(path for pattern in found for path in prefix.glob(pattern)):
         if str(path.relative_to(prefix)) in but:
             continue
-        head = HeaderParser().parsestr(path.read_text(encoding="utf-8", errors="replace"))
+        head = HeaderParser().parsestr(read_within(prefix, path).decode(errors="replace"))
         if head["Name"] and head["Version"]:
             yield Installed(head["Name"], head["Version"], "", "pypi", _license(head))
 

@@ -8,14 +8,16 @@ that breaks off goes on where it stopped, in the same run or the next.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from tykky.console import size
@@ -25,6 +27,9 @@ from tykky.files import digest_file
 if TYPE_CHECKING:
     import requests
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
 Say = Callable[[str], None]
 #: From an address to the headers that a request for it needs now.
 Renew = Callable[[str], Mapping[str, str]]
@@ -33,6 +38,14 @@ Renew = Callable[[str], Mapping[str, str]]
 CONNECT, PATIENCE = 15, 60
 #: How often in a row a source may fail without sending one more byte.
 FRUITLESS = 3
+#: How many files are downloaded at once.
+_AT_ONCE = 8
+#: Where distributions keep the authorities that they, and a site, trust.
+_AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
 #: What is taken off a connection at once: little, so that of a slow one much is kept.
 _PIECE = 1 << 16
 
@@ -94,6 +107,37 @@ def fetch(
         return last.verified(sha256).replace(kept)
 
 
+def kept(sha256: str, cache_dir: Path) -> Path | None:
+    """The file with this digest, if it is in the cache and whole. Raises ``TykkyError``."""
+    path = cache_dir / "downloads" / sha256
+    if not path.exists():
+        return None
+    with _alone(path):
+        return path if path.exists() and digest_file(path) == sha256 else None
+
+
+def together(action: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """What an action, which downloads, gives for each; a few at once, and none after a failure."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pending = [pool.submit(action, item) for item in items]
+        try:
+            return [future.result() for future in pending]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def certificates() -> str | bool:
+    """Which authorities are trusted: those named, else this machine's, else those of requests.
+
+    Sites add their own to the machine's, which uv and curl go by.
+    """
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        if os.environ.get(name):
+            return os.environ[name]
+    return next((path for path in _AUTHORITIES if Path(path).is_file()), True)
+
+
 def fetch_unpinned(
     url: str, cache_dir: Path, say: Say = lambda _: None, *, patience: int = PATIENCE
 ) -> tuple[Path, str]:
@@ -130,7 +174,8 @@ def is_there(url: str, *, patience: int = PATIENCE) -> bool:
     if urlsplit(url).scheme == "file":
         return Path(unquote(urlsplit(url).path)).is_file()
     try:
-        answer = requests.head(url, allow_redirects=True, timeout=(CONNECT, patience))
+        wait = (CONNECT, patience)
+        answer = requests.head(url, allow_redirects=True, timeout=wait, verify=certificates())
     except requests.RequestException:
         return False
     return answer.status_code == 200
@@ -224,6 +269,7 @@ class _Download:
                 headers=wanted,
                 stream=True,
                 timeout=(CONNECT, self.patience),
+                verify=certificates(),
                 auth=as_it_is if "Authorization" in wanted else None,
             ) as answer:
                 if answer.status_code == 416:  # nothing follows; or another file, says the digest

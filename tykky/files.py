@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tykky.errors import ConfigError, Exit, StoreError, from_os_error
+from tykky.errors import ConfigError, Exit, StepError, StoreError, from_os_error
 
 _T = TypeVar("_T")
 
@@ -153,6 +153,27 @@ def read_json(path: Path) -> Any:
             return json.loads(stream.read())
         except RecursionError:
             raise ValueError("it is nested too deep") from None
+
+
+def read_within(root: Path, path: Path) -> bytes:
+    """The bytes of a file below ``root``, where something built may have left anything.
+
+    Raises ``StepError`` for one that is not really there: a link that leads out of it, a pipe.
+    """
+    try:
+        real, top = path.resolve(strict=True), root.resolve()
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if top in real.parents and stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return stream.read()
+    except RuntimeError:  # links that lead to each other
+        pass
+    except OSError as error:
+        raise from_os_error(error, "read what was built") from error
+    raise StepError(
+        f"what was built has a link that leads out of it, or no file, where a file belongs: {path}",
+        remedy="what was built is broken or hostile; the log says what was run",
+    )
 
 
 def digest_file(path: Path, algorithm: str = "sha256") -> str:

@@ -140,7 +140,7 @@ def trial(request: pytest.FixtureRequest) -> Iterator[Site]:
     place = new_place()
     site = make(place, log_in(place))
     base = "host" if request.param == "host" else request.getfixturevalue("debian")
-    file = recipe(site, "trial", f"base = '{base}'\n{_TRY}")
+    file = recipe(site, "trial", f"network = True\nbase = '{base}'\n{_TRY}")
     (file.parent / "hostile.py").write_text(_HOSTILE)
     site("install", "trial")
     yield site

@@ -77,6 +77,7 @@ def test_so_is_one_that_a_file_or_a_script_names(conda: Site, web: Web, place: P
         conda,
         "mine",
         "channels = ()\nenvironment = 'environment.yml'\n"
+        "network = True\n"
         "def finish(self, box):\n    box.run(['sh', '-e', box.directory / 'post.sh'])",
     )
     folder, address = conda.repo / "mine", private(web)

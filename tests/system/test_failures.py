@@ -93,7 +93,7 @@ def test_downloaded_file_that_is_not_the_one_in_the_lock(old: Site) -> None:
         if package["name"] == "six":
             package["sha256"] = "0" * 64
     path.write_text(json.dumps(lock))
-    done = failed(old, Exit.DAMAGED, "install", "tiny", says=("not the one in the lock",))
+    done = failed(old, Exit.DAMAGED, "install", "tiny", says=("not the file that was expected",))
     assert "six" in done.stderr
 
 

@@ -102,15 +102,14 @@ def test_build_has_a_home_and_a_tmp_of_its_own(site: Site, place: Path) -> None:
         assert not (folder / mark).exists()
 
 
-def test_build_may_use_the_cache_and_not_change_what_is_said_to_be_installed(
-    site: Site, place: Path
-) -> None:
-    script = (
-        "cd $XDG_CACHE_HOME && touch here && rm here && echo cache;"
-        " touch listings/x || rmdir listings || mv listings x || echo unchanged"
-    )
-    said = told(site, place, "finish", f"{{ {script}; }} 2>/dev/null")
-    assert said.split() == ["cache", "unchanged"]
+def test_build_sees_nothing_of_the_cache_that_others_use(site: Site, place: Path) -> None:
+    cache = place / "cache"
+    (cache / "downloads").mkdir(parents=True)
+    (cache / "downloads/file").write_text("kept")
+    script = f"ls -A {cache}; mkdir -p {cache}/downloads; echo x > {cache}/downloads/file"
+    said = told(site.with_env(TYKKY_CACHE_DIR=str(cache)), place, "finish", script)
+    assert "downloads" not in said
+    assert (cache / "downloads/file").read_text() == "kept"
 
 
 def test_stack_is_built_at_the_path_where_it_will_live(site: Site, place: Path) -> None:

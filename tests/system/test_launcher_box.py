@@ -89,9 +89,9 @@ def test_shared_memory_of_a_build_is_gone_afterwards() -> None:
 
 
 def test_environment_and_directory_are_as_asked(place: Path) -> None:
-    env = {**os.environ, "OLD": "1"}
-    options = ["--clear-env", "--setenv", "NEW", "a b=c", "--setenv", "PATH", "/usr/bin:/bin"]
-    done = box(*options, "--chdir", "/usr", "--", "env", env=env)
+    given = {"TYKKY_BOX_NEW": "a b=c", "TYKKY_BOX_PATH": "/usr/bin:/bin"}
+    env = {**os.environ, "OLD": "1", **given}
+    done = box("--own-env", "--chdir", "/usr", "--", "env", env=env)
     assert sorted(done.stdout.splitlines()) == ["NEW=a b=c", "PATH=/usr/bin:/bin"]
     assert shell("pwd", "--chdir", place).stdout.strip() == str(place)
     assert shell("pwd", cwd=place).stdout.strip() == str(place)

@@ -27,7 +27,9 @@ class Shell:
     def config(self) -> Config:
         return Config.load({"timeout": "1"}, {"HOME": str(self.tmp)})
 
-    def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
+    def line(
+        self, argv: Sequence[str], seen: Sequence[Path], cache: Path | None
+    ) -> tuple[list[str], dict[str, str]]:
         job = self.tmp / Path(argv[-1]).parent.name
         return ["sh", "-c", self.script, "sh", str(job / "result.json")], {"PATH": "/usr/bin:/bin"}
 

@@ -39,3 +39,16 @@ def test_table_of_what_differs_between_the_runtimes_is_that_of_the_tests() -> No
     assert in_page(text, table()) == text, (
         f"make it anew: python -m tests.launcher.runtimes {page.relative_to(DOC.parents[1])}"
     )
+
+
+def test_behind_each_sentence_about_security_is_a_test() -> None:
+    page = (DOC / "explanation/security.md").read_text(encoding="utf-8")
+    promised, _, _ = page.partition("## What is not promised")
+    sources = "".join(path.read_text() for path in (DOC.parents[1] / "tests").rglob("test_*.py"))
+    items = re.findall(r"^- (.*?)(?=^- |^#|\Z)", promised, re.MULTILINE | re.DOTALL)
+    assert len(items) > 12
+    for item in items:
+        named = re.findall(r"test_\w+", item)
+        assert named, f"nothing shows that {item}"
+        for name in named:
+            assert f"def {name}(" in sources, name

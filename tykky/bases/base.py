@@ -35,6 +35,11 @@ class Base(ABC):
     digest: str
 
     @property
+    def has_root(self) -> bool:
+        """Whether it brings a root directory of its own."""
+        return False
+
+    @property
     def path(self) -> str:
         """Where programs are looked for in the base, as in ``$PATH``."""
         return PATH

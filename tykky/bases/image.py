@@ -260,6 +260,11 @@ class ImageBase(Base):
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def has_root(self) -> bool:
+        """It is one."""
+        return True
+
+    @property
     def path(self) -> str:
         """Where programs are looked for in the image."""
         return self.environment.get("PATH") or PATH

@@ -160,6 +160,7 @@ class Session:
                 timeout=timeout,
                 stream=True,
                 auth=fetch.as_it_is,
+                verify=fetch.certificates(),
             ) as answer:
                 return answer, answer.raw.read(most, decode_content=True)
         except (requests.RequestException, HTTPError) as error:

@@ -32,6 +32,11 @@ class StackBase(Base):
     packages: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def has_root(self) -> bool:
+        """Whether what is below brings a root directory."""
+        return self.below.has_root
+
+    @property
     def path(self) -> str:
         """The stack's own directory, then those below it."""
         return f"{self.prefix}/bin:{self.below.path}"

@@ -10,7 +10,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,10 +21,9 @@ from tykky.build.root import box_around, box_inside
 from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
 from tykky.kinds import tree
-from tykky.runtime import native
 from tykky.runtime.base import PINS
 from tykky.tools import process
-from tykky.tools.enclosure import closed, enclosed, passed
+from tykky.tools.enclosure import Opening, closed, enclosed
 from tykky.tools.process import Command
 from tykky.tools.scratch import Scratch, contained
 
@@ -63,7 +62,7 @@ class Box(ABC):
     @property
     def jobs(self) -> int:
         """How many processes a step may start."""
-        return self.config.jobs or len(os.sched_getaffinity(0))
+        return self.config.jobs
 
     @abstractmethod
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
@@ -168,14 +167,23 @@ class RealBox(Box):
     log: BinaryIO
     #: Where commands start on the host.
     cwd: Path = Path("/")
+    #: What the recipe asks for besides: the network, and places of the host.
+    network: bool = False
+    reads: Sequence[Path] = ()
+    #: Whether other stacks are to be entered.
+    nests: bool = False
+    #: Files of the host, and where commands find them to be read.
+    files: dict[Path, Path] = field(default_factory=dict)
     #: What has been read from outside of the recipe's folder, with a digest of each.
     read: dict[str, str] = field(default_factory=dict)
     #: What is under way while a command runs, for it to use.
     beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @abstractmethod
-    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
-        """The command line that runs ``argv`` in this box."""
+    def enclose(
+        self, argv: list[str], env: Mapping[str, str]
+    ) -> tuple[list[str], Mapping[str, str]]:
+        """The command line that runs ``argv`` in this box, and the environment to start it with."""
 
     @abstractmethod
     def environment(self) -> dict[str, str]:
@@ -187,9 +195,9 @@ class RealBox(Box):
         variables = {**self.environment(), **(env or {})}
         self.log.write(f"$ {masked(shown)}\n".encode(errors="backslashreplace"))
         self.log.flush()
-        line = self.enclose(argv, variables)
+        line, environment = self.enclose(argv, variables)
         with self.beside():
-            return process.run(shown, line, variables, self.cwd, self.log)
+            return process.run(shown, line, environment, self.cwd, self.log, self.network)
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
         self.log.write(f"# {what}\n".encode())
@@ -199,6 +207,19 @@ class RealBox(Box):
     def program(self) -> Path | None:
         """The box to use for what is done besides its commands, if not the host's."""
         return None
+
+    def opening(self, places: Mapping[Path, Path]) -> Opening:
+        """What the box lets through, with ``places`` to write to."""
+        seen = [self.config.root, self.directory, *self.config.repos, *self.seen]
+        return Opening(
+            seen=seen,
+            reads=[*self.config.reads, *self.reads],
+            places=places,
+            files=self.files,
+            network=self.network,
+            restrict=not self.nests,
+            own_root=self.base.has_root,
+        )
 
     def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
         from tykky import fetch
@@ -241,7 +262,7 @@ class RealBox(Box):
     @property
     def tmp(self) -> Path:
         """Where the scratch directory for temporary files is in this box."""
-        return self.scratch.tmp
+        return FETCHED.parent
 
     def write(self, path: str | Path, text: str) -> Path:
         self.real(path).write_text(text, encoding="utf-8")
@@ -249,26 +270,22 @@ class RealBox(Box):
 
 
 class BuildBox(RealBox):
-    """Commands see the scratch directory at the prefix, and a read-only host."""
-
-    @property
-    def tmp(self) -> Path:
-        return FETCHED.parent
+    """Commands see the scratch directory at the prefix, and what belongs to the system."""
 
     def environment(self) -> dict[str, str]:
         path = f"{self.prefix}/bin:{self.base.path}"
-        return {**closed(self.scratch, self.config), "PATH": path, **self.variables}
+        return {**closed(self.scratch), "PATH": path, **self.variables}
 
-    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
+    def enclose(
+        self, argv: list[str], env: Mapping[str, str]
+    ) -> tuple[list[str], Mapping[str, str]]:
         self.scratch.root.mkdir(parents=True, exist_ok=True)
-        seen = [self.config.root, self.directory, *self.config.repos, *self.seen]
-        places = {self.scratch.root: self.prefix}
+        opening = self.opening({self.scratch.root: self.prefix})
         program = None
         if not isinstance(self.base, HostBase):
+            seen = [*opening.seen, *opening.reads]
             program = box_inside(self.base, self.scratch, self.config, seen)
-        return enclosed(
-            argv, env, self.scratch, self.config, seen=seen, places=places, program=program
-        )
+        return enclosed(argv, env, self.scratch, self.config, opening, program=program)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -282,19 +299,22 @@ class TestBox(RealBox):
 
     def environment(self) -> dict[str, str]:
         return {
-            **passed(),
             "PATH": f"{self.draft.place.prefix}/bin:{PATH}",
             PINS: f"{os.path.realpath(self.draft.place.prefix)}={self.draft.name}",
             "HOME": str(self.scratch.home),
-            "TMPDIR": str(self.scratch.tmp),
+            "TMPDIR": "/tmp",
             "LANG": "C.UTF-8",
             "USER": user_name(),
         }
 
-    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
-        # Nothing is hidden or read-only; but what a test leaves running ends with its command.
-        bin = str(self.draft.place.prefix / "bin")
-        return [str(native.program("box")), "--bind", str(self.commands), bin, "--", *argv]
+    def enclose(
+        self, argv: list[str], env: Mapping[str, str]
+    ) -> tuple[list[str], Mapping[str, str]]:
+        self.nests = True
+        self.files = {self.commands: self.draft.place.prefix / "bin"}
+        # The commands choose the root by themselves.
+        opening = replace(self.opening({self.scratch.empty: self.scratch.empty}), own_root=False)
+        return enclosed(argv, env, self.scratch, self.config, opening)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -323,8 +343,14 @@ class OpenBox(RealBox):
         of_image = self.base.environment if isinstance(self.base, ImageBase) else {}
         return {**own, **of_image, **self.variables}
 
-    def enclose(self, argv: list[str], env: Mapping[str, str]) -> list[str]:
-        return [str(self.program), "--", *argv]
+    @property
+    def tmp(self) -> Path:
+        return self.scratch.tmp
+
+    def enclose(
+        self, argv: list[str], env: Mapping[str, str]
+    ) -> tuple[list[str], Mapping[str, str]]:
+        return [str(self.program), "--", *argv], env
 
 
 def _file_name(url: str, sha256: str, name: str) -> str:

@@ -19,6 +19,7 @@ from tykky.recipe.source import attribute_place
 from tykky.runtime import native
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place
+from tykky.tools.scratch import contained
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
@@ -69,15 +70,17 @@ def choose(recipe: Stack, root: Path, base: Base) -> tuple[str, ...]:
                 remedy = "give one of them another name: commands = {'NAME': 'PATH'}"
                 raise _refused(recipe, what, remedy)
     for name, program in chosen.items():
-        link_to(program, root / "bin" / name)
+        link_to(program, root, name)
     return tuple(sorted(chosen))
 
 
-def link_to(program: str, link: Path) -> None:
-    """Let a name in ``bin`` lead to a program: a name there, a path from above, or in the base."""
-    if os.path.normpath(program) in (link.name, f"bin/{link.name}"):
+def link_to(program: str, root: Path, name: str) -> None:
+    """Let a name in the ``bin`` of a tree lead to a program: a name there, a path in it, or in the
+    base. Raises ``StepError`` if that folder leads out of the tree.
+    """
+    if os.path.normpath(program) in (name, f"bin/{name}"):
         return  # it has that name already
-    link.parent.mkdir(exist_ok=True)
+    link = contained(root, Path("bin", name))
     link.unlink(missing_ok=True)
     if "/" in program and not program.startswith("/"):
         program = f"../{program}"

@@ -37,6 +37,7 @@ from tykky.tools.squash import settle, squash
 if TYPE_CHECKING:
     from tykky.config import Config
     from tykky.repos import Repos
+    from tykky.runtime.base import LaunchPlan
     from tykky.spec import Spec
 
 
@@ -113,6 +114,8 @@ def resolve(desk: Desk, repos: Repos) -> Plan:
         line.tell(plan=plan)
     if plan.lock_is_new:
         console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")
+    for asked in plans.openings(plan):
+        console.note(f"          {asked}")
     return plan
 
 
@@ -187,8 +190,8 @@ def build(
         place.sweep(plan.place)
     with _working(desk, plan, held=held) as (work, draft):
         built = _reuse(work, old) if old is not None else _build(work)
-        _write(work, draft, built)
-        _test(work, draft, built)
+        launch = _write(work, draft, built)
+        _test(work, draft, built, launch)
         with _needs_held(work):
             record = _commit(work, draft, built)
             with desk.step("publish") as line:
@@ -347,8 +350,8 @@ def _reuse(work: Work, old: Record) -> Built:
     return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
 
 
-def _write(work: Work, draft: Draft, built: Built) -> None:
-    """Everything of a generation but its record and its log."""
+def _write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
+    """Everything of a generation but its record and its log; how it is entered."""
     plan, permissions = work.plan, work.desk.store.permissions
     keep_inputs(plan, built.packages, draft.path, permissions)
     plan.layout.fill(work, draft, built.offer, built.images)
@@ -357,9 +360,10 @@ def _write(work: Work, draft: Draft, built: Built) -> None:
         built.entering, plan.module, plan.prefix, number, built.images, names, work.config
     )
     commands.lay_launch(launch, draft.path, permissions)
+    return launch
 
 
-def _test(work: Work, draft: Draft, built: Built) -> None:
+def _test(work: Work, draft: Draft, built: Built, launch: LaunchPlan) -> None:
     """Try the generation as a user would: its real commands, before anybody else has them."""
     trial = draft.path / "trial"
     names = built.offer.names
@@ -370,6 +374,7 @@ def _test(work: Work, draft: Draft, built: Built) -> None:
             work.scratch.renew()
             work = replace(work, line=line)
             box = work.open(TestBox, draft=draft, commands=trial, cwd=work.scratch.empty)
+            box.seen = [draft.place.prefix, *launch.sources]
             work.plan.layout.prove(work, box)
         except OSError as error:
             raise from_os_error(error, "try the commands") from error

@@ -36,7 +36,7 @@ from tykky.store import Place, Record, Store
 from tykky.store.place import damaged, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tykky.config import Config
     from tykky.contents import Installed
@@ -159,9 +159,19 @@ def _check_open(recipe: Stack, asked: Mapping[str, Any]) -> None:
 
 
 def make(
-    spec: Spec, config: Config, repos: Repos, store: Store, say: Callable[[str], None]
+    spec: Spec,
+    config: Config,
+    repos: Repos,
+    store: Store,
+    say: Callable[[str], None],
+    *,
+    look_only: bool = False,
 ) -> Plan:
-    """The plan for a spec. Nothing is written. Raises ``TykkyError``."""
+    """The plan for a spec. Nothing is written. Raises ``TykkyError``.
+
+    With ``look_only``, nothing is run either: a recipe without a lock whose packages could only be
+    resolved by running code of theirs is refused.
+    """
     recipe, arch = cast("Stack", repos.select(spec)), bases.arch()
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
@@ -169,6 +179,12 @@ def make(
     lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
     is_new = lock is None
     if lock is None:
+        if look_only and (source := getattr(recipe, "source", ())) and isinstance(source, tuple):
+            raise LockError(
+                f"{recipe.spec} is not locked, and what it needs can only be told by running code "
+                f"of {', '.join(source)}",
+                remedy=f"lock it first, which does that in a box: tykky lock {recipe.spec}",
+            )
         say("resolving, since there is no lock")
         lock = fresh_lock(recipe, config, arch)
     base = recipe.find_base(config, arch, lock)
@@ -230,6 +246,14 @@ def shown(recipe: Stack) -> dict[str, Any]:
         "setenv": dict(guarded(recipe, "setenv")),
         "deprecation": recipe.deprecation,
     }
+
+
+def openings(plan: Plan) -> Iterator[str]:
+    """What a build may do that others may not, because the recipe says that it has to."""
+    if plan.recipe.network:
+        yield "its build and its test may use the network: the recipe says 'network = True'"
+    if reads := guarded(plan.recipe, "reads"):
+        yield f"its build and its test may read {', '.join(reads)}: the recipe says 'reads'"
 
 
 def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Record:

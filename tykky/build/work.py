@@ -19,7 +19,7 @@ from tykky.build.box import RealBox
 from tykky.build.hooks import Hooks
 from tykky.errors import Exit, TykkyError, explained, masked
 from tykky.files import Permissions, insist, write_file
-from tykky.recipe import recipe_code
+from tykky.recipe import guarded, recipe_code
 from tykky.store import record as records
 from tykky.tools import process
 
@@ -208,6 +208,9 @@ class Work:
             log=self.desk.log.stream,
             say=self.say,
             read=self.read,
+            network=plan.recipe.network,
+            reads=[Path(path) for path in guarded(plan.recipe, "reads")],
+            nests=bool(plan.needs),
             **more,
         )
 

@@ -100,7 +100,7 @@ def _install(spec: Spec, call: Call) -> dict[str, Any]:
 
 
 def _plan(spec: Spec, call: Call) -> dict[str, Any]:
-    plan = plans.make(spec, call.config, call.repos, call.store, console.note)
+    plan = plans.make(spec, call.config, call.repos, call.store, console.note, look_only=True)
     does = plans.foresee(plan)
     if does == "build":
         plans.check(plan)

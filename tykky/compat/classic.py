@@ -42,6 +42,7 @@ class Classic(Stack):
     is_environment: ClassVar[bool] = False
     #: The option that names its programs, if they do not name themselves.
     example: ClassVar[str] = "-w bin"
+    network = True
     homepage = "https://github.com/CSCfi/hpc-container-wrapper"
     license = "that of what it consists of"
 

@@ -42,12 +42,12 @@ from tykky.compat.classic import Classic, copied
 from tykky.compat.settings import Values
 from tykky.contents import COMMAND
 from tykky.errors import Exit, TykkyError, from_os_error, masked
-from tykky.files import Permissions, bring, make_folder, write_file
+from tykky.files import Permissions, bring, make_folder, read_within, write_file
 from tykky.kinds.container import image_variables
 from tykky.publish import LINKS
 from tykky.store import Record
 from tykky.store.place import HIDDEN, Draft, Place
-from tykky.tools.scratch import Scratch
+from tykky.tools.scratch import Scratch, contained
 
 #: What only one call was told, and says nothing of the installation.
 _OF_THE_CALL = ("log_level", "build_tmpdir_base", "workdir", "num_cpus", "max_num_cpus")
@@ -134,12 +134,12 @@ class ClassicLayout(Layout):
         assert self._box is not None
         self.library = self.recipe.library(self._box)
         pyvenv = work.scratch.root / "pyvenv.cfg"
-        self.pyvenv = pyvenv.read_bytes() if pyvenv.is_file() else b""
+        self.pyvenv = read_within(top, pyvenv) if pyvenv.is_file() else b""
         if not self.has_image:
             return
-        _keep(self.recipe, top / "previous_input", Permissions())
+        _keep(self.recipe, contained(top, Path("previous_input")), Permissions())
         if self.recipe.is_bound:
-            wrapping.lay_inside(top / "bin", offer.programs, self.recipe)
+            wrapping.lay_inside(top, offer.programs, self.recipe)
 
     # -- entering ----------------------------------------------------------------------
 

@@ -35,8 +35,8 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
     box.log.flush()
     started = box.log.tell()
     show = box.show if shown else None
-    line = box.enclose(shell, {})
-    status = process.follow(line, box.environment(), box.cwd, box.log, show=show, pause=middle)
+    line, variables = box.enclose(shell, box.environment())
+    status = process.follow(line, variables, box.cwd, box.log, show=show, pause=middle)
     if status != 0:
         said = Path(str(box.log.name)).read_bytes()[started:].decode(errors="replace")
         error = process.failure("the installation script", status, said)

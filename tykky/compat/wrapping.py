@@ -20,6 +20,7 @@ from tykky.compat.settings import TEXT
 from tykky.errors import Exit, TykkyError
 from tykky.files import Permissions, make_folder
 from tykky.store import Place
+from tykky.tools.scratch import contained
 
 #: What is run before each command, in the folder of a generation: an update goes on with that.
 ENVIRON = "environ.sh"
@@ -161,13 +162,12 @@ def lay_links(
         _script(folder / name, "sh", environ + text, permissions)
 
 
-def lay_inside(folder: Path, programs: Mapping[str, str], recipe: Classic) -> None:
+def lay_inside(top: Path, programs: Mapping[str, str], recipe: Classic) -> None:
     """Fill ``bin`` of contents that lie over the prefix itself: links, where there is none yet."""
-    folder.mkdir(exist_ok=True)
     for name, program in programs.items():
-        link_to(program.removeprefix(f"{recipe.inside}/"), folder / name)
+        link_to(program.removeprefix(f"{recipe.inside}/"), top, name)
     for name, text in DEBUG.items():
-        _script(folder / name, "sh", text, Permissions())
+        _script(contained(top, Path("bin", name)), "sh", text, Permissions())
 
 
 def _script(path: Path, shell: str, text: str, permissions: Permissions) -> None:

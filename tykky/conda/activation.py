@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from tykky.console import plural
 from tykky.errors import StepError
+from tykky.files import read_within
 from tykky.runtime.base import EnvAction, EnvChange
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _snapshot(box: RealBox) -> Iterator[EnvChange]:
         return _run(box, {**person.variables, **preset, **own}, inside)
 
     first, second = activated(one, {}), activated(other, {})
-    texts = (script.read_text(encoding="utf-8", errors="replace") for script in scripts)
+    texts = (read_within(root, script).decode(errors="replace") for script in scripts)
     mentioned = {name for text in texts for each in _MENTIONED.findall(text) for name in each}
     # Neither what a build sets anyway nor conda's own is a script's to extend.
     usual = {*box.environment(), *one.variables, *_OURS} - {*own}
@@ -169,17 +170,17 @@ def set_by_files(root: Path) -> Environment:
     """What packages and the environment itself want to be set, in the order of precedence."""
     found: Environment = {}
     for path in sorted((root / "etc/conda/env_vars.d").glob("*.json")):
-        found |= _variables(path)
+        found |= _variables(root, path)
     state = root / "conda-meta/state"
     if state.exists():
-        found |= _variables(state, "env_vars")
+        found |= _variables(root, state, "env_vars")
     return {name: value for name, value in found.items() if value != _UNSET}
 
 
-def _variables(path: Path, key: str = "") -> Environment:
+def _variables(root: Path, path: Path, key: str = "") -> Environment:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        data = json.loads(read_within(root, path))
+    except (ValueError, RecursionError) as error:
         raise StepError(
             f"{path.name} in the environment, which sets variables, is no JSON: {error}",
             remedy="it came with a package: install another version of that",
@@ -205,13 +206,14 @@ def _run(box: RealBox, env: Environment, scripts: list[str]) -> Environment:
         if not real.exists():
             if problem is not None and not at.exists():
                 raise problem  # bash itself could not run
-            last = Path(at.read_text(encoding="utf-8").strip()).name
+            said = read_within(box.real("."), at).decode(errors="replace")
+            last = Path(said.strip()).name
             raise StepError(
                 f"the activation script {last} of a package ends the shell",
                 remedy="remove it in the recipe's finish step, and set what it sets in 'env'",
                 details=problem.details if problem else (),
             )
-        items = real.read_bytes().split(b"\0")
+        items = read_within(box.real("."), real).split(b"\0")
     finally:
         for path in (box.real(runner), real, at):
             path.unlink(missing_ok=True)

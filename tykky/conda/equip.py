@@ -22,14 +22,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bases import ImageBase, StackBase, arch
+from tykky.bases import arch
+from tykky.conda.channels import public
 from tykky.conda.channels import virtual_packages as machines
 from tykky.conda.target import FOLDER, FOLLOW, PROGRAMS, READABLE, SOCKET, VARIABLE, Target
 from tykky.runtime import native
-from tykky.tools import uv
+from tykky.tools import uv, wheels
 from tykky.tools.enclosure import closed, enclosed
 from tykky.tools.scratch import contained
 
@@ -71,6 +73,10 @@ def equip(
     ``virtual_packages``; scripts may call the environment by ``names``. ``folder`` is where the
     commands are, for a box that has the host's own ``/tmp``.
     """
+    if folder is None:
+        # Nothing that the next build may see; and no passwords where they are of no use.
+        config = replace(config, cache_dir=Path("/tmp/tykky-cache"))
+        config = config if box.network else _without_logins(config)
     target = Target(
         prefix=box.prefix,
         channels=channels,
@@ -83,10 +89,9 @@ def equip(
     )
     # What packages have run may have left links there.
     own = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
-    below = box.base.below if isinstance(box.base, StackBase) else box.base
-    inside = isinstance(below, ImageBase) and folder is None
+    inside = box.base.has_root and folder is None
     # What pip knows nothing of; in the scripts of users, pip is their own.
-    in_order = folder is None and len(uv.indexes(box.config)) > 1
+    in_order = folder is None and box.network and len(uv.indexes(config)) > 1
     folder = folder or own
     folder.mkdir(parents=True, exist_ok=True)
     if inside:
@@ -105,13 +110,25 @@ def equip(
     programs = box.real(".") / "bin"
     has_pip = os.path.lexists(programs / "pip")
     if os.path.lexists(programs / "python") and (in_order or not has_pip):
-        variables = {**uv.environment(box.config), "UV_PYTHON": f"{box.prefix}/bin/python"}
+        usual = uv.environment(config) if box.network else uv.offline(config)
+        variables = {**usual, "UV_PYTHON": f"{box.prefix}/bin/python"}
         lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
         if has_pip:
             lines.insert(0, f'[ "$1" = install ] || exec {box.prefix}/bin/pip "$@"')
         lines.append(f'exec {shlex.quote(uv.program())} pip "$@"')
         for name in ("pip", "pip3"):
             _program(folder / name, "\n".join(lines))
+
+
+def _without_logins(config: Config) -> Config:
+    conda, pip = config.conda, config.pip
+    aliases, alias = tuple(map(public, conda.aliases)), public(conda.channel_alias)
+    more = tuple(map(wheels.public, pip.extra_index_urls))
+    return replace(
+        config,
+        conda=replace(conda, aliases=aliases, channel_alias=alias),
+        pip=replace(pip, index_url=wheels.public(pip.index_url), extra_index_urls=more),
+    )
 
 
 def _program(path: Path, text: str) -> None:
@@ -258,9 +275,10 @@ def _answer(request: _Request, end: int, box: RealBox, state: bytearray) -> byte
     target, script = os.memfd_create("target"), os.memfd_create("script")
     try:
         os.write(target, state)
+        line, variables = _line(words, folder, box, target, script)
         process = subprocess.Popen(
-            _line(words, folder, box, target, script),
-            env=dict(os.environ),
+            line,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=request.outputs[0],
             stderr=request.outputs[1],
@@ -277,12 +295,15 @@ def _answer(request: _Request, end: int, box: RealBox, state: bytearray) -> byte
         os.close(script)
 
 
-def _line(words: list[str], folder: str, box: RealBox, target: int, script: int) -> list[str]:
-    """The command line of a box of the host that runs the command on the environment."""
-    seen = [box.config.root, box.directory, *box.config.repos, *box.seen]
-    readable = [*seen, box.prefix, box.scratch.home, Path("/tmp")]
+def _line(
+    words: list[str], folder: str, box: RealBox, target: int, script: int
+) -> tuple[list[str], dict[str, str]]:
+    """The command line of a box of the host that runs the command, and the environment for it."""
+    opening = replace(box.opening({box.scratch.root: box.prefix}), own_root=False)
+    inside = (box.prefix, box.scratch.home, Path("/tmp"))
+    readable = [*opening.seen, *opening.reads, *inside]
     variables = {
-        **closed(box.scratch, box.config),
+        **closed(box.scratch),
         VARIABLE: f"/proc/self/fd/{target}",
         FOLLOW: f"/proc/self/fd/{script}",
         READABLE: ":".join(map(str, readable)),
@@ -293,8 +314,7 @@ def _line(words: list[str], folder: str, box: RealBox, target: int, script: int)
         variables,
         box.scratch,
         box.config,
-        seen=seen,
-        places={box.scratch.root: box.prefix},
+        opening,
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -22,15 +21,12 @@ from tykky.conda.process import Scene, perform
 from tykky.console import plural
 from tykky.contents import of_python
 from tykky.errors import Exit, RecipeError, StepError
-from tykky.files import digest_file
+from tykky.files import digest_file, read_within
 from tykky.lock import Package
 from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
     from tykky.config import Config
-
-#: How many packages are downloaded at once.
-DOWNLOADS = 8
 
 
 def solve(
@@ -134,8 +130,7 @@ def pinned(wanted: Sequence[Pinned], subdir: str, config: Config) -> tuple[Packa
         row = dict(zip(("name", "version", "build"), parts, strict=True))
         return _package({**row, "sha256": one.sha256, "md5": one.md5}, one.url, config)
 
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
-        return tuple(pool.map(package, wanted))
+    return tuple(fetch.together(package, wanted))
 
 
 def _file_of(url: str) -> str:
@@ -211,13 +206,7 @@ def _download(
             say=say,
         )
 
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
-        pending = {package.sha256: pool.submit(one, package) for package in packages}
-        try:
-            return {sha256: future.result() for sha256, future in pending.items()}
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    return dict(zip((p.sha256 for p in packages), fetch.together(one, packages), strict=True))
 
 
 def install(
@@ -251,6 +240,7 @@ def install(
     ]
     say(f"{plural(len(packages), 'package')} into a conda environment")
     job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}
+    job["files"] = list(map(str, files.values()))
     result = perform({**job, "subdir": subdir}, scene)
     return result["done"], result["machine"]
 
@@ -268,7 +258,7 @@ def link_scripts(
         if not (root / script).is_file():
             continue
         (path,) = (root / "conda-meta").glob(f"{name}-[0-9]*.json")
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_within(root, path))
         variables = {
             **dict.fromkeys(("PREFIX", "ROOT_PREFIX", "CONDA_PREFIX"), str(prefix)),
             "PKG_NAME": name,

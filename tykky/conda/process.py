@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tykky import fetch
 from tykky.conda.channels import on_disk
-from tykky.errors import Exit, StepError, ToolError, TykkyError, masked
-from tykky.tools.enclosure import closed, enclosed
+from tykky.errors import Exit, StepError, ToolError, TykkyError, explained, masked
+from tykky.tools.enclosure import Opening, closed, enclosed
 from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Scene:
     """Where jobs are done: in a box of their own, or without ``scratch`` in the one they come from.
 
     ``places`` are folders and where they lie in it; what the engine prints goes to ``log``.
-    ``program`` is the box to use, if not the host's.
+    ``program`` is the box to use, if not the host's; with ``own_root``, it is in an image.
     """
 
     config: Config
@@ -53,32 +53,38 @@ class Scene:
     places: Mapping[Path, Path] = field(default_factory=dict)
     log: BinaryIO | None = None
     program: Path | None = None
+    own_root: bool = False
 
     @classmethod
     def of(cls, box: RealBox, config: Config) -> Scene:
         """The scene of a build: its scratch directory lies over the prefix."""
-        return cls(config, box.scratch, {box.scratch.root: box.prefix}, box.log, box.program)
+        places = {box.scratch.root: box.prefix}
+        own_root = box.program is not None and box.base.has_root
+        return cls(config, box.scratch, places, box.log, box.program, own_root)
 
     @property
     def tmp(self) -> Path:
         """What is ``/tmp`` where the engine runs."""
         return self.scratch.tmp if self.scratch else _TMP
 
-    def line(self, argv: Sequence[str], seen: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
-        """The command line and environment that run ``argv`` there; ``seen`` stays visible."""
-        cache = {"RATTLER_CACHE_DIR": "/tmp/rattler"}
+    def line(
+        self, argv: Sequence[str], seen: Sequence[Path], cache: Path | None
+    ) -> tuple[list[str], dict[str, str]]:
+        """The command line and environment that run ``argv`` there; ``seen`` stays visible.
+
+        With a ``cache`` it may keep there what it gets from the network.
+        """
+        own = {"RATTLER_CACHE_DIR": "/tmp/rattler"}
         if self.scratch is None:
-            return list(argv), {**os.environ, **cache}
-        line = enclosed(
-            argv,
-            {**closed(self.scratch, self.config), **cache},
-            self.scratch,
-            self.config,
+            return list(argv), {**os.environ, **own}
+        opening = Opening(
             seen=seen,
-            places=self.places,
-            program=self.program,
+            places={**({cache: cache} if cache else {}), **self.places},
+            network=cache is not None,
+            own_root=self.own_root,
         )
-        return line, {**closed(self.scratch, self.config), **cache}
+        variables = {**closed(self.scratch), **own}
+        return enclosed(argv, variables, self.scratch, self.config, opening, program=self.program)
 
     def note(self, said: bytes) -> None:
         """Keep what the engine printed."""
@@ -95,8 +101,13 @@ def perform(job: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
         text = json.dumps({**job, "result": str(inside / "result.json")})
         (folder / "job.json").write_text(text, encoding="utf-8")
         argv = [sys.executable, "-I", "-m", "tykky.conda.engine", str(inside / "job.json")]
-        # Channels on disk stay visible, wherever they are.
-        line, variables = scene.line(argv, on_disk(job.get("channels", ())))
+        # Channels on disk stay visible, wherever they are; and packages that are there.
+        seen = [*on_disk(job.get("channels", ())), *map(Path, job.get("files", ()))]
+        cache = Path(job["cache"]) if job.get("cache") else None
+        if cache is not None and scene.scratch is not None:
+            with explained("keep what channels list", "cache_dir"):
+                cache.mkdir(parents=True, exist_ok=True)
+        line, variables = scene.line(argv, seen, cache)
         said = masked(_run(line, variables, job, scene.config.timeout).decode(errors="replace"))
         scene.note(said.encode())
         try:
@@ -139,7 +150,8 @@ def _check_alive(job: Mapping[str, Any], patience: int) -> None:
         try:
             # What the engine asks for: some servers answer nothing else, or everything else.
             address, wait = f"{place}noarch/repodata.json", (fetch.CONNECT, patience)
-            requests.get(address, stream=True, timeout=wait).close()
+            verify = fetch.certificates()
+            requests.get(address, stream=True, timeout=wait, verify=verify).close()
         except requests.Timeout:
             raise _distant(f"the channel {url} does not answer") from None
         except requests.RequestException:

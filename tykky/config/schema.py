@@ -238,6 +238,7 @@ class Values:
     isolation: Isolation = _choice(Isolation)
     mount_points: tuple[Path, ...] = _paths()
     jobs: int = _number(0, 65536, zero=lambda: len(os.sched_getaffinity(0)))
+    reads: tuple[Path, ...] = _paths()
     hooks: Path | None = _path(empty=None)
     idle: int = _number(1, 86400)
     server: str = _path(empty="")

@@ -174,7 +174,8 @@ class CondaStack(Stack):
         box.do(f"install {plural(len(conda), 'conda package')}", install)
         pip = [package for package in box.lock.packages if not package.is_conda]
         if pip:
-            uv.install(box, pip, guarded(self, "source"), "it from the package index")
+            python = contents.python_of(conda)
+            uv.install(box, pip, guarded(self, "source"), python, "it from the package index")
             requirements = box.prefix / ".tykky-requirements.txt"
             say = f"{plural(len(conda), 'conda package')}, {len(pip)} of pip"
             box.run(["/bin/rm", requirements], say=say)
@@ -200,7 +201,7 @@ class CondaStack(Stack):
             usual = real.environment()
             after = applied(snapshot(real), usual)
             after["PATH"] = f"{FOLDER}:{after['PATH']}"
-            after |= _for_pip(box.config)
+            after |= _for_pip(box.config if real.network else None)
             real.variables = {k: v for k, v in after.items() if usual.get(k) != v}
 
         box.do("activate the environment, with conda for scripts that call it", activate)
@@ -230,16 +231,17 @@ def _seen(wanted: Environment, config: Config) -> list[Path]:
     return known.on_disk((*named, *aliases))
 
 
-def _for_pip(config: Config) -> dict[str, str]:
-    """What makes a pip that a script calls use the configured indexes, and nothing of a user's."""
-    index, *further = uv.indexes(config)
-    return {
-        "PIP_CONFIG_FILE": "/dev/null",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_INDEX_URL": index,
-        "PIP_EXTRA_INDEX_URL": " ".join(further),
-        "PIP_NO_INPUT": "1",
-    }
+def _for_pip(config: Config | None) -> dict[str, str]:
+    """What makes a pip that a script calls use nothing of a user's, and the configured indexes.
+
+    Without a configuration it has none.
+    """
+    indexes = {}
+    if config is not None:
+        index, *further = uv.indexes(config)
+        indexes = {"PIP_INDEX_URL": index, "PIP_EXTRA_INDEX_URL": " ".join(further)}
+    usual = {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {**usual, "PIP_NO_INPUT": "1", **indexes}
 
 
 def _named(*choices: Sequence[str]) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ class PipStack(Stack):
         line: list[str | Path] = [uv.program(), "venv", "--quiet", "--allow-existing"]
         line += ["--python", self._interpreter(box.base), box.prefix]
         box.run(line, env=uv.environment(box.config), say=what)
-        uv.install(box, box.lock.packages, self.source, what)
+        uv.install(box, box.lock.packages, self.source, self.python, what)
 
     def seal(self, box: Box) -> None:
         """Compile the byte code, be a base for those on top, and see that the packages agree."""

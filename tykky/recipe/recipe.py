@@ -60,7 +60,9 @@ class Recipe:
     gpu: Literal["", "nvidia", "amd"] = ""
     """The make of graphics processors that the stack uses."""
     network: bool = False
-    """Whether the recipe's own steps reach out to the network while building."""
+    """Whether the recipe's own steps and its test reach out to the network."""
+    reads: tuple[str, ...] = ()
+    """Places of the host that its steps and its test read, besides the system's: ``/appl/gcc``."""
 
     kind: ClassVar[str] = ""
     name: ClassVar[str] = ""

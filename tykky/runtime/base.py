@@ -189,6 +189,21 @@ class LaunchPlan:
         return next((mount for mount in self.mounts if isinstance(mount, Root)), None)
 
     @property
+    def sources(self) -> list[Path]:
+        """What of the host it cannot do without: roots, places and binds, but for what varies."""
+        found = [self.container] if self.container is not None else []
+        for mount in self.mounts:
+            match mount:
+                case Root(path):
+                    found.append(path)
+                case Need(place):
+                    found.append(place)
+                case Bind(source, _, False):
+                    found.append(PurePath(source))
+        paths = (*found, *self.servers, *(path.parent for path in self.apptainers))
+        return [Path(path) for path in paths if path.is_absolute() and path != Path("/")]
+
+    @property
     def images(self) -> tuple[ImageMount, ...]:
         """The images of its own, in the order in which they are mounted."""
         return tuple(mount for mount in self.mounts if isinstance(mount, ImageMount))

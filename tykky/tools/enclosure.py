@@ -1,13 +1,20 @@
-"""Running what is built, resolved or unpacked: the environment and the command line of a box."""
+"""Running what is built, resolved or unpacked: the environment and the command line of a box.
+
+What a box is promised to keep away is in ``share/doc/explanation/security.md``.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import pwd
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tykky.runtime import native
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -16,23 +23,31 @@ if TYPE_CHECKING:
 #: Where programs of a base are looked for, whatever PATH the installer has.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-#: What of the installer's environment a build may see: how to reach the network, no more.
+#: What of the installer's environment a build may see that may use the network: how to reach it.
 PASSED = (
     *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
+#: The directories in ``/`` that belong to the system. All others are the site's and its users'.
+_SYSTEM = frozenset(
+    {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "sys"}
+    | {"usr", "var"}
+)
+#: What of them is not for builds: sockets of daemons, mail, jobs that wait.
+_NOT_FOR_BUILDS = ("/run", "/var/run", "/var/spool")
+#: What comes before the names of the variables that the box hands on.
+_GIVEN = "TYKKY_BOX_"
 
 
-def closed(scratch: Scratch, config: Config) -> dict[str, str]:
+def closed(scratch: Scratch) -> dict[str, str]:
     """The environment of everything that is built: the same whoever builds it."""
     return {
-        **passed(),
         "PATH": PATH,
         "HOME": str(scratch.home),
         "TMPDIR": "/tmp",
         "LANG": "C.UTF-8",
-        "XDG_CACHE_HOME": str(config.cache_dir),
+        "XDG_CACHE_HOME": f"{scratch.home}/.cache",
         "SOURCE_DATE_EPOCH": "315532800",  # 1980, the first year a zip file can name
         "PYTHONHASHSEED": "0",
     }
@@ -43,40 +58,99 @@ def passed() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED if name in os.environ}
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What a box lets through; without any of it, only scratch can be written to.
+
+    ``places`` are folders to write to, and where they lie inside; ``files`` are to be read there.
+    ``seen`` stays visible at its own place, and ``reads`` with all that is below. With
+    ``network`` the host's can be used. ``restrict`` adds the kernel's second wall, behind which
+    no stack can be entered. In an ``own_root`` nothing of the host is that is not asked for.
+    """
+
+    seen: Sequence[Path] = ()
+    reads: Sequence[Path] = ()
+    places: Mapping[Path, Path] = field(default_factory=dict)
+    files: Mapping[Path, Path] = field(default_factory=dict)
+    network: bool = False
+    restrict: bool = True
+    own_root: bool = False
+
+
 def enclosed(
     argv: Sequence[str],
     env: Mapping[str, str],
     scratch: Scratch,
     config: Config,
+    opening: Opening,
     *,
-    seen: Sequence[Path] = (),
-    places: Mapping[Path, Path] | None = None,
     program: Path | None = None,
-) -> list[str]:
-    """The command line that runs ``argv`` where only scratch and cache can be written to.
+) -> tuple[list[str], dict[str, str]]:
+    """The command line, and its environment, that run ``argv`` in a box.
 
-    ``places`` are more folders to write to, and where they lie inside (the last is where
-    ``argv`` starts); ``seen`` stays visible even if it lies below the host's /tmp. ``program`` is
-    the box to use, if not the host's.
+    It starts in the last of the places. ``program`` is the box to use, if not the host's. Variables
+    are given as variables: everybody on a node can read arguments.
     """
-    from tykky.runtime import native
-
-    for folder in (scratch.home, scratch.tmp, config.cache_dir):
+    for folder in (scratch.home, scratch.tmp):
         folder.mkdir(parents=True, exist_ok=True)
-    inside = {scratch.home: scratch.home, config.cache_dir: config.cache_dir, **(places or {})}
-    line = [str(program or native.program("box")), "--root-readonly"]
+    line = [str(program or native.program("box")), "--root-readonly", "--own-env"]
+    line += ["--offline"] if not opening.network else []
+    line += ["--restrict"] if opening.restrict else []
+    covered = list(dict.fromkeys(_covered(config, opening)))
+    for path in covered:
+        line += ["--tmpfs", str(path)]
     line += ["--bind", str(scratch.tmp), "/tmp", "--bind", str(scratch.tmp), "/var/tmp"]
-    for path in dict.fromkeys((*seen, Path(sys.prefix), Path(__file__).parent.parent)):
-        # The private /tmp would hide it.
-        if path.exists() and {Path("/tmp"), Path("/var/tmp")}.intersection(path.parents):
+    out_of_sight = {*covered, Path("/tmp"), Path("/var/tmp")}
+    for path in dict.fromkeys(_visible(opening)):
+        if not out_of_sight.isdisjoint((path, *path.parents)) and path.exists():
             line += ["--ro-bind", str(path), str(path)]
-    for source, target in inside.items():
+    places = {scratch.home: scratch.home, **opening.places}
+    for source, target in places.items():
         line += ["--bind", str(source), str(target)]
-    # A build may use the cache, and not tell its owner what is installed.
-    listings = config.cache_dir / "listings"
-    with contextlib.suppress(OSError):
-        listings.mkdir(exist_ok=True)
-    if listings.is_dir():
-        line += ["--ro-bind", str(listings), str(listings)]
-    line += ["--chdir", str(list(inside.values())[-1])]
-    return [*line, "--", *argv]
+    for source, target in opening.files.items():
+        line += ["--ro-bind", str(source), str(target)]
+    line += ["--chdir", str(list(places.values())[-1])]
+    variables = {**(passed() if opening.network else {}), **env}
+    given = {f"{_GIVEN}{name}": value for name, value in variables.items()}
+    return [*line, "--", *argv], {"PATH": PATH, **given}
+
+
+def _covered(config: Config, opening: Opening) -> Iterator[Path]:
+    """What is out of sight: homes, the site's directories, sockets, other builds, the cache."""
+    found = [] if opening.own_root else [*_of_others(), *map(Path, _NOT_FOR_BUILDS), *_homes()]
+    for path in found:
+        # A link is covered where it leads.
+        if path.is_dir() and path.resolve() == path and not _is_asked_for(path, opening):
+            yield path
+    yield from (path for path in (config.cache_dir, config.build_dir) if path.is_dir())
+
+
+def _is_asked_for(path: Path, opening: Opening) -> bool:
+    return any(path == wanted or wanted in path.parents for wanted in opening.reads)
+
+
+def _of_others() -> Iterator[Path]:
+    """The directories in ``/`` that do not belong to the system."""
+    return (path for path in sorted(Path("/").iterdir()) if path.name not in _SYSTEM)
+
+
+def _homes() -> Iterator[Path]:
+    """Where a user's own files may be, if not in such a directory."""
+    named = ["/home", os.environ.get("HOME", ""), os.environ.get("XDG_RUNTIME_DIR", "")]
+    with suppress(KeyError):
+        named.append(pwd.getpwuid(os.getuid()).pw_dir)
+    for path in (Path(name).resolve() for name in named if name.startswith("/")):
+        if len(path.parts) > 1 and not (len(path.parts) == 2 and path.name in _SYSTEM):
+            yield path
+
+
+def _visible(opening: Opening) -> Iterator[Path]:
+    """What stays in sight wherever it is."""
+    yield from (Path(sys.prefix), Path(__file__).parent.parent, native.program("box").parent)
+    if not opening.own_root:
+        yield Path(sys.base_prefix)
+        # How names are found, and certificates.
+        named = ("/etc/resolv.conf", *passed().values()) if opening.network else ()
+        yield from (Path(name).resolve() for name in named if name.startswith("/"))
+    for path in (*opening.seen, *opening.reads):
+        yield from (path, path.resolve())

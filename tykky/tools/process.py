@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import threading
@@ -15,6 +16,16 @@ from typing import IO, BinaryIO
 from tykky.errors import Exit, StepError, TykkyError
 
 Command = str | Sequence[str | os.PathLike[str]]
+
+#: How programs say that they cannot reach anybody.
+_NO_NETWORK = re.compile(
+    r"(?i)could not resolve|name resolution|name or service not known|network is unreachable|"
+    r"dns error|failed to lookup address|error sending request|failed to establish a new conn"
+)
+_ASK = (
+    "builds have no network: name the file with box.fetch(url, sha256=...), which is downloaded "
+    "beforehand; or say 'network = True' in the recipe"
+)
 
 
 def words(command: Command) -> list[str]:
@@ -35,10 +46,18 @@ def brief(command: Command) -> str:
     return lines[0] if len(lines[0]) < 80 else lines[0][:77] + "..."
 
 
-def run(what: str, argv: list[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> str:
+def run(
+    what: str,
+    argv: list[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    log: BinaryIO,
+    network: bool = True,
+) -> str:
     """Run a command; what it prints goes into the log as it comes, and is returned.
 
-    Raises ``StepError``, which says ``what`` has failed, if it does not exit with 0.
+    ``network`` tells whether it may use that. Raises ``StepError``, which says ``what`` has
+    failed, if it does not exit with 0.
     """
     output = bytearray()
     with subprocess.Popen(
@@ -61,7 +80,10 @@ def run(what: str, argv: list[str], env: Mapping[str, str], cwd: Path, log: Bina
             raise
     said = output.decode(errors="replace")
     if status != 0:
-        raise failure(what, status, said)
+        error = failure(what, status, said)
+        if not network and _NO_NETWORK.search(said):
+            error.remedy = _ASK
+        raise error
     return said
 
 

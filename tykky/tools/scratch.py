@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 
+#: What may be written to, or into, where something built has left it.
+_PLAIN = (stat.S_IFREG, stat.S_IFDIR)
+
+
 @dataclass(frozen=True)
 class Scratch:
     """The folders of one build; ``top`` becomes the image.
@@ -87,7 +91,7 @@ def contained(root: Path, path: Path) -> Path:
     """The real path of ``path``, which counts from ``root``, with its folder made.
 
     What a build has run may have left links that lead to the installer's own files: one on the
-    way raises ``StepError``, one in the last place is removed.
+    way raises ``StepError``; one in the last place, or a pipe there, is removed.
     """
     root = root.resolve()
     try:
@@ -99,7 +103,7 @@ def contained(root: Path, path: Path) -> Path:
             f"a link in the build leads out of it: {path.parent}",
             remedy="what was built is broken or hostile; the log says what was run",
         )
-    if real.is_symlink():
+    if os.path.lexists(real) and stat.S_IFMT(real.lstat().st_mode) not in _PLAIN:
         real.unlink()
     real.parent.mkdir(parents=True, exist_ok=True)
     return real

@@ -59,12 +59,19 @@ def settle(tree: Path) -> None:
     An image has no business with devices, sockets or setuid programs: the first two raise
     ``StepError``, the third loses its bit.
     """
-    mode = tree.lstat().st_mode
+    left = [tree]  # a build may nest folders deeper than functions can be
+    while left:
+        left += _settle(left.pop())
+
+
+def _settle(path: Path) -> list[Path]:
+    """Do it for one file or folder; what is in that."""
+    mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        return
+        return []
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise StepError(
-            f"the build made a file that cannot go into an image: {tree} "
+            f"the build made a file that cannot go into an image: {path} "
             f"({stat.filemode(mode)[0]})",
             remedy="remove it in the recipe's finish step",
             code=Exit.SQUASH,
@@ -75,12 +82,9 @@ def settle(tree: Path) -> None:
     elif mode & 0o111:
         wanted |= 0o111
     if wanted != stat.S_IMODE(mode):
-        tree.chmod(wanted)
-    if stat.S_ISDIR(mode):
-        # Only now, since one that its owner cannot read could not be listed before.
-        with os.scandir(tree) as entries:
-            for entry in entries:
-                settle(Path(entry.path))
+        path.chmod(wanted)
+    # Only now, since one that its owner cannot read could not be listed before.
+    return [*path.iterdir()] if stat.S_ISDIR(mode) else []
 
 
 def squash(

@@ -11,16 +11,18 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from tykky.console import plural
-from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError
+from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError, explained
 from tykky.lock import Package
+from tykky.tools import wheels
 
 if TYPE_CHECKING:
-    from tykky.build.box import Box
+    from tykky.build.box import Box, RealBox
     from tykky.config import Config
 
 
@@ -96,6 +98,12 @@ _PROBLEMS = (
 )
 
 
+#: How uv says what it would need to build a package.
+_TO_BUILD = re.compile("No solution found when resolving: (`.*`)")
+#: Where files of the index are in a box.
+_WHEELS = Path("/tmp/wheels")
+
+
 def program() -> str:
     """The uv to use: the one installed with Tykky, else the one on PATH."""
     try:
@@ -156,6 +164,12 @@ def asking(addresses: Sequence[str]) -> dict[str, str]:
     return {"UV_INDEX": " ".join(addresses[:-1]), "UV_DEFAULT_INDEX": addresses[-1]}
 
 
+def offline(config: Config) -> dict[str, str]:
+    """The variables for uv in a box: no index, and a cache that nobody else has."""
+    own = {name: value for name, value in environment(config).items() if "INDEX" not in name}
+    return {**own, "UV_CACHE_DIR": "/tmp/uv"}
+
+
 def platform(config: Config, arch: str) -> str:
     """The name uv has for the machines a stack will run on, e.g. ``x86_64-manylinux_2_28``."""
     return f"{arch}-manylinux_{config.pip.glibc.replace('.', '_')}"
@@ -173,11 +187,12 @@ def resolve(
     """The exact files that satisfy ``requirements`` on a Python and an architecture.
 
     Only wheels are taken, since a wheel is the same everywhere, except for the projects named
-    in ``source``, whose own code may run for it: hence the box. Nothing is installed. What is
-    ``present`` already (names and versions) is kept if it can be, and not in the result. Raises
-    ``TykkyError`` with the resolver's reason.
+    in ``source``, whose own code may run for it, in a box with the network: so what uv keeps
+    then is kept for nobody else. Nothing is installed. What is ``present`` already (names and
+    versions) is kept if it can be, and not in the result. Raises ``TykkyError`` with the
+    resolver's reason.
     """
-    from tykky.tools.enclosure import closed, enclosed
+    from tykky.tools.enclosure import Opening, closed, enclosed
     from tykky.tools.scratch import Scratch
 
     line = [program(), "pip", "compile", "requirements.in", "--output-file", "pylock.toml"]
@@ -191,7 +206,12 @@ def resolve(
         scratch, work = Scratch(Path(folder)), Path(folder, "work")
         work.mkdir()
         (work / "requirements.in").write_text("\n".join(requirements) + "\n", encoding="utf-8")
-        variables = {**closed(scratch, config), **environment(config)}
+        cache = scratch.home if source else config.cache_dir / "resolved"
+        with explained("keep what the package index says", "cache_dir"):
+            cache.mkdir(parents=True, exist_ok=True)
+        variables = {**closed(scratch), **environment(config), "UV_CACHE_DIR": str(cache)}
+        opening = Opening(places={cache: cache, work: work}, network=True)
+        line, variables = enclosed(line, variables, scratch, config, opening)
         options: list[str] = []
         if present:
             stand_ins(present, work / "present")
@@ -201,7 +221,7 @@ def resolve(
         # If what is there cannot be kept, the second attempt may replace it.
         for more in (options, options[:2])[: 2 if options else 1]:
             done = subprocess.run(
-                enclosed([*line, *more], variables, scratch, config, places={work: work}),
+                [*line, *more],
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 text=True,
@@ -231,41 +251,61 @@ def stand_ins(present: Mapping[str, str], folder: Path) -> None:
 
 
 def _packages(text: str, present: Mapping[str, str]) -> tuple[Package, ...]:
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    rows = tomllib.loads(text).get("packages", [])
+    rows = wheels.toml(text).get("packages", [])
     return tuple(_package(row) for row in rows if present.get(row["name"]) != row.get("version"))
 
 
 def install(
-    box: Box, packages: Sequence[Package], source: Sequence[str], what: str, *options: str
+    box: Box, packages: Sequence[Package], source: Sequence[str], python: str, what: str
 ) -> None:
     """Install exactly these files into the environment at the prefix.
 
-    ``what`` it is completes the progress line. Raises ``StepError`` with uv's reason.
+    They are downloaded and verified beforehand, and uv has no network; nor has what builds one
+    of ``source``. ``what`` it is, with which ``python``, completes the progress line. Raises
+    ``StepError`` with uv's reason.
     """
+    count = plural(len(packages), "package")
+    box.do(f"download {count}", lambda real: _provide(real, packages))
     pins = "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages)
     wanted = box.write(".tykky-requirements.txt", pins)
     line: list[str | Path] = [program(), "pip", "install", "--python", box.prefix / "bin/python"]
-    line += ["--require-hashes", "--no-deps", *options, "--requirements", wanted]
+    line += ["--require-hashes", "--no-deps", "--offline", "--no-index", "--find-links", _WHEELS]
+    line += ["--requirements", wanted]
     for name in source:
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
-    try:
-        box.run(
-            line, env=environment(box.config), say=f"{plural(len(packages), 'package')} into {what}"
-        )
-    except StepError as error:
-        raise explain("\n".join(error.details), indexes(box.config)) from error
+    tools: list[tuple[str, ...]] = []
+    while True:
+        try:
+            box.run(line, env=offline(box.config), say=f"{count} into {what}")
+            return
+        except StepError as error:
+            said = "\n".join(error.details)
+            # What builds one says what it needs for that piece by piece: in a file, then by code.
+            wish = _TO_BUILD.search(said)
+            needed = tuple(re.findall("`([^`]+)`", wish[1])) if wish and source else ()
+            if not needed or needed in tools or len(tools) > 2 * len(source):
+                raise explain(said, indexes(box.config)) from error
+        tools.append(needed)
+        provide_tools = partial(_provide_tools, needed=needed, python=python)
+        box.do(f"download what builds packages: {', '.join(needed)}", provide_tools)
+
+
+def _provide(real: RealBox, packages: Sequence[Package]) -> None:
+    """Let a box have the files of packages."""
+    files = wheels.provide(packages, indexes(real.config), real.config, real.say)
+    real.files |= {path: _WHEELS / name for name, path in files.items()}
+
+
+def _provide_tools(real: RealBox, needed: Sequence[str], python: str) -> None:
+    """Let a box have what satisfies some requirements, too."""
+    config, arch = real.config, real.lock.arch
+    _provide(real, resolve(needed, python=python, arch=arch, source=(), config=config))
 
 
 def _package(row: dict[str, Any]) -> Package:
-    chosen = (row.get("wheels") or [row.get("sdist")])[0]
+    chosen = (row.get("wheels") or [row.get("archive") or row.get("sdist")])[0]
     if not chosen or "sha256" not in chosen.get("hashes", {}):
         raise LockError(
             f"the package index gives no sha256 for {row['name']} {row.get('version', '')}",

@@ -3,9 +3,10 @@
  *     box [OPTION]... -- COMMAND [ARGUMENT]...
  *
  * The command sees the whole host, read-only if asked, with some directories bound over others.
- * It is alone in a PID namespace: whatever it started ends with it, and all of it ends with the
- * process that started the box, even if that is killed with signal 9. Arguments, descriptors,
- * signals and the exit status pass through. Works for root and for ordinary users.
+ * It is alone in a PID namespace and a session: whatever it started ends with it, and all of it
+ * ends with the process that started the box, even if that is killed with signal 9. It has no
+ * terminal, no capabilities, and no way to either. Arguments, descriptors, signals and the exit
+ * status pass through. Works for root and for ordinary users.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,30 +25,25 @@
 static const char usage[] =
     "usage: box [OPTION]... -- COMMAND [ARGUMENT]...\n"
     "\n"
-    "  --root-readonly     make the host read-only (not /proc; /dev/shm becomes private)\n"
+    "  --root-readonly     make the host read-only, with devices of the box's own\n"
+    "  --offline           a network where nobody else is\n"
+    "  --restrict          a second wall: nothing but what is writable here can be written,\n"
+    "                      and no stack entered (Landlock, where the kernel has it)\n"
     "  --bind SRC DST      bind SRC over DST, writable\n"
     "  --ro-bind SRC DST   bind SRC over DST, read-only\n"
     "  --tmpfs DST         an empty directory in memory\n"
     "  --chdir DIR         start in DIR (default: the present directory)\n"
-    "  --clear-env         start with an empty environment\n"
-    "  --setenv NAME VALUE\n"
-    "  --unsetenv NAME     both work after --clear-env, wherever they stand\n"
+    "  --own-env           start with the variables TYKKY_BOX_*, as what comes after that, alone\n"
     "  --parent PID        do not start if PID is no longer the parent\n"
     "\n"
     "Missing mount points are made where the box may write. Exit status 125: the box failed;\n"
     "126, 127: the command could not be executed; else that of the command.\n";
 
-struct change {
-    const char *name, *value; /* value NULL: unset */
-};
-
 struct box {
     struct box_mount *mounts;
     size_t mount_count;
-    struct change *changes;
-    size_t change_count;
     const char *directory;
-    bool read_only, clear_environment;
+    bool read_only, own_environment, offline, restricted;
     long parent;
     char **command;
 };
@@ -76,9 +72,9 @@ static int parse_option(struct box *box, char **words, int left)
     static const struct {
         const char *name;
         int words;
-    } options[] = {{"--root-readonly", 1}, {"--bind", 3},     {"--ro-bind", 3},
-                   {"--tmpfs", 2},         {"--chdir", 2},    {"--clear-env", 1},
-                   {"--setenv", 3},        {"--unsetenv", 2}, {"--parent", 2}};
+    } options[] = {{"--root-readonly", 1}, {"--bind", 3},    {"--ro-bind", 3},
+                   {"--tmpfs", 2},         {"--chdir", 2},   {"--own-env", 1},
+                   {"--offline", 1},       {"--restrict", 1}, {"--parent", 2}};
     size_t i = 0, count = sizeof options / sizeof options[0];
     while (i < count && strcmp(options[i].name, words[0]) != 0)
         i++;
@@ -90,9 +86,9 @@ static int parse_option(struct box *box, char **words, int left)
     case 2: add_mount(box, BOX_RO_BIND, words + 1); break;
     case 3: add_mount(box, BOX_TMPFS, words + 1); break;
     case 4: box->directory = words[1]; break;
-    case 5: box->clear_environment = true; break;
-    case 6: box->changes[box->change_count++] = (struct change){words[1], words[2]}; break;
-    case 7: box->changes[box->change_count++] = (struct change){words[1], NULL}; break;
+    case 5: box->own_environment = true; break;
+    case 6: box->offline = true; break;
+    case 7: box->restricted = true; break;
     default: box->parent = strtol(words[1], NULL, 10); break;
     }
     return options[i].words;
@@ -108,7 +104,6 @@ static void parse(struct box *box, int argc, char **argv)
 {
     int at = 1;
     box->mounts = allocate((size_t)argc, sizeof *box->mounts);
-    box->changes = allocate((size_t)argc, sizeof *box->changes);
     while (at < argc && strcmp(argv[at], "--") != 0) {
         int words = parse_option(box, argv + at, argc - at);
         if (words == 0) {
@@ -123,15 +118,16 @@ static void parse(struct box *box, int argc, char **argv)
     box->command = argv + at + 1;
 }
 
-static void change_environment(const struct box *box)
+/* They come as variables, since everybody on the node may read arguments. */
+static void take_environment(void)
 {
-    if (box->clear_environment)
-        clearenv();
-    for (size_t i = 0; i < box->change_count; i++) {
-        const char *name = box->changes[i].name, *value = box->changes[i].value;
-        need((value ? setenv(name, value, 1) : unsetenv(name)) == 0 ||
-             fail("box: cannot set the variable %s: %m", name));
-    }
+    static const char beginning[] = "TYKKY_BOX_";
+    size_t length = sizeof beginning - 1;
+    char **all = environ;
+    clearenv(); /* leaves the old array as it was */
+    for (; *all; all++)
+        if (strncmp(*all, beginning, length) == 0)
+            need(putenv(*all + length) == 0 || fail("box: cannot set a variable: %m"));
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
@@ -174,9 +170,8 @@ static void pass_signals_on(pid_t pid)
     sigset_t held = held_signals();
     siginfo_t info;
     int number = sigwaitinfo(&held, &info);
-    /* Signals of the terminal reach the command by themselves. The others come, for the init, from
-     * the process outside of this PID namespace: there si_pid is 0. */
-    if (number > 0 && number != SIGCHLD && info.si_code <= 0)
+    /* Those of the terminal, too: the command is in a session of its own. */
+    if (number > 0 && number != SIGCHLD)
         kill(pid, number);
 }
 
@@ -185,6 +180,7 @@ static void pass_signals_on(pid_t pid)
 static _Noreturn void be_init(char **command, int report)
 {
     prctl(PR_SET_NAME, "tykky-box");
+    setsid(); /* without a terminal */
     pid_t child = fork();
     if (child == 0)
         execute(command);
@@ -232,13 +228,16 @@ static void arrange(struct box *box, bool user_namespace)
 {
     static struct directory directory;
     directory_save(&directory);
-    need(box_mount(box->mounts, box->mount_count, box->read_only));
+    need(box_mount(box->mounts, box->mount_count, box->read_only, user_namespace));
+    bool open_network = box->offline && !box_leave_network();
     if (!box->directory)
         directory_restore(&directory);
     else
         need(chdir(box->directory) == 0 || fail("box: cannot enter %s: %m", box->directory));
-    if (user_namespace)
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    unshare(CLONE_NEWIPC); /* no shared memory of others, if that can be had */
+    need(box_give_up_power(open_network));
+    if (box->restricted)
+        box_restrict(box->mounts, box->mount_count);
 }
 
 /* Ends this process when its parent ends. `parent` is who it should be; 0: no check. */
@@ -255,7 +254,8 @@ int main(int argc, char **argv)
     bool user_namespace = false;
     int report[2], alive[2];
     parse(&box, argc, argv);
-    change_environment(&box);
+    if (box.own_environment)
+        take_environment();
     hold_signals();
     need(namespace_enter(CLONE_NEWPID, &user_namespace));
     /* After the change of credentials, which would clear it. */

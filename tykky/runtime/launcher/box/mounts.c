@@ -63,7 +63,7 @@ static bool make_target(const struct box_mount *mount)
                                                               mount->target);
 }
 
-static bool mount_tmpfs(const char *target)
+bool mount_tmpfs(const char *target)
 {
     const char *name = strrchr(target, '/') + 1;
     bool for_all = strcmp(name, "tmp") == 0 || strcmp(name, "shm") == 0;
@@ -103,13 +103,10 @@ static void sort(struct box_mount *mounts, size_t count)
         }
 }
 
-bool box_mount(struct box_mount *mounts, size_t count, bool read_only)
+bool box_mount(struct box_mount *mounts, size_t count, bool read_only, bool user_namespace)
 {
-    struct stat status;
-    if (!open_sources(mounts, count) || (read_only && !make_read_only()))
-        return false;
-    /* A /dev/shm of its own, so that a build leaves no segment behind. */
-    if (read_only && stat("/dev/shm", &status) == 0 && !mount_tmpfs("/dev/shm"))
+    if (!open_sources(mounts, count) || (read_only && (!make_read_only() || !box_own_devices())) ||
+        (read_only && !user_namespace && !box_hide_from_root()))
         return false;
     sort(mounts, count);
     for (size_t i = 0; i < count; i++)
@@ -118,5 +115,7 @@ bool box_mount(struct box_mount *mounts, size_t count, bool read_only)
     /* Of the box's own PID namespace; but the node may forbid it (/proc is partly hidden, as in
      * some containers), and the host's stays then. */
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    if (!user_namespace)
+        box_protect_kernel();
     return true;
 }

@@ -1,0 +1,156 @@
+"""Files of the package index: found by name, downloaded and verified before anything is built.
+
+A lock names each file and its digest, and not where it is; so any index that has it will do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+from tykky import fetch
+from tykky.errors import Exit, StepError, masked
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+    from tykky.lock import Package
+
+#: What an index shall answer: the form for programs, or the page that all have.
+_FORMS = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+
+
+def toml(text: str) -> dict[str, Any]:
+    """What a text in TOML says. Raises ``ValueError``."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)
+
+
+def provide(
+    packages: Sequence[Package],
+    indexes: Sequence[str],
+    config: Config,
+    say: Callable[[str], None],
+) -> dict[str, Path]:
+    """The files of packages in the cache, by their names, downloaded if they are not there.
+
+    Raises ``StepError`` for the first that cannot be had or is not what the lock says.
+    """
+
+    def one(package: Package) -> Path:
+        there = fetch.kept(package.sha256, config.cache_dir)
+        if there is not None:
+            return there
+        address = package.url or _address(package, indexes, config.timeout)
+        return fetch.fetch(
+            public(address),
+            package.sha256,
+            config.cache_dir,
+            mirrors=config.mirrors,
+            source=address,
+            patience=config.timeout,
+            say=say,
+        )
+
+    return dict(zip((p.file for p in packages), fetch.together(one, packages), strict=True))
+
+
+def public(address: str) -> str:
+    """An address without the name and password that it may begin with."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _address(package: Package, indexes: Sequence[str], patience: int) -> str:
+    """Where the first index that has a file has it, with what has to be said to be let in."""
+    name = re.sub(r"[-_.]+", "-", package.name).lower()
+    problem: StepError | None = None
+    for index in indexes:
+        page = f"{index.rstrip('/')}/{name}/"
+        try:
+            for file, address in _listed(page, patience):
+                if file == package.file:
+                    return _as_asked(address, page)
+        except StepError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    raise StepError(
+        f"none of the package indexes has {package.file}: " + ", ".join(map(public, indexes)),
+        remedy="it was taken back, or the lock was made with another index; see 'tykky config why "
+        "pip.index_url', or make the lock anew",
+        code=Exit.UNKNOWN_PACKAGE,
+    )
+
+
+def _as_asked(address: str, page: str) -> str:
+    """An address on the same server as a page, with the name and password of that."""
+    parts, asked = urlsplit(address), urlsplit(page)
+    if "@" in asked.netloc and parts.netloc == asked.netloc.rpartition("@")[2]:
+        return urlunsplit(parts._replace(netloc=asked.netloc))
+    return address
+
+
+def _listed(page: str, patience: int) -> Iterator[tuple[str, str]]:
+    """The files of a project in an index, and their addresses; none if it has no such project."""
+    text, kind = _read(page, patience)
+    if kind.endswith("+json"):
+        for row in json.loads(text).get("files", ()):
+            yield row["filename"], urljoin(public(page), row["url"])
+        return
+    anchors = _Anchors()
+    anchors.feed(text)
+    for reference in anchors.found:
+        address = urljoin(public(page), reference.partition("#")[0])
+        yield unquote(Path(urlsplit(address).path).name), address
+
+
+def _read(page: str, patience: int) -> tuple[str, str]:
+    """The text of a page of an index, and what it is; empty if there is none."""
+    import requests
+
+    if urlsplit(page).scheme == "file":
+        path = Path(unquote(urlsplit(page).path), "index.html")
+        return (path.read_text(encoding="utf-8") if path.is_file() else ""), "text/html"
+    try:
+        answer = requests.get(
+            page,
+            headers={"Accept": _FORMS},
+            timeout=(fetch.CONNECT, patience),
+            verify=fetch.certificates(),
+        )
+    except requests.RequestException as error:
+        silent, why = fetch.is_silence(error), fetch.reason(error, patience)
+        problem = fetch.unreachable(public(page), why, silent=silent, mirrors="pip.index_url")
+        problem.cause = f"the package index {public(page)} cannot be reached: {why}"
+        raise problem from None
+    if answer.status_code == 404:
+        return "", "text/html"
+    if answer.status_code >= 400:
+        raise StepError(
+            f"the package index {masked(public(page))} answers {answer.status_code}",
+            remedy="'tykky config why pip.index_url' tells who says that it is one",
+            code=Exit.NETWORK,
+        )
+    return answer.text, answer.headers.get("Content-Type", "").partition(";")[0]
+
+
+class _Anchors(HTMLParser):
+    """Collects what a page has links to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep the link of an anchor."""
+        if tag == "a":
+            self.found += [value for name, value in attrs if name == "href" and value]
