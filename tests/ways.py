@@ -80,6 +80,7 @@ def conda_script(person: Person) -> Path:
     more = f"""
     packages = 'python', 'pip'
     commands = 'python*'
+    network = True
 
     def finish(self, box):
         box.run("pip install {" ".join(_WANTED)}")

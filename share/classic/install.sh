@@ -8,6 +8,7 @@ print_warn() { printf '[ WARNING ] %s\n' "$1"; }
 print_err() { printf '[ ERROR ] %s\n' "$1"; }
 tykky_by_pip() {
     echo "uv does not understand the requirements; pip is asked"
+    rm -f "$CW_BUILD_TMPDIR/uv.status"
     set -- "$@" --disable-pip-version-check
     # Which takes the best version of all indexes: what it takes from where is told afterwards.
     if [ -n "$PIP_EXTRA_INDEX_URL" ] &&

@@ -14,6 +14,7 @@ import pytest
 from tests import ways
 from tests.indexes import address, index, publish
 from tests.servers import Web
+from tests.stacks import HEAD
 from tests.ways import PUBLIC, WAYS, Person
 from tykky.errors import Exit
 
@@ -113,19 +114,19 @@ _REFUSED = {
 
 
 @pytest.mark.parametrize("wanted", _REFUSED)
-def test_a_refusal_names_the_index(place: Path, addresses: list[str], wanted: str) -> None:
-    person = ways.person(place, *addresses)
+def test_a_refusal_names_the_index(person: Person, addresses: list[str], wanted: str) -> None:
     code, says = _REFUSED[wanted]
-    with pytest.raises(pytest.fail.Exception) as failed:
-        person.recipe(ways.HEAD.format(kind="PipStack") + f"    packages = '{wanted}'\n")
-    assert f"ended with {int(code)}," in str(failed.value)
+    with pytest.raises(pytest.fail.Exception, match=f"ended with {int(code)},") as failed:
+        person.recipe(HEAD.format(kind="PipStack") + f"    packages = '{wanted}'\n")
     assert says.format(*addresses) in str(failed.value)
+    person.classic.write("req.txt", f"{wanted}\n")
+    person.sh("pip-containerize new --prefix p req.txt", status=int(code))
+    assert says.format(*addresses) in person.said[-1]
 
 
 def test_an_index_that_lets_nobody_in_is_named(place: Path) -> None:
     with index("goodpkg==1.0", login="me:hunter2") as web:
         person = ways.person(place, address(web, "me:wrong"), PUBLIC)
-        with pytest.raises(pytest.fail.Exception) as failed:
+        with pytest.raises(pytest.fail.Exception, match=f"with {int(Exit.NETWORK)},") as failed:
             ways.pip_recipe(person)
         assert f"the package index {address(web)} does not let you in" in str(failed.value)
-        assert f"ended with {int(Exit.NETWORK)}," in str(failed.value)

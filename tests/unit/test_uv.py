@@ -115,7 +115,7 @@ BUILD = """\
 def test_what_uv_says_has_a_cause_a_remedy_and_a_code(output: str, code: Exit, says: str) -> None:
     flags = {"pip.index_url": "https://one/simple"}
     flags |= {"pip.extra_index_urls": "https://me:hunter2@two/simple https://three/simple"}
-    error = uv.explain(output, Config.load(flags, {"HOME": "/nowhere"}))
+    error = uv.explain(output, uv.indexes(Config.load(flags, {"HOME": "/nowhere"})))
     assert "hunter2" not in f"{error.cause} {error.remedy}"
     assert error.code is code
     assert says in error.cause

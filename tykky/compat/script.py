@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from tykky.compat.settings import SCRIPTS, TEXT
 from tykky.errors import Exit, StepError
 from tykky.resources import resource
-from tykky.tools import indexes, process
+from tykky.tools import indexes, process, uv
 
 if TYPE_CHECKING:
     from tykky.build.box import OpenBox
@@ -47,6 +48,11 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
     if status != 0:
         said = Path(str(box.log.name)).read_bytes()[started:].decode(errors="replace")
         error = process.failure("the installation script", status, said)
+        with contextlib.suppress(OSError, ValueError):
+            if int((box.tmp / "uv.status").read_text(**TEXT)):
+                asked = recipe.named("requirements_file")
+                output = (box.tmp / "uv.said").read_text(**TEXT)
+                error = uv.explain(output, indexes.addresses(recipe.config, asked))
         again = "correct the files that were given, then run the same command again"
         if recipe.config.classic_hides and _NO_KEYS.search(said):
             again = (

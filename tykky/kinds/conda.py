@@ -243,8 +243,8 @@ def _for_pip(config: Config | None) -> dict[str, str]:
     """
     indexes = {}
     if config is not None:
-        indexes["PIP_INDEX_URL"] = config.pip.index_url
-        indexes["PIP_EXTRA_INDEX_URL"] = " ".join(config.pip.extra_index_urls)
+        index, *further = uv.indexes(config)
+        indexes = {"PIP_INDEX_URL": index, "PIP_EXTRA_INDEX_URL": " ".join(further)}
     usual = {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return {**usual, "PIP_NO_INPUT": "1", **indexes}
 

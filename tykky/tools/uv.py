@@ -46,7 +46,7 @@ _PROBLEMS = (
     (
         r"Because (\S+) was not found in the package registry",
         "there is no package '{0}' in {index}",
-        "check its spelling in the recipe, and 'tykky config why pip.index_url'",
+        "check its spelling, and 'tykky config why pip.index_url'",
         Exit.UNKNOWN_PACKAGE,
     ),
     (
@@ -69,7 +69,7 @@ _PROBLEMS = (
     ),
     (
         "No solution found",
-        "the requirements of the recipe contradict each other",
+        "the requirements contradict each other",
         "loosen one of the requirements that the lines above name",
         Exit.RESOLVE,
     ),
@@ -243,7 +243,7 @@ def resolve(
             if done.returncode == 0:
                 text = (work / "pylock.toml").read_text(encoding="utf-8")
                 return _packages(text, present or {})
-        raise explain(done.stderr, config)
+        raise explain(done.stderr, indexes(config))
 
 
 def stand_ins(present: Mapping[str, str], folder: Path) -> None:
@@ -298,7 +298,7 @@ def install(
             wish = _TO_BUILD.search(said)
             needed = tuple(re.findall("`([^`]+)`", wish[1])) if wish and source else ()
             if not needed or needed in tools or len(tools) > 2 * len(source):
-                raise explain(said, box.config) from error
+                raise explain(said, indexes(box.config)) from error
         tools.append(needed)
         provide_tools = partial(_provide_tools, needed=needed, python=python)
         box.do(f"download what builds packages: {', '.join(needed)}", provide_tools)
@@ -332,12 +332,12 @@ def _package(row: dict[str, Any]) -> Package:
     )
 
 
-def explain(output: str, config: Config | None = None) -> TykkyError:
-    """The error for what uv printed when it failed, with the indexes of the configuration."""
+def explain(output: str, known: Sequence[str] = ()) -> TykkyError:
+    """The error for what uv printed when it failed; ``known`` are the indexes that it has asked."""
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
     for pattern, cause, remedy, code in _PROBLEMS:
         if found := re.search(pattern, output):
-            index = _index(output, indexes(config) if config else ())
+            index = _index(output, known)
             cause, remedy = (text.format(*found.groups(), index=index) for text in (cause, remedy))
             return StepError(cause, remedy=remedy, code=code, details=lines)
     return StepError("uv failed", remedy="the lines above are what it says", details=lines)
