@@ -37,7 +37,8 @@ def test_an_installation_may_be_moved(classic: Classic, pip: Path, how: str) -> 
 def test_a_prefix_bound_installation_that_was_moved_says_so(classic: Classic) -> None:
     classic.write("conf.yaml", "installation_path: prefix\n")
     classic.sh(
-        "mkdir -p t/bin; printf '#!/bin/sh\\necho $0\\n' > t/bin/x; chmod +x t/bin/x; ln -s x t/bin/y;"
+        "mkdir -p t/bin; printf '#!/bin/sh\\necho $0\\n' > t/bin/x; chmod +x t/bin/x;"
+        "ln -s x t/bin/y;"
         "wrap-install -y conf.yaml -w bin --prefix p t"
     )
     assert classic.says("p/bin/x; ls p; p/bin/y") == f"p/bin/x\n{classic.says('ls p')}\np/bin/y"
