@@ -101,6 +101,13 @@ def test_who_misses_a_key_is_told_why(keeper: Classic, said: str) -> None:
     assert "classic_hides" not in keeper.sh(line, status=int(Exit.BUILD)).stderr
 
 
+def test_a_variable_for_an_agent_may_be_empty_or_odd(keeper: Classic) -> None:
+    keeper.write("post.sh", "ls t/bin\n")
+    for value in ("", ".", "t/bin", "/nowhere/agent"):
+        here = keeper.with_env(SSH_AUTH_SOCK=value, GPG_AGENT_INFO=value)
+        assert here.says("wrap-install -w bin --prefix p --post post.sh t") == "tool"
+
+
 def test_a_folder_of_keys_may_be_a_link_and_need_not_be_there(keeper: Classic) -> None:
     keeper.sh("mv .ssh elsewhere; ln -s elsewhere .ssh; rm -r .gnupg")
     keeper.write("post.sh", "cat elsewhere/id_rsa .ssh/id_rsa 2>/dev/null || echo hidden\n")

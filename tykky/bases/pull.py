@@ -124,9 +124,9 @@ def _make(
             else:
                 with _parts(reference) as load:
                     settings = _settings(_configuration(load, reference), reference)
-                    source = str(reference)
-                    if reference.scheme == "oci":
-                        source = f"oci:{_one_of(load, reference, scratch / 'layout')}"
+                source = str(reference)
+                if reference.scheme == "oci":
+                    source = f"oci:{_one_of(reference, digest, scratch / 'layout')}"
                 suffix = _unpack(source, new, scratch, config, say)
     except OSError as error:
         raise from_os_error(error, f"pull {reference}") from error
@@ -214,8 +214,10 @@ def _configuration(load: Callable[[str], Any], reference: Reference) -> dict[str
 def _manifest(load: Callable[[str], Any], reference: Reference) -> tuple[str, dict[str, Any]]:
     """The digest, in hex, and the manifest of an image in the form of OCI."""
     found, tag = load("index.json"), _folder_and_tag(reference)[1]
-    there = {(e.get("annotations") or {}).get(_TAG): e for e in found["manifests"]}
-    several = len({e["digest"] for e in there.values()}) > 1
+    there: dict[str, list[Any]] = {}
+    for entry in found["manifests"]:
+        there.setdefault((entry.get("annotations") or {}).get(_TAG, ""), []).append(entry)
+    several = len({each[0]["digest"] for each in there.values()}) > 1
     if tag not in there if tag else several:
         raise TykkyError(
             f"{reference} is {'not there' if tag else 'more than one image'}: the layout has "
@@ -223,7 +225,7 @@ def _manifest(load: Callable[[str], Any], reference: Reference) -> tuple[str, di
             remedy="name one of them: oci:DIR:TAG",
             code=Exit.BASE,
         )
-    entries, digest = [there[tag]] if tag else found["manifests"], ""
+    entries, digest = there[tag] if tag else found["manifests"], ""
     while "config" not in found:  # an index may lead to another one
         digest = entries[0]["digest"]
         if len({entry["digest"] for entry in entries}) > 1:
@@ -233,12 +235,10 @@ def _manifest(load: Callable[[str], Any], reference: Reference) -> tuple[str, di
     return digest.removeprefix("sha256:"), found
 
 
-def _one_of(load: Callable[[str], Any], reference: Reference, folder: Path) -> Path:
+def _one_of(reference: Reference, digest: str, folder: Path) -> Path:
     """Make an OCI layout that has only the image that is meant, since programs differ in tags."""
-    digest, manifest = _manifest(load, reference)
     blobs = _folder_and_tag(reference)[0] / "blobs"
-    size = (blobs / "sha256" / digest).stat().st_size
-    registry.index(folder, digest, size, str(manifest.get("mediaType") or ""))
+    registry.index(folder, digest, (blobs / "sha256" / digest).stat().st_size)
     (folder / "blobs").symlink_to(blobs)
     return folder
 

@@ -242,11 +242,11 @@ def layout(remote: Remote, folder: Path, config: Config, say: fetch.Say) -> list
     return downloads
 
 
-def index(folder: Path, digest: str, size: int, kind: str = "") -> None:
+def index(folder: Path, digest: str, size: int) -> None:
     """Let a folder be an OCI layout of one image, ``latest``, by the digest of its manifest."""
     folder.mkdir(exist_ok=True)
     entry = {
-        "mediaType": kind or _MANIFESTS[0],
+        "mediaType": _MANIFESTS[0],
         "digest": f"sha256:{digest}",
         "size": size,
         "annotations": {"org.opencontainers.image.ref.name": "latest"},

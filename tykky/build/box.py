@@ -373,7 +373,8 @@ def secrets(hidden: Sequence[Path]) -> Iterator[str]:
     """What a user hides, and where agents of theirs listen; nothing if they hide nothing."""
     if hidden:
         yield from map(str, hidden)
-        yield from (os.environ[name].partition(":")[0] for name in AGENTS if name in os.environ)
+        said = (os.environ.get(name, "").partition(":")[0] for name in AGENTS)
+        yield from (path for path in said if path.startswith("/"))
         own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
         yield from (f"{own}/gnupg", f"{own}/keyring")
         for folder in Path("/tmp").glob("ssh-*"):

@@ -181,8 +181,9 @@ def _obstacle(prefix: Path, root: Path) -> tuple[str, str] | None:
     # What somebody who was killed has left of ours is no obstacle.
     for name in () if place.hidden.is_dir() else ("bin", "share", "lib"):
         there = prefix / name
-        inside = sorted(path.name for path in there.iterdir()) if there.is_dir() else []
-        if inside or there.is_file():
+        shown = os.access(there, os.R_OK)
+        inside = sorted(path.name for path in there.iterdir()) if there.is_dir() and shown else []
+        if inside or there.is_file() or (there.exists() and not shown):
             what = f": {', '.join(inside[:3])}{' ...' if inside[3:] else ''}" if inside else ""
             # Programs of the installation would see their own in its place.
             remedy = f"move that away, 'mv {shlex.quote(str(there))} ELSEWHERE', or {_ELSEWHERE}"
