@@ -73,6 +73,8 @@ def decoded(
     except UnicodeDecodeError as error:
         text = content.decode(encoding, "replace")
         at = len(content[: error.start].decode(encoding, "replace"))
+        if "\0" in text:  # that says more
+            at = text.index("\0")
     if at >= 0:
         raise _no_text(text, at, path, encoding, kind, code)
     return text.replace("\r\n", "\n").replace("\r", "\n")
