@@ -42,7 +42,7 @@ def test_several_specs_are_checked_before_the_first_is_built(site: Site) -> None
 
 def test_what_is_wrong_with_all_choices_is_told_once(site: Site) -> None:
     file = site.hello("hello", "1", "2", more="x = variant(True)")
-    more = "    @property\n    def env(self): return 1 / 0\n"
+    more = "\n    @property\n    def env(self): return 1 / 0\n"
     file.write_text("from tykky import variant\n" + file.read_text() + more)
     done = site("audit", "hello", status=int(Exit.RECIPE))
     assert done.stderr.count("division by zero") == 1
