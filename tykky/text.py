@@ -57,7 +57,6 @@ def decoded(
     path: Path,
     kind: type[TykkyError] = ConfigError,
     *,
-    code: Exit | None = None,
     any_bytes: bool = False,
 ) -> str:
     """The text that a file holds, with lines that end in a line feed.
@@ -73,14 +72,14 @@ def decoded(
     except UnicodeDecodeError as error:
         text = content.decode(encoding, "replace")
         at = len(content[: error.start].decode(encoding, "replace"))
+        if "\0" in text:  # that says more
+            at = text.index("\0")
     if at >= 0:
-        raise _no_text(text, at, path, encoding, kind, code)
+        raise _no_text(text, at, path, encoding, kind)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _no_text(
-    text: str, at: int, path: Path, encoding: str, kind: type[TykkyError], code: Exit | None
-) -> TykkyError:
+def _no_text(text: str, at: int, path: Path, encoding: str, kind: type[TykkyError]) -> TykkyError:
     """The error for a character that is none."""
     what, really = f"is not {encoding.upper()} text", "Latin-1"
     if text[at] == "\0":
@@ -88,14 +87,14 @@ def _no_text(
     line = text.split("\n")[text.count("\n", 0, at)]
     shown = re.sub("[\0-\x08\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", line)[:160]
     where = Where(path, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at) - 1, 1, shown)
-    name = really.replace("-1", "1").lower()
+    name = {"Latin-1": "latin1"}.get(really, "utf-16")
     binary = re.search("[\1-\x08\x0e-\x1f\x7f]", text[:4096])
     remedy = (
         "give a file of text"
         if binary
         else f"if it is {really}: iconv -f {name} -t utf-8 {shlex.quote(path.name)} > NEW"
     )
-    return kind(f"{path.name} {what}", remedy=remedy, where=where, code=code)
+    return kind(f"{path.name} {what}", remedy=remedy, where=where)
 
 
 def read_text(
@@ -108,14 +107,17 @@ def read_text(
     code: Exit | None = None,
     any_bytes: bool = False,
 ) -> str:
-    """The text of a file. Raises an error of a ``kind``; ``where`` is what names the file."""
+    """The text of a file. Raises an error of a ``kind``; ``where`` is what names the file.
+
+    ``code`` is for one that cannot be read at all.
+    """
     try:
         content = read_bytes(path)
     except OSError as error:
         remedy = remedy or _REMEDIES.get(error.errno or 0, "give the path of a text file")
         cause = f"the {what} {path} cannot be read: {error.strerror or error}"
         raise kind(cause, remedy=remedy, where=where, code=code) from error
-    return decoded(content, path, kind, code=code, any_bytes=any_bytes)
+    return decoded(content, path, kind, any_bytes=any_bytes)
 
 
 _REMEDIES = {
@@ -153,7 +155,7 @@ def entries(text: str, path: Path, kind: type[TykkyError]) -> Iterator[tuple[int
     for number, line in enumerate(text.split("\n"), 1):
         entry = re.sub(r"(^|\s)#.*", "", line)
         if strange := re.search("[\0\ud800-\udfff]", entry):
-            raise _no_text(text, at + strange.start(), path, "utf-8", kind, None)
+            raise _no_text(text, at + strange.start(), path, "utf-8", kind)
         if entry.strip():
             yield number, entry.strip()
         at += len(line) + 1

@@ -60,3 +60,22 @@ def test_a_python_of_another_installation_is_refused(project: Classic, pip: obje
         f"PATH={pip}/bin:$PATH pip-containerize new --prefix p req.txt", status=int(Exit.CONFLICT)
     )
     assert "is one of another installation" in done.stderr
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
+def test_a_file_is_read_as_windows_saves_it(project: Classic, codec: str) -> None:
+    (project.home / "req.txt").write_bytes("# é\r\nsix==1.17.0\r\n".encode(codec))
+    script = project.write("post.sh", "")
+    script.write_bytes('pip list | grep six > "$CW_WORKDIR/seen" # é\r\n'.encode(codec))
+    project.sh("pip-containerize new --prefix p --post-install post.sh req.txt")
+    assert project.says("p/bin/python -c 'import six; print(six.__version__)'") == "1.17.0"
+    assert "1.17.0" in (project.home / "seen").read_text()
+    assert "six" in (project.home / "p/share/previous_input/0/req.txt").read_text()
+
+
+def test_a_file_in_an_encoding_that_pip_refuses_is_named_with_its_line(project: Classic) -> None:
+    (project.home / "req.txt").write_bytes(b"six\n# caf\xe9\n")
+    done = project.sh("pip-containerize new --prefix p req.txt", status=int(Exit.RECIPE))
+    assert "req.txt:2" in done.stderr
+    assert "iconv -f latin1 -t utf-8 req.txt" in done.stderr
+    assert not (project.home / "p").exists()

@@ -208,9 +208,10 @@ def make(
     _check_selection(recipe, place)
     lock, is_new = settled_lock(recipe, config, arch, place, say, look_only=look_only)
     base = recipe.find_base(config, arch, lock)
-    needs = tuple(_needed(recipe, needed, store) for needed in guarded(recipe, "needs"))
+    records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
-        needs = (store.record(store.one(base.reference.target)), *needs)
+        records.insert(0, store.record(store.one(base.reference.target)))
+    needs = tuple({record.prefix: record for record in records}.values())  # each once
     plain = are_plain(recipe)
     build = locks.digest_of(
         {
