@@ -272,7 +272,7 @@ def test_requirements_files(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path / "repo", "tool/r.txt", content)
     visit(tmp_path / "repo")
     with answered():
-        assert indexes.installing(path, tmp_path)
+        assert indexes.installing(path, tmp_path, Config.load({}, {"HOME": "/nonexistent"}), [])
 
 
 @pytest.mark.parametrize("name", ["e.yml", "e.txt"])
