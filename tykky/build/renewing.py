@@ -56,9 +56,14 @@ def renew(
                 installed=now(),
                 by={**record.by, "user": user_name(), "host": host_name()},
                 launch=asdict(entering),
+                # What is taken over is what it was, or damaged as before.
+                notes={
+                    name: noted
+                    for name, noted in record.notes.items()
+                    if Path(name).parts[0] not in (CONF_NAME, "host", "root")
+                },
             )
-            place.commit(draft, new, store.permissions)
-            return new
+            return place.commit(draft, new, store.permissions)
     finally:
         if draft.path.exists():
             discard(draft.path)

@@ -15,6 +15,7 @@ from tykky import console
 from tykky.build import pipeline
 from tykky.build import plan as plans
 from tykky.cli.common import Call, Result, flag, specs, specs_of
+from tykky.doctor.places import others
 from tykky.errors import TykkyError
 from tykky.spec import Spec
 
@@ -56,6 +57,8 @@ def run(call: Call) -> Result:
     args = call.args
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
+    if (verdict := others(call.config))[0] != "ok":
+        console.warn(f"others may change what is installed: {'; '.join(verdict[1:])}")
     for spec in specs_of(args.spec):
         try:
             answers.append(_plan(spec, call) if args.plan else _install(spec, call))
