@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable
@@ -116,8 +115,6 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
             if durable:
                 os.fsync(stream.fileno())
         permissions.apply(temporary, instead=path)
-        if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
-            path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
         temporary.replace(path)
         if durable:
             sync(path.parent)

@@ -6,6 +6,7 @@ folder on the way: where a project's leader owns the project's folder, its membe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import stat
@@ -104,8 +105,9 @@ def _way(path: Path) -> Iterator[Path]:
                 continue
             known.add(each)
             yield each
-            if each.is_symlink() and len(known) < 1000:
-                todo.append(each.parent / each.readlink())
+            with contextlib.suppress(OSError):  # no link, or one that cannot be seen
+                if len(known) < 1000:
+                    todo.append(each.parent / each.readlink())
 
 
 def _chmod(change: str, path: Path) -> str:

@@ -77,7 +77,7 @@ def test_a_damaged_history_is_named_and_kept_and_makes_nothing_old(two: Site, te
 @pytest.mark.parametrize("text", ["", "format 2\n"])
 def test_a_damaged_launch_file_is_named_and_installed_again(two: Site, text: str) -> None:
     (two.prefix() / ".tykky/current/launch.conf").write_text(text)
-    assert "launch.conf is missing or not what was" in two("verify", status=Exit.DAMAGED).stdout
+    assert "launch.conf is not what was written" in two("verify", status=Exit.DAMAGED).stdout
     assert two.json("install", "hello")[0]["generation"] == 3
     assert says(two) == "hello 1.0\n"
 

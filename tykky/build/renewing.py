@@ -24,11 +24,11 @@ def is_entered_as(
 ) -> bool:
     """Whether a generation is entered as it would be by the configuration now."""
     plan, _ = _entered(record, record.generation, config, runtime, isolation)
+    path = here.generation(record.generation) / CONF_NAME
     try:
-        text = (here.generation(record.generation) / CONF_NAME).read_text(encoding="utf-8")
+        return not path.is_symlink() and path.read_text(encoding="utf-8") == render(plan)
     except (OSError, UnicodeDecodeError):
         return False
-    return text == render(plan)
 
 
 def renew(

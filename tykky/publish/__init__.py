@@ -13,7 +13,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,8 +128,10 @@ class Publisher:
             if not _leads(link, target):
                 yield self._fault(link, f"does not lead to {target}", record)
         if not self.store.is_entered(record):
-            entry = self.store.entry_path(record)
-            yield self._fault(entry, "is not the entry that the record would have", record)
+            fault = self._fault(
+                self.store.entry_path(record), "is not what the record says", record
+            )
+            yield replace(fault, remedy="'tykky reindex'") if record.has_module else fault
         if record.has_module:
             path = modules.path_of(self.config, record.module)
             if path.is_symlink():
@@ -212,6 +214,8 @@ class Publisher:
     def _write(self, path: Path, text: str) -> None:
         if path.is_symlink() or _text(path) != text:
             make_folder(path.parent, self.store.permissions)
+            if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
+                path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
             write_file(path, text.encode(), self.store.permissions)
 
 

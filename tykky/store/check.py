@@ -22,21 +22,21 @@ _REINDEX = "'tykky reindex'"
 def strays(store: Store) -> Iterator[Fault]:
     """What the database lacks, and what in it is no entry of an install of this root."""
     known = {os.path.realpath(entry.prefix) for entry in store.entries()}
-    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
-        place = Place(hidden.parent)
-        if os.path.realpath(place.prefix) not in known and place.current:
-            yield Fault(place.prefix, "is not in the database", _REINDEX)
     for path in sorted(store.database.glob("[!.]*/*.json")):
         try:
             entry = read_entry(path)
-        except NewerFormat as error:
-            yield Fault(path, "is of a newer Tykky", error.remedy)
         except StoreError as error:
-            yield Fault(path, error.cause.removeprefix(f"{path} "), _REINDEX)
+            remedy = error.remedy if isinstance(error, NewerFormat) else _REINDEX
+            yield Fault(path, error.cause.removeprefix(f"{path} "), remedy)
         else:
             if path != store.entry_path(entry) or os.path.realpath(entry.prefix) not in known:
                 yield Fault(path, f"speaks of {entry.prefix}, which it is not for", _REINDEX)
             yield from Checker(store.permissions, frozenset()).mode(path)
+    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
+        place = Place(hidden.parent)
+        if os.path.realpath(place.prefix) not in known and place.current:
+            path = store.database / place.prefix.parent.name / f"{place.prefix.name}.json"
+            yield Fault(path, f"is missing: {place.prefix} is not in the database", _REINDEX)
 
 
 def reindex(store: Store) -> Iterator[str]:

@@ -109,8 +109,10 @@ class Inspector:
         names, noted, checker = Names.of(record, place), state.notes(place), self._checker(place)
         every = place.records() if record.has_module else [record]
         for name in ("bin", HIDDEN, f"{HIDDEN}/{GENERATIONS}", f"{HIDDEN}/{IMAGES}"):
-            back = f"'rm {shlex.quote(str(place.prefix / name))}', then {names.refresh}"
-            yield from self._noted(checker, place, place.prefix / name, noted, back)
+            path, back = place.prefix / name, names.refresh
+            if path.is_symlink():  # which what it leads to must not be written over
+                back = f"{removing(path)}, then {back}"
+            yield from self._noted(checker, place, path, noted, back)
         if record.has_module:
             yield from checker.mode(place.prefix)
         for file in sorted({file for each in every for file in each.files_of_images}):
@@ -175,7 +177,8 @@ class Inspector:
         """What lies where only Tykky's own should."""
         wrong = "is nothing that Tykky has put there"
         for path in sorted(place.hidden.iterdir()):
-            if path.name not in (*_OWN, *_PASSING) and not path.name.startswith(".replaced"):
+            aside = path.name.startswith((".replaced", f"{CURRENT}."))  # by Tykky, not to lose it
+            if path.name not in (*_OWN, *_PASSING) and not aside:
                 left = path.name.startswith(".")
                 yield Fault(path, wrong, names.refresh if left else removing(path))
         for path in sorted((place.hidden / GENERATIONS).iterdir()):

@@ -132,7 +132,8 @@ class Checker:
             yield Fault(path, wrong, _command(f"chmod {was:o}", path))
         if trust.is_foreign(status.st_uid, {*self.owners, *owners}):
             wrong = f"belongs to {owner_of(path)}, who has not made it"
-            yield Fault(path, wrong, _command(f"chown {min({*owners, *self.owners})}", path))
+            whose = next(iter(owners or self.owners), 0)
+            yield Fault(path, wrong, _command(f"chown {whose}", path))
 
 
 def _changed(was: str, now: str) -> str:
