@@ -49,6 +49,7 @@ def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) 
             return Opening(each, why, "use one that belongs to you or to root")
         if is_link:
             continue
+        each = each.resolve()
         if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
             return Opening(each, "can be written by everybody", _chmod("o-w", each))
         if mode & stat.S_IWOTH:
@@ -70,7 +71,8 @@ def check(
     """
     if found := opening(path, owners=owners):
         said = f"{found.path} {found.why}, so {what} cannot be trusted"
-        raise error(said, remedy=f"if its content is right: {found.remedy}")
+        closing = "" if found.remedy.startswith("use ") else "if its content is right: "
+        raise error(said, remedy=f"{closing}{found.remedy}")
 
 
 def owner(path: Path) -> tuple[int, ...]:

@@ -91,7 +91,10 @@ class _Look:
         name = entry.module if place == own else shlex.quote(entry.prefix)
         wrong: list[Fault] = []
         found: list[Record] = []
-        if not place.current:
+        if not place.numbers:
+            gone = "is gone: nothing is installed there"
+            wrong.append(Fault(place.prefix, gone, "'tykky reindex', or install it again"))
+        elif not place.current:
             current = place.hidden / CURRENT
             wrong.append(
                 Fault(current, "is wrong: no generation is current", f"'tykky rollback {name}'")
