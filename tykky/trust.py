@@ -31,30 +31,30 @@ class Opening:
 def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) -> Opening | None:
     """The first way by which somebody else may change what is at a path, or ``None``.
 
-    That is a file or folder on the way which everybody may write to, unless only the owner may
+    That is a file or folder on the way which everybody may write to, unless only owners may
     replace what is in it (as in /tmp); there, what belongs to somebody else. With a ``group``, the
     only one that may write, it is also what another group may write to. With ``owners``, what is at
     the path must belong to one of them, to root, or to whoever asks.
     """
-    sticky: set[Path] = set()
+    path = path.absolute()
     for each in _way(path):
         try:
-            status = each.lstat()
+            status, shared = each.lstat(), _is_sticky(each.parent.stat().st_mode)
         except OSError:
             continue  # it is not there, or whoever uses it will say it better
         mode, is_link = status.st_mode, stat.S_ISLNK(status.st_mode)
-        decides = each.parent in sticky or (each == path and owners is not None)
+        decides = shared or (each == path and owners is not None)
         if decides and is_foreign(status.st_uid, owners or ()):
             why = f"belongs to {owner_of(each)}, who may change it"
             return Opening(each, why, "use one that belongs to you or to root")
         if is_link:
             continue
+        if each != path and _is_sticky(mode):
+            continue
         each = each.resolve()
-        if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
-            return Opening(each, "can be written by everybody", _chmod("o-w", each))
         if mode & stat.S_IWOTH:
-            sticky.add(each)
-        if mode & stat.S_IWGRP and status.st_gid not in (group, -1) and group != -1:
+            return Opening(each, "can be written by everybody", _chmod("o-w", each))
+        if mode & stat.S_IWGRP and group != -1 and status.st_gid not in (group, 0):
             return Opening(each, f"can be written by group {_group(each)}", _chmod("g-w", each))
     return None
 
@@ -91,6 +91,11 @@ def is_foreign(uid: int, owners: Collection[int] = ()) -> bool:
     return uid not in (*_trusted(), *owners) and not _is_unknown(uid)
 
 
+def _is_sticky(mode: int) -> bool:
+    """Whether others may put files into a folder, and only owners may replace what is there."""
+    return stat.S_ISDIR(mode) and bool(mode & stat.S_ISVTX and mode & 0o022)
+
+
 @cache
 def _trusted() -> tuple[int, ...]:
     return 0, os.geteuid(), *owner(Path(__file__))
@@ -99,7 +104,7 @@ def _trusted() -> tuple[int, ...]:
 def _way(path: Path) -> Iterator[Path]:
     """A path and all folders and links by which it is reached, the outermost first."""
     known: set[Path] = set()
-    todo = [path.absolute()]
+    todo = [path]
     while todo:
         here = todo.pop()
         for each in (*reversed(here.parents), here):

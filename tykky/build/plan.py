@@ -105,8 +105,9 @@ def _installed_lock(recipe: Stack, config: Config, arch: str, place: Place) -> L
     asked = locks.digest_of(_asked(recipe, config, arch))
     # If something of it is damaged, that is not for its successor to say.
     with contextlib.suppress(LockError, StoreError):
-        lock = locks.read(place.generation() / "lock.json")
-        if lock.asked_digest == asked and has_same_inputs(place.record()):
+        lock, record = locks.read(place.generation() / "lock.json"), place.record()
+        whole = lock.digest == record.lock
+        if whole and lock.asked_digest == asked and has_same_inputs(record):
             return lock
     return None
 
