@@ -48,8 +48,11 @@ class Permissions:
                 remedy="'tykky config why permissions.group' says where it was set",
             ) from None
 
-    def apply(self, path: Path, *, executable: bool = False) -> None:
-        """Give one file or folder its mode and group."""
+    def apply(self, path: Path, *, executable: bool = False, instead: Path | None = None) -> None:
+        """Give one file or folder its mode and group.
+
+        Where nobody has chosen modes, who could read what it comes ``instead`` of goes on to.
+        """
         gid = self.gid
         if gid != -1 and path.lstat().st_gid != gid:
             os.chown(path, -1, gid, follow_symlinks=False)
@@ -57,7 +60,10 @@ class Permissions:
             path.chmod(self.folder | (0o2000 if self.setgid else 0))
         else:
             # Who may read a program may run it.
-            path.chmod(self.file | ((self.file & 0o444) >> 2 if executable else 0))
+            mode = self.file | ((self.file & 0o444) >> 2 if executable else 0)
+            if instead is not None and not self.chosen and instead.is_file():
+                mode |= instead.stat().st_mode & 0o775
+            path.chmod(mode)
 
 
 def make_folder(path: Path, permissions: Permissions) -> None:
@@ -108,10 +114,7 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
-        permissions.apply(temporary)
-        with contextlib.suppress(OSError):
-            if not permissions.chosen:  # who could read it shall go on to
-                temporary.chmod((temporary.stat().st_mode | path.stat().st_mode) & 0o777)
+        permissions.apply(temporary, instead=path)
         temporary.replace(path)
         if durable:
             sync(path.parent)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.stacks import Site
+from tests.stacks import Site, listing
+from tests.system.sabotage import sabotaged
 from tykky.errors import Exit
 
 
@@ -77,7 +79,7 @@ def test_a_damaged_history_is_named_and_kept_and_makes_nothing_old(two: Site, te
 @pytest.mark.parametrize("text", ["", "format 2\n"])
 def test_a_damaged_launch_file_is_named_and_installed_again(two: Site, text: str) -> None:
     (two.prefix() / ".tykky/current/launch.conf").write_text(text)
-    assert "launch.conf is missing or not what was" in two("verify", status=Exit.DAMAGED).stdout
+    assert "launch.conf is not what was written" in two("verify", status=Exit.DAMAGED).stdout
     assert two.json("install", "hello")[0]["generation"] == 3
     assert says(two) == "hello 1.0\n"
 
@@ -199,6 +201,78 @@ def test_what_is_needed_stays_though_who_needs_it_is_damaged(site: Site) -> None
     site("gc", "--days", "0")
     assert len(site.json("history", "low")["generations"]) == 2
     site("uninstall", "low", status=Exit.CONFLICT)
+
+
+@pytest.mark.parametrize("lost", ["nothing", "store"])
+def test_a_copied_root_never_acts_on_the_original(two: Site, place: Path, lost: str) -> None:
+    copy = place / "copy"
+    shutil.copytree(two.root, copy, symlinks=True)
+    if lost == "store":
+        shutil.rmtree(copy / "store/hello")
+    before = listing(two.root)
+    other = two.with_env(TYKKY_ROOT=str(copy))
+    for words in ("refresh hello -c idle=5", "rollback hello", "uninstall hello"):
+        said = other(*words.split(), status=Exit.NOT_FOUND).stderr
+        assert f"is a copy of {two.root}/store/hello/1.0; install it anew in {copy}" in said
+    other("refresh", "--all", "-c", "idle=5")
+    other("gc", "--days", "0")
+    assert f"{copy}/db/hello/1.0.json" in other("verify", status=Exit.DAMAGED).stdout
+    assert listing(two.root) == before
+    two("verify")
+    assert says(two) == "hello 1.0\n"
+    other("install", "hello")
+    if lost == "nothing":
+        assert "is a copy of what was made at" in other("verify", status=Exit.DAMAGED).stdout
+        other("uninstall", "hello#1", "hello#2")
+    other("verify")
+    two("verify")
+
+
+def test_the_module_of_what_was_deleted_is_named_and_withdrawn(two: Site) -> None:
+    two.hello("other")
+    two("install", "other")
+    module = two.modules / "hello/1.0.lua"
+    shutil.rmtree(two.root / "store/hello/1.0")
+    assert "is gone" in two("verify", status=Exit.DAMAGED).stdout
+    assert f"{module} belongs to" in two("verify", status=Exit.DAMAGED).stdout
+    (two.root / "db/hello/1.0.json").unlink()
+    assert f"removed {module}" in two("reindex").stdout
+    assert two.modulefiles() == ["other/1.0.lua"]
+    assert not module.parent.exists()
+    two("verify")
+
+
+def test_uninstalling_what_was_deleted_takes_its_module_along(two: Site) -> None:
+    shutil.rmtree(two.root / "store/hello/1.0")
+    two("uninstall", "hello")
+    assert two.modulefiles() == two.found() == []
+
+
+def test_launchers_are_renewed_before_what_they_read(two: Site, place: Path) -> None:
+    launcher = two.prefix() / ".tykky/launch"
+    with launcher.open("ab") as stream:
+        stream.write(b"of an earlier version")
+    log = place / "operations"
+    sabotaged(two, signal.SIGKILL, log=log)("refresh", "hello", "-c", "idle=5")
+    done = log.read_text().splitlines()
+    (new,) = [n for n, line in enumerate(done) if line.endswith(f" {launcher}")]
+    (command,) = [n for n, line in enumerate(done) if line.endswith("/bin/hello")]
+    (current,) = [n for n, line in enumerate(done) if line.endswith("/.tykky/current")]
+    assert new < command < current
+
+
+def test_an_image_that_cannot_be_whole_is_not_installed_already(two: Site) -> None:
+    """By its size and first block; a byte in the middle is for 'verify', which reads all."""
+    (image,) = two.images()
+    whole = image.read_bytes()
+    damages = [b"hsq!" + whole[4:], whole[:40] + b"\xff" * 8 + whole[48:], bytes(len(whole))]
+    for data in damages:
+        image.write_bytes(data)
+        done = two.user.run(two.prefix() / "bin/hello", status=None)
+        assert (done.returncode, str(image) in done.stderr) == (125, True)
+        assert two.json("install", "hello")[0]["did"] == "built"
+        assert image.read_bytes() == whole
+        assert says(two) == "hello 1.0\n"
 
 
 LOW = '''\

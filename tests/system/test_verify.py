@@ -21,8 +21,7 @@ def hello(site: Site) -> Site:
 def faults(site: Site, module: str) -> list[str]:
     answers = site.json("verify", status=None)
     (found,) = (answer["faults"] for answer in answers if answer["module"] == module)
-    assert isinstance(found, list)
-    return found
+    return [f"{fault['file']} {fault['wrong']}" for fault in found]
 
 
 def image(site: Site, spec: str) -> Path:
@@ -61,7 +60,7 @@ def test_damaged_image_is_built_again_by_install(hello: Site, how: str) -> None:
 
 def test_missing_command_is_found_and_refreshed(hello: Site) -> None:
     (hello.prefix("hello@1.0") / "bin/hello").unlink()
-    assert faults(hello, "hello/1.0") == ["the command hello is missing"]
+    assert faults(hello, "hello/1.0") == [f"{hello.prefix('hello@1.0')}/bin/hello is missing"]
     hello("refresh", "hello/1.0")
     assert faults(hello, "hello/1.0") == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -166,7 +167,7 @@ def lay_commands(
         if not (place.launcher.exists() and filecmp.cmp(program, place.launcher, shallow=False)):
             temporary = place.hidden / f".{place.launcher.name}.new"
             shutil.copyfile(program, temporary)
-            permissions.apply(temporary, executable=True)
+            permissions.apply(temporary, executable=True, instead=place.launcher)
             temporary.replace(place.launcher)
         new = place.launcher.stat()
         for name in names:
@@ -207,6 +208,8 @@ def _link(launcher: Path, command: Path) -> None:
             os.link(launcher, new)
         except OSError:
             shutil.copy2(launcher, new)
+        if command.is_dir() and not command.is_symlink():  # kept until the next change
+            command.rename(launcher.with_name(f".replaced-{secrets.token_hex(4)}"))
         new.replace(command)
     finally:
         new.unlink(missing_ok=True)

@@ -10,18 +10,27 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from tykky import trust
 from tykky.errors import ConfigError, TykkyError, Where, did_you_mean
 from tykky.text import read_text
 
 
 class Hooks:
-    """The functions of a hooks file. Raises ``ConfigError`` if the file is wrong."""
+    """The functions of a hooks file. Raises ``ConfigError`` if the file is wrong.
 
-    def __init__(self, path: Path | None, steps: tuple[str, ...]) -> None:
+    It must belong to whoever runs this, to root, or to one of its ``owners``.
+    """
+
+    def __init__(
+        self, path: Path | None, steps: tuple[str, ...], owners: Collection[int] = ()
+    ) -> None:
         self._path = path or Path()
+        if path:
+            trust.check(path, "the hooks file", ConfigError, owners)
         self._functions = _load(path) if path else {}
         known = [f"{when}_{step}" for when in ("before", "after") for step in steps]
         for name in self._functions:

@@ -411,8 +411,7 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
         )
         if built.packages:
             record = replace(record, packages=tuple((p.name, p.version) for p in built.packages))
-        record = plan.layout.amend(record)
-        place.commit(draft, record, permissions)
+        record = place.commit(draft, plan.layout.amend(record), permissions)
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record

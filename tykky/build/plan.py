@@ -32,6 +32,7 @@ from tykky.kinds import tree
 from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
+from tykky.repos.loading import check_trusted
 from tykky.store import Place, Record, Store
 from tykky.store.place import damaged, missing
 
@@ -97,8 +98,10 @@ def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
     asked = locks.digest_of(_asked(recipe, config, arch))
     own = locks.path_of(recipe, arch)
     path = recipe.beside(str(own.relative_to(recipe.directory)))
-    if path.exists() and (lock := locks.read(path)).asked_digest == asked:
-        return lock
+    if path.exists():
+        check_trusted(path, "the lock")
+        if (lock := locks.read(path)).asked_digest == asked:
+            return lock
     # The lock of a recipe that this one extends need not fit; its own must.
     if own.exists():
         raise LockError(
@@ -117,8 +120,9 @@ def _installed_lock(recipe: Stack, config: Config, arch: str, place: Place) -> L
     asked = locks.digest_of(_asked(recipe, config, arch))
     # If something of it is damaged, that is not for its successor to say.
     with contextlib.suppress(LockError, StoreError):
-        lock = locks.read(place.generation() / "lock.json")
-        if lock.asked_digest == asked and has_same_inputs(place.record()):
+        lock, record = locks.read(place.generation() / "lock.json"), place.record()
+        whole = lock.digest == record.lock
+        if whole and lock.asked_digest == asked and has_same_inputs(record):
             return lock
     return None
 
@@ -340,6 +344,7 @@ def _beside(recipe: Stack) -> dict[str, str]:
             for path in sorted(folder.rglob("*")):
                 name = path.relative_to(folder)
                 if name.parts[0] not in _NO_INPUT and path.is_file() and name.name[0] != ".":
+                    check_trusted(path, "the recipe")
                     found[f"{number}/{name}"] = digest_file(path)
     return found
 

@@ -24,11 +24,11 @@ def is_entered_as(
 ) -> bool:
     """Whether a generation is entered as it would be by the configuration now."""
     plan, _ = _entered(record, record.generation, config, runtime, isolation)
+    path = here.generation(record.generation) / CONF_NAME
     try:
-        text = (here.generation(record.generation) / CONF_NAME).read_text(encoding="utf-8")
+        return not path.is_symlink() and path.read_text(encoding="utf-8") == render(plan)
     except (OSError, UnicodeDecodeError):
         return False
-    return text == render(plan)
 
 
 def renew(
@@ -56,9 +56,14 @@ def renew(
                 installed=now(),
                 by={**record.by, "user": user_name(), "host": host_name()},
                 launch=asdict(entering),
+                # What is taken over is what it was, or damaged as before.
+                notes={
+                    name: noted
+                    for name, noted in record.notes.items()
+                    if Path(name).parts[0] not in (CONF_NAME, "host", "root")
+                },
             )
-            place.commit(draft, new, store.permissions)
-            return new
+            return place.commit(draft, new, store.permissions)
     finally:
         if draft.path.exists():
             discard(draft.path)

@@ -155,7 +155,7 @@ class Desk:
     @classmethod
     def of(cls, config: Config, store: Store, spec: Spec | None = None, *, quiet: bool) -> Desk:
         """A desk for one build."""
-        hooks, log = Hooks(config.hooks, tuple(STEPS)), Log()
+        hooks, log = Hooks(config.hooks, tuple(STEPS), config.owners("hooks")), Log()
         known = SimpleNamespace(spec=spec, config=config, store=store, log=log.stream)
         return cls(config, store, Clock(quiet), hooks, log, spec, known)
 

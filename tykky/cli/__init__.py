@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def answering(work: Callable[[], int]) -> int:
     """Do the work of a program, answer its errors, and return its exit code."""
+    os.umask(os.umask(0o077) | 0o002)  # whoever has none lets nobody else write for all that
     _open_streams()
     for each in _SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup keeps its meaning

@@ -15,6 +15,7 @@ from tykky import console
 from tykky.build import pipeline, together
 from tykky.build import plan as plans
 from tykky.cli.common import Call, Result, flag, specs, specs_of
+from tykky.doctor.places import others
 from tykky.errors import TykkyError
 from tykky.spec import Spec
 
@@ -57,6 +58,8 @@ def run(call: Call) -> Result:
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     wanted = specs_of(args.spec)
+    if (verdict := others(call.config))[0] != "ok":
+        console.warn(f"others may change what is installed: {'; '.join(verdict[1:])}")
     if len(wanted) > 1 and not args.keep_going:
         with console.step("check", console.plural(len(wanted), "spec")) as line:
             together.check(wanted, call.config, call.repos, call.store, line.update)

@@ -15,6 +15,7 @@ from tykky import console
 from tykky.build.renewing import is_entered_as, renew
 from tykky.cli.common import Call, Result, flag, option, place_of, positional
 from tykky.errors import Exit, StoreError, TykkyError
+from tykky.runtime.base import CONF_NAME
 from tykky.store import Entry
 from tykky.store.place import damaged
 
@@ -76,7 +77,7 @@ def run(call: Call) -> Result:
 def _check(entry: Entry, call: Call) -> dict[str, Any]:
     place, args = place_of(entry), call.args
     record = place.record()
-    changes = [*call.publisher.differences(record)]
+    changes = [str(fault) for fault in call.publisher.differences(record)]
     if not is_entered_as(place, record, call.config, args.runtime, args.isolation):
         changes.append("a new generation would be entered in another way, as is configured now")
     return {"title": record.title, "changes": changes}
@@ -90,8 +91,9 @@ def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
         with call.changing(place, entry.prefix):
             record = place.record()
             store.check_entry(record)
-            if (path := damaged(record)).endswith(".sqfs"):
-                cause, remedy = f"the image {path} is damaged or missing", "install it again"
+            if (path := damaged(record)) and not path.endswith(CONF_NAME):  # that is made anew
+                what = "the image " if path.endswith(".sqfs") else ""
+                cause, remedy = f"{what}{path} is damaged or missing", "install it again"
                 raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
             if not is_entered_as(place, record, config, *how):
                 record = renew(place, record, config, store, *how)

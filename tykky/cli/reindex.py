@@ -1,4 +1,4 @@
-"""Rebuild the database from the installs that are there.
+"""Rebuild the database from the installs that are there, and remove modules of none.
 
 Nothing is dropped: what cannot be read is set aside under another name, and said.
 """
@@ -17,6 +17,6 @@ EXAMPLES = """\
 
 def run(call: Call) -> Result:
     """Say what was changed."""
-    done = list(reindex(call.store))
+    done = [*reindex(call.store), *call.publisher.withdraw_orphans()]
     nothing = "the database has every install already"
     return Result(done, said(done) if done else lambda: console.note(nothing))

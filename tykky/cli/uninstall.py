@@ -31,7 +31,8 @@ def run(call: Call) -> Result:
     store.prepare()
     names = named(call.args.install)
     chosen = {entry.prefix: entry for entry in map(store.one, (n for n in names if "#" not in n))}
-    going = {*chosen, *(store.generation(name).title for name in names if "#" in name)}
+    some = [_generation(name, call) for name in names if "#" in name]
+    going = {*chosen, *(f"{entry.module}#{number}" for entry, number in some)}
     for entry in chosen.values():
         _check(entry, publisher, going)
     answers = [_remove_generation(name, call) for name in names if "#" in name]
@@ -59,16 +60,25 @@ def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
 
 
 def _remove_generation(name: str, call: Call) -> dict[str, object]:
-    record = call.store.generation(name)
-    here = place_of(record)
-    with call.changing(here, record.module):
-        if needing := call.store.dependents(record, record.generation):
-            cause = f"{record.title} is needed by {', '.join(needing)}"
+    entry, number = _generation(name, call)
+    here, title = place_of(entry), f"{entry.module}#{number}"
+    with call.changing(here, entry.module):
+        if needing := call.store.dependents(entry, number):
+            cause = f"{title} is needed by {', '.join(needing)}"
             raise StoreError(cause, remedy="uninstall those first", code=Exit.CONFLICT)
-        if record.generation == here.current:
-            whole = f"tykky uninstall {record.module}"
+        if number == here.current:
+            whole = f"tykky uninstall {entry.module}"
             remedy = f"go back first: 'tykky rollback', or remove all of it: '{whole}'"
-            raise StoreError(f"{record.title} is in use", remedy=remedy, code=Exit.CONFLICT)
-        freed = place.remove_generation(here, record.generation)
-    console.note(f"removed {record.title}, {console.size(freed)}")
-    return {"module": record.module, "prefix": record.prefix, "generation": record.generation}
+            raise StoreError(f"{title} is in use", remedy=remedy, code=Exit.CONFLICT)
+        freed = place.remove_generation(here, number)
+    console.note(f"removed {title}, {console.size(freed)}")
+    return {"module": entry.module, "prefix": entry.prefix, "generation": number}
+
+
+def _generation(name: str, call: Call) -> tuple[Entry, int]:
+    """The install and the number of a generation, which may be damaged. Raises ``StoreError``."""
+    entry = call.store.one(name.partition("#")[0])
+    number = name.partition("#")[2]
+    if not (number.isdecimal() and int(number) in place_of(entry).numbers):
+        return entry, call.store.generation(name).generation  # which says that there is none
+    return entry, int(number)

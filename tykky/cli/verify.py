@@ -1,20 +1,28 @@
-"""Check installs: is every image, command and module what was installed?
+"""Check installs: is every file, command and module what was installed?
 
-Reads every image whole, so it takes seconds for each; made for a weekly cron job.
+Reads every image whole, but once, so it takes seconds for each; made for a weekly cron job. What is
+wrong is named with what brings it back; so are folders of the root that others may write to.
 """
 
 from __future__ import annotations
 
-from functools import cache as once
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, named, place_of, specs
-from tykky.errors import Exit, TykkyError
+from tykky.doctor.places import openings
+from tykky.errors import Exit, StoreError
+from tykky.runtime.base import CURRENT
 from tykky.spec import parse_one
-from tykky.store import Record, state
-from tykky.store.check import faults, unentered
+from tykky.store import Entry, NewerFormat, Record
+from tykky.store.check import strays
+from tykky.store.inspection import Inspector
+from tykky.store.record import NAME
+from tykky.store.written import Fault
 
 EXAMPLES = """\
   tykky verify                  everything
@@ -28,19 +36,12 @@ ARGUMENTS = (specs("only these", "*"),)
 
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
-    store, words, config = call.store, call.args.spec, call.config
-
-    @once
-    def of_base(digest: str) -> list[str]:
-        """What is wrong with the pulled image that installs run on; each is read once."""
-        pulled = cache.by_digest(config, digest) if digest else None
-        problem = cache.problem_of(config, pulled) if pulled else ""
-        image = cache.file_of(config, pulled) if pulled else ""
-        return [f"the image {image}, which it runs on: {problem}"] if problem else []
-
+    store, words = call.store, call.args.spec
+    look = _Look(call)
     records: list[Record] = []
     entries = [] if words else store.match(None)
-    answers = [_answer("", "", [problem]) for problem in store.unreadable]
+    if not words:
+        look.at_the_root()
     for word in named(words):
         if "#" in word:
             records.append(store.generation(word))
@@ -48,46 +49,134 @@ def run(call: Call) -> Result:
             entries.append(store.one(word))
         else:
             entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none
-    for lost in () if words else unentered(store):
-        missing = f"{lost.prefix} is not in the database: 'tykky reindex'"
-        answers.append(_answer("", str(lost.prefix), [missing]))
     for entry in {entry.prefix: entry for entry in entries}.values():
-        place = place_of(entry)
-        wrong = [] if place.current else ["no generation is current: 'tykky rollback' mends that"]
-        try:
-            wrong += [f"its history is damaged: {place.prefix}"] * state.is_damaged(place)
-        except TykkyError as error:
-            wrong.append(error.cause)
-        for number in place.numbers:
-            try:
-                records.append(place.record(number))
-            except TykkyError as error:
-                wrong.append(error.cause)
-        if wrong:
-            answers.append(_answer(entry.module, entry.prefix, wrong))
+        records += look.at_a_place(entry)
     for record in records:
-        found = [*faults(record), *of_base(record.base.get("digest", ""))]
-        current = record.generation == place_of(record).current
-        if current:
-            found += [text for text in call.publisher.differences(record) if text not in found]
-        answers.append(_answer(record.module if current else record.title, record.prefix, found))
-    bad = [answer for answer in answers if answer["faults"]]
+        look.at_a_generation(record)
     count = len({record.prefix for record in records} | {entry.prefix for entry in entries})
+    answers = look.answers()
+    bad = [answer for answer in answers if answer["faults"]]
     return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
 
 
-def _answer(module: str, prefix: str, found: list[str]) -> dict[str, Any]:
-    return {"module": module, "prefix": prefix, "faults": found}
+class _Look:
+    """What was looked at, and what is wrong with it: no file is named twice for one install."""
+
+    def __init__(self, call: Call) -> None:
+        self.call, self.inspector = call, Inspector(call.store.permissions)
+        self.found: dict[tuple[str, str], dict[Path, Fault]] = {}
+
+    def note(self, module: str, prefix: str, faults: Iterable[Fault]) -> None:
+        """Keep what is wrong with one of them."""
+        known = self.found.setdefault((module, prefix), {})
+        try:
+            for fault in faults:
+                known.setdefault(fault.path, fault)
+        except OSError as error:  # it goes away while it is looked at, or cannot be read
+            path = Path(error.filename or prefix)
+            known.setdefault(path, Fault(path, f"cannot be read: {error.strerror}"))
+        except StoreError as error:
+            known.setdefault(Path(prefix), Fault(Path(prefix), error.cause, error.remedy))
+
+    def at_the_root(self) -> None:
+        """What is strange in the database and among the modules, and who else may write there."""
+        call = self.call
+        for fault in (*strays(call.store), *call.publisher.orphans(), *_open(call)):
+            self.note("", str(fault.path), [fault])
+
+    def at_a_place(self, entry: Entry) -> list[Record]:
+        """The generations of a place that can be read, in order."""
+        place = place_of(entry)
+        own = self.call.store.place(entry.name, f"{entry.version}{entry.suffix}")
+        name = entry.module if place == own else shlex.quote(entry.prefix)
+        wrong: list[Fault] = []
+        found: list[Record] = []
+        if not place.numbers:
+            gone = "is gone: nothing is installed there"
+            wrong.append(Fault(place.prefix, gone, "'tykky reindex', or install it again"))
+        elif not place.current:
+            current = place.hidden / CURRENT
+            wrong.append(
+                Fault(current, "is wrong: no generation is current", f"'tykky rollback {name}'")
+            )
+        for number in place.numbers:
+            try:
+                found.append(place.record(number))
+            except StoreError as error:
+                gone = f"'tykky uninstall {name}#{number}'"
+                again = f"'tykky install --force {entry.name}@{entry.version}', then {gone}"
+                path = place.generation(number) / NAME
+                remedy = again if number == place.current else gone
+                if isinstance(error, NewerFormat):
+                    remedy = error.remedy
+                wrong.append(Fault(path, error.cause.removeprefix(f"{path} "), remedy))
+        if wrong:
+            self.note(entry.module, entry.prefix, wrong)
+        return found
+
+    def at_a_generation(self, record: Record) -> None:
+        """A generation; if it is the current one, all else of its place."""
+        is_current = record.generation == place_of(record).current
+        title = record.module if is_current else record.title
+        self.note(title, record.prefix, self.inspector.generation(record))
+        self.note(title, record.prefix, self._base(record))
+        if is_current:
+            self.note(title, record.prefix, self.inspector.place(record))
+            self.note(title, record.prefix, self.call.publisher.faults(record))
+
+    def _base(self, record: Record) -> Iterator[Fault]:
+        """What is wrong with the image that an install runs on."""
+        digest, config = record.base.get("digest", ""), self.call.config
+        pulled = cache.by_digest(config, digest) if digest else None
+        place, root = place_of(record), str(record.launch.get("root") or "")
+        path = Path(root.replace("$PREFIX", record.prefix))
+        if not root and pulled:
+            path = cache.file_of(config, pulled)
+        if not (root or pulled) or path.is_dir():
+            return
+        wrong, size = "", record.launch.get("root_size") or (pulled.bytes if pulled else 0)
+        if not path.is_file():
+            wrong = "is missing"
+        elif size and path.stat().st_size != size:
+            wrong = f"has {path.stat().st_size} bytes instead of {size}"
+        elif pulled or "://" not in record.base.get("name", "://"):
+            known = {digest, pulled.sha256 if pulled else digest}
+            found = self.inspector.sum(path)
+            wrong = "" if found in known else f"its sha256 is {found}"
+        if wrong:
+            remedy = "pull it again: 'tykky base verify' says how"
+            if place.images in path.parents or not pulled:
+                remedy = "put it back, or make the installation anew"
+            yield Fault(path, f"is the image it runs on: {wrong}", remedy)
+
+    def answers(self) -> list[dict[str, Any]]:
+        """What was found, for programs."""
+        return [
+            {
+                "module": module,
+                "prefix": prefix,
+                "faults": [
+                    {"file": str(f.path), "wrong": f.wrong, "remedy": f.remedy}
+                    for f in faults.values()
+                ],
+            }
+            for (module, prefix), faults in self.found.items()
+        ]
+
+
+def _open(call: Call) -> Iterator[Fault]:
+    """The folders of the root, and above it, that others may write to."""
+    for way in openings(call.config, ("root", "module_path", "bases_dir")).values():
+        yield Fault(way.path, way.why, f"'{way.remedy}'")
 
 
 def _show(wrong: list[dict[str, Any]], count: int) -> None:
     for answer in wrong:
         for fault in answer["faults"]:
-            console.say(f"{answer['module'] or 'database'}: {fault}")
+            console.say(f"{answer['module'] or 'root'}: {fault['file']} {fault['wrong']}")
+            if fault["remedy"]:
+                console.say(f"  {fault['remedy']}")
     modules = {answer["module"].partition("#")[0] for answer in wrong}
     console.note(f"verified {console.plural(count, 'install')}, {len(modules)} not whole")
     if wrong:
-        console.note("'tykky refresh NAME' mends commands and modules, 'tykky reindex' entries;")
-        console.note("a damaged image is built again by 'tykky install --force', or go back to an")
-        console.note("earlier generation: 'tykky rollback'; one that was pulled has to be pulled")
-        console.note("again: 'tykky base verify' says how")
+        console.note("below each is what brings it back")

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tykky import trust
 from tykky.errors import ConfigError, Where, did_you_mean
 from tykky.text import load_yaml, read_text
 
@@ -72,6 +73,7 @@ def read_site() -> dict[str, Values]:
     shipped = resource("configs") / "classic.yaml"
     own = Path(sys.prefix, "etc", "tykky", "classic.yaml")
     file = Path(os.environ.get("CW_GLOBAL_YAML") or (own if own.exists() else shipped))
+    trust.check(file, "the configuration of the classic commands", ConfigError)
     data = _load(file, "unset CW_GLOBAL_YAML, or correct it")
     for part in data:
         if part not in _PARTS:

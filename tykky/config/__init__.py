@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tykky import trust
 from tykky.config.schema import (
     GROUPS,
     KEYS,
@@ -101,6 +102,11 @@ class Config(Values):
     def origin(self, key: str) -> Setting:
         """Where the value of a key came from."""
         return _counting(self.why(key))[-1]
+
+    def owners(self, key: str) -> tuple[int, ...]:
+        """The owner of the file that sets a key, who is trusted with what it names."""
+        file = self.origin(key).path
+        return trust.owner(file) if file else ()
 
     def why(self, key: str) -> tuple[Setting, ...]:
         """All scopes that set a key, in order; of those that count here, the last one does."""

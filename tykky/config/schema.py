@@ -51,11 +51,17 @@ def _matching(pattern: str, problem: str) -> Callable[[str], str]:
 
 
 _text = _matching("[^\x00-\x1f]*", "has a control character in it; write one plain line")
-_mode = _matching(r"([0-7]{3,4})?", 'is no octal mode such as "0755"')
+_octal = _matching(r"([0-7]{3,4})?", 'is no octal mode such as "0755"')
 _glibc = _matching(r"2\.[0-9]{1,3}", 'is no version of glibc such as "2.28"')
 _address = _matching(
     r"(?s:(https?|file)://.+)", "is no address that starts with https://, http:// or file://"
 )
+
+
+def _mode(text: str) -> str:
+    if int(_octal(text) or "0", 8) & 0o002:
+        raise BadValueError("lets everybody write; who may write to a store decides what is run")
+    return text
 
 
 def _needed(text: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tykky import trust
 from tykky.config.schema import KEYS, SECTIONS
 from tykky.config.tree import Items, Section, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
@@ -131,8 +132,13 @@ def _check_trust(scope: str, path: Path, status: os.stat_result) -> None:
     elif scope == "user" and status.st_mode & stat.S_IWOTH:
         problem = "can be written by everybody"
         remedy = f"take that away: chmod o-w {path}"
+    elif scope in ("system", "site") and path.parent.stat().st_mode & stat.S_IWGRP:
+        problem = f"can be replaced by others than the owner of {path.parent}"
+        remedy = f"take that away: chmod g-w {path.parent}"
     if problem:
         raise ConfigError(f"the {scope} configuration {path} {problem}", remedy=remedy)
+    if scope != "defaults":
+        trust.check(path, f"the {scope} configuration", ConfigError)
 
 
 def parse(scope: str, path: Path, content: bytes) -> list[Setting]:

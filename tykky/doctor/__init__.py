@@ -74,6 +74,7 @@ def examine(config: Config) -> Report:
             "build_dir": places.build_dir(config),
             "space for builds": places.room(config.build_dir, "build_dir", 10),
             "group": places.group(config),
+            "others": places.others(config),
             "recipes": places.repos(config),
         },
         "modules": {"Lmod": tools.lmod()},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tykky import console
@@ -12,6 +14,7 @@ from tykky.config import Config
 from tykky.doctor import Finding
 from tykky.errors import ConfigError
 from tykky.files import Permissions
+from tykky.trust import Opening, opening
 
 
 def existing(path: Path) -> Path:
@@ -110,6 +113,25 @@ def group(config: Config) -> Finding | None:
         remedy = "ask to become a member: only members can give files to a group"
         return "no", f"you are not in the group '{name}'", remedy
     return "ok", name
+
+
+def openings(config: Config, keys: Sequence[str]) -> dict[Path, Opening]:
+    """What lets others write to what lies where some keys point, or to a folder above it."""
+    group = -1
+    with contextlib.suppress(ConfigError):
+        group = Permissions(group=config.permissions.group).gid
+    of_root = [config.root / name for name in ("store", "db")]
+    paths = {key: [config.get(key), *(of_root if key == "root" else ())] for key in keys}
+    found = (opening(path, group) for key in keys for path in paths[key])
+    return {way.path: way for way in found if way}
+
+
+def others(config: Config) -> Finding:
+    """Who else may change what is installed, and what installing trusts."""
+    keys = ("root", "module_path", "bases_dir", "cache_dir", "build_dir")
+    for way in openings(config, keys).values():
+        return "limited", f"{way.path} {way.why}", way.remedy
+    return "ok", "may change nothing of what is installed"
 
 
 def repos(config: Config) -> Finding:

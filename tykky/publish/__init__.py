@@ -11,23 +11,27 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky import console
+from tykky import console, trust
 from tykky.build import commands
 from tykky.errors import Exit, StoreError, TykkyError, explained
 from tykky.files import check_writable, discard, make_folder, write_file
 from tykky.publish import modules
-from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state
+from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state, written
+from tykky.store.written import Fault
 
 if TYPE_CHECKING:
     from tykky.config import Config
 
 #: The folder of a generation whose entries are linked beside ``bin``.
 LINKS = "layout"
+#: What the note of the modulefile is called among those of a place.
+_MODULE = "module"
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,14 @@ class Publisher:
                     discard(path)  # no generation has it
         _lay_links(here, record.generation, instead=True)
         self.store.enter(record)
+        notes: dict[str, str] = {}
         if record.has_module:
             with self.store.alone(record.name):
                 module = modules.path_of(self.config, record.module)
                 self._write(module, modules.render(record, self.config))
                 self._mark_default(record.name)
-        state.add(here, verb, before, self.store.permissions, why)
+            notes = {_MODULE: written.note(module)}
+        state.add(here, verb, before, self.store.permissions, why, notes)
 
     def repair(self, record: Record) -> None:
         """Make again what is missing of the current generation, if anything is."""
@@ -112,25 +118,76 @@ class Publisher:
                 if here.current == record.generation:
                     self.switch(record, "repair")
 
-    def differences(self, record: Record) -> Iterator[str]:
+    def differences(self, record: Record) -> Iterator[Fault]:
         """What is not as it would be made now, of all that is derived from a record."""
         here = Place(Path(record.prefix))
         for name in record.commands:
-            if not os.access(here.prefix / "bin" / name, os.X_OK):
-                yield f"the command {name} is missing"
+            if not os.access(path := here.prefix / "bin" / name, os.X_OK):
+                yield self._fault(path, "is missing", record)
         for link, target in _links(here).items():
             if not _leads(link, target):
-                yield f"{link} does not lead to {target}"
+                yield self._fault(link, f"does not lead to {target}", record)
         if not self.store.is_entered(record):
-            yield "the database does not have it as its record says"
+            fault = self._fault(
+                self.store.entry_path(record), "is not what the record says", record
+            )
+            yield replace(fault, remedy="'tykky reindex'") if record.has_module else fault
         if record.has_module:
             path = modules.path_of(self.config, record.module)
-            if modules.owner_of(path) != record.prefix:
-                yield f"the modulefile {path} is missing or belongs to another"
+            if path.is_symlink():
+                yield self._fault(path, "is a link", record)
+            elif modules.owner_of(path) != record.prefix:
+                yield self._fault(path, "is missing or belongs to another", record)
             elif _text(path) != modules.render(record, self.config):
-                yield f"the modulefile {path} is not as it would be made now"
-            if _text(path.parent / ".modulerc.lua") != self._default(record.name):
-                yield f"the default version of {record.name} is not marked"
+                yield self._fault(path, "is not as it would be made now", record)
+            default = path.parent / ".modulerc.lua"
+            if _text(default) != self._default(record.name):
+                yield self._fault(default, "does not mark the default version", record)
+
+    def faults(self, record: Record) -> Iterator[Fault]:
+        """What is not as it was made, of what users see of a current generation."""
+        here = Place(Path(record.prefix))
+        module = modules.path_of(self.config, record.module)
+        # A template may have changed since: then it is out of date, and nothing is wrong.
+        noted = written.what(state.notes(here).get(_MODULE, ""))
+        is_kept = module.is_file() and noted == written.what(written.note(module))
+        for fault in self.differences(record):
+            if not (is_kept and fault.path == module):
+                yield fault
+        shown = [module, module.parent / ".modulerc.lua"] if record.has_module else []
+        for path in (*shown, self.store.entry_path(record)):
+            if os.path.lexists(path):
+                owners = frozenset(trust.owner(here.prefix) + trust.owner(path.parent))
+                yield from written.Checker(self.store.permissions, owners).mode(path)
+
+    def _fault(self, path: Path, wrong: str, record: Record) -> Fault:
+        name = record.module if record.has_module else shlex.quote(record.prefix)
+        return Fault(path, wrong, f"'tykky refresh {name}'")
+
+    def orphans(self) -> Iterator[Fault]:
+        """The modulefiles of installs that are not there, or not in this root."""
+        for path in sorted(self.config.module_path.glob("*/[!.]*.lua")):
+            prefix, copied = Path(modules.owner_of(path) or "/"), False
+            if self.store.places.resolve() not in prefix.resolve().parents:
+                owner = str(prefix)
+                own = self.store.place(path.parent.name, path.stem).prefix
+                copied = self._is_copied(path, owner) and not own.is_dir()
+                if not copied:
+                    continue  # of another root, or not Tykky's; or of one that is checked itself
+            if copied or not Place(prefix).numbers:
+                yield Fault(path, f"belongs to {prefix}, where no install is", "'tykky reindex'")
+
+    def withdraw_orphans(self) -> Iterator[str]:
+        """Remove the modulefiles of installs that are not there; a sentence for each."""
+        inside = self.store.root in self.config.module_path.parents
+        if not (inside or any(self.store.places.glob("*/*"))):
+            return  # the root may not be mounted just now
+        for fault in [*self.orphans()]:
+            name = fault.path.parent.name
+            with self.store.alone(name), explained(f"remove {fault.path}", "module_path"):
+                fault.path.unlink(missing_ok=True)
+                self._mark_default(name)
+            yield f"removed {fault}"
 
     def withdraw(self, entry: Entry) -> None:
         """Remove the modulefile of an install, if it is still the install's own."""
@@ -155,8 +212,10 @@ class Publisher:
             folder.rmdir()
 
     def _write(self, path: Path, text: str) -> None:
-        if _text(path) != text:
+        if path.is_symlink() or _text(path) != text:
             make_folder(path.parent, self.store.permissions)
+            if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
+                path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
             write_file(path, text.encode(), self.store.permissions)
 
 

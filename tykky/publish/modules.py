@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import trust
 from tykky.errors import ConfigError, Exit, StoreError, Where
 from tykky.store import Entry, Record, default
 
@@ -64,6 +65,8 @@ def render(record: Record, config: Config) -> str:
     from tykky.resources import resource
 
     own, shipped = config.module.templates, resource("share") / "modules"
+    for path in (own, *own.rglob("*")) if own else ():
+        trust.check(path, "the template", ConfigError, config.owners("module.templates"))
     by_name = jinja2.FileSystemLoader([own, shipped] if own else shipped)
     extended = jinja2.PrefixLoader({"tykky": jinja2.FileSystemLoader(shipped)})
     loader = jinja2.ChoiceLoader([by_name, extended])

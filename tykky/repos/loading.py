@@ -7,6 +7,7 @@ nothing around it can be imported by accident, and two repositories may have the
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from tykky import trust
 from tykky.errors import RecipeError, Where, did_you_mean
 from tykky.spec import NAME_PATTERN
 from tykky.text import load_yaml, read_text
@@ -65,22 +67,19 @@ def misnamed(folder: Path) -> RecipeError:
     )
 
 
-def _refuse_writable(folder: Path) -> None:
-    """Refuse a recipe that everybody on the machine could have written.
+def check_trusted(file: Path, what: str = "the recipe") -> None:
+    """Raise :class:`RecipeError` if somebody could have written a file that a repository has.
 
-    Group-writable repositories are how sites share the work, so they are fine.
+    Whoever names a repository trusts its owner, and where its group may write, that group: so
+    sites share the work.
     """
-    for path in (folder.parent, folder, folder / RECIPE_FILE):
-        try:
-            mode = path.stat().st_mode
-        except OSError:
-            continue  # reading the file will say it better
-        if mode & stat.S_IWOTH:
-            raise RecipeError(
-                f"{path} can be written by everybody, so the recipe cannot be trusted",
-                remedy=f"if its content is right: chmod o-w '{path}'",
-                where=Where(folder / RECIPE_FILE),
-            )
+    folder = file.parent
+    owners: list[int] | None = []
+    for each in (folder.parent, folder):
+        with contextlib.suppress(OSError):  # reading the file will say it better
+            shared = each.stat().st_mode & stat.S_IWGRP
+            owners = None if owners is None or shared else [*owners, *trust.owner(each)]
+    trust.check(file, what, partial(RecipeError, where=Where(file)), owners)
 
 
 # What was loaded, by the file and its text: one class however a recipe is reached.
@@ -93,7 +92,7 @@ def load_folder(folder: Path) -> type[Recipe]:
     file = folder / RECIPE_FILE
     if not is_name(folder.name):
         raise misnamed(folder)
-    _refuse_writable(folder)
+    check_trusted(file)
     source = _source(file)
     if (file, source) not in _loaded:
         _loaded[file, source] = _load(file, source)
@@ -244,6 +243,7 @@ def register(repository: Path) -> None:
     file = repository / REPOSITORY_FILE
     if not file.is_file():
         return
+    check_trusted(file, "the repository")
     text = read_text(file, "description of a repository", RecipeError)
     content = load_yaml(text, file, RecipeError)
     if not isinstance(content, dict) or "namespace" not in content:

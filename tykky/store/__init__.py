@@ -111,10 +111,10 @@ class Store:
             with contextlib.suppress(OSError):
                 if own.samefile(entry.prefix):
                     return True
-            if own.is_dir():
+            if own.is_dir() or Path(entry.prefix, HIDDEN).is_dir():  # another root acts on that
                 copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}"
                 self.unreadable.append(copy)
-                return False
+            return False
         return Path(entry.prefix, HIDDEN).is_dir()  # outside, where its owner may delete it
 
     def match(self, spec: Spec | None) -> list[Entry]:
@@ -289,7 +289,8 @@ class Store:
     def is_entered(self, record: Record) -> bool:
         """Whether the database has this generation as its record says it."""
         try:
-            return records.read_entry(self.entry_path(record)) == record.entry()
+            path = self.entry_path(record)
+            return not path.is_symlink() and records.read_entry(path) == record.entry()
         except StoreError:
             return False
 

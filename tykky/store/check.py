@@ -1,4 +1,4 @@
-"""Checking installs against their records, and rebuilding the database from the places."""
+"""The database against the places: what it lacks, what is strange in it, and making it again."""
 
 from __future__ import annotations
 
@@ -8,55 +8,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
-from tykky.files import digest_file
-from tykky.runtime.base import CONF_NAME
-from tykky.store.place import HIDDEN, Place, damaged, missing
-from tykky.store.record import NewerFormat, read_entry
+from tykky.store.place import HIDDEN, Place, damaged
+from tykky.store.record import NAME, NewerFormat, read_entry
+from tykky.store.written import Checker, Fault
 
 if TYPE_CHECKING:
-    from tykky.store import Record, Store
+    from tykky.store import Store
+
+#: What mends an entry.
+_REINDEX = "'tykky reindex'"
 
 
-def faults(record: Record) -> Iterator[str]:
-    """What of a generation is not as its record says; reads all its images."""
-    place = Place(Path(record.prefix))
-    for image in record.images:  # programs of a container need no image of their own
-        path = place.images / image["file"]
-        try:
-            if digest_file(path) != image["sha256"]:
-                yield f"the image {path} is not what was installed"
-        except OSError as error:
-            yield f"the image {path} cannot be read: {error.strerror}"
-    if lost := missing(record):
-        yield f"it needs {lost}, which is not there"
-    try:
-        place.check_format(record.generation)
-    except NewerFormat as error:
-        yield error.cause
-    if not place.launcher.is_file():
-        yield f"{place.launcher} is missing"
-    if (path := damaged(record)).endswith(CONF_NAME):
-        yield f"{path} is missing or not what was installed"
-    for name in record.commands:
-        command = place.prefix / "bin" / name
-        if not os.access(command, os.X_OK):
-            yield f"the command {name} is missing"
-        elif place.launcher.is_file() and not _same(command, place.launcher):
-            yield f"the command {command} is not the launcher"
-
-
-def _same(command: Path, launcher: Path) -> bool:
-    return command.samefile(launcher) or (
-        command.is_file() and digest_file(command) == digest_file(launcher)
-    )
-
-
-def unentered(store: Store) -> Iterator[Place]:
-    """The places in the store that the database does not have."""
+def strays(store: Store) -> Iterator[Fault]:
+    """What the database lacks, and what in it is no entry of an install of this root."""
     known = {os.path.realpath(entry.prefix) for entry in store.entries()}
+    for path in sorted(store.database.glob("[!.]*/*.json")):
+        try:
+            entry = read_entry(path)
+        except StoreError as error:
+            remedy = error.remedy if isinstance(error, NewerFormat) else _REINDEX
+            yield Fault(path, error.cause.removeprefix(f"{path} "), remedy)
+        else:
+            if path != store.entry_path(entry) or os.path.realpath(entry.prefix) not in known:
+                yield Fault(path, f"speaks of {entry.prefix}, which it is not for", _REINDEX)
+            yield from Checker(store.permissions, frozenset()).mode(path)
     for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
-        if Place(hidden.parent).current and os.path.realpath(hidden.parent) not in known:
-            yield Place(hidden.parent)
+        place = Place(hidden.parent)
+        if os.path.realpath(place.prefix) not in known and place.current:
+            path = store.database / place.prefix.parent.name / f"{place.prefix.name}.json"
+            yield Fault(path, f"is missing: {place.prefix} is not in the database", _REINDEX)
 
 
 def reindex(store: Store) -> Iterator[str]:
@@ -79,6 +59,9 @@ def reindex(store: Store) -> Iterator[str]:
             record = place.record()
             if store.is_entered(record):
                 continue
+            if damaged(record).endswith(NAME):
+                yield f"{place.generation() / NAME} is not what was written; left as it is"
+                continue
             if original := place.original():
                 yield f"{place.prefix} is a copy of {original}; left as it is"
                 continue
@@ -94,8 +77,10 @@ def reindex(store: Store) -> Iterator[str]:
         if f"{path.parent.name}/{path.name}" in known:
             continue
         try:
-            prefix = Path(read_entry(path).prefix)
+            entry = read_entry(path)
+            prefix = Path(entry.prefix)
             outside = prefix.parts[-3:-2] != store.places.parts[-1:]
+            outside = outside and path == store.entry_path(entry)
             if outside and ((prefix / HIDDEN).is_dir() or not prefix.parent.is_dir()):
                 continue  # made by a classic command; or its file system is not there just now
         except NewerFormat as error:

@@ -17,6 +17,7 @@ commit. Which one counts is decided by ``current``, replaced by one rename. Read
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -36,7 +37,7 @@ from tykky.runtime.base import (
     LAUNCHER_NAME,
 )
 from tykky.store import record as records
-from tykky.store import state
+from tykky.store import state, written
 from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
@@ -71,8 +72,9 @@ class Place:
     def current(self) -> int:
         """The number of the generation that counts; 0 if there is none."""
         with contextlib.suppress(OSError):
-            word = (self.hidden / CURRENT).readlink().name
-            if _NUMBER.fullmatch(word) and (self.hidden / GENERATIONS / word).is_dir():
+            folder, _, word = str((self.hidden / CURRENT).readlink()).rpartition("/")
+            known = folder == GENERATIONS and _NUMBER.fullmatch(word)
+            if known and (self.hidden / GENERATIONS / word).is_dir():
                 return int(word)
         return 0
 
@@ -167,16 +169,41 @@ def missing(record: Record) -> str:
 
 
 def damaged(record: Record) -> str:
-    """The first file of a generation that cannot be what was installed, at a glance; or nothing."""
+    """The first file of a generation that cannot be what was installed, at a glance; or nothing.
+
+    What it cannot see, as it reads no image: a change within one.
+    """
     here = Place(Path(record.prefix))
+    folder = here.generation(record.generation)
     for image in record.images:
         path = here.images / image["file"]
-        if not path.is_file() or path.stat().st_size != image["bytes"]:
+        if not is_image(path, image["bytes"]):
             return str(path)
-    conf = here.generation(record.generation) / CONF_NAME
-    text = conf.read_text(encoding="utf-8", errors="replace") if conf.is_file() else ""
-    whole = "format " in text and all(image["file"] in text for image in record.images)
+    with contextlib.suppress(OSError):
+        found = written.note(folder / records.NAME)
+        key = str((folder / records.NAME).relative_to(here.prefix))
+        if written.what(state.notes(here).get(key, found)) != written.what(found):
+            return str(folder / records.NAME)
+    conf = folder / CONF_NAME
+    text = conf.read_bytes() if conf.is_file() else b""
+    if noted := written.what(record.notes.get(CONF_NAME, "")):
+        whole = noted == hashlib.sha256(text).hexdigest()
+    else:  # made by an earlier Tykky
+        whole = b"format " in text and all(i["file"].encode() in text for i in record.images)
     return "" if whole else str(conf)
+
+
+def is_image(path: Path, size: int) -> bool:
+    """Whether a file can be an image of so many bytes: by its size and its first block."""
+    try:
+        if not path.is_file() or path.stat().st_size != size:
+            return False
+        with path.open("rb") as stream:
+            block = stream.read(96)
+    except OSError as error:
+        return isinstance(error, PermissionError)  # it can: nobody knows better
+    used = int.from_bytes(block[40:48], "little")  # as of version 4.0, which all are
+    return len(block) == 96 and block[:4] == b"hsqs" and used <= size
 
 
 def is_launcher(path: Path) -> bool:
@@ -218,12 +245,15 @@ def begin(place: Place, permissions: Permissions, after: int = 0) -> Draft:
     return Draft(place, path, max([after, *place.numbers, *known]) + 1)
 
 
-def commit(draft: Draft, record: Record, permissions: Permissions) -> None:
+def commit(draft: Draft, record: Record, permissions: Permissions) -> Record:
     """Write the record, and give the generation its number: from here on, it exists.
 
-    Raises ``StoreError`` if somebody else has taken the number meanwhile, which can be only where
-    locks do not work; then nothing has changed.
+    Gives the record with notes of all that has none. Raises ``StoreError`` if somebody else has
+    taken the number meanwhile, which can be only where locks do not work; then nothing has changed.
     """
+    with explained(f"read {draft.path}"):
+        found = written.tree(draft.path, (records.NAME,))
+    record = replace(record, notes={**found, **record.notes})
     write_file(draft.path / records.NAME, records.render(record), permissions)
     for folder, _, names in os.walk(draft.path):
         for name in names:
@@ -236,7 +266,7 @@ def commit(draft: Draft, record: Record, permissions: Permissions) -> None:
         if not target.exists():
             draft.path.rename(target)
             sync(target.parent)
-            return
+            return record
     except OSError as error:
         if not target.exists():
             raise from_os_error(error, f"commit {target}") from error

@@ -70,7 +70,8 @@ class Record(Entry):
     ``user``, ``host`` and ``tykky`` (its version); ``packages`` are pairs of name and version;
     ``publish`` is the digest of what only users see; ``read`` are files and folders outside of the
     recipe's that the build has read, with a digest of each; ``needed`` is the ``build`` of each of
-    the ``needs``; ``files`` counts files and folders.
+    the ``needs``; ``files`` counts files and folders; ``notes`` are of what lies beside the record
+    (see :mod:`tykky.store.written`).
     """
 
     spec: str = ""
@@ -95,6 +96,7 @@ class Record(Entry):
     launch: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     files: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files_of_images(self) -> set[str]:

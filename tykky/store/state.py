@@ -1,21 +1,27 @@
 """What was done with a place: ``state.json``, an event for each change, the oldest first.
 
-It explains, and keeps numbers from being given twice; which generation counts is what ``current``
-says.
+It explains, keeps numbers from being given twice, and has the notes by which changes are found
+(see :mod:`tykky.store.written`); which generation counts is what ``current`` says.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import shutil
 import time
 from calendar import timegm
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from tykky.errors import StoreError, explained
 from tykky.files import Permissions, read_json, write_file
 from tykky.host import TIME, host_name, now, user_name
 from tykky.runtime.base import CURRENT
+from tykky.store import record as records
+from tykky.store import written
 from tykky.store.record import NewerFormat
 
 if TYPE_CHECKING:
@@ -38,9 +44,25 @@ class Event:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class _Known:
+    events: tuple[Event, ...] = ()
+    #: Of what the generations share, and of their records, by the path in the place.
+    notes: Mapping[str, str] = field(default_factory=dict)
+    #: Whether it is as Tykky has written it, as far as that is known.
+    untouched: bool = True
+
+
 def events(place: Place) -> list[Event]:
     """All that is known; nothing, if the file is not there or damaged. Raises ``NewerFormat``."""
-    return _read(place) or []
+    known = _read(place)
+    return [*known.events] if known else []
+
+
+def notes(place: Place) -> Mapping[str, str]:
+    """The notes of what the generations share, and of their records. Raises ``NewerFormat``."""
+    known = _read(place)
+    return known.notes if known else {}
 
 
 def is_damaged(place: Place) -> bool:
@@ -48,39 +70,101 @@ def is_damaged(place: Place) -> bool:
     return _read(place) is None
 
 
-def _read(place: Place) -> list[Event] | None:
+def is_untouched(place: Place) -> bool:
+    """Whether a file that can be read is what Tykky has written. Raises ``NewerFormat``."""
+    known = _read(place)
+    return known is None or known.untouched
+
+
+def _read(place: Place) -> _Known | None:
     path = place.hidden / NAME
     try:
         data = read_json(path)
         if data["format"] > FORMAT:
             raise NewerFormat(path, data["format"])
-        found = [Event(**event) for event in data["events"]]
+        found = tuple(Event(**event) for event in data["events"])
+        notes = data.get("notes", {})
+        good = all(written.is_note(noted) for noted in notes.values())
+        untouched = data.get("digest", _digest(data)) == _digest(data)
     except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError):
+        return _Known()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     texts = ("verb", "when", "user", "host", "why")
-    good = all(
+    good = good and all(
         type(event.generation) is type(event.before) is int
         and all(isinstance(getattr(event, name), str) for name in texts)
         for event in found
     )
-    return found if good else None
+    return _Known(found, notes, untouched) if good else None
 
 
-def add(place: Place, verb: str, before: int, permissions: Permissions, why: str = "") -> None:
-    """Note that the current generation has become that. Hold the claim. Raises ``TykkyError``."""
+def _digest(data: Mapping[str, Any]) -> str:
+    """The digest of all but itself: it tells that somebody has changed the file."""
+    rest = {key: value for key, value in data.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def add(
+    place: Place,
+    verb: str,
+    before: int,
+    permissions: Permissions,
+    why: str = "",
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Note that the current generation has become that. Hold the claim. Raises ``TykkyError``.
+
+    ``notes`` are of what has just been made of it, wherever that is.
+    """
     known, file = _read(place), place.hidden / NAME
-    if known is None:  # kept for whoever knows what to do with it
-        known = []
-        file.rename(file.with_name(f"{NAME}.damaged"))
-    if known and known[-1].generation == place.current:
+    if known is None or not known.untouched:  # kept for whoever knows what to do with it
+        aside = file.with_name(f"{NAME}.damaged")
+        if known is None:
+            file.rename(aside)
+        else:
+            shutil.copyfile(file, aside)
+    history = known.events if known else ()
+    if not history or history[-1].generation != place.current:
+        if history and before == place.current:
+            before = history[-1].generation  # whoever switched was killed before it was noted
+        event = Event(verb, place.current, before, now(), user_name(), host_name(), why)
+        history = (*history, event)
+    with explained(f"note what was done with {place.prefix}"):
+        noted = {**_kept(known.notes if known else {}, _shared(place), place), **(notes or {})}
+    if known and known.untouched and (known.events, known.notes) == (history, noted):
         return
-    if known and before == place.current:
-        before = known[-1].generation  # whoever switched was killed before it was noted
-    event = Event(verb, place.current, before, now(), user_name(), host_name(), why)
-    data = {"format": FORMAT, "events": [asdict(each) for each in (*known, event)]}
+    data = {"format": FORMAT, "events": [asdict(each) for each in history], "notes": noted}
+    data["digest"] = _digest(data)
     write_file(file, json.dumps(data, indent=1).encode() + b"\n", permissions)
+
+
+def _shared(place: Place) -> dict[str, str]:
+    """The notes of what generations share, and of the current one's record. Raises ``OSError``."""
+    folder = place.generation()
+    paths = [place.prefix / "bin", place.hidden, place.images, folder.parent, folder]
+    with contextlib.suppress(StoreError):
+        paths += [place.images / name for name in place.record().files_of_images]
+    paths += [path for path in (place.launcher, folder / records.NAME) if path.is_file()]
+    return {
+        str(path.relative_to(place.prefix)): written.note(
+            path, contents=path.parent != place.images
+        )
+        for path in paths
+        if path.exists()
+    }
+
+
+def _kept(old: Mapping[str, str], new: Mapping[str, str], place: Place) -> dict[str, str]:
+    """The notes of what is still there: the first of each, unless other contents were put there.
+
+    What is written once has only one.
+    """
+    kept = {name: noted for name, noted in old.items() if (place.prefix / name).exists()}
+    launcher = str(place.launcher.relative_to(place.prefix))
+    if written.what(new.get(launcher, "")) != written.what(kept.get(launcher, "")):
+        kept.pop(launcher, None)
+    return {**new, **kept}
 
 
 def superseded(place: Place) -> dict[int, float]:

@@ -108,7 +108,7 @@ def squash(
         image = Image(f"{digest[:DIGITS]}.sqfs", digest, target.stat().st_size)
         kept = folder / image.file
         # The same image again stays the same file, which may be mounted; unless it is damaged.
-        if not (kept.exists() and digest_file(kept) == digest):
+        if kept.is_symlink() or not (kept.exists() and digest_file(kept) == digest):
             target.replace(kept)
     except OSError as error:
         raise from_os_error(error, "write the image") from error
