@@ -23,7 +23,7 @@ from tykky.host import user_name
 from tykky.kinds import tree
 from tykky.runtime.base import PINS
 from tykky.tools import process
-from tykky.tools.enclosure import Opening, closed, enclosed
+from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.process import Command
 from tykky.tools.scratch import Scratch, contained
 
@@ -210,10 +210,10 @@ class RealBox(Box):
         """The box to use for what is done besides its commands, if not the host's."""
         return None
 
-    def opening(self, places: Mapping[Path, Path]) -> Opening:
+    def access(self, places: Mapping[Path, Path]) -> Access:
         """What the box lets through, with ``places`` to write to."""
         seen = [self.config.root, self.directory, *self.config.repos, *self.seen]
-        return Opening(
+        return Access(
             seen=seen,
             reads=[*self.config.reads, *self.reads],
             places=places,
@@ -282,12 +282,12 @@ class BuildBox(RealBox):
         self, argv: list[str], env: Mapping[str, str]
     ) -> tuple[list[str], Mapping[str, str]]:
         self.scratch.root.mkdir(parents=True, exist_ok=True)
-        opening = self.opening({self.scratch.root: self.prefix})
+        access = self.access({self.scratch.root: self.prefix})
         program = None
         if not isinstance(self.base, HostBase):
-            seen = [*opening.seen, *opening.reads]
+            seen = [*access.seen, *access.reads]
             program = box_inside(self.base, self.scratch, self.config, seen)
-        return enclosed(argv, env, self.scratch, self.config, opening, program=program)
+        return enclosed(argv, env, self.scratch, self.config, access, program=program)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -315,8 +315,8 @@ class TestBox(RealBox):
         self.nests = True
         self.files = {self.commands: self.draft.place.prefix / "bin"}
         # The commands choose the root by themselves.
-        opening = replace(self.opening({self.scratch.empty: self.scratch.empty}), own_root=False)
-        return enclosed(argv, env, self.scratch, self.config, opening)
+        access = replace(self.access({self.scratch.empty: self.scratch.empty}), own_root=False)
+        return enclosed(argv, env, self.scratch, self.config, access)
 
 
 @dataclass(eq=False, kw_only=True)

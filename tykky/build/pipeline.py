@@ -114,7 +114,7 @@ def resolve(desk: Desk, repos: Repos) -> Plan:
         line.tell(plan=plan)
     if plan.lock_is_new:
         console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")
-    for asked in plans.openings(plan):
+    for asked in plans.asked_for(plan):
         console.note(f"          {asked}")
     return plan
 

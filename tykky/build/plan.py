@@ -273,7 +273,7 @@ def shown(recipe: Stack) -> dict[str, Any]:
     }
 
 
-def openings(plan: Plan) -> Iterator[str]:
+def asked_for(plan: Plan) -> Iterator[str]:
     """What a build may do that others may not, because the recipe says that it has to."""
     if plan.recipe.network:
         yield "its build and its test may use the network: the recipe says 'network = True'"

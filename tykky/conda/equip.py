@@ -299,9 +299,9 @@ def _line(
     words: list[str], folder: str, box: RealBox, target: int, script: int
 ) -> tuple[list[str], dict[str, str]]:
     """The command line of a box of the host that runs the command, and the environment for it."""
-    opening = replace(box.opening({box.scratch.root: box.prefix}), own_root=False)
+    access = replace(box.access({box.scratch.root: box.prefix}), own_root=False)
     inside = (box.prefix, box.scratch.home, Path("/tmp"))
-    readable = [*opening.seen, *opening.reads, *inside]
+    readable = [*access.seen, *access.reads, *inside]
     variables = {
         **closed(box.scratch),
         VARIABLE: f"/proc/self/fd/{target}",
@@ -314,7 +314,7 @@ def _line(
         variables,
         box.scratch,
         box.config,
-        opening,
+        access,
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from tykky import fetch
 from tykky.conda.channels import on_disk
 from tykky.errors import Exit, StepError, ToolError, TykkyError, explained, masked
-from tykky.tools.enclosure import Opening, closed, enclosed
+from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -77,14 +77,14 @@ class Scene:
         own = {"RATTLER_CACHE_DIR": "/tmp/rattler"}
         if self.scratch is None:
             return list(argv), {**os.environ, **own}
-        opening = Opening(
+        access = Access(
             seen=seen,
             places={**({cache: cache} if cache else {}), **self.places},
             network=cache is not None,
             own_root=self.own_root,
         )
         variables = {**closed(self.scratch), **own}
-        return enclosed(argv, variables, self.scratch, self.config, opening, program=self.program)
+        return enclosed(argv, variables, self.scratch, self.config, access, program=self.program)
 
     def note(self, said: bytes) -> None:
         """Keep what the engine printed."""

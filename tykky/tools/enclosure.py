@@ -59,7 +59,7 @@ def passed() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Opening:
+class Access:
     """What a box lets through; without any of it, only scratch can be written to.
 
     ``places`` are folders to write to, and where they lie inside; ``files`` are to be read there.
@@ -82,7 +82,7 @@ def enclosed(
     env: Mapping[str, str],
     scratch: Scratch,
     config: Config,
-    opening: Opening,
+    access: Access,
     *,
     program: Path | None = None,
 ) -> tuple[list[str], dict[str, str]]:
@@ -94,39 +94,39 @@ def enclosed(
     for folder in (scratch.home, scratch.tmp):
         folder.mkdir(parents=True, exist_ok=True)
     line = [str(program or native.program("box")), "--root-readonly", "--own-env"]
-    line += ["--offline"] if not opening.network else []
-    line += ["--restrict"] if opening.restrict else []
-    covered = list(dict.fromkeys(_covered(config, opening)))
+    line += ["--offline"] if not access.network else []
+    line += ["--restrict"] if access.restrict else []
+    covered = list(dict.fromkeys(_covered(config, access)))
     for path in covered:
         line += ["--tmpfs", str(path)]
     line += ["--bind", str(scratch.tmp), "/tmp", "--bind", str(scratch.tmp), "/var/tmp"]
     out_of_sight = {*covered, Path("/tmp"), Path("/var/tmp")}
-    for path in dict.fromkeys(_visible(opening)):
+    for path in dict.fromkeys(_visible(access)):
         if not out_of_sight.isdisjoint((path, *path.parents)) and path.exists():
             line += ["--ro-bind", str(path), str(path)]
-    places = {scratch.home: scratch.home, **opening.places}
+    places = {scratch.home: scratch.home, **access.places}
     for source, target in places.items():
         line += ["--bind", str(source), str(target)]
-    for source, target in opening.files.items():
+    for source, target in access.files.items():
         line += ["--ro-bind", str(source), str(target)]
     line += ["--chdir", str(list(places.values())[-1])]
-    variables = {**(passed() if opening.network else {}), **env}
+    variables = {**(passed() if access.network else {}), **env}
     given = {f"{_GIVEN}{name}": value for name, value in variables.items()}
     return [*line, "--", *argv], {"PATH": PATH, **given}
 
 
-def _covered(config: Config, opening: Opening) -> Iterator[Path]:
+def _covered(config: Config, access: Access) -> Iterator[Path]:
     """What is out of sight: homes, the site's directories, sockets, other builds, the cache."""
-    found = [] if opening.own_root else [*_of_others(), *map(Path, _NOT_FOR_BUILDS), *_homes()]
+    found = [] if access.own_root else [*_of_others(), *map(Path, _NOT_FOR_BUILDS), *_homes()]
     for path in found:
         # A link is covered where it leads.
-        if path.is_dir() and path.resolve() == path and not _is_asked_for(path, opening):
+        if path.is_dir() and path.resolve() == path and not _is_asked_for(path, access):
             yield path
     yield from (path for path in (config.cache_dir, config.build_dir) if path.is_dir())
 
 
-def _is_asked_for(path: Path, opening: Opening) -> bool:
-    return any(path == wanted or wanted in path.parents for wanted in opening.reads)
+def _is_asked_for(path: Path, access: Access) -> bool:
+    return any(path == wanted or wanted in path.parents for wanted in access.reads)
 
 
 def _of_others() -> Iterator[Path]:
@@ -144,13 +144,13 @@ def _homes() -> Iterator[Path]:
             yield path
 
 
-def _visible(opening: Opening) -> Iterator[Path]:
+def _visible(access: Access) -> Iterator[Path]:
     """What stays in sight wherever it is."""
     yield from (Path(sys.prefix), Path(__file__).parent.parent, native.program("box").parent)
-    if not opening.own_root:
+    if not access.own_root:
         yield Path(sys.base_prefix)
         # How names are found, and certificates.
-        named = ("/etc/resolv.conf", *passed().values()) if opening.network else ()
+        named = ("/etc/resolv.conf", *passed().values()) if access.network else ()
         yield from (Path(name).resolve() for name in named if name.startswith("/"))
-    for path in (*opening.seen, *opening.reads):
+    for path in (*access.seen, *access.reads):
         yield from (path, path.resolve())

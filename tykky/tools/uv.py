@@ -204,7 +204,7 @@ def resolve(
     versions) is kept if it can be, and not in the result. Raises ``TykkyError`` with the
     resolver's reason.
     """
-    from tykky.tools.enclosure import Opening, closed, enclosed
+    from tykky.tools.enclosure import Access, closed, enclosed
     from tykky.tools.scratch import Scratch
 
     line = [program(), "pip", "compile", "requirements.in", "--output-file", "pylock.toml"]
@@ -222,8 +222,8 @@ def resolve(
         with explained("keep what the package index says", "cache_dir"):
             cache.mkdir(parents=True, exist_ok=True)
         variables = {**closed(scratch), **environment(config), "UV_CACHE_DIR": str(cache)}
-        opening = Opening(places={cache: cache, work: work}, network=True)
-        line, variables = enclosed(line, variables, scratch, config, opening)
+        access = Access(places={cache: cache, work: work}, network=True)
+        line, variables = enclosed(line, variables, scratch, config, access)
         options: list[str] = []
         if present:
             stand_ins(present, work / "present")
