@@ -401,10 +401,9 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
             programs=built.programs,
             images=built.images,
             launch=asdict(built.entering),
+            packages=tuple((p.name, p.version) for p in built.packages),
             files=count(draft.path) + 1 + len(built.images),
         )
-        if built.packages:
-            record = replace(record, packages=tuple((p.name, p.version) for p in built.packages))
         record = plan.layout.amend(record)
         place.commit(draft, record, permissions)
         line.tell(record=record)

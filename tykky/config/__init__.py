@@ -23,6 +23,7 @@ from tykky.config.schema import (
     Module,
     Permissions,
     Pip,
+    Python,
     Squash,
     Values,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Module",
     "Permissions",
     "Pip",
+    "Python",
     "Setting",
     "Squash",
     "check_key",
