@@ -32,11 +32,12 @@ on_the_host = pytest.mark.parametrize("stack", HOST, indirect=True)
 _missing = pytest.mark.xfail(
     reason="the Python of the inner one is a link to the path inside the image", strict=True
 )
-virtual_in_virtual = pytest.mark.parametrize(
-    "stack",
-    [pytest.param(way, marks=_missing) if way == PACKAGED[2] else way for way in WAYS],
-    indirect=True,
-)
+
+
+def virtual_in_virtual(ways: list[str]) -> pytest.MarkDecorator:
+    marked = [pytest.param(way, marks=_missing) if way == PACKAGED[2] else way for way in ways]
+    return pytest.mark.parametrize("stack", marked, indirect=True)
+
 
 #: What programs find in their environment in addition.
 APPTAINER = (
@@ -334,7 +335,7 @@ def test_virtual_environment_on_top_has_its_own_python(stack: Stack, place: Path
     assert_own_python(stack.user, stack.venv(place / "venv"))
 
 
-@virtual_in_virtual
+@virtual_in_virtual(WAYS)
 def test_virtual_environment_made_in_a_virtual_environment_has_its_own_python(
     stack: Stack, place: Path
 ) -> None:
@@ -361,6 +362,19 @@ def test_virtual_environment_has_the_packages_of_the_stack_if_asked(
     assert said[:2] == [str(place / "venv"), "0.9.0"]
     assert [line for line in said if line.startswith("tabulate ")]
     assert said[-1] == "1.16.0"
+
+
+@virtual_in_virtual(PACKAGED)
+def test_environment_made_in_one_on_top_has_the_packages_of_the_stack_too(
+    stack: Stack, place: Path
+) -> None:
+    python = stack.venv(place / "outer", "--system-site-packages")
+    for name in ("inner", "innermost"):
+        python = make_venv(stack.user, python, place / name, "--system-site-packages")
+        code = "import sys, tabulate; print(sys.prefix, tabulate.__file__)"
+        prefix, module = stack.user.run(python, "-c", code).stdout.split()
+        assert prefix == str(place / name)
+        assert module == stack.says("__import__('tabulate').__file__")
 
 
 @with_packages

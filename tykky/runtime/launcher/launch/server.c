@@ -119,8 +119,7 @@ bool server_start(struct server *server, const struct image *image)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return fail("cannot make a socket: %m\n"
-                    "too many open files? see ulimit -n");
+        return fail("cannot make a socket: %m");
     server->image = image;
     server->channel = ends[0];
     server->other_end = ends[1];
