@@ -67,6 +67,11 @@ def package(folder: Path, name: str, version: str) -> None:
 
 def test_doctor_has_nothing_to_say_of_a_stack_that_nothing_hides(odd: Site, home: Path) -> None:
     package(home / ".local/lib/python3.11/site-packages", "other", "1.0")
+    kernel = home / ".local/share/jupyter/kernels/python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text("{}")
+    wish = "import os; print(os.environ['JUPYTER_PREFER_ENV_PATH'])"
+    assert inside(odd, wish) == "1"
     done = odd("doctor", "odd", env={"HOME": str(home), "PYTHONPATH": "/no/such"})
     assert done.stdout == ""
     assert odd.json("doctor", "odd") == []
@@ -93,7 +98,7 @@ CASES = {
     "kernel": Case(
         ".local/share/jupyter/kernels/python3/kernel.json",
         '{"argv": ["/usr/bin/python3"]}',
-        {},
+        {"JUPYTER_PREFER_ENV_PATH": "0"},
         ("python3", "/usr/bin/python3", "python3.11 of the stack", "kernels/python3"),
     ),
     "r": Case(

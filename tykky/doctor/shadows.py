@@ -69,7 +69,8 @@ def shadows(record: Record, environ: Mapping[str, str]) -> tuple[Shadow, ...]:
     entering = Entering.read(record.launch)
     settled = {name for _, name, _ in (*entering.of_image, *entering.environment)}
     # What commands are given anyway does not count.
-    user = {name: value for name, value in environ.items() if name not in settled}
+    user = {name: value for _, name, value in entering.defaults}
+    user |= {name: value for name, value in environ.items() if name not in settled}
     user |= {name: value for _, name, value in entering.environment if value}
     return tuple(_found(_look(record), user, is_closed=entering.isolation == "closed"))
 
@@ -184,11 +185,10 @@ def _modules(folder: Path) -> set[str]:
 
 
 def _kernels(stack: _Stack, user: Mapping[str, str]) -> Iterator[Shadow]:
-    if user.get("JUPYTER_PREFER_ENV_PATH", "0").lower() not in ("0", "n", "no", "off", "false"):
-        return
-    home = _home(user) / ".local/share/jupyter"
-    own = Path(user.get("JUPYTER_DATA_DIR") or home)
-    for folder in (*_folders(user, "JUPYTER_PATH"), own):
+    wish = user.get("JUPYTER_PREFER_ENV_PATH", "0").lower()
+    own = Path(user.get("JUPYTER_DATA_DIR") or _home(user) / ".local/share/jupyter")
+    after = [own] if wish in ("0", "n", "no", "off", "false") else []
+    for folder in (*_folders(user, "JUPYTER_PATH"), *after):
         for name in sorted(stack.kernels & _names(folder / "kernels")):
             file = folder / "kernels" / name / "kernel.json"
             try:
@@ -198,7 +198,7 @@ def _kernels(stack: _Stack, user: Mapping[str, str]) -> Iterator[Shadow]:
             if Path(program).is_relative_to(stack.prefix):
                 continue
             where, ours = str(file.parent), f"{stack.python} of the stack"
-            remedy = f"'export JUPYTER_PREFER_ENV_PATH=1', or 'rm -r {where}'"
+            remedy = f"'unset JUPYTER_PATH JUPYTER_PREFER_ENV_PATH', or 'rm -r {where}'"
             yield Shadow("kernel", name, program, ours, where, remedy)
 
 

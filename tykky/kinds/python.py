@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 #: Linux 5.1), in bytes, with its ``#!`` and the line's end.
 SHEBANG = 127
 
-#: Older numba keeps compiled code until size or time of a source change, and an image has no times:
-#: it would take the code of an earlier generation.
-_NUMBA = EnvChange(EnvAction.DEFAULT, "NUMBA_CACHE_DIR", "${XDG_CACHE_HOME}/numba/{image}")
+#: What is needed if something is in the stack. Older numba keeps compiled code until size or time
+#: of a source change, and an image has no times: it would take the code of an earlier generation.
+#: Jupyter puts an environment before the user's home only if it is the user's own.
+_DEFAULTS = {
+    "lib/python3*/site-packages/numba": ("NUMBA_CACHE_DIR", "${XDG_CACHE_HOME}/numba/{image}"),
+    "share/jupyter/kernels": ("JUPYTER_PREFER_ENV_PATH", "1"),
+}
 
 
 class PythonStack(Stack):
@@ -43,8 +47,12 @@ class PythonStack(Stack):
         return found
 
     def defaults(self, box: RealBox) -> Sequence[EnvChange]:
-        """A cache of compiled code for each content, if there is numba."""
-        return [_NUMBA] if any(box.real(".").glob("lib/python3*/site-packages/numba")) else []
+        """A cache of compiled code for each content, and the stack's own kernels first."""
+        return [
+            EnvChange(EnvAction.DEFAULT, *variable)
+            for pattern, variable in _DEFAULTS.items()
+            if any(box.real(".").glob(pattern))
+        ]
 
 
 def check_prefix(prefix: Path, interpreter: str) -> None:
