@@ -77,6 +77,7 @@ _shtab_tykky_refresh___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_verify_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_verify___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_reindex___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_doctor_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_doctor___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_config_get_pos_0_COMPGEN=_tykky_keys
 _shtab_tykky_config_get___root_COMPGEN=_shtab_compgen_dirs
@@ -251,7 +252,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family pip.index_url pip.extra_index_urls pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
+  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -50,6 +50,17 @@ static void from_server(int fd, const unsigned numbers[4])
         send(fd, message, header->length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Another server, which has gone when it is spoken to. */
+static int start(void *argument)
+{
+    int ends[2];
+    (void)argument;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0)
+        abort();
+    close(ends[1]);
+    return ends[0];
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int kernel[2], server[2], read = 0;
@@ -76,11 +87,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     signal(SIGPIPE, SIG_IGN);
     if (size % 3 == 0) /* a server that takes little */
         setsockopt(server[1], SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
-    relay_run(kernel[1], server[1], size % 2);
-    for (int i = 0; i < 2; i++) {
-        close(kernel[i]);
-        close(server[i]);
-    }
+    const struct relay_source source = {start, NULL};
+    relay_run(kernel[1], server[1], size % 2, size % 5 ? &source : NULL);
+    close(kernel[0]);
+    close(kernel[1]);
+    close(server[0]);
     free(text);
     return 0;
 }

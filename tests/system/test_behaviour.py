@@ -353,6 +353,19 @@ def test_virtual_environment_has_the_packages_of_the_stack_if_asked(
     assert said[-1] == "1.16.0"
 
 
+@virtual_in_virtual(PACKAGED)
+def test_environment_made_in_one_on_top_has_the_packages_of_the_stack_too(
+    stack: Stack, place: Path
+) -> None:
+    python = stack.venv(place / "outer", "--system-site-packages")
+    for name in ("inner", "innermost"):
+        python = make_venv(stack.user, python, place / name, "--system-site-packages")
+        code = "import sys, tabulate; print(sys.prefix, tabulate.__file__)"
+        prefix, module = stack.user.run(python, "-c", code).stdout.split()
+        assert prefix == str(place / name)
+        assert module == stack.says("__import__('tabulate').__file__")
+
+
 @with_packages
 def test_packages_are_those_of_the_stack_and_not_of_the_host(stack: Stack) -> None:
     code = "__import__('tabulate').__file__, sys.prefix, sys.path"

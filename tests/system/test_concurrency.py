@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -74,6 +75,34 @@ def waits_for(sign: Path) -> str:
             time.sleep(0.05)
         raise TimeoutError
     """
+
+
+def test_a_job_goes_on_while_its_stack_is_built_again(site: Site, place: Path) -> None:
+    site.hello()
+    site("install", "hello")
+    go, started, done = place / "go", place / "started", place / "done"
+    site.hello(more=waits_for(go))
+    job = f"""
+        module load hello
+        touch {started}
+        while [ ! -e {done} ]; do hello; done >/dev/null
+        hello with what it has loaded
+        module purge; module load hello; hello again
+    """
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(site.lmod, job)
+        building = site.start("install", "hello")
+        until(building, "build")
+        while not started.exists():
+            time.sleep(0.05)
+        said = site.lmod("module load hello; hello meanwhile").stdout
+        go.touch()
+        (outcome,) = outcomes([building])
+        done.touch()
+    assert outcome[0] == 0, outcome[1]
+    assert said == "hello 1.0 meanwhile\n"
+    assert running.result().stdout == "hello 1.0 with what it has loaded\nhello 1.0 again\n"
+    assert site.record("hello")["generation"] == 2
 
 
 def test_one_who_waits_builds_itself_when_the_builder_is_killed(site: Site, place: Path) -> None:

@@ -143,6 +143,23 @@ def test_byte_code_is_used_as_it_is(demo: Site) -> None:
     assert said.split() == ["01000000"] * 3
 
 
+def test_a_package_of_the_user_comes_first_and_doctor_says_so(demo: Site, place: Path) -> None:
+    folder = place / "home/.local/lib/python3.11/site-packages"
+    (folder / "tabulate-0.1.dist-info").mkdir(parents=True)
+    (folder / "tabulate-0.1.dist-info/METADATA").write_text("Name: tabulate\nVersion: 0.1\n")
+    (folder / "tabulate.py").write_text("__version__ = '0.1'\n")
+    python, show = demo.prefix("demo") / "bin/python", "import tabulate as t; print(t.__version__)"
+    env = {"HOME": str(place / "home")}
+    assert demo.user.run(python, "-c", show, env=env).stdout == "0.1\n"
+    done = demo("doctor", "demo", "--json", env=env, status=Exit.CONFLICT)
+    (found,) = json.loads(done.stdout)["result"]
+    assert (found["name"], found["theirs"], found["ours"]) == ("tabulate", "0.1", "0.9.0")
+    assert "PYTHONNOUSERSITE=1" in found["remedy"]
+    env["PYTHONNOUSERSITE"] = "1"
+    assert demo.user.run(python, "-c", show, env=env).stdout == "0.9.0\n"
+    assert demo("doctor", "demo", env=env).stdout == ""
+
+
 def test_environment_without_python_is_fine(conda: Site) -> None:
     recipe(conda, "data", 'packages = "prefixed"')
     said = conda("lock", "data").stderr + conda("install", "--plan", "data").stdout

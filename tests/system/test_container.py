@@ -22,6 +22,9 @@ def test_image_of_one_static_program_needs_no_shell(site: Site, scratch: Path) -
     done = site.lmod("module load wrapped; hello")
     assert re.fullmatch("hello from (.*/bin/)?hello\n", done.stdout)
     assert site.lmod("module load wrapped; hello exit 7", status=7)
+    # What the lock has is no package that anybody could look for.
+    assert site.record("wrapped")["packages"] == []
+    assert "extensions" not in (site.modules / "wrapped/1.lua").read_text()
 
 
 @pytest.mark.usefixtures("runtime")

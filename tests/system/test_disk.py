@@ -57,6 +57,7 @@ def test_command_given_by_its_own_path_stays_the_program(site: Site, vendor: Pat
 def test_directory_becomes_a_stack_that_no_longer_needs_it(site: Site, vendor: Path) -> None:
     recipe(site, f"source = {str(vendor)!r}\ncommands = 'solve', 'absolute', 'tools/'")
     site("install", "tool")
+    assert "extensions" not in (site.modules / "tool/1.lua").read_text()
     vendor.rename(vendor.with_name("gone"))
     done = site.lmod("module load tool; solve; absolute a; mesh b; refine c")
     assert done.stdout.split() == ["42", "mesh", "a", "mesh", "b", "refine", "c"]

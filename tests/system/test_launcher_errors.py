@@ -111,6 +111,18 @@ def test_an_image_whose_end_is_missing_is_refused(stack: Stack) -> None:
     refused(stack.change(image_size=half).run("show"), "its end is missing")
 
 
+@once("descriptors are the launcher's own affair")
+def test_too_few_open_files_are_told_as_such_wherever_they_run_out(stack: Stack) -> None:
+    told = []
+    for limit in range(3, 12):
+        script = f"ulimit -n {limit}; exec {stack.command('true')}"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
+        if done.returncode != 0:
+            refused(done, "ulimit -n")
+            told.append(done.stderr.splitlines()[0])
+    assert len(set(told)) > 2
+
+
 def test_a_missing_image_is_named(stack: Stack) -> None:
     stack.image.unlink()
     refused(stack.run("show"), str(stack.image), "install the stack again")

@@ -14,6 +14,7 @@ import pytest
 from tests.launcher.runtimes import native_only
 from tests.launcher.stacks import Stack, make_stack
 from tests.support import new_place, remove
+from tests.system.strangers import OtherUser
 from tykky.runtime.base import Runtime
 
 REPORT = "import json, sys; print(json.dumps([sys.executable, sys.prefix, sys.argv]))"
@@ -62,6 +63,24 @@ def test_a_deleted_working_directory_is_kept_too(stack: Stack) -> None:
     script = f"cd {gone} && rmdir {gone} && {stack.command('sh')} -c 'ls -A . | wc -l'"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "0"
+
+
+@native_only(
+    "a working directory that the user may not enter (`sudo -u` in root's home)",
+    native="stays the working directory; with a root of its own, `/` instead, which is said",
+    apptainer="the home or `/` instead",
+)
+def test_a_working_directory_that_one_may_not_enter_is_kept_too(
+    stack: Stack, other_user: OtherUser
+) -> None:
+    private = stack.prefix.parent / "private"
+    private.mkdir(mode=0o700)
+    (private / "file").touch()
+    script = "import os; print(os.getcwd()); open('file')"
+    for python in ("/usr/bin/python3", stack.command("python")):
+        done = other_user.run(python, "-c", script, cwd=private, status=1)
+        assert done.stdout == f"{private}\n"
+        assert "PermissionError" in done.stderr
 
 
 def test_a_symbolic_link_to_a_command_is_executed_as_such(stack: Stack) -> None:

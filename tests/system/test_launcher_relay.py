@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launcher.stacks import Stack, make_stack, squash, wait_for
+from tests.launcher.stacks import Stack, make_stack, running, squash, tell, wait_for
 
 FILES = 600
 PATIENT = 3
@@ -166,13 +166,54 @@ def test_positions_in_a_directory_hold(many: Stack) -> None:
     assert done.stdout == "True\n"
 
 
-@pytest.mark.parametrize("victim", ["tykky-relay", "squashfuse_ll"])
-def test_relay_and_server_end_together_and_the_next_command_recovers(
-    stack: Stack, victim: str
-) -> None:
+def test_a_server_that_is_killed_is_replaced_under_running_programs(many: Stack) -> None:
+    with running(many, "import hashlib, os") as program:
+        for n in (3, 4):
+            folder = many.prefix / f"data/{n}"
+            killed = one(many, "squashfuse_ll")
+            # One file is open and read in part, and none of the others has been looked at.
+            start = f"f = open('{folder}/{n}.bin'); print(len(f.read(10)))"
+            assert int(tell(program, start)) <= 10
+            os.kill(killed, signal.SIGKILL)
+            count = f"print(sum(len(open(e).read()) for e in os.scandir('{folder}')), f.read()[:1])"
+            found = tell(program, count)
+            expected = int(many.run("sh", "-c", f"cat {folder}/* | wc -c").stdout)
+            assert found.split()[0] == str(expected)
+            assert one(many, "squashfuse_ll") != killed
+        assert tell(program, "import colorsys; print(colorsys.__name__)") == "colorsys"
+    done = many.run("true", check=True)
+    assert done.stderr == ""
+
+
+def test_what_a_killed_server_had_not_answered_is_asked_of_the_next(stack: Stack) -> None:
+    file = stack.prefix / "bin/plain"
+    with running(stack) as program:
+        assert program.stdin
+        assert program.stdout
+        server = one(stack, "squashfuse_ll")
+        os.kill(server, signal.SIGSTOP)
+        program.stdin.write(f"print(open('{file}').read(4))\n")
+        program.stdin.flush()
+        time.sleep(0.3)
+        os.kill(server, signal.SIGKILL)
+        assert program.stdout.readline() == "echo\n"
+
+
+def test_an_image_that_was_replaced_has_no_other_server(stack: Stack) -> None:
+    with running(stack) as program:
+        image = stack.image.read_bytes()
+        stack.image.unlink()
+        stack.image.write_bytes(image)
+        os.kill(one(stack, "squashfuse_ll"), signal.SIGKILL)
+        code = f"open('{stack.prefix}/bin/sleep')"
+        say = f"exec({f'try: {code}{chr(10)}except OSError as e: print(e.errno)'!r})"
+        assert int(tell(program, say)) in (errno.ENOTCONN, errno.ECONNABORTED)
+
+
+def test_relay_and_server_end_together_and_the_next_command_recovers(stack: Stack) -> None:
     stack = stack.change(idle=PATIENT)
     stack.run("true", check=True)
-    os.kill(one(stack, victim), signal.SIGKILL)
+    os.kill(one(stack, "tykky-relay"), signal.SIGKILL)
     ended = ("tykky-relay", "squashfuse_ll")
     assert wait_for(lambda: not any(stack.processes(name) for name in ended))
     done = stack.run("true", check=True)
@@ -181,13 +222,13 @@ def test_relay_and_server_end_together_and_the_next_command_recovers(
 
 
 def test_a_server_that_stands_still_keeps_readers_waiting_and_loses_nothing(many: Stack) -> None:
-    """More requests than a socket holds wait for it."""
+    """More requests than a socket holds wait for it: names that nobody has asked for yet."""
     many.run("true", check=True)
     server = one(many, "squashfuse_ll")
     os.kill(server, signal.SIGSTOP)
     code = (
         "import os, sys, threading\n"
-        "def read(n): results[n] = os.stat(f'{sys.argv[1]}/{n % 7}/{n}.bin').st_size\n"
+        "def read(n): results[n] = os.path.exists(f'{sys.argv[1]}/{n % 7}/{n}.none')\n"
         "results = {}\n"
         "threads = [threading.Thread(target=read, args=(n,)) for n in range(600)]\n"
         "for thread in threads: thread.start()\n"

@@ -117,10 +117,11 @@ def test_a_running_program_survives_the_death_of_the_keeper(stack: Stack) -> Non
         assert keeper(stack) != killed
 
 
-def test_the_next_command_recovers_from_the_death_of_the_server(stack: Stack) -> None:
+def test_the_next_command_recovers_from_the_death_of_what_serves(stack: Stack) -> None:
     show(stack)
     for _ in range(3):
-        os.kill(server(stack), signal.SIGKILL)
+        (relay,) = stack.processes("tykky-relay")
+        os.kill(relay, signal.SIGKILL)
         assert wait_for(lambda: not stack.processes("squashfuse_ll"))
         done = stack.run("show")
         assert json.loads(done.stdout)["prefix"] == str(stack.prefix), done.stderr

@@ -91,6 +91,22 @@ def test_user_packages_can_be_left_out(shell: Shell, place: Path) -> None:
         assert "ModuleNotFoundError" in done.stderr
 
 
+def test_other_version_of_a_package_goes_into_an_environment_on_top(
+    shell: Shell, place: Path
+) -> None:
+    home = place / "someone"
+    home.mkdir()
+    env, show = {"HOME": str(home)}, python("import six; print(six.__version__)")
+    # As in any virtual environment, those of the user come last, and pip says so.
+    done = shell("pip install --user --quiet six==1.15.0", env=env, status=1)
+    assert "lack sys.path precedence" in done.stderr
+    shell("pip install --user --quiet --ignore-installed six==1.15.0", env=env)
+    assert shell(show, env=env).stdout == "1.17.0\n"
+    on_top = f"python -m venv --system-site-packages {place}/venv; . {place}/venv/bin/activate\n"
+    said = shell(f"{on_top}pip install --quiet six==1.15.0\n{show}", env=env).stdout
+    assert said == "1.15.0\n"
+
+
 @pytest.mark.parametrize(
     ("magic", "made_of"), [("ours.MAGIC_NUMBER", "_tykky_stack.txt"), ("b'other'", "<string>")]
 )

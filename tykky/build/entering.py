@@ -6,7 +6,7 @@ from the configuration whenever the commands are made, at first and by ``tykky r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,13 +55,13 @@ _OWN = {
 class Entering:
     """What must be known of an install to make its commands again.
 
-    ``of_image``, ``environment`` and ``activation`` are triples of action, name and value: what a
-    base image sets, what the recipe sets, and what activation does. ``root`` is the
-    image or directory that is entered as ``/``, empty for the host's own; ``bare`` are directories
-    that an image leaves empty. ``binds`` are pairs of a place on the host and one inside;
-    ``mounts`` are places that are visible if they are there; ``needs`` pairs of a place
-    and the number of a generation of it. With ``relocatable``, the install
-    may be moved, and ``$PREFIX`` is where it lies.
+    ``of_image``, ``environment``, ``activation`` and ``defaults`` are triples of action, name and
+    value: what a base image sets, what the recipe sets, what activation does, and what the contents
+    need (``{image}`` in a value is one for each content). ``root`` is the image or directory that
+    is entered as ``/``, empty for the host's own; ``bare`` are directories that an image leaves
+    empty. ``binds`` are pairs of a place on the host and one inside; ``mounts`` are places that are
+    visible if they are there; ``needs`` pairs of a place and the number of a generation of it. With
+    ``relocatable``, the install may be moved, and ``$PREFIX`` is where it lies.
     """
 
     runtime: str = "native"
@@ -79,6 +79,7 @@ class Entering:
     mounts: tuple[str, ...] = ()
     relocatable: bool = False
     gpu: str = ""
+    defaults: tuple[tuple[str, str, str], ...] = ()
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Entering:
@@ -113,7 +114,10 @@ def as_published(entering: Entering, recipe: Stack, config: Config) -> Entering:
         entering,
         runtime=_chosen(recipe, config, "runtime"),
         isolation=_chosen(recipe, config, "isolation"),
-        environment=tuple(("set", name, value) for name, value in guarded(recipe, "env").items()),
+        environment=(
+            *triples(recipe.shields(config)),
+            *(("set", name, value) for name, value in guarded(recipe, "env").items()),
+        ),
         binds=tuple(_pair(text) for text in guarded(recipe, "binds")),
         gpu=guarded(recipe, "gpu"),
     )
@@ -203,7 +207,10 @@ def launch_plan(
         prefix=place,
         generation=str(generation),
         mounts=_mounts(entering, own, _places(entering, config), more),
-        environment=(*variables, *_changes(*entering.of_image, *entering.environment)),
+        environment=(
+            *variables,
+            *_changes(*entering.of_image, *_defaults(entering, images), *entering.environment),
+        ),
         activation=_changes(*entering.activation),
         runtime=Runtime(entering.runtime),
         relocatable=entering.relocatable,
@@ -220,8 +227,21 @@ def launch_plan(
     )
 
 
-def _changes(*triples: tuple[str, str, str]) -> tuple[EnvChange, ...]:
-    return tuple(EnvChange(EnvAction(action), name, value) for action, name, value in triples)
+def triples(changes: Iterable[EnvChange]) -> tuple[tuple[str, str, str], ...]:
+    """Changes as a record has them."""
+    return tuple((change.action.value, change.name, change.value) for change in changes)
+
+
+def _changes(*found: tuple[str, str, str]) -> tuple[EnvChange, ...]:
+    return tuple(EnvChange(EnvAction(action), name, value) for action, name, value in found)
+
+
+def _defaults(
+    entering: Entering, images: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str, str]]:
+    content = "-".join(str(image["sha256"])[:16] for image in images)
+    for action, name, value in entering.defaults:
+        yield action, name, value.replace("{image}", content)
 
 
 def _mounts(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tykky import contents
 from tykky.build import commands
 from tykky.build.box import BuildBox, RealBox
-from tykky.build.entering import Entering, as_built
+from tykky.build.entering import Entering, as_built, triples
 from tykky.recipe import recipe_code
 from tykky.store.place import Draft
 from tykky.tools.scratch import Scratch
@@ -79,9 +79,9 @@ class Layout:
             more = plan.recipe.variables(box)
         with recipe_code(plan.recipe, "activation"):
             changes = plan.recipe.activation(box)
+            defaults = plan.recipe.defaults(box)
         entering = as_built(plan.recipe, plan.base, plan.prefix, plan.needs, more, work.config)
-        activation = tuple((c.action.value, c.name, c.value) for c in changes)
-        return replace(entering, activation=activation)
+        return replace(entering, activation=triples(changes), defaults=triples(defaults))
 
     def squash_options(self, work: Work) -> Sequence[str]:
         """More words for mksquashfs."""

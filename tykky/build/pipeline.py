@@ -407,10 +407,9 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
             programs=built.programs,
             images=built.images,
             launch=asdict(built.entering),
+            packages=tuple((p.name, p.version) for p in built.packages),
             files=count(draft.path) + 1 + len(built.images),
         )
-        if built.packages:
-            record = replace(record, packages=tuple((p.name, p.version) for p in built.packages))
         record = place.commit(draft, plan.layout.amend(record), permissions)
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")

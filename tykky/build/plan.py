@@ -14,6 +14,7 @@ from tykky import lock as locks
 from tykky.bases import Base
 from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
+from tykky.build.entering import triples
 from tykky.build.layout import Layout
 from tykky.console import plural
 from tykky.errors import (
@@ -233,6 +234,7 @@ def make(
     )
     names = ("env", "isolation", "runtime", "binds", "gpu", "commands")
     entered = {name: guarded(recipe, name) for name in names}
+    entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
     publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
     return Plan(recipe, arch, base, lock, place, module, is_new, needs, build, publish)

@@ -2,14 +2,19 @@
 
 Each line is one thing that was tried, as the user who asks. The exit code is 0 if stacks run
 here, else 26.
+
+With an install, tell instead what of your own comes before what is in it: packages in ~/.local and
+PYTHONPATH, R libraries, Jupyter kernels, libraries in LD_LIBRARY_PATH. If there is anything, the
+exit code is 7.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 from tykky import console
-from tykky.cli.common import Call, Result
+from tykky.cli.common import Call, Result, positional
 from tykky.doctor import examine
 from tykky.errors import Exit
 
@@ -17,13 +22,20 @@ EXAMPLES = """\
   tykky doctor                       on the node where a command failed
   tykky -c root=/appl/tykky doctor   for another root
   srun -n1 tykky doctor --json       on a compute node, for programs
+  tykky doctor python-data           when a stack does not do what it does for others
 """
+
+ARGUMENTS = (positional("INSTALL", "NAME[/VERSION][#GENERATION]", "?"),)
 
 _GOOD_FOR = {"run stacks": "run", "install stacks": "install", "load modules": "modules"}
 
 
 def run(call: Call) -> Result:
-    """Print all probes; exit 26 unless stacks can be run here."""
+    """Print all probes, or what hides something of an install."""
+    return _install(call) if call.args.install else _machine(call)
+
+
+def _machine(call: Call) -> Result:
     report = examine(call.config)
     runs, loads = report.works("run"), report.works("modules")
     good_for = {"run": runs, "install": runs and report.works("install"), "modules": loads}
@@ -40,3 +52,18 @@ def run(call: Call) -> Result:
 
     value = {**good_for, "probes": [asdict(probe) for probe in report.probes]}
     return Result(value, show, Exit.OK if good_for["run"] else Exit.NODE)
+
+
+def _install(call: Call) -> Result:
+    from tykky.doctor.shadows import shadows
+
+    found = shadows(call.store.generation(call.args.install), os.environ)
+
+    def show() -> None:
+        rows = [(f"{s.kind} {s.name}", s.theirs, s.ours, s.where) for s in found]
+        if rows:
+            console.table(rows, ("YOUR OWN", "VERSION", "INSTEAD OF", "IN"))
+        for remedy in dict.fromkeys(s.remedy for s in found):
+            console.note(remedy)
+
+    return Result([asdict(s) for s in found], show, Exit.CONFLICT if found else Exit.OK)

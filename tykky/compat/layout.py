@@ -33,7 +33,7 @@ from tykky import __version__
 from tykky.bases import Base, ImageBase, arch
 from tykky.bases.image import open_image, unpack
 from tykky.build.box import OpenBox, RealBox
-from tykky.build.entering import OWN, Entering, of_base
+from tykky.build.entering import OWN, Entering, of_base, triples
 from tykky.build.layout import Images, Layout, Offer
 from tykky.build.plan import Plan
 from tykky.build.work import Work
@@ -156,6 +156,7 @@ class ClassicLayout(Layout):
         variables["_CW_IS_ISOLATED"] = "yes" if values["isolate"] else "no"
         environment = [("set", name, value) for name, value in variables.items()]
         environment += wrapping.fixed_environment(recipe)
+        environment += triples(recipe.shields(recipe.config))
         if libraries := [*offer.libraries, *values.get("wrapper_ld_library_paths", ())]:
             environment.append(("prepend", "LD_LIBRARY_PATH", ":".join(libraries)))
         entering = Entering(
@@ -166,6 +167,7 @@ class ClassicLayout(Layout):
                 self._of_prefix(change.action.value, change.name, change.value)
                 for change in recipe.activation(box)
             ),
+            defaults=triples(recipe.defaults(box)),
             mount_at="" if recipe.is_bound or not self.has_image else str(recipe.inside),
             relocatable=not recipe.is_bound,
             mounts=tuple(values["mount_points"]) if values["isolate"] else (),

@@ -25,6 +25,7 @@ from tykky.config.schema import (
     Module,
     Permissions,
     Pip,
+    Python,
     Squash,
     Values,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Module",
     "Permissions",
     "Pip",
+    "Python",
     "Setting",
     "Squash",
     "check_key",

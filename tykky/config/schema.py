@@ -195,6 +195,13 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Python:
+    """What stacks with a Python let in."""
+
+    user_site: bool = _key("true | false", _switch)
+
+
+@dataclass(frozen=True)
 class Pip:
     """Where Python packages come from and what they may need of the machine."""
 
@@ -252,12 +259,13 @@ class Values:
     squash: Squash
     permissions: Permissions
     module: Module
+    python: Python
     pip: Pip
     conda: Conda
 
 
 GROUPS: dict[str, Any] = {
-    group.__name__.lower(): group for group in (Squash, Permissions, Module, Pip, Conda)
+    group.__name__.lower(): group for group in (Squash, Permissions, Module, Python, Pip, Conda)
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

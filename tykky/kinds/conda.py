@@ -25,8 +25,7 @@ from tykky.conda.target import FOLDER
 from tykky.console import plural
 from tykky.contents import Installed, of_environment
 from tykky.kinds.pip import requirements
-from tykky.kinds.python import check_prefix, seal
-from tykky.kinds.stack import Stack
+from tykky.kinds.python import PythonStack, check_prefix, seal
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
 from tykky.tools import uv
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from tykky.runtime.base import EnvChange
 
 
-class CondaStack(Stack):
+class CondaStack(PythonStack):
     """Packages from conda channels, and from the package index as well if need be.
 
     ``packages`` are specs as conda writes them; ``environment`` names a file beside the recipe

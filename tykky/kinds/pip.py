@@ -17,8 +17,7 @@ from tykky.bases.reference import resolve
 from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_python
 from tykky.errors import Exit, RecipeError, StepError, Where
-from tykky.kinds.python import check_prefix, seal
-from tykky.kinds.stack import Stack
+from tykky.kinds.python import PythonStack, check_prefix, seal
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
 from tykky.text import entries, read_text
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from tykky.lock import Package
 
 
-class PipStack(Stack):
+class PipStack(PythonStack):
     """Python packages from a package index, in a virtual environment.
 
     ``python`` is a version of the base's Python; ``packages`` are requirements as pip writes

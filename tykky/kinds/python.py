@@ -3,17 +3,56 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, TykkyError
+from tykky.kinds.stack import Stack
+from tykky.recipe import guarded
+from tykky.runtime.base import EnvAction, EnvChange
 
 if TYPE_CHECKING:
-    from tykky.build.box import Box
+    from tykky.build.box import Box, RealBox
+    from tykky.config import Config
 
 #: The longest first line of a script that every kernel reads whole (BINPRM_BUF_SIZE before
 #: Linux 5.1), in bytes, with its ``#!`` and the line's end.
 SHEBANG = 127
+
+#: What is needed if something is in the stack. Older numba keeps compiled code until size or time
+#: of a source change, and an image has no times: it would take the code of an earlier generation.
+#: Jupyter puts an environment before the user's home only if it is the user's own.
+_DEFAULTS = {
+    "lib/python3*/site-packages/numba": ("NUMBA_CACHE_DIR", "${XDG_CACHE_HOME}/numba/{image}"),
+    "share/jupyter/kernels": ("JUPYTER_PREFER_ENV_PATH", "1"),
+}
+
+
+class PythonStack(Stack):
+    """A stack with a Python environment.
+
+    ``user_site`` tells whether packages in the user's home (``pip install --user``) count; as
+    configured, if the recipe does not say.
+    """
+
+    user_site: bool | None = None
+
+    def shields(self, config: Config) -> Sequence[EnvChange]:
+        """Nothing of another Python's library; if that is wished, no packages of the user's."""
+        wish = guarded(self, "user_site")
+        found = [EnvChange(EnvAction.UNSET, "PYTHONHOME")]
+        if not (config.python.user_site if wish is None else wish):
+            found.append(EnvChange(EnvAction.SET, "PYTHONNOUSERSITE", "1"))
+        return found
+
+    def defaults(self, box: RealBox) -> Sequence[EnvChange]:
+        """A cache of compiled code for each content, and the stack's own kernels first."""
+        return [
+            EnvChange(EnvAction.DEFAULT, *variable)
+            for pattern, variable in _DEFAULTS.items()
+            if any(box.real(".").glob(pattern))
+        ]
 
 
 def check_prefix(prefix: Path, interpreter: str) -> None:

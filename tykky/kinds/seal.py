@@ -52,6 +52,13 @@ if sitedir == sys.prefix + {tail!r}:
         with open(path) as file:
             return file.read()
     _frozen_importlib_external.SourceFileLoader.get_data = get_data
+elif sitedir == sys.base_prefix + {tail!r}:
+    import os
+    # What is made in an environment on top is based on this one, not on what this is based on.
+    link = sys.executable
+    while link.startswith(sys.prefix + "/") and os.path.islink(link):
+        link = os.path.join(os.path.dirname(link), os.readlink(link))
+    sys._base_executable = link
 """
 
 

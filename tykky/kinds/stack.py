@@ -75,6 +75,17 @@ class Stack(Recipe):
         """Step *finish*: variables that scripts of the base set for its programs."""
         return {}
 
+    def shields(self, config: Config) -> Sequence[EnvChange]:
+        """What must not come in from the environment of whoever calls a command."""
+        return ()
+
+    def defaults(self, box: RealBox) -> Sequence[EnvChange]:
+        """Step *finish*: variables that programs need for an image, unless their user sets them.
+
+        ``{image}`` in a value stands for what is different for each content of the stack.
+        """
+        return ()
+
     def mount_at(self) -> Path | None:
         """Where the image is mounted if not over the prefix."""
         return None

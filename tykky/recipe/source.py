@@ -23,7 +23,7 @@ MARK = "__tykky_recipe__"
 #: Their values have a digest of their own (see :mod:`tykky.build.plan`).
 PUBLISHED = frozenset(
     {"versions", "homepage", "license", "maintainers", "deprecated", "keywords", "family"}
-    | {"loads", "setenv", "env", "isolation", "runtime", "binds", "gpu", "commands"}
+    | {"loads", "setenv", "env", "isolation", "runtime", "binds", "gpu", "commands", "user_site"}
 )
 
 

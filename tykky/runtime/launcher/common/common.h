@@ -89,14 +89,15 @@ int receive_descriptor(int socket);
 /* The working directory, across a change of the mounts. */
 struct directory {
     int fd;              /* -1 if it cannot even be opened */
+    bool closed;         /* the user may not enter it, and is in it all the same */
     char path[PATH_MAX]; /* empty if it has none: deleted, or out of reach */
 };
 
 void directory_save(struct directory *directory);
 
 /* By path, so that a directory below the prefix becomes that of the image; else the directory
- * that it was. */
-void directory_restore(const struct directory *directory);
+ * that it was. False if it is another one now, because the user may not enter it. */
+bool directory_restore(const struct directory *directory);
 
 /* --- a mount namespace of one's own ----------------------------------------------------------- */
 

@@ -73,13 +73,18 @@ int receive_descriptor(int socket)
 void directory_save(struct directory *directory)
 {
     directory->fd = open_file(".", O_PATH | O_DIRECTORY);
+    directory->closed = directory->fd < 0 && errno == EACCES;
     if (!getcwd(directory->path, sizeof directory->path) || directory->path[0] != '/')
         directory->path[0] = '\0';
 }
 
-void directory_restore(const struct directory *directory)
+bool directory_restore(const struct directory *directory)
 {
-    bool by_path = directory->path[0] && chdir(directory->path) == 0;
-    if (!by_path && directory->fd >= 0 && fchdir(directory->fd) != 0)
-        return; /* it was out of reach before, too */
+    char now[PATH_MAX];
+    if (directory->path[0] && chdir(directory->path) == 0)
+        return true;
+    if (directory->fd >= 0 && fchdir(directory->fd) == 0)
+        return true;
+    /* Where the namespace was made by this process, it still is the directory that it was. */
+    return !directory->closed || (getcwd(now, sizeof now) && strcmp(now, directory->path) == 0);
 }

@@ -8,6 +8,10 @@
 
 struct problem problem;
 
+/* What helps if a process may open no more files, whatever it was about. */
+static const char *const more_files = "too many files are open: raise the limit (ulimit -n 1024)";
+static bool is_limit;
+
 /* The length that the line would have if it had room. */
 __attribute__((format(printf, 3, 0))) static size_t
 format_line(char *line, size_t size, const char *format, va_list arguments)
@@ -35,12 +39,16 @@ bool fail(const char *format, ...)
     if (end < sizeof problem.cause)
         problem.cause[end] = '\0';
     problem.status = STATUS_LAUNCHER;
-    snprintf(problem.remedy, sizeof problem.remedy, "%s", advice ? advice + 1 : "");
+    is_limit = (errno == EMFILE || errno == ENFILE) && strstr(format, "%m");
+    const char *text = is_limit ? more_files : advice ? advice + 1 : "";
+    snprintf(problem.remedy, sizeof problem.remedy, "%s", text);
     return false;
 }
 
 bool remedy(const char *format, ...)
 {
+    if (is_limit)
+        return false;
     va_list arguments;
     va_start(arguments, format);
     format_line(problem.remedy, sizeof problem.remedy, format, arguments);

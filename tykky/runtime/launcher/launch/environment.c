@@ -61,6 +61,8 @@ static const char *look_up(const char *name)
         return value;
     if (strcmp(name, "TMPDIR") == 0)
         return "/tmp";
+    if (strcmp(name, "XDG_CACHE_HOME") == 0 && (value = getenv("HOME")))
+        return format("%s/.cache", value);
     if (strcmp(name, "USER") == 0 && (value = getenv("LOGNAME")))
         return value;
     if (strcmp(name, "HOSTNAME") == 0 && gethostname(host, sizeof host - 1) == 0)

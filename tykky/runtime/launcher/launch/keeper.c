@@ -132,8 +132,7 @@ enum outcome keeper_start(struct keeper *keeper)
     static struct report report;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        fail("cannot make a pipe: %m\n"
-             "too many open files? see ulimit -n");
+        fail("cannot make a pipe: %m");
         return FAILED;
     }
     keeper->report = ends[1];
@@ -145,7 +144,7 @@ enum outcome keeper_start(struct keeper *keeper)
         return FAILED;
     if (length != sizeof report) {
         fail("the process that keeps the image mounted ended too early\n"
-             "out of memory, or killed? Try again");
+             "out of memory, killed, or too few open files allowed (ulimit -n)? Try again");
         return FAILED;
     }
     problem = report.problem;

@@ -33,11 +33,13 @@ static struct place place;
 static struct stack stack;
 static const struct conf *const own = &stack.confs[0];
 
-/* In the namespace that all commands of this user share, or else in one of its own. */
-static bool enter(bool *user_namespace)
+/* In the namespace that all commands of this user share, or else in one of its own. A working
+ * directory that the user may not enter (sudo -u, in root's home) could not be entered again either,
+ * and is kept only by who makes the namespace. */
+static bool enter(const struct directory *directory, bool *user_namespace)
 {
     static struct server servers[MAX_IMAGES];
-    switch (shared_enter(&stack, user_namespace)) {
+    switch (directory->closed ? IMPOSSIBLE : shared_enter(&stack, user_namespace)) {
     case DONE: return true;
     case FAILED: return false;
     default: return mount_prepare(servers, &stack) && mount_enter(servers, &stack, user_namespace);
@@ -102,9 +104,12 @@ static bool launch_native(enum activation activation, char **argv)
     if (!extra_add_of_apptainer(&stack))
         return false;
     directory_save(&directory);
-    if (!enter(&user_namespace))
+    if (!enter(&directory, &user_namespace))
         return false;
-    directory_restore(&directory);
+    if (!directory_restore(&directory))
+        warn("you may not enter the working directory %s, and %s has a root of its own: it starts "
+             "in / instead",
+             directory.path, own->name);
     apply_environment(activation);
     /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
      * as another user, for whom they work. */

@@ -311,5 +311,7 @@ bool mount_enter(struct server *servers, const struct stack *stack, bool *user_n
     for (size_t i = 0; i < stack->mount_count; i++)
         if (sources[i] >= 0)
             close(sources[i]);
+    if (*user_namespace)
+        mount_for_ssh();
     return true;
 }

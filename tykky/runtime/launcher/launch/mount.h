@@ -40,4 +40,7 @@ bool mount_prepare(struct server *servers, const struct stack *stack);
 /* Enters a new mount namespace (see namespace_enter) and mounts all there. */
 bool mount_enter(struct server *servers, const struct stack *stack, bool *user_namespace);
 
+/* Lets ssh accept the configuration files of the system, in a user namespace of this process. */
+void mount_for_ssh(void);
+
 #endif

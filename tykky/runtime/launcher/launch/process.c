@@ -200,10 +200,10 @@ void daemon_detach(int *fds, int count)
     setsid();
     if (chdir("/") != 0)
         _exit(STATUS_LAUNCHER);
+    raise_limits();
     keep_descriptors(fds, count);
     block_signals();
     use_all_cpus();
-    raise_limits();
 }
 
 static char *title;

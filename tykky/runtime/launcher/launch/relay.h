@@ -14,9 +14,16 @@
 
 #define RELAY_NAME "tykky-relay"
 
+/* How another server is started, if one is lost: `start` returns the socket to it, or -1. */
+struct relay_source {
+    int (*start)(void *argument);
+    void *argument;
+};
+
 /* Serves the connection `fuse`, which the kernel has just made, with the help of the server at the
  * other end of the socket `server` (SOCK_SEQPACKET, a message each). `attributes` says whether
- * the image has extended attributes. Returns when either has gone. */
-void relay_run(int fuse, int server, bool attributes);
+ * the image has extended attributes. Returns when the kernel's side has gone, or no server is left to
+ * be had from `source` (which may be NULL). */
+void relay_run(int fuse, int server, bool attributes, const struct relay_source *source);
 
 #endif

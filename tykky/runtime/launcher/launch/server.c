@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mount.h"
@@ -62,30 +63,55 @@ static void execute_server(const struct server *server, int channel, int socket)
     _exit(STATUS_NOT_EXECUTABLE);
 }
 
-/* In a process of its own, which is the relay; the server is its child. That loads its libraries
- * while the launcher is still making the namespace. */
-static void be_relay(void *argument)
+/* Starts the server as a child: the socket to it, or -1 with errno. */
+static int fork_server(const struct server *server, int channel)
 {
-    const struct server *server = argument;
-    int channel = server->other_end, ends[2];
-    daemon_detach(&channel, 1);
-    title_set(RELAY_NAME, server->image->file);
+    int ends[2];
     pid_t child = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0 ? fork() : -1;
     if (child == 0) {
         close(ends[0]);
         execute_server(server, channel, ends[1]);
     }
-    int error = errno;
-    if (child < 0) {
+    if (child < 0)
+        return -1;
+    close(ends[1]);
+    return ends[0];
+}
+
+/* Another one, of exactly the same image, since the kernel knows what is in that already. */
+static int start_again(void *argument)
+{
+    const struct server *server = argument;
+    const struct stat *old = &server->image->status;
+    struct stat new;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    if (stat(server->image->file, &new) != 0 || !is_same_file(&new, old) ||
+        new.st_size != old->st_size || new.st_mtim.tv_sec != old->st_mtim.tv_sec ||
+        new.st_mtim.tv_nsec != old->st_mtim.tv_nsec)
+        return -1;
+    return fork_server(server, -1);
+}
+
+/* In a process of its own, which is the relay; the server is its child. That loads its libraries
+ * while the launcher is still making the namespace. */
+static void be_relay(void *argument)
+{
+    struct server *server = argument;
+    const struct relay_source again = {start_again, server};
+    int channel = server->other_end;
+    daemon_detach(&channel, 1);
+    title_set(RELAY_NAME, server->image->file);
+    int socket = fork_server(server, channel), error = errno;
+    if (socket < 0) {
         send(channel, &error, sizeof error, MSG_NOSIGNAL);
         _exit(STATUS_LAUNCHER);
     }
-    close(ends[1]);
     int fuse = receive_descriptor(channel);
     if (fuse < 0) /* the launcher gave up, and has said why */
         _exit(0);
     close(channel);
-    relay_run(fuse, ends[0], image_has_attributes(server->image));
+    relay_run(fuse, socket, image_has_attributes(server->image), &again);
     _exit(0);
 }
 
@@ -93,8 +119,7 @@ bool server_start(struct server *server, const struct image *image)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return fail("cannot make a socket: %m\n"
-                    "too many open files? see ulimit -n");
+        return fail("cannot make a socket: %m");
     server->image = image;
     server->channel = ends[0];
     server->other_end = ends[1];
