@@ -353,7 +353,7 @@ def test_virtual_environment_has_the_packages_of_the_stack_if_asked(
     assert said[-1] == "1.16.0"
 
 
-@virtual_in_virtual(PACKAGED)
+@with_packages
 def test_environment_made_in_one_on_top_has_the_packages_of_the_stack_too(
     stack: Stack, place: Path
 ) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tykky.bases import Base
     from tykky.build.box import Box, RealBox
     from tykky.config import Config
+    from tykky.kinds.stack import Stack
     from tykky.lock import Package
 
 
