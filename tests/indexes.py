@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from tests.servers import Web, serve
 
 
-def wheel(name: str, version: str = "1.0") -> bytes:
-    """A package that has one module with its version in it."""
+def wheel(name: str, version: str = "1.0", **more: str) -> bytes:
+    """A package that has one module with its version in it, and files, whose dots are two lines."""
     stream = io.BytesIO()
     info = f"{name}-{version}.dist-info"
     head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files = {
         f"{name}.py": f"version = '{version}'\n",
+        **{file.replace("__", "."): text for file, text in more.items()},
         f"{info}/METADATA": head,
         f"{info}/WHEEL": tag,
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
+from tests.indexes import wheel
 from tests.stacks import TINY, Site, listing
 from tykky.errors import Exit
 
@@ -26,6 +28,21 @@ def test_lock_is_stable_and_checked(site: Site) -> None:
     done = site("lock", "--check", "tiny", status=int(Exit.LOCK))
     assert "six 1.17.0 -> 1.16.0" in done.stderr
     assert path.read_bytes() == before
+
+
+def test_a_wheel_at_an_address_of_its_own_is_locked_by_its_digest(site: Site, place: Path) -> None:
+    file = place / "tykkygood-1.0-py3-none-any.whl"
+    file.write_bytes(wheel("tykkygood"))
+    site.write("tiny", TINY.replace("six==1.17.0", f"tykkygood @ {file.as_uri()}"))
+    site("lock", "tiny")
+    site("install", "tiny")
+    script = "import tykkygood; print(tykkygood.version)"
+    assert site.user.run(str(site.prefix() / "bin/python"), "-c", script).stdout == "1.0\n"
+    file.write_bytes(wheel("tykkygood", tykkygood__py="version = 'another'"))
+    shutil.rmtree(place / "cache", ignore_errors=True)
+    done = site("install", "--force", "tiny", status=None)
+    assert done.returncode in (Exit.OK, Exit.DAMAGED)  # the file as it was may be in the cache
+    assert site.user.run(str(site.prefix() / "bin/python"), "-c", script).stdout == "1.0\n"
 
 
 def test_lock_of_every_choice(site: Site) -> None:

@@ -19,13 +19,13 @@ import shutil
 import socket
 import subprocess
 import tarfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.indexes import wheel
 from tests.launcher.stacks import program
 from tests.servers import Web, serve
 from tests.stacks import Site
@@ -187,19 +187,6 @@ def test_a_terminal_of_the_installer_is_not_typed_into(site: Site) -> None:
 # -- packages ------------------------------------------------------------------------------
 
 
-def wheel(name: str, files: dict[str, str]) -> bytes:
-    """A pure wheel of version 1.0."""
-    info, out = f"{name}-1.0.dist-info", io.BytesIO()
-    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-    tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files = {**files, f"{info}/METADATA": head, f"{info}/WHEEL": tag}
-    rows = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
-    with zipfile.ZipFile(out, "w") as archive:
-        for path, text in {**files, f"{info}/RECORD": rows}.items():
-            archive.writestr(path, text)
-    return out.getvalue()
-
-
 def source(name: str, setup: str) -> bytes:
     """A source archive of version 1.0 that is built by running ``setup.py``."""
     out = io.BytesIO()
@@ -268,7 +255,7 @@ def test_code_that_runs_while_byte_code_is_made_reaches_nothing(
     site: Site, plan: dict[str, Any], web: Web
 ) -> None:
     packages(site, "tykkyevil")
-    env = offer(web, tykkyevil=wheel("tykkyevil", {"tykkyevil.pth": pth(*trying(plan))}))
+    env = offer(web, tykkyevil=wheel("tykkyevil", tykkyevil__pth=pth(*trying(plan))))
     secretive(site.with_env(**env))("install", "tykkyevil")
     assert through(site("log", "tykkyevil").stdout, plan) == set()
 
@@ -314,8 +301,8 @@ def test_what_one_build_can_write_is_not_trusted_by_the_next(
     )
     env = offer(
         web,
-        tykkyevil=wheel("tykkyevil", {"tykkyevil.pth": spoil}),
-        tykkygood=wheel("tykkygood", {"tykkygood.py": "word = 'good'"}),
+        tykkyevil=wheel("tykkyevil", tykkyevil__pth=spoil),
+        tykkygood=wheel("tykkygood", tykkygood__py="word = 'good'"),
     )
     site = site.with_env(TYKKY_CACHE_DIR=str(cache), **env)
     for name in ("tykkygood", "tykkyevil"):
@@ -331,7 +318,7 @@ def test_what_one_build_can_write_is_not_trusted_by_the_next(
 def test_a_file_that_was_spoilt_in_the_cache_is_not_installed(
     site: Site, web: Web, place: Path
 ) -> None:
-    good, other = (wheel("tykkygood", {"tykkygood.py": f"x = {n}"}) for n in (1, 2))
+    good, other = (wheel("tykkygood", tykkygood__py=f"x = {n}") for n in (1, 2))
     cache = place / "cache"
     site = site.with_env(TYKKY_CACHE_DIR=str(cache), **offer(web, tykkygood=good))
     packages(site, "tykkygood")
@@ -412,7 +399,7 @@ def test_setuid_bits_do_not_survive(site: Site) -> None:
 
 
 def test_a_build_without_a_network_has_no_passwords(site: Site, web: Web) -> None:
-    known = offer(web, tykkygood=wheel("tykkygood", {"tykkygood.py": "x = 1"}))
+    known = offer(web, tykkygood=wheel("tykkygood"))
     web.login = "Basic " + base64.b64encode(b"me:hunter2").decode()
     known["TYKKY_PIP_INDEX_URL"] = known["TYKKY_PIP_INDEX_URL"].replace("://", "://me:hunter2@")
     packages(site, "tykkygood")

@@ -110,6 +110,8 @@ _PROBLEMS = (
 )
 
 
+#: What a requirement names on this machine.
+_LOCAL = re.compile(r"file://\S+")
 #: How uv says what it would need to build a package.
 _TO_BUILD = re.compile("No solution found when resolving: (`.*`)")
 #: Where files of the index are in a box.
@@ -222,7 +224,9 @@ def resolve(
         with explained("keep what the package index says", "cache_dir"):
             cache.mkdir(parents=True, exist_ok=True)
         variables = {**closed(scratch), **environment(config), "UV_CACHE_DIR": str(cache)}
-        access = Access(places={cache: cache, work: work}, network=True)
+        local = (urlsplit(word).path for line in requirements for word in _LOCAL.findall(line))
+        seen = [Path(unquote(path)) for path in local]
+        access = Access(seen=seen, places={cache: cache, work: work}, network=True)
         line, variables = enclosed(line, variables, scratch, config, access)
         options: list[str] = []
         if present:
@@ -317,18 +321,25 @@ def _provide_tools(real: RealBox, needed: Sequence[str], python: str) -> None:
 
 
 def _package(row: dict[str, Any]) -> Package:
-    chosen = (row.get("wheels") or [row.get("archive") or row.get("sdist")])[0]
+    direct = row.get("archive")  # that a requirement names by its address
+    chosen = direct or (row.get("wheels") or [row.get("sdist")])[0]
     if not chosen or "sha256" not in chosen.get("hashes", {}):
-        raise LockError(
-            f"the package index gives no sha256 for {row['name']} {row.get('version', '')}",
-            remedy="use a package index that does, or name a released version",
-        )
+        named = f"{row['name']} {row.get('version', '')}".strip()
+        if any(key in row for key in ("vcs", "directory")):
+            cause = f"{named} is no file, which a lock could name by its digest"
+            remedy = "make a wheel of it, and name that: 'NAME @ file:///PATH/NAME-1.0-...whl'"
+        else:
+            cause = f"the package index gives no sha256 for {named}"
+            remedy = "use a package index that does, or name a released version"
+        raise LockError(cause, remedy=remedy)
+    url = chosen.get("url") or Path(chosen["path"]).as_uri()
     return Package(
         name=row["name"],
         version=row["version"],
-        file=unquote(Path(urlsplit(chosen["url"]).path).name),
+        file=unquote(Path(urlsplit(url).path).name),
         sha256=chosen["hashes"]["sha256"],
         size=int(chosen.get("size", 0)),
+        url=wheels.public(url) if direct else "",
     )
 
 
