@@ -213,7 +213,7 @@ _FAILURES: dict[str, tuple[Exit, Callable[[Person, Web], object]]] = {
         ),
     ),
     "a classic command": (
-        Exit.BUILD,
+        Exit.RESOLVE,
         lambda person, _: person.make(
             "pip-containerize new --prefix p req.txt", {"req.txt": "goodpkg==7\n"}
         ),

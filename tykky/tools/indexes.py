@@ -61,7 +61,8 @@ def installing(file: Path, folder: Path, config: Config, remarks: list[str]) -> 
         words += [f"--allow-insecure-host={it}" for name, it in options if name == "--trusted-host"]
     found = addresses(config, file)
     of_site = {config.pip.index_url, *config.pip.extra_index_urls}
-    if len(found) > 1 and set(found) - of_site and config.pip.strategy == _FIRST:
+    is_rule = config.pip.strategy == _FIRST and "UV_INDEX_STRATEGY" not in os.environ
+    if is_rule and len(found) > 1 and set(found) - of_site:
         remarks.append(
             "packages are taken from the first of these indexes that has them: "
             f"{', '.join(found)}; for the best version of all, as pip takes it, set "
@@ -108,9 +109,9 @@ def addresses(config: Config, file: Path | None = None) -> tuple[str, ...]:
     further = further or own.get("extra-index-url", "").split()
     found = [index or config.pip.index_url, *(further or config.pip.extra_index_urls)]
     for name, value in _options(file) if file else ():
-        if name == "--index-url":
+        if name == "--index-url" and value:
             found = [value]
-        elif name == "--extra-index-url":
+        elif name == "--extra-index-url" and value:
             found.append(value)
     return tuple(dict.fromkeys(found))
 
