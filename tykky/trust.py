@@ -32,9 +32,10 @@ def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) 
     """The first way by which somebody else may change what is at a path, or ``None``.
 
     That is a file or folder on the way which everybody may write to, unless only owners may
-    replace what is in it (as in /tmp); there, what belongs to somebody else. With a ``group``, the
-    only one that may write, it is also what another group may write to. With ``owners``, what is at
-    the path must belong to one of them, to root, or to whoever asks.
+    replace what is in it (as in /tmp); there, what belongs to somebody else, who may just have been
+    the first. With a ``group``, the only one that may write, it is also what another group may
+    write to. With ``owners``, what is at the path must belong to one of them, to root, or to
+    whoever asks.
     """
     path = path.absolute()
     for each in _way(path):
@@ -43,8 +44,8 @@ def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) 
         except OSError:
             continue  # it is not there, or whoever uses it will say it better
         mode, is_link = status.st_mode, stat.S_ISLNK(status.st_mode)
-        decides = shared or (each == path and owners is not None)
-        if decides and is_foreign(status.st_uid, owners or ()):
+        named = owners if each == path and not shared else None
+        if (shared or named is not None) and is_foreign(status.st_uid, named or ()):
             why = f"belongs to {owner_of(each)}, who may change it"
             return Opening(each, why, "use one that belongs to you or to root")
         if is_link:

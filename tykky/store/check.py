@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tykky.errors import StoreError, TykkyError
 from tykky.store.place import HIDDEN, Place, damaged
 from tykky.store.record import NAME, NewerFormat, read_entry
-from tykky.store.written import Checker, Fault
+from tykky.store.written import Checker, Fault, removing
 
 if TYPE_CHECKING:
     from tykky.store import Store
@@ -29,7 +29,14 @@ def strays(store: Store) -> Iterator[Fault]:
             remedy = error.remedy if isinstance(error, NewerFormat) else _REINDEX
             yield Fault(path, error.cause.removeprefix(f"{path} "), remedy)
         else:
-            if path != store.entry_path(entry) or os.path.realpath(entry.prefix) not in known:
+            own = store.place(entry.name, f"{entry.version}{entry.suffix}").prefix
+            # One outside is its owner's, who may have deleted it, or have it on another disk.
+            inside = Path(entry.prefix).parts[-3:-2] == store.places.parts[-1:]
+            mine = not inside or os.path.realpath(entry.prefix) in known
+            if not mine and own.is_dir() and Path(entry.prefix).parts[-3:] == own.parts[-3:]:
+                remedy = f"install it anew in {store.root}, or {removing(own)}, then {_REINDEX}"
+                yield Fault(path, f"came with a copy of {entry.prefix}, and speaks of it", remedy)
+            elif not mine or path != store.entry_path(entry):
                 yield Fault(path, f"speaks of {entry.prefix}, which it is not for", _REINDEX)
             yield from Checker(store.permissions, frozenset()).mode(path)
     for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
