@@ -146,11 +146,11 @@ def _homes() -> Iterator[Path]:
 
 def _visible(access: Access) -> Iterator[Path]:
     """What stays in sight wherever it is."""
-    yield from (Path(sys.prefix), Path(__file__).parent.parent, native.program("box").parent)
+    own = [Path(sys.prefix), Path(__file__).parent.parent, native.program("box").parent]
     if not access.own_root:
-        yield Path(sys.base_prefix)
+        own.append(Path(sys.base_prefix))
         # How names are found, and certificates.
         named = ("/etc/resolv.conf", *passed().values()) if access.network else ()
         yield from (Path(name).resolve() for name in named if name.startswith("/"))
-    for path in (*access.seen, *access.reads):
+    for path in (*own, *access.seen, *access.reads):
         yield from (path, path.resolve())

@@ -72,8 +72,17 @@ bool mount_tmpfs(const char *target)
            fail("cannot mount a tmpfs on %s: %m", target);
 }
 
+/* A link in what is visible, to what is not there yet: that has a mount of its own. */
+static bool is_loose_link(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode) && stat(path, &status) != 0;
+}
+
 static bool mount_one(const struct box_mount *m)
 {
+    if (m->kind == BOX_RO_BIND && is_loose_link(m->target))
+        return true;
     if (!make_target(m))
         return false;
     if (m->kind == BOX_TMPFS)
