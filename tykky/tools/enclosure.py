@@ -146,7 +146,9 @@ def _homes() -> Iterator[Path]:
 
 def _visible(access: Access) -> Iterator[Path]:
     """What stays in sight wherever it is."""
-    yield from (Path(sys.prefix), Path(__file__).parent.parent, native.program("box").parent)
+    programs = native.program("box").parent
+    # Where a link leads comes before what lies behind it.
+    yield from (Path(sys.prefix), Path(__file__).parent.parent, programs.resolve(), programs)
     if not access.own_root:
         yield Path(sys.base_prefix)
         # How names are found, and certificates.
