@@ -91,6 +91,10 @@ def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
         with call.changing(place, entry.prefix):
             record = place.record()
             store.check_entry(record)
+            if original := place.original():
+                cause = f"{record.title} is a copy of {original}, and works only there"
+                remedy = "install it anew, where it is to be"
+                raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
             if (path := damaged(record)) and not path.endswith(CONF_NAME):  # that is made anew
                 what = "the image " if path.endswith(".sqfs") else ""
                 cause, remedy = f"{what}{path} is damaged or missing", "install it again"
