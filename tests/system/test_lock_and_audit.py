@@ -28,6 +28,22 @@ def test_lock_is_stable_and_checked(site: Site) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("text", ["[", "5", '{"format": 1}', '{"format": 99}', "[" * 100_000])
+def test_damaged_lock_is_named_and_made_anew(installed: Site, site: Site, text: str) -> None:
+    site.write("tiny", TINY)
+    shutil.copytree(installed.repo / "tiny/locks", site.repo / "tiny/locks")
+    (path,) = (site.repo / "tiny/locks").iterdir()
+    before = path.read_bytes()
+    path.write_text(text)
+    for words in ("install --plan", "lock --check", "audit"):
+        done = site(*words.split(), "tiny", status=None)
+        assert done.returncode in (Exit.LOCK, Exit.RECIPE), words
+        assert str(path) in done.stderr
+        assert "Traceback" not in done.stderr
+    assert "it is made anew" in site("lock", "tiny").stderr
+    assert path.read_bytes() == before
+
+
 def test_lock_of_every_choice(site: Site) -> None:
     text = TINY.replace(
         '    packages = "tabulate==0.9.0", "six==1.17.0"\n',

@@ -8,7 +8,7 @@ variable) and refused where it is not (a number for a version, a set where order
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -232,9 +232,9 @@ def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
             remedy = 'write the name alone, with the path behind it: {"name": "path/of/program"}'
             raise WrongValue(cause, remedy, (name,))
     named = isinstance(commands, Mapping)
-    pairs: dict[Any, str] = dict(commands) if named else dict(enumerate(commands))
-    for step, pattern in pairs.items():
-        name = step if named else pattern
+    pairs = commands.items() if isinstance(commands, Mapping) else enumerate(commands)
+    for step, pattern in pairs:
+        name = str(step) if named else pattern
         cause, remedy = "", 'one name or glob in each string: "python*", "pip*"'
         if not name.strip("/") or re.search(r"[\s,]", name):
             cause = f"{name!r} cannot be the name of a command"
