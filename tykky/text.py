@@ -81,19 +81,15 @@ def decoded(
 
 def _no_text(text: str, at: int, path: Path, encoding: str, kind: type[TykkyError]) -> TykkyError:
     """The error for a character that is none."""
-    what, really = f"is not {encoding.upper()} text", "Latin-1"
-    if text[at] == "\0":
-        what, really = "has a byte 0 in it, which no text has", "UTF-16"
+    what, really, name = f"is not {encoding.upper()} text", "Latin-1", "latin1"
+    if text[at : at + 1] == "\0":
+        what, really, name = "has a byte 0 in it, which no text has", "UTF-16", "utf-16"
     line = text.split("\n")[text.count("\n", 0, at)]
     shown = re.sub("[\0-\x08\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", line)[:160]
     where = Where(path, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at) - 1, 1, shown)
-    name = {"Latin-1": "latin1"}.get(really, "utf-16")
-    binary = re.search("[\1-\x08\x0e-\x1f\x7f]", text[:4096])
-    remedy = (
-        "give a file of text"
-        if binary
-        else f"if it is {really}: iconv -f {name} -t utf-8 {shlex.quote(path.name)} > NEW"
-    )
+    remedy = f"if it is {really}: iconv -f {name} -t utf-8 {shlex.quote(path.name)} > NEW"
+    if encoding != "utf-8" or re.search("[\1-\x08\x0e-\x1f\x7f]", text[:4096]):
+        remedy = "give a file of text, saved as UTF-8"
     return kind(f"{path.name} {what}", remedy=remedy, where=where)
 
 

@@ -45,6 +45,22 @@ def test_a_wheel_at_an_address_of_its_own_is_locked_by_its_digest(site: Site, pl
     assert site.user.run(str(site.prefix() / "bin/python"), "-c", script).stdout == "1.0\n"
 
 
+@pytest.mark.parametrize("text", ["[", "5", '{"format": 1}', '{"format": 99}', "[" * 100_000])
+def test_damaged_lock_is_named_and_made_anew(installed: Site, site: Site, text: str) -> None:
+    site.write("tiny", TINY)
+    shutil.copytree(installed.repo / "tiny/locks", site.repo / "tiny/locks")
+    (path,) = (site.repo / "tiny/locks").iterdir()
+    before = path.read_bytes()
+    path.write_text(text)
+    for words in ("install --plan", "lock --check", "audit"):
+        done = site(*words.split(), "tiny", status=None)
+        assert done.returncode in (Exit.LOCK, Exit.RECIPE), words
+        assert str(path) in done.stderr
+        assert "Traceback" not in done.stderr
+    assert "it is made anew" in site("lock", "tiny").stderr
+    assert path.read_bytes() == before
+
+
 def test_lock_of_every_choice(site: Site) -> None:
     text = TINY.replace(
         '    packages = "tabulate==0.9.0", "six==1.17.0"\n',

@@ -280,6 +280,7 @@ def test_requirements_files(tmp_path: Path, content: bytes) -> None:
 @given(
     PACKAGES | yaml_of(st.sampled_from(["name", "channels", "dependencies", "variables", "prefix"]))
 )
+@example("\udcff".encode("utf-32", "surrogatepass"))
 @example(bombs("dependencies")[0])
 @example(bombs("dependencies")[1])
 @example(bombs("dependencies")[2])
@@ -398,7 +399,7 @@ def assert_documented(work: Callable[[], int]) -> None:
     assert code in DOCUMENTED, (code, err.read())
 
 
-@fuzz(500)
+@fuzz(300)
 @given(st.sampled_from(VERBS.split("|")), st.lists(ARGUMENT, max_size=3))
 def test_command_lines(place: Path, verb: str, words: list[str]) -> None:
     if can_be_given(*words):
@@ -406,7 +407,7 @@ def test_command_lines(place: Path, verb: str, words: list[str]) -> None:
         assert_documented(lambda: main([*root, *verb.split(), *words]))
 
 
-@fuzz(150)
+@fuzz(100)
 @given(
     st.sampled_from(
         ["root", "module_path", "build_dir", "cache_dir", "repos", "hooks", "bases_dir"]
@@ -420,7 +421,7 @@ def test_paths_of_settings(place: Path, key: str, path: str, verb: str) -> None:
         assert_documented(lambda: main(["-c", f"{key}={value}", *verb.split()]))
 
 
-@fuzz(150)
+@fuzz(80)
 @given(ARGUMENT, ARGUMENT, ARGUMENT)
 def test_classic_command_lines(place: Path, source: str, prefix: str, script: str) -> None:
     words = [source, "-w", "no-such-program", "--prefix", prefix, "--post-install", script]

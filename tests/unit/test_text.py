@@ -32,7 +32,7 @@ def test_text_is_read_in_what_it_is_saved_as(tmp_path: Path, codec: str, end: st
         ("é: b\nc: \0".encode(), 2, 3, "UTF-16"),
         (LINES.encode("utf-16-le"), 1, 1, "iconv -f utf-16 -t utf-8 e.yml"),
         (b"\x7fELF\x02\x01\x80", 1, 6, "give a file of text"),
-        (LINES.encode("utf-16")[:-1], 2, 22, "UTF-16"),
+        (LINES.encode("utf-16")[:-1], 2, 22, "saved as UTF-8"),
     ],
 )
 def test_what_is_no_text_is_refused_with_its_place(

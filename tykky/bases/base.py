@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -92,7 +93,9 @@ class HostBase(Base):
 
 
 def _glob(pattern: str) -> list[str]:
-    return [str(path) for path in Path("/").glob(pattern.strip("/"))]
+    with contextlib.suppress(ValueError, NotImplementedError):  # it is no pattern
+        return [str(path) for path in Path("/").glob(pattern.strip("/"))]
+    return []
 
 
 def _is_program(path: str) -> bool:

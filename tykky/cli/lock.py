@@ -12,7 +12,7 @@ from tykky import bases, console
 from tykky import lock as locks
 from tykky.build import plan as plans
 from tykky.cli.common import Call, Result, flag, option, selected, specs, specs_of
-from tykky.errors import Exit
+from tykky.errors import Exit, LockError
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -55,7 +55,14 @@ def run(call: Call) -> Result:
 
 def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:
     path = locks.path_of(recipe, arch)
-    old = locks.read(path) if path.exists() else None
+    old = None
+    if path.exists():
+        try:
+            old = locks.read(path)
+        except LockError as error:
+            if not write:
+                raise
+            console.warn(f"{error.cause}; it is made anew")
     with console.step("lock", f"{recipe.spec} for {arch}") as line:
         new = plans.fresh_lock(recipe, config, arch)
         difference = locks.compare(old, new) if old else None

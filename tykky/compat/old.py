@@ -48,6 +48,8 @@ def find(prefix: Path, kind: type[Classic]) -> Values:
 def _values(conf: Path) -> Values:
     try:
         data = load_yaml(read_text(conf), conf, TykkyError)
+        if not isinstance(data, dict):
+            raise ValueError("it has no keys in it")
         # The keys of every version that ever was: what is not known any more says nothing.
         known = set(settings.KNOWN) - set(settings.NO_EFFECT)
         values = {key: value for key, value in data.items() if key in known}
@@ -55,7 +57,7 @@ def _values(conf: Path) -> Values:
         path = str(found["installation_path"])
         if not path.startswith("/") and path != "prefix":
             raise ValueError("installation_path is not absolute")
-    except (TykkyError, KeyError, AttributeError, ValueError) as e:
+    except (TykkyError, KeyError, ValueError) as e:
         cause = f"{conf} cannot be understood: {e}"
         raise StoreError(cause, remedy="make the installation anew", code=Exit.DAMAGED) from None
     return found

@@ -8,7 +8,7 @@ variable) and refused where it is not (a number for a version, a set where order
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -226,20 +226,25 @@ def _versions(versions: tuple[Version, ...]) -> None:
 
 
 def _commands(commands: tuple[str, ...] | Mapping[str, str]) -> None:
-    steps: Iterable[int | str] = commands
-    if isinstance(commands, tuple):
-        steps = range(len(commands))
-    programs = commands.values() if isinstance(commands, Mapping) else ()
-    if "" in {program.strip("/") for program in programs}:
-        raise WrongValue("a command has no program", "write its path behind the name")
-    for step, name in zip(steps, commands, strict=True):
-        if not name.strip("/") or re.search(r"[\s,]", name):
-            cause = f"{name!r} cannot be the name of a command"
-            remedy = 'one name or glob in each string: "python*", "pip*"'
-            raise WrongValue(cause, remedy, (step,))
-        if "/" in name and isinstance(commands, Mapping):
+    for name in commands if isinstance(commands, Mapping) else ():
+        if "/" in name:
             cause = f"a command has no directory in its name, and {name!r} has"
             remedy = 'write the name alone, with the path behind it: {"name": "path/of/program"}'
+            raise WrongValue(cause, remedy, (name,))
+    named = isinstance(commands, Mapping)
+    pairs = commands.items() if isinstance(commands, Mapping) else enumerate(commands)
+    for step, pattern in pairs:
+        name = str(step) if named else pattern
+        cause, remedy = "", 'one name or glob in each string: "python*", "pip*"'
+        if not name.strip("/") or re.search(r"[\s,]", name):
+            cause = f"{name!r} cannot be the name of a command"
+        elif not pattern.strip("/"):
+            cause, remedy = f"the command {name!r} has no program", "write its path behind the name"
+        elif ".." in pattern.split("/"):
+            cause, remedy = f"{pattern!r} leads out of the stack", "write the path from its top"
+        elif re.search(r"\*\*[^/]|[^/]\*\*", pattern):
+            cause, remedy = f"{pattern!r} has '**' beside something else", "write one star"
+        if cause:
             raise WrongValue(cause, remedy, (step,))
 
 
