@@ -15,7 +15,7 @@ from tests.launcher.runtimes import native_only
 from tests.launcher.stacks import Stack, make_stack
 from tests.support import new_place, remove
 from tests.system.strangers import OtherUser
-from tykky.runtime.base import Runtime
+from tykky.runtime.base import Root, Runtime
 
 REPORT = "import json, sys; print(json.dumps([sys.executable, sys.prefix, sys.argv]))"
 
@@ -81,6 +81,11 @@ def test_a_working_directory_that_one_may_not_enter_is_kept_too(
         done = other_user.run(python, "-c", script, cwd=private, status=1)
         assert done.stdout == f"{private}\n"
         assert "PermissionError" in done.stderr
+    rooted = stack.change(root=Root(Path("/")))
+    done = other_user.run(rooted.command("python"), "-c", script, cwd=private, status=1)
+    stack.change()
+    assert done.stdout == "/\n"
+    assert f"you may not enter the working directory {private}" in done.stderr
 
 
 def test_a_symbolic_link_to_a_command_is_executed_as_such(stack: Stack) -> None:

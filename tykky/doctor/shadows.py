@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from fnmatch import fnmatch
-from importlib.metadata import distributions
 from pathlib import Path
 
 from tykky import contents
@@ -29,6 +28,7 @@ _MODULE = re.compile(
 _KERNEL = re.compile(r".*/share/jupyter/kernels/([^/]+)/kernel\.json")
 _R_PACKAGE = re.compile(r".*/lib/R/library/([^/]+)/DESCRIPTION")
 _LIBRARY = re.compile(r".*/lib(?:64)?/([^/]+\.so(?:\.[^/]+)?)")
+_METADATA = re.compile(r"([^-]+)-([^-]+)(?:-py3\.\d+)?\.(?:dist|egg)-info")
 #: So many names of one directory are told.
 _TOLD = 4
 
@@ -103,7 +103,7 @@ def _variable(name: str, user: Mapping[str, str], what: str) -> Shadow:
 
 
 def _home(user: Mapping[str, str]) -> Path:
-    return Path(user.get("HOME") or Path.home())
+    return Path(user.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - never an error
 
 
 def _folders(user: Mapping[str, str], variable: str) -> list[Path]:
@@ -159,11 +159,10 @@ def _plain(name: str) -> str:
 
 def _of_python(stack: _Stack, folder: Path, remedy: str) -> Iterator[Shadow]:
     known: dict[str, tuple[str, str]] = {}
-    for each in distributions(path=[str(folder)]):
-        name = str(each.metadata["Name"] or "")
-        modules = (each.read_text("top_level.txt") or "").split()
-        for module in (*modules, name):
-            known.setdefault(_plain(module), (name, each.version))
+    for entry in sorted(_names(folder)):
+        if found := _METADATA.fullmatch(entry):
+            for module in (*_text(folder / entry / "top_level.txt").split(), found[1]):
+                known.setdefault(_plain(module), (found[1], found[2]))
     for module in sorted(_modules(folder) & {*stack.modules, *stack.library}):
         name, theirs = known.get(_plain(module), (module, ""))
         kind = "package" if module in stack.modules else "module"
@@ -219,8 +218,11 @@ def _r_packages(stack: _Stack, user: Mapping[str, str]) -> Iterator[Shadow]:
 
 
 def _described(path: Path) -> str:
+    return str(HeaderParser().parsestr(_text(path))["Version"] or "")
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return str(HeaderParser().parsestr(text)["Version"] or "")
