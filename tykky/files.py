@@ -9,14 +9,17 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from tykky.errors import ConfigError, Exit, StoreError, from_os_error
 
 _T = TypeVar("_T")
+
+#: What records and the like never reach, in bytes.
+_SMALL = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,24 @@ def make_folder(path: Path, permissions: Permissions) -> None:
     def make() -> None:
         missing = [each for each in (path, *path.parents) if not each.is_dir()]
         for folder in reversed(missing):
-            with contextlib.suppress(FileExistsError):
+            try:
                 folder.mkdir()
                 permissions.apply(folder)
+            except FileExistsError:
+                if os.path.lexists(folder) and not folder.is_dir():
+                    raise NotADirectoryError(
+                        errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+                    ) from None
 
     insist(make)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, as far as that can be seen."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def check_writable(folder: Path, doing: str) -> None:
@@ -140,25 +156,48 @@ def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -
     new.replace(target)
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds, which anybody may have put there: never waits, never overflows.
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, without ever waiting for somebody to write into a pipe.
 
-    Raises ``OSError``, and ``ValueError`` for what is no JSON.
+    Raises ``OSError``, also for what is no regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        try:
-            return json.loads(stream.read())
-        except RecursionError:
-            raise ValueError("it is nested too deep") from None
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return stream
+
+
+def read_small(path: Path) -> bytes:
+    """What is in a file that anybody may have put there: never waits, never fills the memory.
+
+    Raises ``OSError``.
+    """
+    with open_regular(path) as stream:
+        if os.fstat(stream.fileno()).st_size > _SMALL:
+            raise OSError(errno.EINVAL, f"it is larger than {_SMALL >> 20} MiB", str(path))
+        return stream.read(_SMALL)
+
+
+def read_text(path: Path) -> str:
+    """The text in such a file, of which any byte is kept; nothing if it cannot be read."""
+    with contextlib.suppress(OSError):
+        return read_small(path).decode("utf-8", errors="surrogateescape")
+    return ""
+
+
+def read_json(path: Path) -> Any:
+    """What such a file holds as JSON. Raises ``OSError``, and ``ValueError`` for what is none."""
+    try:
+        return json.loads(read_small(path))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def digest_file(path: Path, algorithm: str = "sha256") -> str:
     """The digest of a file, in hex. Raises ``OSError``."""
     digest = hashlib.new(algorithm, usedforsecurity=algorithm == "sha256")
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -173,24 +212,47 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def walk(path: Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a tree, however deep it is, each folder before what is in that.
+
+    What cannot be read has nothing in it; no link is followed.
+    """
+    todo = [os.fspath(path)]
+    while todo:
+        with contextlib.suppress(OSError), os.scandir(todo.pop()) as there:
+            for entry in there:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                yield entry
+
+
 def discard(path: Path) -> None:
-    """Remove a file or a whole tree, also one with read-only folders in it."""
+    """Remove a file or a whole tree, also a very deep one, or one with read-only folders in it."""
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    with contextlib.suppress(OSError):
-        path.chmod(0o700)
-    for folder, below, _ in os.walk(path):
-        # Before they are walked into: what cannot be read has nothing in it for os.walk.
-        for each in (Path(folder, name) for name in below):
-            with contextlib.suppress(OSError):
-                if not each.is_symlink():
-                    each.chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
+    try:
         shutil.rmtree(path)
+    except (OSError, RecursionError) as error:
+        import subprocess  # which most that use this module need not wait for
+
+        # These find their way where no path is long enough.
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", path], capture_output=True, check=False)
+        if os.path.lexists(path):
+            known = error if isinstance(error, OSError) else OSError(errno.EACCES, "not permitted")
+            raise known from None
+
+
+def size_of(path: Path) -> int:
+    """How many bytes there are in a tree, as far as it can be seen."""
+    found = 0
+    for entry in walk(path):
+        with contextlib.suppress(OSError):
+            found += entry.stat(follow_symlinks=False).st_size
+    return found
 
 
 def count(path: Path) -> int:
     """How many files and folders there are in a tree, itself included."""
-    return 1 + sum(len(folders) + len(files) for _, folders, files in os.walk(path))
+    return 1 + sum(1 for _ in walk(path))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
 from tykky.errors import explained
-from tykky.files import discard
+from tykky.files import discard, read_text
 from tykky.host import host_name, now, user_name
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place, Record, Store, place
@@ -24,11 +24,7 @@ def is_entered_as(
 ) -> bool:
     """Whether a generation is entered as it would be by the configuration now."""
     plan, _ = _entered(record, record.generation, config, runtime, isolation)
-    try:
-        text = (here.generation(record.generation) / CONF_NAME).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
-    return text == render(plan)
+    return read_text(here.generation(record.generation) / CONF_NAME) == render(plan)
 
 
 def renew(

@@ -14,13 +14,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, flag, option
-from tykky.errors import StoreError
+from tykky.errors import TykkyError
 from tykky.store import spare, trash
-from tykky.tools.scratch import sweep
+from tykky.tools.scratch import classic_folder, sweep
+
+if TYPE_CHECKING:
+    from tykky.config import Config
 
 EXAMPLES = """\
   tykky gc                 what was uninstalled more than 7 days ago
@@ -56,7 +62,7 @@ def run(call: Call) -> Result:
     images, kept, freed_images = _images(call, seconds)
     if not args.dry_run:
         cache.sweep(config)
-    swept = sweep(config.build_dir, dry_run=args.dry_run)
+    swept = sum(_swept(folder, args.dry_run, seconds) for folder in _build_dirs(config))
     octets = sum(items.values())
     did = "would delete" if args.dry_run else "deleted"
 
@@ -82,11 +88,25 @@ def run(call: Call) -> Result:
     return Result({**answer, **more, "generations_bytes": freed}, show)
 
 
+def _build_dirs(config: Config) -> set[Path]:
+    """Where builds may have been killed, also those of the classic commands."""
+    bases = (os.environ.get("CW_BUILD_TMPDIR"), os.environ.get("TMPDIR"), "/tmp")
+    return {config.build_dir, *(classic_folder(base) for base in bases if base)}
+
+
+def _swept(folder: Path, dry_run: bool, seconds: float) -> int:
+    try:
+        return sweep(folder, dry_run=dry_run, logs=seconds)
+    except (TykkyError, OSError) as error:
+        console.warn(f"what killed builds have left stays: {error}")
+        return 0
+
+
 def _images(call: Call, seconds: float) -> tuple[list[str], list[str], int]:
     """What was deleted, or would be; what only looks unused from here; the bytes of the former."""
     try:
         found = cache.unused(call.config, call.store, seconds)
-    except StoreError as error:
+    except TykkyError as error:
         console.warn(f"no pulled image is deleted: {error.cause}")
         return [], [], 0
     if not (call.args.images or cache.is_own(call.config)):

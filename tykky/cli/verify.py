@@ -12,7 +12,7 @@ from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, named, place_of, specs
 from tykky.errors import Exit, TykkyError
-from tykky.spec import parse_one
+from tykky.spec import is_path, parse_one
 from tykky.store import Record, state
 from tykky.store.check import faults, unentered
 
@@ -44,7 +44,7 @@ def run(call: Call) -> Result:
     for word in named(words):
         if "#" in word:
             records.append(store.generation(word))
-        elif word.startswith(("/", "./", "../")):
+        elif is_path(word):
             entries.append(store.one(word))
         else:
             entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none
@@ -55,21 +55,27 @@ def run(call: Call) -> Result:
         place = place_of(entry)
         wrong = [] if place.current else ["no generation is current: 'tykky rollback' mends that"]
         try:
-            wrong += [f"its history is damaged: {place.prefix}"] * state.is_damaged(place)
-        except TykkyError as error:
-            wrong.append(error.cause)
+            wrong += [f"its history {place.hidden / state.NAME} is damaged"] * state.is_damaged(
+                place
+            )
+        except (TykkyError, OSError) as error:
+            wrong.append(str(error))
         for number in place.numbers:
             try:
                 records.append(place.record(number))
-            except TykkyError as error:
-                wrong.append(error.cause)
+            except (TykkyError, OSError) as error:
+                wrong.append(str(error))
         if wrong:
             answers.append(_answer(entry.module, entry.prefix, wrong))
     for record in records:
-        found = [*faults(record), *of_base(record.base.get("digest", ""))]
+        found: list[str] = []
         current = record.generation == place_of(record).current
-        if current:
-            found += [text for text in call.publisher.differences(record) if text not in found]
+        try:
+            found += [*faults(record), *of_base(record.base.get("digest", ""))]
+            if current:
+                found += [text for text in call.publisher.differences(record) if text not in found]
+        except (TykkyError, OSError) as error:
+            found.append(str(error))
         answers.append(_answer(record.module if current else record.title, record.prefix, found))
     bad = [answer for answer in answers if answer["faults"]]
     count = len({record.prefix for record in records} | {entry.prefix for entry in entries})

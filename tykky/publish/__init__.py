@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from tykky import console
 from tykky.build import commands
 from tykky.errors import Exit, StoreError, TykkyError, explained
-from tykky.files import check_writable, discard, make_folder, write_file
+from tykky.files import check_writable, discard, make_folder, read_text, write_file
 from tykky.publish import modules
 from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state
 
@@ -127,9 +127,9 @@ class Publisher:
             path = modules.path_of(self.config, record.module)
             if modules.owner_of(path) != record.prefix:
                 yield f"the modulefile {path} is missing or belongs to another"
-            elif _text(path) != modules.render(record, self.config):
+            elif read_text(path) != modules.render(record, self.config):
                 yield f"the modulefile {path} is not as it would be made now"
-            if _text(path.parent / ".modulerc.lua") != self._default(record.name):
+            if read_text(path.parent / ".modulerc.lua") != self._default(record.name):
                 yield f"the default version of {record.name} is not marked"
 
     def withdraw(self, entry: Entry) -> None:
@@ -155,7 +155,7 @@ class Publisher:
             folder.rmdir()
 
     def _write(self, path: Path, text: str) -> None:
-        if _text(path) != text:
+        if read_text(path) != text:
             make_folder(path.parent, self.store.permissions)
             write_file(path, text.encode(), self.store.permissions)
 
@@ -170,7 +170,7 @@ def _links(here: Place, number: int = 0) -> dict[Path, Path]:
 def _is_ours(command: Path) -> bool:
     """Whether Tykky has made what is in a user's own prefix, or an earlier one its wrapper."""
     return place.is_launcher(command) or (
-        command.is_file() and command.stat().st_size < 1 << 16 and "common.sh" in _text(command)
+        command.is_file() and command.stat().st_size < 1 << 16 and "common.sh" in read_text(command)
     )
 
 
@@ -204,10 +204,3 @@ def _replace(link: Path, target: Path, here: Place) -> None:
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     new.replace(link)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

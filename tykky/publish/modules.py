@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import ConfigError, Exit, StoreError, Where
+from tykky.files import read_text
 from tykky.store import Entry, Record
 
 if TYPE_CHECKING:
@@ -33,11 +34,9 @@ def path_of(config: Config, module: str) -> Path:
 
 def owner_of(path: Path) -> str | None:
     """The prefix a modulefile was made for; empty if it is foreign, ``None`` if not there."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            found = _OWNER.match(stream.readline())
-    except OSError:
+    if not os.path.lexists(path):
         return None
+    found = _OWNER.match(read_text(path))
     return found[1] if found else ""
 
 

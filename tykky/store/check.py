@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
-from tykky.files import digest_file
+from tykky.files import digest_file, is_folder
 from tykky.runtime.base import CONF_NAME
-from tykky.store.place import HIDDEN, Place, damaged, missing
+from tykky.store.place import HIDDEN, Place, below, damaged, missing
 from tykky.store.record import NewerFormat, read_entry
 
 if TYPE_CHECKING:
@@ -54,54 +54,64 @@ def _same(command: Path, launcher: Path) -> bool:
 def unentered(store: Store) -> Iterator[Place]:
     """The places in the store that the database does not have."""
     known = {os.path.realpath(entry.prefix) for entry in store.entries()}
-    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
-        if Place(hidden.parent).current and os.path.realpath(hidden.parent) not in known:
-            yield Place(hidden.parent)
+    for place in below(store.places):
+        if place.current and os.path.realpath(place.prefix) not in known:
+            yield place
 
 
 def reindex(store: Store) -> Iterator[str]:
     """Make the database again from the places; yields a sentence for each thing changed.
 
-    What cannot be read is named and left as it is.
+    What cannot be read is named and left as it is. Each entry is written or set aside while its
+    place is claimed, and after a look at that: so nobody installs or uninstalls it meanwhile.
     """
     store.prepare()
-    said: list[str] = []
-    known = set()
-    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
-        place = Place(hidden.parent)
-        if not place.current:
-            if place.numbers:
-                known.add(f"{place.prefix.parent.name}/{place.prefix.name}.json")
-                yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
-            continue
-        known.add(f"{place.prefix.parent.name}/{place.prefix.name}.json")
+    for place in below(store.places):
         try:
-            record = place.record()
-            if store.is_entered(record):
-                continue
-            if original := place.original():
-                yield f"{place.prefix} is a copy of {original}; left as it is"
-                continue
-            with store.claim(place.prefix, record.module, said.append, wait=False) as held:
-                if held:
-                    store.enter(record)
-                    yield f"entered {record.title}"
-                else:
-                    yield f"{place.prefix} is just being changed, and is left out"
-        except TykkyError as error:
-            yield f"{error.cause}; left as it is"
-    for path in sorted(store.database.glob("[!.]*/*.json")):
-        if f"{path.parent.name}/{path.name}" in known:
-            continue
+            yield from _enter(store, place)
+        except (TykkyError, OSError) as error:
+            yield f"{error}; {place.prefix} is left as it is"
+    for path in sorted(store.database.glob("[!.]*/[!.]*.json")):
         try:
-            prefix = Path(read_entry(path).prefix)
-            outside = prefix.parts[-3:-2] != store.places.parts[-1:]
-            if outside and ((prefix / HIDDEN).is_dir() or not prefix.parent.is_dir()):
-                continue  # made by a classic command; or its file system is not there just now
-        except NewerFormat as error:
-            yield error.cause
-            continue
-        except StoreError:
-            pass
-        path.rename(path.with_name(f".{path.name}.aside"))
-        yield f"set aside {path}, of which there is no install"
+            yield from _set_aside(store, path)
+        except (TykkyError, OSError) as error:
+            yield f"{error}; {path} is left as it is"
+    store.entries()
+    yield from (f"{problem}; it is left as it is" for problem in store.unreadable)
+
+
+def _enter(store: Store, place: Place) -> Iterator[str]:
+    """Enter a place in the database as it is."""
+    if not place.current:
+        if place.numbers:
+            yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
+        return
+    record = place.record()
+    if store.is_entered(record) or place.original():
+        return
+    with store.claim(place.prefix, record.module, lambda _: None, wait=False) as held:
+        if not held:
+            yield f"{place.prefix} is just being changed, and is left out"
+        elif place.current:
+            store.enter(place.record())
+            yield f"entered {place.record().title}"
+
+
+def _set_aside(store: Store, path: Path) -> Iterator[str]:
+    """Take an entry out of the way that speaks of no install."""
+    own = store.place(path.parent.name, path.stem)
+    if own.numbers:
+        return
+    try:
+        prefix = Path(read_entry(path).prefix)
+    except NewerFormat:
+        return  # which is said with all that cannot be read
+    except StoreError:
+        prefix = own.prefix
+    outside = prefix.parts[-3:-2] != store.places.parts[-1:]
+    if outside and (is_folder(prefix / HIDDEN) or not is_folder(prefix.parent)):
+        return  # made by a classic command; or its file system is not there just now
+    with store.claim(own.prefix, path.stem, lambda _: None, wait=False) as held:
+        if held and not own.numbers:
+            path.rename(path.with_name(f".{path.name}.aside"))
+            yield f"set aside {path}, of which there is no install"

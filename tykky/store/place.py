@@ -20,12 +20,22 @@ import contextlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tykky.errors import Exit, StoreError, explained, from_os_error
-from tykky.files import Permissions, check_writable, discard, make_folder, sync, write_file
+from tykky.files import (
+    Permissions,
+    check_writable,
+    discard,
+    make_folder,
+    read_text,
+    sync,
+    walk,
+    write_file,
+)
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CONF_FORMAT,
@@ -124,13 +134,10 @@ class Place:
 
         As the launcher is told, so that it is known also of what has no readable record.
         """
-        path = self.generation(number) / CONF_NAME
-        try:
-            lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        except OSError:
-            return []
+        lines = read_text(self.generation(number) / CONF_NAME).splitlines()
         words = [line.split() for line in lines if line.startswith("need ")]
-        return [f"{_unescaped(line[1])}#{line[2]}" for line in words if len(line) == 3]
+        whole = [line for line in words if len(line) == 3 and _NUMBER.fullmatch(line[2])]
+        return [f"{_unescaped(line[1])}#{line[2]}" for line in whole]
 
     def check_formats(self) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has written here: nothing is touched then."""
@@ -147,10 +154,9 @@ class Place:
         except StoreError:
             pass
         path = self.generation(number) / CONF_NAME
-        with contextlib.suppress(OSError), path.open("rb") as stream:
-            found = re.search(rb"^format (\d+)$", stream.read(4096), re.M)
-            if found and int(found[1]) > CONF_FORMAT:
-                raise NewerFormat(path, int(found[1]))
+        found = re.search(r"^format ([0-9]{1,9})$", read_text(path)[:4096], re.M)
+        if found and int(found[1]) > CONF_FORMAT:
+            raise NewerFormat(path, int(found[1]))
 
 
 def missing(record: Record) -> str:
@@ -171,10 +177,14 @@ def damaged(record: Record) -> str:
     here = Place(Path(record.prefix))
     for image in record.images:
         path = here.images / image["file"]
-        if not path.is_file() or path.stat().st_size != image["bytes"]:
+        try:
+            status = path.stat()
+        except OSError:
+            return str(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != image["bytes"]:
             return str(path)
     conf = here.generation(record.generation) / CONF_NAME
-    text = conf.read_text(encoding="utf-8", errors="replace") if conf.is_file() else ""
+    text = read_text(conf)
     whole = "format " in text and all(image["file"] in text for image in record.images)
     return "" if whole else str(conf)
 
@@ -190,6 +200,11 @@ def is_launcher(path: Path) -> bool:
 
 def _unescaped(word: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), word)
+
+
+def below(root: Path) -> list[Place]:
+    """Every place in the folder of a store, also those without a generation, sorted."""
+    return [Place(hidden.parent) for hidden in sorted(root.glob(f"*/*/{HIDDEN}"))]
 
 
 @dataclass(frozen=True)
@@ -268,9 +283,11 @@ def remove_generation(place: Place, number: int) -> int:
 
     Raises ``StoreError``, ``OSError``.
     """
-    for folder, _, _ in os.walk(place.generation(number)):
-        if Path(folder).stat().st_uid != os.geteuid():
-            check_writable(Path(folder), f"delete #{number} of {place.prefix}")
+    generation = place.generation(number)
+    within = (Path(each.path) for each in walk(generation) if each.is_dir(follow_symlinks=False))
+    for folder in (generation, *within):
+        if folder.stat().st_uid != os.geteuid():
+            check_writable(folder, f"delete #{number} of {place.prefix}")
     gone = place.hidden / GENERATIONS / f"{_GONE}{number}-{secrets.token_hex(4)}"
     place.generation(number).rename(gone)
     discard(gone)

@@ -124,7 +124,10 @@ class NewerFormat(StoreError):
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
-_FIELDS = {kind: {item.name for item in fields(kind)} for kind in (Entry, Record)}
+_FIELDS = {kind: {f.name: str(f.type) for f in fields(kind)} for kind in (Entry, Record)}
+_PLAIN: dict[str, type] = {"str": str, "int": int, "bool": bool}
+#: What a name or a version can be, which are parts of paths.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def render(entry: Entry) -> bytes:
@@ -173,11 +176,40 @@ def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
 
 
 def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
-    """A record or an entry from its JSON. Raises ``TypeError`` if values are missing."""
-    values = {key: _frozen(value) for key, value in data.items() if key in _FIELDS[kind]}
+    """A record or an entry from its JSON.
+
+    Raises ``TypeError`` for values that are missing or of another kind, ``ValueError`` for those
+    that cannot be part of a path.
+    """
+    fields_of = _FIELDS[kind]
+    values = {key: _frozen(value) for key, value in data.items() if key in fields_of}
+    for key, value in values.items():
+        if not _is_a(fields_of[key], value):
+            raise TypeError(f"'{key}' is {json.dumps(data[key])[:40]}")
     if "steps" in values:
         values["steps"] = tuple(Step(**step) for step in values["steps"])
-    return kind(**values)
+    found = kind(**values)
+    for word in (found.name, f"{found.version}{found.suffix}"):
+        if not _WORD.fullmatch(word):
+            raise ValueError(f"{word!r} cannot be part of a module's name")
+    return found
+
+
+def _is_a(kind: str, value: Any) -> bool:
+    """Whether a value is what the annotation of its field says."""
+    outer, _, inner = kind.partition("[")
+    if outer == "Mapping":
+        kinds = inner[:-1].partition(", ")[2]
+        return isinstance(value, dict) and all(_is_a(kinds, each) for each in value.values())
+    if outer == "tuple":
+        each = inner.removesuffix(", ...]")
+        if each == "Step":
+            each = "Mapping[str, Any]"
+        elif each == inner:  # of a certain length
+            wanted = [_PLAIN[each] for each in inner[:-1].split(", ")]
+            return isinstance(value, tuple) and [*map(type, value)] == wanted
+        return isinstance(value, tuple) and all(_is_a(each, item) for item in value)
+    return kind == "Any" or type(value) is _PLAIN[kind]
 
 
 def _frozen(value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tykky.errors import StoreError, TykkyError
 from tykky.store import place as places
 from tykky.store import state, trash
-from tykky.store.place import HIDDEN, Place
+from tykky.store.place import Place
 
 if TYPE_CHECKING:
     from tykky.store import Store
@@ -33,7 +33,7 @@ def remove(
     entries = {Path(entry.prefix): entry for entry in store.entries()}
     for problem in store.unreadable:
         warn(f"{problem}; it is left out")
-    every = [hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}")]
+    every = [place.prefix for place in places.below(store.places)]
     # Where a build was killed, there may be no current generation, and no entry.
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}

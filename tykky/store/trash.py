@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, explained
-from tykky.files import check_writable, discard, make_folder
+from tykky.files import check_writable, discard, make_folder, size_of
 from tykky.runtime.base import CURRENT, GENERATIONS
 from tykky.store import record as records
 from tykky.store import state
@@ -110,7 +110,7 @@ def older(store: Store, older_than: float) -> dict[Path, int]:
     for item in sorted(store.trash.iterdir()) if store.trash.is_dir() else []:
         put_there = item.name.rpartition("-")[2]
         if put_there.isdigit() and now - int(put_there) / 1e9 >= older_than:
-            found[item] = sum(f.lstat().st_size for f in item.rglob("*") if not f.is_dir())
+            found[item] = size_of(item)
     return found
 
 

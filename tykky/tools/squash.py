@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StepError, ToolError, from_os_error
-from tykky.files import digest_file, sync
+from tykky.files import digest_file, sync, walk
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -59,12 +59,18 @@ def settle(tree: Path) -> None:
     An image has no business with devices, sockets or setuid programs: the first two raise
     ``StepError``, the third loses its bit.
     """
-    mode = tree.lstat().st_mode
+    _settle(tree)
+    for entry in walk(tree):  # which reads a folder only after it was made readable here
+        _settle(Path(entry.path))
+
+
+def _settle(path: Path) -> None:
+    mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise StepError(
-            f"the build made a file that cannot go into an image: {tree} "
+            f"the build made a file that cannot go into an image: {path} "
             f"({stat.filemode(mode)[0]})",
             remedy="remove it in the recipe's finish step",
             code=Exit.SQUASH,
@@ -75,12 +81,7 @@ def settle(tree: Path) -> None:
     elif mode & 0o111:
         wanted |= 0o111
     if wanted != stat.S_IMODE(mode):
-        tree.chmod(wanted)
-    if stat.S_ISDIR(mode):
-        # Only now, since one that its owner cannot read could not be listed before.
-        with os.scandir(tree) as entries:
-            for entry in entries:
-                settle(Path(entry.path))
+        path.chmod(wanted)
 
 
 def squash(
