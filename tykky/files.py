@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from tykky.errors import ConfigError, Exit, StoreError, from_os_error
+from tykky.errors import ConfigError, Exit, StoreError, explained
 
 _T = TypeVar("_T")
 
@@ -113,30 +115,48 @@ def insist(action: Callable[[], _T], tries: int = 10) -> _T:
 def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bool = True) -> None:
     """Write a file by a temporary name and a rename: readers see the old or the new one.
 
-    Who writes to a path holds a lock for it, so the temporary name is always the same, and what
-    a killed writer left is overwritten by the next. Raises the ``TykkyError`` behind an
-    ``OSError``; then nothing has changed.
+    What a killed writer left is overwritten by the next, and two at once do not meet. Raises the
+    ``TykkyError`` behind an ``OSError``; then nothing has changed.
     """
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
-        permissions.apply(temporary)
-        with contextlib.suppress(OSError):
-            if not permissions.chosen:  # who could read it shall go on to
-                temporary.chmod((temporary.stat().st_mode | path.stat().st_mode) & 0o777)
-        temporary.replace(path)
+    with explained(f"write {path}"):
+        temporary, descriptor = _beside(path)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                if durable:
+                    os.fsync(stream.fileno())
+                permissions.apply(temporary)
+                with contextlib.suppress(OSError):
+                    if not permissions.chosen:  # who could read it shall go on to
+                        temporary.chmod((temporary.stat().st_mode | path.stat().st_mode) & 0o777)
+                temporary.replace(path)
+        except BaseException:  # Ctrl-C as well
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
         if durable:
             sync(path.parent)
-    except BaseException as error:  # Ctrl-C as well
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise from_os_error(error, f"write {path}") from error
-        raise
+
+
+def _beside(path: Path) -> tuple[Path, int]:
+    """A temporary name that nobody else writes to, and its file, empty and open.
+
+    It is always the same, unless somebody holds the lock of that file, or there are no locks.
+    """
+    usual = path.with_name(f".{path.name}.new")
+    how = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = -1
+    with contextlib.suppress(OSError):  # it may be somebody else's, too
+        descriptor = os.open(usual, how, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), usual.lstat()):  # else it has another name by now
+            os.ftruncate(descriptor, 0)
+            return usual, descriptor
+    if descriptor >= 0:
+        os.close(descriptor)
+    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    return own, os.open(own, how | os.O_EXCL, 0o600)
 
 
 def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -> None:

@@ -129,7 +129,9 @@ def broken() -> Iterator[tuple[Site, dict[Path, tuple[str, str]]]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             discard(path) if name != "no text" and os.path.lexists(path) else None
             BAD[name](path)
-            if name != "no text":
+            # What leads nowhere is as good as nothing, which some files may be.
+            nothing = name == "dangling" and where.endswith(("packages.json", "state.json"))
+            if name != "no text" and not nothing:
                 found[path] = f"hello/{version}", PLACES[where].format()
     yield site, found
     if not os.environ.get("TYKKY_TEST_KEEP"):
@@ -163,6 +165,7 @@ def survives(site: Site, words: str, found: dict[Path, tuple[str, str]]) -> None
     assert unnamed == [], words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", LISTING)
 def test_a_bad_file_anywhere_stops_no_verb_that_lists(
     broken: tuple[Site, dict[Path, tuple[str, str]]], words: str
@@ -170,6 +173,7 @@ def test_a_bad_file_anywhere_stops_no_verb_that_lists(
     survives(broken[0], words, broken[1])
 
 
+@pytest.mark.slow
 def test_a_bad_file_anywhere_stops_no_change_of_another(
     broken: tuple[Site, dict[Path, tuple[str, str]]],
 ) -> None:

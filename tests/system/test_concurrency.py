@@ -186,7 +186,7 @@ def test_same_spec_into_two_roots_at_once(site: Site, place: Path) -> None:
 def test_install_that_fails_takes_nothing_from_one_that_begins(site: Site) -> None:
     """The last of a name takes the name's folder with it, in which another wants to begin."""
     site.hello("hello", "1.0", "2.0")
-    stopped = sabotaged(site, signal.SIGSTOP, match=r"^os.mkdir \S+/store/hello/2.0/")
+    stopped = sabotaged(site, signal.SIGSTOP, match="^mkdir [^ ]+/store/hello/2.0/")
     begins = stopped.start("install", "hello@2.0")
     while state_of(begins) not in ("T", "Z"):
         time.sleep(0.02)
@@ -286,7 +286,7 @@ def test_where_there_are_no_locks_one_of_two_builds_says_that_it_lost(
     go = place / "go"
     builds = []
     for here in two_recipes(site, place, go):
-        builds.append(sabotaged(here, signal.SIGKILL, nolock=1).start("install", "hello"))
+        builds.append(sabotaged(here, nolock=1).start("install", "hello"))
         assert "no locks" in until(builds[-1], "no locks")
         until(builds[-1], "build")
     go.touch()
