@@ -180,6 +180,10 @@ def explained(doing: str, key: str = "root") -> Iterator[None]:
         raise from_os_error(error, doing, key) from error
 
 
+#: What disks answer that are full, broken or read-only.
+OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EROFS)
+
+
 def told(error: TykkyError | OSError, doing: str) -> TykkyError:
     """An error as one that can be told to a person; ``doing`` is what it has kept from."""
     return error if isinstance(error, TykkyError) else from_os_error(error, doing)

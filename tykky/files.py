@@ -122,6 +122,7 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
         temporary, descriptor = _beside(path)
         try:
             with os.fdopen(descriptor, "wb") as stream:
+                stream.truncate()
                 stream.write(data)
                 stream.flush()
                 if durable:
@@ -140,7 +141,7 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
 
 
 def _beside(path: Path) -> tuple[Path, int]:
-    """A temporary name that nobody else writes to, and its file, empty and open.
+    """A temporary name that nobody else writes to, and its file, open.
 
     It is always the same, unless somebody holds the lock of that file, or there are no locks.
     """
@@ -151,7 +152,6 @@ def _beside(path: Path) -> tuple[Path, int]:
         descriptor = os.open(usual, how, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), usual.lstat()):  # else it has another name by now
-            os.ftruncate(descriptor, 0)
             return usual, descriptor
     if descriptor >= 0:
         os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from typing import IO, BinaryIO
 from tykky.errors import Exit, StepError, TykkyError
 
 Command = str | Sequence[str | os.PathLike[str]]
+_FULL = re.compile("No space left on device|Disk quota exceeded")
 
 
 def words(command: Command) -> list[str]:
@@ -148,12 +150,12 @@ def failure(command: str, status: int, output: str) -> TykkyError:
     ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
     tail = tuple(line for line in output.splitlines() if line.strip())[-12:]
     cause = f"'{brief(command)}' failed with {ending}"
-    if "No space left on device" in output or "Disk quota exceeded" in output:
+    if _FULL.search(output):
         return StepError(
             f"{cause}: no space left",
             remedy="free some space or choose other disks: 'tykky config why KEY' says which are "
             "used; KEY is build_dir, cache_dir or root",
             code=Exit.NO_SPACE,
-            details=tail,
+            details=tuple(line for line in tail if _FULL.search(line))[-1:],  # of a traceback, say
         )
     return StepError(cause, details=tail)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StepError, ToolError, from_os_error
+from tykky.errors import OF_DISKS, Exit, StepError, ToolError, from_os_error
 from tykky.files import digest_file, sync, walk
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ def squash(
             target.replace(kept)
     except OSError as error:
         raise from_os_error(error, "write the image") from error
+    except StepError as error:
+        if any(os.strerror(n) in line for n in OF_DISKS for line in error.details):
+            error.code = Exit.NOT_WRITABLE if error.code == StepError.code else error.code
+        raise
     finally:
         target.unlink(missing_ok=True)
     return image
