@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.stacks import TINY, Site
-from tests.system.wholeness import assert_explained, failed
+from tests.stacks import TINY, Site, listing
+from tests.system.sabotage import WRITES, sabotaged
+from tests.system.wholeness import LITTER, assert_explained, failed
 from tykky.errors import Exit
+from tykky.files import discard
 
 
 def elsewhere(site: Site, script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -22,6 +26,108 @@ def elsewhere(site: Site, script: str, *words: str | Path) -> subprocess.Complet
     own.mkdir(mode=0o700, exist_ok=True)
     env = {"TYKKY_RUNTIME_DIR": str(own)}
     return site.user.run(*unshare, script, *words, status=None, env=env)
+
+
+# -- errors at any operation --------------------------------------------------------------
+
+ERRORS = {
+    errno.ENOSPC: Exit.NO_SPACE,
+    errno.EIO: Exit.NOT_WRITABLE,
+    errno.EDQUOT: Exit.NO_SPACE,
+    errno.EROFS: Exit.NOT_WRITABLE,
+}
+#: What is done, what before that, and what the command says in the end.
+CHANGES = {
+    "install": ("install hello@1.0", [], "hello 1.0\n"),
+    "update": ("install --force hello@1.0", ["install hello@1.0"], "hello 1.0\n"),
+    "rollback": (
+        "rollback hello --to 1",
+        ["install hello@1.0", "install --force hello@1.0"],
+        "hello 1.0\n",
+    ),
+    "refresh": ("refresh hello --isolation mounts", ["install hello@1.0"], "hello 1.0\n"),
+    "uninstall": ("uninstall hello", ["install hello@1.0"], ""),
+    "gc": (
+        "gc --days 0",
+        ["install hello@1.0 gone", "install --force hello@1.0", "uninstall gone"],
+        "hello 1.0\n",
+    ),
+    "reindex": ("reindex", ["install hello@1.0"], "hello 1.0\n"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
+    site: Site, place: Path, change: str
+) -> None:
+    """Each operation once, with one error or the other, for itself or from there on.
+
+    With TYKKY_TEST_ALL each, else every third.
+    """
+    words, before, says = CHANGES[change]
+    site = site.with_env(TYKKY_CACHE_DIR=str(place / "cache"))
+    for name in ("hello", "good", "gone"):
+        site.hello(name)
+    for each in ["install good", *before]:
+        site(*each.split())
+    if change == "reindex":
+        shutil.rmtree(site.root / "db/hello")
+    site.root.rename(place / "kept")
+    below = f"{site.root}:{place}/build:{place}/cache"
+
+    def renew() -> None:
+        for folder in ("t", "build", "cache"):
+            discard(place / folder)
+        shutil.copytree(place / "kept", site.root, symlinks=True)
+        (place / "build").mkdir(mode=0o700)
+
+    def run(words: str, here: Site = site) -> tuple[int, str]:
+        done = here(*words.split(), status=None)
+        return done.returncode, done.stderr
+
+    def wrong(at: int, error: int, onward: dict[str, int]) -> Iterator[str]:
+        renew()
+        status, said = run(
+            words, sabotaged(site, below=below, ops=WRITES, at=at, errno=error, **onward)
+        )
+        if status not in (Exit.OK, ERRORS[error]) or "Traceback" in said:
+            yield f"ended with {status}: {said}"
+        if site.user.run(site.root / "store/good/1.0/bin/hello").stdout != "hello 1.0\n":
+            yield "another stack was disturbed"
+        status, said = run(words)
+        if status != Exit.OK and not (change == "uninstall" and status == Exit.NOT_FOUND):
+            yield f"again: {status}: {said}"
+        run("gc --days 0")
+        hello = site.root / "store/hello/1.0/bin/hello"
+        if (site.user.run(hello).stdout if hello.exists() else "") != says:
+            yield "the command does not work"
+        status, said = run("verify")
+        if status != Exit.OK:
+            yield f"verify: {said}"
+        litter = [path for path in listing(site.root) if re.search(LITTER, path)]
+        left = [path for path in listing(place / "build") if "log" not in path]
+        if litter or left:
+            yield f"{litter} {left} are left"
+
+    renew()
+    log = place / "operations"
+    sabotaged(site, below=below, ops=WRITES, log=log)(*words.split())
+    lines = log.read_text().splitlines()
+    # Of what is done to one file, the first and the last.
+    alike: dict[str, list[int]] = {}
+    for number, line in enumerate(lines, 1):
+        alike.setdefault(re.sub("[0-9a-f]{8,}", "X", line), []).append(number)
+    points = sorted({number for numbers in alike.values() for number in (numbers[0], numbers[-1])})
+    assert len(points) > 4
+    complaints = []
+    for count, at in enumerate(points):
+        error = [*ERRORS][count % 4]
+        if count % 3 == 0 or os.environ.get("TYKKY_TEST_ALL"):
+            found = [*wrong(at, error, {"onward": 1} if count % 2 else {})]
+            what = f"{errno.errorcode[error]} at {lines[at - 1]}"
+            complaints += [f"{what}: {each}" for each in found]
+    assert not complaints, "\n\n".join(complaints)
 
 
 # -- disks --------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 That is also generations which have not been current for that long and no other stack needs.
 
-Programs that still run from a deleted image may fail, on this node or another one, so
-only what was uninstalled more than a week ago is deleted, unless told otherwise. A pulled image
+Programs that still run from a deleted image may fail, so only what was uninstalled more than a week
+ago is deleted, unless told otherwise. What your own programs on this node run from is kept in any
+case; those of others, and on other nodes, cannot be seen. A pulled image
 goes if no install runs on it, the configuration does not name it, and nothing was built on it for
 that time, or for a day at least. Where 'bases_dir' is configured, stores of others may use the same
 images, of which nothing is known here: they go with --images only.
@@ -22,7 +23,7 @@ from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, flag, option
 from tykky.errors import TykkyError
-from tykky.store import spare, trash
+from tykky.store import running, spare, trash
 from tykky.tools.scratch import classic_folder, sweep
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def run(call: Call) -> Result:
     """Empty the trash, and delete what else nothing needs."""
     args, config, store = call.args, call.config, call.store
     seconds = args.days * 86400
-    items = trash.older(store, seconds)
+    items, used = trash.older(store, seconds), running.in_use()
+    for item in [*items]:
+        if program := trash.running_from(item, used):
+            console.warn(f"{item} is kept: {program} runs from it")
+            del items[item]
     generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
         for left in trash.empty(store, [*items]):

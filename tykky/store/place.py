@@ -137,7 +137,7 @@ class Place:
         lines = read_text(self.generation(number) / CONF_NAME).splitlines()
         words = [line.split() for line in lines if line.startswith("need ")]
         whole = [line for line in words if len(line) == 3 and _NUMBER.fullmatch(line[2])]
-        return [f"{_unescaped(line[1])}#{line[2]}" for line in whole]
+        return [f"{unescaped(line[1])}#{line[2]}" for line in whole]
 
     def check_formats(self) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has written here: nothing is touched then."""
@@ -198,7 +198,8 @@ def is_launcher(path: Path) -> bool:
     return False
 
 
-def _unescaped(word: str) -> str:
+def unescaped(word: str) -> str:
+    """A path as a launch file or the kernel writes it, as it is."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), word)
 
 

@@ -21,7 +21,7 @@ from tykky.errors import Exit, StoreError, explained
 from tykky.files import check_writable, discard, make_folder, size_of
 from tykky.runtime.base import CURRENT, GENERATIONS
 from tykky.store import record as records
-from tykky.store import state
+from tykky.store import running, state
 from tykky.store.place import HIDDEN, Place, is_launcher
 
 if TYPE_CHECKING:
@@ -101,6 +101,18 @@ def _view(place: Place, *, whole: bool) -> list[Path]:
     ours = [p for p in there if p.is_symlink() and p.readlink().parts[:1] == (HIDDEN,)]
     programs = (place.prefix / "bin").iterdir() if (place.prefix / "bin").is_dir() else ()
     return [*ours, *(path for path in programs if is_launcher(path))]
+
+
+def running_from(item: Path, used: dict[str, str]) -> str:
+    """A program that runs from what is in the trash, by the paths it had; or nothing."""
+    here = Place(item)
+    for number in here.numbers:
+        with contextlib.suppress(StoreError):
+            record = records.read(here.generation(number))
+            images = Place(Path(record.prefix)).images
+            if program := running.runs_from(images, record.files_of_images, used):
+                return program
+    return ""
 
 
 def older(store: Store, older_than: float) -> dict[Path, int]:
