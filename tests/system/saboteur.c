@@ -228,5 +228,7 @@ int flock(int fd, int operation)
         errno = ENOLCK;
         return -1;
     }
+    if (spoilt("flock", path, NULL))
+        return -1;
     return REAL(flock)(fd, operation);
 }

@@ -127,7 +127,9 @@ def test_rollback_that_was_stopped_half_way_is_finished_by_the_same_command(two:
     hidden = two.prefix() / ".tykky"
     (hidden / "current").unlink()  # as if somebody had been killed just after it
     (hidden / "current").symlink_to("generations/2")
-    assert two.json("rollback", "hello")["generation"] == 2
+    said = two("rollback", "hello").stderr
+    assert "hello/1.0#2 was made the current generation by a command that was" in said
+    assert "tykky rollback hello/1.0" in said
     assert two.json("rollback", "hello")["generation"] == 3
 
 

@@ -170,6 +170,28 @@ def test_no_space_left_in_the_store(site: Site, place: Path, spec: str) -> None:
     assert len(re.findall("^tykky: .*[nN]o space", said, re.M)) == 1, said
 
 
+def test_uninstall_frees_a_disk_that_is_full(site: Site, place: Path) -> None:
+    site.hello("hello", "1.0", "2.0")
+    folder = place / "small"
+    folder.mkdir()
+    done = elsewhere(
+        site,
+        f"""
+        mount -t tmpfs -o size=2m tmpfs {folder}
+        export TYKKY_ROOT={folder}
+        tykky install hello@1.0 hello@2.0 2>/dev/null
+        cat /dev/zero 2>/dev/null >{folder}/zeros
+        tykky uninstall hello/2.0
+        echo $?
+        tykky gc --days 0
+        echo $?
+        tykky find --format '{{module}}'
+        {folder}/store/hello/1.0/bin/hello
+        """,
+    )
+    assert done.stdout == "0\n0\nhello/1.0\nhello 1.0\n", done.stderr
+
+
 @pytest.mark.slow
 def test_no_room_for_one_more_file_anywhere_in_the_store(site: Site, place: Path) -> None:
     """The file system of the store takes N files and no more, for every N until it suffices."""

@@ -138,7 +138,11 @@ class Publisher:
         with self.store.alone(entry.name):
             if modules.owner_of(path) == entry.prefix:
                 path.unlink(missing_ok=True)
-            self._mark_default(entry.name)
+            try:
+                self._mark_default(entry.name)
+            except TykkyError as error:  # on a full disk, which this may be to free
+                (path.parent / ".modulerc.lua").unlink(missing_ok=True)
+                console.warn(f"{error.cause}; 'tykky refresh {entry.name}' mends that")
 
     def _default(self, name: str) -> str:
         return modules.default_of(name, self.config, self.store.entries(name))

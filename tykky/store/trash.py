@@ -141,8 +141,11 @@ def empty(store: Store, items: Iterable[Path]) -> list[Path]:
             discard(item)
         except OSError:
             left.append(item)
-    # An empty place is one that was uninstalled, or whose making was given up.
-    for folder in (*store.places.glob("*/*"), *store.places.glob("*")):
+    # An empty place is one that was uninstalled, or whose making was given up. While what was there
+    # is in the trash, programs may have its image mounted on it.
+    kept = {item.name.rpartition("-")[0] for item in store.trash.glob("*")}
+    empty = (place for place in store.places.glob("*/*") if _name(place) not in kept)
+    for folder in (*empty, *store.places.glob("*")):
         with contextlib.suppress(OSError):  # rmdir removes only what is empty
             folder.rmdir()
     return left
