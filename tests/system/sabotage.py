@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import os
@@ -43,9 +44,10 @@ def settings(below: Path | str, **how: str | int) -> dict[str, str]:
 
     ``at`` gives its number, ``match`` a regular expression for it, ``ops`` which kinds count.
     """
-    number, counter = tempfile.mkstemp(prefix="tykky-count-")
+    number, counter = tempfile.mkstemp()
     os.ftruncate(number, 8)
     os.close(number)
+    atexit.register(Path(counter).unlink)
     words = {"ops": NAMES, **how}
     return {
         "LD_PRELOAD": str(saboteur()),

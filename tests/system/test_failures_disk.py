@@ -274,17 +274,36 @@ def test_root_that_is_a_file(old: Site, place: Path) -> None:
     assert_explained(done, str(file))
 
 
-@pytest.mark.parametrize("how", ["link", "open"])
+@pytest.mark.parametrize("how", ["link", "open", "file"])
 def test_build_directory_that_somebody_else_could_change(old: Site, place: Path, how: str) -> None:
     if (place / "build").exists():
         shutil.rmtree(place / "build")
     if how == "link":
         (place / "build").symlink_to(place / "home")
+    elif how == "file":
+        (place / "build").touch()
     else:
         (place / "build").mkdir()
         (place / "build").chmod(0o777)
     old.hello("new")
     failed(old, Exit.NOT_WRITABLE, "install", "new", says=(str(place / "build"),))
+    if how != "file":
+        log = place / "build/logs/new/1.0-12345678.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("what a stranger wrote")
+    done = failed(old, Exit.NOT_WRITABLE, "log", "--failed", "new", says=(str(place / "build"),))
+    assert "stranger" not in done.stdout
+    assert f"the build directory {place}/build is no directory" in old("doctor", status=None).stdout
+    assert f"the build directory {place}/build is no directory" in old("gc").stderr
+
+
+def test_a_log_does_not_steer_a_terminal(site: Site) -> None:
+    steer = r"printf '\033[31mred\033[0m \033]0;title\007 \033P+q\n'; false"
+    site.hello(more=f"def test(self, box):\n    box.run({steer!r})")
+    site("install", "hello", status=int(Exit.TEST))
+    said = site("log", "hello").stdout
+    assert "\nred " in said
+    assert not set(said) & {"\033", "\007"}
 
 
 def test_path_too_long_for_a_shebang(old: Site, place: Path) -> None:
