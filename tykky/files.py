@@ -176,6 +176,22 @@ def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -
     new.replace(target)
 
 
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy what is in a folder into another one, links as links. Raises ``OSError``.
+
+    (``shutil.copytree`` goes on after errors, and forgets which they were.)
+    """
+    target.mkdir(exist_ok=True)
+    shutil.copystat(source, target)
+    for entry in walk(source):
+        path, new = Path(entry.path), target / Path(entry.path).relative_to(source)
+        if entry.is_dir(follow_symlinks=False):
+            new.mkdir(exist_ok=True)
+            shutil.copystat(path, new)
+        else:
+            shutil.copy2(path, new, follow_symlinks=False)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading, without ever waiting for somebody to write into a pipe.
 

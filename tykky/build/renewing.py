@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
 from tykky.errors import explained
-from tykky.files import discard, read_text
+from tykky.files import copy_tree, discard, read_text
 from tykky.host import host_name, now, user_name
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place, Record, Store, place
@@ -43,7 +42,7 @@ def renew(
     try:
         with explained(f"refresh {record.module}"):
             old = here.generation(record.generation)
-            shutil.copytree(old, draft.path, dirs_exist_ok=True, symlinks=True)
+            copy_tree(old, draft.path)
             plan, entering = _entered(record, draft.number, config, runtime, isolation)
             lay_launch(plan, draft.path, store.permissions)
             new = replace(

@@ -25,7 +25,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tykky.errors import Exit, StoreError, explained, from_os_error
+from tykky.errors import Exit, StoreError, explained
 from tykky.files import (
     Permissions,
     check_writable,
@@ -248,14 +248,16 @@ def commit(draft: Draft, record: Record, permissions: Permissions) -> None:
         sync(Path(folder))
     sync(draft.place.images)
     target = draft.place.generation(draft.number)
-    try:
-        if not target.exists():
-            draft.path.rename(target)
+    with explained(f"commit {target}"):
+        try:
+            if not (taken := target.exists()):
+                draft.path.rename(target)
+        except OSError:
+            if not (taken := target.exists()):
+                raise
+        if not taken:
             sync(target.parent)
             return
-    except OSError as error:
-        if not target.exists():
-            raise from_os_error(error, f"commit {target}") from error
     raise StoreError(
         f"somebody else has made {target} meanwhile, and this build lost",
         remedy="run the same command again; locks do not work on this file system, so only one "
