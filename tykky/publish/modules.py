@@ -73,7 +73,7 @@ def render(record: Record, config: Config) -> str:
         **record.shown,
         **{name: getattr(record, name) for name in same},
         "place": os.path.realpath(record.prefix),
-        "family": record.shown["family"] or config.module.family,
+        "family": record.shown.get("family") or config.module.family,
         "packages": [f"{name}/{version}" for name, version in record.packages],
         "help": _help(record),
     }
@@ -100,7 +100,7 @@ def render(record: Record, config: Config) -> str:
 
 def _help(record: Record) -> str:
     some = record.commands if len(record.commands) <= 12 else (*record.commands[:12], "...")
-    parts = [record.shown["about"] or record.description, f"Commands: {', '.join(some)}"]
+    parts = [record.shown.get("about") or record.description, f"Commands: {', '.join(some)}"]
     if any(name == "pip" for name, _ in record.packages):
         parts.append(
             "To add packages of your own, make a virtual environment on top of it:\n"
