@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -241,6 +242,21 @@ def test_read_only_store(old: Site, place: Path, what: str) -> None:
     assert done.returncode == Exit.NOT_WRITABLE, done.stderr
     assert_explained(done, str(place / what), remedy="root" if what != "t/modules" else "")
     assert "build" not in done.stderr.replace(str(place), ""), "it was built in vain"
+
+
+@pytest.mark.parametrize("key", ["cache_dir", "build_dir"])
+def test_read_only_cache_or_build_directory(old: Site, place: Path, key: str) -> None:
+    text = place / "text"
+    text.write_text("text")
+    digest = hashlib.sha256(b"text").hexdigest()
+    old.hello(
+        "new", more=f"def equip(self, box):\n    box.fetch('file://{text}', sha256='{digest}')"
+    )
+    (place / "closed").mkdir(mode=0o700)
+    words = ["tykky", "install", "new", "-c", f"{key}={place}/closed"]
+    done = read_only(old, place / "closed", *words)
+    assert done.returncode == Exit.NOT_WRITABLE, done.stderr
+    assert_explained(done, str(place / "closed"), remedy=key)
 
 
 @pytest.mark.parametrize("what", ["t", "t/db", "t/modules", "t/store/old", "t/store"])

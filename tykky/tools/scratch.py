@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StepError, TykkyError
+from tykky.errors import Exit, StepError, TykkyError, explained
 from tykky.files import discard
 from tykky.host import user_name
 
@@ -71,11 +71,13 @@ class Scratch:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the directory, empty at first; nothing is left of it afterwards."""
-        lock = _take(self.path)
+        with explained(f"build in {self.path.parent}", "build_dir"):
+            lock = _take(self.path)
         try:
-            discard(self.path)
-            self.top.mkdir(parents=True)
-            self.empty.mkdir()
+            with explained(f"build in {self.path.parent}", "build_dir"):
+                discard(self.path)
+                self.top.mkdir(parents=True)
+                self.empty.mkdir()
             yield
         finally:
             with contextlib.suppress(OSError):
