@@ -282,6 +282,22 @@ def test_two_builds_of_different_inputs_are_two_generations_and_the_later_one_co
     site("verify")
 
 
+def test_of_two_selections_with_one_module_the_second_is_refused(site: Site, place: Path) -> None:
+    go = place / "go"
+    more = dedent(waits_for(go)) + "\nextra = variant(False, help='More.')\n"
+    recipe = site.hello("hello", "1.0", "1.0-extra", more=more)
+    recipe.write_text("from tykky import variant\n" + recipe.read_text())
+    first = site.start("install", "hello@1.0", "+extra")
+    until(first, "build")
+    second = site.start("install", "hello@1.0-extra")
+    until(second, "waiting")
+    go.touch()
+    (status_1, said_1), (status_2, said_2) = outcomes([first, second])
+    assert (status_1, status_2) == (0, int(Exit.CONFLICT)), said_1 + said_2
+    assert "hello/1.0-extra belongs to another selection already" in said_2
+    assert [entry["generation"] for entry in site.found()] == [1]
+
+
 def test_where_there_are_no_locks_one_of_two_builds_says_that_it_lost(
     site: Site, place: Path
 ) -> None:

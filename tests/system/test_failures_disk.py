@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,12 @@ CHANGES = {
         "hello 1.0\n",
     ),
     "reindex": ("reindex", ["install hello@1.0"], "hello 1.0\n"),
+    "classic": ("wrap-install -w bin --prefix ../p ../tool", [], "hello 1.0\n"),
+    "classic again": (
+        "wrap-install -w bin --prefix ../p ../tool",
+        ["wrap-install -w bin --prefix ../p ../tool"],
+        "hello 1.0\n",
+    ),
 }
 
 
@@ -67,25 +74,35 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
     With TYKKY_TEST_ALL each, else every third.
     """
     words, before, says = CHANGES[change]
-    site = site.with_env(TYKKY_CACHE_DIR=str(place / "cache"))
-    for name in ("hello", "good", "gone"):
-        site.hello(name)
-    for each in ["install good", *before]:
-        site(*each.split())
-    if change == "reindex":
-        shutil.rmtree(site.root / "db/hello")
-    site.root.rename(place / "kept")
-    below = f"{site.root}:{place}/build:{place}/cache"
-
-    def renew() -> None:
-        for folder in ("t", "build", "cache"):
-            discard(place / folder)
-        shutil.copytree(place / "kept", site.root, symlinks=True)
-        (place / "build").mkdir(mode=0o700)
+    site = site.with_env(TYKKY_CACHE_DIR=str(place / "cache"), TMPDIR=str(place / "build"))
 
     def run(words: str, here: Site = site) -> tuple[int, str]:
-        done = here(*words.split(), status=None)
+        program = () if words.startswith("wrap") else ("tykky",)
+        done = here.user.run(*program, *words.split(), status=None)
         return done.returncode, done.stderr
+
+    for name in ("hello", "good", "gone"):
+        site.hello(name)
+    (place / "bin/wrap-install").symlink_to(Path(sys.executable).parent / "wrap-install")
+    (place / "tool/bin").mkdir(parents=True)
+    (place / "build").mkdir(mode=0o700)
+    (place / "tool/bin/hello").write_text("#!/bin/sh\necho hello 1.0\n")
+    (place / "tool/bin/hello").chmod(0o755)
+    (place / "p").mkdir()
+    for each in ["install good", *before]:
+        assert run(each)[0] == 0, each
+    if change == "reindex":
+        shutil.rmtree(site.root / "db/hello")
+    for folder in ("t", "p"):
+        (place / folder).rename(place / f"kept-{folder}")
+    below = f"{site.root}:{place}/p:{place}/build:{place}/cache"
+
+    def renew() -> None:
+        for folder in ("t", "p", "build", "cache"):
+            discard(place / folder)
+        for folder in ("t", "p"):
+            shutil.copytree(place / f"kept-{folder}", place / folder, symlinks=True)
+        (place / "build").mkdir(mode=0o700)
 
     def wrong(at: int, error: int, onward: dict[str, int]) -> Iterator[str]:
         renew()
@@ -100,20 +117,22 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
         if status != Exit.OK and not (change == "uninstall" and status == Exit.NOT_FOUND):
             yield f"again: {status}: {said}"
         run("gc --days 0")
-        hello = site.root / "store/hello/1.0/bin/hello"
+        prefix = place / "p" if "classic" in change else site.root / "store/hello/1.0"
+        hello = prefix / "bin/hello"
         if (site.user.run(hello).stdout if hello.exists() else "") != says:
             yield "the command does not work"
         status, said = run("verify")
         if status != Exit.OK:
             yield f"verify: {said}"
-        litter = [path for path in listing(site.root) if re.search(LITTER, path)]
+        there = [*listing(site.root), *listing(place / "p")]
+        litter = [path for path in there if re.search(LITTER, path)]
         left = [path for path in listing(place / "build") if "log" not in path]
         if litter or left:
             yield f"{litter} {left} are left"
 
     renew()
     log = place / "operations"
-    sabotaged(site, below=below, ops=WRITES, log=log)(*words.split())
+    assert run(words, sabotaged(site, below=below, ops=WRITES, log=log))[0] == 0
     lines = log.read_text().splitlines()
     # Of what is done to one file, the first and the last.
     alike: dict[str, list[int]] = {}

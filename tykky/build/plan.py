@@ -133,7 +133,7 @@ def make(
     recipe, arch = cast("Stack", repos.select(spec)), bases.arch()
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
-    _check_selection(recipe, place)
+    check_selection(recipe, place)
     lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
     is_new = lock is None
     if lock is None:
@@ -165,7 +165,7 @@ def make(
     return Plan(recipe, arch, base, lock, place, module, is_new, needs, build, publish)
 
 
-def _check_selection(recipe: Stack, place: Place) -> None:
+def check_selection(recipe: Stack, place: Place) -> None:
     """Raise ``StoreError`` if another version, with choices, has the same place.
 
     A version ``1.0-extra`` has the name of the version ``1.0`` with ``+extra``.
