@@ -19,7 +19,7 @@ venv := build/venv
 test_parts := apptainer bases bench registry mpi slurm
 bench_parts := apptainer bases bench
 check_parts := bench
-c_sources = $(wildcard tykky/runtime/launcher/*/*.c benchmarks/*.c)
+c_sources = $(wildcard tykky/runtime/launcher/*/*.c benchmarks/*.c tests/system/*.c)
 c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only \
 	-isystem /usr/include/fuse3
 # Scripts without an extension are known by their first line.

@@ -84,7 +84,7 @@ def _width(text: str) -> int:
 
 def say(text: str = "") -> None:
     """An answer: a line on stdout."""
-    _write(sys.stdout, text)
+    _write(sys.stdout, _visible(text))
 
 
 def note(text: str) -> None:

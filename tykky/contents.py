@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.console import columns
 from tykky.errors import Exit, StepError, StoreError
-from tykky.files import parse_json, read_within
+from tykky.files import parse_json, read_json, read_within
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -120,7 +120,10 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
     """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
     path = folder / FILE
     try:
-        return tuple(Installed(**row) for row in json.loads(path.read_text(encoding="utf-8")))
+        found = tuple(Installed(**row) for row in read_json(path))
+        if not all(isinstance(text, str) for package in found for text in astuple(package)):
+            raise ValueError("what should be text is none")
+        return found
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError) as error:

@@ -200,6 +200,15 @@ def explained(doing: str, key: str = "root") -> Iterator[None]:
         raise from_os_error(error, doing, key) from error
 
 
+#: What disks answer that are full, broken or read-only.
+OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EROFS)
+
+
+def told(error: TykkyError | OSError, doing: str) -> TykkyError:
+    """An error as one that can be told to a person; ``doing`` is what it has kept from."""
+    return error if isinstance(error, TykkyError) else from_os_error(error, doing)
+
+
 def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
     """The error for a person behind an ``OSError``: what was being done, and what helps.
 
@@ -221,6 +230,12 @@ def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
             f"that holds larger ones: 'tykky config why {key}'"
         )
         code = Exit.NO_SPACE
+    elif error.errno in (errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY, errno.EINVAL):
+        remedy = "move away what is there in its place, then run the same command again"
+        code = Exit.DAMAGED
+    elif error.errno in (errno.EIO, errno.ESTALE, errno.EREMOTEIO):
+        remedy = "a disk or a file server fails: ask who runs it, then run the same command again"
+        code = Exit.NOT_WRITABLE
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         other = "--root DIR, or " if key == "root" else ""
         remedy = f"choose a place that you may write to: {other}'tykky config set {key} DIR'"

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from tykky.errors import ConfigError, Exit, StepError, StoreError, from_os_error
+from tykky.errors import ConfigError, Exit, StepError, StoreError, explained, from_os_error
 
 _T = TypeVar("_T")
+
+#: What records and the like never reach, in bytes.
+_SMALL = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,24 @@ def make_folder(path: Path, permissions: Permissions) -> None:
     def make() -> None:
         missing = [each for each in (path, *path.parents) if not each.is_dir()]
         for folder in reversed(missing):
-            with contextlib.suppress(FileExistsError):
+            try:
                 folder.mkdir()
                 permissions.apply(folder)
+            except FileExistsError:
+                if os.path.lexists(folder) and not folder.is_dir():
+                    raise NotADirectoryError(
+                        errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+                    ) from None
 
     insist(make)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, as far as that can be seen."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def check_writable(folder: Path, doing: str) -> None:
@@ -103,27 +121,45 @@ def insist(action: Callable[[], _T], tries: int = 10) -> _T:
 def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bool = True) -> None:
     """Write a file by a temporary name and a rename: readers see the old or the new one.
 
-    Who writes to a path holds a lock for it, so the temporary name is always the same, and what
-    a killed writer left is overwritten by the next. Raises the ``TykkyError`` behind an
-    ``OSError``; then nothing has changed.
+    What a killed writer left is overwritten by the next, and two at once do not meet. Raises the
+    ``TykkyError`` behind an ``OSError``; then nothing has changed.
     """
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
-        permissions.apply(temporary, instead=path)
-        temporary.replace(path)
+    with explained(f"write {path}"):
+        temporary, descriptor = _beside(path)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.truncate()
+                stream.write(data)
+                stream.flush()
+                if durable:
+                    os.fsync(stream.fileno())
+                permissions.apply(temporary, instead=path)
+                temporary.replace(path)
+        except BaseException:  # Ctrl-C as well
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
         if durable:
             sync(path.parent)
-    except BaseException as error:  # Ctrl-C as well
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise from_os_error(error, f"write {path}") from error
-        raise
+
+
+def _beside(path: Path) -> tuple[Path, int]:
+    """A temporary name that nobody else writes to, and its file, open.
+
+    It is always the same, unless somebody holds the lock of that file, or there are no locks.
+    """
+    usual = path.with_name(f".{path.name}.new")
+    how = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = -1
+    with contextlib.suppress(OSError):  # it may be somebody else's, too
+        descriptor = os.open(usual, how, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), usual.lstat()):  # else it has another name by now
+            return usual, descriptor
+    if descriptor >= 0:
+        os.close(descriptor)
+    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    return own, os.open(own, how | os.O_EXCL, 0o600)
 
 
 def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -> None:
@@ -143,6 +179,22 @@ def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -
     new.replace(target)
 
 
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy what is in a folder into another one, links as links. Raises ``OSError``.
+
+    (``shutil.copytree`` goes on after errors, and forgets which they were.)
+    """
+    target.mkdir(exist_ok=True)
+    shutil.copystat(source, target)
+    for entry in walk(source):
+        path, new = Path(entry.path), target / Path(entry.path).relative_to(source)
+        if entry.is_dir(follow_symlinks=False):
+            new.mkdir(exist_ok=True)
+            shutil.copystat(path, new)
+        else:
+            shutil.copy2(path, new, follow_symlinks=False)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """A file to be read, which anybody may have put there: opening it never waits.
 
@@ -158,13 +210,27 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds, which anybody may have put there: never waits, never overflows.
+def read_small(path: Path) -> bytes:
+    """What is in a file that anybody may have put there: never waits, never fills the memory.
 
-    Raises ``OSError``, and ``ValueError`` for what is no JSON.
+    Raises ``OSError``.
     """
     with open_regular(path) as stream:
-        return parse_json(stream.read())
+        if os.fstat(stream.fileno()).st_size > _SMALL:
+            raise OSError(errno.EINVAL, f"it is larger than {_SMALL >> 20} MiB", str(path))
+        return stream.read(_SMALL)
+
+
+def text_at(path: Path) -> str:
+    """The text in such a file, of which any byte is kept; nothing if it cannot be read."""
+    with contextlib.suppress(OSError):
+        return read_small(path).decode("utf-8", errors="surrogateescape")
+    return ""
+
+
+def read_json(path: Path) -> Any:
+    """What such a file holds as JSON. Raises ``OSError``, and ``ValueError`` for what is none."""
+    return parse_json(read_small(path))
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -182,14 +248,14 @@ def read_within(root: Path, path: Path) -> bytes:
     """
     try:
         real, top = path.resolve(strict=True), root.resolve()
-        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if top in real.parents and stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with open_regular(real) as stream:
+            if top in real.parents:
                 return stream.read()
     except RuntimeError:  # links that lead to each other
         pass
     except OSError as error:
-        raise from_os_error(error, "read what was built") from error
+        if error.errno not in (errno.EINVAL, errno.ELOOP):
+            raise from_os_error(error, "read what was built") from error
     raise StepError(
         f"what was built has a link that leads out of it, or no file, where a file belongs: {path}",
         remedy="what was built is broken or hostile; the log says what was run",
@@ -214,24 +280,47 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def walk(path: Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a tree, however deep it is, each folder before what is in that.
+
+    What cannot be read has nothing in it; no link is followed.
+    """
+    todo = [os.fspath(path)]
+    while todo:
+        with contextlib.suppress(OSError), os.scandir(todo.pop()) as there:
+            for entry in there:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                yield entry
+
+
 def discard(path: Path) -> None:
-    """Remove a file or a whole tree, also one with read-only folders in it."""
+    """Remove a file or a whole tree, also a very deep one, or one with read-only folders in it."""
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    with contextlib.suppress(OSError):
-        path.chmod(0o700)
-    for folder, below, _ in os.walk(path):
-        # Before they are walked into: what cannot be read has nothing in it for os.walk.
-        for each in (Path(folder, name) for name in below):
-            with contextlib.suppress(OSError):
-                if not each.is_symlink():
-                    each.chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
+    try:
         shutil.rmtree(path)
+    except (OSError, RecursionError) as error:
+        import subprocess  # which most that use this module need not wait for
+
+        # These find their way where no path is long enough.
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", path], capture_output=True, check=False)
+        if os.path.lexists(path):
+            known = error if isinstance(error, OSError) else OSError(errno.EACCES, "not permitted")
+            raise known from None
+
+
+def size_of(path: Path) -> int:
+    """How many bytes there are in a tree, as far as it can be seen."""
+    found = 0
+    for entry in walk(path):
+        with contextlib.suppress(OSError):
+            found += entry.stat(follow_symlinks=False).st_size
+    return found
 
 
 def count(path: Path) -> int:
     """How many files and folders there are in a tree, itself included."""
-    return 1 + sum(len(folders) + len(files) for _, folders, files in os.walk(path))
+    return 1 + sum(1 for _ in walk(path))

@@ -85,6 +85,11 @@ def parse_one(words: Sequence[str] | str) -> Spec:
     )
 
 
+def is_path(word: str) -> bool:
+    """Whether a word means a file or folder, and not a name."""
+    return word in (".", "..") or word.startswith(("/", "./", "../"))
+
+
 def marked(text: str, start: int, width: int = 1) -> tuple[str, str]:
     """The text, and below it carets under ``width`` characters from ``start`` (from 0)."""
     return text, " " * start + "^" * max(1, width)
@@ -133,7 +138,7 @@ def _strange(text: str, at: int, specs: list[Spec]) -> SpecError:
     begins_word = at == 0 or text[at - 1].isspace()
     lower = re.split(r"[@/+~=:]", word)[0].lower()
     cause, remedy, width = f"'{word[0]}' cannot stand here", _HELP, 1
-    if begins_word and word.startswith(("/", "./", "../")):
+    if begins_word and is_path(word):
         cause = f"'{word}' is a path, and a spec is wanted"
         remedy = "if you wrote ~NAME and the shell made a path of it, quote it: '~NAME'"
         width = len(word)

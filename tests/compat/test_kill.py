@@ -1,6 +1,6 @@
 """The classic commands are killed before each operation that changes an installation.
 
-The operations are found by doing the same once; see ``tests/system/saboteur``. Of those that are
+The operations are found by doing the same once; see ``tests/system/saboteur.c``. Of those that are
 alike (the same for each command, say, or on a generation without its number, which nobody can see
 yet), the first and the last are points of their own.
 """
@@ -22,7 +22,7 @@ from tests.classic import Classic
 from tests.compat import old
 from tests.stacks import listing
 from tests.support import User, remove
-from tests.system.sabotage import SABOTEUR
+from tests.system.sabotage import settings
 from tests.system.wholeness import LITTER
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ _ALIKE = (
     (r"\b[0-9a-f]{8,}\b", "X"),
 )
 #: A temporary name is removed before it is made, if it is there.
-_NOTHING = r"os\.remove \S*(NEW|NAME\.new|/\.current\.X)|os\.link \S+ \S*/bin/NEW"
+_NOTHING = r"unlink \S*(NEW|NAME\.new|/\.current\.X)|link \S+ \S*/bin/NEW"
 
 
 def points_of(operations: list[str]) -> dict[int, str]:
@@ -61,14 +61,7 @@ class Scene:
 
     def killed(self, script: str, **how: int | str) -> int:
         """Run a script in bash, killed where it is said; its status."""
-        settings = {f"SABOTAGE_{key.upper()}": str(value) for key, value in how.items()}
-        env = {
-            **self.classic.user.env,
-            "PYTHONPATH": str(SABOTEUR),
-            "SABOTAGE_BELOW": str(self.prefix),
-            "SABOTAGE_SIGNAL": "9",
-            **settings,
-        }
+        env = {**self.classic.user.env, **settings(self.prefix, signal=9, **how)}
         return subprocess.run(
             ["bash", "--noprofile", "--norc", "-ec", f"exec {script}"],
             env=env,
@@ -87,9 +80,7 @@ class Scene:
         """Nothing temporary is left, neither at the prefix nor of builds."""
         self.classic.sh("tykky gc --days 0")
         assert [path for path in listing(self.prefix) if re.search(LITTER, path)] == []
-        builds = Path(self.classic.user.env["TMPDIR"])
-        left = [path for path in builds.rglob("*") if not path.is_dir()]
-        assert [path for path in left if path.suffix != ".lock" and "logs" not in path.parts] == []
+        assert listing(Path(self.classic.user.env["TMPDIR"])) == []
 
 
 def kill_everywhere(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import random
 import re
 import signal
 import socket
@@ -16,7 +17,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.stacks import Site
+from tests.stacks import Site, listing
 from tests.system.sabotage import sabotaged
 from tests.system.wholeness import assert_no_litter
 from tykky.errors import Exit
@@ -215,7 +216,7 @@ def test_same_spec_into_two_roots_at_once(site: Site, place: Path) -> None:
 def test_install_that_fails_takes_nothing_from_one_that_begins(site: Site) -> None:
     """The last of a name takes the name's folder with it, in which another wants to begin."""
     site.hello("hello", "1.0", "2.0")
-    stopped = sabotaged(site, signal.SIGSTOP, match=r"^os.mkdir \S+/store/hello/2.0/")
+    stopped = sabotaged(site, signal.SIGSTOP, match="^mkdir [^ ]+/store/hello/2.0/")
     begins = stopped.start("install", "hello@2.0")
     while state_of(begins) not in ("T", "Z"):
         time.sleep(0.02)
@@ -309,13 +310,29 @@ def test_two_builds_of_different_inputs_are_two_generations_and_the_later_one_co
     site("verify")
 
 
+def test_of_two_selections_with_one_module_the_second_is_refused(site: Site, place: Path) -> None:
+    go = place / "go"
+    more = dedent(waits_for(go)) + "\nextra = variant(False, help='More.')\n"
+    recipe = site.hello("hello", "1.0", "1.0-extra", more=more)
+    recipe.write_text("from tykky import variant\n" + recipe.read_text())
+    first = site.start("install", "hello@1.0", "+extra")
+    until(first, "build")
+    second = site.start("install", "hello@1.0-extra")
+    until(second, "waiting")
+    go.touch()
+    (status_1, said_1), (status_2, said_2) = outcomes([first, second])
+    assert (status_1, status_2) == (0, int(Exit.CONFLICT)), said_1 + said_2
+    assert "hello/1.0-extra belongs to another selection already" in said_2
+    assert [entry["generation"] for entry in site.found()] == [1]
+
+
 def test_where_there_are_no_locks_one_of_two_builds_says_that_it_lost(
     site: Site, place: Path
 ) -> None:
     go = place / "go"
     builds = []
     for here in two_recipes(site, place, go):
-        builds.append(sabotaged(here, signal.SIGKILL, nolock=1).start("install", "hello"))
+        builds.append(sabotaged(here, nolock=1).start("install", "hello"))
         assert "no locks" in until(builds[-1], "no locks")
         until(builds[-1], "build")
     go.touch()
@@ -334,6 +351,101 @@ def test_where_there_are_no_locks_one_of_two_builds_says_that_it_lost(
     assert site.lmod("module load hello; hello").stdout == f"{again} 1.0\n"
     assert len(site.images()) == 2
     assert_no_litter(site)
+
+
+@pytest.mark.parametrize("verb", ["install --force hello", "uninstall hello"])
+def test_reindex_beside_a_slow_change_hinders_nobody_and_leaves_no_ghost(
+    site: Site, verb: str
+) -> None:
+    site.hello()
+    site("install", "hello")
+    slow = sabotaged(site, slow=300, ops="rename").start(*verb.split())
+    while slow.poll() is None:
+        if "--force" in verb:
+            (site.root / "db/hello/1.0.json").unlink(missing_ok=True)
+        site("reindex")
+    ((status, said),) = outcomes([slow])
+    assert status == 0, said
+    site("reindex")
+    there = [] if "uninstall" in verb else ["hello/1.0"]
+    assert [entry["module"] for entry in site.found()] == there
+    assert (site.root / "db/hello").exists() == bool(there)
+    assert_no_litter(site)
+
+
+@pytest.mark.parametrize("before", ["flock [^ ]+/hello/1.0/.tykky$", "rename [^ ]+/db/hello/"])
+def test_reindex_that_is_slow_enters_nothing_that_was_uninstalled_meanwhile(
+    site: Site, before: str
+) -> None:
+    site.hello()
+    site("install", "hello")
+    entry = site.root / "db/hello/1.0.json"
+    kept = entry.read_bytes()
+    entry.unlink()
+    stopped = sabotaged(site, signal.SIGSTOP, match=before, ops="flock rename").start("reindex")
+    while state_of(stopped) not in ("T", "Z"):
+        time.sleep(0.02)
+    entry.write_bytes(kept)  # by which 'uninstall' finds it
+    removal = site.start("uninstall", "hello")
+    if "rename" in before:
+        until(removal, "waiting")
+    else:
+        assert outcomes([removal])[0][0] == 0
+    os.kill(stopped.pid, signal.SIGCONT)
+    for status, said in outcomes([stopped, *([removal] if "rename" in before else [])]):
+        assert status == 0, said
+    assert site.found() == []
+    assert not (site.root / "db/hello").exists()
+
+
+@pytest.mark.slow
+def test_twelve_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
+    """Everybody does anything, for 20 seconds, or as many as TYKKY_TEST_SECONDS says."""
+    sites = []
+    for word in ("one", "two"):  # whose recipes differ
+        repo = place / f"repo-{word}"
+        sites.append(replace(site, repo=repo).with_env(TYKKY_REPOS=str(repo)))
+        for name in ("hello", "other"):
+            sites[-1].hello(name, "1.0", "0.9", more=f"def equip(self, box):\n    '{word}'")
+    stacks = [f"{name}/{version}" for name in ("hello", "other") for version in ("1.0", "0.9")]
+    changes = ("install {}", "install {}", "install --force {}", "rollback {}", "uninstall {}")
+    shared = ("gc --days 0", "gc", "reindex", "refresh --all", "find", "verify")
+    end = time.monotonic() + int(os.environ.get("TYKKY_TEST_SECONDS", "20"))
+
+    def work(number: int) -> list[str]:
+        wrong, chance = [], random.Random(number)
+        while time.monotonic() < end:
+            stack = chance.choice(stacks)
+            command = site.root / "store" / stack / "bin/hello"
+            if number % 4 == 0 and command.exists():
+                done = site.user.run(command, status=None)
+                allowed, words = {0, 125, 127}, str(command)
+                if done.returncode == 0 and not done.stdout.startswith("hello "):
+                    wrong.append(f"{command} says {done.stdout}")
+            else:
+                words = chance.choice([*changes, *shared][number % 3 :]).format(stack)
+                done = chance.choice(sites)(*words.split(), status=None)
+                allowed = {0, Exit.NOT_FOUND, Exit.CONFLICT}
+                # What is just being changed may look damaged to who reads it.
+                allowed |= {Exit.DAMAGED} if words.split()[0] in ("verify", "refresh") else set()
+            if done.returncode not in allowed or "Traceback" in done.stderr:
+                wrong.append(f"{words}: {done.returncode}\n{done.stderr}")
+        return wrong
+
+    with ThreadPoolExecutor(12) as pool:
+        wrong = [each for found in pool.map(work, range(12)) for each in found]
+    assert not wrong, "\n\n".join(wrong)
+    site("verify")
+    found = [entry["module"] for entry in site.found()]
+    current = site.root.glob("store/*/*/.tykky/current")
+    assert found == sorted(str(p.parents[1].relative_to(site.root / "store")) for p in current)
+    assert site.modulefiles() == sorted(f"{module}.lua" for module in found)
+    for module in found:
+        said = site.user.run(site.root / "store" / module / "bin/hello").stdout
+        assert said == f"hello {module.partition('/')[2]}\n"
+    site("gc", "--days", "0")
+    assert_no_litter(site)
+    assert listing(site.root / "trash") == []
 
 
 def needing(site: Site, go: Path) -> None:

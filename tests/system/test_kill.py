@@ -64,6 +64,8 @@ def test_install_killed_at_a_step_leaves_nothing_and_can_be_repeated(
     assert processes_of(site.root.parent) == []
     site("install", "hello")
     assert_whole(site)
+    site("gc", "--days", "0")
+    assert listing(Path(site.user.env["TYKKY_BUILD_DIR"])) == [], "no log is left, either"
 
 
 @pytest.mark.parametrize(

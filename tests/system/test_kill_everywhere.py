@@ -1,6 +1,6 @@
 """The program is stopped before every single operation on its store, one after the other.
 
-The operations are found by running the verb once; see ``saboteur/sitecustomize.py``.
+The operations are found by running the verb once; see ``saboteur.c``.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
+from tests.launcher.stacks import wait_for
 from tests.stacks import TINY, Site, listing
 
 # Says that it has started, waits to be told to go on, and then needs a file it never opened, as
@@ -80,3 +82,47 @@ def test_gc_leaves_a_stack_that_was_installed_again(site: Site) -> None:
     site("install", "hello")
     site("gc", "--days", "0")
     assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
+
+
+def test_gc_keeps_what_a_program_on_this_node_still_runs_from(site: Site) -> None:
+    site.write("tiny", TINY)
+    site("lock", "tiny")
+    site("install", "tiny")
+    program = start(site, site.prefix("tiny"))
+    site("uninstall", "tiny")
+    site("gc")
+    said = site("gc", "--days", "0").stderr
+    assert f"is kept: python (process {program.pid}) runs from it" in said
+    out, err = program.communicate("go on\n", timeout=60)
+    assert program.returncode == 0, err
+    assert "tabulate" in out
+    site("gc", "--days", "0")
+    assert listing(site.root / "trash") == []
+
+
+def test_gc_keeps_a_generation_that_a_program_still_runs_from(site: Site) -> None:
+    def install(script: str) -> None:
+        site.hello(
+            more=f"""
+            def finish(self, box):
+                box.run(["chmod", "+x", box.write("bin/hello", "#!/bin/sh\\n{script}\\n")])
+
+            def test(self, box):
+                pass
+            """
+        )
+        site("install", "hello")
+
+    install("exec sleep 100")
+    sleeper = subprocess.Popen([site.prefix() / "bin/hello"], env=site.user.env)
+    try:
+        assert wait_for(lambda: Path(f"/proc/{sleeper.pid}/comm").read_text() == "sleep\n")
+        install("echo 2")
+        install("echo 3")
+        done = site("gc", "--days", "0", "--json")
+        assert json.loads(done.stdout)["result"]["generations"] == ["hello/1.0#2"]
+        assert f"hello/1.0#1 is kept: sleep (process {sleeper.pid}) runs from it" in done.stderr
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert site.json("gc", "--days", "0")["generations"] == ["hello/1.0#1"]

@@ -72,3 +72,17 @@ def test_format_that_is_none_is_damaged(tmp_path: Path, number: object) -> None:
     with pytest.raises(StoreError) as caught:
         records.read(tmp_path)
     assert caught.value.code is Exit.DAMAGED
+
+
+@pytest.mark.parametrize("value", [None, 5, "te/xt", [], [5], {}, {"a": 5}, [["a"]], [{}], True])
+def test_a_field_of_another_kind_is_damage_and_nothing_worse(tmp_path: Path, value: object) -> None:
+    for key in json.loads(records.render(MADE)):
+        lay(tmp_path, **{key: value})
+        try:
+            found = records.read(tmp_path)
+        except StoreError as error:
+            assert error.code in (Exit.DAMAGED, Exit.NEWER), key
+        else:
+            assert type(getattr(found, key, 1)) is type(getattr(MADE, key, 1)), key
+            assert found.bytes >= 0
+            assert not found.files_of_images

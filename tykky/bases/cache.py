@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,9 +53,14 @@ class Pulled:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def all_pulled(config: Config) -> list[Pulled]:
-    """Everything in the cache, the newest first. Raises ``TykkyError`` for a damaged entry."""
-    found = [_read(path) for path in sorted(config.bases_dir.glob("*.json"))]
+def all_pulled(config: Config, say: Callable[[str], None] = lambda _: None) -> list[Pulled]:
+    """Everything in the cache, the newest first; ``say`` is told what cannot be read."""
+    found = []
+    for path in sorted(config.bases_dir.glob("*.json")):
+        try:
+            found.append(_read(path))
+        except TykkyError as error:
+            say(f"{error.cause}; it is left out")
     return sorted(found, key=lambda pulled: pulled.pulled, reverse=True)
 
 
@@ -106,7 +111,11 @@ def _read(path: Path) -> Pulled:
         data = read_json(path)
         if data.pop("format") != FORMAT:
             raise ValueError("it was written by another version of Tykky")
-        return Pulled(**{**data, "references": tuple(data["references"])})
+        found = Pulled(**{**data, "references": tuple(map(str, data["references"]))})
+        texts = (found.digest, found.file, found.sha256, found.arch, found.pulled)
+        if not (found.references and all(isinstance(text, str) for text in texts)):
+            raise ValueError("it lacks what it should say")
+        return found
     except OSError as error:
         raise from_os_error(error, f"read {path}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

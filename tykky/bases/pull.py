@@ -7,9 +7,9 @@ made for it: ``apptainer build`` (the result is a SIF), else ``umoci`` (a squash
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -152,15 +152,11 @@ def _make(
 
 @contextmanager
 def _scratch(config: Config) -> Iterator[Path]:
-    from tykky.files import discard
-    from tykky.tools.scratch import own_folder
+    from tykky.tools.scratch import Scratch
 
-    own_folder(config.build_dir)
-    folder = Path(tempfile.mkdtemp(prefix="pull-", dir=config.build_dir))
-    try:
-        yield folder
-    finally:
-        discard(folder)
+    scratch = Scratch(config.build_dir / secrets.token_hex(8))
+    with scratch.held():
+        yield scratch.top
 
 
 def _parsed(path: Path, reference: Reference) -> Mapping[str, Any]:

@@ -165,7 +165,8 @@ def lay_commands(
     with explained("make the commands"):
         make_folder(folder, permissions)
         if not (place.launcher.exists() and filecmp.cmp(program, place.launcher, shallow=False)):
-            temporary = place.hidden / f".{place.launcher.name}.new"
+            # Its own: without locks, another build may be under way here.
+            temporary = place.hidden / f".{place.launcher.name}.{secrets.token_hex(4)}.new"
             shutil.copyfile(program, temporary)
             permissions.apply(temporary, executable=True, instead=place.launcher)
             temporary.replace(place.launcher)

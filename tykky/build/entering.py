@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.bases import PATH, Base, ImageBase, StackBase
 from tykky.build.gpu import libraries
+from tykky.errors import Exit, StoreError
 from tykky.recipe import guarded
 from tykky.runtime.base import (
     Bind,
@@ -26,6 +27,7 @@ from tykky.runtime.base import (
     Root,
     Runtime,
 )
+from tykky.store.record import is_a
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -83,9 +85,14 @@ class Entering:
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Entering:
-        """The same from the JSON of a record."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{key: _frozen(value) for key, value in data.items() if key in known})
+        """The same from the JSON of a record. Raises ``StoreError`` if that is damaged."""
+        known = {field.name: str(field.type) for field in fields(cls)}
+        values = {key: _frozen(value) for key, value in data.items() if key in known}
+        for key, value in values.items():
+            if not is_a(known[key], value):
+                cause = f"the record says '{key}: {value}' of how the install is entered"
+                raise StoreError(cause, remedy="install it again", code=Exit.DAMAGED)
+        return cls(**values)
 
 
 def _frozen(value: Any) -> Any:

@@ -138,7 +138,8 @@ def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -
         plan.place.check_formats()
         if held:
             place.sweep(plan.place)
-        # Somebody may have made it while this one waited.
+        # Somebody may have made it, or another of this name, while this one waited.
+        plans.check_selection(plan.recipe, plan.place)
         found = None if force else plans.present(plan)
         if found is not None:
             did = "nothing" if found.generation == plan.place.current else "switched"

@@ -210,7 +210,7 @@ def make(
     recipe, arch = cast("Stack", repos.select(spec)), bases.arch()
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
-    _check_selection(recipe, place)
+    check_selection(recipe, place)
     lock, is_new = settled_lock(recipe, config, arch, place, say, look_only=look_only)
     base = recipe.find_base(config, arch, lock)
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
@@ -240,7 +240,7 @@ def make(
     return Plan(recipe, arch, base, lock, place, module, is_new, needs, build, publish)
 
 
-def _check_selection(recipe: Stack, place: Place) -> None:
+def check_selection(recipe: Stack, place: Place) -> None:
     """Raise ``StoreError`` if another version, with choices, has the same place.
 
     A version ``1.0-extra`` has the name of the version ``1.0`` with ``+extra``.

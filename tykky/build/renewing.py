@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
 from tykky.errors import explained
-from tykky.files import discard
+from tykky.files import copy_tree, discard, text_at
 from tykky.host import host_name, now, user_name
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place, Record, Store, place
@@ -25,10 +24,7 @@ def is_entered_as(
     """Whether a generation is entered as it would be by the configuration now."""
     plan, _ = _entered(record, record.generation, config, runtime, isolation)
     path = here.generation(record.generation) / CONF_NAME
-    try:
-        return not path.is_symlink() and path.read_text(encoding="utf-8") == render(plan)
-    except (OSError, UnicodeDecodeError):
-        return False
+    return not path.is_symlink() and text_at(path) == render(plan)
 
 
 def renew(
@@ -47,7 +43,7 @@ def renew(
     try:
         with explained(f"refresh {record.module}"):
             old = here.generation(record.generation)
-            shutil.copytree(old, draft.path, dirs_exist_ok=True, symlinks=True)
+            copy_tree(old, draft.path)
             plan, entering = _entered(record, draft.number, config, runtime, isolation)
             lay_launch(plan, draft.path, store.permissions)
             new = replace(

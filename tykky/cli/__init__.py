@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tykky import console
-from tykky.errors import Exit, TykkyError, did_you_mean, from_os_error
+from tykky.errors import Exit, TykkyError, did_you_mean, told
 
 if TYPE_CHECKING:
     from tykky.cli.common import Argument, Result
@@ -117,18 +117,16 @@ def _run(words: list[str]) -> int:
         if "--json" in words and not isinstance(error, BrokenPipeError):
             from tykky.cli.common import Result, envelope
 
-            told = _told(error)
+            problem = _told(error)
             verb = next((word for word in words if word in _FLAT), "")
-            console.json_out(envelope(verb, Result(code=told.code, errors=(told,))))
+            console.json_out(envelope(verb, Result(code=problem.code, errors=(problem,))))
         raise
 
 
 def _told(error: BaseException) -> TykkyError:
     """An error as the one that is told."""
-    if isinstance(error, OSError):
-        return from_os_error(error, "go on")
-    if isinstance(error, TykkyError):
-        return error
+    if isinstance(error, TykkyError | OSError):
+        return told(error, "go on")
     code = Exit.TERMINATED if isinstance(error, _Terminated) else Exit.INTERRUPTED
     return TykkyError("interrupted", code=code)
 

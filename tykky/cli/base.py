@@ -31,7 +31,7 @@ def _list(call: Call) -> Result:
     for name, text in dict(config.bases).items():
         rows.append({"name": name, "reference": text, **_state(name, config)})
     named = {row["digest"] for row in rows}
-    for pulled in cache.all_pulled(config):
+    for pulled in cache.all_pulled(config, console.warn):
         if pulled.digest not in named:
             rows.append({"name": "", "reference": pulled.references[0], **_of(pulled)})
     shown = ({**row, "size": console.size(row["bytes"])} for row in rows)
@@ -83,7 +83,8 @@ def _pull(call: Call) -> Result:
 def _verify(call: Call) -> Result:
     config = call.config
     answers = []
-    for pulled in [_named(name, config) for name in call.args.base] or cache.all_pulled(config):
+    named = [_named(name, config) for name in call.args.base]
+    for pulled in named or cache.all_pulled(config, console.warn):
         path, name = cache.file_of(config, pulled), pulled.references[0]
         with console.step("verify", name) as line:
             problem = cache.problem_of(config, pulled)

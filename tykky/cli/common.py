@@ -17,6 +17,7 @@ from tykky.config import Config
 from tykky.errors import Exit, SpecError, TykkyError, did_you_mean
 
 if TYPE_CHECKING:
+    from tykky.contents import Installed
     from tykky.kinds.stack import Stack
     from tykky.publish import Publisher
     from tykky.repos import Repos
@@ -192,6 +193,17 @@ def named(words: Sequence[str]) -> list[str]:
         else:
             names.append(word)
     return names
+
+
+def packages_of(install: Entry) -> tuple[Installed, ...]:
+    """The packages of an install; none, and a warning, if they cannot be read."""
+    from tykky.contents import of_install
+
+    try:
+        return of_install(place_of(install).generation(install.generation))
+    except TykkyError as error:
+        console.warn(f"{error.cause}; it is left out")
+        return ()
 
 
 def place_of(install: Entry) -> Place:

@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
 
 from tykky import console
-from tykky.cli.common import Call, Result, flag, option, place_of, said, specs
-from tykky.contents import Installed, of_install
+from tykky.cli.common import Call, Result, flag, option, packages_of, place_of, said, specs
+from tykky.contents import Installed
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import parse_one
 from tykky.store import Entry, Record, Store
@@ -108,9 +108,7 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
     wanted = pattern.lower()
     return {
         entry.prefix: [
-            package
-            for package in of_install(place_of(entry).generation(entry.generation))
-            if fnmatchcase(package.name.lower(), wanted)
+            package for package in packages_of(entry) if fnmatchcase(package.name.lower(), wanted)
         ]
         for entry in found
     }

@@ -2,8 +2,9 @@
 
 That is also generations which have not been current for that long and no other stack needs.
 
-Programs that still run from a deleted image may fail, on this node or another one, so
-only what was uninstalled more than a week ago is deleted, unless told otherwise. A pulled image
+Programs that still run from a deleted image may fail, so only what was uninstalled more than a week
+ago is deleted, unless told otherwise. What your own programs on this node run from is kept in any
+case; those of others, and on other nodes, cannot be seen. A pulled image
 goes if no install runs on it, the configuration does not name it, and nothing was built on it for
 that time, or for a day at least. Where 'bases_dir' is configured, stores of others may use the same
 images, of which nothing is known here: they go with --images only.
@@ -16,15 +17,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, flag, option
-from tykky.errors import StoreError, explained
-from tykky.store import spare, trash
+from tykky.errors import TykkyError, explained
+from tykky.store import running, spare, trash
 from tykky.store.claims import remove_unused
 from tykky.tools import downloads
-from tykky.tools.scratch import sweep
+from tykky.tools.scratch import classic_folder, sweep
+
+if TYPE_CHECKING:
+    from tykky.config import Config
 
 EXAMPLES = """\
   tykky gc                 what was uninstalled more than 7 days ago
@@ -55,7 +62,11 @@ def run(call: Call) -> Result:
     seconds = args.days * 86400
     if args.cache:
         return _cache(call, seconds)
-    items = trash.older(store, seconds)
+    items, used = trash.older(store, seconds), running.in_use()
+    for item in [*items]:
+        if program := trash.running_from(item, used):
+            console.warn(f"{item} is kept: {program} runs from it")
+            del items[item]
     generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
     if not args.dry_run:
         for left in trash.empty(store, [*items]):
@@ -64,7 +75,7 @@ def run(call: Call) -> Result:
     images, kept, freed_images = _images(call, seconds)
     if not args.dry_run:
         cache.sweep(config)
-    swept = sweep(config.build_dir, dry_run=args.dry_run)
+    swept = sum(_swept(folder, args.dry_run, seconds) for folder in _build_dirs(config))
     octets, cache_dir = sum(items.values()), config.cache_dir
     did = "would delete" if args.dry_run else "deleted"
 
@@ -116,11 +127,25 @@ def _cache(call: Call, seconds: float) -> Result:
     return Result({**answer, "parts": parts}, show)
 
 
+def _build_dirs(config: Config) -> set[Path]:
+    """Where builds may have been killed, also those of the classic commands."""
+    bases = (os.environ.get("CW_BUILD_TMPDIR"), os.environ.get("TMPDIR"), "/tmp")
+    return {config.build_dir, *(classic_folder(base) for base in bases if base)}
+
+
+def _swept(folder: Path, dry_run: bool, seconds: float) -> int:
+    try:
+        return sweep(folder, dry_run=dry_run, logs=seconds)
+    except (TykkyError, OSError) as error:
+        console.warn(f"what killed builds have left stays: {error}")
+        return 0
+
+
 def _images(call: Call, seconds: float) -> tuple[list[str], list[str], int]:
     """What was deleted, or would be; what only looks unused from here; the bytes of the former."""
     try:
         found = cache.unused(call.config, call.store, seconds)
-    except StoreError as error:
+    except TykkyError as error:
         console.warn(f"no pulled image is deleted: {error.cause}")
         return [], [], 0
     if not (call.args.images or cache.is_own(call.config)):

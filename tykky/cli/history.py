@@ -9,7 +9,7 @@ from tykky import console
 from tykky import lock as locks
 from tykky.cli.common import Call, Result, place_of, positional
 from tykky.contents import of_install
-from tykky.errors import StoreError
+from tykky.errors import Exit, StoreError
 from tykky.store import Place, state
 
 EXAMPLES = """\
@@ -77,8 +77,8 @@ def _changes(place: Place, old: int, new: int) -> str:
         first, second = (of_install(place.generation(number)) for number in (old, new))
         lines = [line.strip() for line in locks.difference(first, second).lines()]
         same = place.record(old).images == place.record(new).images
-    except StoreError:
-        return ""
+    except StoreError as error:
+        return error.cause if error.code == Exit.DAMAGED else ""
     if not lines:
         return "the same contents" if same else ""
     return ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")

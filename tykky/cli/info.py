@@ -10,10 +10,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, place_of, specs
-from tykky.contents import of_install
+from tykky.cli.common import Call, Result, packages_of, place_of, specs
 from tykky.recipe import guarded
-from tykky.spec import parse_one
+from tykky.spec import is_path, parse_one
 from tykky.store import Record
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ ARGUMENTS = (specs("a recipe, perhaps with version and choices"),)
 def run(call: Call) -> Result:
     """Print the data sheet of one recipe."""
     words, store = " ".join(call.args.spec), call.store
-    if "#" in words or words.startswith(("/", "./", "../")):
+    if "#" in words or is_path(words):
         record = store.generation(words)
         return Result(asdict(record), lambda: _show_record(record))
     spec = parse_one(words)
@@ -44,7 +43,7 @@ def run(call: Call) -> Result:
             "generations": place_of(e).numbers,
             "prefix": e.prefix,
             "installed": e.installed,
-            "packages": [asdict(package) for package in of_install(place_of(e).generation())],
+            "packages": [asdict(package) for package in packages_of(e)],
         }
         for e in store.match(type(spec)(spec.name))
     ]

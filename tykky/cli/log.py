@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
+import re
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
 from tykky import console
 from tykky.cli.common import Call, Result, flag, place_of, positional
 from tykky.errors import Exit, StoreError, from_os_error
+from tykky.files import read_small
+from tykky.tools.scratch import own_folder
 
 EXAMPLES = """\
   tykky log python-data           the log of the install; if there is none, of the last failure
@@ -23,6 +29,9 @@ ARGUMENTS = (
     flag("--path", help="print the path of the log only"),
 )
 
+#: What colours a terminal, or moves about on it.
+_STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
 
 def run(call: Call) -> Result:
     """Print a log, or its path."""
@@ -30,12 +39,14 @@ def run(call: Call) -> Result:
     if call.args.path:
         return Result(path, lambda: console.say(str(path)))
     try:
-        data = path.read_bytes()
+        data = read_small(path)
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace")
-    except (OSError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise from_os_error(error, "read the log") from error
-        raise StoreError(f"the log {path} is damaged", code=Exit.DAMAGED) from None
+        what = getattr(error, "strerror", None) or "it is damaged"
+        raise StoreError(f"the log {path} cannot be shown: {what}", code=Exit.DAMAGED) from None
+    text = _STEERING.sub("", text.replace("\r\n", "\n"))
     return Result(text, lambda: console.say(text.rstrip("\n")))
 
 
@@ -54,8 +65,11 @@ def _any(call: Call) -> Path:
 def _failed(call: Call) -> Path:
     name, logs = str(call.args.install), call.config.build_dir / "logs"
     stack, _, version = name.replace("@", "/").partition("/")
+    if os.path.lexists(logs.parent):
+        own_folder(logs.parent)  # else anybody could have written what is in it
     every = [] if "/" in version or ".." in stack else (logs / stack).glob("*.log")
-    found = [path for path in every if path.name.startswith(f"{version}-" if version else "")]
+    begins = f"{version}-" if version else ""
+    found = [path for path in every if path.name.startswith(begins) and path.exists()]
     if not found:
         raise StoreError(f"no failed build of '{name}' has left a log in {logs}")
     return max(found, key=lambda path: path.stat().st_mtime)

@@ -14,7 +14,7 @@ from typing import Any
 from tykky import console
 from tykky.build.renewing import is_entered_as, renew
 from tykky.cli.common import Call, Result, flag, option, place_of, positional
-from tykky.errors import Exit, StoreError, TykkyError
+from tykky.errors import Exit, StoreError, TykkyError, told
 from tykky.runtime.base import CONF_NAME
 from tykky.store import Entry
 from tykky.store.place import damaged
@@ -55,11 +55,11 @@ def run(call: Call) -> Result:
     for entry in entries:
         try:
             answers.append(_check(entry, call) if args.check else _refresh(entry, call))
-        except TykkyError as error:
+        except (TykkyError, OSError) as error:
             if not args.all:
                 raise
-            console.error(error)  # the others are not to suffer from it
-            errors.append(error)
+            errors.append(told(error, f"refresh {entry.module}"))
+            console.error(errors[-1])  # the others are not to suffer from it
     if errors:
         return Result(answers, code=errors[0].code, errors=tuple(errors))
     changes = [answer for answer in answers if answer.get("changes")]

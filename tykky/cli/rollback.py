@@ -38,7 +38,11 @@ def run(call: Call) -> Result:
         call.publisher.switch(record, "rollback", call.args.reason)
 
     def show() -> None:
-        if before == record.generation:
+        if before == record.generation and call.args.to is None:
+            console.note(f"{record.title} was made the current generation by a command that was")
+            console.note("stopped before it was done; that is finished now. To go back from there,")
+            console.note(f"run it again: tykky rollback {entry.module}")
+        elif before == record.generation:
             console.note(f"{record.title} is the current generation already")
         else:
             was = f"it was #{before}" if before else "it had none that counts"

@@ -17,7 +17,7 @@ from tykky.cli.common import Call, Result, named, place_of, specs
 from tykky.doctor.places import openings
 from tykky.errors import Exit, StoreError
 from tykky.runtime.base import CURRENT
-from tykky.spec import parse_one
+from tykky.spec import is_path, parse_one
 from tykky.store import Entry, NewerFormat, Record
 from tykky.store.check import strays
 from tykky.store.inspection import Inspector
@@ -45,7 +45,7 @@ def run(call: Call) -> Result:
     for word in named(words):
         if "#" in word:
             records.append(store.generation(word))
-        elif word.startswith(("/", "./", "../")):
+        elif is_path(word):
             entries.append(store.one(word))
         else:
             entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none

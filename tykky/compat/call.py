@@ -22,10 +22,11 @@ from tykky.compat.layout import ClassicLayout
 from tykky.compat.settings import Values
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError, explained
-from tykky.host import expanded, real, user_name
+from tykky.host import expanded, real
 from tykky.publish import LINKS, Publisher
 from tykky.store import HIDDEN, Place, Record, Store
 from tykky.text import drained
+from tykky.tools.scratch import classic_folder
 
 _ELSEWHERE = "give another directory: --prefix DIR"
 #: What each program makes; only that is imported.
@@ -209,7 +210,7 @@ def _plan(recipe: Classic, store: Store) -> tuple[Desk, Plan]:
 def _config(recipe: Classic) -> Config:
     """The configuration, with what the classic one says of building."""
     config, values = recipe.config, recipe.values
-    parent = Path(values["build_tmpdir_base"]) / f"tykky-classic-{user_name()}"
+    parent = classic_folder(values["build_tmpdir_base"])
     wanted = min(int(values.get("num_cpus", 0)), int(values.get("max_num_cpus", 1 << 16)))
     return replace(
         config,

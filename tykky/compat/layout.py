@@ -20,7 +20,6 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,7 +41,7 @@ from tykky.compat.classic import Classic, copied
 from tykky.compat.settings import Values
 from tykky.contents import COMMAND
 from tykky.errors import Exit, TykkyError, from_os_error, masked
-from tykky.files import Permissions, bring, make_folder, read_within, write_file
+from tykky.files import Permissions, bring, copy_tree, make_folder, read_within, write_file
 from tykky.kinds.container import image_variables
 from tykky.publish import LINKS
 from tykky.store import Record
@@ -267,7 +266,7 @@ class ClassicLayout(Layout):
         write_file(share / "VERSION.yml", f"{version}build-time: {built}\n".encode(), permissions)
         before = share_of(self.recipe.prefix) / "previous_input"
         if self.recipe.old is not None and before.is_dir():
-            shutil.copytree(before, share / "previous_input")
+            copy_tree(before, share / "previous_input")
         _keep(self.recipe, share / "previous_input", permissions)
 
     # -- trying and recording ------------------------------------------------------------

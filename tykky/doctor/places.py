@@ -12,8 +12,9 @@ from pathlib import Path
 from tykky import console
 from tykky.config import Config
 from tykky.doctor import Finding
-from tykky.errors import ConfigError
+from tykky.errors import ConfigError, TykkyError
 from tykky.files import Permissions
+from tykky.tools.scratch import own_folder
 from tykky.trust import Opening, opening
 
 
@@ -79,6 +80,11 @@ def _lock_excludes(number: int) -> bool:
 def build_dir(config: Config) -> Finding:
     """Whether something can be built in the build directory."""
     place = existing(config.build_dir)
+    if os.path.lexists(config.build_dir):
+        try:
+            own_folder(config.build_dir)
+        except TykkyError as error:
+            return "no", error.cause, error.remedy
     if not writable(place):
         remedy = "set build_dir to a directory of yours on local disk"
         return "no", f"{config.build_dir} cannot be used", remedy

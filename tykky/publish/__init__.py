@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tykky import console, trust
 from tykky.build import commands
 from tykky.errors import Exit, StoreError, TykkyError, explained
-from tykky.files import check_writable, discard, make_folder, write_file
+from tykky.files import check_writable, discard, make_folder, text_at, write_file
 from tykky.publish import modules
 from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state, written
 from tykky.store.written import Fault
@@ -138,10 +138,10 @@ class Publisher:
                 yield self._fault(path, "is a link", record)
             elif modules.owner_of(path) != record.prefix:
                 yield self._fault(path, "is missing or belongs to another", record)
-            elif _text(path) != modules.render(record, self.config):
+            elif text_at(path) != modules.render(record, self.config):
                 yield self._fault(path, "is not as it would be made now", record)
             default = path.parent / ".modulerc.lua"
-            if _text(default) != self._default(record.name):
+            if text_at(default) != self._default(record.name):
                 yield self._fault(default, "does not mark the default version", record)
 
     def faults(self, record: Record) -> Iterator[Fault]:
@@ -195,7 +195,11 @@ class Publisher:
         with self.store.alone(entry.name):
             if modules.owner_of(path) == entry.prefix:
                 path.unlink(missing_ok=True)
-            self._mark_default(entry.name)
+            try:
+                self._mark_default(entry.name)
+            except TykkyError as error:  # on a full disk, which this may be to free
+                (path.parent / ".modulerc.lua").unlink(missing_ok=True)
+                console.warn(f"{error.cause}; 'tykky refresh {entry.name}' mends that")
 
     def _default(self, name: str) -> str:
         return modules.default_of(name, self.config, self.store.entries(name))
@@ -212,7 +216,7 @@ class Publisher:
             folder.rmdir()
 
     def _write(self, path: Path, text: str) -> None:
-        if path.is_symlink() or _text(path) != text:
+        if path.is_symlink() or text_at(path) != text:
             make_folder(path.parent, self.store.permissions)
             if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
                 path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
@@ -229,7 +233,7 @@ def _links(here: Place, number: int = 0) -> dict[Path, Path]:
 def _is_ours(command: Path) -> bool:
     """Whether Tykky has made what is in a user's own prefix, or an earlier one its wrapper."""
     return place.is_launcher(command) or (
-        command.is_file() and command.stat().st_size < 1 << 16 and "common.sh" in _text(command)
+        command.is_file() and command.stat().st_size < 1 << 16 and "common.sh" in text_at(command)
     )
 
 
@@ -263,10 +267,3 @@ def _replace(link: Path, target: Path, here: Place) -> None:
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     new.replace(link)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

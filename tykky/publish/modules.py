@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from tykky import trust
 from tykky.errors import ConfigError, Exit, StoreError, Where
+from tykky.files import text_at
 from tykky.store import Entry, Record, default
 
 if TYPE_CHECKING:
@@ -34,11 +35,9 @@ def path_of(config: Config, module: str) -> Path:
 
 def owner_of(path: Path) -> str | None:
     """The prefix a modulefile was made for; empty if it is foreign, ``None`` if not there."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            found = _OWNER.match(stream.readline())
-    except OSError:
+    if not os.path.lexists(path):
         return None
+    found = _OWNER.match(text_at(path))
     return found[1] if found else ""
 
 
@@ -77,7 +76,7 @@ def render(record: Record, config: Config) -> str:
         **record.shown,
         **{name: getattr(record, name) for name in same},
         "place": os.path.realpath(record.prefix),
-        "family": record.shown["family"] or config.module.family,
+        "family": record.shown.get("family") or config.module.family,
         "packages": [f"{name}/{version}" for name, version in record.packages],
         "help": _help(record),
     }
@@ -104,7 +103,7 @@ def render(record: Record, config: Config) -> str:
 
 def _help(record: Record) -> str:
     some = record.commands if len(record.commands) <= 12 else (*record.commands[:12], "...")
-    parts = [record.shown["about"] or record.description, f"Commands: {', '.join(some)}"]
+    parts = [record.shown.get("about") or record.description, f"Commands: {', '.join(some)}"]
     if any(name == "pip" for name, _ in record.packages):
         parts.append(
             "To add packages of your own, make a virtual environment on top of it:\n"

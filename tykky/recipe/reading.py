@@ -10,7 +10,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import tykky
-from tykky.errors import RecipeError, TykkyError, did_you_mean
+from tykky.errors import OF_DISKS, RecipeError, TykkyError, did_you_mean, from_os_error
 from tykky.recipe.fields import WrongValue, convert, fields
 from tykky.recipe.source import attribute_place, failing_place
 
@@ -41,6 +41,8 @@ def explained(what: str) -> Iterator[None]:
             error.where = error.where or place
         if isinstance(error, TykkyError) or place is None:
             raise
+        if isinstance(error, OSError) and error.errno in OF_DISKS:
+            raise from_os_error(error, f"do what {what} wants", "build_dir") from error
         text = str(error).strip().splitlines()[:1] or ["no reason given"]
         raise RecipeError(
             f"{what} failed: {type(error).__name__}: {text[0]}",

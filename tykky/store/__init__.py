@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, did_you_mean, explained
-from tykky.files import Permissions, make_folder, write_file
+from tykky.files import Permissions, is_folder, make_folder, write_file
 from tykky.host import owner_of
+from tykky.spec import is_path
 from tykky.store import record as records
 from tykky.store.listing import listing
 from tykky.store.place import HIDDEN, Place
@@ -111,11 +112,11 @@ class Store:
             with contextlib.suppress(OSError):
                 if own.samefile(entry.prefix):
                     return True
-            if own.is_dir() or Path(entry.prefix, HIDDEN).is_dir():  # another root acts on that
+            if is_folder(own) or is_folder(Path(entry.prefix, HIDDEN)):  # another root acts on that
                 copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}"
                 self.unreadable.append(copy)
             return False
-        return Path(entry.prefix, HIDDEN).is_dir()  # outside, where its owner may delete it
+        return is_folder(Path(entry.prefix, HIDDEN))  # outside, where its owner may delete it
 
     def match(self, spec: Spec | None) -> list[Entry]:
         """What a spec covers of what is installed: all of its name, or of its version.
@@ -145,7 +146,7 @@ class Store:
         Raises ``StoreError`` if there is none, or more than one.
         """
         others: list[Entry] = []
-        if words in (".", "..") or words.startswith(("/", "./", "../")):
+        if is_path(words):
             path = os.path.realpath(words)
             found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
             with contextlib.suppress(StoreError):  # one of a user's own that has been moved
@@ -227,7 +228,7 @@ class Store:
             inside = prefix.stat().st_dev != prefix.parent.stat().st_dev
         except OSError:
             return
-        if inside and not (prefix / HIDDEN).is_dir():
+        if inside and not is_folder(prefix / HIDDEN):
             raise StoreError(
                 f"this runs inside the stack {prefix}, from where it cannot be changed",
                 remedy="run it in a shell that was not started by a command of the stack",
@@ -247,7 +248,7 @@ class Store:
             for each in place.numbers:
                 for need in (*place.needs(each), *known.get(each, ())):
                     where, _, which = need.rpartition("#")
-                    if os.path.realpath(where) == prefix and number in (0, int(which)):
+                    if os.path.realpath(where) == prefix and str(number) in ("0", which):
                         found[f"{other.module}#{each}"] = other.prefix
         return found
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
-from tykky.store.place import HIDDEN, Place, damaged
+from tykky.files import is_folder
+from tykky.store.place import HIDDEN, Place, below, damaged
 from tykky.store.record import NAME, NewerFormat, read_entry
 from tykky.store.written import Checker, Fault, removing
 
@@ -39,9 +40,8 @@ def strays(store: Store) -> Iterator[Fault]:
             elif not mine or path != store.entry_path(entry):
                 yield Fault(path, f"speaks of {entry.prefix}, which it is not for", _REINDEX)
             yield from Checker(store.permissions, frozenset()).mode(path)
-    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
-        place = Place(hidden.parent)
-        if os.path.realpath(place.prefix) not in known and place.current:
+    for place in below(store.places):
+        if place.current and os.path.realpath(place.prefix) not in known:
             path = store.database / place.prefix.parent.name / f"{place.prefix.name}.json"
             yield Fault(path, f"is missing: {place.prefix} is not in the database", _REINDEX)
 
@@ -49,51 +49,62 @@ def strays(store: Store) -> Iterator[Fault]:
 def reindex(store: Store) -> Iterator[str]:
     """Make the database again from the places; yields a sentence for each thing changed.
 
-    What cannot be read is named and left as it is.
+    What cannot be read is named and left as it is. Each entry is written or set aside while its
+    place is claimed, and after a look at that: so nobody installs or uninstalls it meanwhile.
     """
     store.prepare()
-    said: list[str] = []
-    known = set()
-    for hidden in sorted(store.places.glob(f"*/*/{HIDDEN}")):
-        place = Place(hidden.parent)
-        if not place.current:
-            if place.numbers:
-                known.add(f"{place.prefix.parent.name}/{place.prefix.name}.json")
-                yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
-            continue
-        known.add(f"{place.prefix.parent.name}/{place.prefix.name}.json")
+    for place in below(store.places):
         try:
-            record = place.record()
-            if store.is_entered(record):
-                continue
-            if damaged(record).endswith(NAME):
-                yield f"{place.generation() / NAME} is not what was written; left as it is"
-                continue
-            if original := place.original():
-                yield f"{place.prefix} is a copy of {original}; left as it is"
-                continue
-            with store.claim(place.prefix, record.module, said.append, wait=False) as held:
-                if held:
-                    store.enter(record)
-                    yield f"entered {record.title}"
-                else:
-                    yield f"{place.prefix} is just being changed, and is left out"
-        except TykkyError as error:
-            yield f"{error.cause}; left as it is"
-    for path in sorted(store.database.glob("[!.]*/*.json")):
-        if f"{path.parent.name}/{path.name}" in known:
-            continue
+            yield from _enter(store, place)
+        except (TykkyError, OSError) as error:
+            yield f"{error}; {place.prefix} is left as it is"
+    for path in sorted(store.database.glob("[!.]*/[!.]*.json")):
         try:
-            entry = read_entry(path)
-            prefix = Path(entry.prefix)
-            outside = prefix.parts[-3:-2] != store.places.parts[-1:]
-            outside = outside and path == store.entry_path(entry)
-            if outside and ((prefix / HIDDEN).is_dir() or not prefix.parent.is_dir()):
-                continue  # made by a classic command; or its file system is not there just now
-        except NewerFormat as error:
-            yield error.cause
-            continue
-        except StoreError:
-            pass
-        path.rename(path.with_name(f".{path.name}.aside"))
-        yield f"set aside {path}, of which there is no install"
+            yield from _set_aside(store, path)
+        except (TykkyError, OSError) as error:
+            yield f"{error}; {path} is left as it is"
+    store.entries()
+    yield from (f"{problem}; it is left as it is" for problem in store.unreadable)
+
+
+def _enter(store: Store, place: Place) -> Iterator[str]:
+    """Enter a place in the database as it is."""
+    if not place.current:
+        if place.numbers:
+            yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
+        return
+    record = place.record()
+    if store.is_entered(record):
+        return
+    if damaged(record).endswith(NAME):
+        yield f"{place.generation() / NAME} is not what was written; left as it is"
+        return
+    if original := place.original():
+        yield f"{place.prefix} is a copy of {original}; left as it is"
+        return
+    with store.claim(place.prefix, record.module, lambda _: None, wait=False) as held:
+        if not held:
+            yield f"{place.prefix} is just being changed, and is left out"
+        elif place.current:
+            store.enter(place.record())
+            yield f"entered {place.record().title}"
+
+
+def _set_aside(store: Store, path: Path) -> Iterator[str]:
+    """Take an entry out of the way that speaks of no install."""
+    own = store.place(path.parent.name, path.stem)
+    if own.numbers:
+        return
+    try:
+        prefix = Path(read_entry(path).prefix)
+    except NewerFormat:
+        return  # which is said with all that cannot be read
+    except StoreError:
+        prefix = own.prefix
+    outside = prefix.parts[-3:-2] != store.places.parts[-1:]
+    if outside and (is_folder(prefix / HIDDEN) or not is_folder(prefix.parent)):
+        return  # made by a classic command; or its file system is not there just now
+    with store.claim(own.prefix, path.stem, lambda _: None, wait=False) as held:
+        if held and not own.numbers:
+            path.rename(path.with_name(f".{path.name}.aside"))
+            yield f"set aside {path}, of which there is no install"

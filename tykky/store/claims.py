@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tykky.errors import from_os_error
-from tykky.files import Permissions, insist, make_folder, write_file
+from tykky.files import Permissions, insist, make_folder, text_at, write_file
 from tykky.host import host_name, user_name
 from tykky.store.place import Place
 
@@ -71,6 +72,8 @@ def take(path: Path, permissions: Permissions, what: str, **options: float) -> L
     def attempt() -> Lock:
         make_folder(path.parent, permissions)
         _check_that_locks_work(path.parent)
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
         # Who may make installs here may take the lock, whoever made its file.
         lock = Lock(path, mode=permissions.folder & 0o666)
         lock.acquire(**options)
@@ -88,7 +91,7 @@ def take(path: Path, permissions: Permissions, what: str, **options: float) -> L
 
 def _check_that_locks_work(folder: Path) -> None:
     """Raise ``OSError`` where they do not: some versions of filelock would wait for ever there."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -129,7 +132,8 @@ def claim(
     try:
         yield lock is not None
     finally:
-        owner.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            owner.unlink()
         if lock is not None:
             _tidy(place, made)
             lock.release()
@@ -162,7 +166,4 @@ def _self() -> str:
 
 
 def _read(owner: Path) -> str:
-    try:
-        return owner.read_text(encoding="utf-8", errors="replace")[:300].replace("\n", " ")
-    except OSError:
-        return "another process"
+    return text_at(owner)[:300].replace("\n", " ") or "another process"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky.errors import Exit, StoreError
+from tykky.files import read_json
 from tykky.store.record import Entry, parse, read_entry
 
 FORMAT = 3
@@ -44,13 +44,14 @@ def listing(database: Path, cache: Path | None, name: str = "") -> tuple[list[En
             if known is not None:
                 return known, []
             with os.scandir(database) as found:
-                folders = [Path(e) for e in found if e.is_dir() and not e.name.startswith(".")]
-        for path in itertools.chain.from_iterable(map(_files, folders)):
-            try:
-                entries.append(read_entry(path))
-            except StoreError as error:
-                if os.path.lexists(path):  # else it was uninstalled meanwhile
-                    unreadable.append(error.cause)
+                folders = [Path(e) for e in found if not e.name.startswith(".")]
+        for folder in folders:
+            for path in _files(folder, unreadable):
+                try:
+                    entries.append(read_entry(path))
+                except StoreError as error:
+                    if os.path.lexists(path):  # else it was uninstalled meanwhile
+                        unreadable.append(error.cause)
     except FileNotFoundError:
         return [], []
     except OSError as error:
@@ -65,10 +66,13 @@ def listing(database: Path, cache: Path | None, name: str = "") -> tuple[list[En
     return entries, unreadable
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, unreadable: list[str]) -> list[Path]:
     try:
         names = os.listdir(folder)  # noqa: PTH208 - no Path for each of thousands
     except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        unreadable.append(f"{folder} cannot be read: {error.strerror}")
         return []
     return [folder / n for n in names if n.endswith(".json") and not n.startswith(".")]
 
@@ -78,14 +82,13 @@ def _kept(path: Path | None, database: Path, stamp: int) -> list[Entry] | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_uid != os.geteuid():
-                return None
-            data: dict[str, Any] = json.loads(stream.read())
+        if path.stat().st_uid != os.geteuid():
+            return None
+        data: dict[str, Any] = read_json(path)
         if [data["format"], data["database"], data["stamp"]] != [FORMAT, str(database), stamp]:
             return None
         return [parse(row, Entry) for row in data["entries"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -25,8 +25,18 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tykky.errors import Exit, StoreError, explained, from_os_error
-from tykky.files import Permissions, check_writable, discard, make_folder, sync, write_file
+from tykky.errors import Exit, StoreError, explained
+from tykky.files import (
+    Permissions,
+    check_writable,
+    discard,
+    make_folder,
+    read_small,
+    sync,
+    text_at,
+    walk,
+    write_file,
+)
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CONF_FORMAT,
@@ -126,13 +136,10 @@ class Place:
 
         As the launcher is told, so that it is known also of what has no readable record.
         """
-        path = self.generation(number) / CONF_NAME
-        try:
-            lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        except OSError:
-            return []
+        lines = text_at(self.generation(number) / CONF_NAME).splitlines()
         words = [line.split() for line in lines if line.startswith("need ")]
-        return [f"{_unescaped(line[1])}#{line[2]}" for line in words if len(line) == 3]
+        whole = [line for line in words if len(line) == 3 and _NUMBER.fullmatch(line[2])]
+        return [f"{unescaped(line[1])}#{line[2]}" for line in whole]
 
     def check_formats(self) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has written here: nothing is touched then."""
@@ -149,10 +156,9 @@ class Place:
         except StoreError:
             pass
         path = self.generation(number) / CONF_NAME
-        with contextlib.suppress(OSError), path.open("rb") as stream:
-            found = re.search(rb"^format (\d+)$", stream.read(4096), re.M)
-            if found and int(found[1]) > CONF_FORMAT:
-                raise NewerFormat(path, int(found[1]))
+        found = re.search(r"^format ([0-9]{1,9})$", text_at(path)[:4096], re.M)
+        if found and int(found[1]) > CONF_FORMAT:
+            raise NewerFormat(path, int(found[1]))
 
 
 def missing(record: Record) -> str:
@@ -184,8 +190,9 @@ def damaged(record: Record) -> str:
         key = str((folder / records.NAME).relative_to(here.prefix))
         if written.what(state.notes(here).get(key, found)) != written.what(found):
             return str(folder / records.NAME)
-    conf = folder / CONF_NAME
-    text = conf.read_bytes() if conf.is_file() else b""
+    conf, text = folder / CONF_NAME, b""
+    with contextlib.suppress(OSError):
+        text = read_small(conf)
     if noted := written.what(record.notes.get(CONF_NAME, "")):
         whole = noted == hashlib.sha256(text).hexdigest()
     else:  # made by an earlier Tykky
@@ -215,8 +222,14 @@ def is_launcher(path: Path) -> bool:
     return False
 
 
-def _unescaped(word: str) -> str:
+def unescaped(word: str) -> str:
+    """A path as a launch file or the kernel writes it, as it is."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), word)
+
+
+def below(root: Path) -> list[Place]:
+    """Every place in the folder of a store, also those without a generation, sorted."""
+    return [Place(hidden.parent) for hidden in sorted(root.glob(f"*/*/{HIDDEN}"))]
 
 
 @dataclass(frozen=True)
@@ -262,14 +275,16 @@ def commit(draft: Draft, record: Record, permissions: Permissions) -> Record:
         sync(Path(folder))
     sync(draft.place.images)
     target = draft.place.generation(draft.number)
-    try:
-        if not target.exists():
-            draft.path.rename(target)
+    with explained(f"commit {target}"):
+        try:
+            if not (taken := target.exists()):
+                draft.path.rename(target)
+        except OSError:
+            if not (taken := target.exists()):
+                raise
+        if not taken:
             sync(target.parent)
             return record
-    except OSError as error:
-        if not target.exists():
-            raise from_os_error(error, f"commit {target}") from error
     raise StoreError(
         f"somebody else has made {target} meanwhile, and this build lost",
         remedy="run the same command again; locks do not work on this file system, so only one "
@@ -298,9 +313,11 @@ def remove_generation(place: Place, number: int) -> int:
 
     Raises ``StoreError``, ``OSError``.
     """
-    for folder, _, _ in os.walk(place.generation(number)):
-        if Path(folder).stat().st_uid != os.geteuid():
-            check_writable(Path(folder), f"delete #{number} of {place.prefix}")
+    generation = place.generation(number)
+    within = (Path(each.path) for each in walk(generation) if each.is_dir(follow_symlinks=False))
+    for folder in (generation, *within):
+        if folder.stat().st_uid != os.geteuid():
+            check_writable(folder, f"delete #{number} of {place.prefix}")
     gone = place.hidden / GENERATIONS / f"{_GONE}{number}-{secrets.token_hex(4)}"
     place.generation(number).rename(gone)
     discard(gone)

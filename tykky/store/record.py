@@ -129,7 +129,11 @@ class NewerFormat(StoreError):
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
-_FIELDS = {kind: {item.name for item in fields(kind)} for kind in (Entry, Record)}
+_FIELDS = {kind: {f.name: str(f.type) for f in fields(kind)} for kind in (Entry, Record)}
+_OF_IMAGES, _IMAGE = ("file", "sha256", "bytes"), [str, str, int]
+_PLAIN: dict[str, type] = {"str": str, "int": int, "bool": bool}
+#: What a name or a version can be, which are parts of paths.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def render(entry: Entry) -> bytes:
@@ -178,11 +182,45 @@ def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
 
 
 def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
-    """A record or an entry from its JSON. Raises ``TypeError`` if values are missing."""
-    values = {key: _frozen(value) for key, value in data.items() if key in _FIELDS[kind]}
+    """A record or an entry from its JSON.
+
+    Raises ``TypeError`` for values that are missing or of another kind, ``ValueError`` for those
+    that cannot be part of a path.
+    """
+    fields_of = _FIELDS[kind]
+    values = {key: _frozen(value) for key, value in data.items() if key in fields_of}
+    for key, value in values.items():
+        if not is_a(fields_of[key], value):
+            raise TypeError(f"'{key}' is {json.dumps(data[key])[:40]}")
     if "steps" in values:
         values["steps"] = tuple(Step(**step) for step in values["steps"])
-    return kind(**values)
+    for image in values.get("images", ()):
+        if not (
+            is_a("Mapping[str, Any]", image) and [*map(type, map(image.get, _OF_IMAGES))] == _IMAGE
+        ):
+            raise TypeError(f"an image is {json.dumps(image)[:40]}")
+    found = kind(**values)
+    for word in (found.name, f"{found.version}{found.suffix}"):
+        if not _WORD.fullmatch(word):
+            raise ValueError(f"{word!r} cannot be part of a module's name")
+    return found
+
+
+def is_a(kind: str, value: Any) -> bool:
+    """Whether a value is what the annotation of its field says."""
+    outer, _, inner = kind.partition("[")
+    if outer == "Mapping":
+        kinds = inner[:-1].partition(", ")[2]
+        return isinstance(value, dict) and all(is_a(kinds, each) for each in value.values())
+    if outer == "tuple":
+        each = inner.removesuffix(", ...]")
+        if each == "Step":
+            each = "Mapping[str, Any]"
+        elif each == inner:  # of a certain length
+            wanted = [_PLAIN[each] for each in inner[:-1].split(", ")]
+            return isinstance(value, tuple) and [*map(type, value)] == wanted
+        return isinstance(value, tuple) and all(is_a(each, item) for item in value)
+    return kind == "Any" or type(value) is _PLAIN[kind]
 
 
 def _frozen(value: Any) -> Any:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
 from tykky.store import place as places
-from tykky.store import state, trash
-from tykky.store.place import HIDDEN, Place
+from tykky.store import running, state, trash
+from tykky.store.place import Place
 
 if TYPE_CHECKING:
     from tykky.store import Store
@@ -33,14 +33,14 @@ def remove(
     entries = {Path(entry.prefix): entry for entry in store.entries()}
     for problem in store.unreadable:
         warn(f"{problem}; it is left out")
-    every = [hidden.parent for hidden in store.places.glob(f"*/*/{HIDDEN}")]
+    every = [place.prefix for place in places.below(store.places)]
     # Where a build was killed, there may be no current generation, and no entry.
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
     sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
     old = _spare(sure, {*titles, *every}, seconds)
     gone: list[str] = []
-    freed = 0
+    freed, used = 0, running.in_use()
     for prefix, module in titles.items():
         here = Place(prefix)
         try:
@@ -61,6 +61,9 @@ def remove(
                         trash.put(store, entries[prefix])  # an uninstall was killed
                         continue
                 numbers = sorted(old[prefix] & _superseded(here, seconds))
+                for number, program in _running(here, numbers, used).items():
+                    warn(f"{module}#{number} is kept: {program} runs from it")
+                    numbers.remove(number)
                 if dry_run:
                     freed += places.freed_without(here, numbers)
                 for number in numbers:
@@ -69,6 +72,15 @@ def remove(
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
     return gone, freed
+
+
+def _running(here: Place, numbers: Collection[int], used: dict[str, str]) -> dict[int, str]:
+    """Those of these generations from whose own images a program runs, and which."""
+    known = {record.generation: record.files_of_images for record in here.records()}
+    shared = {file for number in known if number not in numbers for file in known[number]}
+    own = {number: known.get(number, set()) - shared for number in numbers}
+    found = {n: running.runs_from(here.images, files, used) for n, files in own.items()}
+    return {number: program for number, program in found.items() if program}
 
 
 def _is_sound(here: Place) -> bool:

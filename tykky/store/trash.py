@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, explained
-from tykky.files import check_writable, discard, make_folder
+from tykky.files import check_writable, discard, make_folder, size_of
 from tykky.runtime.base import CURRENT, GENERATIONS
 from tykky.store import record as records
-from tykky.store import state
+from tykky.store import running, state
 from tykky.store.place import HIDDEN, Place, is_launcher
 
 if TYPE_CHECKING:
@@ -103,6 +103,18 @@ def _view(place: Place, *, whole: bool) -> list[Path]:
     return [*ours, *(path for path in programs if is_launcher(path))]
 
 
+def running_from(item: Path, used: dict[str, str]) -> str:
+    """A program that runs from what is in the trash, by the paths it had; or nothing."""
+    here = Place(item)
+    for number in here.numbers:
+        with contextlib.suppress(StoreError):
+            record = records.read(here.generation(number))
+            images = Place(Path(record.prefix)).images
+            if program := running.runs_from(images, record.files_of_images, used):
+                return program
+    return ""
+
+
 def older(store: Store, older_than: float) -> dict[Path, int]:
     """What has been in the trash for ``older_than`` seconds, and how many bytes each has."""
     found = {}
@@ -110,7 +122,7 @@ def older(store: Store, older_than: float) -> dict[Path, int]:
     for item in sorted(store.trash.iterdir()) if store.trash.is_dir() else []:
         put_there = item.name.rpartition("-")[2]
         if put_there.isdigit() and now - int(put_there) / 1e9 >= older_than:
-            found[item] = sum(f.lstat().st_size for f in item.rglob("*") if not f.is_dir())
+            found[item] = size_of(item)
     return found
 
 
@@ -129,8 +141,11 @@ def empty(store: Store, items: Iterable[Path]) -> list[Path]:
             discard(item)
         except OSError:
             left.append(item)
-    # An empty place is one that was uninstalled, or whose making was given up.
-    for folder in (*store.places.glob("*/*"), *store.places.glob("*")):
+    # An empty place is one that was uninstalled, or whose making was given up. While what was there
+    # is in the trash, programs may have its image mounted on it.
+    kept = {item.name.rpartition("-")[0] for item in store.trash.glob("*")}
+    empty = (place for place in store.places.glob("*/*") if _name(place) not in kept)
+    for folder in (*empty, *store.places.glob("*")):
         with contextlib.suppress(OSError):  # rmdir removes only what is empty
             folder.rmdir()
     return left

@@ -17,6 +17,7 @@ from typing import IO, BinaryIO
 from tykky.errors import Exit, StepError, TykkyError
 
 Command = str | Sequence[str | os.PathLike[str]]
+_FULL = re.compile("No space left on device|Disk quota exceeded")
 
 #: How programs say that they cannot reach anybody.
 _NO_NETWORK = re.compile(
@@ -178,12 +179,12 @@ def failure(command: str, status: int, output: str) -> TykkyError:
             code=Exit.NO_SPACE,
             details=tail,
         )
-    if "No space left on device" in output or "Disk quota exceeded" in output:
+    if _FULL.search(output):
         return StepError(
             f"{cause}: no space left",
             remedy="free some space or choose other disks: 'tykky config why KEY' says which are "
             "used; KEY is build_dir, cache_dir or root",
             code=Exit.NO_SPACE,
-            details=tail,
+            details=tuple(line for line in tail if _FULL.search(line))[-1:],  # of a traceback, say
         )
     return StepError(cause, details=tail)

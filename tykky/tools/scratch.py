@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import re
 import stat
@@ -17,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StepError, TykkyError
+from tykky.errors import Exit, StepError, TykkyError, explained
 from tykky.files import discard
+from tykky.host import user_name
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -73,11 +75,13 @@ class Scratch:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the directory, empty at first; nothing is left of it afterwards."""
-        lock = _take(self.path)
+        with explained(f"build in {self.path.parent}", "build_dir"):
+            lock = _take(self.path)
         try:
-            discard(self.path)
-            self.top.mkdir(parents=True)
-            self.empty.mkdir()
+            with explained(f"build in {self.path.parent}", "build_dir"):
+                discard(self.path)
+                self.top.mkdir(parents=True)
+                self.empty.mkdir()
             yield
         finally:
             with contextlib.suppress(OSError):
@@ -109,11 +113,19 @@ def contained(root: Path, path: Path) -> Path:
     return real
 
 
-def sweep(build_dir: Path, *, dry_run: bool = False) -> int:
-    """Remove what killed builds left; returns how many there were, or would be with ``dry_run``."""
+def classic_folder(base: str | Path) -> Path:
+    """Where the classic commands build, in the directory for temporary files that they are told."""
+    return Path(base) / f"tykky-classic-{user_name()}"
+
+
+def sweep(build_dir: Path, *, dry_run: bool = False, logs: float = math.inf) -> int:
+    """Remove what killed builds left; returns how many there were, or would be with ``dry_run``.
+
+    Logs that no build writes to go if they are older than ``logs`` seconds.
+    """
     from filelock import FileLock, Timeout
 
-    if not build_dir.is_dir():
+    if not os.path.lexists(build_dir):
         return 0
     own_folder(build_dir)
     swept = 0
@@ -121,11 +133,21 @@ def sweep(build_dir: Path, *, dry_run: bool = False) -> int:
         for path in build_dir.iterdir():
             if not re.fullmatch("[0-9a-f]{16}", path.name):
                 continue
-            with contextlib.suppress(Timeout), FileLock(_lock_of(path), timeout=0):
+            lock = _lock_of(path)
+            if lock.exists() and not lock.is_file():
+                continue  # nobody's
+            with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
                 if not dry_run:
                     discard(path)
-                    _lock_of(path).unlink(missing_ok=True)
+                    lock.unlink(missing_ok=True)
                 swept += 1
+        under_way = {path.name[:8] for path in build_dir.glob("*.lock")}
+        for log in build_dir.glob("logs/*/*.log") if not dry_run else ():
+            if log.stem[-8:] not in under_way and time.time() - log.lstat().st_mtime >= logs:
+                log.unlink()
+        for folder in (*build_dir.glob("logs/*"), build_dir / "logs", build_dir):
+            with contextlib.suppress(OSError):  # what is not empty stays
+                folder.rmdir()
     return swept
 
 
@@ -148,12 +170,14 @@ def own_folder(path: Path) -> None:
 
     It usually lies below /tmp, where anybody may have made a folder or link of that name.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
-    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if not is_folder or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise TykkyError(
-            f"the build directory {path} is a link, belongs to somebody else, or can be written "
-            "to by others",
+            f"the build directory {path} is no directory, or belongs to somebody else, or can be "
+            "written to by others",
             remedy="remove it, or choose another: 'tykky config set build_dir DIR'",
             code=Exit.NOT_WRITABLE,
         )

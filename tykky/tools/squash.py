@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.errors import Exit, StepError, ToolError, from_os_error
-from tykky.files import digest_file, sync
+from tykky.errors import OF_DISKS, Exit, StepError, ToolError, from_os_error
+from tykky.files import digest_file, sync, walk
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -59,16 +59,15 @@ def settle(tree: Path) -> None:
     An image has no business with devices, sockets or setuid programs: the first two raise
     ``StepError``, the third loses its bit.
     """
-    left = [tree]  # a build may nest folders deeper than functions can be
-    while left:
-        left += _settle(left.pop())
+    _settle(tree)
+    for entry in walk(tree):  # which reads a folder only after it was made readable here
+        _settle(Path(entry.path))
 
 
-def _settle(path: Path) -> list[Path]:
-    """Do it for one file or folder; what is in that."""
+def _settle(path: Path) -> None:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        return []
+        return
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise StepError(
             f"the build made a file that cannot go into an image: {path} "
@@ -83,8 +82,6 @@ def _settle(path: Path) -> list[Path]:
         wanted |= 0o111
     if wanted != stat.S_IMODE(mode):
         path.chmod(wanted)
-    # Only now, since one that its owner cannot read could not be listed before.
-    return [*path.iterdir()] if stat.S_ISDIR(mode) else []
 
 
 def squash(
@@ -112,6 +109,10 @@ def squash(
             target.replace(kept)
     except OSError as error:
         raise from_os_error(error, "write the image") from error
+    except StepError as error:
+        if any(os.strerror(n) in line for n in OF_DISKS for line in error.details):
+            error.code = Exit.NOT_WRITABLE if error.code == StepError.code else error.code
+        raise
     finally:
         target.unlink(missing_ok=True)
     return image
