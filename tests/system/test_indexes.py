@@ -67,6 +67,7 @@ def test_a_site_may_want_the_best_version_of_all(
 #: whether they are told of the order, because pip would do something else.
 _OWN = {
     "further ones of a file": ("", "--extra-index-url {1}", "1.0 1.0", True),
+    "what only such have": ("", "--extra-index-url {1}\ngoodpkg==2.0", "2.0 1.0", True),
     "in its order": ("", "--extra-index-url={2}\n--extra-index-url={1}", "1.0 2.0", True),
     "an index of a file": ("", "-i {1}", "2.0 1.0", False),
     "an index of an included file": ("", "-r more.txt", "2.0 1.0", False),

@@ -61,8 +61,7 @@ def installing(file: Path, folder: Path, config: Config, remarks: list[str]) -> 
         words += [f"--allow-insecure-host={it}" for name, it in options if name == "--trusted-host"]
     found = addresses(config, file)
     of_site = {config.pip.index_url, *config.pip.extra_index_urls}
-    is_rule = config.pip.strategy == _FIRST and "UV_INDEX_STRATEGY" not in os.environ
-    if is_rule and len(found) > 1 and set(found) - of_site:
+    if _is_rule(config) and len(found) > 1 and set(found) - of_site:
         remarks.append(
             "packages are taken from the first of these indexes that has them: "
             f"{', '.join(found)}; for the best version of all, as pip takes it, set "
@@ -71,9 +70,19 @@ def installing(file: Path, folder: Path, config: Config, remarks: list[str]) -> 
     return f"cd {shlex.quote(str(folder))}\n{asking(config, file)}{shlex.join(words)}\n"
 
 
+def _is_rule(config: Config) -> bool:
+    return config.pip.strategy == _FIRST and "UV_INDEX_STRATEGY" not in os.environ
+
+
 def asking(config: Config, file: Path | None) -> str:
-    """What a command of the script begins with that asks the indexes of a requirements file."""
+    """What a command of the script begins with that asks the indexes of a requirements file.
+
+    One that adds an index to others means it: a version that those do not have is taken from it.
+    """
     found = _asking(addresses(config, file))
+    adds = file is not None and any(name == "--extra-index-url" for name, _ in _options(file))
+    if adds and _is_rule(config):
+        found["UV_INDEX_STRATEGY"] = "unsafe-first-match"
     return "".join(f"{name}={shlex.quote(value)} " for name, value in found.items())
 
 
