@@ -12,6 +12,7 @@ import tykky
 from tykky import bases, contents
 from tykky import lock as locks
 from tykky.bases import Base
+from tykky.build import locking
 from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
 from tykky.build.entering import triples
@@ -19,17 +20,12 @@ from tykky.build.layout import Layout
 from tykky.console import plural
 from tykky.errors import (
     Exit,
-    LockError,
-    RecipeError,
     StoreError,
     TykkyError,
-    Where,
     explained,
-    masked,
 )
 from tykky.files import Permissions, digest_file, make_folder, write_file
 from tykky.host import host_name, now, user_name
-from tykky.kinds import tree
 from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
@@ -49,14 +45,8 @@ if TYPE_CHECKING:
 
 #: Raised whenever the same inputs would give another image than before.
 FORMAT = 2
-_resolved: dict[str, Lock] = {}
 #: What lies beside a recipe and is no input of a build.
 _NO_INPUT = ("locks", "__pycache__", "recipe.py")
-_SECRET = "has a password or token in an address, for everybody to read with its lock and installs"
-_OPEN = (
-    "put the address into your configuration ('pip.index_url', 'conda.aliases'), or the password "
-    "into a variable of your environment"
-)
 #: The steps of what installing may do, by what ``foresee`` says.
 _REHEARSED = {
     "nothing": "resolve",
@@ -91,108 +81,6 @@ class Plan:
         return self.place.prefix
 
 
-def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
-    """The lock beside a selected recipe, or beside one that it extends; ``None`` without one.
-
-    Raises ``LockError`` if the recipe's own lock was made for other requirements.
-    """
-    asked = locks.digest_of(_asked(recipe, config, arch))
-    own = locks.path_of(recipe, arch)
-    path = recipe.beside(str(own.relative_to(recipe.directory)))
-    if path.exists():
-        check_trusted(path, "the lock")
-        if (lock := locks.read(path)).asked_digest == asked:
-            return lock
-    # The lock of a recipe that this one extends need not fit; its own must.
-    if own.exists():
-        raise LockError(
-            f"the lock of {recipe.spec} no longer fits its recipe ({own})",
-            remedy=f"make it anew with 'tykky lock {recipe.spec}'",
-        )
-    return None
-
-
-def _installed_lock(recipe: Stack, config: Config, arch: str, place: Place) -> Lock | None:
-    """The lock that the present install of the same selection kept, if it still fits.
-
-    So a recipe without a lock beside it gives the same install again, not a newer one; unless
-    what it was built from has changed.
-    """
-    asked = locks.digest_of(_asked(recipe, config, arch))
-    # If something of it is damaged, that is not for its successor to say.
-    with contextlib.suppress(LockError, StoreError):
-        lock, record = locks.read(place.generation() / "lock.json"), place.record()
-        whole = lock.digest == record.lock
-        if whole and lock.asked_digest == asked and has_same_inputs(record):
-            return lock
-    return None
-
-
-def has_same_inputs(record: Record) -> bool:
-    """Whether the files outside of the recipe that a build has read are as they were."""
-    return all(tree.manifest(Path(path)) == digest for path, digest in record.read.items())
-
-
-def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
-    """Resolve a selected recipe now. Raises ``TykkyError`` if that cannot be done."""
-    asked = _asked(recipe, config, arch)
-    with recipe_code(recipe, "resolve"):
-        packages = recipe.resolve(config, arch)
-    return Lock(recipe.name, str(recipe.version), recipe.suffix, arch, asked, tuple(packages))
-
-
-def settled_lock(
-    recipe: Stack,
-    config: Config,
-    arch: str,
-    place: Place,
-    say: Callable[[str], None],
-    *,
-    look_only: bool = False,
-) -> tuple[Lock, bool]:
-    """The lock that counts, and whether it had to be made now. Raises ``TykkyError``.
-
-    With ``look_only``, none is made for which code of packages would have to be run.
-    """
-    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
-    if lock is not None:
-        return lock, False
-    if look_only and (source := getattr(recipe, "source", ())) and isinstance(source, tuple):
-        raise LockError(
-            f"{recipe.spec} is not locked, and what it needs can only be told by running code "
-            f"of {', '.join(source)}",
-            remedy=f"lock it first, which does that in a box: tykky lock {recipe.spec}",
-        )
-    say("resolving, since there is no lock")
-    key = locks.digest_of([str(recipe.spec), arch, _asked(recipe, config, arch)])
-    if key not in _resolved:  # the same for who has asked before whether it can be
-        _resolved[key] = fresh_lock(recipe, config, arch)
-    return _resolved[key], True
-
-
-def _asked(recipe: Stack, config: Config, arch: str) -> Any:
-    with recipe_code(recipe, "packages"):
-        asked = recipe.asked(config, arch)
-    if is_recipe(type(recipe)):
-        _check_open(recipe, asked)
-    return asked
-
-
-def _check_open(recipe: Stack, asked: Mapping[str, Any]) -> None:
-    """Raise ``RecipeError`` for passwords and tokens: a recipe and its lock are for everybody."""
-    values = ([value] if isinstance(value, str) else value for value in asked.values())
-    texts = {str(text): Where(recipe.file) for group in values for text in group}
-    for each in filter(is_recipe, type(recipe).__mro__):
-        source = (recipe_source(each) or b"").decode(errors="replace")
-        lines = enumerate(source.splitlines(), 1)
-        texts |= {line: Where(recipe_file(each), number) for number, line in lines}
-    for text, where in texts.items():
-        # What comes from a variable, "https://{user}:{password}@host", is not in the recipe.
-        text = re.sub(r"\$?\{[^{}]*\}|\$\w+", "<>", text)
-        if masked(text) != text:
-            raise RecipeError(f"{recipe.name} {_SECRET}", remedy=_OPEN, where=where)
-
-
 def make(
     spec: Spec,
     config: Config,
@@ -211,7 +99,7 @@ def make(
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
     check_selection(recipe, place)
-    lock, is_new = settled_lock(recipe, config, arch, place, say, look_only=look_only)
+    lock, is_new = locking.settled_lock(recipe, config, arch, place, say, look_only=look_only)
     base = recipe.find_base(config, arch, lock)
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
@@ -392,7 +280,7 @@ def _readable(plan: Plan, number: int) -> Record | None:
             number
             and plan.build
             and (record := here.record(number)).build == plan.build
-            and has_same_inputs(record)
+            and locking.has_same_inputs(record)
             and not missing(record)
             and not here.original(number)
             and not damaged(record)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tykky import bases, console
-from tykky.build import plan as plans
+from tykky.build import locking
 from tykky.build.box import PlanBox
 from tykky.cli.common import Call, Result, positional, recipes, selected
 from tykky.errors import Exit, LockError, TykkyError
@@ -68,7 +68,7 @@ def run(call: Call) -> Result:
 def _visit(recipe: Stack, config: Config) -> str:
     """Visit one selection; why it has no lock, if the recipe says so itself."""
     read_all(recipe)
-    lock, why = plans.fitting_lock(recipe, config, bases.arch()), ""
+    lock, why = locking.fitting_lock(recipe, config, bases.arch()), ""
     if lock is None:
         why = getattr(recipe, "unlocked", "")
         if not why:

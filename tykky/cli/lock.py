@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases, console
 from tykky import lock as locks
-from tykky.build import plan as plans
+from tykky.build import locking
 from tykky.cli.common import Call, Result, flag, option, selected, specs, specs_of
 from tykky.errors import Exit, LockError
 
@@ -64,7 +64,7 @@ def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str,
                 raise
             console.warn(f"{error.cause}; it is made anew")
     with console.step("lock", f"{recipe.spec} for {arch}") as line:
-        new = plans.fresh_lock(recipe, config, arch)
+        new = locking.fresh_lock(recipe, config, arch)
         difference = locks.compare(old, new) if old else None
         changed = old is None or old.digest != new.digest
         if changed and write:

@@ -11,7 +11,7 @@ from typing import Any
 from tykky import bases
 from tykky import lock as locks
 from tykky.build.box import Box, OpenBox
-from tykky.build.plan import fresh_lock
+from tykky.build.locking import fresh_lock
 from tykky.compat.classic import Classic, warn
 from tykky.compat.layout import share_of
 from tykky.compat.settings import Values
