@@ -1,4 +1,4 @@
-"""The lock of a selected recipe: the one beside it, the one of its present install, or a new one."""
+"""The lock of a selected recipe: the one beside it, that of its present install, or a new one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tykky.kinds import tree
 from tykky.lock import Lock
 from tykky.recipe import recipe_code
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
+from tykky.repos.loading import check_trusted
 
 if TYPE_CHECKING:
     from tykky.config import Config
