@@ -344,7 +344,7 @@ def test_where_there_are_no_locks_one_of_two_builds_says_that_it_lost(
     won = ("one", "two")[[status for status, _ in answers].index(0)]
     assert site.lmod("module load hello; hello").stdout == f"{won} 1.0\n"
     assert len(site.found()) == 1
-    site("verify")
+    assert "an image that no generation has" in site("verify", status=int(Exit.DAMAGED)).stdout
     # The next one with locks leaves nothing of who lost.
     again = ("one", "two")[[status for status, _ in answers].index(7)]
     site.with_env(TYKKY_REPOS=str(place / f"repo-{again}"))("install", "hello")

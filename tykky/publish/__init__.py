@@ -127,6 +127,9 @@ class Publisher:
         for link, target in _links(here).items():
             if not _leads(link, target):
                 yield self._fault(link, f"does not lead to {target}", record)
+        if [event.generation for event in state.events(here)][-1:] != [record.generation]:
+            told = "does not tell how this generation became the current one"
+            yield self._fault(here.hidden / state.NAME, told, record)
         if not self.store.is_entered(record):
             fault = self._fault(
                 self.store.entry_path(record), "is not what the record says", record
