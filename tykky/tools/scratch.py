@@ -141,8 +141,10 @@ def sweep(build_dir: Path, *, dry_run: bool = False, logs: float = math.inf) -> 
                     discard(path)
                     lock.unlink(missing_ok=True)
                 swept += 1
+        if dry_run:
+            return swept
         under_way = {path.name[:8] for path in build_dir.glob("*.lock")}
-        for log in build_dir.glob("logs/*/*.log") if not dry_run else ():
+        for log in build_dir.glob("logs/*/*.log"):
             if log.stem[-8:] not in under_way and time.time() - log.lstat().st_mtime >= logs:
                 log.unlink()
         for folder in (*build_dir.glob("logs/*"), build_dir / "logs", build_dir):
