@@ -72,7 +72,7 @@ def test_package_that_has_no_wheel(old: Site) -> None:
 
 def test_requirement_that_is_none(old: Site) -> None:
     old.write("tiny", pip_recipe('"six ==== 1",'))
-    done = failed(old, Exit.RESOLVE, "install", "tiny")
+    done = failed(old, Exit.RECIPE, "install", "tiny")
     assert "six ==== 1" in done.stderr
 
 
