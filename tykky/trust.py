@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from tykky.errors import TykkyError
-from tykky.host import owner_of
+from tykky.host import owner_of, real
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) 
             continue
         if each != path and _is_sticky(mode):
             continue
-        each = each.resolve()
+        each = real(each)
         if mode & stat.S_IWOTH:
             return Opening(each, "can be written by everybody", _chmod("o-w", each))
         if mode & stat.S_IWGRP and group != -1 and status.st_gid not in (group, 0):

@@ -15,7 +15,7 @@ from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, named, place_of, specs
 from tykky.doctor.places import openings
-from tykky.errors import Exit, StoreError
+from tykky.errors import Exit, StoreError, TykkyError
 from tykky.runtime.base import CURRENT
 from tykky.spec import is_path, parse_one
 from tykky.store import Entry, NewerFormat, Record
@@ -81,8 +81,13 @@ class _Look:
     def at_the_root(self) -> None:
         """What is strange in the database and among the modules, and who else may write there."""
         call = self.call
-        for fault in (*strays(call.store), *call.publisher.orphans(), *_open(call)):
-            self.note("", str(fault.path), [fault])
+        for found in (strays(call.store), call.publisher.orphans(), _open(call)):
+            try:
+                for fault in found:
+                    self.note("", str(fault.path), [fault])
+            except (TykkyError, OSError) as error:
+                root = call.store.root
+                self.note("", str(root), [Fault(root, f"cannot be read: {error}")])
 
     def at_a_place(self, entry: Entry) -> list[Record]:
         """The generations of a place that can be read, in order."""
@@ -102,14 +107,14 @@ class _Look:
         for number in place.numbers:
             try:
                 found.append(place.record(number))
-            except StoreError as error:
+            except (TykkyError, OSError) as error:
                 gone = f"'tykky uninstall {name}#{number}'"
                 again = f"'tykky install --force {entry.name}@{entry.version}', then {gone}"
                 path = place.generation(number) / NAME
                 remedy = again if number == place.current else gone
                 if isinstance(error, NewerFormat):
                     remedy = error.remedy
-                wrong.append(Fault(path, error.cause.removeprefix(f"{path} "), remedy))
+                wrong.append(Fault(path, str(error).removeprefix(f"{path} "), remedy))
         if wrong:
             self.note(entry.module, entry.prefix, wrong)
         return found

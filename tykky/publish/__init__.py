@@ -21,6 +21,7 @@ from tykky import console, trust
 from tykky.build import commands
 from tykky.errors import Exit, StoreError, TykkyError, explained
 from tykky.files import check_writable, discard, make_folder, text_at, write_file
+from tykky.host import real
 from tykky.publish import modules
 from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state, written
 from tykky.store.written import Fault
@@ -171,7 +172,7 @@ class Publisher:
         """The modulefiles of installs that are not there, or not in this root."""
         for path in sorted(self.config.module_path.glob("*/[!.]*.lua")):
             prefix, copied = Path(modules.owner_of(path) or "/"), False
-            if self.store.places.resolve() not in prefix.resolve().parents:
+            if real(self.store.places) not in real(prefix).parents:
                 owner = str(prefix)
                 own = self.store.place(path.parent.name, path.stem).prefix
                 copied = self._is_copied(path, owner) and not own.is_dir()
