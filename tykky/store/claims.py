@@ -151,9 +151,9 @@ def _tidy(place: Place, made: bool) -> None:
             place.launcher.unlink(missing_ok=True)
             (place.hidden / "lock").unlink()
             place.hidden.rmdir()
+        if (place.prefix / "bin").is_dir():
+            (place.prefix / "bin").rmdir()
         if made:  # else what runs may have its image on it
-            if (place.prefix / "bin").is_dir():
-                (place.prefix / "bin").rmdir()
             place.prefix.rmdir()
             place.prefix.parent.rmdir()  # only if nothing else is in it
 
