@@ -71,6 +71,7 @@ def test_a_name_that_is_no_field(repo: Repository, body: str, line: str, words: 
         ("commands = '../../bin/*'", "commands = '../../bin/*'", ("leads out",)),
         ("commands = {'x': 'a/../b'}", "commands = {'x': 'a/../b'}", ("leads out",)),
         ("commands = 'a/**x'", "commands = 'a/**x'", ("'**'",)),
+        ("reads = 'appl'", "reads = 'appl'  #^ 'appl'", ("no absolute path",)),
         ("env = {'PATH': '/x'}", "env = {'PATH': '/x'}  #^ '/x'", ("its own programs",)),
         ("setenv = {'PATH': '/x'}", "setenv = {'PATH': '/x'}  #^ '/x'", ("its own programs",)),
         ("setenv = {'HOME': '/x'}", "setenv = {'HOME': '/x'}  #^ '/x'", ("'env'",)),

@@ -267,9 +267,17 @@ def _variables(variables: Mapping[str, str], refused: str) -> None:
             raise WrongValue(cause, remedy, (name,))
 
 
+def _reads(places: tuple[str, ...]) -> None:
+    for index, place in enumerate(places):
+        if not place.startswith("/"):
+            cause = f"{place!r} is no absolute path"
+            raise WrongValue(cause, 'write it from / on: "/appl/gcc"', (index,))
+
+
 _RULES: dict[str, Callable[[Any], None]] = {
     "versions": _versions,
     "commands": _commands,
+    "reads": _reads,
     "env": partial(_variables, refused=_INSIDE),
     "setenv": partial(_variables, refused=_OUTSIDE),
 }

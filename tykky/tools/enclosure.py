@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.host import real
 from tykky.runtime import native
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ PASSED = (
 #: The directories in ``/`` that belong to the system. All others are the site's and its users'.
 _SYSTEM = frozenset(
     {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "sys"}
-    | {"usr", "var"}
+    | {"usr", "var", "nix", "gnu"}
 )
+#: Variables that name what is a user's own, wherever that is.
+_HOMES = ("HOME", "XDG_RUNTIME_DIR")
 #: What of them is not for builds: sockets of daemons, mail, jobs that wait.
 _NOT_FOR_BUILDS = ("/run", "/var/run", "/var/spool")
 #: What comes before the names of the variables that the box hands on.
@@ -117,30 +120,23 @@ def enclosed(
 
 def _covered(config: Config, access: Access) -> Iterator[Path]:
     """What is out of sight: homes, the site's directories, sockets, other builds, the cache."""
-    found = [] if access.own_root else [*_of_others(), *map(Path, _NOT_FOR_BUILDS), *_homes()]
-    for path in found:
-        # A link is covered where it leads.
-        if path.is_dir() and path.resolve() == path and not _is_asked_for(path, access):
+    reads = {real(path) for path in access.reads}
+    for path in () if access.own_root else sorted(set(_of_others())):
+        if reads.isdisjoint((path, *path.parents)):
             yield path
     yield from (path for path in (config.cache_dir, config.build_dir) if path.is_dir())
 
 
-def _is_asked_for(path: Path, access: Access) -> bool:
-    return any(path == wanted or wanted in path.parents for wanted in access.reads)
-
-
 def _of_others() -> Iterator[Path]:
-    """The directories in ``/`` that do not belong to the system."""
-    return (path for path in sorted(Path("/").iterdir()) if path.name not in _SYSTEM)
-
-
-def _homes() -> Iterator[Path]:
-    """Where a user's own files may be, if not in such a directory."""
-    named = ["/home", os.environ.get("HOME", ""), os.environ.get("XDG_RUNTIME_DIR", "")]
+    """Directories that do not belong to the system, or not to builds, where their links lead."""
+    names = [path for path in Path("/").iterdir() if path.name not in _SYSTEM]
+    names += map(Path, ("/home", *_NOT_FOR_BUILDS))
+    names += [Path(os.environ[name]) for name in _HOMES if os.environ.get(name, "")[:1] == "/"]
     with suppress(KeyError):
-        named.append(pwd.getpwuid(os.getuid()).pw_dir)
-    for path in (Path(name).resolve() for name in named if name.startswith("/")):
-        if len(path.parts) > 1 and not (len(path.parts) == 2 and path.name in _SYSTEM):
+        names.append(Path(pwd.getpwuid(os.getuid()).pw_dir))
+    for path in map(real, names):
+        is_of_system = len(path.parts) == 2 and path.name in _SYSTEM
+        if path != Path("/") and not is_of_system and path.is_dir():
             yield path
 
 
@@ -151,6 +147,6 @@ def _visible(access: Access) -> Iterator[Path]:
         own.append(Path(sys.base_prefix))
         # How names are found, and certificates.
         named = ("/etc/resolv.conf", *passed().values()) if access.network else ()
-        yield from (Path(name).resolve() for name in named if name.startswith("/"))
+        yield from (real(Path(name)) for name in named if name.startswith("/"))
     for path in (*own, *access.seen, *access.reads):
-        yield from (path, path.resolve())
+        yield from (path, real(path))
