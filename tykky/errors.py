@@ -215,7 +215,8 @@ def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
     ``doing`` completes the sentence 'Cannot ...', e.g. ``write the record``; ``key`` is the setting
     that says where.
     """
-    place = f" ({error.filename})" if error.filename else ""
+    name = str(error.filename or "")
+    place = f" ({name if len(name) < 300 else f'{name[:200]}...'})" if name else ""
     cause = f"cannot {doing}{place}: {error.strerror or error}"
     remedy, code = "'tykky doctor' checks this machine.", Exit.FAILED
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

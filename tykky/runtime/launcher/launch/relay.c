@@ -201,4 +201,6 @@ void relay_run(int fuse, int server, bool attributes, const struct relay_source 
         if (!relay.ended && relay.lost)
             replace_server(&relay);
     }
+    if (relay.server >= 0)
+        close(relay.server);
 }
