@@ -7,6 +7,7 @@ command ``list-packages``.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -27,6 +28,8 @@ FILE = "packages.json"
 #: The command of every stack that knows its packages.
 COMMAND = "list-packages"
 
+#: What projects and their versions are called, at most.
+_PROJECT, _VERSION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", r"[A-Za-z0-9][A-Za-z0-9.!+_-]*"
 #: What pip takes away with a project.
 _METADATA = ".dist-info/METADATA"
 
@@ -92,8 +95,10 @@ def of_python(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
         if str(path.relative_to(prefix)) in but:
             continue
         head = HeaderParser().parsestr(read_within(prefix, path).decode(errors="replace"))
-        if head["Name"] and head["Version"]:
-            yield Installed(head["Name"], head["Version"], "", "pypi", _license(head))
+        name, version = str(head["Name"] or "").strip(), str(head["Version"] or "").strip()
+        # Whatever else it is, it is no project that a resolver or a listing could speak of.
+        if re.fullmatch(_PROJECT, name) and re.fullmatch(_VERSION, version):
+            yield Installed(name, version, "", "pypi", _license(head))
 
 
 def _license(head: Message) -> str:

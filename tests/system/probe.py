@@ -94,6 +94,38 @@ def pids() -> list[str]:
     return [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
+def climbs() -> bool:
+    """Leave by way of a folder that the box itself has open."""
+    return any(Path(f"/proc/1/fd/{name}").is_dir() for name in os.listdir("/proc/1/fd"))  # noqa: PTH208
+
+
+def traces() -> bool:
+    """Take over the box itself, which is process 1."""
+    if LIBC.ptrace(16, 1, 0, 0) != 0:
+        return False
+    LIBC.ptrace(17, 1, 0, 0)
+    return True
+
+
+def asks_in_memory() -> bool:
+    """Make a ring for calls that no filter sees."""
+    return LIBC.syscall(425, 8, ctypes.create_string_buffer(256)) >= 0
+
+
+def kernel_keys() -> bool:
+    """Open the kernel's ciphers, which take keys of the ring."""
+    return socket.socket(38, socket.SOCK_SEQPACKET) is not None
+
+
+def controls_groups() -> bool:
+    """Mount the host's control groups."""
+    script = "mount -t cgroup2 none /tmp && ls /tmp/cgroup.procs"
+    done = subprocess.run(
+        ["unshare", "-UrmC", "sh", "-c", script], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
 def gains_by_namespace() -> bool:
     """Become root in a namespace of one's own, and uncover the host there."""
     script = "mount -o remount,rw,bind / && touch /etc/by-the-build"
@@ -111,6 +143,11 @@ def main(text: str) -> None:
         "makes the host writable": remounts,
         "makes the host writable in a namespace": gains_by_namespace,
         "lists keys": keys,
+        "climbs out of the box": climbs,
+        "takes over the box": traces,
+        "makes a ring": asks_in_memory,
+        "opens the kernel's ciphers": kernel_keys,
+        "controls groups": controls_groups,
         "attaches shared memory": shared_memory,
         "sees processes of the host": sees_processes,
     }

@@ -29,7 +29,9 @@ from tests.indexes import wheel
 from tests.launcher.stacks import program
 from tests.servers import Web, serve
 from tests.stacks import Site
+from tykky.contents import of_python
 from tykky.errors import Exit
+from tykky.tools import uv
 
 PROBE = Path(__file__).with_name("probe.py")
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -334,6 +336,30 @@ def test_a_file_that_was_spoilt_in_the_cache_is_not_installed(
     assert "is not the file that was expected" in done.stderr
 
 
+def test_what_a_package_says_it_needs_is_names_and_no_more() -> None:
+    assert uv._plain(["--find-links /"]) == uv._plain(["x @ file:///y"]) == ()
+    assert uv._plain(["six", "a\n--no-binary x"]) == ()
+    assert uv._plain(["setuptools>=42", "build"]) == ("setuptools>=42", "build")
+
+
+def test_a_project_with_a_path_for_a_name_is_none(tmp_path: Path) -> None:
+    for number, name in enumerate(("/abs/x", "../x", "good", "a\nb", "x y")):
+        folder = tmp_path / f"lib/python3.11/site-packages/{number}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
+    assert [found.name for found in of_python(tmp_path)] == ["good"]
+
+
+def test_nobody_else_enters_the_scratch_of_a_build(site: Site, place: Path) -> None:
+    told = place / "told"
+    site.hello(
+        more="def finish(self, box):\n    from pathlib import Path\n"
+        f"    Path({str(told)!r}).write_text(oct(box.scratch.path.stat().st_mode))"
+    )
+    site("install", "hello")
+    assert told.read_text() == "0o40700"
+
+
 # -- what a build leaves for code outside of it ------------------------------------------------
 
 PACKAGES_OF_PYTHON = "lib/python3.11/site-packages/x.dist-info"
@@ -403,7 +429,9 @@ def test_a_build_without_a_network_has_no_passwords(site: Site, web: Web) -> Non
     web.login = "Basic " + base64.b64encode(b"me:hunter2").decode()
     known["TYKKY_PIP_INDEX_URL"] = known["TYKKY_PIP_INDEX_URL"].replace("://", "://me:hunter2@")
     packages(site, "tykkygood")
-    script = "env; cat /proc/*/environ /proc/*/cmdline; grep -rs hunter[2] /tmp $HOME || true"
+    script = (
+        "env; cat /proc/*/environ /proc/*/cmdline || true; grep -rs hunter[2] /tmp $HOME || true"
+    )
     with (site.repo / "tykkygood/recipe.py").open("a") as stream:
         stream.write(
             f"\n    def finish(self, box):\n        box.run({script!r})\n\n    test = finish\n"

@@ -30,6 +30,8 @@ _MENTIONED = re.compile(r"\$\{?([A-Za-z_]\w*)|\b([A-Za-z_]\w*)\+?=|\bunset\s+([A
 #: What bash sets, or what is different for reasons of its own.
 _OURS = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "PATH", "BASH_ENV", "PS1"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What no variable could hold, or no launch file.
+_ODD = re.compile("[\0\n\ud800-\udfff]")
 #: Stands in conda's files for a variable that the user has taken back.
 _UNSET = "***unset***"
 #: Around the name of a variable that a value refers to.
@@ -187,7 +189,7 @@ def _variables(root: Path, path: Path, key: str = "") -> Environment:
     if key and isinstance(data, dict):
         data = data.get(key)
     pairs = ((str(k), str(v)) for k, v in (data if isinstance(data, dict) else {}).items())
-    return {name: text for name, text in pairs if _NAME.fullmatch(name) and "\n" not in text}
+    return {name: text for name, text in pairs if _NAME.fullmatch(name) and not _ODD.search(text)}
 
 
 def _run(box: RealBox, env: Environment, scripts: list[str]) -> Environment:

@@ -256,7 +256,7 @@ def link_scripts(
         script = f"bin/.{name}-post-link.sh"
         if not (root / script).is_file():
             continue
-        (path,) = (root / "conda-meta").glob(f"{name}-[0-9]*.json")
+        path = next((root / "conda-meta").glob(f"{name}-[0-9]*.json"), root / "conda-meta" / name)
         try:
             record = parse_json(read_within(root, path))
         except ValueError:

@@ -26,6 +26,10 @@ _LOAD, _DYNAMIC = 1, 2
 _NEEDED, _STRTAB, _RPATH, _RUNPATH = 1, 5, 15, 29
 
 
+#: What reading a file that says wrong things of itself may end with.
+_DAMAGED = (OSError, ValueError, IndexError, OverflowError, MemoryError, StopIteration)
+
+
 @dataclass(frozen=True)
 class Elf:
     """What a program or library says of the libraries that it needs."""
@@ -112,7 +116,7 @@ def read(path: Path) -> Elf | None:
     try:
         with path.open("rb") as stream:
             return _read(stream)
-    except (OSError, struct.error, ValueError, IndexError):
+    except (*_DAMAGED, struct.error):
         return None
 
 

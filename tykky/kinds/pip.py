@@ -116,7 +116,7 @@ class PipStack(PythonStack):
         what = f"a virtual environment with Python {self.python}"
         line: list[str | Path] = [uv.program(), "venv", "--quiet", "--allow-existing"]
         line += ["--python", self._interpreter(box.base), box.prefix]
-        box.run(line, env=uv.environment(box.config), say=what)
+        box.run(line, env=uv.offline(box.config), say=what)
         uv.install(box, box.lock.packages, self.source, self.python, what)
 
     def seal(self, box: Box) -> None:

@@ -32,13 +32,13 @@ PASSED = (
 )
 #: The directories in ``/`` that belong to the system. All others are the site's and its users'.
 _SYSTEM = frozenset(
-    {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "sys"}
+    {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "sys"}
     | {"usr", "var", "nix", "gnu"}
 )
 #: Variables that name what is a user's own, wherever that is.
 _HOMES = ("HOME", "XDG_RUNTIME_DIR")
 #: What of them is not for builds: sockets of daemons, mail, jobs that wait.
-_NOT_FOR_BUILDS = ("/run", "/var/run", "/var/spool")
+_NOT_FOR_BUILDS = ("/run", "/var/run", "/var/spool", "/var/mail", "/var/crash")
 #: What comes before the names of the variables that the box hands on.
 _GIVEN = "TYKKY_BOX_"
 
@@ -124,7 +124,7 @@ def _covered(config: Config, access: Access) -> Iterator[Path]:
     for path in () if access.own_root else sorted(set(_of_others())):
         if reads.isdisjoint((path, *path.parents)):
             yield path
-    yield from (path for path in (config.cache_dir, config.build_dir) if path.is_dir())
+    yield from (real(path) for path in (config.cache_dir, config.build_dir) if path.is_dir())
 
 
 def _of_others() -> Iterator[Path]:

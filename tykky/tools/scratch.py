@@ -80,7 +80,9 @@ class Scratch:
         try:
             with explained(f"build in {self.path.parent}", "build_dir"):
                 discard(self.path)
-                self.top.mkdir(parents=True)
+                # For nobody else, who could run a program of another user's in it.
+                self.path.mkdir(mode=0o700, parents=True)
+                self.top.mkdir()
                 self.empty.mkdir()
             yield
         finally:

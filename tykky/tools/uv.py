@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tykky.console import plural
 from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError, explained
+from tykky.files import discard, read_within
 from tykky.lock import Package
 from tykky.tools import wheels
 
@@ -216,8 +217,8 @@ def resolve(
     line += ["--only-binary", ":all:"]
     for name in source:
         line += ["--no-binary", name]
-    with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
-        scratch, work = Scratch(Path(folder)), Path(folder, "work")
+    with _folder() as folder:
+        scratch, work = Scratch(folder), folder / "work"
         work.mkdir()
         (work / "requirements.in").write_text("\n".join(requirements) + "\n", encoding="utf-8")
         cache = scratch.home if source else config.cache_dir / "resolved"
@@ -245,9 +246,19 @@ def resolve(
                 check=False,
             )
             if done.returncode == 0:
-                text = (work / "pylock.toml").read_text(encoding="utf-8")
+                text = read_within(work, work / "pylock.toml").decode(errors="replace")
                 return _packages(text, present or {})
         raise explain(done.stderr, indexes(config))
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for what may be hostile; of Python's own, some releases follow links in it."""
+    folder = Path(tempfile.mkdtemp(prefix="tykky-"))
+    try:
+        yield folder
+    finally:
+        discard(folder)
 
 
 def stand_ins(present: Mapping[str, str], folder: Path) -> None:
@@ -300,12 +311,23 @@ def install(
             said = "\n".join(error.details)
             # What builds one says what it needs for that piece by piece: in a file, then by code.
             wish = _TO_BUILD.search(said)
-            needed = tuple(re.findall("`([^`]+)`", wish[1])) if wish and source else ()
+            needed = _plain(re.findall("`([^`]+)`", wish[1])) if wish and source else ()
             if not needed or needed in tools or len(tools) > 2 * len(source):
                 raise explain(said, indexes(box.config)) from error
         tools.append(needed)
         provide_tools = partial(_provide_tools, needed=needed, python=python)
         box.do(f"download what builds packages: {', '.join(needed)}", provide_tools)
+
+
+def _plain(said: Sequence[str]) -> tuple[str, ...]:
+    """What a package says it needs, if that is names and versions: nothing else is passed on."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        found = [Requirement(text) for text in said]
+    except InvalidRequirement:
+        return ()
+    return tuple(map(str, found)) if not any(one.url for one in found) else ()
 
 
 def _provide(real: RealBox, packages: Sequence[Package]) -> None:
@@ -336,7 +358,7 @@ def _package(row: dict[str, Any]) -> Package:
     return Package(
         name=row["name"],
         version=row["version"],
-        file=unquote(Path(urlsplit(url).path).name),
+        file=Path(unquote(urlsplit(url).path)).name,
         sha256=chosen["hashes"]["sha256"],
         size=int(chosen.get("size", 0)),
         url=wheels.public(url) if direct else "",

@@ -110,7 +110,7 @@ def _listed(page: str, patience: int) -> Iterator[tuple[str, str]]:
     anchors.feed(text)
     for reference in anchors.found:
         address = urljoin(public(page), reference.partition("#")[0])
-        yield unquote(Path(urlsplit(address).path).name), address
+        yield Path(unquote(urlsplit(address).path)).name, address
 
 
 def _read(page: str, patience: int) -> tuple[str, str]:

@@ -181,6 +181,7 @@ static _Noreturn void be_init(char **command, int report)
 {
     prctl(PR_SET_NAME, "tykky-box");
     setsid(); /* without a terminal */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* what it has open, or reports, is not for the command */
     pid_t child = fork();
     if (child == 0)
         execute(command);
@@ -229,13 +230,16 @@ static void arrange(struct box *box, bool user_namespace)
     static struct directory directory;
     directory_save(&directory);
     need(box_mount(box->mounts, box->mount_count, box->read_only, user_namespace));
-    bool open_network = box->offline && !box_leave_network();
+    unsigned open = box->offline && !box_leave_network() ? BOX_NETWORK : 0;
     if (!box->directory)
         directory_restore(&directory);
     else
         need(chdir(box->directory) == 0 || fail("box: cannot enter %s: %m", box->directory));
-    unshare(CLONE_NEWIPC); /* no shared memory of others, if that can be had */
-    need(box_give_up_power(open_network));
+    if (directory.fd >= 0)
+        close(directory.fd); /* it leads to the host, past what covers that */
+    if (unshare(CLONE_NEWIPC) != 0)
+        open |= BOX_SHARED_MEMORY;
+    need(box_give_up_power(open));
     if (box->restricted)
         box_restrict(box->mounts, box->mount_count);
 }

@@ -23,6 +23,9 @@ bool box_mount(struct box_mount *mounts, size_t count, bool read_only, bool user
 
 bool mount_tmpfs(const char *target);
 
+/* Lets a mount have devices, where the others were told to have none. */
+void allow_devices(const char *path);
+
 /* --- system.c --------------------------------------------------------------------------------- */
 
 /* Lays a /dev over the host's that has what programs count on, and terminals of its own. */
@@ -31,7 +34,8 @@ bool box_own_devices(void);
 /* Covers what only root may read. */
 bool box_hide_from_root(void);
 
-/* Makes those files of /proc read-only that root may write without any capability. */
+/* Makes those files of /proc read-only that root may write without any capability, and covers
+ * those that root alone may read. */
 void box_protect_kernel(void);
 
 /* --- confine.c -------------------------------------------------------------------------------- */
@@ -43,8 +47,11 @@ bool box_leave_network(void);
  * nor can anything be mounted any more, so no stack can be entered. */
 void box_restrict(const struct box_mount *mounts, size_t count);
 
+/* What of the host's should have been left, and could not be. */
+enum { BOX_NETWORK = 1, BOX_SHARED_MEMORY = 2 };
+
 /* Gives up all capabilities, any way to get them again, and system calls that reach out of the
- * box: into a terminal or a key ring; and with `network` that to the network. */
-bool box_give_up_power(bool network);
+ * box: into a terminal, a key ring, a control group; and those to what is still `open`. */
+bool box_give_up_power(unsigned open);
 
 #endif

@@ -37,100 +37,136 @@ struct line {
     uint8_t when, unless; /* how many lines to skip */
     uint32_t value;
 };
-enum { LOAD = 0x20, IF_EQUAL = 0x15, AND = 0x54, RETURN = 0x06 };
+enum { LOAD = 0x20, IF_EQUAL = 0x15, IF_NOT_LESS = 0x35, IF_ANY_BIT = 0x45, RETURN = 0x06 };
 enum { NUMBER = 0, ARCH = 4, ARGUMENTS = 16 };
 enum { X86_64 = 0xC000003EU, I386 = 0x40000003, AARCH64 = 0xC00000B7U, ARM = 0x40000028 };
 enum { ALLOWED = 0x7FFF0000, DENIED = 0x00050000 };
 
 enum { ANY = -1, TYPE_INTO = 0x5412 /* TIOCSTI */, OF_CONSOLE = 0x541C /* TIOCLINUX */ };
-enum { TO_HYPERVISOR = 40 /* AF_VSOCK */ };
+enum { OF_KERNEL_KEYS = 38 /* AF_ALG */, TO_HYPERVISOR = 40 /* AF_VSOCK */ };
 
-enum call { CALL_IOCTL, CALL_ADD_KEY, CALL_REQUEST_KEY, CALL_KEYCTL, CALL_SOCKET, CALL_MULTIPLEX };
+enum call {
+    CALL_IOCTL,
+    CALL_ADD_KEY,
+    CALL_REQUEST_KEY,
+    CALL_KEYCTL,
+    CALL_SOCKET,
+    CALL_SOCKETCALL,
+    CALL_UNSHARE,
+    CALL_CLONE,
+    CALL_SHMGET,
+    CALL_MSGGET,
+    CALL_SEMGET,
+    CALL_IPC,
+    CALLS
+};
+
+/* These have one number everywhere. */
+enum { RING = 425 /* io_uring_setup */, CLONE3 = 435 };
 
 /* The kinds of programs that this machine runs, and how each numbers the calls; 0: has it not. */
 static const struct kind {
-    uint32_t arch, mask, calls[6];
+    uint32_t arch, calls[CALLS];
 } kinds[] = {
+#if defined(__x86_64__) || defined(__aarch64__)
+    {
 #if defined(__x86_64__)
-    /* x32 programs are of the same kind, with a bit more. */
-    {X86_64,
-     ~0x40000000U,
-     {SYS_ioctl, SYS_add_key, SYS_request_key, SYS_keyctl, SYS_socket, 0}},
-    {I386, ~0U, {54, 286, 287, 288, 359, 102}},
+        X86_64,
+#else
+        AARCH64,
+#endif
+        {SYS_ioctl, SYS_add_key, SYS_request_key, SYS_keyctl, SYS_socket, 0, SYS_unshare, SYS_clone,
+         SYS_shmget, SYS_msgget, SYS_semget, 0}},
+#endif
+#if defined(__x86_64__)
+    {I386, {54, 286, 287, 288, 359, 102, 310, 120, 395, 399, 393, 117}},
 #elif defined(__aarch64__)
-    {AARCH64,
-     ~0U,
-     {SYS_ioctl, SYS_add_key, SYS_request_key, SYS_keyctl, SYS_socket, 0}},
-    {ARM, ~0U, {54, 309, 310, 311, 281, 102}},
+    {ARM, {54, 309, 310, 311, 281, 102, 337, 120, 307, 303, 299, 117}},
 #endif
     {0},
 };
 
-/* A call that is answered with an error, if one of its arguments has some value. */
+/* A call that is answered with an error, if one of its arguments has some value, or some bit. */
 static const struct denial {
     enum call call;
     int argument;
     uint32_t value;
     int error;
-    bool network; /* only where the network shall not be reached and could not be left */
+    bool bit;
+    unsigned if_open; /* only where one of these could not be left */
 } denials[] = {
-    {CALL_IOCTL, 1, TYPE_INTO, EPERM, false}, /* types into the terminal */
-    {CALL_IOCTL, 1, OF_CONSOLE, EPERM, false},
-    {CALL_ADD_KEY, ANY, 0, ENOSYS, false}, /* the user's tickets and passwords */
-    {CALL_REQUEST_KEY, ANY, 0, ENOSYS, false},
-    {CALL_KEYCTL, ANY, 0, ENOSYS, false},
-    {CALL_SOCKET, 0, TO_HYPERVISOR, EACCES, false}, /* to the machine around this one */
-    {CALL_SOCKET, 0, AF_INET, EACCES, true},
-    {CALL_SOCKET, 0, AF_INET6, EACCES, true},
-    {CALL_MULTIPLEX, ANY, 0, EACCES, true}, /* whose arguments cannot be seen */
+    {CALL_IOCTL, 1, TYPE_INTO, EPERM, false, 0}, /* types into the terminal */
+    {CALL_IOCTL, 1, OF_CONSOLE, EPERM, false, 0},
+    {CALL_ADD_KEY, ANY, 0, ENOSYS, false, 0}, /* the user's tickets and passwords */
+    {CALL_REQUEST_KEY, ANY, 0, ENOSYS, false, 0},
+    {CALL_KEYCTL, ANY, 0, ENOSYS, false, 0},
+    {CALL_SOCKET, 0, OF_KERNEL_KEYS, EACCES, false, 0},
+    {CALL_SOCKET, 0, TO_HYPERVISOR, EACCES, false, 0}, /* to the machine around this one */
+    {CALL_SOCKETCALL, ANY, 0, EACCES, false, 0},       /* whose arguments cannot be seen */
+    {CALL_UNSHARE, 0, CLONE_NEWCGROUP, EPERM, true, 0}, /* in which the host's could be mounted */
+    {CALL_CLONE, 0, CLONE_NEWCGROUP, EPERM, true, 0},
+    {CALL_SOCKET, 0, AF_INET, EACCES, false, BOX_NETWORK},
+    {CALL_SOCKET, 0, AF_INET6, EACCES, false, BOX_NETWORK},
+    {CALL_SHMGET, ANY, 0, ENOSYS, false, BOX_SHARED_MEMORY},
+    {CALL_MSGGET, ANY, 0, ENOSYS, false, BOX_SHARED_MEMORY},
+    {CALL_SEMGET, ANY, 0, ENOSYS, false, BOX_SHARED_MEMORY},
+    {CALL_IPC, ANY, 0, ENOSYS, false, BOX_SHARED_MEMORY},
 };
 
 enum { DENIALS = sizeof denials / sizeof denials[0] };
 
 struct program {
-    struct line lines[2 * (4 + 6 * DENIALS)];
+    struct line lines[2 * (10 + 5 * DENIALS)];
     unsigned short count;
 };
 
-static void add(struct program *program, uint16_t code, uint32_t value, uint8_t skip)
+static void add(struct program *program, uint16_t code, uint32_t value, uint8_t unless)
 {
-    program->lines[program->count++] = (struct line){code, 0, skip, value};
+    program->lines[program->count++] = (struct line){code, 0, unless, value};
 }
 
-static void load(struct program *program, uint32_t offset)
+static void deny(struct program *program, int error)
 {
-    add(program, LOAD, offset, 0);
+    add(program, RETURN, DENIED | (uint32_t)error, 0);
 }
 
-/* Skips lines unless what was loaded has a value. */
-static void unless(struct program *program, uint32_t value, uint8_t skip)
+static void deny_call(struct program *program, uint32_t number, const struct denial *denial)
 {
-    add(program, IF_EQUAL, value, skip);
-}
-
-static void deny(struct program *program, const struct kind *kind, const struct denial *denial)
-{
-    load(program, NUMBER);
-    add(program, AND, kind->mask, 0);
-    unless(program, kind->calls[denial->call], denial->argument == ANY ? 1 : 3);
+    add(program, LOAD, NUMBER, 0);
+    add(program, IF_EQUAL, number, denial->argument == ANY ? 1 : 3);
     if (denial->argument != ANY) {
         /* Its low half, which is all that the kernel looks at; these machines have it first. */
-        load(program, ARGUMENTS + 8 * (uint32_t)denial->argument);
-        unless(program, denial->value, 1);
+        add(program, LOAD, ARGUMENTS + 8 * (uint32_t)denial->argument, 0);
+        add(program, denial->bit ? IF_ANY_BIT : IF_EQUAL, denial->value, 1);
     }
-    add(program, RETURN, DENIED | (uint32_t)denial->error, 0);
+    deny(program, denial->error);
 }
 
-static bool deny_calls(bool network)
+static void deny_calls_of(struct program *program, const struct kind *kind, unsigned open)
+{
+    add(program, LOAD, NUMBER, 0);
+    if (kind->arch == X86_64) { /* programs with short pointers, who number some differently */
+        add(program, IF_NOT_LESS, 0x40000000, 1);
+        deny(program, ENOSYS);
+    }
+    /* They do what other calls do, and say what in memory; libraries can do without. */
+    add(program, IF_EQUAL, RING, 1);
+    deny(program, ENOSYS);
+    add(program, IF_EQUAL, CLONE3, 1);
+    deny(program, ENOSYS);
+    for (size_t i = 0; i < DENIALS; i++)
+        if (kind->calls[denials[i].call] && (!denials[i].if_open || denials[i].if_open & open))
+            deny_call(program, kind->calls[denials[i].call], &denials[i]);
+}
+
+static bool deny_calls(unsigned open)
 {
     struct program program = {.count = 0};
     for (const struct kind *kind = kinds; kind->arch; kind++) {
-        load(&program, ARCH);
-        unless(&program, kind->arch, 0);
+        add(&program, LOAD, ARCH, 0);
+        add(&program, IF_EQUAL, kind->arch, 0);
         unsigned short start = program.count;
-        for (size_t i = 0; i < DENIALS; i++)
-            if (kind->calls[denials[i].call] && (network || !denials[i].network))
-                deny(&program, kind, &denials[i]);
+        deny_calls_of(&program, kind, open);
         program.lines[start - 1].unless = (uint8_t)(program.count - start);
     }
     add(&program, RETURN, ALLOWED, 0);
@@ -141,9 +177,10 @@ static bool deny_calls(bool network)
     if (prctl(PR_SET_SECCOMP, 2 /* a filter */, &filter) == 0)
         return true;
     /* A kernel without it; then a network that could not be left is open. */
-    return !network || fail("the network of this node cannot be kept from the build: %m\n"
-                            "ask the administrator to allow network namespaces (see sysctl "
-                            "user.max_net_namespaces), or say network = True in the recipe");
+    return !(open & BOX_NETWORK) ||
+           fail("the network of this node cannot be kept from the build: %m\n"
+                "ask the administrator to allow network namespaces (see sysctl "
+                "user.max_net_namespaces), or say network = True in the recipe");
 }
 
 /* --- a second wall around what may be written --------------------------------------------------- */
@@ -215,9 +252,9 @@ static void drop_capabilities(void)
     syscall(SYS_capset, &header, sets);
 }
 
-bool box_give_up_power(bool network)
+bool box_give_up_power(unsigned open)
 {
     drop_capabilities();
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return deny_calls(network);
+    return deny_calls(open);
 }

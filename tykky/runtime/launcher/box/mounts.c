@@ -9,7 +9,7 @@
 
 /* Linux 5.12; the same number on every architecture. Older headers do not have it. */
 enum { MOUNT_SETATTR = 442, RECURSIVE = 0x8000 };
-static const uint64_t read_only_attribute = 1;
+static const uint64_t read_only_attribute = 1, no_devices_attribute = 4;
 
 struct attributes {
     uint64_t set, clear, propagation, user_namespace;
@@ -30,14 +30,22 @@ static bool remount_each(void)
     return true;
 }
 
-static bool make_read_only(void)
+/* For root, who may open devices, these are nowhere but in /dev. */
+static bool make_read_only(bool is_root)
 {
-    struct attributes attributes = {.set = read_only_attribute};
+    struct attributes attributes = {.set = read_only_attribute |
+                                           (is_root ? no_devices_attribute : 0)};
     if (syscall(MOUNT_SETATTR, AT_FDCWD, "/", RECURSIVE, &attributes, sizeof attributes) != 0 &&
         !remount_each())
         return fail("cannot make the mounts of this node read-only: %m");
     remount("/proc", false);
     return true;
+}
+
+void allow_devices(const char *path)
+{
+    struct attributes attributes = {.clear = no_devices_attribute};
+    syscall(MOUNT_SETATTR, AT_FDCWD, path, 0, &attributes, sizeof attributes);
 }
 
 static bool open_sources(struct box_mount *mounts, size_t count)
@@ -114,17 +122,24 @@ static void sort(struct box_mount *mounts, size_t count)
 
 bool box_mount(struct box_mount *mounts, size_t count, bool read_only, bool user_namespace)
 {
-    if (!open_sources(mounts, count) || (read_only && (!make_read_only() || !box_own_devices())) ||
-        (read_only && !user_namespace && !box_hide_from_root()))
+    if (!open_sources(mounts, count) ||
+        (read_only && (!make_read_only(!user_namespace) || !box_own_devices())))
+        return false;
+    /* Of the box's own PID namespace; but the node may forbid it (/proc is partly hidden, as in
+     * some containers), and the host's stays then. Before anything is mounted where a link may
+     * lead, perhaps by way of a process of the host. */
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    if (!user_namespace)
+        box_protect_kernel();
+    if (read_only && !user_namespace && !box_hide_from_root())
         return false;
     sort(mounts, count);
     for (size_t i = 0; i < count; i++)
         if (!mount_one(&mounts[i]))
             return false;
-    /* Of the box's own PID namespace; but the node may forbid it (/proc is partly hidden, as in
-     * some containers), and the host's stays then. */
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-    if (!user_namespace)
-        box_protect_kernel();
+    /* From these, a way leads to the host, past what covers that. */
+    for (size_t i = 0; i < count; i++)
+        if (mounts[i].fd >= 0)
+            close(mounts[i].fd);
     return true;
 }

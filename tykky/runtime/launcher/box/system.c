@@ -15,7 +15,7 @@
 static bool is_for_all(const char *name)
 {
     static const char *const names[] = {"null", "zero", "full",    "random", "urandom", "tty",
-                                        "fuse", "dri",  "kfd",     "dxg",    "infiniband"};
+                                        "fuse", "dri",  "kfd",     "dxg"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -64,6 +64,7 @@ bool box_own_devices(void)
     for (struct device *d = devices; d->path; d++) {
         if (!make_mount_point(d->path, d->directory) || !bind_descriptor(d->fd, d->path))
             return fail("cannot bind %s: %m", d->path);
+        allow_devices(d->path);
         close(d->fd);
     }
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
@@ -106,7 +107,9 @@ static bool hide_private(const char *path, int depth)
 
 bool box_hide_from_root(void)
 {
-    return hide_private("/etc", 4) && hide_private("/var", 4) && hide_private("/opt", 3);
+    /* Where administrators keep such; deeper, there are too many to look at. */
+    return hide_private("/", 1) && hide_private("/etc", 8) && hide_private("/var", 6) &&
+           hide_private("/opt", 5);
 }
 
 void box_protect_kernel(void)
@@ -117,4 +120,10 @@ void box_protect_kernel(void)
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (mount(paths[i], paths[i], NULL, MS_BIND | MS_REC, NULL) == 0)
             remount(paths[i], true);
+    static const char *const secrets[] = {
+        "/proc/kcore",       "/proc/kpageflags", "/proc/kpagecount", "/proc/kpagecgroup",
+        "/proc/iomem",       "/proc/ioports",    "/proc/keys",       "/proc/key-users",
+        "/proc/vmallocinfo", "/proc/slabinfo",   "/proc/kallsyms",   "/proc/modules"};
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        mount("/dev/null", secrets[i], NULL, MS_BIND, NULL);
 }
