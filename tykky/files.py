@@ -20,6 +20,8 @@ from tykky.errors import ConfigError, Exit, StepError, StoreError, explained, fr
 
 _T = TypeVar("_T")
 
+#: What the kernel answers where a file system has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 #: What records and the like never reach, in bytes.
 _SMALL = 1 << 26
 
@@ -151,11 +153,14 @@ def _beside(path: Path) -> tuple[Path, int]:
     usual = path.with_name(f".{path.name}.new")
     how = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = -1
-    with contextlib.suppress(OSError):  # it may be somebody else's, too
+    try:
         descriptor = os.open(usual, how, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), usual.lstat()):  # else it has another name by now
             return usual, descriptor
+    except OSError as error:  # it may be somebody else's, too
+        if error.errno in NO_LOCKS and descriptor >= 0:  # nobody uses it here
+            usual.unlink(missing_ok=True)
     if descriptor >= 0:
         os.close(descriptor)
     own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")

@@ -183,7 +183,7 @@ def test_eight_installs_at_once_lose_no_record(site: Site) -> None:
     for module in wanted:
         name, version = module.split("/")
         assert site.lmod(f"module load {module}; hello").stdout == f"hello {version}\n", name
-    assert site.lmod("module load hello; hello").stdout == "hello 3.0\n", "the newest is default"
+    assert site.lmod("module load hello; hello").stdout == "hello 0.0\n", "the first is default"
 
 
 def test_same_spec_into_two_roots_at_once(site: Site, place: Path) -> None:
@@ -274,7 +274,7 @@ def test_installs_and_uninstalls_of_one_name_do_not_disturb_each_other(site: Sit
     left = [f"hello/{version}" for version in versions[3:]]
     assert [entry["module"] for entry in site.found()] == left
     assert site.modulefiles() == [f"{module}.lua" for module in left]
-    assert site.lmod("module load hello; hello").stdout == "hello 5.0\n"
+    assert site.lmod("module load hello; hello").stdout == "hello 3.0\n"
     assert not re.search("Traceback", "".join(said for _, said in answers))
 
 
@@ -418,9 +418,10 @@ def test_twelve_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
             stack = chance.choice(stacks)
             command = site.root / "store" / stack / "bin/hello"
             if number % 4 == 0 and command.exists():
-                done = site.user.run(command, status=None)
-                allowed, words = {0, 125, 127}, str(command)
-                if done.returncode == 0 and not done.stdout.startswith("hello "):
+                script = f'test -x "{command}" || exit 0; exec "{command}"'
+                done = site.user.run("sh", "-c", script, status=None)
+                allowed, words = {0, 125, 126, 127}, str(command)
+                if done.stdout and not done.stdout.startswith("hello "):
                     wrong.append(f"{command} says {done.stdout}")
             else:
                 words = chance.choice([*changes, *shared][number % 3 :]).format(stack)

@@ -238,7 +238,7 @@ def test_the_configuration_of_a_user_counts_if_asked_for(conda: Site) -> None:
     conda("lock", "mine", env={"CW_ENABLE_CONDARC": "yes"})
     assert channel().name in (conda.repo / "mine/locks/1.0-x86_64.json").read_text()
     for text, says in (
-        ("channels: [a\n", "cannot be read"),
+        ("channels: [a\n", "not valid YAML"),
         ("channels: conda-forge\n", "'channels' of the conda configuration is not a list"),
         ("custom_channels: [a]\n", "is not NAME: ADDRESS"),
         ("custom_channels: {a: me:hunter2@host}\n", "'custom_channels: a'"),

@@ -141,7 +141,7 @@ def test_verify_reads_the_image_that_an_install_runs_on(
     if fault == "damaged":
         image.write_bytes(b"x")
     done = site("verify", status=Exit.DAMAGED)
-    assert f"wrapped/1: the image {image}, which it runs on" in done.stdout + done.stderr
+    assert f"wrapped/1: {image} is the image it runs on" in done.stdout + done.stderr
     site("base", "pull", "--again", f"docker-archive:{scratch}")
     site("verify")
 

@@ -6,6 +6,7 @@ What is tried is the same in every run, and nothing is kept of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -433,7 +434,7 @@ def test_classic_command_lines(place: Path, source: str, prefix: str, script: st
 
 def test_the_fuzz_would_notice(tmp_path: Path) -> None:
     def broken() -> int:
-        raise OSError(5, "what nobody has foreseen")
+        raise OSError(errno.ENODATA, "what nobody has foreseen")
 
     with pytest.raises(AssertionError):
         assert_documented(lambda: answering(broken))

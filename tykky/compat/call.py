@@ -158,7 +158,7 @@ def _check(recipe: Classic) -> None:
         cause = f"you may not install in {prefix}: {there} is not writable"
         raise TykkyError(cause, remedy=_ELSEWHERE, code=Exit.NOT_WRITABLE)
     check_path(prefix, _ELSEWHERE)
-    if Place(prefix).hidden.resolve() == recipe.config.root.resolve():
+    if real(Place(prefix).hidden) == real(recipe.config.root):
         cause = f"{prefix} cannot be an installation: Tykky keeps all others in '{HIDDEN}' in it"
         raise StoreError(cause, remedy=_ELSEWHERE, code=Exit.CONFLICT)
     if (prefix / "common.sh").is_file() or recipe.old is not None:

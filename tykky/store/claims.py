@@ -21,12 +21,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tykky.errors import from_os_error
-from tykky.files import Permissions, insist, make_folder, text_at, write_file
+from tykky.files import NO_LOCKS, Permissions, insist, make_folder, text_at, write_file
 from tykky.host import host_name, user_name
 from tykky.store.place import Place
-
-#: What the kernel answers where a file system has no locks.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lock(FileLock):
@@ -84,7 +81,7 @@ def take(path: Path, permissions: Permissions, what: str, **options: float) -> L
     except Timeout:
         raise
     except OSError as error:
-        if error.errno in _NO_LOCKS:
+        if error.errno in NO_LOCKS:
             return None
         raise from_os_error(error, f"take the lock for {what}") from error
 
