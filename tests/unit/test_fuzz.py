@@ -434,7 +434,7 @@ def test_classic_command_lines(place: Path, source: str, prefix: str, script: st
 
 def test_the_fuzz_would_notice(tmp_path: Path) -> None:
     def broken() -> int:
-        raise OSError(errno.ENODATA, "what nobody has foreseen")
+        raise OSError(errno.ENOTTY, "what nobody has foreseen")
 
     with pytest.raises(AssertionError):
         assert_documented(lambda: answering(broken))
