@@ -289,7 +289,9 @@ def test_folder_that_others_own(old: Site, place: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     closed = place / "closed"
-    closed.mkdir(mode=0o555)
+    closed.mkdir()
+    (closed / "file").touch()  # an empty build directory would be made anew
+    closed.chmod(0o555)
     old.hello("new")
     failed(old, Exit.NOT_WRITABLE, "install", "new", "--root", closed, says=(str(closed),))
     below = closed / "root"

@@ -44,7 +44,7 @@ def assert_explained(done: subprocess.CompletedProcess[str], *words: str, remedy
     """One line says what is wrong, the last one what helps, and neither is a traceback."""
     said = done.stderr
     assert "Traceback" not in said
-    causes = [line for line in said.splitlines() if line.startswith("tykky: ")]
+    causes = [line for line in said.splitlines() if line.startswith("tykky: error: ")]
     assert len(causes) == 1, said
     for word in words:
         assert word in causes[0], said
