@@ -245,6 +245,17 @@ def test_a_masked_installation_may_take_the_place_of_the_original(classic: Class
     assert classic.says(f"{native}; p/bin/show; mv p t/p; t/p/bin/show") == "original\noriginal"
 
 
+@pytest.mark.parametrize("how", ["", "--mask"])
+def test_a_wrapped_virtual_environment_has_its_packages(classic: Classic, how: str) -> None:
+    classic.sh(
+        "/usr/bin/python3 -m venv --without-pip v;"
+        "echo 'word = 1' > $(echo v/lib/python3.*/site-packages)/mine.py;"
+        f"wrap-install -w bin {how} --prefix p v"
+    )
+    said = classic.says("p/bin/python -c 'import mine, sys; print(mine.word, sys.prefix)'")
+    assert said == f"1 {classic.home}/p"
+
+
 def test_nothing_is_written_through_the_links_of_what_is_wrapped(classic: Classic) -> None:
     classic.sh("mkdir -p precious t/tools mine/bin; touch t/tools/x; chmod +x t/tools/x")
     classic.sh(

@@ -186,9 +186,10 @@ class Classic(Stack):
 
     def library(self, box: OpenBox) -> str:
         """The directory of the standard library to be seen at the prefix: ``lib/python3.11``."""
-        if not self.is_environment:
-            return ""
-        found = [p for p in sorted(box.real(".").glob("lib/python3.*")) if not p.is_symlink()]
+        top = box.real(".")
+        if not (self.is_environment or (self.has_image and (top / "pyvenv.cfg").is_file())):
+            return ""  # a wrapped virtual environment is one as well
+        found = [p for p in sorted(top.glob("lib/python3.*")) if not p.is_symlink()]
         return f"lib/{found[0].name}" if found else ""
 
 

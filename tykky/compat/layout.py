@@ -250,7 +250,7 @@ class ClassicLayout(Layout):
         library = self.library
         if not library or self.recipe.is_bound:
             return
-        if self.recipe.kind == "venv":
+        if self.pyvenv:
             # A file, for programs outside that look for Python environments.
             write_file(folder / "pyvenv.cfg", self.pyvenv, permissions)
             (folder / "lib64").symlink_to("lib")
