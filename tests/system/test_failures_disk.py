@@ -71,7 +71,7 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
 ) -> None:
     """Each operation once, with one error or the other, for itself or from there on.
 
-    Every third, or as TYKKY_TEST_EVERY says.
+    Every seventh, or as TYKKY_TEST_EVERY says.
     """
     words, before, says = CHANGES[change]
     site = site.with_env(TYKKY_CACHE_DIR=str(place / "cache"), TMPDIR=str(place / "build"))
@@ -143,7 +143,7 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
     complaints = []
     for count, at in enumerate(points):
         error = [*ERRORS][count % 4]
-        if count % int(os.environ.get("TYKKY_TEST_EVERY", "3")) == 0:
+        if count % int(os.environ.get("TYKKY_TEST_EVERY", "7")) == 0:
             found = [*wrong(at, error, {"onward": 1} if count % 2 else {})]
             what = f"{errno.errorcode[error]} at {lines[at - 1]}"
             complaints += [f"{what}: {each}" for each in found]
