@@ -17,7 +17,13 @@ def default_of(entries: Sequence[Entry]) -> Entry:
     """
     from tykky.recipe.choices import is_released
 
-    order = max(entries, key=lambda entry: entry.installed).versions
+    there = {entry.version for entry in entries}
+
+    def newness(entry: Entry) -> tuple[str, int]:
+        # Of two in one second, the recipe that knows more of what is there is the later one.
+        return entry.installed, len(there.intersection(entry.versions))
+
+    order = max(entries, key=newness).versions
 
     def rank(numbered: tuple[int, Entry]) -> tuple[bool, bool, int, bool, int]:
         number, entry = numbered
