@@ -62,7 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         self.send_header("Content-Length", str(len(body) - start))
         if self.path.endswith("/"):
-            self.send_header("Content-Type", "text/html")
+            kind = "application/vnd.pypi.simple.v1+json" if body[:1] == b"{" else "text/html"
+            self.send_header("Content-Type", kind)
         self.end_headers()
         if self.command == "HEAD":
             return

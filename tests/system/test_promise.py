@@ -30,8 +30,8 @@ from tests.launcher.stacks import program
 from tests.servers import Web, serve
 from tests.stacks import Site
 from tykky.contents import of_python
-from tykky.errors import Exit
-from tykky.tools import uv
+from tykky.errors import Exit, StepError
+from tykky.tools import uv, wheels
 
 PROBE = Path(__file__).with_name("probe.py")
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -358,6 +358,16 @@ def test_nobody_else_enters_the_scratch_of_a_build(site: Site, place: Path) -> N
     )
     site("install", "hello")
     assert told.read_text() == "0o40700"
+
+
+@pytest.mark.parametrize("page", ["{", '{"files": 5}', '{"files": [{"url": "x"}]}', "{" * 99_999])
+def test_an_index_that_says_nonsense_is_named(web: Web, page: str) -> None:
+    web.files["/simple/x/"] = page.encode()
+    with pytest.raises(StepError, match="cannot be read: http"):
+        list(wheels._listed(f"{web.address}/simple/x/", 5))
+    web.files["/simple/x/"] = b'{"files": [{"filename": "x.whl", "url": "../f/x.whl"}]}'
+    found = list(wheels._listed(f"{web.address}/simple/x/", 5))
+    assert found == [("x.whl", f"{web.address}/simple/f/x.whl")]
 
 
 # -- what a build leaves for code outside of it ------------------------------------------------

@@ -5,7 +5,6 @@ A lock names each file and its digest, and not where it is; so any index that ha
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from tykky import fetch
 from tykky.errors import Exit, StepError, masked
+from tykky.files import parse_json
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -103,8 +103,15 @@ def _listed(page: str, patience: int) -> Iterator[tuple[str, str]]:
     """The files of a project in an index, and their addresses; none if it has no such project."""
     text, kind = _read(page, patience)
     if kind.endswith("+json"):
-        for row in json.loads(text).get("files", ()):
-            yield row["filename"], urljoin(public(page), row["url"])
+        try:
+            rows = [(row["filename"], row["url"]) for row in parse_json(text).get("files", ())]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise StepError(
+                f"the package index lists its files in a way that cannot be read: {public(page)}",
+                remedy="is there a proxy or login page in between? Try again later",
+                code=Exit.DAMAGED,
+            ) from None
+        yield from ((file, urljoin(public(page), address)) for file, address in rows)
         return
     anchors = _Anchors()
     anchors.feed(text)
