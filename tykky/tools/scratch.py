@@ -132,9 +132,9 @@ def sweep(build_dir: Path, *, dry_run: bool = False, logs: float = math.inf) -> 
     own_folder(build_dir)
     swept = 0
     with contextlib.suppress(FileNotFoundError), _guard(build_dir):
-        for path in build_dir.iterdir():
-            if not re.fullmatch("[0-9a-f]{16}", path.name):
-                continue
+        # A lock alone is what stays where it could not be removed.
+        names = {path.name.removesuffix(".lock") for path in build_dir.iterdir()}
+        for path in (build_dir / name for name in names if re.fullmatch("[0-9a-f]{16}", name)):
             lock = _lock_of(path)
             if lock.exists() and not lock.is_file():
                 continue  # nobody's
