@@ -211,6 +211,17 @@ def compare(old: Lock, new: Lock) -> Difference:
     return difference(old.packages, new.packages)
 
 
+#: What in a lock's ``asked`` are packages, and how each begins with its name.
+_ASKED = ("requirements", "specs", "pip")
+_NAME = re.compile(r"(?:[^\s:]+::)?([A-Za-z0-9][A-Za-z0-9._-]*)")
+
+
+def asked_names(lock: Lock) -> tuple[str, ...]:
+    """The names of the packages that the recipe asks for, as it writes them, sorted."""
+    texts = (str(text) for key in _ASKED for text in lock.asked.get(key, ()))
+    return tuple(sorted({found[1] for text in texts if (found := _NAME.match(text.strip()))}))
+
+
 def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
     """What changed between two sets of packages, by their names.
 

@@ -5,26 +5,32 @@
 #    source ~/.local/share/bash_completion/tykky
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_tykky_module_subparsers=(path file)
+_shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install rollback uninstall gc find diff history log module base refresh verify reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install rollback uninstall retire gc find diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
 _shtab_tykky_lock_option_strings=(-h --help --json --root -c --all --arch --check)
 _shtab_tykky_audit_option_strings=(-h --help --json --root -c)
-_shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --keep-going)
+_shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --testing --keep-going)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
 _shtab_tykky_uninstall_option_strings=(-h --help --json --root -c)
+_shtab_tykky_retire_option_strings=(-h --help --json --root -c --use --undo --reason)
 _shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --images --cache -n --dry-run)
 _shtab_tykky_find_option_strings=(-h --help --json --root -c --format --packages --sizes)
 _shtab_tykky_diff_option_strings=(-h --help --json --root -c)
-_shtab_tykky_history_option_strings=(-h --help --json --root -c)
+_shtab_tykky_history_option_strings=(-h --help --json --root -c --last)
 _shtab_tykky_log_option_strings=(-h --help --json --root -c --failed --path)
 _shtab_tykky_module_path_option_strings=(-h --help --json --root -c)
+_shtab_tykky_module_admin_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_module_file_option_strings=(-h --help --json --root -c)
 _shtab_tykky_module_option_strings=(-h --help --json --root -c)
+_shtab_tykky_default_option_strings=(-h --help --json --root -c --undo --reason)
+_shtab_tykky_hide_option_strings=(-h --help --json --root -c --testing --undo --reason)
+_shtab_tykky_deprecate_option_strings=(-h --help --json --root -c --until --use --undo --reason)
+_shtab_tykky_hold_option_strings=(-h --help --json --root -c --undo --reason)
 _shtab_tykky_base_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_base_pull_option_strings=(-h --help --again --json --root -c)
 _shtab_tykky_base_verify_option_strings=(-h --help --json --root -c)
@@ -56,6 +62,8 @@ _shtab_tykky_rollback_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_rollback___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_uninstall_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_uninstall___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_retire_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_retire___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_gc___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_find_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_find___root_COMPGEN=_shtab_compgen_dirs
@@ -65,9 +73,18 @@ _shtab_tykky_history___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_log_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_log___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module_path___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_module_admin_list___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module_file_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_module_file___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_default_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_default___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_hide_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_hide___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_deprecate_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_deprecate___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_hold_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_hold___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_base_list___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_base_pull___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_base_verify___root_COMPGEN=_shtab_compgen_dirs
@@ -91,14 +108,14 @@ _shtab_tykky_activate_pos_0_COMPGEN=_tykky_stacks
 _shtab_tykky___root_COMPGEN=_shtab_compgen_dirs
 
 _shtab_tykky_lock___arch_choices=(x86_64 aarch64)
-_shtab_tykky_module_pos_0_choices=(path file)
+_shtab_tykky_module_pos_0_choices=(path admin-list file)
 _shtab_tykky_base_pos_0_choices=(list pull verify)
 _shtab_tykky_refresh___runtime_choices=(native apptainer auto)
 _shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install rollback uninstall gc find diff history log module base refresh verify reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install rollback uninstall retire gc find diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -124,6 +141,7 @@ _shtab_tykky_install___help_nargs=0
 _shtab_tykky_install___json_nargs=0
 _shtab_tykky_install___plan_nargs=0
 _shtab_tykky_install___force_nargs=0
+_shtab_tykky_install___testing_nargs=0
 _shtab_tykky_install___keep_going_nargs=0
 _shtab_tykky_rollback__h_nargs=0
 _shtab_tykky_rollback___help_nargs=0
@@ -132,6 +150,11 @@ _shtab_tykky_uninstall_pos_0_nargs=+
 _shtab_tykky_uninstall__h_nargs=0
 _shtab_tykky_uninstall___help_nargs=0
 _shtab_tykky_uninstall___json_nargs=0
+_shtab_tykky_retire_pos_0_nargs=+
+_shtab_tykky_retire__h_nargs=0
+_shtab_tykky_retire___help_nargs=0
+_shtab_tykky_retire___json_nargs=0
+_shtab_tykky_retire___undo_nargs=0
 _shtab_tykky_gc__h_nargs=0
 _shtab_tykky_gc___help_nargs=0
 _shtab_tykky_gc___json_nargs=0
@@ -159,6 +182,9 @@ _shtab_tykky_log___path_nargs=0
 _shtab_tykky_module_path__h_nargs=0
 _shtab_tykky_module_path___help_nargs=0
 _shtab_tykky_module_path___json_nargs=0
+_shtab_tykky_module_admin_list__h_nargs=0
+_shtab_tykky_module_admin_list___help_nargs=0
+_shtab_tykky_module_admin_list___json_nargs=0
 _shtab_tykky_module_file__h_nargs=0
 _shtab_tykky_module_file___help_nargs=0
 _shtab_tykky_module_file___json_nargs=0
@@ -166,6 +192,26 @@ _shtab_tykky_module_pos_0_nargs=A...
 _shtab_tykky_module__h_nargs=0
 _shtab_tykky_module___help_nargs=0
 _shtab_tykky_module___json_nargs=0
+_shtab_tykky_default__h_nargs=0
+_shtab_tykky_default___help_nargs=0
+_shtab_tykky_default___json_nargs=0
+_shtab_tykky_default___undo_nargs=0
+_shtab_tykky_hide_pos_0_nargs=+
+_shtab_tykky_hide__h_nargs=0
+_shtab_tykky_hide___help_nargs=0
+_shtab_tykky_hide___json_nargs=0
+_shtab_tykky_hide___testing_nargs=0
+_shtab_tykky_hide___undo_nargs=0
+_shtab_tykky_deprecate_pos_0_nargs=+
+_shtab_tykky_deprecate__h_nargs=0
+_shtab_tykky_deprecate___help_nargs=0
+_shtab_tykky_deprecate___json_nargs=0
+_shtab_tykky_deprecate___undo_nargs=0
+_shtab_tykky_hold_pos_0_nargs=+
+_shtab_tykky_hold__h_nargs=0
+_shtab_tykky_hold___help_nargs=0
+_shtab_tykky_hold___json_nargs=0
+_shtab_tykky_hold___undo_nargs=0
 _shtab_tykky_base_list__h_nargs=0
 _shtab_tykky_base_list___help_nargs=0
 _shtab_tykky_base_list___json_nargs=0
@@ -252,7 +298,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
+  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -6,7 +6,7 @@ import random
 import shutil
 import subprocess
 
-from tykky.publish.modules import lua
+from tykky.publish.modulefile import lua
 
 NASTY = [
     *(chr(number) for number in range(1, 0x250)),

@@ -244,7 +244,7 @@ def test_addresses_in_the_environment_are_separated_by_blanks(home: Home) -> Non
         ("permissions: {dir_mode: 0999}", "is no octal mode"),
         ("permissions: {dir_mode: rwxr-xr-x}", "is no octal mode"),
         ("permissions: {setgid: maybe}", "is neither true nor false"),
-        ("module: {format: tcl}", "module.format = 'tcl' is not one of lua"),
+        ("module: {format: yaml}", "module.format = 'yaml' is not one of lua, tcl, both"),
         ("jobs: -1", "is not a whole number"),
         ("idle: 0", "is not a whole number from 1 to 86400"),
         ("runtime: docker", "is not one of native, apptainer, auto"),

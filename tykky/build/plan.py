@@ -196,6 +196,7 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         license=recipe.license,
         maintainers=tuple(recipe.maintainers),
         packages=tuple((p.name, p.version) for p in sorted(plan.lock.packages)),
+        asked=locks.asked_names(plan.lock),
         lock=plan.lock.digest,
         loads=tuple(recipe.loads),
         shown=shown(recipe),

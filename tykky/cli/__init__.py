@@ -32,16 +32,21 @@ VERBS: dict[str, dict[str, str]] = {
         "install": "build a stack and publish its module",
         "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",
+        "retire": "remove a version, with a module that names another",
         "gc": "delete for good what was uninstalled",
     },
     "Asking": {
         "find": "list what is installed",
         "diff": "tell how the packages of two installs or locks differ",
-        "history": "tell what was done with a stack, and which generations it has",
+        "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",
         "module": "tell where the modulefiles are",
     },
     "Keeping": {
+        "default": "make a version the default of its name",
+        "hide": "take versions from the lists of modules",
+        "deprecate": "say that versions are to be left, and until when",
+        "hold": "keep installs or generations for ever",
         "base": "list, pull and verify the images that stacks run on",
         "refresh": "make the commands and modules of stacks again",
         "verify": "check whether installs are what was installed",
@@ -151,7 +156,13 @@ def _do(words: list[str]) -> int:
     config = Config.load(args.flags)
     for warning in config.warnings:
         console.warn(warning)
-    result: Result = args.run(Call(args, config))
+    call = Call(args, config)
+    try:
+        result: Result = args.run(call)
+    except TykkyError:  # of several things some may be done
+        call.settle()
+        raise
+    call.settle()
     if args.json:
         console.json_out(envelope(args.verb, result))
     else:

@@ -88,7 +88,8 @@ class Call:
         """What shows the installs of the store."""
         from tykky.publish import Publisher
 
-        return Publisher(self.config, self.store)
+        testing = "testing" if getattr(self.args, "testing", False) else ""
+        return Publisher(self.config, self.store, testing)
 
     @cached_property
     def repos(self) -> Repos:
@@ -115,6 +116,13 @@ class Call:
             if held:
                 sweep(place)
             yield
+
+    def settle(self) -> None:
+        """Run what the site wants run after modules have changed, once at the end of a verb."""
+        publisher: Publisher | None = self.__dict__.get("publisher")
+        changed = publisher is not None and publisher.modules.changed
+        if changed and (problem := self.publisher.modules.after_change()):
+            console.warn(problem)
 
     def warn_of_unreadable(self) -> None:
         """Tell which entries the last look into the database has left out."""

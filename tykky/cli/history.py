@@ -1,4 +1,7 @@
-"""Tell what was done with a stack: its generations, who made each, when, and what changed."""
+"""Tell what was done with a stack: its generations, who made each, when, and what changed.
+
+Without a stack, the journal of the root: every change of any, also of what is gone since.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,52 @@ from typing import Any
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli.common import Call, Result, place_of, positional
+from tykky.cli.common import Call, Result, option, place_of, positional
 from tykky.contents import of_install
-from tykky.errors import Exit, StoreError
-from tykky.store import Place, state
+from tykky.errors import Exit, StoreError, explained
+from tykky.store import Place, journal, state
 
 EXAMPLES = """\
   tykky history python-data            its generations, the newest last
   tykky history python-data --json     with every event, for programs
+  tykky history --last 100             what was done in this root, the newest last
 """
 
-ARGUMENTS = (positional("INSTALL", "NAME[/VERSION], or a path"),)
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION], or a path", "?"),
+    option("--last", type=int, default=30, metavar="N", help="so many of the journal (30); 0: all"),
+)
 
 
 def run(call: Call) -> Result:
-    """A line for each generation that is there."""
+    """A line for each generation that is there, or of the journal."""
+    return _stack(call) if call.args.install else _journal(call)
+
+
+def _journal(call: Call) -> Result:
+    with explained(f"read {journal.path_of(call.store)}"):
+        found = [*journal.events(call.store, max(0, call.args.last))]
+
+    def show() -> None:
+        rows = [
+            (
+                e["when"].replace("T", " ").rstrip("Z"),
+                e["user"],
+                e["verb"],
+                f"{e['module']}#{e['generation']}" if e["generation"] else e["module"],
+                f"was #{e['before']}" if e["before"] not in (0, e["generation"]) else "",
+                e["why"],
+            )
+            for e in found
+        ]
+        console.table(rows, ("WHEN (UTC)", "BY", "DONE", "WHAT", "BEFORE", "WHY"))
+        if not rows:
+            console.note(f"nothing was noted in {call.store.root} yet")
+
+    return Result(found, show)
+
+
+def _stack(call: Call) -> Result:
     entry = call.store.one(call.args.install)
     place = place_of(entry)
     events = state.events(place)

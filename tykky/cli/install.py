@@ -48,6 +48,7 @@ ARGUMENTS = (
     specs("what to install"),
     flag("--plan", help="show each step's commands, and do nothing"),
     flag("--force", help="build a new generation, though nothing has changed"),
+    flag("--testing", help="hide what is new until 'tykky hide --undo': it is to be tested"),
     flag("--keep-going", help="go on with the next spec if one fails"),
 )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from tykky.cli.common import Action, Call, Result, positional, said
-from tykky.publish import modules
+from tykky.publish import modulefile, modules
 
 EXAMPLES = """\
   module use "$(tykky module path)"      make the modules known to Lmod
   tykky module file python-data          the modulefile of an install
+  tykky module admin-list >FILE          what to add to Lmod's admin.list
 """
 
 
@@ -20,8 +21,14 @@ def _file(call: Call) -> Result:
     return Result(path, said([str(path)]))
 
 
+def _admin_list(call: Call) -> Result:
+    lines = modulefile.admin_list([*map(call.store.record, call.store.entries())])
+    return Result(lines, said(lines))
+
+
 _INSTALL = positional("INSTALL", "NAME[/VERSION]")
 ACTIONS = {
     "path": Action(_path, "print the directory for 'module use'"),
+    "admin-list": Action(_admin_list, "print what is deprecated, for Lmod's admin.list"),
     "file": Action(_file, "print the modulefile of an install", [_INSTALL]),
 }

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native", "apptainer", "auto"]
 Compression = Literal["zstd", "gzip", "lz4", "xz"]
-Format = Literal["lua"]
+Format = Literal["lua", "tcl", "both"]
+Extensions = Literal["asked", "all", "none"]
 Strategy = Literal["first-index", "best-match"]
 
 
@@ -187,9 +188,12 @@ class Permissions:
 
 @dataclass(frozen=True)
 class Module:
-    """How modulefiles are written."""
+    """How modulefiles are written, and what is run once they have changed."""
 
     format: Format = _choice(Format)
+    extensions: Extensions = _choice(Extensions)
+    extensions_max: int = _number(0, 10000)
+    after_change: str = _key("command line", _text)
     templates: Path | None = _path(empty=None)
     family: str = _key("text", _text)
 

@@ -12,18 +12,20 @@ import contextlib
 import os
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky import console, trust
 from tykky.build import commands
-from tykky.errors import Exit, StoreError, TykkyError, explained
-from tykky.files import check_writable, discard, make_folder, text_at, write_file
-from tykky.host import real
-from tykky.publish import modules
-from tykky.store import HIDDEN, Entry, Place, Record, Store, place, state, written
+from tykky.errors import TykkyError, explained
+from tykky.files import discard, text_at
+from tykky.publish import modulefile
+from tykky.publish.modulefile import LUA
+from tykky.publish.modules import Modules, forms, owner_of, path_of
+from tykky.store import HIDDEN, Entry, Place, Record, Store, journal, place, retired, state, written
 from tykky.store.written import Fault
 
 if TYPE_CHECKING:
@@ -41,40 +43,24 @@ class Publisher:
 
     config: Config
     store: Store
+    #: What a version is hidden as from its first generation on, if it is to be.
+    hidden_as: str = ""
+
+    @cached_property
+    def modules(self) -> Modules:
+        """The modulefiles."""
+        return Modules(self.config, self.store)
 
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
         self.store.check_entry(record)
         if not record.has_module:
             return
-        # A template of the site that is wrong must not be found after an hour of building.
-        modules.render(record, self.config)
-        modules.check_loads(record.name, record.loads)
-        path = modules.path_of(self.config, record.module)
-        owner = modules.owner_of(path)
-        if owner not in (None, record.prefix) and not self._is_copied(path, owner):
-            what = f"the install {owner}" if owner else "something that is not Tykky's"
-            cause = f"the modulefile {path} is there already and belongs to {what}"
-            remedy = "move it away, or set another 'module_path'"
-            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
-        folder = self.config.module_path
-        with explained(f"use {folder} for modules"):
-            make_folder(folder, self.store.permissions)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            cause = f"you may not write modules into {folder}"
-            remedy = "choose another directory: 'tykky config set module_path DIR'"
-            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_WRITABLE)
-
-    def _is_copied(self, path: Path, owner: str) -> bool:
-        """Whether a modulefile came with a copy of the root in which its owner is."""
-        own = self.store.place(path.parent.name, path.stem).prefix
-        return path.is_relative_to(self.store.root) and Path(owner).parts[-3:] == own.parts[-3:]
+        self.modules.check(record)
 
     def check_removable(self, entry: Entry) -> None:
         """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
-        folder = modules.path_of(self.config, entry.module).parent
-        if folder.is_dir():
-            check_writable(folder, f"remove the module {entry.module}")
+        self.modules.check_removable(entry)
 
     def switch(self, record: Record, verb: str, why: str = "") -> None:
         """Let a generation be the current one, and show it. Hold the claim of its place.
@@ -85,6 +71,10 @@ class Publisher:
         before = here.current
         # A session that has loaded an older generation has its commands while that is kept.
         kept = here.records() if record.has_module else [record]
+        if self.hidden_as and record.has_module and not before:
+            facts = {"as": self.hidden_as}
+            state.mark(here, state.HIDDEN, facts, "hide", self.store.permissions, why)
+            record = replace(record, marks=state.marks(here))
         every = sorted({name for each in kept for name in each.commands})
         folder, permissions = here.prefix / "bin", self.store.permissions
         # What an earlier Tykky has left works by itself, a launcher by the current generation.
@@ -102,12 +92,34 @@ class Publisher:
         self.store.enter(record)
         notes: dict[str, str] = {}
         if record.has_module:
-            with self.store.alone(record.name):
-                module = modules.path_of(self.config, record.module)
-                self._write(module, modules.render(record, self.config))
-                self._mark_default(record.name)
-            notes = {_MODULE: written.note(module)}
-        state.add(here, verb, before, self.store.permissions, why, notes)
+            retired.take_back(self.store, record.module)
+            paths = self.modules.write(record)
+            notes = {_note_of(path): written.note(path) for path in paths}
+        self.tell(record.module, state.add(here, verb, before, permissions, why, notes))
+
+    def tell(self, module: str, event: state.Event | None) -> None:
+        """Write an event into the journal; that it cannot be is no reason to fail."""
+        if event is not None:
+            try:
+                journal.add(self.store, module, event)
+            except TykkyError as error:
+                console.warn(f"the journal does not have this: {error.cause}")
+
+    def mark(
+        self, entry: Entry, name: str, facts: Mapping[str, str] | None, verb: str, why: str
+    ) -> bool:
+        """Decide something about a version, or take it back without ``facts``, and show it.
+
+        Whether anything has changed. Hold the claim of its place. Raises ``TykkyError``.
+        """
+        here = Place(Path(entry.prefix))
+        here.check_formats()
+        event = state.mark(here, name, facts, verb, self.store.permissions, why)
+        self.tell(entry.module, event)
+        record = here.record()
+        if event is not None or any(self.differences(record)):
+            self.switch(record, verb)
+        return event is not None
 
     def repair(self, record: Record) -> None:
         """Make again what is missing of the current generation, if anything is."""
@@ -136,30 +148,35 @@ class Publisher:
                 self.store.entry_path(record), "is not what the record says", record
             )
             yield replace(fault, remedy="'tykky reindex'") if record.has_module else fault
-        if record.has_module:
-            path = modules.path_of(self.config, record.module)
+        for form in forms(self.config) if record.has_module else ():
+            path = path_of(self.config, record.module, form)
             if path.is_symlink():
                 yield self._fault(path, "is a link", record)
-            elif modules.owner_of(path) != record.prefix:
+            elif owner_of(path) != record.prefix:
                 yield self._fault(path, "is missing or belongs to another", record)
-            elif text_at(path) != modules.render(record, self.config):
+            elif text_at(path) != modulefile.render(record, self.config, form):
                 yield self._fault(path, "is not as it would be made now", record)
-            default = path.parent / ".modulerc.lua"
-            if text_at(default) != self._default(record.name):
+            default = path.parent / form.rc
+            if text_at(default) != self.modules.text_of_rc(record.name, form):
                 yield self._fault(default, "does not mark the default version", record)
 
     def faults(self, record: Record) -> Iterator[Fault]:
         """What is not as it was made, of what users see of a current generation."""
         here = Place(Path(record.prefix))
-        module = modules.path_of(self.config, record.module)
-        # A template may have changed since: then it is out of date, and nothing is wrong.
-        noted = written.what(state.notes(here).get(_MODULE, ""))
-        is_kept = module.is_file() and noted == written.what(written.note(module))
+        known = state.notes(here)
+        shown = [self.store.entry_path(record)]
+        kept: set[Path] = set()
+        for form in forms(self.config) if record.has_module else ():
+            module = path_of(self.config, record.module, form)
+            shown += [module, module.parent / form.rc]
+            # A template may have changed since: then it is out of date, and nothing is wrong.
+            noted = written.what(known.get(_note_of(module), ""))
+            if module.is_file() and noted == written.what(written.note(module)):
+                kept.add(module)
         for fault in self.differences(record):
-            if not (is_kept and fault.path == module):
+            if fault.path not in kept:
                 yield fault
-        shown = [module, module.parent / ".modulerc.lua"] if record.has_module else []
-        for path in (*shown, self.store.entry_path(record)):
+        for path in shown:
             if os.path.lexists(path):
                 owners = frozenset(trust.owner(here.prefix) + trust.owner(path.parent))
                 yield from written.Checker(self.store.permissions, owners).mode(path)
@@ -170,61 +187,27 @@ class Publisher:
 
     def orphans(self) -> Iterator[Fault]:
         """The modulefiles of installs that are not there, or not in this root."""
-        for path in sorted(self.config.module_path.glob("*/[!.]*.lua")):
-            prefix, copied = Path(modules.owner_of(path) or "/"), False
-            if real(self.store.places) not in real(prefix).parents:
-                owner = str(prefix)
-                own = self.store.place(path.parent.name, path.stem).prefix
-                copied = self._is_copied(path, owner) and not own.is_dir()
-                if not copied:
-                    continue  # of another root, or not Tykky's; or of one that is checked itself
-            if copied or not Place(prefix).numbers:
-                yield Fault(path, f"belongs to {prefix}, where no install is", "'tykky reindex'")
+        for path, prefix in self.modules.orphans():
+            yield Fault(path, f"belongs to {prefix}, where no install is", "'tykky reindex'")
 
     def withdraw_orphans(self) -> Iterator[str]:
         """Remove the modulefiles of installs that are not there; a sentence for each."""
-        inside = self.store.root in self.config.module_path.parents
-        if not (inside or any(self.store.places.glob("*/*"))):
-            return  # the root may not be mounted just now
-        for fault in [*self.orphans()]:
-            name = fault.path.parent.name
-            with self.store.alone(name), explained(f"remove {fault.path}", "module_path"):
-                fault.path.unlink(missing_ok=True)
-                self._mark_default(name)
-            yield f"removed {fault}"
+        for path, prefix in self.modules.remove_orphans():
+            yield f"removed {path}, which belongs to {prefix}, where no install is"
 
-    def withdraw(self, entry: Entry) -> None:
+    def withdraw(self, entry: Entry, verb: str = "uninstall", why: str = "") -> None:
         """Remove the modulefile of an install, if it is still the install's own."""
-        path = modules.path_of(self.config, entry.module)
-        with self.store.alone(entry.name):
-            if modules.owner_of(path) == entry.prefix:
-                path.unlink(missing_ok=True)
-            try:
-                self._mark_default(entry.name)
-            except TykkyError as error:  # on a full disk, which this may be to free
-                (path.parent / ".modulerc.lua").unlink(missing_ok=True)
-                console.warn(f"{error.cause}; 'tykky refresh {entry.name}' mends that")
+        number = Place(Path(entry.prefix)).current
+        self.tell(entry.module, state.event(verb, 0, number, why))
+        try:
+            self.modules.remove(entry)
+        except TykkyError as error:
+            console.warn(f"{error.cause}; 'tykky refresh {entry.name}' mends that")
 
-    def _default(self, name: str) -> str:
-        return modules.default_of(name, self.config, self.store.entries(name))
 
-    def _mark_default(self, name: str) -> None:
-        """Write ``.modulerc.lua``, which names the default version. Hold the lock of the name."""
-        folder = self.config.module_path / name
-        path = folder / ".modulerc.lua"
-        if text := self._default(name):
-            self._write(path, text)
-            return
-        path.unlink(missing_ok=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-    def _write(self, path: Path, text: str) -> None:
-        if path.is_symlink() or text_at(path) != text:
-            make_folder(path.parent, self.store.permissions)
-            if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
-                path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
-            write_file(path, text.encode(), self.store.permissions)
+def _note_of(module: Path) -> str:
+    """What the note of a modulefile is called."""
+    return _MODULE if module.name.endswith(LUA.suffix) else f"{_MODULE}-tcl"
 
 
 def _links(here: Place, number: int = 0) -> dict[Path, Path]:

@@ -1,135 +1,224 @@
-"""Modulefiles: what ``module load`` reads, made from one template.
+"""The modulefiles of a store: where they are, and writing and removing them.
 
-The first line of a modulefile names the install it belongs to, so that nothing of somebody
-else's is ever overwritten or removed. The rest is derived from the record of a generation and the
-configuration.
+Each install has one in every language that the site has chosen; a name has a file in each that
+marks its default version and says what is hidden. All are made from records and from what was
+decided, and may be made again at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
+import secrets
 import shutil
 import subprocess
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky import trust
-from tykky.errors import ConfigError, Exit, StoreError, Where
-from tykky.files import text_at
-from tykky.store import Entry, Record, default
+from tykky.errors import Exit, StoreError, TykkyError, explained
+from tykky.files import check_writable, make_folder, text_at, write_file
+from tykky.host import real
+from tykky.publish import modulefile
+from tykky.publish.modulefile import FORMS, LUA, Form
+from tykky.store import Entry, Place, Record, Store, retired
 
 if TYPE_CHECKING:
     from tykky.config import Config
 
-_OWNER = re.compile(r"-- Made by Tykky for (.+); do not edit")
-_TEMPLATE = "module.lua.j2"
+
+def forms(config: Config) -> list[Form]:
+    """The languages that the site has chosen; at least one."""
+    return [form for form in FORMS if config.module.format in (form.name, "both")]
 
 
-def path_of(config: Config, module: str) -> Path:
+def path_of(config: Config, module: str, form: Form | None = None) -> Path:
     """The modulefile of a module name such as ``python-data/26.11``."""
-    return config.module_path / f"{module}.lua"
+    return config.module_path / f"{module}{(form or forms(config)[0]).suffix}"
 
 
 def owner_of(path: Path) -> str | None:
     """The prefix a modulefile was made for; empty if it is foreign, ``None`` if not there."""
-    if not os.path.lexists(path):
-        return None
-    found = _OWNER.match(text_at(path))
-    return found[1] if found else ""
+    return modulefile.owner_in(text_at(path)) if os.path.lexists(path) else None
 
 
-def lua(text: object) -> str:
-    """A text as a Lua string: every byte that could mean something is escaped."""
-    escaped = re.sub(r'[\\"\x00-\x1f\x7f]', lambda found: f"\\{ord(found[0]):03d}", str(text))
-    return f'"{escaped}"'
+@dataclass(frozen=True)
+class Modules:
+    """The modulefiles of a store, as the configuration wants them.
 
-
-def lua_text(text: str) -> str:
-    """A text of several lines as a Lua string that people can read, too."""
-    if re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text):
-        return lua(text)
-    level = ""
-    while f"]{level}]" in text or text.endswith(f"]{level}"):
-        level += "="
-    return f"[{level}[\n{text}]{level}]"  # Lua leaves out the first line break
-
-
-def render(record: Record, config: Config) -> str:
-    """The text of a modulefile. Raises ``ConfigError`` for a broken template of the site."""
-    import jinja2
-
-    from tykky.resources import resource
-
-    own, shipped = config.module.templates, resource("share") / "modules"
-    for path in (own, *own.rglob("*")) if own else ():
-        trust.check(path, "the template", ConfigError, config.owners("module.templates"))
-    by_name = jinja2.FileSystemLoader([own, shipped] if own else shipped)
-    extended = jinja2.PrefixLoader({"tykky": jinja2.FileSystemLoader(shipped)})
-    loader = jinja2.ChoiceLoader([by_name, extended])
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
-    environment.filters.update(lua=lua, lua_text=lua_text)
-    same = ("name", "version", "suffix", "module", "prefix", "commands")
-    values = {
-        **record.shown,
-        **{name: getattr(record, name) for name in same},
-        "place": os.path.realpath(record.prefix),
-        "family": record.shown.get("family") or config.module.family,
-        "packages": [f"{name}/{version}" for name, version in record.packages],
-        "help": _help(record),
-    }
-    remedy = "'tykky config why module.templates' says where it was set"
-    try:
-        text = environment.get_template(_TEMPLATE).render(values)
-    except jinja2.TemplateSyntaxError as error:
-        cause = f"the template of the modulefile is wrong: {error.message}"
-        where = Where(Path(error.filename or own or _TEMPLATE), error.lineno)
-        raise ConfigError(cause, where=where) from None
-    except jinja2.TemplateError as error:
-        cause = f"the template of the modulefile cannot be used: {error}"
-        raise ConfigError(cause, remedy=remedy) from None
-    except Exception as error:  # whatever an expression in the template may raise
-        cause = f"the template of the modulefile fails: {type(error).__name__}: {error}"
-        # The line of the site's template that raised, as Jinja writes it into the traceback.
-        frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
-        places = [Where(path, line or 0) for path, line in frames if path.parent == own]
-        raise ConfigError(cause, remedy=remedy, where=places[-1] if places else None) from None
-    # Always the first line, whatever the site's template says: by it we know what is ours.
-    owner = f"-- Made by Tykky for {record.prefix}; do not edit, it is made anew with the install."
-    return f"{owner}\n" + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def _help(record: Record) -> str:
-    some = record.commands if len(record.commands) <= 12 else (*record.commands[:12], "...")
-    parts = [record.shown.get("about") or record.description, f"Commands: {', '.join(some)}"]
-    if any(name == "pip" for name, _ in record.packages):
-        parts.append(
-            "To add packages of your own, make a virtual environment on top of it:\n"
-            "    python -m venv --system-site-packages my-venv\n"
-            "    my-venv/bin/pip install PACKAGE"
-        )
-    if record.homepage:
-        parts.append(f"More: {record.homepage}")
-    if record.maintainers:
-        parts.append(f"Maintained by: {', '.join(record.maintainers)}")
-    parts.append(f"Licence: {record.license}\nInstalled: {record.installed[:10]}")
-    return "\n\n".join(parts)
-
-
-def default_of(name: str, config: Config, entries: Sequence[Entry]) -> str:
-    """The text that marks the default version of a name; empty if nothing is published.
-
-    Lmod itself would choose by the whole string, so that a variant's suffix would win.
+    ``changed`` has the names of those that were written or removed.
     """
-    there = [entry for entry in entries if path_of(config, entry.module).exists()]
-    if not there:
-        return ""
-    return (
-        f"-- Made by Tykky; do not edit, it is made anew with every install of {name}.\n"
-        f'module_version({lua(default.default_of(there).module)}, "default")\n'
-    )
+
+    config: Config
+    store: Store
+    changed: set[str] = field(default_factory=set)
+
+    def check(self, record: Record) -> None:
+        """Find out before a build what would fail after it. Raises ``TykkyError``."""
+        check_loads(record.name, record.loads)
+        for form in forms(self.config):
+            # A template of the site that is wrong must not be found after an hour of building.
+            modulefile.render(record, self.config, form)
+            path = path_of(self.config, record.module, form)
+            owner = owner_of(path)
+            if owner not in (None, record.prefix) and not self.is_copied(path, owner):
+                what = f"the install {owner}" if owner else "something that is not Tykky's"
+                cause = f"the modulefile {path} is there already and belongs to {what}"
+                remedy = "move it away, or set another 'module_path'"
+                raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        folder = self.config.module_path
+        with explained(f"use {folder} for modules"):
+            make_folder(folder, self.store.permissions)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            cause = f"you may not write modules into {folder}"
+            remedy = "choose another directory: 'tykky config set module_path DIR'"
+            raise TykkyError(cause, remedy=remedy, code=Exit.NOT_WRITABLE)
+
+    def check_removable(self, entry: Entry) -> None:
+        """Raise ``StoreError`` if the modulefile of an install is there and cannot be removed."""
+        folder = path_of(self.config, entry.module).parent
+        if folder.is_dir():
+            check_writable(folder, f"remove the module {entry.module}")
+
+    def write(self, record: Record) -> list[Path]:
+        """Show an install, and mark the default of its name; the paths of its modulefiles.
+
+        Raises ``TykkyError``.
+        """
+        paths = []
+        with self.store.alone(record.name):
+            for form in forms(self.config):
+                paths.append(path := path_of(self.config, record.module, form))
+                self._write(path, modulefile.render(record, self.config, form))
+            self._remove(record.module, record.prefix, [f for f in FORMS if f not in self._forms])
+            self._mark(record.name)
+        return paths
+
+    def remove(self, entry: Entry) -> None:
+        """Take an install from sight, as far as its modulefile is still its own."""
+        with self.store.alone(entry.name):
+            self._remove(entry.module, entry.prefix, FORMS)
+            try:
+                self._mark(entry.name)
+            except TykkyError:  # on a full disk, which this may be to free
+                for form in FORMS:
+                    (self.config.module_path / entry.name / form.rc).unlink(missing_ok=True)
+                raise
+
+    def bury(self, name: str) -> None:
+        """Let modulefiles tell of the retired versions of a name. Raises ``TykkyError``."""
+        with self.store.alone(name):
+            for each in retired.of(self.store, name):
+                for form in forms(self.config):
+                    path = path_of(self.config, each.module, form)
+                    if owner_of(path) in (None, each.prefix):
+                        text = modulefile.tombstone(each.module, each.prefix, each.facts, form)
+                        self._write(path, text)
+            self._mark(name)
+
+    def unbury(self, name: str, module: str, prefix: str) -> None:
+        """Let no modulefile tell of a version any more that is not retired."""
+        with self.store.alone(name):
+            self._remove(module, prefix, FORMS)
+            self._mark(name)
+
+    def text_of_rc(self, name: str, form: Form) -> str:
+        """What marks the default of a name, and says what is hidden."""
+        entries = self.store.entries(name)
+        there = [e for e in entries if path_of(self.config, e.module, form).exists()]
+        known = {entry.module for entry in there}
+        gone = [r.module for r in retired.of(self.store, name) if r.module not in known]
+        return modulefile.rc(name, there, gone, form)
+
+    def after_change(self) -> str:
+        """Run what the site wants run after a change; what is to be said of it, or nothing."""
+        command = self.config.module.after_change
+        if not command:
+            return ""
+        names = {**os.environ, "TYKKY_CHANGED": " ".join(sorted(self.changed))}
+        try:
+            # Standard output is for the answer of the verb, which may be JSON.
+            shell = ["/bin/sh", "-c", command]
+            done = subprocess.run(shell, env=names, stdin=subprocess.DEVNULL, stdout=2, timeout=600)
+            problem = f"ended with {done.returncode}" if done.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            problem = f"could not be run to its end: {error}"
+        said = f"the modules have changed, and 'module.after_change' {problem}"
+        return f"{said}; repeat it: {command}" if problem else ""
+
+    def all(self) -> Iterator[tuple[Path, str]]:
+        """Every modulefile of this or another root, with its module's name."""
+        for path in sorted(self.config.module_path.glob("*/[!.]*")):
+            if owner_of(path):
+                name = path.name.removesuffix(LUA.suffix)
+                yield path, f"{path.parent.name}/{name}"
+
+    def is_copied(self, path: Path, owner: str | None) -> bool:
+        """Whether a modulefile came with a copy of the root in which its owner is."""
+        own = self.store.place(path.parent.name, path.name.removesuffix(LUA.suffix)).prefix
+        inside = path.is_relative_to(self.store.root)
+        return inside and Path(owner or "").parts[-3:] == own.parts[-3:]
+
+    def orphans(self) -> Iterator[tuple[Path, str]]:
+        """The modulefiles of installs that are not there, and the prefix of each."""
+        buried = {each.prefix for each in retired.of(self.store)}
+        for path, module in self.all():
+            prefix, copied = Path(owner_of(path) or "/"), False
+            if str(prefix) in buried:
+                continue
+            if real(self.store.places) not in real(prefix).parents:
+                own = self.store.place(*module.split("/", 1)).prefix
+                copied = self.is_copied(path, str(prefix)) and not own.is_dir()
+                if not copied:
+                    continue  # of another root; or of one that is checked itself
+            if copied or not Place(prefix).numbers:
+                yield path, str(prefix)
+
+    def remove_orphans(self) -> Iterator[tuple[Path, str]]:
+        """Remove the modulefiles of installs that are not there; yields each, and the prefix."""
+        inside = self.store.root in self.config.module_path.parents
+        if not (inside or any(self.store.places.glob("*/*"))):
+            return  # the root may not be mounted just now
+        for path, prefix in [*self.orphans()]:
+            name = path.parent.name
+            with self.store.alone(name), explained(f"remove {path}", "module_path"):
+                path.unlink(missing_ok=True)
+                self.changed.add(name)
+                self._mark(name)
+            yield path, prefix
+
+    @property
+    def _forms(self) -> list[Form]:
+        return forms(self.config)
+
+    def _remove(self, module: str, prefix: str, unwanted: Sequence[Form]) -> None:
+        for form in unwanted:
+            path = path_of(self.config, module, form)
+            if owner_of(path) == prefix:
+                path.unlink(missing_ok=True)
+                self.changed.add(module)
+
+    def _mark(self, name: str) -> None:
+        """Write what marks the default version. Hold the lock of the name."""
+        folder = self.config.module_path / name
+        for form in FORMS:
+            path = folder / form.rc
+            text = self.text_of_rc(name, form) if form in self._forms else ""
+            if text:
+                self._write(path, text)
+            elif text_at(path).removeprefix(form.magic).startswith(f"{form.comment} Made by Tykky"):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # if nothing is in it
+
+    def _write(self, path: Path, text: str) -> None:
+        if path.is_symlink() or text_at(path) != text:
+            make_folder(path.parent, self.store.permissions)
+            if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
+                path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
+            write_file(path, text.encode(), self.store.permissions)
+            self.changed.add(path.parent.name)
 
 
 def check_loads(name: str, loads: Sequence[str]) -> None:

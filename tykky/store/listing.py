@@ -21,7 +21,7 @@ from tykky.errors import Exit, StoreError
 from tykky.files import read_json
 from tykky.store.record import Entry, parse, read_entry
 
-FORMAT = 3
+FORMAT = 4
 #: A folder that changed less than this many seconds ago may change again within the same
 #: time stamp (file servers round them, and clocks differ), so it is not yet worth keeping.
 SETTLED = 10

@@ -109,7 +109,8 @@ class Place:
             name = records.name_of(self.prefix)
             record = replace(record, name=name, module=f"{name}/1")
         # Where it lies and which it is, is known from where it was found, wherever it was made.
-        return replace(record, prefix=str(self.prefix), generation=number)
+        marks = state.marks(self)
+        return replace(record, prefix=str(self.prefix), generation=number, marks=marks)
 
     def original(self, number: int = 0) -> str:
         """Where a generation was made, if that is elsewhere and it cannot be moved, or nothing.
@@ -266,7 +267,7 @@ def commit(draft: Draft, record: Record, permissions: Permissions) -> Record:
     """
     with explained(f"read {draft.path}"):
         found = written.tree(draft.path, (records.NAME,))
-    record = replace(record, notes={**found, **record.notes})
+    record = replace(record, notes={**found, **record.notes}, marks={})
     write_file(draft.path / records.NAME, records.render(record), permissions)
     for folder, _, names in os.walk(draft.path):
         for name in names:
@@ -284,7 +285,7 @@ def commit(draft: Draft, record: Record, permissions: Permissions) -> Record:
                 raise
         if not taken:
             sync(target.parent)
-            return record
+            return replace(record, marks=state.marks(draft.place))
     raise StoreError(
         f"somebody else has made {target} meanwhile, and this build lost",
         remedy="run the same command again; locks do not work on this file system, so only one "

@@ -36,7 +36,8 @@ class Entry:
 
     ``prefix`` is the place's path; ``build`` the digest of what its current ``generation`` was
     built from; ``needs`` are generations of other places, ``<prefix>#<number>``; ``versions`` are
-    those that its recipe had, in its order.
+    those that its recipe had, in its order; ``marks`` what somebody has decided about the version
+    (see :mod:`tykky.store.state`), which no record has on disk.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Entry:
     needs: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     deprecated: bool = False
+    marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -68,8 +70,9 @@ class Record(Entry):
     ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is entered
     (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets; ``by`` has
     ``user``, ``host`` and ``tykky`` (its version); ``packages`` are pairs of name and version;
-    ``publish`` is the digest of what only users see; ``read`` are files and folders outside of the
-    recipe's that the build has read, with a digest of each; ``needed`` is the ``build`` of each of
+    ``asked`` are the names of those that the recipe asks for; ``publish`` is the digest of what
+    only users see; ``read`` are files and folders outside of the recipe's that the build has read,
+    with a digest of each; ``needed`` is the ``build`` of each of
     the ``needs``; ``files`` counts files and folders; ``notes`` are of what lies beside the record
     (see :mod:`tykky.store.written`).
     """
@@ -77,6 +80,7 @@ class Record(Entry):
     spec: str = ""
     arch: str = ""
     publish: str = ""
+    asked: tuple[str, ...] = ()
     homepage: str = ""
     license: str = ""
     maintainers: tuple[str, ...] = ()

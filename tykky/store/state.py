@@ -1,7 +1,8 @@
 """What was done with a place: ``state.json``, an event for each change, the oldest first.
 
 It explains, keeps numbers from being given twice, and has the notes by which changes are found
-(see :mod:`tykky.store.written`); which generation counts is what ``current`` says.
+(see :mod:`tykky.store.written`) and the *marks*: what somebody has decided about the version.
+Which generation counts is what ``current`` says.
 """
 
 from __future__ import annotations
@@ -27,8 +28,14 @@ from tykky.store.record import NewerFormat
 if TYPE_CHECKING:
     from tykky.store.place import Place
 
-FORMAT = 1
+#: The format with marks, which an earlier Tykky would lose; without any, it writes the first.
+FORMAT = 2
 NAME = "state.json"
+#: What somebody may say of a version; one generation is ``held#6``.
+DEFAULT, HIDDEN, DEPRECATED, HELD = "default", "hidden", "deprecated", "held"
+
+#: What was decided, by its name: who, when and why, and what else belongs to it.
+Marks = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,14 @@ class _Known:
     events: tuple[Event, ...] = ()
     #: Of what the generations share, and of their records, by the path in the place.
     notes: Mapping[str, str] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
     #: Whether it is as Tykky has written it, as far as that is known.
     untouched: bool = True
+
+
+def event(verb: str, generation: int, before: int, why: str = "") -> Event:
+    """A change that is made now, by whoever runs this."""
+    return Event(verb, generation, before, now(), user_name(), host_name(), why)
 
 
 def events(place: Place) -> list[Event]:
@@ -63,6 +76,12 @@ def notes(place: Place) -> Mapping[str, str]:
     """The notes of what the generations share, and of their records. Raises ``NewerFormat``."""
     known = _read(place)
     return known.notes if known else {}
+
+
+def marks(place: Place) -> Marks:
+    """What somebody has decided about the version. Raises ``NewerFormat``."""
+    known = _read(place)
+    return known.marks if known else {}
 
 
 def is_damaged(place: Place) -> bool:
@@ -84,7 +103,9 @@ def _read(place: Place) -> _Known | None:
             raise NewerFormat(path, data["format"])
         found = tuple(Event(**event) for event in data["events"])
         notes = data.get("notes", {})
+        marks = data.get("marks", {})
         good = all(written.is_note(noted) for noted in notes.values())
+        good = good and records.is_a("Mapping[str, Mapping[str, str]]", marks)
         untouched = data.get("digest", _digest(data)) == _digest(data)
     except FileNotFoundError:
         return _Known()
@@ -96,7 +117,7 @@ def _read(place: Place) -> _Known | None:
         and all(isinstance(getattr(event, name), str) for name in texts)
         for event in found
     )
-    return _Known(found, notes, untouched) if good else None
+    return _Known(found, notes, marks, untouched) if good else None
 
 
 def _digest(data: Mapping[str, Any]) -> str:
@@ -112,31 +133,77 @@ def add(
     permissions: Permissions,
     why: str = "",
     notes: Mapping[str, str] | None = None,
-) -> None:
+) -> Event | None:
     """Note that the current generation has become that. Hold the claim. Raises ``TykkyError``.
 
-    ``notes`` are of what has just been made of it, wherever that is.
+    ``notes`` are of what has just been made of it, wherever that is. Gives the event, if there is
+    one that was not known.
     """
-    known, file = _read(place), place.hidden / NAME
-    if known is None or not known.untouched:  # kept for whoever knows what to do with it
-        aside = file.with_name(f"{NAME}.damaged")
-        if known is None:
-            file.rename(aside)
-        else:
-            shutil.copyfile(file, aside)
-    history = known.events if known else ()
+    known = _opened(place)
+    history, new = known.events, None
     if not history or history[-1].generation != place.current:
         if history and before == place.current:
             before = history[-1].generation  # whoever switched was killed before it was noted
-        event = Event(verb, place.current, before, now(), user_name(), host_name(), why)
-        history = (*history, event)
+        new = event(verb, place.current, before, why)
+        history = (*history, new)
     with explained(f"note what was done with {place.prefix}"):
-        noted = {**_kept(known.notes if known else {}, _shared(place), place), **(notes or {})}
-    if known and known.untouched and (known.events, known.notes) == (history, noted):
-        return
-    data = {"format": FORMAT, "events": [asdict(each) for each in history], "notes": noted}
+        noted = {**_kept(known.notes, _shared(place), place), **(notes or {})}
+    made = _Known(history, noted, known.marks)
+    if made != known:
+        _write(place, made, permissions)
+    return new
+
+
+def mark(
+    place: Place,
+    name: str,
+    facts: Mapping[str, str] | None,
+    verb: str,
+    permissions: Permissions,
+    why: str = "",
+) -> Event | None:
+    """Decide something about a version, with ``facts``, or take it back without. Hold the claim.
+
+    Gives the event; nothing if all was so before. Raises ``TykkyError``.
+    """
+    known = _opened(place)
+    new = event(verb, place.current, place.current, why)
+    old = {key: value for key, value in known.marks.get(name, {}).items() if key not in _WHEN}
+    if facts is None and name not in known.marks:
+        return None
+    if facts is not None and name in known.marks and old == {**facts, "why": why}:
+        return None
+    marks = {key: value for key, value in known.marks.items() if key != name}
+    if facts is not None:
+        by = {"user": new.user, "host": new.host, "when": new.when}
+        marks[name] = {**facts, "why": why, **by}
+    # Before its first generation is there, there is no change to tell of.
+    events = (*known.events, new) if place.current else known.events
+    _write(place, _Known(events, known.notes, marks), permissions)
+    return new
+
+
+#: What of a mark tells of its making, and not of what was decided.
+_WHEN = ("user", "host", "when")
+
+
+def _opened(place: Place) -> _Known:
+    """What is known, to be written anew; what is damaged is kept for whoever can read it."""
+    known, file = _read(place), place.hidden / NAME
+    if known is None or not known.untouched:
+        aside = file.with_name(f"{NAME}.damaged")
+        with explained(f"keep {file}"):
+            file.rename(aside) if known is None else shutil.copyfile(file, aside)
+    return known or _Known(untouched=False)
+
+
+def _write(place: Place, known: _Known, permissions: Permissions) -> None:
+    data: dict[str, Any] = {"format": FORMAT if known.marks else 1}
+    data |= {"events": [asdict(each) for each in known.events], "notes": known.notes}
+    if known.marks:
+        data["marks"] = known.marks
     data["digest"] = _digest(data)
-    write_file(file, json.dumps(data, indent=1).encode() + b"\n", permissions)
+    write_file(place.hidden / NAME, json.dumps(data, indent=1).encode() + b"\n", permissions)
 
 
 def _shared(place: Place) -> dict[str, str]:

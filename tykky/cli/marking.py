@@ -1,0 +1,69 @@
+"""What the verbs share by which something is decided about a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tykky import console
+from tykky.cli.common import Call, Result, named, option, place_of
+from tykky.errors import Exit, TykkyError
+from tykky.store import Entry
+from tykky.store.default import default_of, states_of
+
+#: Why it is done, for the history.
+REASON = option("--reason", default="", metavar="TEXT", help="why, for the history and for users")
+
+
+def plain(text: str, what: str) -> str:
+    """A text that people will see on one line. Raises ``TykkyError``."""
+    if not text.isprintable():
+        raise TykkyError(f"{what} has {text!a}", remedy="write plain text", code=Exit.USAGE)
+    return text
+
+
+def used(call: Call, words: str) -> str:
+    """The module that is to be used instead, as users load it."""
+    try:
+        return call.store.one(words).module
+    except TykkyError as error:
+        console.warn(f"{error.cause}; users are told of it as you write it")
+        return plain(words, "--use")
+
+
+def each(call: Call, name: str, facts: Mapping[str, str] | None, verb: str) -> Result:
+    """Mark all installs that are named, after a look that all are there."""
+    verb = verb if facts is not None else f"{verb} --undo"
+    found = []
+    for words in named(call.args.install):
+        entry = call.store.one(words.partition("#")[0])
+        number = call.store.generation(words).generation if "#" in words else 0
+        found.append((entry, f"{name}#{number}" if number else name))
+    return Result([change(call, entry, mark, facts, verb) for entry, mark in found])
+
+
+def change(
+    call: Call,
+    entry: Entry,
+    name: str,
+    facts: Mapping[str, str] | None,
+    verb: str,
+    *,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Mark one install, or take a mark back without ``facts``, and say what it is now."""
+    why = plain(call.args.reason, "--reason")
+    place = place_of(entry)
+    call.store.check_outside(place.prefix)
+    call.store.prepare()
+    with call.changing(place, entry.module):
+        changed = call.publisher.mark(entry, name, facts, verb, why)
+    group = call.store.entries(entry.name)
+    now = next((e for e in group if e.prefix == entry.prefix), entry)
+    default = default_of(group)
+    words = ", ".join(states_of(now, default=default.prefix == now.prefix)) or "shown as it is"
+    if not quiet:
+        console.note(f"{entry.module} is {words}" + ("" if changed else ": as it was"))
+        if verb.startswith(("hide", "deprecate")) and default.prefix != entry.prefix:
+            console.note(f"the default of {entry.name} is {default.module}")
+    return {"module": entry.module, "changed": changed, "marks": dict(now.marks)}
