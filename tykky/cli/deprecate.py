@@ -30,7 +30,7 @@ def _day(text: str) -> str:
 
 ARGUMENTS = (
     positional("INSTALL", "NAME[/VERSION]", "+"),
-    option("--until", type=_day, default="", metavar="DATE", help="the first day without it"),
+    option("--until", type=_day, metavar="DATE", help="the first day without it"),
     option("--use", default="", metavar="OTHER", help="what to use instead"),
     flag("--undo", help="it is not to be left"),
     REASON,
@@ -40,7 +40,7 @@ ARGUMENTS = (
 def run(call: Call) -> Result:
     """Mark or unmark each."""
     args = call.args
-    said = {"until": args.until, "use": args.use}
+    said = {"until": args.until or "", "use": args.use}
     facts = {key: plain(value, f"--{key}") for key, value in said.items() if value}
     if facts.get("until", "9") <= time.strftime("%Y-%m-%d") and not args.undo:
         cause = f"{facts['until']} is past: who loads it from then on is refused"
