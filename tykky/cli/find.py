@@ -13,7 +13,7 @@ from tykky.contents import Installed
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import parse_one
 from tykky.store import Entry, Record, Store
-from tykky.store.default import default_of
+from tykky.store.default import defaults, states_of
 from tykky.store.place import freed_without
 
 EXAMPLES = """\
@@ -63,9 +63,11 @@ def run(call: Call) -> Result:
             fact["packages"] = [asdict(package) for package in inside[fact["prefix"]]]
     code = Exit.NOT_FOUND if (spec is not None or args.packages) and not found else Exit.OK
     if args.format is not None:
-        return Result(facts, said(_formatted(args.format, found, store)), code)
+        return Result(
+            facts, said(_formatted(args.format, found, store, _chosen(found, store))), code
+        )
     if found:
-        return Result(facts, lambda: _show(found, inside, sizes))
+        return Result(facts, lambda: _show(found, inside, sizes, _chosen(found, store)))
     if args.packages and (spec is None or store.match(spec)):
         missing = f"no install in {root} has a package '{args.packages}'"
     else:
@@ -75,13 +77,25 @@ def run(call: Call) -> Result:
     return Result(facts, lambda: console.note(missing), code, errors)
 
 
+def _chosen(found: list[Entry], store: Store) -> set[str]:
+    """The prefixes of the defaults of the names that were found, whatever else there is of them."""
+    names = {entry.name for entry in found}
+    every = store.entries() if len(names) > 1 else store.entries(next(iter(names), ""))
+    return defaults([entry for entry in every if entry.name in names])
+
+
 def _sizes(found: list[Entry]) -> dict[str, int]:
     """The bytes of the images of each install, by its prefix."""
     places = map(place_of, found)
     return {str(place.prefix): freed_without(place, place.numbers) for place in places}
 
 
-def _show(found: list[Entry], inside: dict[str, list[Installed]], sizes: dict[str, int]) -> None:
+def _show(
+    found: list[Entry],
+    inside: dict[str, list[Installed]],
+    sizes: dict[str, int],
+    chosen: set[str],
+) -> None:
     if sizes:
         each = [(e.module, f"#{e.generation}", console.size(sizes[e.prefix])) for e in found]
         console.table(
@@ -96,9 +110,17 @@ def _show(found: list[Entry], inside: dict[str, list[Installed]], sizes: dict[st
         console.table(rows, ("MODULE", "PACKAGE", "VERSION", "BUILD", "CHANNEL", "LICENCE"))
     else:
         lines = [
-            (e.module, f"#{e.generation}", e.kind, e.installed[:10], e.description) for e in found
+            (
+                e.module,
+                f"#{e.generation}",
+                e.kind,
+                e.installed[:10],
+                ", ".join(states_of(e, default=e.prefix in chosen)),
+                e.description,
+            )
+            for e in found
         ]
-        console.table(lines, ("MODULE", "GEN", "KIND", "INSTALLED", "DESCRIPTION"))
+        console.table(lines, ("MODULE", "GEN", "KIND", "INSTALLED", "STATE", "DESCRIPTION"))
 
 
 def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed]]:
@@ -114,15 +136,13 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
     }
 
 
-def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
+def _formatted(text: str, found: list[Entry], store: Store, chosen: set[str]) -> list[str]:
     """The text for each install; only fields of the record make that be read."""
     try:
         fields_in = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
         raise _unusable(text, error, "write a field as {name}, a brace as {{") from None
     names = {re.split(r"[.[]", field)[0] for field in fields_in}
-    groups = {entry.name: [each for each in found if each.name == entry.name] for entry in found}
-    defaults = {name: default_of(group).prefix for name, group in groups.items()}
     for name in names:
         if name not in _RECORD:
             remedy = did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}"
@@ -131,7 +151,7 @@ def _formatted(text: str, found: list[Entry], store: Store) -> list[str]:
     for entry in found:
         try:
             install = entry if names.issubset(_ENTRY) else store.record(entry)
-            default = entry.prefix == defaults[entry.name]
+            default = entry.prefix in chosen
             lines.append(text.format_map({**asdict(install), "default": default}))
         except StoreError as error:
             console.warn(f"{error.cause}; it is left out")

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from tykky import console
 from tykky.cli.common import Call, Result, packages_of, place_of, specs
+from tykky.publish.modulefile import gone
 from tykky.recipe import guarded
 from tykky.spec import is_path, parse_one
-from tykky.store import Record
+from tykky.store import Record, retired
+from tykky.store.default import defaults, states_of
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
@@ -36,6 +38,8 @@ def run(call: Call) -> Result:
         return Result(asdict(record), lambda: _show_record(record))
     spec = parse_one(words)
     facts = _facts(call.repos.select(spec))
+    there = store.match(type(spec)(spec.name))
+    chosen = defaults(there)
     facts["installed"] = [
         {
             "module": e.module,
@@ -43,10 +47,13 @@ def run(call: Call) -> Result:
             "generations": place_of(e).numbers,
             "prefix": e.prefix,
             "installed": e.installed,
+            "marks": dict(e.marks),
+            "state": states_of(e, default=e.prefix in chosen),
             "packages": [asdict(package) for package in packages_of(e)],
         }
-        for e in store.match(type(spec)(spec.name))
+        for e in there
     ]
+    facts["retired"] = [asdict(each) for each in retired.of(store, spec.name)]
     call.warn_of_unreadable()
     return Result(facts, lambda: _show(facts))
 
@@ -103,11 +110,21 @@ def _show(facts: dict[str, Any]) -> None:
         rows = []
         for i in there:
             count = console.plural(len(i["packages"]), "package") if i["packages"] else ""
-            rows.append((f"  {i['module']}#{i['generation']}", count, i["prefix"]))
+            state = ", ".join(i["state"])
+            rows.append((f"  {i['module']}#{i['generation']}", state, count, i["prefix"]))
         console.table(rows)
+        for module, name, mark in (
+            (i["module"], *each) for i in there for each in i["marks"].items()
+        ):
+            why = f": {mark['why']}" if mark.get("why") else ""
+            use = f"; use {mark['use']}" if mark.get("use") else ""
+            by = f"by {mark.get('user', '?')} on {mark.get('when', '?')[:10]}"
+            console.say(f"  {module} {name} {by}{why}{use}")
         if any(i["packages"] for i in there):
             console.say(f"  'tykky find --packages \"*\" {facts['name']}' lists them")
-    else:
+    for each in facts["retired"]:
+        console.say(f"\n{gone(each['module'], each['facts'])}")
+    if not there:
         console.say(f"\nnot installed; 'tykky install {facts['selected']}' does it")
 
 

@@ -61,9 +61,11 @@ def change(
     group = call.store.entries(entry.name)
     now = next((e for e in group if e.prefix == entry.prefix), entry)
     default = default_of(group)
-    words = ", ".join(states_of(now, default=default.prefix == now.prefix)) or "shown as it is"
+    words = (
+        ", ".join(states_of(now, default=default.prefix == now.prefix)) or "shown like any other"
+    )
     if not quiet:
         console.note(f"{entry.module} is {words}" + ("" if changed else ": as it was"))
-        if verb.startswith(("hide", "deprecate")) and default.prefix != entry.prefix:
+        if not verb.startswith("hold") and default.prefix != entry.prefix:
             console.note(f"the default of {entry.name} is {default.module}")
     return {"module": entry.module, "changed": changed, "marks": dict(now.marks)}

@@ -206,7 +206,8 @@ def rc(name: str, there: Sequence[Entry], retired: Sequence[str], form: Form) ->
 
     Lmod itself would choose by the whole string, so that a variant's suffix would win. Lmod 8.7.52
     and later know ``hide`` and ``forbid``; before, the modulefile itself refuses to be loaded when
-    its day has come.
+    its day has come. The day is compared here: with the luaposix of Debian 12 and EPEL, all of
+    ``module avail`` ends with an error of Lmod 8.7.60 where ``forbid`` has a time in it.
     """
     if not (there or retired):
         return ""
@@ -228,30 +229,22 @@ def _lua_rc(default: Sequence[str], hidden: Sequence[str], dated: _Dated) -> lis
         f"if hide then hide{{name={lua(each)}}} else hide_version({lua(each)}) end"
         for each in hidden
     ]
-    if dated:
-        # Nobody reads in a batch job that something goes away, and rsync takes it for its own.
-        lines += [
-            'local terminal = os.execute("test -t 2")',
-            "terminal = terminal == true or terminal == 0",
-        ]
     for module, said in dated.items():
-        until = lua(said["until"])
-        facts = f"name={lua(module)}, after={until}, message={lua(said['closed'])}"
-        facts += f", nearly_message={lua(said['deprecation'])}"
-        when = f'(terminal or os.date("%Y-%m-%d") >= {until})'
-        lines.append(f"if forbid and {when} then forbid{{{facts}}} end")
+        facts = f"name={lua(module)}, message={lua(said['closed'])}"
+        due = f'os.date("%Y-%m-%d") >= {lua(said["until"])}'
+        lines.append(f"if forbid and {due} then forbid{{{facts}}} end")
     return lines
 
 
 def _tcl_rc(default: Sequence[str], hidden: Sequence[str], dated: _Dated) -> list[str]:
     lines = [f"module-version {tcl(each)} default" for each in default]
     # Environment Modules has the first, Lmod the second.
-    hiding = "if {{[catch {{module-hide --soft {0}}}]}} {{ catch {{hide-version {0}}} }}"
+    hiding = "if {{[catch {{module-hide {0}}}]}} {{ catch {{hide-version {0}}} }}"
     lines += [hiding.format(tcl(each)) for each in hidden]
     for module, said in dated.items():
-        message = f"--message {tcl(said['closed'])} --nearly-message {tcl(said['deprecation'])}"
-        forbid = f"module-forbid --after {said['until']} {message} {tcl(module)}"
-        lines.append(f"catch {{ {forbid} }}")
+        due = f"{{[clock format [clock seconds] -format %Y-%m-%d] >= {tcl(said['until'])}}}"
+        forbid = f"module-forbid --message {tcl(said['closed'])} {tcl(module)}"
+        lines.append(f"if {due} {{ catch {{ {forbid} }} }}")
     return lines
 
 
