@@ -57,6 +57,15 @@ class Tiny(PipStack):
 '''
 
 
+_OTHERS = "/usr/local/lib/tykky-dev"
+#: What makes "module" a command of each module system; see "tools/provision modules".
+MODULES = {
+    "Lmod 8.6": f". {LMOD}",
+    "Lmod 8.7": f"LMOD_CMD=$(echo {_OTHERS}/lmod/usr/share/lmod/8*/libexec/lmod); export LMOD_CMD\n"
+    'module() { eval "$(lua5.3 $LMOD_CMD bash "$@")"; }',
+    "Environment Modules": f"EM=$(echo {_OTHERS}/environment-modules/usr/lib/*/modulecmd.tcl)\n"
+    'module() { eval "$(tclsh $EM bash "$@")"; }',
+}
 #: The beginning of a recipe of any kind.
 HEAD = """\
 from tykky import ContainerStack, PipStack
@@ -129,6 +138,12 @@ class Site(Tykky):
         """Run a bash script in which Lmod knows the site's modules; it stops at a failure."""
         start = f'set +e; . {LMOD}; module use "{self.modules}"; set -e\n'
         return self.user.bash(start + dedent(script), **options)
+
+    def modules_of(self, system: str, script: str, **options: Any) -> CompletedProcess[str]:
+        """Run a bash script in which another module system knows the site's modules."""
+        return self.user.bash(
+            f'{MODULES[system]}\nmodule use "{self.modules}"\n{script}', **options
+        )
 
     @property
     def modules(self) -> Path:

@@ -1,21 +1,17 @@
-"""Remove versions for good, and leave a module that says so and names the replacement.
+"""Take versions out of use, and leave a module that says so and names another.
 
-Programs that run go on; what is removed stays in the trash until 'tykky gc' deletes it, and until
-then --undo brings it back. The module is in no list, and who loads it is told why it cannot.
+Who loads one from now on is told why it cannot be. Jobs that have loaded it go on: it is kept until
+'tykky gc' removes what was retired more than a week ago, and --undo brings it back till then.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tykky import console
 from tykky.cli.common import Call, Result, flag, named, option, positional
-from tykky.cli.marking import REASON, plain, used
-from tykky.cli.uninstall import check
-from tykky.errors import StoreError
-from tykky.host import host_name, now, user_name
+from tykky.cli.marking import REASON, change, used
+from tykky.errors import Exit, StoreError
 from tykky.publish.modulefile import gone
-from tykky.store import Entry, retired, trash
+from tykky.store import Entry, retired, state
 
 EXAMPLES = """\
   tykky retire python-data/24.05 --use python-data/26.11 --reason "it has a hole in it"
@@ -25,51 +21,46 @@ EXAMPLES = """\
 ARGUMENTS = (
     positional("INSTALL", "NAME/VERSION", "+"),
     option("--use", default="", metavar="OTHER", help="what to use instead"),
-    flag("--undo", help="bring it back, if it is still in the trash"),
+    flag("--undo", help="it is to be used again"),
     REASON,
 )
 
 
 def run(call: Call) -> Result:
-    """Retire each; none is unless all may be."""
+    """Retire each, or bring it back; none is unless all may be."""
     args, store = call.args, call.store
-    store.prepare()
-    if args.undo:
-        return Result([_back(call, words) for words in args.install])
-    chosen: list[Entry] = []
+    chosen: list[Entry | retired.Retired] = []
     for words in named(args.install):
-        if again := next((r for r in retired.of(store) if r.module == words), None):
-            call.publisher.modules.bury(words.partition("/")[0])  # if that was stopped
-            console.note(gone(again.module, again.facts))
-            continue
-        entry = store.one(words)
-        if entry.module != words:
-            remedy = f"say all of it: tykky retire {entry.module}"
-            raise StoreError(f"'{words}' could mean another version next time", remedy=remedy)
-        chosen.append(entry)
-    going = {entry.prefix for entry in chosen}
-    for entry in chosen:
-        check(entry, call.publisher, going)
-    facts = {"use": used(call, args.use) if args.use else "", "why": plain(args.reason, "--reason")}
-    facts |= {"user": user_name(), "host": host_name(), "when": now()}
-    for entry in chosen:
-        with store.claim(Path(entry.prefix), entry.module, console.note):
-            check(entry, call.publisher, going)
-            retired.put(store, entry, facts)
-            call.publisher.withdraw(entry, "retire", args.reason)
-            trash.put(store, entry)
-            call.publisher.modules.bury(entry.name)
-        console.note(gone(entry.module, facts))
-    return Result([{"module": entry.module, **facts} for entry in chosen])
+        buried = [each for each in retired.of(store) if each.module == words]
+        entry = (
+            None
+            if buried and not any(e.module == words for e in store.entries(words.partition("/")[0]))
+            else store.one(words)
+        )
+        if entry is not None and entry.module != words:
+            cause, remedy = f"'{words}' is not the full name", f"say all of it: {entry.module}"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        if args.undo and entry is not None and state.RETIRED not in entry.marks:
+            raise StoreError(f"{words} is not retired", remedy="'tykky find' tells what is")
+        chosen.append(entry or buried[0])
+    use = {"use": used(call, args.use)} if args.use else {}
+    answers = []
+    for each in chosen:
+        if isinstance(each, retired.Retired):
+            answers.append(_buried(call, each))
+        elif args.undo:
+            answers.append(change(call, each, state.RETIRED, None, "retire --undo"))
+        else:
+            answers.append(change(call, each, state.RETIRED, use, "retire"))
+    return Result(answers)
 
 
-def _back(call: Call, words: str) -> dict[str, object]:
-    store = call.store
-    found = next((each for each in retired.of(store) if each.module == words), None)
-    if found is None:
-        raise StoreError(f"'{words}' was not retired", remedy="'tykky info NAME' says what was")
-    name = words.partition("/")[0]
-    retired.take_back(store, found.module)
-    call.publisher.modules.unbury(name, found.module, found.prefix)
-    console.note(f"{words} is not retired any more; 'tykky install' makes it again")
-    return {"module": words}
+def _buried(call: Call, found: retired.Retired) -> dict[str, object]:
+    """What was retired, and removed since."""
+    if call.args.undo:
+        cause = f"{found.module} was retired, and is removed since"
+        remedy = f"make it again: tykky install {found.module}"
+        raise StoreError(cause, remedy=remedy)
+    call.publisher.modules.bury(found.module.partition("/")[0])
+    console.note(gone(found.module, found.facts))
+    return {"module": found.module, "changed": False, "marks": {state.RETIRED: dict(found.facts)}}

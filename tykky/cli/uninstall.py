@@ -34,12 +34,12 @@ def run(call: Call) -> Result:
     some = [_generation(name, call) for name in names if "#" in name]
     going = {*chosen, *(f"{entry.module}#{number}" for entry, number in some)}
     for entry in chosen.values():
-        check(entry, publisher, going)
+        _check(entry, publisher, going)
     answers = [_remove_generation(name, call) for name in names if "#" in name]
     for entry in chosen.values():
         prefix = Path(entry.prefix)
         with store.claim(prefix, entry.module, console.note):
-            check(entry, publisher, going)  # somebody may have begun to need it since
+            _check(entry, publisher, going)  # somebody may have begun to need it since
             publisher.withdraw(entry)
             trash.put(store, entry)
         console.note(f"uninstalled {entry.module}")
@@ -49,7 +49,7 @@ def run(call: Call) -> Result:
     return Result(answers)
 
 
-def check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
+def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
     """Raise ``StoreError`` if an install cannot go, or others that do not go need it."""
     trash.check_removable(publisher.store, Path(entry.prefix))
     publisher.check_removable(entry)

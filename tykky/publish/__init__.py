@@ -22,7 +22,6 @@ from tykky import console, trust
 from tykky.build import commands
 from tykky.errors import TykkyError, explained
 from tykky.files import discard, text_at
-from tykky.publish import modulefile
 from tykky.publish.modulefile import LUA
 from tykky.publish.modules import Modules, forms, owner_of, path_of
 from tykky.store import HIDDEN, Entry, Place, Record, Store, journal, place, retired, state, written
@@ -154,7 +153,7 @@ class Publisher:
                 yield self._fault(path, "is a link", record)
             elif owner_of(path) != record.prefix:
                 yield self._fault(path, "is missing or belongs to another", record)
-            elif text_at(path) != modulefile.render(record, self.config, form):
+            elif text_at(path) != self.modules.text_of(record, form):
                 yield self._fault(path, "is not as it would be made now", record)
             default = path.parent / form.rc
             if text_at(default) != self.modules.text_of_rc(record.name, form):

@@ -22,7 +22,7 @@ from tykky.files import check_writable, make_folder, text_at, write_file
 from tykky.host import real
 from tykky.publish import modulefile
 from tykky.publish.modulefile import FORMS, LUA, Form
-from tykky.store import Entry, Place, Record, Store, retired
+from tykky.store import Entry, Place, Record, Store, retired, state
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -59,7 +59,7 @@ class Modules:
         check_loads(record.name, record.loads)
         for form in forms(self.config):
             # A template of the site that is wrong must not be found after an hour of building.
-            modulefile.render(record, self.config, form)
+            self.text_of(record, form)
             path = path_of(self.config, record.module, form)
             owner = owner_of(path)
             if owner not in (None, record.prefix) and not self.is_copied(path, owner):
@@ -90,7 +90,7 @@ class Modules:
         with self.store.alone(record.name):
             for form in forms(self.config):
                 paths.append(path := path_of(self.config, record.module, form))
-                self._write(path, modulefile.render(record, self.config, form))
+                self._write(path, self.text_of(record, form))
             self._remove(record.module, record.prefix, [f for f in FORMS if f not in self._forms])
             self._mark(record.name)
         return paths
@@ -123,13 +123,20 @@ class Modules:
             self._remove(module, prefix, FORMS)
             self._mark(name)
 
+    def text_of(self, record: Record, form: Form) -> str:
+        """The modulefile of an install, also of a retired one. Raises ``ConfigError``."""
+        if facts := record.marks.get(state.RETIRED):
+            return modulefile.tombstone(record.module, record.prefix, facts, form)
+        return modulefile.render(record, self.config, form)
+
     def text_of_rc(self, name: str, form: Form) -> str:
         """What marks the default of a name, and says what is hidden."""
         entries = self.store.entries(name)
         there = [e for e in entries if path_of(self.config, e.module, form).exists()]
-        known = {entry.module for entry in there}
-        gone = [r.module for r in retired.of(self.store, name) if r.module not in known]
-        return modulefile.rc(name, there, gone, form)
+        shown = [entry for entry in there if state.RETIRED not in entry.marks]
+        gone = {e.module for e in there} - {e.module for e in shown}
+        gone |= {r.module for r in retired.of(self.store, name)} - {e.module for e in shown}
+        return modulefile.rc(name, shown, sorted(gone), form)
 
     def after_change(self) -> str:
         """Run what the site wants run after a change; what is to be said of it, or nothing."""

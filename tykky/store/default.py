@@ -13,9 +13,9 @@ def default_of(entries: Sequence[Entry]) -> Entry:
 
     What somebody has made the default is it, the last one if there are several. Else it is the
     first version of the recipe that is there, as the recipe was when the latest of them was
-    installed. A hidden one counts if there is no other, then a deprecated one; one with choices if
-    there is none without. What the recipe no longer has comes last: the newest, no pre-release or
-    branch if there is another.
+    installed. A retired one counts if there is no other, then a hidden, then a deprecated one; one
+    with choices if there is none without. What the recipe no longer has comes last: the newest, no
+    pre-release or branch if there is another.
     """
     from tykky.recipe.choices import is_released
 
@@ -28,14 +28,16 @@ def default_of(entries: Sequence[Entry]) -> Entry:
     order = max(entries, key=newness).versions
     chosen = max(entry.marks.get(state.DEFAULT, {}).get("when", "") for entry in entries)
 
-    def rank(numbered: tuple[int, Entry]) -> tuple[bool, bool, bool, bool, int, bool, int]:
+    def rank(numbered: tuple[int, Entry]) -> tuple[bool, int, bool, int, bool, int]:
         number, entry = numbered
         known = entry.version in order
         place = order.index(entry.version) if known else len(order)
         unreleased = not known and not is_released(entry.version)
         by_hand = bool(chosen) and entry.marks.get(state.DEFAULT, {}).get("when") == chosen
-        hidden, deprecated = state.HIDDEN in entry.marks, is_deprecated(entry)
-        return not by_hand, hidden, deprecated, bool(entry.suffix), place, unreleased, -number
+        marks = (state.RETIRED in entry.marks, state.HIDDEN in entry.marks, is_deprecated(entry))
+        left = next((3 - at for at, is_so in enumerate(marks) if is_so), 0)
+        by_hand = by_hand and not marks[0]
+        return not by_hand, left, bool(entry.suffix), place, unreleased, -number
 
     return min(enumerate(entries), key=rank)[1]
 
@@ -53,6 +55,8 @@ def states_of(entry: Entry, *, default: bool = False) -> list[str]:
     if is_deprecated(entry):
         until = entry.marks.get(state.DEPRECATED, {}).get("until", "")
         words.append(f"deprecated until {until}" if until else "deprecated")
+    if state.RETIRED in entry.marks:
+        words = ["retired"]
     held = sorted(name for name in entry.marks if name.startswith(state.HELD))
     return words + [name.replace("#", " #") for name in held]
 

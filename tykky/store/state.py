@@ -33,6 +33,8 @@ FORMAT = 2
 NAME = "state.json"
 #: What somebody may say of a version; one generation is ``held#6``.
 DEFAULT, HIDDEN, DEPRECATED, HELD = "default", "hidden", "deprecated", "held"
+#: A version that nobody loads any more; it goes once nobody can have it loaded.
+RETIRED = "retired"
 
 #: What was decided, by its name: who, when and why, and what else belongs to it.
 Marks = Mapping[str, Mapping[str, str]]
