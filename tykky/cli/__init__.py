@@ -37,6 +37,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Asking": {
         "find": "list what is installed",
+        "which": "tell which installs have a package or a command",
         "diff": "tell how the packages of two installs or locks differ",
         "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",

@@ -137,17 +137,17 @@ def _headed(prefix: str, text: str, form: Form) -> str:
 
 def _extensions(record: Record, config: Config) -> list[str]:
     """The packages that a module tells of: ``NAME/VERSION``, as the site wants them."""
-    asked, which = {_plain(name) for name in record.asked}, config.module.extensions
+    asked, which = {plain_name(name) for name in record.asked}, config.module.extensions
     every = [
         (name, version)
         for name, version in record.packages
-        if which == "all" or (which == "asked" and _plain(name) in asked)
+        if which == "all" or (which == "asked" and plain_name(name) in asked)
     ]
     good = [f"{n}/{v}" for n, v in every if _EXTENSION.fullmatch(n) and _EXTENSION.fullmatch(v)]
     return good[: config.module.extensions_max]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name of a package as indexes and channels compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
