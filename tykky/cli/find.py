@@ -54,7 +54,7 @@ def run(call: Call) -> Result:
     inside = _inside(found, args.packages)
     if args.packages not in (None, "*"):
         found = [entry for entry in found if inside[entry.prefix]]
-    facts = [asdict(entry) for entry in found]
+    facts = [{**vars(entry)} for entry in found]
     sizes = _sizes(found) if args.sizes else {}
     for fact in facts if args.sizes else ():
         fact["bytes"] = sizes[fact["prefix"]]
@@ -80,8 +80,10 @@ def run(call: Call) -> Result:
 def _chosen(found: list[Entry], store: Store) -> set[str]:
     """The prefixes of the defaults of the names that were found, whatever else there is of them."""
     names = {entry.name for entry in found}
-    every = store.entries() if len(names) > 1 else store.entries(next(iter(names), ""))
-    return defaults([entry for entry in every if entry.name in names])
+    one = next(iter(names), "")
+    if len(names) == 1 and one:
+        found = store.entries(one)
+    return defaults(found)
 
 
 def _sizes(found: list[Entry]) -> dict[str, int]:
@@ -152,7 +154,7 @@ def _formatted(text: str, found: list[Entry], store: Store, chosen: set[str]) ->
         try:
             install = entry if names.issubset(_ENTRY) else store.record(entry)
             default = entry.prefix in chosen
-            lines.append(text.format_map({**asdict(install), "default": default}))
+            lines.append(text.format_map({**vars(install), "default": default}))
         except StoreError as error:
             console.warn(f"{error.cause}; it is left out")
         except (ValueError, KeyError, IndexError, AttributeError) as error:

@@ -105,9 +105,9 @@ class Store:
 
     def _is_there(self, entry: Entry) -> bool:
         """Whether an entry speaks of a place of this root, or of one that still exists."""
-        own = self.place(entry.name, f"{entry.version}{entry.suffix}").prefix
-        if entry.prefix == str(own):
+        if entry.prefix == f"{self.places}/{entry.name}/{entry.version}{entry.suffix}":
             return True
+        own = self.place(entry.name, f"{entry.version}{entry.suffix}").prefix
         if Path(entry.prefix).parts[-3:] == own.parts[-3:]:
             with contextlib.suppress(OSError):
                 if own.samefile(entry.prefix):
