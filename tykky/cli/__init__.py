@@ -30,12 +30,14 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "update": "bring the packages of stacks up to date",
         "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",
         "gc": "delete for good what was uninstalled",
     },
     "Asking": {
         "find": "list what is installed",
+        "outdated": "tell which stacks are behind",
         "diff": "tell how the packages of two installs or locks differ",
         "history": "tell what was done with a stack, and which generations it has",
         "log": "show the build log of a stack",
