@@ -13,14 +13,14 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch check days dry-run failed force format help images isolation json keep-going packages path plan reason root runtime scope to version)/' \
+        'c/--/(again all arch cache check days dry-run failed force format help images isolation json keep-going only packages path plan reason root runtime scope sizes to upstream version)/' \
         'c/-/(- c h n)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install rollback uninstall gc find diff history log module base refresh verify reindex doctor config completion)/' \
+        'p/1/(list info lock audit install update rollback uninstall gc find outdated diff history log module base refresh verify reindex doctor config completion)/' \
         'n/module/(path file)/' \
         'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \

@@ -215,7 +215,9 @@ def _differences(
         yield error.cause
         return
     if settled is None:
-        yield "the recipe asks for other packages, and has no lock"
+        same = locking.has_same_inputs(record)
+        files = "the files that it was built from have changed"
+        yield "the recipe asks for other packages, and has no lock" if same else files
         return
     different = settled.lock.digest != record.lock
     if different:

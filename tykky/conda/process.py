@@ -226,8 +226,8 @@ def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -
         return error(
             f"nothing of '{new[1]}' that would do was there before {new[3]}, and conda.quarantine "
             "lets in nothing more recent, or of which no channel says when it came",
-            remedy=f"ask for less, or wait: there is {new[2]}; '-c conda.quarantine=' takes it now, "
-            "for one call",
+            remedy=f"ask for less, or wait: there is {new[2]}; '-c conda.quarantine=' takes it "
+            "now, for one call",
         )
     if later := _LATER.search(text):
         return error(
