@@ -106,10 +106,7 @@ def carry_out(
     why: str = "",
     after: int = 0,
 ) -> Outcome:
-    """Install what is planned; ``verb`` and ``why`` are for the history.
-
-    ``after`` is the generation that the plan counts on, if any. Raises ``TykkyError``.
-    """
+    """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history."""
     plan.place.check_formats()
     found = None if force else plans.present(plan)
     if found is not None and found.generation == plan.place.current:

@@ -100,10 +100,10 @@ def prepare(
     record = place.record()
     if not record.has_module:
         cause = f"{entry.prefix} was made by a classic command, and has no recipe"
-        remedy = f"change it with that command: 'conda-containerize update ... {entry.prefix}'"
+        remedy = "change it with the 'update' of that command; its '-h' tells how"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     recipe, arch = _recipe_of(record, repos), bases.arch()
-    old = locks.read(place.generation(record.generation) / "lock.json")
+    old = _lock_of(record)
     names = _checked(only, old, record)
     say(f"resolving {entry.module} anew")
     try:
@@ -142,6 +142,16 @@ def _recipe_of(record: Record, repos: Repos) -> Stack:
         cause = f"the recipe of {record.module} is gone" if gone else error.cause
         remedy = f"what it was made from is in {kept}: put that into a repository of recipes"
         raise SpecError(cause, remedy=remedy, code=Exit.NOT_FOUND) from None
+
+
+def _lock_of(record: Record) -> Lock:
+    """The lock that a generation keeps. Raises ``StoreError`` if it is damaged."""
+    try:
+        return locks.read(Place(Path(record.prefix)).generation(record.generation) / "lock.json")
+    except LockError as error:
+        remedy = f"install it again: 'tykky install --force {record.spec}'"
+        cause = f"what {record.title} was made from is damaged: {error.cause}"
+        raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED) from None
 
 
 def _checked(only: Sequence[str], old: Lock, record: Record) -> list[str]:
@@ -215,14 +225,14 @@ def _differences(
         yield error.cause
         return
     if settled is None:
+        _lock_of(record)  # if it is damaged, that is why
         same = locking.has_same_inputs(record)
         files = "the files that it was built from have changed"
         yield "the recipe asks for other packages, and has no lock" if same else files
         return
     different = settled.lock.digest != record.lock
     if different:
-        old = locks.read(place.generation(record.generation) / "lock.json")
-        count = locks.compare(old, settled.lock).count
+        count = locks.compare(_lock_of(record), settled.lock).count
         yield f"the lock differs: {console.plural(count, 'package')}"
     if not recipe.knows_base(config, arch):
         return  # only a registry can tell

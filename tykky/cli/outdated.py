@@ -15,11 +15,11 @@ from tykky.errors import Exit, TykkyError, told
 EXAMPLES = """\
   tykky outdated                                 all installs
   tykky outdated python-data --upstream          and whether there are newer packages
-  tykky outdated --upstream --check || mail ...  for a nightly job: exit 28 if anything is behind
+  tykky outdated --upstream --check              for a nightly job: exit 28 if anything is behind
 """
 
 ARGUMENTS = (
-    positional("SPEC", "NAME[/VERSION] [+x ~y k=v]; default: all installs", "*"),
+    positional("INSTALL", "NAME[/VERSION] [+x ~y k=v], or paths; default: all installs", "*"),
     flag("--upstream", help="resolve anew, too: how many packages would change"),
     flag("--check", help="exit 28 if anything is behind"),
 )
@@ -28,7 +28,7 @@ ARGUMENTS = (
 def run(call: Call) -> Result:
     """One line for each install that is behind, in the order of 'tykky find'."""
     args, store = call.args, call.store
-    entries = [store.one(words) for words in named(args.spec)] or store.entries()
+    entries = [store.one(words) for words in named(args.install)] or store.entries()
     call.warn_of_unreadable()
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
@@ -44,7 +44,7 @@ def run(call: Call) -> Result:
 
     def show() -> None:
         console.table(rows)
-        if not rows:
+        if not rows and not errors:
             console.note("nothing is behind")
 
     code = errors[0].code if errors else Exit.DAMAGED if rows and args.check else Exit.OK

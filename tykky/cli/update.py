@@ -13,7 +13,7 @@ from tykky import console
 from tykky.build import pipeline
 from tykky.build.updating import Update, prepare
 from tykky.build.work import Desk
-from tykky.cli.common import Call, Result, flag, named, option, positional
+from tykky.cli.common import Call, Result, flag, named, option, place_of, positional
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError, told
 from tykky.spec import is_path
 from tykky.store import Entry
@@ -22,11 +22,11 @@ EXAMPLES = """\
   tykky update --dry-run python-data              only show what would change
   tykky update python-data/26.11                  the newest packages that the recipe lets in
   tykky update python-data --only numpy           numpy alone; all others stay what they are
-  tykky update --all --reason "monthly update"    all installs, one after the other
+  tykky update --all --reason monthly             all installs, one after the other
 """
 
 ARGUMENTS = (
-    positional("SPEC", "what to update: NAME[/VERSION] [+x ~y k=v], as it is installed", "*"),
+    positional("INSTALL", "what to update: NAME[/VERSION] [+x ~y k=v], or paths", "*"),
     flag("--all", help="all installs of the store that have a recipe"),
     flag("--dry-run", help="only show what would change"),
     option(
@@ -43,7 +43,7 @@ ARGUMENTS = (
 def run(call: Call) -> Result:
     """Update one after the other; each is whole before the next begins, or is named."""
     args, store = call.args, call.store
-    if bool(args.spec) == args.all:
+    if bool(args.install) == args.all:
         remedy = "name them, or give --all (and not both)"
         raise StoreError("nothing says which installs to update", remedy=remedy, code=Exit.USAGE)
     if args.all and args.only:
@@ -53,7 +53,7 @@ def run(call: Call) -> Result:
         entries = store.entries()
         call.warn_of_unreadable()
     else:
-        entries = [_installed(words, call) for words in named(args.spec)]
+        entries = [_installed(words, call) for words in named(args.install)]
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for entry in entries:
@@ -102,7 +102,13 @@ def _update(entry: Entry, call: Call) -> dict[str, Any]:
         console.note(f"a new generation of {title} would be made")
         return {**update.answer(), "did": "planned"}
     how = {"verb": "update", "why": args.reason, "after": update.old.generation}
-    outcome = pipeline.carry_out(desk, update.plan, call.publisher, **how)
+    try:
+        outcome = pipeline.carry_out(desk, update.plan, call.publisher, **how)
+    except StoreError as error:
+        if error.code != Exit.CONFLICT or place_of(entry).current == update.old.generation:
+            raise
+        console.note(f"{error.cause}; going on from there")
+        return _update(entry, call)
     record = outcome.record
     kept = _keep_lock(update) if outcome.did != "nothing" else False
     console.note(
