@@ -12,6 +12,7 @@ import pytest
 
 from tests import ways
 from tests.channel import files, index
+from tests.images import docker_archive, has_registry, run_registry, static_program
 from tests.indexes import address, publish
 from tests.indexes import index as serve
 from tests.servers import Web
@@ -89,10 +90,14 @@ def test_update_changes_what_is_newer_and_nothing_else(mine: Site, web: Web) -> 
     (lock,) = (mine.repo / "mine/locks").iterdir()
     before = lock.read_text()
     # What can be written to has the new lock beside it, so that nothing goes back to the old one.
-    mine("update", "mine", "--only", "second", "--reason", "as second asked for")
-    assert versions(mine) == "1.0 2.0"
+    both = [mine.start("update", "mine", "--only", "second", "--reason", "as second asked for")]
+    both.append(mine.start("update", "mine", "--only", "goodpkg"))  # goes on from the other
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert versions(mine) == "2.0 2.0"
     assert "as second asked for" in mine("history", "mine").stdout
     assert lock.read_text() != before
+    publish(web, "goodpkg", "3.0", 1)
     assert mine.json("install", "mine")[0]["did"] == "nothing"
     # A lock is used as it is, of whatever age its files are.
     quarantine = ("-c", "pip.quarantine=200d")
@@ -101,7 +106,7 @@ def test_update_changes_what_is_newer_and_nothing_else(mine: Site, web: Web) -> 
     lock.parent.chmod(0o555)
     mine("update", "--all")
     lock.parent.chmod(0o755)
-    assert versions(mine) == "2.0 2.0"
+    assert versions(mine) == "3.0 2.0"
     assert behind(mine) == []
     done = mine("install", "mine")
     assert "installed already" in done.stderr and "as updated, not as the lock" in done.stderr
@@ -138,9 +143,28 @@ def test_update_and_outdated_answer_whatever_became_of_a_recipe(mine: Site, plac
     assert mine.user.run(mine.prefix() / "bin/tool").stdout == "2\n"
 
 
+@pytest.mark.skipif(not has_registry(), reason="docker-registry or skopeo is not installed")
+def test_a_tag_is_asked_anew_for_what_it_means(site: Site, place: Path) -> None:
+    folder = place / "registry"
+    folder.mkdir()
+    with run_registry(folder) as registry:
+        for number in ("1", "2"):
+            files = {"bin/tool": static_program(place), "number": number.encode()}
+            registry.push(docker_archive(place / f"{number}.tar", files), "tool:1")
+            if number == "1":
+                image = f"    image = 'docker://{registry.host}/tool:1'\n    commands = 'tool'\n"
+                site.write("mine", HEAD.format(kind="ContainerStack") + image)
+                site("install", "mine")
+                assert site.json("update", "mine")[0]["did"] == "nothing"
+        assert behind(site) == []
+        assert behind(site, "--upstream") == ["upstream: 1 package would change"]
+        assert site.json("update", "mine")[0]["did"] == "built"
+        assert site.json("install", "mine")[0]["did"] == "nothing"
+
+
 @pytest.mark.parametrize(
     "way",
-    [ways.conda_recipe, ways.conda_script, ways.pip_containerize, ways.conda_containerize],
+    [ways.conda_recipe, ways.conda_script, ways.conda_containerize],
     ids=lambda way: way.__name__,
 )
 def test_nothing_too_recent_is_chosen(place: Path, web: Web, way: Callable[[Person], Path]) -> None:
