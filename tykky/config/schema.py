@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -129,6 +131,18 @@ def _virtual_package(text: str) -> str:
     return plain
 
 
+_age = _matching("([1-9][0-9]{0,4}[dh])?", "is no number of days or hours such as 14d or 36h")
+
+
+@cache
+def cutoff(age: str) -> datetime | None:
+    """The moment that was an age ago (``14d``, ``36h``), the same for all of this process."""
+    if not age:
+        return None
+    hours = int(age[:-1]) * (24 if age[-1] == "d" else 1)
+    return datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=hours)
+
+
 def _key(name: str, parse: Callable[[str], Any], **options: Any) -> Any:
     """A field that is a key; what it is for people, and what makes a value of a text."""
     return field(metadata={"kind": Kind(name, parse, **options)})
@@ -213,6 +227,7 @@ class Pip:
     extra_index_urls: tuple[str, ...] = _list("addresses", _url)
     strategy: Strategy = _choice(Strategy)
     glibc: str = _key("version of glibc", _glibc)
+    quarantine: str = _key("age such as 14d, or empty", _age)
 
 
 @dataclass(frozen=True)
@@ -226,6 +241,7 @@ class Conda:
     blocked: tuple[str, ...] = _list("channels", _needed)
     blocked_message: str = _key("text", _text)
     virtual_packages: tuple[str, ...] = _list("virtual packages", _virtual_package)
+    quarantine: str = _key("age such as 14d, or empty", _age)
 
 
 @dataclass(frozen=True, kw_only=True)
