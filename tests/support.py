@@ -84,6 +84,10 @@ class User:
         return self.run("bash", "--noprofile", "--norc", "-ec", script, **options)
 
 
+#: How often a verb was stopped, or its disk spoilt, at one of its operations; told at the end.
+SPOILT = {"kills": 0, "errors of disks": 0}
+
+
 @dataclass(frozen=True)
 class Tykky:
     """The installed program ``tykky``, run by a user who has a store of their own."""

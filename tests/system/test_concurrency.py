@@ -410,7 +410,13 @@ def test_sixteen_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
     stacks = [f"{name}/{version}" for name in ("hello", "other") for version in ("1.0", "0.9")]
     changes = ("install {}", "install {}", "install --force {}", "rollback {}", "uninstall {}")
     changes += ("default {}", "default --undo {}", "hide {}", "hide --undo {}", "hold {}#1")
-    changes += ("deprecate {} --use other", "hold --undo {}", "retire {}", "retire --undo {}")
+    changes += (
+        "deprecate {} --use other",
+        "hold --undo {}",
+        "update {}",
+        "retire {}",
+        "retire --undo {}",
+    )
     shared = (
         "history --last 3",
         "which hello",

@@ -11,6 +11,7 @@ from tykky import console
 from tykky.build.updating import behind
 from tykky.cli.common import Call, Result, flag, named, positional
 from tykky.errors import Exit, TykkyError, told
+from tykky.store import state
 
 EXAMPLES = """\
   tykky outdated                                 all installs
@@ -28,7 +29,8 @@ ARGUMENTS = (
 def run(call: Call) -> Result:
     """One line for each install that is behind, in the order of 'tykky find'."""
     args, store = call.args, call.store
-    entries = [store.one(words) for words in named(args.install)] or store.entries()
+    entries = [store.one(words) for words in named(args.install)]
+    entries = entries or [e for e in store.entries() if state.RETIRED not in e.marks]
     call.warn_of_unreadable()
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []

@@ -16,7 +16,7 @@ from tykky.build.work import Desk
 from tykky.cli.common import Call, Result, flag, named, option, place_of, positional
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError, told
 from tykky.spec import is_path
-from tykky.store import Entry
+from tykky.store import Entry, state
 
 EXAMPLES = """\
   tykky update --dry-run python-data              only show what would change
@@ -50,7 +50,7 @@ def run(call: Call) -> Result:
         remedy = "name the installs that have these packages"
         raise StoreError("--only is for certain installs", remedy=remedy, code=Exit.USAGE)
     if args.all:
-        entries = store.entries()
+        entries = [entry for entry in store.entries() if state.RETIRED not in entry.marks]
         call.warn_of_unreadable()
     else:
         entries = [_installed(words, call) for words in named(args.install)]
