@@ -19,7 +19,7 @@ _shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run -
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
 _shtab_tykky_uninstall_option_strings=(-h --help --json --root -c)
 _shtab_tykky_retire_option_strings=(-h --help --json --root -c --use --undo --reason)
-_shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --images --cache -n --dry-run)
+_shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --generations --images --cache -n --dry-run)
 _shtab_tykky_find_option_strings=(-h --help --json --root -c --format --packages --sizes)
 _shtab_tykky_which_option_strings=(-h --help --json --root -c --commands --packages)
 _shtab_tykky_outdated_option_strings=(-h --help --json --root -c --upstream --check)
@@ -324,7 +324,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine | _tykky_matching "$1"
+  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine | _tykky_matching "$1"
 }
 
 # End Custom Preamble

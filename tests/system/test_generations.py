@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,39 @@ def test_what_goes_on_if_one_of_several_fails(site: Site) -> None:
     )
     assert [each["did"] for each in answer["result"]] == ["failed", "nothing"]
     assert [error["code"] for error in answer["errors"]] == [int(Exit.TEST)]
+
+
+def test_gc_says_first_what_goes_and_why_and_a_dry_run_says_the_same(site: Site) -> None:
+    for name in ("hello", "other", "gone", "left"):
+        site.hello(name)
+        site("install", name)
+    for _ in range(2):
+        site("install", "--force", "hello")
+        site("install", "--force", "other")
+    site("uninstall", "gone")
+    site("retire", "left/1.0")
+    site("hold", "other/1.0#2", "--reason", "for the paper")
+    pins = {"TYKKY_PINS": f"{site.prefix('hello')}=1"}
+    keeps = ["--days", "0", "--generations", "1"]
+    dry = site("gc", *keeps, "--dry-run")
+    assert len(site.found()) == 3
+    with subprocess.Popen(["sleep", "60"], env={**site.user.env, **pins}) as session:
+        kept = site("gc", *keeps, "--dry-run").stderr
+        session.kill()
+    assert f"hello/1.0#1 is kept: sleep (process {session.pid}) has it loaded" in kept
+    run = site("gc", *keeps)
+
+    def lines(said: str) -> list[str]:
+        return [line for line in said.splitlines() if line.startswith("  ")]
+
+    assert lines(dry.stderr) == lines(run.stderr)
+    titles = [line.split()[0] for line in lines(run.stderr)]
+    assert titles[:3] == ["hello/1.0#1", "left/1.0", "other/1.0#1"]
+    assert titles[3].startswith("gone-1.0-")
+    assert "deleted 3 generations, 1 uninstalled stack" in run.stderr
+    assert "nothing was deleted" in dry.stderr
+    assert [e["generation"] for e in site.json("history", "hello")["generations"]] == [2, 3]
+    assert "other/1.0#2 is kept: it is held" in site("gc", "--days", "0").stderr
+    assert [e["generation"] for e in site.json("history", "other")["generations"]] == [2, 3]
+    assert [e["generation"] for e in site.json("history", "hello")["generations"]] == [3]
+    site("verify")

@@ -201,6 +201,14 @@ class Permissions:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """What 'tykky gc' leaves."""
+
+    days: int = _number(0, 36500)
+    generations: int = _number(0, 10000)
+
+
+@dataclass(frozen=True)
 class Module:
     """How modulefiles are written, and what is run once they have changed."""
 
@@ -278,6 +286,7 @@ class Values:
     server: str = _path(empty="")
     squash: Squash
     permissions: Permissions
+    keep: Keep
     module: Module
     python: Python
     pip: Pip
@@ -285,7 +294,8 @@ class Values:
 
 
 GROUPS: dict[str, Any] = {
-    group.__name__.lower(): group for group in (Squash, Permissions, Module, Python, Pip, Conda)
+    group.__name__.lower(): group
+    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda)
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

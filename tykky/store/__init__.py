@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -211,13 +211,17 @@ class Store:
         """The record of the current generation of an install. Raises ``StoreError``."""
         return Place(Path(entry.prefix)).record()
 
-    def records(self) -> Iterator[Record]:
-        """The records of all generations, also of what is in the trash. Raises ``StoreError``."""
+    def records(self, without: Collection[tuple[Path, int]] = ()) -> Iterator[Record]:
+        """The records of all generations, also of what is in the trash. Raises ``StoreError``.
+
+        ``without`` are places and generations of them that are left out; 0 is all of one.
+        """
         thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
-            for number in place.numbers:
-                yield place.record(number)
+            for number in place.numbers if (prefix, 0) not in without else ():
+                if (prefix, number) not in without:
+                    yield place.record(number)
 
     def check_outside(self, prefix: Path) -> None:
         """Raise ``StoreError`` if this process runs inside the stack at ``prefix``.
