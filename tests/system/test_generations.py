@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.stacks import TINY, Site, listing
+from tests.system.sabotage import sabotaged
 from tykky.errors import Exit
 
 
@@ -272,4 +274,24 @@ def test_gc_says_first_what_goes_and_why_and_a_dry_run_says_the_same(site: Site)
     assert "other/1.0#2 is kept: it is held" in site("gc", "--days", "0").stderr
     assert [e["generation"] for e in site.json("history", "other")["generations"]] == [2, 3]
     assert [e["generation"] for e in site.json("history", "hello")["generations"]] == [3]
+    site("verify")
+
+
+def test_what_is_busy_is_deleted_by_the_next_gc(site: Site) -> None:
+    site.hello()
+    site("install", "hello")
+    site.hello(more="keywords = 'other'\ndef finish(self, box):\n    box.write('more', 'more')")
+    site("install", "hello")
+    site.hello("gone")
+    site("install", "gone")
+    site("uninstall", "gone")
+    busy = sabotaged(site, match="[.]sqfs", ops="unlink rmdir", errno=errno.EBUSY, at=1, onward=1)
+    said = busy("gc", "--days", "0").stderr
+    assert "hello/1.0#1: a file is still busy; the next 'tykky gc' deletes it" in said
+    assert "gone-1.0" in said and "busy" in said
+    assert len(site.images("hello")) == 2
+    assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
+    site("gc", "--days", "0")
+    assert len(site.images("hello")) == 1
+    assert listing(site.root / "trash") == []
     site("verify")

@@ -179,6 +179,10 @@ def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]
                 gone.append(each)
             elif (freed := spare.remove(call.store, each, keep, console.warn)) is not None:
                 gone.append(replace(each, bytes=freed))
+                if freed < each.bytes:
+                    left.append(
+                        f"{each.title}: a file is still busy; the next 'tykky gc' deletes it"
+                    )
                 module = each.title.partition("#")[0]
                 call.publisher.tell(module, state.event("gc", 0, each.number, each.why))
             else:
