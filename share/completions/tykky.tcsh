@@ -13,7 +13,7 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch cache check commands days dry-run failed force format generations help images isolation json keep-going last only packages path plan reason root runtime scope sizes testing to undo until upstream use version)/' \
+        'c/--/(again all arch cache check commands days dry-run failed fix force format generations help images isolation json keep-going last only packages path plan reason root runtime scope sizes store testing to undo until upstream use version)/' \
         'c/-/(- c h n)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tykky import bases, console, contents
 from tykky import lock as locks
-from tykky.build import commands
+from tykky.build import commands, restoring
 from tykky.build import plan as plans
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan
 from tykky.build.layout import Offer
 from tykky.build.plan import Plan, keep_inputs, record_of
 from tykky.build.work import Desk, Work
-from tykky.errors import Exit, StoreError, TykkyError, from_os_error
+from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
 from tykky.files import count, discard, make_folder
 from tykky.recipe import recipe_code
 from tykky.store import Record, Store, place, trash
@@ -329,6 +329,10 @@ def _build(work: Work) -> Built:
         return built
     plan, top = work.plan, work.scratch.top
     with work.desk.step("squash") as line:
+        record = plan.layout.amend(_record(work, built))
+        if record.has_module:
+            with explained("put a copy of the record into the image", "build_dir"):
+                restoring.put_copy(top, record)
         if plan.layout.settles:
             settle(top)
         files = count(top)
@@ -421,6 +425,17 @@ def _test(work: Work, draft: Draft, built: Built, launch: LaunchPlan) -> None:
         line.update(f"{console.plural(len(names), 'command')} of the new generation")
 
 
+def _record(work: Work, built: Built) -> Record:
+    """The record, as far as it does not depend on the image."""
+    return replace(
+        record_of(work.plan, work.desk.clock.steps, work.read),
+        commands=built.offer.names,
+        programs=built.programs,
+        launch=asdict(built.entering),
+        packages=tuple((p.name, p.version) for p in built.packages),
+    )
+
+
 def _commit(work: Work, draft: Draft, built: Built) -> Record:
     """Give the generation its number, after everything it speaks of is safe on disk."""
     plan, permissions = work.plan, work.desk.store.permissions
@@ -433,13 +448,9 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
                 old = plan.place.generation(built.old.generation)
                 shutil.copy2(old / "build.log.gz", draft.path / "build.log.gz")
         record = replace(
-            record_of(plan, work.desk.clock.steps, work.read),
+            _record(work, built),
             generation=draft.number,
-            commands=built.offer.names,
-            programs=built.programs,
             images=built.images,
-            launch=asdict(built.entering),
-            packages=tuple((p.name, p.version) for p in built.packages),
             files=count(draft.path) + 1 + len(built.images),
         )
         record = place.commit(draft, plan.layout.amend(record), permissions)

@@ -345,7 +345,7 @@ def sweep(place: Place) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Delete what nothing needs; what is still busy stays for the next sweep. Raises ``OSError``."""
+    """Delete what nothing needs, or leave it for later if it is busy. Raises ``OSError``."""
     try:
         discard(path)
     except OSError as error:
