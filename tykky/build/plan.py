@@ -30,7 +30,7 @@ from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
 from tykky.repos.loading import check_trusted
-from tykky.store import Place, Record, Store
+from tykky.store import Place, Record, Store, roots
 from tykky.store.place import damaged, missing
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ def _beside(recipe: Stack) -> dict[str, str]:
 
 def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     try:
+        store = roots.having(store, str(needed))
         return store.record(store.one(str(needed)))
     except StoreError as error:
         raise TykkyError(

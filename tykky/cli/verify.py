@@ -36,13 +36,24 @@ ARGUMENTS = (specs("only these", "*"),)
 
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
-    store, words = call.store, call.args.spec
-    look = _Look(call)
+    calls: dict[Path, tuple[Call, list[str]]] = {}
+    for word in named(call.args.spec):
+        there = call.having(word)
+        calls.setdefault(there.config.root, (there, []))[1].append(word)
+    looked = [_look(*each) for each in calls.values() or [(call, [])]]
+    answers = [answer for found, _ in looked for answer in found]
+    bad, count = [a for a in answers if a["faults"]], sum(number for _, number in looked)
+    return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
+
+
+def _look(call: Call, words: list[str]) -> tuple[list[dict[str, Any]], int]:
+    """What was found in one root, and how many installs were looked at."""
+    store, look = call.store, _Look(call)
     records: list[Record] = []
     entries = [] if words else store.match(None)
     if not words:
         look.at_the_root()
-    for word in named(words):
+    for word in words:
         if "#" in word:
             records.append(store.generation(word))
         elif is_path(word):
@@ -54,9 +65,7 @@ def run(call: Call) -> Result:
     for record in records:
         look.at_a_generation(record)
     count = len({record.prefix for record in records} | {entry.prefix for entry in entries})
-    answers = look.answers()
-    bad = [answer for answer in answers if answer["faults"]]
-    return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
+    return look.answers(), count
 
 
 class _Look:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
 from tykky.store import place as places
-from tykky.store import running, state, trash
+from tykky.store import roots, running, state, trash
 from tykky.store.place import Place
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def remove(
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
     sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
-    old = _spare(sure, {*titles, *every}, seconds)
+    far = [Path(entry.prefix) for _, entry in roots.elsewhere(store)]  # which may need something
+    old = _spare(sure, {*titles, *every, *far}, seconds)
     gone: list[str] = []
     freed, used = 0, running.in_use()
     for prefix, module in titles.items():
