@@ -12,6 +12,7 @@ import tykky
 from tykky import bases, contents
 from tykky import lock as locks
 from tykky.bases import Base
+from tykky.bases.stacks import find_stack
 from tykky.build import locking
 from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
@@ -103,7 +104,7 @@ def make(
     base = recipe.find_base(config, arch, lock)
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
-        records.insert(0, store.record(store.one(base.reference.target)))
+        records.insert(0, find_stack(base.reference.target, config))
     needs = tuple({record.prefix: record for record in records}.values())  # each once
     plain = are_plain(recipe)
     build = locks.digest_of(

@@ -67,7 +67,7 @@ class Store:
         wanted = config.permissions
         umask = os.umask(0o022)
         os.umask(umask)
-        names = {path: name for name, path in config.roots}
+        names = {path: name for name, path in reversed(config.roots)}
         store = cls(
             config.root,
             Permissions(
@@ -81,7 +81,11 @@ class Store:
             cache=config.cache_dir,
             name=names.pop(config.root, ""),
         )
-        store.others = [cls(path, None, config.cache_dir, name) for path, name in names.items()]
+        store.others = [
+            cls(path, None, config.cache_dir, name)
+            for name, path in config.roots
+            if names.get(path) == name
+        ]
         return store
 
     @property
@@ -269,16 +273,16 @@ class Store:
 
         prefix = os.path.realpath(entry.prefix)
         found: dict[str, str] = {}
-        known = [(e.module, e) for e in self.entries()]
-        known += [(f"{e.module} in {store.title}", e) for store, e in roots.elsewhere(self)]
-        for module, other in known:
+        known = [("", e) for e in self.entries()]
+        known += [(f" in {store.title}", e) for store, e in roots.elsewhere(self)]
+        for beyond, other in known:
             place = Place(Path(other.prefix))
             needs = {record.generation: record.needs for record in place.records()}
             for each in place.numbers:
                 for need in (*place.needs(each), *needs.get(each, ())):
                     where, _, which = need.rpartition("#")
                     if os.path.realpath(where) == prefix and str(number) in ("0", which):
-                        found[f"{module}#{each}"] = other.prefix
+                        found[f"{other.module}#{each}{beyond}"] = other.prefix
         return found
 
     # -- writing ---------------------------------------------------------------------

@@ -105,9 +105,9 @@ def elsewhere(store: Store) -> Iterator[tuple[Store, Entry]]:
 
 
 def beyond(store: Store, words: str) -> tuple[str, str]:
-    """Where else there is nothing by these words, to go on a sentence; where there is, for a remedy.
+    """Where else there is nothing by these words, to end a sentence; where there is, as a remedy.
 
-    If nobody knows, it is said which roots cannot be read.
+    If nobody knows, that tells which roots cannot be read.
     """
     if not store.others:
         return "", ""
