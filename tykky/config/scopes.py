@@ -7,6 +7,7 @@ remember their line; nothing is expanded or converted here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -114,8 +115,6 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
             ) from None
         return []
     except OSError as error:
-        if scope == "root" and not os.access(path.parent, os.X_OK):
-            return []  # whoever looks into it says that better
         raise ConfigError(
             f"cannot read the {scope} configuration {path}: {error.strerror}",
             remedy="make it a file that you can read, or remove it"
@@ -130,6 +129,9 @@ def read_root(root: Path, environ: Mapping[str, str]) -> list[Setting]:
 
     Raises ConfigError as :func:`read_scope`, and for a key that is not the root's own.
     """
+    with contextlib.suppress(ValueError):  # no path at all
+        if not os.access(root, os.X_OK):
+            return []  # whoever looks for installs in it says that better
     settings = read_scope("root", root / ROOT_FILE, environ)
     for setting in settings:
         if setting.key not in OF_A_ROOT:
