@@ -12,6 +12,7 @@ import tykky
 from tykky import bases, contents
 from tykky import lock as locks
 from tykky.bases import Base
+from tykky.bases.stacks import find_stack
 from tykky.build import locking
 from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
@@ -30,7 +31,7 @@ from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
 from tykky.repos.loading import check_trusted
-from tykky.store import Place, Record, Store
+from tykky.store import Place, Record, Store, roots
 from tykky.store.place import damaged, missing
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def make(
     base = recipe.find_base(config, arch, lock)
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
-        records.insert(0, store.record(store.one(base.reference.target)))
+        records.insert(0, find_stack(base.reference.target, config))
     needs = tuple({record.prefix: record for record in records}.values())  # each once
     plain = are_plain(recipe)
     build = locks.digest_of(
@@ -250,6 +251,7 @@ def _beside(recipe: Stack) -> dict[str, str]:
 
 def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     try:
+        store = roots.having(store, str(needed))
         return store.record(store.one(str(needed)))
     except StoreError as error:
         raise TykkyError(

@@ -262,5 +262,10 @@ def _add_common(parser: argparse.ArgumentParser, flags: dict[str, str], verb: st
 
     if verb:
         add("--json", "answer as JSON, in one document", action="store_true")
-    add("--root", "the root of the installs", metavar="DIR", type=lambda d: collect(f"root={d}"))
+    add(
+        "--root",
+        "the root of the installs, or its name",
+        metavar="DIR",
+        type=lambda d: collect(f"root={d}"),
+    )
     add("-c", "set a configuration key for this call", metavar="KEY=VALUE", type=collect)

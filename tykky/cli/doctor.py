@@ -73,7 +73,7 @@ def _machine(call: Call) -> Result:
 def _install(call: Call) -> Result:
     from tykky.doctor.shadows import shadows
 
-    found = shadows(call.store.generation(call.args.install), os.environ)
+    found = shadows(call.having(call.args.install).store.generation(call.args.install), os.environ)
 
     def show() -> None:
         rows = [(f"{s.kind} {s.name}", s.theirs, s.ours, s.where) for s in found]

@@ -56,7 +56,7 @@ def _journal(call: Call) -> Result:
 
 
 def _stack(call: Call) -> Result:
-    entry = call.store.one(call.args.install)
+    entry = call.having(call.args.install).store.one(call.args.install)
     place = place_of(entry)
     events = state.events(place)
     answers = [_generation(place, number, events) for number in place.numbers]

@@ -25,7 +25,7 @@ def plain(text: str, what: str) -> str:
 def used(call: Call, words: str) -> str:
     """The module that is to be used instead, as users load it."""
     try:
-        return call.store.one(words).module
+        return call.having(words).store.one(words).module
     except TykkyError as error:
         console.warn(f"{error.cause}; users are told of it as you write it")
         return plain(words, "--use")

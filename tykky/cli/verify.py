@@ -36,20 +36,24 @@ ARGUMENTS = (specs("only these", "*"),)
 
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
-    answers, count = look_at(call, call.args.spec)
-    bad = [answer for answer in answers if answer["faults"]]
+    calls: dict[Path, tuple[Call, list[str]]] = {}
+    for word in named(call.args.spec):
+        there = call.having(word)
+        calls.setdefault(there.config.root, (there, []))[1].append(word)
+    looked = [look_at(*each) for each in calls.values() or [(call, [])]]
+    answers = [answer for found, _ in looked for answer in found]
+    bad, count = [a for a in answers if a["faults"]], sum(number for _, number in looked)
     return Result(answers, lambda: show(bad, count), Exit.DAMAGED if bad else Exit.OK)
 
 
 def look_at(call: Call, words: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
-    """What was found of these installs, or of all with the root; and how many there are."""
-    store = call.store
-    look = _Look(call)
+    """What was found of these installs of a root, or of all with the root; how many there are."""
+    store, look = call.store, _Look(call)
     records: list[Record] = []
     entries = [] if words else store.match(None)
     if not words:
         look.at_the_root()
-    for word in named(words):
+    for word in words:
         if "#" in word:
             records.append(store.generation(word))
         elif is_path(word):

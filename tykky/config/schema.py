@@ -31,9 +31,9 @@ class Kind:
     """One type of value: its name for people, and how a text becomes a value.
 
     ``parse`` raises :class:`BadValueError`. ``path`` marks values that a relative path is
-    completed in; ``separator`` marks lists, and splits them where they are one text (in the
-    environment and in flags; ``None`` is white space); ``is_table`` marks lists of
-    ``name=value`` that a file may write as a section, which then adds to what it inherits.
+    completed in, in a table behind the name; ``separator`` marks lists, and splits them where they
+    are one text (in the environment and in flags; ``None`` is white space); ``is_table`` marks
+    lists of ``name=value`` that a file may write as a section, which then adds to what it inherits.
     """
 
     name: str
@@ -107,6 +107,13 @@ def _alias(text: str) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not target:
         raise BadValueError("is not NAME=REFERENCE")
     return name, _text(target)
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path:
+        raise BadValueError("is not NAME=PATH")
+    return name, _absolute(path)
 
 
 def _registry_mirror(text: str) -> tuple[str, str]:
@@ -256,12 +263,16 @@ class Conda:
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
 
-    ``bases`` are aliases, of which the last with a name counts. ``repos`` ends with the recipes
+    ``bases`` are aliases, of which the last with a name counts. ``roots`` are in the order in which
+    they are searched, each name once. ``repos`` ends with the recipes
     that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty where the launcher
     shall look for one itself.
     """
 
     root: Path = _path()
+    roots: tuple[tuple[str, Path], ...] = _key(
+        "names with their paths", _named_path, path=True, is_list=True, is_table=True, separator=":"
+    )
     module_path: Path = _path()
     build_dir: Path = _path()
     cache_dir: Path = _path()

@@ -42,10 +42,18 @@ class Store:
     """The places under one root folder."""
 
     def __init__(
-        self, root: Path, permissions: Permissions | None = None, cache: Path | None = None
+        self,
+        root: Path,
+        permissions: Permissions | None = None,
+        cache: Path | None = None,
+        name: str = "",
     ) -> None:
         self.root = root
         self.cache = cache
+        #: What the configuration calls the root, if anything.
+        self.name = name
+        #: The stores of the other roots in which installs are looked for, only to be read.
+        self.others: list[Store] = []
         self.permissions = permissions or Permissions()
         self.places = root / "store"
         self.database = root / "db"
@@ -55,11 +63,12 @@ class Store:
 
     @classmethod
     def of(cls, config: Config) -> Store:
-        """The store that the configuration names."""
+        """The store that the configuration names, with those of its other roots."""
         wanted = config.permissions
         umask = os.umask(0o022)
         os.umask(umask)
-        return cls(
+        names = {path: name for name, path in reversed(config.roots)}
+        store = cls(
             config.root,
             Permissions(
                 # Whoever makes it needs it, whatever is said.
@@ -70,7 +79,19 @@ class Store:
                 chosen=bool(wanted.file_mode),
             ),
             cache=config.cache_dir,
+            name=names.pop(config.root, ""),
         )
+        store.others = [
+            cls(path, None, config.cache_dir, name)
+            for name, path in config.roots
+            if names.get(path) == name
+        ]
+        return store
+
+    @property
+    def title(self) -> str:
+        """What people know the root by."""
+        return f"{self.name} ({self.root})" if self.name else str(self.root)
 
     def place(self, name: str, version: str) -> Place:
         """Where the stack of a module lives, or would live; ``version`` with its suffix."""
@@ -145,24 +166,21 @@ class Store:
 
         Raises ``StoreError`` if there is none, or more than one.
         """
-        others: list[Entry] = []
-        if is_path(words):
-            path = os.path.realpath(words)
-            found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
-            with contextlib.suppress(StoreError):  # one of a user's own that has been moved
-                record = Place(Path(path)).record()
-                found = found or ([] if record.has_module else [record.entry()])
-        else:
-            found, others = self._meant(words)
+        found = self.meant(words)
         if not found:
+            from tykky.store import roots
+
+            others = [] if is_path(words) else self._meant(words)[1]
             names = sorted(path.name for path in self.database.glob("[!.]*"))
             hint = did_you_mean(words, [name for name in names if name not in words])
             if others:
                 hint = f"there is {', '.join(entry.module for entry in others)};"
             if self.unreadable:
                 hint = f"{self.unreadable[0]};"
+            nor, known = roots.beyond(self, words)
+            hint = f"{known};" if known else hint
             raise StoreError(
-                f"'{words}' is not installed in {self.root}",
+                f"'{words}' is not installed in {self.root}{nor}",
                 remedy=f"{hint} 'tykky find' lists what is".strip(),
             )
         if len(found) > 1:
@@ -174,6 +192,17 @@ class Store:
                 code=Exit.CONFLICT,
             )
         return found[0]
+
+    def meant(self, words: str) -> list[Entry]:
+        """The installs that the words of ``one`` may mean. Raises ``TykkyError``."""
+        if not is_path(words):
+            return self._meant(words)[0]
+        path = os.path.realpath(words)
+        found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
+        with contextlib.suppress(StoreError):  # one of a user's own that has been moved
+            record = Place(Path(path)).record()
+            found = found or ([] if record.has_module else [record.entry()])
+        return found
 
     def _meant(self, words: str) -> tuple[list[Entry], list[Entry]]:
         """The installs that a module name or a spec means, and others of that name.
@@ -244,16 +273,20 @@ class Store:
 
         Their titles, and the prefix of each; also of those whose records are damaged.
         """
+        from tykky.store import roots
+
         prefix = os.path.realpath(entry.prefix)
         found: dict[str, str] = {}
-        for other in self.entries():
+        known = [("", e) for e in self.entries()]
+        known += [(f" in {store.title}", e) for store, e in roots.elsewhere(self)]
+        for beyond, other in known:
             place = Place(Path(other.prefix))
-            known = {record.generation: record.needs for record in place.records()}
+            needs = {record.generation: record.needs for record in place.records()}
             for each in place.numbers:
-                for need in (*place.needs(each), *known.get(each, ())):
+                for need in (*place.needs(each), *needs.get(each, ())):
                     where, _, which = need.rpartition("#")
                     if os.path.realpath(where) == prefix and str(number) in ("0", which):
-                        found[f"{other.module}#{each}"] = other.prefix
+                        found[f"{other.module}#{each}{beyond}"] = other.prefix
         return found
 
     # -- writing ---------------------------------------------------------------------
@@ -265,22 +298,6 @@ class Store:
         from tykky.store import claims  # only writers wait for what it imports
 
         return claims.claim(Place(prefix), what, waiting, self.permissions, wait=wait)
-
-    @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Hold the lock for what all versions of one name share; for moments only.
-
-        Where the file system has no locks, nothing is held: what is written then is made again
-        by whoever publishes next.
-        """
-        from tykky.store import claims
-
-        lock = claims.take(self.database / name / ".lock", self.permissions, name)
-        try:
-            yield
-        finally:
-            if lock is not None:
-                lock.release()
 
     def entry_path(self, entry: Entry) -> Path:
         """Where the entry of a place is."""
@@ -328,7 +345,6 @@ class Store:
         self._touch()
         if not any(path.parent.glob("[!.]*")):  # the last version takes the name with it
             with contextlib.suppress(OSError):
-                (path.parent / ".lock").unlink(missing_ok=True)
                 path.parent.rmdir()
 
     def _touch(self) -> None:

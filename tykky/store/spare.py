@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from tykky.errors import StoreError, TykkyError
 from tykky.host import TIME
 from tykky.store import place as places
-from tykky.store import running, state, trash
+from tykky.store import roots, running, state, trash
 from tykky.store.place import Place
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
     retired = {p: e for p, e in entries.items() if p in sure and _age(e) >= keep.seconds}
     used, pinned = running.in_use(), running.pinned()
     kept: list[tuple[str, str]] = []
-    old, whole = _unneeded(sure, {*titles, *every}, {*retired}, keep)
+    far = [Path(entry.prefix) for _, entry in roots.elsewhere(store)]  # which may need something
+    old, whole = _unneeded(sure, {*titles, *every, *far}, {*retired}, keep)
     found: list[Spare] = []
     begun: list[tuple[str, Path]] = []
     for prefix, module in titles.items():
