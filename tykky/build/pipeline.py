@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tykky import bases, console, contents
 from tykky import lock as locks
-from tykky.build import commands
+from tykky.build import commands, restoring
 from tykky.build import plan as plans
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan
 from tykky.build.layout import Offer
 from tykky.build.plan import Plan, keep_inputs, record_of
 from tykky.build.work import Desk, Work
-from tykky.errors import Exit, StoreError, TykkyError, from_os_error
+from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
 from tykky.files import count, discard, make_folder
 from tykky.recipe import recipe_code
 from tykky.store import Record, Store, place, trash
@@ -93,16 +93,29 @@ def install(
     and the error's details say where the build log is.
     """
     desk = Desk.of(config, store, spec, quiet=False)
-    plan = resolve(desk, repos)
+    return carry_out(desk, resolve(desk, repos), publisher, force=force)
+
+
+def carry_out(
+    desk: Desk,
+    plan: Plan,
+    publisher: Publisher,
+    *,
+    force: bool = False,
+    verb: str = "install",
+    why: str = "",
+    after: int = 0,
+) -> Outcome:
+    """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history."""
     plan.place.check_formats()
     found = None if force else plans.present(plan)
     if found is not None and found.generation == plan.place.current:
         publisher.repair(found)
         return Outcome(found, "nothing")
-    store.check_outside(plan.prefix)
+    desk.store.check_outside(plan.prefix)
     if force or (found is None and plans.reusable(plan) is None):
         plan = provide(desk, plan)
-    return make(desk, plan, publisher, force=force)
+    return make(desk, plan, publisher, force=force, verb=verb, why=why, after=after)
 
 
 def resolve(desk: Desk, repos: Repos) -> Plan:
@@ -112,6 +125,8 @@ def resolve(desk: Desk, repos: Repos) -> Plan:
         plan = plans.make(desk.spec, desk.config, repos, desk.store, line.update)
         line.update(f"{plan.module}, {console.plural(len(plan.lock.packages), 'package')}")
         line.tell(plan=plan)
+    if plan.instead:
+        console.note("          as updated, not as the lock beside the recipe says")
     if plan.lock_is_new:
         console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")
     for asked in plans.asked_for(plan):
@@ -129,7 +144,16 @@ def provide(desk: Desk, plan: Plan) -> Plan:
     return plan
 
 
-def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -> Outcome:
+def make(
+    desk: Desk,
+    plan: Plan,
+    publisher: Publisher,
+    *,
+    force: bool = False,
+    verb: str = "install",
+    why: str = "",
+    after: int = 0,
+) -> Outcome:
     """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
     desk.store.prepare()
     sweep(desk.config.build_dir)
@@ -143,12 +167,18 @@ def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -
         found = None if force else plans.present(plan)
         if found is not None:
             did = "nothing" if found.generation == plan.place.current else "switched"
-            publisher.switch(found, "install")
+            publisher.switch(found, verb, why)
             return Outcome(found, did)
+        if after and plan.place.current != after:
+            cause = (
+                f"somebody else has changed {plan.module} meanwhile: it is #{plan.place.current}"
+            )
+            remedy = "run the same command again, which goes on from there"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         old = None if force else plans.reusable(plan)
         if old is None and isinstance(plan.base, bases.Pending):
             plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
-        record = build(desk, plan, publisher, old, held=held)
+        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why)
         return Outcome(record, "built" if old is None else "published")
 
 
@@ -179,6 +209,7 @@ def build(
     *,
     held: bool,
     verb: str = "install",
+    why: str = "",
 ) -> Record:
     """Make a new generation and let it be the current one. Hold the claim of the place.
 
@@ -196,7 +227,7 @@ def build(
         with _needs_held(work):
             record = _commit(work, draft, built)
             with desk.step("publish") as line:
-                publisher.switch(record, verb)
+                publisher.switch(record, verb, why)
                 line.update(record.title)
     for number in plan.place.numbers if held and before and not plan.layout.keeps_all else ():
         if number not in (before, record.generation):
@@ -298,6 +329,10 @@ def _build(work: Work) -> Built:
         return built
     plan, top = work.plan, work.scratch.top
     with work.desk.step("squash") as line:
+        record = plan.layout.amend(_record(work, built))
+        if record.has_module:
+            with explained("put a copy of the record into the image", "build_dir"):
+                restoring.put_copy(top, record)
         if plan.layout.settles:
             settle(top)
         files = count(top)
@@ -390,6 +425,17 @@ def _test(work: Work, draft: Draft, built: Built, launch: LaunchPlan) -> None:
         line.update(f"{console.plural(len(names), 'command')} of the new generation")
 
 
+def _record(work: Work, built: Built) -> Record:
+    """The record, as far as it does not depend on the image."""
+    return replace(
+        record_of(work.plan, work.desk.clock.steps, work.read),
+        commands=built.offer.names,
+        programs=built.programs,
+        launch=asdict(built.entering),
+        packages=tuple((p.name, p.version) for p in built.packages),
+    )
+
+
 def _commit(work: Work, draft: Draft, built: Built) -> Record:
     """Give the generation its number, after everything it speaks of is safe on disk."""
     plan, permissions = work.plan, work.desk.store.permissions
@@ -402,13 +448,9 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
                 old = plan.place.generation(built.old.generation)
                 shutil.copy2(old / "build.log.gz", draft.path / "build.log.gz")
         record = replace(
-            record_of(plan, work.desk.clock.steps, work.read),
+            _record(work, built),
             generation=draft.number,
-            commands=built.offer.names,
-            programs=built.programs,
             images=built.images,
-            launch=asdict(built.entering),
-            packages=tuple((p.name, p.version) for p in built.packages),
             files=count(draft.path) + 1 + len(built.images),
         )
         record = place.commit(draft, plan.layout.amend(record), permissions)

@@ -37,6 +37,7 @@ from tykky.store.place import damaged, missing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from tykky.build.locking import Settled
     from tykky.config import Config
     from tykky.contents import Installed
     from tykky.kinds.stack import Stack
@@ -71,6 +72,7 @@ class Plan:
     place: Place
     module: str
     lock_is_new: bool = False
+    instead: str = ""
     needs: tuple[Record, ...] = ()
     build: str = ""
     publish: str = ""
@@ -90,8 +92,11 @@ def make(
     say: Callable[[str], None],
     *,
     look_only: bool = False,
+    settled: Settled | None = None,
 ) -> Plan:
-    """The plan for a spec. Nothing is written. Raises ``TykkyError``.
+    """The plan for a spec, with its lock if one is ``settled``. Nothing is written.
+
+    Raises ``TykkyError``.
 
     With ``look_only``, nothing is run either: a recipe without a lock whose packages could only be
     resolved by running code of theirs is refused.
@@ -100,7 +105,8 @@ def make(
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
     check_selection(recipe, place)
-    lock, is_new = locking.settled_lock(recipe, config, arch, place, say, look_only=look_only)
+    settled = settled or locking.settled_lock(recipe, config, arch, place, say, look_only=look_only)
+    lock = settled.lock
     base = recipe.find_base(config, arch, lock)
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
@@ -126,7 +132,8 @@ def make(
     entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
     publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
-    return Plan(recipe, arch, base, lock, place, module, is_new, needs, build, publish)
+    how = (settled.is_new, settled.instead, needs, build, publish)
+    return Plan(recipe, arch, base, lock, place, module, *how)
 
 
 def check_selection(recipe: Stack, place: Place) -> None:
@@ -199,6 +206,7 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         packages=tuple((p.name, p.version) for p in sorted(plan.lock.packages)),
         asked=locks.asked_names(plan.lock),
         lock=plan.lock.digest,
+        instead=plan.instead,
         loads=tuple(recipe.loads),
         shown=shown(recipe),
         read=dict(read),

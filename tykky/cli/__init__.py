@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "update": "bring the packages of stacks up to date",
         "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",
         "retire": "remove a version, with a module that names another",
@@ -38,6 +39,7 @@ VERBS: dict[str, dict[str, str]] = {
     "Asking": {
         "find": "list what is installed",
         "which": "tell which installs have a package or a command",
+        "outdated": "tell which stacks are behind",
         "diff": "tell how the packages of two installs or locks differ",
         "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",

@@ -34,7 +34,7 @@ def run(call: Call) -> Result:
 
 def _journal(call: Call) -> Result:
     with explained(f"read {journal.path_of(call.store)}"):
-        found = [*journal.events(call.store, max(0, call.args.last))]
+        found = journal.events(call.store, max(0, call.args.last))
 
     def show() -> None:
         rows = [

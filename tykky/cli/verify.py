@@ -7,7 +7,7 @@ wrong is named with what brings it back; so are folders of the root that others 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,16 @@ def run(call: Call) -> Result:
     for word in named(call.args.spec):
         there = call.having(word)
         calls.setdefault(there.config.root, (there, []))[1].append(word)
-    looked = [_look(*each) for each in calls.values() or [(call, [])]]
+    looked = [look_at(*each) for each in calls.values() or [(call, [])]]
     answers = [answer for found, _ in looked for answer in found]
     bad, count = [a for a in answers if a["faults"]], sum(number for _, number in looked)
-    return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
+    return Result(answers, lambda: show(bad, count), Exit.DAMAGED if bad else Exit.OK)
 
 
-def _look(call: Call, words: list[str]) -> tuple[list[dict[str, Any]], int]:
-    """What was found in one root, and how many installs were looked at."""
-    store, look = call.store, _Look(call)
+def look_at(call: Call, words: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
+    """What was found of these installs, or of all with the root; and how many there are."""
+    store = call.store
+    look = _Look(call)
     records: list[Record] = []
     entries = [] if words else store.match(None)
     if not words:
@@ -62,8 +63,16 @@ def _look(call: Call, words: list[str]) -> tuple[list[dict[str, Any]], int]:
             entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none
     for entry in {entry.prefix: entry for entry in entries}.values():
         records += look.at_a_place(entry)
-    for record in records:
-        look.at_a_generation(record)
+    images = [place_of(r).images / image["file"] for r in records for image in r.images]
+    with console.step("verify", console.plural(len(records), "generation")) as line:
+
+        def tell(done: int, total: int) -> None:
+            line.update(f"{console.size(done)} of {console.size(total)} of images read")
+
+        look.inspector.read(images, call.config.jobs, tell)
+        for record in records:
+            look.at_a_generation(record)
+        line.update(console.plural(len(records), "generation"))
     count = len({record.prefix for record in records} | {entry.prefix for entry in entries})
     return look.answers(), count
 
@@ -184,8 +193,14 @@ def _open(call: Call) -> Iterator[Fault]:
         yield Fault(way.path, way.why, f"'{way.remedy}'")
 
 
-def _show(wrong: list[dict[str, Any]], count: int) -> None:
+def show(wrong: list[dict[str, Any]], count: int) -> None:
+    """Print what is wrong, and below each what brings it back."""
     for answer in wrong:
+        lost = [fault for fault in answer["faults"] if fault["wrong"].startswith("is missing")]
+        if len(lost) > 3:
+            files = f"{console.plural(len(lost), 'file')} of {answer['module'] or 'the root'}"
+            console.say(f"{files} are gone; whoever cleans this file system may have taken them")
+            console.say("  'tykky doctor --store --fix' makes again what can be made from the rest")
         for fault in answer["faults"]:
             console.say(f"{answer['module'] or 'root'}: {fault['file']} {fault['wrong']}")
             if fault["remedy"]:

@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -136,6 +138,18 @@ def _virtual_package(text: str) -> str:
     return plain
 
 
+_age = _matching("([1-9][0-9]{0,4}[dh])?", "is no number of days or hours such as 14d or 36h")
+
+
+@cache
+def cutoff(age: str) -> datetime | None:
+    """The moment that was an age ago (``14d``, ``36h``), the same for all of this process."""
+    if not age:
+        return None
+    hours = int(age[:-1]) * (24 if age[-1] == "d" else 1)
+    return datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=hours)
+
+
 def _key(name: str, parse: Callable[[str], Any], **options: Any) -> Any:
     """A field that is a key; what it is for people, and what makes a value of a text."""
     return field(metadata={"kind": Kind(name, parse, **options)})
@@ -194,6 +208,14 @@ class Permissions:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """What 'tykky gc' leaves."""
+
+    days: int = _number(0, 36500)
+    generations: int = _number(0, 10000)
+
+
+@dataclass(frozen=True)
 class Module:
     """How modulefiles are written, and what is run once they have changed."""
 
@@ -220,6 +242,7 @@ class Pip:
     extra_index_urls: tuple[str, ...] = _list("addresses", _url)
     strategy: Strategy = _choice(Strategy)
     glibc: str = _key("version of glibc", _glibc)
+    quarantine: str = _key("age such as 14d, or empty", _age)
 
 
 @dataclass(frozen=True)
@@ -233,6 +256,7 @@ class Conda:
     blocked: tuple[str, ...] = _list("channels", _needed)
     blocked_message: str = _key("text", _text)
     virtual_packages: tuple[str, ...] = _list("virtual packages", _virtual_package)
+    quarantine: str = _key("age such as 14d, or empty", _age)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +297,7 @@ class Values:
     server: str = _path(empty="")
     squash: Squash
     permissions: Permissions
+    keep: Keep
     module: Module
     python: Python
     pip: Pip
@@ -280,7 +305,8 @@ class Values:
 
 
 GROUPS: dict[str, Any] = {
-    group.__name__.lower(): group for group in (Squash, Permissions, Module, Python, Pip, Conda)
+    group.__name__.lower(): group
+    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda)
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

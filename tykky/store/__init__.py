@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,9 +126,9 @@ class Store:
 
     def _is_there(self, entry: Entry) -> bool:
         """Whether an entry speaks of a place of this root, or of one that still exists."""
-        own = self.place(entry.name, f"{entry.version}{entry.suffix}").prefix
-        if entry.prefix == str(own):
+        if entry.prefix == f"{self.places}/{entry.name}/{entry.version}{entry.suffix}":
             return True
+        own = self.place(entry.name, f"{entry.version}{entry.suffix}").prefix
         if Path(entry.prefix).parts[-3:] == own.parts[-3:]:
             with contextlib.suppress(OSError):
                 if own.samefile(entry.prefix):
@@ -240,13 +240,17 @@ class Store:
         """The record of the current generation of an install. Raises ``StoreError``."""
         return Place(Path(entry.prefix)).record()
 
-    def records(self) -> Iterator[Record]:
-        """The records of all generations, also of what is in the trash. Raises ``StoreError``."""
+    def records(self, without: Collection[tuple[Path, int]] = ()) -> Iterator[Record]:
+        """The records of all generations, also of what is in the trash. Raises ``StoreError``.
+
+        ``without`` are places and generations of them that are left out; 0 is all of one.
+        """
         thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
-            for number in place.numbers:
-                yield place.record(number)
+            for number in place.numbers if (prefix, 0) not in without else ():
+                if (prefix, number) not in without:
+                    yield place.record(number)
 
     def check_outside(self, prefix: Path) -> None:
         """Raise ``StoreError`` if this process runs inside the stack at ``prefix``.

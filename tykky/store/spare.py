@@ -1,7 +1,8 @@
-"""Generations that nothing needs any more, and what killed writers left: finding and deleting.
+"""Generations that nothing needs any more: which, why, and deleting them.
 
 A generation may be gone back to, be loaded by a session, or be mounted by one of another place. So
-it is deleted when it has not been current for a while, and no generation needs it that stays.
+it goes when it has not been current for a while, and none needs it that stays. A retired version
+goes as a whole, in the same way. What goes is known before anything is deleted.
 """
 
 from __future__ import annotations
@@ -9,27 +10,59 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from calendar import timegm
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
+from tykky.host import TIME
 from tykky.store import place as places
 from tykky.store import roots, running, state, trash
 from tykky.store.place import Place
 
 if TYPE_CHECKING:
-    from tykky.store import Store
+    from tykky.store import Entry, Store
 
 
-def remove(
-    store: Store, seconds: float, warn: Callable[[str], None], *, dry_run: bool = False
-) -> tuple[list[str], int]:
-    """Delete what has not been current for that long; which generations, and how many bytes.
+@dataclass(frozen=True)
+class Keep:
+    """What stays: what is younger than so many seconds, and so many generations before each."""
 
-    Places that somebody else owns, or is changing, are left out; what cannot be read, or is of a
-    newer Tykky, is warned about.
+    seconds: float
+    generations: int = 0
+
+
+@dataclass(frozen=True)
+class Spare:
+    """Generations of a place that may go, and why; of a retired version, all of it (``entry``).
+
+    ``bytes`` is what that frees, after those that come before it.
     """
+
+    title: str
+    prefix: Path
+    number: int
+    bytes: int
+    why: str
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What may go, in the order in which it goes; what is old and stays, and why.
+
+    ``begun`` are places in which a killed change has left something.
+    """
+
+    spare: tuple[Spare, ...]
+    kept: tuple[tuple[str, str], ...]
+    begun: tuple[tuple[str, Path], ...]
+
+
+def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
+    """Look through all places. What cannot be read, or is of a newer Tykky, is warned about."""
     entries = {Path(entry.prefix): entry for entry in store.entries()}
     for problem in store.unreadable:
         warn(f"{problem}; it is left out")
@@ -38,50 +71,105 @@ def remove(
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
     sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
+    retired = {p: e for p, e in entries.items() if p in sure and _age(e) >= keep.seconds}
+    used, pinned = running.in_use(), running.pinned()
+    kept: list[tuple[str, str]] = []
     far = [Path(entry.prefix) for _, entry in roots.elsewhere(store)]  # which may need something
-    old = _spare(sure, {*titles, *every, *far}, seconds)
-    gone: list[str] = []
-    freed, used = 0, running.in_use()
+    old, whole = _unneeded(sure, {*titles, *every, *far}, {*retired}, keep)
+    found: list[Spare] = []
+    begun: list[tuple[str, Path]] = []
     for prefix, module in titles.items():
         here = Place(prefix)
         try:
             here.check_formats()
-            begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
-            if prefix not in sure and not begun:
+            is_begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
+            if prefix not in sure and not is_begun:
                 what = f"'current' in {here.hidden} leads to none of its generations"
                 what = "its current generation is damaged or unreadable" if here.current else what
                 warn(f"{module} is left as it is: {what}; 'tykky rollback {module}' mends that")
                 continue
-            with contextlib.ExitStack() as stack:
-                if not dry_run:
-                    claim = store.claim(prefix, module, warn, wait=False)
-                    if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
-                        continue
-                    places.sweep(here)
-                    if not here.current and prefix in entries:
-                        trash.put(store, entries[prefix])  # an uninstall was killed
-                        continue
-                numbers = sorted(old[prefix] & _superseded(here, seconds))
-                for number, program in _running(here, numbers, used).items():
-                    warn(f"{module}#{number} is kept: {program} runs from it")
+            begun.append((module, prefix))
+            numbers, marks = sorted(old[prefix]), state.marks(here)
+            going = here.numbers if prefix in whole else numbers
+            for number, why in _needed_here(here, going, used, pinned).items():
+                warn(f"{module}#{number} is kept: {why}")
+                numbers = [each for each in numbers if each != number]
+                whole -= {prefix}
+            for number in [*numbers]:
+                if state.HELD in marks or f"{state.HELD}#{number}" in marks:
+                    kept.append((f"{module}#{number}", "it is held"))
                     numbers.remove(number)
-                if dry_run:
-                    freed += places.freed_without(here, numbers)
-                for number in numbers:
-                    freed += 0 if dry_run else places.remove_generation(here, number)
-                    gone.append(f"{module}#{number}")
+            if prefix in whole and any(name.startswith(state.HELD) for name in marks):
+                kept.append((module, "it is retired, and held"))
+            elif prefix in whole:
+                size = places.freed_without(here, here.numbers)
+                why = f"retired {_days(_age(retired[prefix]))} ago"
+                found.append(Spare(module, prefix, 0, size, why, retired[prefix]))
+                continue
+            before, since = 0, state.superseded(here)
+            for at, number in enumerate(numbers):
+                freed = places.freed_without(here, numbers[: at + 1])
+                why = f"not current for {_days(time.time() - since[number])}"
+                found.append(Spare(f"{module}#{number}", prefix, number, freed - before, why))
+                before = freed
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
-    return gone, freed
+    return Plan(tuple(found), tuple(kept), tuple(begun))
 
 
-def _running(here: Place, numbers: Collection[int], used: dict[str, str]) -> dict[int, str]:
-    """Those of these generations from whose own images a program runs, and which."""
-    known = {record.generation: record.files_of_images for record in here.records()}
-    shared = {file for number in known if number not in numbers for file in known[number]}
-    own = {number: known.get(number, set()) - shared for number in numbers}
-    found = {n: running.runs_from(here.images, files, used) for n, files in own.items()}
-    return {number: program for number, program in found.items() if program}
+def tidy(store: Store, plan: Plan, warn: Callable[[str], None]) -> None:
+    """Remove what killed changes have left, and finish what they began to uninstall."""
+    entries = {Path(entry.prefix): entry for entry in store.entries()}
+    for module, prefix in plan.begun:
+        here = Place(prefix)
+        try:
+            with _claimed(store, here, module, warn) as held:
+                if held:
+                    places.sweep(here)
+                if held and not here.current and prefix in entries:
+                    trash.put(store, entries[prefix])
+        except (TykkyError, OSError) as error:
+            warn(f"{module} is left as it is: {error}")
+
+
+def remove(store: Store, spare: Spare, keep: Keep, warn: Callable[[str], None]) -> int | None:
+    """Delete a generation that still may go; how many bytes that freed, or nothing if it may not.
+
+    Raises ``TykkyError``, ``OSError``.
+    """
+    here = Place(spare.prefix)
+    with _claimed(store, here, spare.title, warn) as held:
+        if not held or spare.number not in _superseded(here, keep):
+            return None
+        return places.remove_generation(here, spare.number)
+
+
+@contextlib.contextmanager
+def _claimed(store: Store, here: Place, what: str, warn: Callable[[str], None]) -> Iterator[bool]:
+    """Hold the claim of a place, unless it is somebody else's, or just being changed."""
+    if not os.access(here.hidden, os.W_OK):
+        yield False
+        return
+    with store.claim(here.prefix, what, warn, wait=False) as held:
+        yield held
+
+
+def _needed_here(
+    here: Place, going: Collection[int], used: dict[str, str], pinned: dict[str, str]
+) -> dict[int, str]:
+    """Those of these generations that a process of this node runs from, or has loaded."""
+    known = (
+        {record.generation: record.files_of_images for record in here.records()} if going else {}
+    )
+    # What one shares with another that stays, stays with that.
+    shared = {file for number, files in known.items() if number not in going for file in files}
+    place, found = os.path.realpath(here.prefix), {}
+    for number in going:
+        if program := running.runs_from(here.images, known.get(number, set()) - shared, used):
+            found[number] = f"{program} runs from it"
+        elif program := pinned.get(f"{place}={number}", ""):
+            found[number] = f"{program} has it loaded"
+    return found
 
 
 def _is_sound(here: Place) -> bool:
@@ -91,32 +179,56 @@ def _is_sound(here: Place) -> bool:
     return False
 
 
-def _superseded(here: Place, seconds: float) -> set[int]:
-    """The generations that have not been current for that long. Raises ``StoreError``."""
+def _age(entry: Entry) -> float:
+    """For how many seconds a version has been retired; less than nothing if it is not."""
+    with contextlib.suppress(KeyError, ValueError):
+        when = entry.marks[state.RETIRED]["when"]
+        return time.time() - timegm(time.strptime(when, TIME))
+    return -1.0
+
+
+def _days(seconds: float) -> str:
+    days = int(seconds // 86400)
+    return f"{days} days" if days > 1 else "a day" if days else "less than a day"
+
+
+def _superseded(here: Place, keep: Keep) -> set[int]:
+    """The generations that have not been current for so long. Raises ``StoreError``."""
     since = state.superseded(here)
-    return {number for number, when in since.items() if time.time() - when >= seconds}
+    last = sorted(since, key=lambda number: (since[number], number))[-keep.generations :]
+    kept = last if keep.generations else []
+    return {n for n, when in since.items() if time.time() - when >= keep.seconds and n not in kept}
 
 
-def _spare(
-    prefixes: Iterable[Path], every: Collection[Path], seconds: float
-) -> dict[Path, set[int]]:
-    """The old generations of places that no generation needs which stays in ``every`` place."""
+def _unneeded(
+    prefixes: Iterable[Path], every: Collection[Path], retired: set[Path], keep: Keep
+) -> tuple[dict[Path, set[int]], set[Path]]:
+    """The old generations of places, and the retired places, that no generation needs that stays.
+
+    A chain of needs goes as a whole, if all of it may.
+    """
     spare: dict[Path, set[int]] = {prefix: set() for prefix in every}
     for prefix in prefixes:
         with contextlib.suppress(StoreError):  # which is said when it would be changed
-            spare[prefix] = _superseded(Place(prefix), seconds)
+            spare[prefix] = _superseded(Place(prefix), keep)
+    needs = {
+        (here.prefix, number): [os.path.realpath(need) for need in here.needs(number)]
+        for here in map(Place, every)
+        for number in here.numbers
+    }
     while True:
         needed = {
-            os.path.realpath(need)  # PREFIX#NUMBER: links to its folder may differ
-            for here in map(Place, every)
-            for number in here.numbers
-            if number not in spare[here.prefix]
-            for need in here.needs(number)
+            need  # PREFIX#NUMBER: links to its folder may differ
+            for (prefix, number), wanted in needs.items()
+            if prefix not in retired and number not in spare[prefix]
+            for need in wanted
         }
         fewer = {
             prefix: {n for n in numbers if os.path.realpath(f"{prefix}#{n}") not in needed}
             for prefix, numbers in spare.items()
         }
-        if fewer == spare:
-            return spare
-        spare = fewer
+        places_needed = {need.rpartition("#")[0] for need in needed}
+        left = {prefix for prefix in retired if os.path.realpath(prefix) not in places_needed}
+        if fewer == spare and left == retired:
+            return spare, retired
+        spare, retired = fewer, left
