@@ -11,7 +11,7 @@ from tykky import console
 from tykky.cli.common import Call, Result, flag, option, packages_of, place_of, said, specs
 from tykky.contents import Installed
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
-from tykky.spec import parse_one
+from tykky.spec import Spec, parse_one
 from tykky.store import Entry, Record, Store, roots
 from tykky.store.default import states_of
 from tykky.store.place import freed_without
@@ -68,9 +68,7 @@ def run(call: Call) -> Result:
             fact["packages"] = [asdict(package) for package in inside[fact["prefix"]]]
     code = Exit.NOT_FOUND if (spec is not None or args.packages) and not found else Exit.OK
     if args.format is not None:
-        return Result(
-            facts, said(_formatted(args.format, found, where, _chosen(call, found))), code
-        )
+        return Result(facts, said(_formatted(args.format, found, where)), code)
     if found:
         return Result(facts, lambda: _show(call, found, where, inside, sizes))
     if args.packages and (spec is None or roots.match(call.stores, spec)[0]):
@@ -82,9 +80,12 @@ def run(call: Call) -> Result:
     return Result(facts, lambda: console.note(missing), code, errors)
 
 
-def _chosen(call: Call, found: list[Entry]) -> set[str]:
+def _chosen(call: Call, found: list[Entry], where: dict[str, Store]) -> set[str]:
     """The prefixes of the defaults of the names that were found, whatever else there is of them."""
-    return roots.defaults(call.stores, {entry.name for entry in found})
+    names = {entry.name for entry in found}
+    if len(names) != 1:
+        return roots.defaults(found, where)
+    return roots.defaults(*roots.match(call.stores, Spec(names.pop())))
 
 
 def _sizes(found: list[Entry]) -> dict[str, int]:
@@ -122,7 +123,7 @@ def _show(
         heads = ("PACKAGE", "VERSION", "BUILD", "CHANNEL", "LICENCE")
         console.table(rows, ("MODULE", *several, *heads))
     else:
-        chosen = _chosen(call, found)
+        chosen = _chosen(call, found, where)
         lines = [
             (
                 e.module,
@@ -152,10 +153,11 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
     }
 
 
-def _formatted(
-    text: str, found: list[Entry], where: dict[str, Store], chosen: set[str]
-) -> list[str]:
-    """The text for each install; only fields of the record make that be read."""
+def _formatted(text: str, found: list[Entry], where: dict[str, Store]) -> list[str]:
+    """The text for each install; only fields of the record make that be read.
+
+    The default is that of what was found: so a shell knows which is meant by a spec.
+    """
     try:
         fields_in = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
@@ -166,6 +168,7 @@ def _formatted(
             remedy = did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}"
             raise TykkyError(f"an install has no field '{name}'", remedy=remedy, code=Exit.USAGE)
     lines = []
+    chosen = roots.defaults(found, where) if "default" in names else set()
     for entry in found:
         try:
             install = entry if names.issubset(_ENTRY) else where[entry.prefix].record(entry)

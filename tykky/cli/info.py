@@ -39,7 +39,7 @@ def run(call: Call) -> Result:
     spec = parse_one(words)
     facts = _facts(call.repos.select(spec))
     there, where = roots.match(call.stores, type(spec)(spec.name))
-    chosen = roots.defaults(call.stores, [spec.name])
+    chosen = roots.defaults(there, where)
     facts["installed"] = [
         {
             "module": e.module,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,18 +82,20 @@ def match(stores: Sequence[Store], spec: Spec | None) -> tuple[list[Entry], dict
     return entries, where
 
 
-def defaults(stores: Sequence[Store], names: Iterable[str]) -> set[str]:
-    """The prefixes of what these names mean: the default in the first store that has one whole."""
-    names = {*names}
+def defaults(entries: Sequence[Entry], where: Mapping[str, Store]) -> set[str]:
+    """The prefixes of what their names mean, one for each name.
+
+    It is the default of those in one root: the first in which one of the name is whole.
+    """
     groups: dict[str, dict[Path, list[Entry]]] = {}
-    for store in stores if names else ():
-        for entry in store.entries(next(iter(names), "") if len(names) == 1 else ""):
-            if entry.name in names:
-                groups.setdefault(entry.name, {}).setdefault(store.root, []).append(entry)
+    for entry in entries:
+        groups.setdefault(entry.name, {}).setdefault(where[entry.prefix].root, []).append(entry)
+    order = [store.root for store in dict.fromkeys(where.values())]
     found = set()
-    for by_root in map(list, map(dict.values, groups.values())):
-        whole = ([e for e in group if _is_whole(e)] for group in by_root if len(by_root) > 1)
-        found.add(default_of(next(filter(None, whole), by_root[0])).prefix)
+    for by_root in groups.values():
+        each = [by_root[root] for root in order if root in by_root]
+        whole = ([e for e in group if _is_whole(e)] for group in each if len(each) > 1)
+        found.add(default_of(next(filter(None, whole), each[0])).prefix)
     return found
 
 
