@@ -12,7 +12,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -60,17 +60,52 @@ class Permissions:
 
         Where nobody has chosen modes, who could read what it comes ``instead`` of goes on to.
         """
-        gid = self.gid
-        if gid != -1 and path.lstat().st_gid != gid:
+        gid, status = self.gid, path.lstat()
+        if gid not in (-1, status.st_gid):
             os.chown(path, -1, gid, follow_symlinks=False)
-        if path.is_dir():
-            path.chmod(self.folder | (0o2000 if self.setgid else 0))
+        if stat.S_ISDIR(status.st_mode):
+            mode = self.folder | (0o2000 if self.setgid else 0)
         else:
             # Who may read a program may run it.
             mode = self.file | ((self.file & 0o444) >> 2 if executable else 0)
             if instead is not None and not self.chosen and instead.is_file():
                 mode |= instead.stat().st_mode & 0o775
+        if self.chosen:
+            _drop_lists(path)
+        if stat.S_IMODE(path.lstat().st_mode) != mode:  # which only its owner may change
             path.chmod(mode)
+
+    def apply_again(self, tree: Path) -> None:
+        """Give all in a tree that is one's own what the site has chosen, links left alone."""
+        for path in (tree, *(Path(entry.path) for entry in walk(tree))):
+            status = path.lstat()
+            if status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode):
+                executable = bool(status.st_mode & 0o100)
+                chosen = self if self.chosen else _as_it_is(self, status.st_mode)
+                chosen.apply(path, executable=executable)
+
+    def lock(self, descriptor: int) -> None:
+        """Let all who may write to the folders write to a file that all of them add to, or lock."""
+        status, gid, mode = os.fstat(descriptor), self.gid, self.folder & 0o666
+        if status.st_uid == os.geteuid():
+            if self.chosen:
+                _drop_lists(descriptor)
+            if gid not in (-1, status.st_gid):
+                os.fchown(descriptor, -1, gid)
+            if stat.S_IMODE(status.st_mode) != mode:
+                os.fchmod(descriptor, mode)
+
+
+def _drop_lists(path: Path | int) -> None:
+    """Let modes mean what they say, whatever access list the folder above has passed on."""
+    for name in ("posix_acl_access", "posix_acl_default"):
+        with contextlib.suppress(OSError):  # there is none, or there are no lists
+            os.removexattr(path, f"system.{name}")
+
+
+def _as_it_is(site: Permissions, mode: int) -> Permissions:
+    """The group of a site that has chosen no modes, with the mode that a file has."""
+    return replace(site, folder=mode & 0o7777, file=mode & 0o777, setgid=False)
 
 
 def make_folder(path: Path, permissions: Permissions) -> None:
@@ -156,9 +191,10 @@ def _beside(path: Path) -> tuple[Path, int]:
     try:
         descriptor = os.open(usual, how, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), usual.lstat()):  # else it has another name by now
+        status = os.fstat(descriptor)  # else it has another name by now, or is somebody else's
+        if os.path.samestat(status, usual.lstat()) and status.st_uid == os.geteuid():
             return usual, descriptor
-    except OSError as error:  # it may be somebody else's, too
+    except OSError as error:
         if error.errno in NO_LOCKS and descriptor >= 0:  # nobody uses it here
             usual.unlink(missing_ok=True)
     if descriptor >= 0:

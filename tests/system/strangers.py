@@ -19,15 +19,17 @@ class OtherUser(User):
     """A user with another uid, who owns nothing of what the test has made.
 
     The uid is one of those that /etc/subuid lends to whoever runs the tests, so to the
-    kernel it is a stranger's, and no root is needed to become it. All have the same group.
+    kernel it is a stranger's, and no root is needed to become it. All have the same first group.
     """
 
     number: int = 61000
+    groups: str = ""  # further ones, as numbers with commas
 
     def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``command`` as the other user; options are those of ``User.run``."""
         become = ["unshare", "--user", "--map-auto", "--map-root-user", "--"]
-        drop = ["setpriv", f"--reuid={self.number}", "--regid=61000", "--clear-groups", "--"]
+        groups = f"--groups={self.groups}" if self.groups else "--clear-groups"
+        drop = ["setpriv", f"--reuid={self.number}", "--regid=61000", groups, "--"]
         return super().run(*([] if is_root() else become), *drop, *command, **options)
 
     def leave(self) -> None:
@@ -40,7 +42,7 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def stranger(tykky: Tykky, place: Path, number: int = 61000) -> OtherUser:
+def stranger(tykky: Tykky, place: Path, number: int = 61000, groups: str = "") -> OtherUser:
     """Another user, with an empty home in ``place`` and the same store configured as yours."""
     name = getpass.getuser()
     lent = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines()]
@@ -52,4 +54,4 @@ def stranger(tykky: Tykky, place: Path, number: int = 61000) -> OtherUser:
     env = {**tykky.user.env, "HOME": str(home), "USER": home.name, "LOGNAME": home.name}
     # What they download or build must not land among the test's own things.
     env |= {"TYKKY_CACHE_DIR": f"{home}/cache", "TYKKY_BUILD_DIR": f"{home}/build"}
-    return OtherUser(home, env, number)
+    return OtherUser(home, env, number, groups)

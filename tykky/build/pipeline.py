@@ -400,7 +400,8 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
             # How the contents were built, of which this is another generation.
             with contextlib.suppress(OSError):
                 old = plan.place.generation(built.old.generation)
-                shutil.copy2(old / "build.log.gz", draft.path / "build.log.gz")
+                log = shutil.copy2(old / "build.log.gz", draft.path / "build.log.gz")
+                permissions.apply(log)
         record = replace(
             record_of(plan, work.desk.clock.steps, work.read),
             generation=draft.number,
