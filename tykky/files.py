@@ -11,8 +11,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -31,7 +31,9 @@ class Permissions:
     """Modes and group of everything in a store, whatever the installer's umask is.
 
     ``group`` is a name, or empty for the group of the process (or the folder's, with
-    ``setgid``). The modes are ``chosen`` by the site, or follow from somebody's umask.
+    ``setgid``). The modes are ``chosen`` by the site, or follow from somebody's umask. Modulefiles
+    may have a ``module_group``; ``restricted`` has the groups that alone may use an install, by
+    its name or its module.
     """
 
     folder: int = 0o755
@@ -39,6 +41,28 @@ class Permissions:
     group: str = ""
     setgid: bool = False
     chosen: bool = True
+    module_group: str = ""
+    restricted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def modules(self) -> Permissions:
+        """What modulefiles and their folders get."""
+        return replace(self, group=self.module_group or self.group)
+
+    def only_for(self, module: str) -> str:
+        """The group that alone may use an install; empty if everybody may."""
+        name = module.partition("/")[0]
+        return self.restricted.get(module) or self.restricted.get(name, "")
+
+    def of_prefix(self, module: str) -> Permissions:
+        """What the directory of an install gets, by which it is open to everybody or to a group.
+
+        Nothing is passed on from there, since the group that uses an install may not change it.
+        """
+        if not (group := self.only_for(module)):
+            return self
+        folder = (self.folder | 0o050) & (0o770 if group == self.group else 0o750)
+        return replace(self, folder=folder, group=group, setgid=False, chosen=True)
 
     @property
     def gid(self) -> int:
@@ -79,10 +103,10 @@ class Permissions:
         """Give all in a tree that is one's own what the site has chosen, links left alone."""
         for path in (tree, *(Path(entry.path) for entry in walk(tree))):
             status = path.lstat()
-            if status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode):
-                executable = bool(status.st_mode & 0o100)
+            is_ours = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
+            if is_ours and path.name not in ("lock", ".lock"):  # see below
                 chosen = self if self.chosen else _as_it_is(self, status.st_mode)
-                chosen.apply(path, executable=executable)
+                chosen.apply(path, executable=bool(status.st_mode & 0o100))
 
     def lock(self, descriptor: int) -> None:
         """Let all who may write to the folders write to a file that all of them add to, or lock."""

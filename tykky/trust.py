@@ -28,12 +28,14 @@ class Opening:
     remedy: str
 
 
-def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) -> Opening | None:
+def opening(
+    path: Path, groups: Collection[int] = (), owners: Collection[int] | None = None
+) -> Opening | None:
     """The first way by which somebody else may change what is at a path, or ``None``.
 
     That is a file or folder on the way which everybody may write to, unless only owners may
     replace what is in it (as in /tmp); there, what belongs to somebody else, who may just have been
-    the first. With a ``group``, the only one that may write, it is also what another group may
+    the first. With ``groups``, the only ones that may write, it is also what another may
     write to. With ``owners``, what is at the path must belong to one of them, to root, or to
     whoever asks.
     """
@@ -55,7 +57,7 @@ def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) 
         each = real(each)
         if mode & stat.S_IWOTH:
             return Opening(each, "can be written by everybody", _chmod("o-w", each))
-        if mode & stat.S_IWGRP and group != -1 and status.st_gid not in (group, 0):
+        if mode & stat.S_IWGRP and groups and status.st_gid not in (*groups, 0):
             return Opening(each, f"can be written by group {group_of(each)}", _chmod("g-w", each))
     return None
 

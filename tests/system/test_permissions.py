@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import grp
 import os
-import stat
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
-from tests.stacks import Site, listing
+from tests.stacks import LMOD, Site, listing
 from tests.system.strangers import OtherUser, stranger
+from tykky.errors import Exit
 
 #: A group that every machine has, which nobody is a member of who is not told to be.
 GROUP = grp.getgrnam("games")
@@ -99,7 +102,7 @@ def test_members_of_a_group_take_turns(site: Site, members: tuple[OtherUser, Oth
     ):
         settings = {f"TYKKY_PERMISSIONS_{name.upper()}": permissions[name] for name in permissions}
         take_turns(TURNS)
-        check_modes(root, int(permissions["file_mode"], 8), 0o2775)
+        check_modes(root, int(permissions["file_mode"], 8), 0o775)
         take_turns(GONE)
         assert listing(root) == ["db", "journal.jsonl", "modules", "store", "trash"]
 
@@ -114,6 +117,92 @@ def check_modes(root: Path, file: int, folder: int) -> None:
             wanted = folder & 0o666
         elif path.name == "launch" or path.parent.name == "bin":
             wanted |= (file & 0o444) >> 2
-        assert f"{stat.S_IMODE(status.st_mode):o}" == f"{wanted:o}", path
+        assert f"{status.st_mode & 0o777:o}" == f"{wanted:o}", path
         assert status.st_gid == root.stat().st_gid, path
         assert not [name for name in os.listxattr(path) if "acl" in name], path
+
+
+#: What an outsider sees of modules, and of the cache that is made of them.
+LOOK = """
+module avail; module spider; module spider hello/2.0; module whatis hello/2.0; module help hello/2.0
+module load hello/1.0; hello
+/usr/share/lmod/lmod/libexec/spider -o spiderT "$MODULEPATH" | grep -q hello/2.0
+echo cached
+"""
+
+
+@pytest.mark.slow
+def test_a_restricted_stack_is_for_its_group(
+    site: Site, members: tuple[OtherUser, OtherUser], place: Path
+) -> None:
+    site.hello("hello", "1.0", "2.0")
+    first, second = members
+    outsider = stranger(site, place, 61002)
+    outsider.env["TYKKY_ROOT"] = first.env["TYKKY_ROOT"]
+    root = Path(first.env["TYKKY_ROOT"])
+    restricted = {"TYKKY_PERMISSIONS_RESTRICTED": f"hello/2.0={OTHER.gr_name} x={OTHER.gr_name}"}
+    for person in (first, second, outsider):
+        person.env.update(
+            TYKKY_PERMISSIONS_GROUP=GROUP.gr_name,
+            TYKKY_PERMISSIONS_DIR_MODE="2775",
+            TYKKY_PERMISSIONS_FILE_MODE="0664",
+            TYKKY_PERMISSIONS_MODULE_GROUP=OTHER.gr_name,
+            **restricted,
+        )
+    first.bash("umask 077; tykky install hello@1.0; tykky install hello@2.0")
+    second.bash("umask 002; tykky install --force hello@2.0; tykky rollback hello/2.0")
+    prefix = root / "store/hello/2.0"
+    conf = prefix / ".tykky/generations/1/launch.conf"
+    shown = (prefix, root / "modules/hello", root / "modules/hello/2.0.lua", root / "db/hello")
+    seen = first.run("stat", "-c", "%a %G", *shown).stdout.splitlines()
+    games, man = GROUP.gr_name, OTHER.gr_name
+    assert seen == [f"750 {man}", f"2775 {man}", f"664 {man}", f"2775 {games}"]
+    assert modules(second, root, "module load hello/2.0; hello").stdout == "hello 2.0\n"
+    second.run("tykky", "verify")
+
+    # To all others it is there, and closed.
+    looked = modules(outsider, root, LOOK)
+    assert "hello/2.0" in looked.stdout + looked.stderr
+    assert looked.stdout.splitlines()[-2:] == ["hello 1.0", "cached"]
+    assert not re.search("(?i)error|permission|denied|members", looked.stdout + looked.stderr)
+    refused = modules(outsider, root, "module load hello/2.0", status=1)
+    assert f"hello/2.0 is for members of the group '{man}'" in refused.stderr
+    for verb in ("find", "find --packages", "find --sizes", "info hello", "which hello", "history"):
+        assert outsider.bash(f"tykky {verb}").stderr == "", verb
+    assert "closed to you, and left out: hello/2.0" in outsider.run("tykky", "verify").stderr
+    for verb in ("history", "info -q", "rollback", "refresh", "uninstall", "verify"):
+        name = "hello/2.0" + "#1" * (verb in ("info -q", "verify"))
+        said = outsider.bash(f"tykky {verb} {name}", status=int(Exit.NOT_WRITABLE)).stderr
+        errors = [line for line in said.splitlines() if line.startswith("tykky: error: ")]
+        assert len(errors) == 1, said
+        assert "Traceback" not in said
+    print(outsider.bash("tykky gc --days 0; tykky reindex", status=None))
+
+    # What has become wrong is named, and made right.
+    first.run("chgrp", "61000", conf)
+    first.run("chmod", "0600", prefix / ".tykky/generations/1/record.json")
+    first.run("chmod", "0755", prefix)
+    wrong = first.run("tykky", "verify", status=int(Exit.DAMAGED)).stdout
+    assert f"'chgrp {games} {conf}'" in wrong
+    assert f"'chmod 664 {prefix}/.tykky/generations/1/record.json'" in wrong
+    assert f"{prefix} is open to everybody" in wrong
+    first.run("tykky", "refresh", "hello/2.0")
+    first.run("tykky", "verify")
+    assert first.run("stat", "-c", "%a %G", prefix).stdout == f"750 {man}\n"
+
+    # In the trash it is for the group as well.
+    first.run("tykky", "uninstall", "hello/2.0")
+    (item,) = (root / "trash").iterdir()
+    outsider.run("ls", item, status=2)
+    first.run("tykky", "install", "hello@2.0")
+    # And it is for everybody again.
+    open_again = {"TYKKY_PERMISSIONS_RESTRICTED": ""}
+    first.run("tykky", "refresh", "hello/2.0", env=open_again)
+    assert modules(outsider, root, "module load hello/2.0; hello").stdout == "hello 2.0\n"
+    outsider.run("tykky", "verify", env=open_again)
+
+
+def modules(person: OtherUser, root: Path, script: str, **options: Any) -> CompletedProcess[str]:
+    """Run a script for which Lmod knows the modules of the root."""
+    start = f'. {LMOD}; module use "{root}/modules"; set -e; PATH=$PATH:/usr/sbin\n'
+    return person.bash(start + script, **options)

@@ -400,7 +400,8 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
             # How the contents were built, of which this is another generation.
             with contextlib.suppress(OSError):
                 old = plan.place.generation(built.old.generation)
-                log = shutil.copy2(old / "build.log.gz", draft.path / "build.log.gz")
+                log = draft.path / "build.log.gz"
+                shutil.copy2(old / log.name, log)
                 permissions.apply(log)
         record = replace(
             record_of(plan, work.desk.clock.steps, work.read),

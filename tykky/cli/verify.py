@@ -53,7 +53,10 @@ def run(call: Call) -> Result:
         records += look.at_a_place(entry)
     for record in records:
         look.at_a_generation(record)
-    count = len({record.prefix for record in records} | {entry.prefix for entry in entries})
+    if look.closed:
+        console.note(f"closed to you, and left out: {', '.join(look.closed)}")
+    every = {record.prefix for record in records} | {entry.prefix for entry in entries}
+    count = len(every) - len(look.closed)
     answers = look.answers()
     bad = [answer for answer in answers if answer["faults"]]
     return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
@@ -65,6 +68,7 @@ class _Look:
     def __init__(self, call: Call) -> None:
         self.call, self.inspector = call, Inspector(call.store.permissions)
         self.found: dict[tuple[str, str], dict[Path, Fault]] = {}
+        self.closed: list[str] = []
 
     def note(self, module: str, prefix: str, faults: Iterable[Fault]) -> None:
         """Keep what is wrong with one of them."""
@@ -92,6 +96,9 @@ class _Look:
     def at_a_place(self, entry: Entry) -> list[Record]:
         """The generations of a place that can be read, in order."""
         place = place_of(entry)
+        if place.is_closed:
+            self.closed.append(entry.module)
+            return []
         own = self.call.store.place(entry.name, f"{entry.version}{entry.suffix}")
         name = entry.module if place == own else shlex.quote(entry.prefix)
         wrong: list[Fault] = []

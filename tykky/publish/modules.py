@@ -69,7 +69,7 @@ class Modules:
                 raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         folder = self.config.module_path
         with explained(f"use {folder} for modules"):
-            make_folder(folder, self.store.permissions)
+            make_folder(folder, self.store.permissions.modules)
         if not os.access(folder, os.W_OK | os.X_OK):
             cause = f"you may not write modules into {folder}"
             remedy = "choose another directory: 'tykky config set module_path DIR'"
@@ -127,7 +127,8 @@ class Modules:
         """The modulefile of an install, also of a retired one. Raises ``ConfigError``."""
         if facts := record.marks.get(state.RETIRED):
             return modulefile.tombstone(record.module, record.prefix, facts, form)
-        return modulefile.render(record, self.config, form)
+        only_for = self.store.permissions.only_for(record.module)
+        return modulefile.render(record, self.config, form, only_for)
 
     def text_of_rc(self, name: str, form: Form) -> str:
         """What marks the default of a name, and says what is hidden."""
@@ -172,7 +173,7 @@ class Modules:
         buried = {each.prefix for each in retired.of(self.store)}
         for path, module in self.all():
             prefix, copied = Path(owner_of(path) or "/"), False
-            if str(prefix) in buried:
+            if str(prefix) in buried or Place(prefix).is_closed:
                 continue
             if real(self.store.places) not in real(prefix).parents:
                 own = self.store.place(*module.split("/", 1)).prefix
@@ -221,10 +222,10 @@ class Modules:
 
     def _write(self, path: Path, text: str) -> None:
         if path.is_symlink() or text_at(path) != text:
-            make_folder(path.parent, self.store.permissions)
+            make_folder(path.parent, self.store.permissions.modules)
             if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
                 path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
-            write_file(path, text.encode(), self.store.permissions)
+            write_file(path, text.encode(), self.store.permissions.modules)
             self.changed.add(path.parent.name)
 
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,8 @@ class Store:
                 group=wanted.group,
                 setgid=wanted.setgid,
                 chosen=bool(wanted.file_mode),
+                module_group=wanted.module_group,
+                restricted=dict(wanted.restricted),
             ),
             cache=config.cache_dir,
         )
@@ -199,6 +201,7 @@ class Store:
         """
         name, sharp, number = words.partition("#")
         place = Place(Path(self.one(name).prefix))
+        place.check_open()
         if not sharp or (number.isdecimal() and int(number) in place.numbers):
             return place.record(int(number or 0))
         known = ", ".join(f"#{each}" for each in place.numbers)
@@ -216,6 +219,7 @@ class Store:
         thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
+            place.check_open()
             for number in place.numbers:
                 yield place.record(number)
 
@@ -238,14 +242,17 @@ class Store:
     def dependents(self, entry: Entry, number: int = 0) -> dict[str, str]:
         """The generations of other installs that need this one, or this generation of it.
 
-        Their titles, and the prefix of each; also of those whose records are damaged.
+        Their titles, and the prefix of each; also of those whose records are damaged. Of what is
+        closed, only the current one is known.
         """
         prefix = os.path.realpath(entry.prefix)
         found: dict[str, str] = {}
         for other in self.entries():
             place = Place(Path(other.prefix))
             known = {record.generation: record.needs for record in place.records()}
-            for each in place.numbers:
+            if place.is_closed:
+                known[other.generation] = other.needs
+            for each in {*place.numbers, *known}:
                 for need in (*place.needs(each), *known.get(each, ())):
                     where, _, which = need.rpartition("#")
                     if os.path.realpath(where) == prefix and str(number) in ("0", which):
@@ -254,13 +261,40 @@ class Store:
 
     # -- writing ---------------------------------------------------------------------
 
+    @contextlib.contextmanager
     def claim(
         self, prefix: Path, what: str, waiting: Callable[[str], None], *, wait: bool = True
-    ) -> AbstractContextManager[bool]:
+    ) -> Iterator[bool]:
         """Hold the lock of a place while changing ``what`` is there; see ``claims.claim``."""
         from tykky.store import claims  # only writers wait for what it imports
 
-        return claims.claim(Place(prefix), what, waiting, self.permissions, wait=wait)
+        place = Place(prefix)
+        place.check_open()
+        with claims.claim(place, what, waiting, self.permissions, wait=wait) as held:
+            self._restrict(place)
+            yield held
+
+    def _restrict(self, place: Place) -> None:
+        """Open a place to a group only, if that is wanted, before anything is in it."""
+        module = f"{place.prefix.parent.name}/{place.prefix.name}"
+        if self.permissions.only_for(module) and self.places in place.prefix.parents:
+            make_folder(place.prefix / "bin", self.permissions)  # which passes nothing on
+            if place.prefix.stat().st_uid == os.geteuid():
+                self.permissions.of_prefix(module).apply(place.prefix)
+
+    def settle(self, record: Record) -> None:
+        """Give what is one's own of an install what the site wants now; hold its claim.
+
+        What was for a group and is so no more gets what its hidden folder has. Raises ``OSError``.
+        """
+        place = Place(Path(record.prefix))
+        for path in (*place.prefix.iterdir(), self.entry_path(record).parent):
+            self.permissions.apply_again(path)
+        now, wanted = place.prefix.stat(), place.hidden.stat()
+        if not self.permissions.only_for(record.module) and now.st_uid == os.geteuid():
+            if now.st_gid != wanted.st_gid:
+                os.chown(place.prefix, -1, wanted.st_gid)
+            place.prefix.chmod(stat.S_IMODE(wanted.st_mode))
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:

@@ -93,7 +93,7 @@ def _enter(store: Store, place: Place) -> Iterator[str]:
 def _set_aside(store: Store, path: Path) -> Iterator[str]:
     """Take an entry out of the way that speaks of no install."""
     own = store.place(path.parent.name, path.stem)
-    if own.numbers:
+    if own.numbers or own.is_closed:
         return
     try:
         prefix = Path(read_entry(path).prefix)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from tykky.store import running, state, trash
 from tykky.store.place import Place
 
 if TYPE_CHECKING:
-    from tykky.store import Store
+    from tykky.store import Entry, Store
 
 
 def remove(
@@ -38,11 +38,13 @@ def remove(
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
     sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
-    old = _spare(sure, {*titles, *every}, seconds)
+    old = _spare(sure - _unsure(entries), {*titles, *every}, seconds)
     gone: list[str] = []
     freed, used = 0, running.in_use()
     for prefix, module in titles.items():
         here = Place(prefix)
+        if here.is_closed:
+            continue
         try:
             here.check_formats()
             begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
@@ -72,6 +74,13 @@ def remove(
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
     return gone, freed
+
+
+def _unsure(entries: Mapping[Path, Entry]) -> set[Path]:
+    """The places of which something is needed that is closed: what of them, nobody can tell."""
+    closed = [entry for prefix, entry in entries.items() if Place(prefix).is_closed]
+    needed = {os.path.realpath(n.rpartition("#")[0]) for entry in closed for n in entry.needs}
+    return {prefix for prefix in entries if os.path.realpath(prefix) in needed}
 
 
 def _running(here: Place, numbers: Collection[int], used: dict[str, str]) -> dict[int, str]:
