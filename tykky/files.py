@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -67,17 +68,7 @@ class Permissions:
     @property
     def gid(self) -> int:
         """The numeric group, -1 to leave it as it is. Raises ``ConfigError``."""
-        if not self.group:
-            return -1
-        import grp
-
-        try:
-            return grp.getgrnam(self.group).gr_gid
-        except KeyError:
-            raise ConfigError(
-                f"there is no group '{self.group}' on this machine",
-                remedy="'tykky config why permissions.group' says where it was set",
-            ) from None
+        return _gid(self.group) if self.group else -1
 
     def apply(self, path: Path, *, executable: bool = False, instead: Path | None = None) -> None:
         """Give one file or folder its mode and group.
@@ -118,6 +109,19 @@ class Permissions:
                 os.fchown(descriptor, -1, gid)
             if stat.S_IMODE(status.st_mode) != mode:
                 os.fchmod(descriptor, mode)
+
+
+@cache
+def _gid(group: str) -> int:
+    import grp
+
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigError(
+            f"there is no group '{group}' on this machine",
+            remedy="'tykky config' shows which settings name it",
+        ) from None
 
 
 def _drop_lists(path: Path | int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Tykky, User
+from tests.support import DOWNLOADS, Tykky, User
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ def stranger(tykky: Tykky, place: Path, number: int = 61000, groups: str = "") -
     home = place / f"other{number}"
     home.mkdir()
     home.chmod(0o777)
+    # The launcher as it was compiled last; whoever runs the tests is root to them, and trusted.
+    compiled = max((DOWNLOADS / "launcher").glob("[!.]*"), key=os.path.getmtime, default=None)
+    if compiled is not None:
+        cache = home / ".cache"
+        shutil.copytree(compiled, cache / "tykky-programs" / compiled.name)
+        for folder in (cache, cache / "tykky-programs", cache / "tykky-programs" / compiled.name):
+            folder.chmod(0o755)
     env = {**tykky.user.env, "HOME": str(home), "USER": home.name, "LOGNAME": home.name}
     # What they download or build must not land among the test's own things.
     env |= {"TYKKY_CACHE_DIR": f"{home}/cache", "TYKKY_BUILD_DIR": f"{home}/build"}

@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.stacks import LMOD, Site, listing
+from tests.stacks import MODULES, Site, listing
 from tests.system.strangers import OtherUser, stranger
 from tykky.errors import Exit
 
 #: A group that every machine has, which nobody is a member of who is not told to be.
 GROUP = grp.getgrnam("games")
-OTHER = grp.getgrnam("man")
+OTHER, SHOWN = grp.getgrnam("man"), grp.getgrnam("mail")
 
 
 @pytest.fixture
 def members(site: Site, place: Path) -> Iterator[tuple[OtherUser, OtherUser]]:
     """Two members of a group, whose root inherits a list of access rights from the folder above."""
-    groups = f"{GROUP.gr_gid},{OTHER.gr_gid}"
+    groups = f"{GROUP.gr_gid},{OTHER.gr_gid},{SHOWN.gr_gid}"
     first, second = (stranger(site, place, number, groups) for number in (61000, 61001))
     outer = place / "shared"
     outer.mkdir()
@@ -135,28 +135,31 @@ echo cached
 def test_a_restricted_stack_is_for_its_group(
     site: Site, members: tuple[OtherUser, OtherUser], place: Path
 ) -> None:
-    site.hello("hello", "1.0", "2.0")
+    site.hello("low")
+    site.hello("hello", "1.0", "2.0", more="needs = 'low'")
     first, second = members
     outsider = stranger(site, place, 61002)
-    outsider.env["TYKKY_ROOT"] = first.env["TYKKY_ROOT"]
+    staff = stranger(site, place, 61003, f"{GROUP.gr_gid},{SHOWN.gr_gid}")
+    outsider.env["TYKKY_ROOT"] = staff.env["TYKKY_ROOT"] = first.env["TYKKY_ROOT"]
     root = Path(first.env["TYKKY_ROOT"])
     restricted = {"TYKKY_PERMISSIONS_RESTRICTED": f"hello/2.0={OTHER.gr_name} x={OTHER.gr_name}"}
-    for person in (first, second, outsider):
+    for person in (first, second, outsider, staff):
         person.env.update(
             TYKKY_PERMISSIONS_GROUP=GROUP.gr_name,
             TYKKY_PERMISSIONS_DIR_MODE="2775",
             TYKKY_PERMISSIONS_FILE_MODE="0664",
-            TYKKY_PERMISSIONS_MODULE_GROUP=OTHER.gr_name,
+            TYKKY_PERMISSIONS_MODULE_GROUP=SHOWN.gr_name,
+            TYKKY_MODULE_FORMAT="both",
             **restricted,
         )
-    first.bash("umask 077; tykky install hello@1.0; tykky install hello@2.0")
+    first.bash("umask 077; tykky install low hello@1.0; tykky install hello@2.0")
     second.bash("umask 002; tykky install --force hello@2.0; tykky rollback hello/2.0")
     prefix = root / "store/hello/2.0"
     conf = prefix / ".tykky/generations/1/launch.conf"
     shown = (prefix, root / "modules/hello", root / "modules/hello/2.0.lua", root / "db/hello")
     seen = first.run("stat", "-c", "%a %G", *shown).stdout.splitlines()
-    games, man = GROUP.gr_name, OTHER.gr_name
-    assert seen == [f"750 {man}", f"2775 {man}", f"664 {man}", f"2775 {games}"]
+    games, man, mail = (group.gr_name for group in (GROUP, OTHER, SHOWN))
+    assert seen == [f"750 {man}", f"2775 {mail}", f"664 {mail}", f"2775 {games}"]
     assert modules(second, root, "module load hello/2.0; hello").stdout == "hello 2.0\n"
     second.run("tykky", "verify")
 
@@ -165,26 +168,42 @@ def test_a_restricted_stack_is_for_its_group(
     assert "hello/2.0" in looked.stdout + looked.stderr
     assert looked.stdout.splitlines()[-2:] == ["hello 1.0", "cached"]
     assert not re.search("(?i)error|permission|denied|members", looked.stdout + looked.stderr)
-    refused = modules(outsider, root, "module load hello/2.0", status=1)
-    assert f"hello/2.0 is for members of the group '{man}'" in refused.stderr
+    for system in MODULES:
+        refused = modules(outsider, root, "module load hello/2.0; hello", system, status=None)
+        said = " ".join(refused.stderr.split())
+        assert f"hello/2.0 is for members of the group '{man}'" in said
+        assert refused.stdout == ""
+        listed = modules(outsider, root, "module -t avail hello 2>&1", system).stdout
+        assert re.findall("hello/[0-9.]*[0-9]", listed) == ["hello/1.0", "hello/2.0"], listed
     for verb in ("find", "find --packages", "find --sizes", "info hello", "which hello", "history"):
         assert outsider.bash(f"tykky {verb}").stderr == "", verb
     assert "closed to you, and left out: hello/2.0" in outsider.run("tykky", "verify").stderr
-    for verb in ("history", "info -q", "rollback", "refresh", "uninstall", "verify"):
-        name = "hello/2.0" + "#1" * (verb in ("info -q", "verify"))
-        said = outsider.bash(f"tykky {verb} {name}", status=int(Exit.NOT_WRITABLE)).stderr
+    asked = ("history", "info #1", "find #1", "verify #1", "hide", "rollback", "uninstall")
+    for verb, number in (words.split(" ") if " " in words else (words, "") for words in asked):
+        line = f"tykky {verb} hello/2.0{number}"
+        said = outsider.bash(line, status=int(Exit.NOT_WRITABLE)).stderr
         errors = [line for line in said.splitlines() if line.startswith("tykky: error: ")]
         assert len(errors) == 1, said
         assert "Traceback" not in said
-    print(outsider.bash("tykky gc --days 0; tykky reindex", status=None))
+
+    # Nor do those harm it who may change all the rest.
+    first.run("tykky", "install", "--force", "low")
+    said = staff.bash("tykky reindex; tykky gc --days 0 --dry-run; tykky gc --days 0").stderr
+    assert not re.search("low/1.0#1|as it is", said), said
+    assert said.count(f"no pulled image is deleted: {prefix} is closed to you") == 2
+    needed = staff.run("tykky", "uninstall", "low", "hello/1.0", status=int(Exit.CONFLICT)).stderr
+    assert "low/1.0 is needed by hello/2.0#1" in needed
+    assert modules(first, root, "module load hello/2.0; hello").stdout == "hello 2.0\n"
 
     # What has become wrong is named, and made right.
     first.run("chgrp", "61000", conf)
     first.run("chmod", "0600", prefix / ".tykky/generations/1/record.json")
     first.run("chmod", "0755", prefix)
+    first.run("chmod", "2755", root / "db/hello")
     wrong = first.run("tykky", "verify", status=int(Exit.DAMAGED)).stdout
     assert f"'chgrp {games} {conf}'" in wrong
     assert f"'chmod 664 {prefix}/.tykky/generations/1/record.json'" in wrong
+    assert f"'chmod 775 {root}/db/hello'" in wrong
     assert f"{prefix} is open to everybody" in wrong
     first.run("tykky", "refresh", "hello/2.0")
     first.run("tykky", "verify")
@@ -202,7 +221,11 @@ def test_a_restricted_stack_is_for_its_group(
     outsider.run("tykky", "verify", env=open_again)
 
 
-def modules(person: OtherUser, root: Path, script: str, **options: Any) -> CompletedProcess[str]:
-    """Run a script for which Lmod knows the modules of the root."""
-    start = f'. {LMOD}; module use "{root}/modules"; set -e; PATH=$PATH:/usr/sbin\n'
+def modules(
+    person: OtherUser, root: Path, script: str, system: str = "Lmod 8.6", **options: Any
+) -> CompletedProcess[str]:
+    """Run a script for which a module system knows the modules of the root."""
+    start = (
+        f'set +e; {MODULES[system]}\nmodule use "{root}/modules"; set -e; PATH=$PATH:/usr/sbin\n'
+    )
     return person.bash(start + script, **options)

@@ -176,7 +176,7 @@ class Publisher:
         kept: set[Path] = set()
         for form in forms(self.config) if record.has_module else ():
             module = path_of(self.config, record.module, form)
-            shown += [module, module.parent / form.rc]
+            shown += [module, module.parent / form.rc, module.parent]
             # A template may have changed since: then it is out of date, and nothing is wrong.
             noted = written.what(known.get(_note_of(module), ""))
             if module.is_file() and noted == written.what(written.note(module)):

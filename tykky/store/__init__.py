@@ -271,7 +271,8 @@ class Store:
         place = Place(prefix)
         place.check_open()
         with claims.claim(place, what, waiting, self.permissions, wait=wait) as held:
-            self._restrict(place)
+            if held or wait:
+                self._restrict(place)
             yield held
 
     def _restrict(self, place: Place) -> None:
@@ -291,8 +292,11 @@ class Store:
         for path in (*place.prefix.iterdir(), self.entry_path(record).parent):
             self.permissions.apply_again(path)
         now, wanted = place.prefix.stat(), place.hidden.stat()
-        if not self.permissions.only_for(record.module) and now.st_uid == os.geteuid():
-            if now.st_gid != wanted.st_gid:
+        other = now.st_gid != wanted.st_gid
+        if self.permissions.only_for(record.module) or now.st_uid != os.geteuid():
+            return
+        if self.permissions.chosen or other:  # else somebody may have closed it by hand
+            if other:
                 os.chown(place.prefix, -1, wanted.st_gid)
             place.prefix.chmod(stat.S_IMODE(wanted.st_mode))
 
