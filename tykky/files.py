@@ -21,6 +21,7 @@ from tykky.errors import ConfigError, Exit, StepError, StoreError, explained, fr
 
 _T = TypeVar("_T")
 
+_NAMED = "'tykky config' shows which setting names it"
 #: What the kernel answers where a file system has no locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 #: What records and the like never reach, in bytes.
@@ -77,7 +78,12 @@ class Permissions:
         """
         gid, status = self.gid, path.lstat()
         if gid not in (-1, status.st_gid):
-            os.chown(path, -1, gid, follow_symlinks=False)
+            try:
+                os.chown(path, -1, gid, follow_symlinks=False)
+            except PermissionError:
+                cause = f"you may not give {path} to the group '{self.group}'"
+                remedy = f"only members can; ask to become one; {_NAMED}"
+                raise StoreError(cause, remedy=remedy, code=Exit.NOT_WRITABLE) from None
         if stat.S_ISDIR(status.st_mode):
             mode = self.folder | (0o2000 if self.setgid else 0)
         else:
@@ -120,7 +126,7 @@ def _gid(group: str) -> int:
     except KeyError:
         raise ConfigError(
             f"there is no group '{group}' on this machine",
-            remedy="'tykky config' shows which settings name it",
+            remedy=_NAMED,
         ) from None
 
 

@@ -57,6 +57,8 @@ class Modules:
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
         check_loads(record.name, record.loads)
+        site = self.store.permissions
+        _ = site.modules.gid, site.of_prefix(record.module).gid  # which this machine must know
         for form in forms(self.config):
             # A template of the site that is wrong must not be found after an hour of building.
             self.text_of(record, form)
