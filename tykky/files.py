@@ -11,8 +11,9 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -22,6 +23,7 @@ _T = TypeVar("_T")
 
 #: What a network file system answers for what somebody still has open: it can be deleted later.
 BUSY = (errno.EBUSY, errno.ENOTEMPTY, errno.ESTALE, errno.ETXTBSY)
+_NAMED = "'tykky config' shows which setting names it"
 #: What the kernel answers where a file system has no locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 #: What records and the like never reach, in bytes.
@@ -33,7 +35,9 @@ class Permissions:
     """Modes and group of everything in a store, whatever the installer's umask is.
 
     ``group`` is a name, or empty for the group of the process (or the folder's, with
-    ``setgid``). The modes are ``chosen`` by the site, or follow from somebody's umask.
+    ``setgid``). The modes are ``chosen`` by the site, or follow from somebody's umask. Modulefiles
+    may have a ``module_group``; ``restricted`` has the groups that alone may use an install, by
+    its name or its module.
     """
 
     folder: int = 0o755
@@ -41,38 +45,103 @@ class Permissions:
     group: str = ""
     setgid: bool = False
     chosen: bool = True
+    module_group: str = ""
+    restricted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def modules(self) -> Permissions:
+        """What modulefiles and their folders get."""
+        return replace(self, group=self.module_group or self.group)
+
+    def only_for(self, module: str) -> str:
+        """The group that alone may use an install; empty if everybody may."""
+        name = module.partition("/")[0]
+        return self.restricted.get(module) or self.restricted.get(name, "")
+
+    def of_prefix(self, module: str) -> Permissions:
+        """What the directory of an install gets, by which it is open to everybody or to a group.
+
+        Nothing is passed on from there, since the group that uses an install may not change it.
+        """
+        if not (group := self.only_for(module)):
+            return self
+        folder = (self.folder | 0o050) & (0o770 if group == self.group else 0o750)
+        return replace(self, folder=folder, group=group, setgid=False, chosen=True)
 
     @property
     def gid(self) -> int:
         """The numeric group, -1 to leave it as it is. Raises ``ConfigError``."""
-        if not self.group:
-            return -1
-        import grp
-
-        try:
-            return grp.getgrnam(self.group).gr_gid
-        except KeyError:
-            raise ConfigError(
-                f"there is no group '{self.group}' on this machine",
-                remedy="'tykky config why permissions.group' says where it was set",
-            ) from None
+        return _gid(self.group) if self.group else -1
 
     def apply(self, path: Path, *, executable: bool = False, instead: Path | None = None) -> None:
         """Give one file or folder its mode and group.
 
         Where nobody has chosen modes, who could read what it comes ``instead`` of goes on to.
         """
-        gid = self.gid
-        if gid != -1 and path.lstat().st_gid != gid:
-            os.chown(path, -1, gid, follow_symlinks=False)
-        if path.is_dir():
-            path.chmod(self.folder | (0o2000 if self.setgid else 0))
+        gid, status = self.gid, path.lstat()
+        if gid not in (-1, status.st_gid):
+            try:
+                os.chown(path, -1, gid, follow_symlinks=False)
+            except PermissionError:
+                cause = f"you may not give {path} to the group '{self.group}'"
+                remedy = f"only members can; ask to become one; {_NAMED}"
+                raise StoreError(cause, remedy=remedy, code=Exit.NOT_WRITABLE) from None
+        if stat.S_ISDIR(status.st_mode):
+            mode = self.folder | (0o2000 if self.setgid else 0)
         else:
             # Who may read a program may run it.
             mode = self.file | ((self.file & 0o444) >> 2 if executable else 0)
             if instead is not None and not self.chosen and instead.is_file():
                 mode |= instead.stat().st_mode & 0o775
+        if self.chosen:
+            _drop_lists(path)
+        if stat.S_IMODE(path.lstat().st_mode) != mode:  # which only its owner may change
             path.chmod(mode)
+
+    def apply_again(self, tree: Path) -> None:
+        """Give all in a tree that is one's own what the site has chosen, links left alone."""
+        for path in (tree, *(Path(entry.path) for entry in walk(tree))):
+            status = path.lstat()
+            is_ours = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
+            if is_ours and path.name not in ("lock", ".lock"):  # see below
+                chosen = self if self.chosen else _as_it_is(self, status.st_mode)
+                chosen.apply(path, executable=bool(status.st_mode & 0o100))
+
+    def lock(self, descriptor: int) -> None:
+        """Let all who may write to the folders write to a file that all of them add to, or lock."""
+        status, gid, mode = os.fstat(descriptor), self.gid, self.folder & 0o666
+        if status.st_uid == os.geteuid():
+            if self.chosen:
+                _drop_lists(descriptor)
+            if gid not in (-1, status.st_gid):
+                os.fchown(descriptor, -1, gid)
+            if stat.S_IMODE(status.st_mode) != mode:
+                os.fchmod(descriptor, mode)
+
+
+@cache
+def _gid(group: str) -> int:
+    import grp
+
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigError(
+            f"there is no group '{group}' on this machine",
+            remedy=_NAMED,
+        ) from None
+
+
+def _drop_lists(path: Path | int) -> None:
+    """Let modes mean what they say, whatever access list the folder above has passed on."""
+    for name in ("posix_acl_access", "posix_acl_default"):
+        with contextlib.suppress(OSError):  # there is none, or there are no lists
+            os.removexattr(path, f"system.{name}")
+
+
+def _as_it_is(site: Permissions, mode: int) -> Permissions:
+    """The group of a site that has chosen no modes, with the mode that a file has."""
+    return replace(site, folder=mode & 0o7777, file=mode & 0o777, setgid=False)
 
 
 def make_folder(path: Path, permissions: Permissions) -> None:
@@ -158,9 +227,10 @@ def _beside(path: Path) -> tuple[Path, int]:
     try:
         descriptor = os.open(usual, how, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), usual.lstat()):  # else it has another name by now
+        status = os.fstat(descriptor)  # else it has another name by now, or is somebody else's
+        if os.path.samestat(status, usual.lstat()) and status.st_uid == os.geteuid():
             return usual, descriptor
-    except OSError as error:  # it may be somebody else's, too
+    except OSError as error:
         if error.errno in NO_LOCKS and descriptor >= 0:  # nobody uses it here
             usual.unlink(missing_ok=True)
     if descriptor >= 0:

@@ -57,6 +57,14 @@ def owner_of(path: Path) -> str:
         return str(path.stat().st_uid)
 
 
+def group_of(path: Path) -> str:
+    """The name of the group that a file belongs to; the number if this machine knows no name."""
+    try:
+        return path.group()
+    except KeyError:
+        return str(path.stat().st_gid)
+
+
 def now() -> str:
     """The time in UTC, as records have it."""
     return time.strftime(TIME, time.gmtime())

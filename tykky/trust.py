@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from tykky.errors import TykkyError
-from tykky.host import owner_of, real
+from tykky.host import group_of, owner_of, real
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Opening:
     remedy: str
 
 
-def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) -> Opening | None:
+def opening(
+    path: Path, groups: Collection[int] = (), owners: Collection[int] | None = None
+) -> Opening | None:
     """The first way by which somebody else may change what is at a path, or ``None``.
 
     That is a file or folder on the way which everybody may write to, unless only owners may
     replace what is in it (as in /tmp); there, what belongs to somebody else, who may just have been
-    the first. With a ``group``, the only one that may write, it is also what another group may
+    the first. With ``groups``, the only ones that may write, it is also what another may
     write to. With ``owners``, what is at the path must belong to one of them, to root, or to
     whoever asks.
     """
@@ -55,8 +57,8 @@ def opening(path: Path, group: int = -1, owners: Collection[int] | None = None) 
         each = real(each)
         if mode & stat.S_IWOTH:
             return Opening(each, "can be written by everybody", _chmod("o-w", each))
-        if mode & stat.S_IWGRP and group != -1 and status.st_gid not in (group, 0):
-            return Opening(each, f"can be written by group {_group(each)}", _chmod("g-w", each))
+        if mode & stat.S_IWGRP and groups and status.st_gid not in (*groups, 0):
+            return Opening(each, f"can be written by group {group_of(each)}", _chmod("g-w", each))
     return None
 
 
@@ -89,7 +91,7 @@ def is_foreign(uid: int, owners: Collection[int] = ()) -> bool:
 
     These are root, who runs this, and who owns the program.
     """
-    return uid not in (*_trusted(), *owners) and not _is_unknown(uid)
+    return uid not in (*_trusted(), *owners) and not is_hidden("uid", uid)
 
 
 def _is_sticky(mode: int) -> bool:
@@ -122,18 +124,12 @@ def _chmod(change: str, path: Path) -> str:
     return f"chmod {change} {shlex.quote(str(path))}"
 
 
-def _group(path: Path) -> str:
-    try:
-        return path.group()
-    except KeyError:
-        return str(path.stat().st_gid)
-
-
 @cache
-def _is_unknown(uid: int) -> bool:
-    """Whether a user namespace hides whose it is."""
+def is_hidden(kind: str, number: int) -> bool:
+    """Whether a user namespace hides which user (``uid``) or group (``gid``) that is."""
     try:
-        inside = Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2] != "4294967295"
-        return inside and uid == int(Path("/proc/sys/kernel/overflowuid").read_text())
+        known = Path(f"/proc/self/{kind}_map").read_text(encoding="ascii").split()
+        overflow = int(Path(f"/proc/sys/kernel/overflow{kind}").read_text())
+        return known[2] != "4294967295" and number == overflow
     except (OSError, ValueError, IndexError):
         return False

@@ -326,7 +326,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine | _tykky_matching "$1"
 }
 
 # End Custom Preamble

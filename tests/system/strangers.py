@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +21,17 @@ class OtherUser(User):
     """A user with another uid, who owns nothing of what the test has made.
 
     The uid is one of those that /etc/subuid lends to whoever runs the tests, so to the
-    kernel it is a stranger's, and no root is needed to become it. All have the same group.
+    kernel it is a stranger's, and no root is needed to become it. All have the same first group.
     """
 
     number: int = 61000
+    groups: str = ""  # further ones, as numbers with commas
 
     def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``command`` as the other user; options are those of ``User.run``."""
         become = ["unshare", "--user", "--map-auto", "--map-root-user", "--"]
-        drop = ["setpriv", f"--reuid={self.number}", "--regid=61000", "--clear-groups", "--"]
+        groups = f"--groups={self.groups}" if self.groups else "--clear-groups"
+        drop = ["setpriv", f"--reuid={self.number}", "--regid=61000", groups, "--"]
         return super().run(*([] if is_root() else become), *drop, *command, **options)
 
     def leave(self) -> None:
@@ -40,7 +44,7 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def stranger(tykky: Tykky, place: Path, number: int = 61000) -> OtherUser:
+def stranger(tykky: Tykky, place: Path, number: int = 61000, groups: str = "") -> OtherUser:
     """Another user, with an empty home in ``place`` and the same store configured as yours."""
     name = getpass.getuser()
     lent = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines()]
@@ -49,7 +53,16 @@ def stranger(tykky: Tykky, place: Path, number: int = 61000) -> OtherUser:
     home = place / f"other{number}"
     home.mkdir()
     home.chmod(0o777)
+    # The launcher as it is compiled; whoever runs the tests is root to them, and trusted.
+    compile_it = "from tykky.runtime import native; print(native.program('box').parent)"
+    said = tykky.user.run(sys.executable, "-c", compile_it).stdout.strip()
+    compiled = Path(said) if "tykky-programs" in said else None
+    if compiled is not None:
+        cache = home / ".cache"
+        shutil.copytree(compiled, cache / "tykky-programs" / compiled.name)
+        for folder in (cache, cache / "tykky-programs", cache / "tykky-programs" / compiled.name):
+            folder.chmod(0o755)
     env = {**tykky.user.env, "HOME": str(home), "USER": home.name, "LOGNAME": home.name}
     # What they download or build must not land among the test's own things.
     env |= {"TYKKY_CACHE_DIR": f"{home}/cache", "TYKKY_BUILD_DIR": f"{home}/build"}
-    return OtherUser(home, env, number)
+    return OtherUser(home, env, number, groups)

@@ -131,44 +131,6 @@ def test_reader_installs_into_a_root_of_their_own(
     assert said == "hello 1.0\n"
 
 
-@pytest.fixture
-def members(site: Site, place: Path) -> Iterator[tuple[OtherUser, OtherUser]]:
-    """Two members of one group, who share a store that neither the test nor others own."""
-    root = place / "shared"
-    root.mkdir()
-    root.chmod(0o777)
-    first, second = (stranger(site, place, number) for number in (61000, 61001))
-    for person in (first, second):
-        person.env.update(
-            TYKKY_ROOT=str(root),
-            TYKKY_PERMISSIONS_DIR_MODE="2775",
-            TYKKY_PERMISSIONS_FILE_MODE="0644",
-        )
-    yield first, second
-    for person in (first, second, first):
-        person.run("find", root, "-mindepth", "1", "-delete", status=None)
-        person.leave()
-
-
-def test_store_of_a_group_is_shared_by_its_members(
-    site: Site, place: Path, members: tuple[OtherUser, OtherUser]
-) -> None:
-    site.hello("hello", "1.0", "2.0", "3.0")
-    first, second = members
-    first.run("tykky", "install", "hello@1.0")
-    second.run("tykky", "install", "hello@2.0")
-    first.run("tykky", "install", "hello@3.0")
-    found = second.run("tykky", "find", "--format", "{module} {by[user]}").stdout.split()
-    assert found[::2] == ["hello/1.0", "hello/2.0", "hello/3.0"]
-    assert found[1] == found[5] != found[3], "each of them made their own"
-    second.run("tykky", "uninstall", "hello/3.0")
-    first.run("tykky", "uninstall", "hello/2.0")
-    second.run("tykky", "gc", "--days", "0")
-    modules = place / "shared/modules"
-    said = second.bash(f". {LMOD}; module use {modules}; module load hello; hello").stdout
-    assert said == "hello 1.0\n"
-
-
 def test_store_on_a_read_only_file_system(site: Site, place: Path) -> None:
     site.hello()
     site("install", "hello")

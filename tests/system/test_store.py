@@ -129,12 +129,16 @@ def test_modes_of_the_configuration_win_over_the_umask(site: Site, umask: int) -
         assert status.st_gid == os.getgid()
 
 
-def test_unknown_group_is_said_before_anything_is_built(site: Site) -> None:
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may give files to any group")
+@pytest.mark.parametrize("key", ["group=", "module_group=", "restricted=hello="])
+@pytest.mark.parametrize(("group", "code"), [("nobody-has-it", Exit.CONFIG), ("root", 21)])
+def test_a_group_that_cannot_be_given_is_said_before_anything_is_built(
+    site: Site, key: str, group: str, code: int
+) -> None:
     site.hello()
-    done = site(
-        "install", "hello", "-c", "permissions.group=nobody-has-it", status=int(Exit.CONFIG)
-    )
-    assert "nobody-has-it" in done.stderr
+    done = site("install", "hello", "-c", f"permissions.{key}{group}", status=int(code))
+    assert f"group '{group}'" in done.stderr
+    assert "Traceback" not in done.stderr
     assert "build" not in [line.split()[0] for line in done.stderr.splitlines()]
 
 

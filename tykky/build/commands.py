@@ -175,7 +175,7 @@ def lay_commands(
             path = folder / name
             # A copy where there are no hard links; else whatever had the name.
             if not (path.is_file() and not path.is_symlink() and _same(path.stat(), new)):
-                _link(place.launcher, path)
+                _link(place.launcher, path, permissions)
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:
@@ -200,15 +200,16 @@ def name_host(folder: Path, permissions: Permissions) -> None:
             make_folder(name, permissions)
 
 
-def _link(launcher: Path, command: Path) -> None:
+def _link(launcher: Path, command: Path, permissions: Permissions) -> None:
     """Give a command its name, in place of what had it: who runs that is not disturbed."""
     new = command.with_name(f".{command.name}.new")
     new.unlink(missing_ok=True)
     try:
         try:
             os.link(launcher, new)
-        except OSError:
+        except OSError:  # there are none, or it is somebody else's
             shutil.copy2(launcher, new)
+            permissions.apply(new, executable=True, instead=launcher)
         if command.is_dir() and not command.is_symlink():  # kept until the next change
             command.rename(launcher.with_name(f".replaced-{secrets.token_hex(4)}"))
         new.replace(command)

@@ -446,7 +446,9 @@ def _commit(work: Work, draft: Draft, built: Built) -> Record:
             # How the contents were built, of which this is another generation.
             with contextlib.suppress(OSError):
                 old = plan.place.generation(built.old.generation)
-                shutil.copy2(old / "build.log.gz", draft.path / "build.log.gz")
+                log = draft.path / "build.log.gz"
+                shutil.copy2(old / log.name, log)
+                permissions.apply(log)
         record = replace(
             _record(work, built),
             generation=draft.number,

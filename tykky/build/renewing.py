@@ -44,6 +44,7 @@ def renew(
         with explained(f"refresh {record.module}"):
             old = here.generation(record.generation)
             copy_tree(old, draft.path)
+            store.permissions.apply_again(draft.path)
             plan, entering = _entered(record, draft.number, config, runtime, isolation)
             lay_launch(plan, draft.path, store.permissions)
             new = replace(

@@ -59,6 +59,8 @@ def run(call: Call) -> Result:
     inside = _inside(found, args.packages)
     if args.packages not in (None, "*"):
         found = [entry for entry in found if inside[entry.prefix]]
+    if args.sizes:  # which nobody can tell of what is closed to them
+        found = [entry for entry in found if not place_of(entry).is_closed]
     facts = [{**vars(entry), "root": str(where[entry.prefix].root)} for entry in found]
     sizes = _sizes(found) if args.sizes else {}
     for fact in facts if args.sizes else ():

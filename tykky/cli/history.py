@@ -58,6 +58,7 @@ def _journal(call: Call) -> Result:
 def _stack(call: Call) -> Result:
     entry = call.having(call.args.install).store.one(call.args.install)
     place = place_of(entry)
+    place.check_open()
     events = state.events(place)
     answers = [_generation(place, number, events) for number in place.numbers]
     for before, after in pairwise(answers):

@@ -4,7 +4,8 @@ Commands, links, database and modules are derived from the records, so the recip
 What is taken from the configuration again: mount points, the image server, how long mounts are
 kept, the site's template, and this Tykky's launcher. Where that changes how a stack is entered, it
 gets a new generation with the same image; what runs, and what is loaded, stays as it is. The
-runtime and the isolation stay what they were unless they are named here.
+runtime and the isolation stay what they were unless they are named here. Files that belong to you
+get the modes and the groups that are configured.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
             if not is_entered_as(place, record, config, *how):
                 record = renew(place, record, config, store, *how)
             call.publisher.switch(record, "refresh")
+            call.publisher.settle(record)
         shown = {key: record.launch[key] for key in ("runtime", "isolation")}
         line.update(f"{record.title}: {shown['runtime']}, {shown['isolation']}")
     return {"title": record.title, "module": record.module, **shown, "launch": record.launch}

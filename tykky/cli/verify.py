@@ -72,8 +72,10 @@ def look_at(call: Call, words: Sequence[str]) -> tuple[list[dict[str, Any]], int
         for record in records:
             look.at_a_generation(record)
         line.update(console.plural(len(records), "generation"))
-    count = len({record.prefix for record in records} | {entry.prefix for entry in entries})
-    return look.answers(), count
+    if look.closed:
+        console.note(f"closed to you, and left out: {', '.join(look.closed)}")
+    every = {record.prefix for record in records} | {entry.prefix for entry in entries}
+    return look.answers(), len(every) - len(look.closed)
 
 
 class _Look:
@@ -82,6 +84,7 @@ class _Look:
     def __init__(self, call: Call) -> None:
         self.call, self.inspector = call, Inspector(call.store.permissions)
         self.found: dict[tuple[str, str], dict[Path, Fault]] = {}
+        self.closed: list[str] = []
 
     def note(self, module: str, prefix: str, faults: Iterable[Fault]) -> None:
         """Keep what is wrong with one of them."""
@@ -109,6 +112,9 @@ class _Look:
     def at_a_place(self, entry: Entry) -> list[Record]:
         """The generations of a place that can be read, in order."""
         place = place_of(entry)
+        if place.is_closed:
+            self.closed.append(entry.module)
+            return []
         own = self.call.store.place(entry.name, f"{entry.version}{entry.suffix}")
         name = entry.module if place == own else shlex.quote(entry.prefix)
         wrong: list[Fault] = []

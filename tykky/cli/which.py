@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, flag, positional
+from tykky.cli.common import Call, Result, flag, place_of, positional
 from tykky.errors import Exit, StoreError
 from tykky.publish.modulefile import plain_name
 from tykky.store import Record, roots
@@ -35,6 +35,8 @@ def run(call: Call) -> Result:
     entries, where = roots.match(call.stores, None)
     call.warn_of_unreadable()
     for entry in entries:
+        if place_of(entry).is_closed:
+            continue
         try:
             record = call.store.record(entry)
         except StoreError as error:

@@ -116,6 +116,13 @@ def _named_path(text: str) -> tuple[str, Path]:
     return name, _absolute(path)
 
 
+def _restriction(text: str) -> tuple[str, str]:
+    name, _, group = text.partition("=")
+    if not re.fullmatch(r"[a-z][a-z0-9-]*(/[\w.+-]+)?", name) or not group.strip():
+        raise BadValueError("is not NAME=GROUP or NAME/VERSION=GROUP")
+    return name, _text(group.strip())
+
+
 def _registry_mirror(text: str) -> tuple[str, str]:
     host = r"[A-Za-z0-9.-]+(:[0-9]+)?"
     found = re.fullmatch(rf"({host})=({host}(/[a-z0-9._-]+)*)/?", text)
@@ -205,6 +212,10 @@ class Permissions:
     dir_mode: str = _key("octal mode or empty", _mode)
     file_mode: str = _key("octal mode or empty", _mode)
     setgid: bool = _key("true | false", _switch)
+    module_group: str = _key("text", _text)
+    restricted: tuple[tuple[str, str], ...] = _key(
+        "names of installs with their groups", _restriction, is_list=True, is_table=True
+    )
 
 
 @dataclass(frozen=True)

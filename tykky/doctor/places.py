@@ -123,12 +123,13 @@ def group(config: Config) -> Finding | None:
 
 def openings(config: Config, keys: Sequence[str]) -> dict[Path, Opening]:
     """What lets others write to what lies where some keys point, or to a folder above it."""
-    group = -1
-    with contextlib.suppress(ConfigError):
-        group = Permissions(group=config.permissions.group).gid
+    groups: set[int] = set()
+    for name in (config.permissions.group, config.permissions.module_group):
+        with contextlib.suppress(ConfigError):
+            groups |= {Permissions(group=name).gid} - {-1}
     of_root = [config.root / name for name in ("store", "db")]
     paths = {key: [config.get(key), *(of_root if key == "root" else ())] for key in keys}
-    found = (opening(path, group) for key in keys for path in paths[key])
+    found = (opening(path, groups) for key in keys for path in paths[key])
     return {way.path: way for way in found if way}
 
 

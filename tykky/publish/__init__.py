@@ -133,6 +133,15 @@ class Publisher:
                 if here.current == record.generation:
                     self.switch(record, "repair")
 
+    def settle(self, record: Record) -> None:
+        """Give one's own files the configured modes and groups. Raises ``TykkyError``."""
+        if record.has_module:
+            with explained(f"set the modes of {record.prefix}"):
+                self.store.settle(record)
+                for form in forms(self.config):
+                    folder = path_of(self.config, record.module, form).parent
+                    self.store.permissions.modules.apply_again(folder)
+
     def differences(self, record: Record) -> Iterator[Fault]:
         """What is not as it would be made now, of all that is derived from a record."""
         here = Place(Path(record.prefix))
@@ -170,7 +179,7 @@ class Publisher:
         kept: set[Path] = set()
         for form in forms(self.config) if record.has_module else ():
             module = path_of(self.config, record.module, form)
-            shown += [module, module.parent / form.rc]
+            shown += [module, module.parent / form.rc, module.parent]
             # A template may have changed since: then it is out of date, and nothing is wrong.
             noted = written.what(known.get(_note_of(module), ""))
             if module.is_file() and noted == written.what(written.note(module)):
@@ -181,7 +190,9 @@ class Publisher:
         for path in shown:
             if os.path.lexists(path):
                 owners = frozenset(trust.owner(here.prefix) + trust.owner(path.parent))
-                yield from written.Checker(self.store.permissions, owners).mode(path)
+                site = self.store.permissions
+                site = site.modules if self.config.module_path in path.parents else site
+                yield from written.Checker(site, owners).mode(path)
 
     def _fault(self, path: Path, wrong: str, record: Record) -> Fault:
         name = record.module if record.has_module else shlex.quote(record.prefix)

@@ -78,8 +78,12 @@ def lua_text(text: str) -> str:
     return f"[{level}[\n{text}]{level}]"  # Lua leaves out the first line break
 
 
-def render(record: Record, config: Config, form: Form = LUA) -> str:
-    """The text of a modulefile. Raises ``ConfigError`` for a broken template of the site."""
+def render(record: Record, config: Config, form: Form = LUA, only_for: str = "") -> str:
+    """The text of a modulefile, ``only_for`` a group or for everybody.
+
+    Raises ``ConfigError`` for a broken template of the site.
+    """
+    closed = f"{record.module} is for members of the group '{only_for}'" if only_for else ""
     same = ("name", "version", "suffix", "module", "prefix", "commands")
     values = {
         **record.shown,
@@ -89,6 +93,7 @@ def render(record: Record, config: Config, form: Form = LUA) -> str:
         "packages": _extensions(record, config),
         "help": _help(record),
         **leaving(record),
+        "restricted": closed,
     }
     return _headed(record.prefix, _filled(values, config, form), form)
 

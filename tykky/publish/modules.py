@@ -60,6 +60,8 @@ class Modules:
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
         check_loads(record.name, record.loads)
+        site = self.store.permissions
+        _ = site.modules.gid, site.of_prefix(record.module).gid  # which this machine must know
         for form in forms(self.config):
             # A template of the site that is wrong must not be found after an hour of building.
             self.text_of(record, form)
@@ -72,7 +74,7 @@ class Modules:
                 raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         folder = self.config.module_path
         with explained(f"use {folder} for modules"):
-            make_folder(folder, self.store.permissions)
+            make_folder(folder, self.store.permissions.modules)
         if not os.access(folder, os.W_OK | os.X_OK):
             cause = f"you may not write modules into {folder}"
             remedy = "choose another directory: 'tykky config set module_path DIR'"
@@ -134,7 +136,8 @@ class Modules:
         """The modulefile of an install, also of a retired one. Raises ``ConfigError``."""
         if facts := record.marks.get(state.RETIRED):
             return modulefile.tombstone(record.module, record.prefix, facts, form)
-        return modulefile.render(record, self.config, form)
+        only_for = self.store.permissions.only_for(record.module)
+        return modulefile.render(record, self.config, form, only_for)
 
     def text_of_rc(self, name: str, form: Form) -> str:
         """What marks the default of a name, and says what is hidden."""
@@ -184,7 +187,7 @@ class Modules:
         buried = {each.prefix for each in retired.of(self.store)}
         for path, module in self.all():
             prefix, copied = Path(owner_of(path) or "/"), False
-            if str(prefix) in buried:
+            if str(prefix) in buried or Place(prefix).is_closed:
                 continue
             if real(self.store.places) not in real(prefix).parents:
                 own = self.store.place(*module.split("/", 1)).prefix
@@ -254,7 +257,8 @@ class Modules:
         """
         from tykky.store import claims  # only writers wait for what it imports
 
-        lock = claims.take(self.config.module_path / name / _LOCK, self.store.permissions, name)
+        permissions = self.store.permissions.modules
+        lock = claims.take(self.config.module_path / name / _LOCK, permissions, name)
         try:
             yield
         finally:
@@ -263,10 +267,10 @@ class Modules:
 
     def _write(self, path: Path, text: str) -> None:
         if path.is_symlink() or text_at(path) != text:
-            make_folder(path.parent, self.store.permissions)
+            make_folder(path.parent, self.store.permissions.modules)
             if path.is_dir() and not path.is_symlink():  # what nobody expects is kept for a look
                 path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}.aside"))
-            write_file(path, text.encode(), self.store.permissions)
+            write_file(path, text.encode(), self.store.permissions.modules)
             self.changed.add(path.parent.name)
 
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,8 @@ class Store:
                 group=wanted.group,
                 setgid=wanted.setgid,
                 chosen=bool(wanted.file_mode),
+                module_group=wanted.module_group,
+                restricted=dict(wanted.restricted),
             ),
             cache=config.cache_dir,
             name=names.pop(config.root, ""),
@@ -229,6 +231,7 @@ class Store:
         """
         name, sharp, number = words.partition("#")
         place = Place(Path(self.one(name).prefix))
+        place.check_open()
         if not sharp or (number.isdecimal() and int(number) in place.numbers):
             return place.record(int(number or 0))
         known = ", ".join(f"#{each}" for each in place.numbers)
@@ -249,7 +252,10 @@ class Store:
         thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
-            for number in place.numbers if (prefix, 0) not in without else ():
+            if (prefix, 0) in without:
+                continue
+            place.check_open()
+            for number in place.numbers:
                 if (prefix, number) not in without:
                     yield place.record(number)
 
@@ -272,7 +278,8 @@ class Store:
     def dependents(self, entry: Entry, number: int = 0) -> dict[str, str]:
         """The generations of other installs that need this one, or this generation of it.
 
-        Their titles, and the prefix of each; also of those whose records are damaged.
+        Their titles, and the prefix of each; also of those whose records are damaged. Of what is
+        closed, only the current one is known.
         """
         from tykky.store import roots
 
@@ -283,7 +290,9 @@ class Store:
         for beyond, other in known:
             place = Place(Path(other.prefix))
             needs = {record.generation: record.needs for record in place.records()}
-            for each in place.numbers:
+            if place.is_closed:
+                needs[other.generation] = other.needs
+            for each in {*place.numbers, *needs}:
                 for need in (*place.needs(each), *needs.get(each, ())):
                     where, _, which = need.rpartition("#")
                     if os.path.realpath(where) == prefix and str(number) in ("0", which):
@@ -292,13 +301,44 @@ class Store:
 
     # -- writing ---------------------------------------------------------------------
 
+    @contextlib.contextmanager
     def claim(
         self, prefix: Path, what: str, waiting: Callable[[str], None], *, wait: bool = True
-    ) -> AbstractContextManager[bool]:
+    ) -> Iterator[bool]:
         """Hold the lock of a place while changing ``what`` is there; see ``claims.claim``."""
         from tykky.store import claims  # only writers wait for what it imports
 
-        return claims.claim(Place(prefix), what, waiting, self.permissions, wait=wait)
+        place = Place(prefix)
+        place.check_open()
+        with claims.claim(place, what, waiting, self.permissions, wait=wait) as held:
+            if held or wait:
+                self._restrict(place)
+            yield held
+
+    def _restrict(self, place: Place) -> None:
+        """Open a place to a group only, if that is wanted, before anything is in it."""
+        module = f"{place.prefix.parent.name}/{place.prefix.name}"
+        if self.permissions.only_for(module) and self.places in place.prefix.parents:
+            make_folder(place.prefix / "bin", self.permissions)  # which passes nothing on
+            if place.prefix.stat().st_uid == os.geteuid():
+                self.permissions.of_prefix(module).apply(place.prefix)
+
+    def settle(self, record: Record) -> None:
+        """Give what is one's own of an install what the site wants now; hold its claim.
+
+        What was for a group and is so no more gets what its hidden folder has. Raises ``OSError``.
+        """
+        place = Place(Path(record.prefix))
+        for path in (*place.prefix.iterdir(), self.entry_path(record).parent):
+            self.permissions.apply_again(path)
+        now, wanted = place.prefix.stat(), place.hidden.stat()
+        other = now.st_gid != wanted.st_gid
+        if self.permissions.only_for(record.module) or now.st_uid != os.geteuid():
+            return
+        if self.permissions.chosen or other:  # else somebody may have closed it by hand
+            if other:
+                os.chown(place.prefix, -1, wanted.st_gid)
+            place.prefix.chmod(stat.S_IMODE(wanted.st_mode))
 
     def entry_path(self, entry: Entry) -> Path:
         """Where the entry of a place is."""

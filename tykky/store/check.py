@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import trust
 from tykky.errors import StoreError, TykkyError
 from tykky.files import is_folder
 from tykky.store.place import HIDDEN, Place, below, damaged
@@ -23,6 +24,7 @@ _REINDEX = "'tykky reindex'"
 def strays(store: Store) -> Iterator[Fault]:
     """What the database lacks, and what in it is no entry of an install of this root."""
     known = {os.path.realpath(entry.prefix) for entry in store.entries()}
+    yield from _folders(store)
     for path in sorted(store.database.glob("[!.]*/*.json")):
         try:
             entry = read_entry(path)
@@ -44,6 +46,15 @@ def strays(store: Store) -> Iterator[Fault]:
         if place.current and os.path.realpath(place.prefix) not in known:
             path = store.database / place.prefix.parent.name / f"{place.prefix.name}.json"
             yield Fault(path, f"is missing: {place.prefix} is not in the database", _REINDEX)
+
+
+def _folders(store: Store) -> Iterator[Fault]:
+    """The folders of the store that have not the modes and the group that the site has chosen."""
+    site = store.permissions
+    folders = [folder for each in (store.places, store.database) for folder in each.glob("[!.]*")]
+    for folder in (store.places, store.database, store.trash, *sorted(folders)):
+        if (site.chosen or site.group) and is_folder(folder):
+            yield from Checker(site, frozenset(trust.owner(folder))).mode(folder)
 
 
 def reindex(store: Store) -> Iterator[str]:
@@ -93,7 +104,7 @@ def _enter(store: Store, place: Place) -> Iterator[str]:
 def _set_aside(store: Store, path: Path) -> Iterator[str]:
     """Take an entry out of the way that speaks of no install."""
     own = store.place(path.parent.name, path.stem)
-    if own.numbers:
+    if own.numbers or own.is_closed:
         return
     try:
         prefix = Path(read_entry(path).prefix)

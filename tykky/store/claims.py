@@ -74,6 +74,8 @@ def take(path: Path, permissions: Permissions, what: str, **options: float) -> L
         # Who may make installs here may take the lock, whoever made its file.
         lock = Lock(path, mode=permissions.folder & 0o666)
         lock.acquire(**options)
+        if (descriptor := lock._context.lock_file_fd) is not None:
+            permissions.lock(descriptor)
         return lock
 
     try:

@@ -10,7 +10,7 @@ import shlex
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +123,8 @@ class Inspector:
     def _need(self, record: Record, need: str, names: Names) -> Iterator[Fault]:
         prefix, _, number = need.rpartition("#")
         path = Place(Path(prefix)).generation(int(number))
+        if Place(Path(prefix)).is_closed:
+            return
         if missing(record) == need:
             wrong = f"is not there, or not what it was; {record.title} needs it"
             yield Fault(path, wrong, names.again)
@@ -141,7 +143,7 @@ class Inspector:
                 back = f"{removing(path)}, then {back}"
             yield from self._noted(checker, place, path, noted, back)
         if record.has_module:
-            yield from checker.mode(place.prefix)
+            yield from self._prefix(record, place, names)
         for file in sorted({file for each in every for file in each.files_of_images}):
             if (place.images / file).exists():
                 key = f"{HIDDEN}/{IMAGES}/{file}"
@@ -155,6 +157,14 @@ class Inspector:
         yield from self._commands(place, record, every, checker, names)
         if not _is_changing(place):
             yield from self._strange(place, record, names)
+
+    def _prefix(self, record: Record, place: Place, names: Names) -> Iterator[Fault]:
+        """Whether those may enter who are to, and nobody else."""
+        site = self.permissions.of_prefix(record.module)
+        yield from replace(self._checker(place), permissions=site).mode(place.prefix)
+        if site.only_for(record.module) and place.prefix.stat().st_mode & 0o007:
+            wrong = f"is open to everybody, and is to be for the group {site.group} only"
+            yield Fault(place.prefix, wrong, names.refresh)
 
     def _checker(self, place: Place) -> Checker:
         known = [place.prefix, place.hidden, *map(place.generation, place.numbers)]

@@ -34,16 +34,15 @@ def add(store: Store, module: str, event: Event) -> None:
     with explained(f"write to {path}"):
         make_folder(path.parent, store.permissions)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags, store.permissions.folder & 0o666)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise
+            store.permissions.lock(descriptor)
             size = os.fstat(descriptor).st_size
-            if not size:
-                store.permissions.apply(path)
             torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
             os.write(descriptor, b"\n" * bool(torn) + text)
             os.fsync(descriptor)

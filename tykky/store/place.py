@@ -31,6 +31,7 @@ from tykky.files import (
     Permissions,
     check_writable,
     discard,
+    is_folder,
     make_folder,
     read_small,
     sync,
@@ -38,6 +39,7 @@ from tykky.files import (
     walk,
     write_file,
 )
+from tykky.host import group_of
 from tykky.runtime.base import (
     CONF_DIRECTORY,
     CONF_FORMAT,
@@ -56,6 +58,14 @@ HIDDEN = CONF_DIRECTORY
 #: What a generation is called before it has a number, and while it is deleted.
 _DRAFT, _GONE = "new-", "old-"
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
+
+
+class Closed(StoreError):
+    """An install that is for a group which whoever asks is no member of."""
+
+    def __init__(self, prefix: Path) -> None:
+        cause = f"{prefix} is closed to you: it is for members of the group '{group_of(prefix)}'"
+        super().__init__(cause, remedy="ask to become one", code=Exit.NOT_WRITABLE)
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,16 @@ class Place:
         return self.hidden / LAUNCHER_NAME
 
     @property
+    def is_closed(self) -> bool:
+        """Whether there is one that whoever asks may not look into."""
+        return is_folder(self.prefix) and not os.access(self.prefix, os.X_OK)
+
+    def check_open(self) -> None:
+        """Raise ``Closed`` if nothing of it can be seen."""
+        if self.is_closed:
+            raise Closed(self.prefix)
+
+    @property
     def current(self) -> int:
         """The number of the generation that counts; 0 if there is none."""
         with contextlib.suppress(OSError):
@@ -102,6 +122,7 @@ class Place:
 
     def record(self, number: int = 0) -> Record:
         """The record of a generation, the current one without a number. Raises ``StoreError``."""
+        self.check_open()
         number = number or self.current
         if not number:
             raise StoreError(f"there is no install at {self.prefix}")
@@ -167,6 +188,8 @@ def missing(record: Record) -> str:
     """The first of what a generation needs that is not there, or not what it was; or nothing."""
     for need in record.needs:
         prefix, _, number = need.rpartition("#")
+        if Place(Path(prefix)).is_closed:  # nobody knows better
+            continue
         try:
             found = records.read(Place(Path(prefix)).hidden / GENERATIONS / number)
         except StoreError:

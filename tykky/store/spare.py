@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from calendar import timegm
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,11 +75,15 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
     used, pinned = running.in_use(), running.pinned()
     kept: list[tuple[str, str]] = []
     far = [Path(entry.prefix) for _, entry in roots.elsewhere(store)]  # which may need something
-    old, whole = _unneeded(sure, {*titles, *every, *far}, {*retired}, keep)
+    unsure = _unsure(entries)
+    gone = {*retired} - unsure
+    old, whole = _unneeded(sure - unsure, {*titles, *every, *far}, gone, keep)
     found: list[Spare] = []
     begun: list[tuple[str, Path]] = []
     for prefix, module in titles.items():
         here = Place(prefix)
+        if here.is_closed:
+            continue
         try:
             here.check_formats()
             is_begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
@@ -152,6 +156,13 @@ def _claimed(store: Store, here: Place, what: str, warn: Callable[[str], None]) 
         return
     with store.claim(here.prefix, what, warn, wait=False) as held:
         yield held
+
+
+def _unsure(entries: Mapping[Path, Entry]) -> set[Path]:
+    """The places of which something is needed that is closed: what of them, nobody can tell."""
+    closed = [entry for prefix, entry in entries.items() if Place(prefix).is_closed]
+    needed = {os.path.realpath(n.rpartition("#")[0]) for entry in closed for n in entry.needs}
+    return {prefix for prefix in entries if os.path.realpath(prefix) in needed}
 
 
 def _needed_here(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 import time
 from calendar import timegm
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import StoreError, explained
-from tykky.files import Permissions, read_json, write_file
+from tykky.files import Permissions, read_json, read_small, write_file
 from tykky.host import TIME, host_name, now, user_name
 from tykky.runtime.base import CURRENT
 from tykky.store import record as records
@@ -141,7 +140,7 @@ def add(
     ``notes`` are of what has just been made of it, wherever that is. Gives the event, if there is
     one that was not known.
     """
-    known = _opened(place)
+    known = _opened(place, permissions)
     history, new = known.events, None
     if not history or history[-1].generation != place.current:
         if history and before == place.current:
@@ -168,7 +167,7 @@ def mark(
 
     Gives the event; nothing if all was so before. Raises ``TykkyError``.
     """
-    known = _opened(place)
+    known = _opened(place, permissions)
     new = event(verb, place.current, place.current, why)
     old = {key: value for key, value in known.marks.get(name, {}).items() if key not in _WHEN}
     if facts is None and name not in known.marks:
@@ -188,7 +187,7 @@ def mark(
 def recall(place: Place, marks: Marks, permissions: Permissions) -> None:
     """Take marks from elsewhere, if the file that has them is lost or damaged. Hold the claim."""
     if is_damaged(place) or not (place.hidden / NAME).exists():
-        known = _opened(place)
+        known = _opened(place, permissions)
         _write(place, _Known(known.events, known.notes, marks), permissions)
 
 
@@ -196,13 +195,16 @@ def recall(place: Place, marks: Marks, permissions: Permissions) -> None:
 _WHEN = ("user", "host", "when")
 
 
-def _opened(place: Place) -> _Known:
+def _opened(place: Place, permissions: Permissions) -> _Known:
     """What is known, to be written anew; what is damaged is kept for whoever can read it."""
     known, file = _read(place), place.hidden / NAME
     if known is None or not known.untouched:
         aside = file.with_name(f"{NAME}.damaged")
         with explained(f"keep {file}"):
-            file.rename(aside) if known is None else shutil.copyfile(file, aside)
+            if known is None:
+                file.rename(aside)
+            else:
+                write_file(aside, read_small(file), permissions)
     return known or _Known(untouched=False)
 
 

@@ -57,6 +57,8 @@ def put(store: Store, entry: Entry) -> None:
     with explained(f"uninstall {entry.module}"):
         if place.hidden.is_dir():
             make_folder(item / HIDDEN, store.permissions)
+            if store.permissions.only_for(entry.module):
+                store.permissions.of_prefix(entry.module).apply(item)
             view = _view(place, whole=store.places in place.prefix.parents)
             # What stays with the place: who has its claim needs it.
             inside = [p for p in place.hidden.iterdir() if p.name not in ("lock", "owner")]

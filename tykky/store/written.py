@@ -9,6 +9,7 @@ known of it, and nothing is wrong.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky import trust
+from tykky.errors import ConfigError
 from tykky.files import Permissions, digest_file
-from tykky.host import owner_of
+from tykky.host import group_of, owner_of
 
 #: What a file is whose contents are not noted, and what is no file.
 _FILE, _FOLDER, _SPECIAL = "file", "folder", "special file"
@@ -114,26 +116,45 @@ class Checker:
             yield from self.mode(path, noted)
 
     def mode(self, path: Path, noted: str = "") -> Iterator[Fault]:
-        """What is wrong with the mode and the owner, as far as there is a note of them."""
+        """What is wrong with the mode, the group and the owner, as far as these are known."""
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode):
             return
+        is_folder = stat.S_ISDIR(status.st_mode)
         mode = stat.S_IMODE(status.st_mode) & 0o777
         words = noted.split(" ", 2)
         was, owners = (int(words[0], 8), {int(words[1])}) if noted else (mode & ~0o002, set())
         site = self.permissions if self.permissions.chosen else None
-        chosen = (site.folder if path.is_dir() else site.file) if site else 0
+        chosen = (site.folder if is_folder else site.file) if site else 0
+        usable = (chosen & 0o777 if site else was & 0o555) & ~mode
         if opened := mode & ~(was | chosen) & 0o022:
             who = "everybody" if opened & 0o002 else "its group"
             wrong = f"can be written by {who}: its mode is {mode:o}, not {was:o}"
             yield Fault(path, wrong, _command(f"chmod {was:o}", path))
-        elif site is None and was & ~mode & 0o555:
-            wrong = f"is closed to some who could use it: its mode is {mode:o}, not {was:o}"
-            yield Fault(path, wrong, _command(f"chmod {was:o}", path))
-        if trust.is_foreign(status.st_uid, {*self.owners, *owners}):
+        elif usable:
+            right = mode | usable
+            wrong = f"is closed to some who could use it: its mode is {mode:o}, not {right:o}"
+            yield Fault(path, wrong, _command(f"chmod {right:o}", path))
+        group, gid = self.permissions.group, status.st_gid
+        if self._gid not in (-1, gid) and not trust.is_hidden("gid", gid):
+            wrong = f"belongs to the group {group_of(path)}, not to {group}"
+            yield Fault(path, wrong, _command(f"chgrp {shlex.quote(group)}", path))
+        if trust.is_foreign(status.st_uid, {*self.owners, *owners}) and not self._is_shared(path):
             wrong = f"belongs to {owner_of(path)}, who has not made it"
             whose = next(iter(owners or self.owners), 0)
             yield Fault(path, wrong, _command(f"chown {whose}", path))
+
+    @property
+    def _gid(self) -> int:
+        with contextlib.suppress(ConfigError):  # this machine does not know it
+            return self.permissions.gid
+        return -1
+
+    def _is_shared(self, path: Path) -> bool:
+        """Whether any member of its group may have made a file, as the site wants it."""
+        above = path.parent.stat()
+        shared = self.permissions.chosen and self.permissions.folder & above.st_mode & 0o020
+        return bool(shared) and above.st_gid == path.lstat().st_gid
 
 
 def _changed(was: str, now: str) -> str:
