@@ -159,6 +159,12 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     site("reindex")
     site("install", "--force", "hello@1.0")
     assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
+    # So do they if the file that has them is lost.
+    file = site.root / "store/hello/1.0/.tykky/state.json"
+    for lost in (file.unlink, lambda: file.write_text("{")):
+        lost()
+        site("refresh", "hello/1.0")
+        assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
     for verb in ("hide", "hold", "deprecate"):
         site(verb, "--undo", "hello/1.0")
     assert site.found("hello@1.0")[0]["marks"] == {}

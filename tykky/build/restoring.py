@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tykky
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import copy_tree, digest_file, discard
 from tykky.host import host_name, now, user_name
-from tykky.runtime.base import CONF_NAME
-from tykky.store import Place, Record, Store, place
+from tykky.runtime.base import CONF_NAME, CURRENT
+from tykky.store import Place, Record, Store, place, state
 from tykky.store import record as records
 from tykky.tools import squash
 from tykky.tools.scratch import contained
@@ -79,20 +80,15 @@ def copies(here: Place) -> list[Record]:
 
 
 def restore(here: Place, config: Config, store: Store) -> Record:
-    """Commit a generation that is made of an image and the copy of the record in it.
+    """Make the current generation again, of its record or else of the copy in an image.
 
-    It has what is left of the one that was current, which goes once this one is the current one.
-    Hold the claim of the place. Raises ``TykkyError``.
+    It has the number that it had, and what is left of it. Hold the claim of the place. Raises
+    ``TykkyError``.
     """
-    known = copies(here)
-    if not known:
-        raise StoreError(
-            f"no image of {here.prefix} that is whole has a copy of its record",
-            remedy="install it again; it was made by an earlier Tykky, or its image is gone, too",
-            code=Exit.DAMAGED,
-        )
-    record, last = known[0], here.generation(max([0, *here.numbers]) or 1)
-    draft = place.begin(here, store.permissions)
+    number = _number(here)
+    record = _of_record(here, number) or _of_image(here, number)
+    last = here.generation(number)
+    draft = replace(place.begin(here, store.permissions), number=number)
     try:
         with explained(f"restore {record.module}"):
             if last.is_dir():
@@ -102,15 +98,51 @@ def restore(here: Place, config: Config, store: Store) -> Record:
         entering = Entering.read(record.launch)
         commands = record.commands
         plan = launch_plan(
-            entering, record.module, here.prefix, draft.number, record.images, commands, config
+            entering, record.module, here.prefix, number, record.images, commands, config
         )
         lay_launch(plan, draft.path, store.permissions)
-        by = {"user": user_name(), "host": host_name(), "tykky": "restored"}
-        record = replace(record, generation=draft.number, installed=now(), by=by)
+        if last.exists():  # the next sweep takes it away
+            place.set_aside(here, number)
         return place.commit(draft, record, store.permissions)
     finally:
         if draft.path.exists():
             discard(draft.path)
+
+
+def _of_record(here: Place, number: int) -> Record | None:
+    """The record of a generation, if that is as it was written."""
+    with contextlib.suppress(StoreError):
+        record = here.record(number)
+        if not place.damaged(record).endswith((records.NAME, ".sqfs")):
+            # What is made anew gets notes of its own.
+            kept = {name: n for name, n in record.notes.items() if name != CONF_NAME}
+            return replace(record, notes=kept)
+    return None
+
+
+def _of_image(here: Place, number: int) -> Record:
+    """The record from the newest image, but one that another generation has."""
+    others = {
+        f for each in here.records() if each.generation != number for f in each.files_of_images
+    }
+    known = copies(here)
+    if not known:
+        raise StoreError(
+            f"no image of {here.prefix} that is whole has a copy of its record",
+            remedy="install it again; it was made by an earlier Tykky, or its image is gone, too",
+            code=Exit.DAMAGED,
+        )
+    record = next((each for each in known if not each.files_of_images & others), known[0])
+    by = {"user": user_name(), "host": host_name(), "tykky": tykky.__version__}
+    return replace(record, generation=number, installed=now(), by=by)
+
+
+def _number(here: Place) -> int:
+    """The number of the generation that is, or was, the current one."""
+    with contextlib.suppress(OSError, ValueError):
+        if (number := int((here.hidden / CURRENT).readlink().name)) > 0:
+            return number
+    return max((1, *here.numbers, *(event.generation for event in state.events(here)[-1:])))
 
 
 def is_lost(here: Place) -> bool:

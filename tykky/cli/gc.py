@@ -134,14 +134,18 @@ def run(call: Call) -> Result:
         what = {"generation": len(told["generations"]), "uninstalled stack": told["removed"]}
         what |= {"pulled image": len(told["images"]), "leftover of a killed build": builds}
         parts = [console.plural(number, name) for name, number in what.items() if number]
-        console.note(f"deleted {', '.join(parts) or 'nothing'}: {console.size(freed)} are free")
+        if parts:
+            console.note(f"deleted {', '.join(parts)}: {console.size(freed)} more are free")
+        else:
+            console.note("nothing is to be deleted")
 
     return Result({**answer, **told}, show)
 
 
 def _show_dry(call: Call, answer: dict[str, Any], builds: int) -> None:
     total = sum(item["bytes"] for item in answer["items"])
-    console.note(f"this would free {console.size(total)}; nothing was deleted")
+    nothing = "nothing was deleted" if answer["items"] else "nothing is to be deleted"
+    console.note(f"this would free {console.size(total)}; {nothing}")
     if builds:
         console.note(f"and what {console.plural(builds, 'killed build')} had left would go")
     if cached := sum(piece.bytes for piece in downloads.pieces(call.config.cache_dir)):

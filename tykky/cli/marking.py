@@ -7,9 +7,10 @@ from typing import Any
 
 from tykky import console
 from tykky.cli.common import Call, Result, named, option, place_of
-from tykky.errors import Exit, TykkyError
+from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Entry
 from tykky.store.default import default_of, states_of
+from tykky.store.state import HELD
 
 #: Why it is done, for the history.
 REASON = option("--reason", default="", metavar="TEXT", help="why, for the history and for users")
@@ -54,6 +55,9 @@ def change(
     """Mark one install, or take a mark back without ``facts``, and say what it is now."""
     why = plain(call.args.reason, "--reason")
     place = place_of(entry)
+    if not name.startswith(HELD) and not call.store.record(entry).has_module:
+        cause = f"{entry.prefix} was made by a classic command, and has no module"
+        raise StoreError(cause, remedy="'tykky hold' is for such installs, too", code=Exit.CONFLICT)
     call.store.check_outside(place.prefix)
     call.store.prepare()
     with call.changing(place, entry.module):

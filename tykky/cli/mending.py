@@ -12,10 +12,11 @@ from tykky.build.restoring import is_lost, restore
 from tykky.cli.common import Call, Result, place_of
 from tykky.cli.verify import look_at, show
 from tykky.errors import Exit, TykkyError, told
-from tykky.files import discard
-from tykky.store import Place, place
+from tykky.runtime.base import CONF_NAME
+from tykky.store import Place, place, state
 from tykky.store.check import reindex
 from tykky.store.place import below
+from tykky.store.record import NAME
 
 
 def mend(call: Call, *, fix: bool) -> Result:
@@ -94,16 +95,17 @@ def _mode(fault: dict[str, Any]) -> int:
 
 
 def _again(call: Call, here: Place) -> None:
-    """Make the generation again that was lost, and delete what was left of it."""
+    """Make the generation again of which files were lost."""
     call.store.check_outside(here.prefix)
     with call.changing(here, str(here.prefix)):
-        broken = here.numbers
         record = restore(here, call.config, call.store)
-        call.publisher.switch(record, "restore", "files of it were lost")
-        readable = {known.generation for known in here.records()}
-        for number in broken:
-            if number not in readable or place.damaged(here.record(number)):
-                discard(here.generation(number))
+        call.publisher.switch(record, "restore")
+        event = state.event("restore", here.current, here.current, "files of it were lost")
+        call.publisher.tell(record.module, event)
+        for number in here.numbers:  # of which nothing is left that anything could be made of
+            if not any((here.generation(number) / name).exists() for name in (NAME, CONF_NAME)):
+                place.set_aside(here, number)
+        place.sweep(here)
 
 
 def _refreshed(call: Call, entry: Any) -> None:

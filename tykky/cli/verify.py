@@ -47,9 +47,8 @@ def run(call: Call) -> Result:
 
 
 def look_at(call: Call, words: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
-    """What was found of these installs, or of all with the root; and how many there are."""
-    store = call.store
-    look = _Look(call)
+    """What was found of these installs of a root, or of all with the root; how many there are."""
+    store, look = call.store, _Look(call)
     records: list[Record] = []
     entries = [] if words else store.match(None)
     if not words:

@@ -30,6 +30,7 @@ from tykky.store import record as records
 from tykky.store.listing import listing
 from tykky.store.place import HIDDEN, Place
 from tykky.store.record import Entry, NewerFormat, Record
+from tykky.store.state import Marks
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -315,6 +316,13 @@ class Store:
             return not path.is_symlink() and records.read_entry(path) == record.entry()
         except StoreError:
             return False
+
+    def entered_marks(self, record: Record) -> Marks:
+        """What the database knows to be decided about a version; nothing, if it knows nothing."""
+        try:
+            return records.read_entry(self.entry_path(record)).marks
+        except StoreError:
+            return {}
 
     def check_entry(self, record: Record) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has entered this place in the database."""

@@ -320,10 +320,15 @@ def remove_generation(place: Place, number: int) -> int:
     for folder in (generation, *within):
         if folder.stat().st_uid != os.geteuid():
             check_writable(folder, f"delete #{number} of {place.prefix}")
+    _discard(set_aside(place, number))
+    return _remove_images(place)
+
+
+def set_aside(place: Place, number: int) -> Path:
+    """Take the folder of a generation out of the way, to be swept. Raises ``OSError``."""
     gone = place.hidden / GENERATIONS / f"{_GONE}{number}-{secrets.token_hex(4)}"
     place.generation(number).rename(gone)
-    _discard(gone)
-    return _remove_images(place)
+    return gone
 
 
 def freed_without(place: Place, numbers: Collection[int]) -> int:
