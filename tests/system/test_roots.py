@@ -84,6 +84,8 @@ def test_find_shows_all_once_and_warns_of_what_is_not_mounted(three: Site) -> No
         "hello/1.0",
         "lower/1.0",
     ]
+    probes = three.json("doctor", status=None)["probes"]
+    assert [p["found"] for p in probes if p["name"] == "roots"] == [warning]
     # Who writes to another one has all of them, too, and what that one has is the default.
     default = "{default} {root}"
     for root, where in ("project", "project"), ("central", "link"):

@@ -227,8 +227,9 @@ def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mappin
         near = did_you_mean(path, list(named)) or f"there are {', '.join(named)}"
         problem = f"= '{path}' is no name of 'roots', and no directory"
         raise setting.error(problem, f"{near}; a new directory is ./{path}")
+    expanded = f"{name}{equals}{expanded}"
     try:
-        return kind.parse(f"{name}{equals}{expanded}")
+        return kind.parse(expanded)
     except BadValueError as error:
         shown = f"'{text}'" if expanded == text else f"'{text}' ({expanded})"
         raise setting.error(f"= {shown} {error}", f"{setting.key} is: {kind.name}") from None
