@@ -295,3 +295,24 @@ def test_what_is_busy_is_deleted_by_the_next_gc(site: Site) -> None:
     assert len(site.images("hello")) == 1
     assert listing(site.root / "trash") == []
     site("verify")
+
+
+def test_what_a_held_generation_needs_is_kept_as_well(site: Site) -> None:
+    for name, more in (("low", ""), ("mid", "needs = 'low'"), ("top", "needs = 'mid'")):
+        site.hello(name, more=more)
+        site("install", name)
+    site("hold", "top/1.0#1")
+    for name in ("low", "mid", "top"):
+        site("install", "--force", name)
+    said = site("gc", "--days", "0").stderr
+    assert "top/1.0#1 is kept: it is held" in said
+    site("verify")
+    site("hold", "--undo", "top/1.0#1")
+    # A chain of three goes in one call.
+    wanted = ["low/1.0#1", "mid/1.0#1", "top/1.0#1"]
+    assert site.json("gc", "--days", "0")["generations"] == wanted
+    site("verify")
+    for word in ("low/1.0", "mid/1.0"):
+        assert "is needed by" in site("uninstall", word, status=Exit.CONFLICT).stderr
+    site("uninstall", "low", "mid", "top")
+    assert site.found() == []

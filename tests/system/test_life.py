@@ -109,7 +109,7 @@ def test_two_versions_live_and_die_while_jobs_run(site: Site, place: Path) -> No
     assert "use hello/2.0" in tombstone
     assert site.lmod("module load hello; hello").stdout == "hello 2.0\n"
     assert "use hello/2.0" in site("info", "hello").stdout
-    assert "held" in site("gc", "--days", "0").stderr
+    assert "is held" in site("gc", "--days", "0").stderr
     assert "nobody can load it" in site("install", "hello@1.0").stderr
     site("hold", "--undo", "hello/1.0#2")
     site("gc", "--days", "0")

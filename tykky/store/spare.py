@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from calendar import timegm
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,12 +72,10 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
     titles |= {path: entry.module for path, entry in entries.items()}
     sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
     retired = {p: e for p, e in entries.items() if p in sure and _age(e) >= keep.seconds}
-    used, pinned = running.in_use(), running.pinned()
-    kept: list[tuple[str, str]] = []
     far = [Path(entry.prefix) for _, entry in roots.elsewhere(store)]  # which may need something
     unsure = _unsure(entries)
-    gone = {*retired} - unsure
-    old, whole = _unneeded(sure - unsure, {*titles, *every, *far}, gone, keep)
+    old, whole, kept = _candidates(titles, sure - unsure, {*retired} - unsure, keep)
+    old, whole = _unneeded(old, {*titles, *every, *far}, whole)
     found: list[Spare] = []
     begun: list[tuple[str, Path]] = []
     for prefix, module in titles.items():
@@ -93,24 +91,12 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
                 warn(f"{module} is left as it is: {what}; 'tykky rollback {module}' mends that")
                 continue
             begun.append((module, prefix))
-            numbers, marks = sorted(old[prefix]), state.marks(here)
-            going = here.numbers if prefix in whole else numbers
-            for number, why in _needed_here(here, going, used, pinned).items():
-                warn(f"{module}#{number} is kept: {why}")
-                numbers = [each for each in numbers if each != number]
-                whole -= {prefix}
-            for number in [*numbers]:
-                if state.HELD in marks or f"{state.HELD}#{number}" in marks:
-                    kept.append((f"{module}#{number}", "it is held"))
-                    numbers.remove(number)
-            if prefix in whole and any(name.startswith(state.HELD) for name in marks):
-                kept.append((module, "it is retired, and held"))
-            elif prefix in whole:
+            if prefix in whole:
                 size = places.freed_without(here, here.numbers)
                 why = f"retired {_days(_age(retired[prefix]))} ago"
                 found.append(Spare(module, prefix, 0, size, why, retired[prefix]))
                 continue
-            before, since = 0, state.superseded(here)
+            numbers, before, since = sorted(old.get(prefix, ())), 0, state.superseded(here)
             for at, number in enumerate(numbers):
                 freed = places.freed_without(here, numbers[: at + 1])
                 why = f"not current for {_days(time.time() - since[number])}"
@@ -119,6 +105,36 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
     return Plan(tuple(found), tuple(kept), tuple(begun))
+
+
+def _candidates(
+    titles: Mapping[Path, str], sure: set[Path], retired: set[Path], keep: Keep
+) -> tuple[dict[Path, set[int]], set[Path], list[tuple[str, str]]]:
+    """The old generations of places, and the retired places, but those that somebody keeps.
+
+    And a line for each of these: what it is, and why it stays.
+    """
+    used, pinned = running.in_use(), running.pinned()
+    old: dict[Path, set[int]] = {}
+    whole: set[Path] = set()
+    kept: list[tuple[str, str]] = []
+    for prefix in titles:
+        here = Place(prefix)
+        try:
+            numbers = _superseded(here, keep) if prefix in sure else set()
+            going = {*here.numbers} if prefix in retired else numbers
+            marks = state.marks(here) if going else {}
+            stays = _needed_here(here, going, used, pinned)
+        except (StoreError, OSError):  # which is said when it would be changed
+            continue
+        for number in going:
+            if state.HELD in marks or f"{state.HELD}#{number}" in marks:
+                stays[number] = "it is held"
+        if prefix in retired and not stays:
+            whole.add(prefix)
+        old[prefix] = numbers.difference(stays)
+        kept += [(f"{titles[prefix]}#{number}", why) for number, why in sorted(stays.items())]
+    return old, whole, kept
 
 
 def tidy(store: Store, plan: Plan, warn: Callable[[str], None]) -> None:
@@ -212,16 +228,12 @@ def _superseded(here: Place, keep: Keep) -> set[int]:
 
 
 def _unneeded(
-    prefixes: Iterable[Path], every: Collection[Path], retired: set[Path], keep: Keep
+    spare: dict[Path, set[int]], every: Collection[Path], retired: set[Path]
 ) -> tuple[dict[Path, set[int]], set[Path]]:
-    """The old generations of places, and the retired places, that no generation needs that stays.
+    """Those of the generations, and of the retired places, that no generation needs that stays.
 
     A chain of needs goes as a whole, if all of it may.
     """
-    spare: dict[Path, set[int]] = {prefix: set() for prefix in every}
-    for prefix in prefixes:
-        with contextlib.suppress(StoreError):  # which is said when it would be changed
-            spare[prefix] = _superseded(Place(prefix), keep)
     needs = {
         (here.prefix, number): [os.path.realpath(need) for need in here.needs(number)]
         for here in map(Place, every)
@@ -231,7 +243,7 @@ def _unneeded(
         needed = {
             need  # PREFIX#NUMBER: links to its folder may differ
             for (prefix, number), wanted in needs.items()
-            if prefix not in retired and number not in spare[prefix]
+            if prefix not in retired and number not in spare.get(prefix, ())
             for need in wanted
         }
         fewer = {
