@@ -55,6 +55,7 @@ CHANGES = {
         ["install hello@1.0 gone", "install --force hello@1.0", "uninstall gone"],
         "hello 1.0\n",
     ),
+    "up to date": ("update hello", ["install hello@1.0", "edit"], "hello 1.0\n"),
     "deprecate": ("deprecate hello --use good", ["install hello@1.0"], "hello 1.0\n"),
     "retire": ("retire hello/1.0 --use good/1.0", ["install hello@1.0"], "hello 1.0\n"),
     "reindex": ("reindex", ["install hello@1.0"], "hello 1.0\n"),
@@ -93,7 +94,10 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
     (place / "tool/bin/hello").chmod(0o755)
     (place / "p").mkdir()
     for each in ["install good", *before]:
-        assert run(each)[0] == 0, each
+        if each == "edit":
+            site.hello(more="def finish(self, box):\n    box.write('more', 'more')")
+        else:
+            assert run(each)[0] == 0, each
     if change == "reindex":
         shutil.rmtree(site.root / "db/hello")
     for folder in ("t", "p"):

@@ -94,6 +94,8 @@ def _update(entry: Entry, call: Call) -> dict[str, Any]:
         line.tell(plan=update.plan)
     does, title = update.does, update.old.title
     if does == "nothing":
+        if not args.dry_run:  # one that was stopped may not have shown all
+            call.publisher.repair(update.old)
         console.note(f"nothing would change: {title}")
         return {**update.answer(), "did": "nothing", "generation": update.old.generation}
     for text in update.lines():
