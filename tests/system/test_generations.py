@@ -268,7 +268,7 @@ def test_gc_says_first_what_goes_and_why_and_a_dry_run_says_the_same(site: Site)
     titles = [line.split()[0] for line in lines(run.stderr)]
     assert titles[:3] == ["hello/1.0#1", "left/1.0", "other/1.0#1"]
     assert titles[3].startswith("gone-1.0-")
-    assert "deleted 3 generations, 1 uninstalled stack" in run.stderr
+    assert "deleted 2 generations, 1 retired version, 1 uninstalled stack" in run.stderr
     assert "nothing was deleted" in dry.stderr
     assert [e["generation"] for e in site.json("history", "hello")["generations"]] == [2, 3]
     assert "other/1.0#2 is kept: it is held" in site("gc", "--days", "0").stderr

@@ -147,6 +147,16 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     for words, code in wrong.items():
         assert "Traceback" not in site(*words, status=code).stderr, words
     assert (site.root / "store/hello/1.0/.tykky/state.json").read_bytes() == before
+    site("retire", "hello/1.0", "--use", "hello/2.0")
+    assert "use hello/2.0" in site("retire", "hello/1.0").stderr  # as it was
+    assert "retire --undo" in site("default", "hello/1.0", status=Exit.CONFLICT).stderr
+    site("retire", "--undo", "hello/1.0")
+    for words in ("hello/1.0#1", "hello/1.0"):
+        site("hold", words, "--reason", "a paper")
+        said = site("uninstall", "hello/1.0", status=Exit.CONFLICT).stderr
+        assert f"{words} is held: a paper" in said
+        assert f"hold --undo '{words}'" in said
+        site("hold", "--undo", words)
     site("hide", "hello/1.0")
     assert "hide --undo hello/1.0" in site("default", "hello/1.0", status=Exit.CONFLICT).stderr
     site("hold", "hello/1.0")

@@ -35,10 +35,11 @@ def run(call: Call) -> Result:
             return Result([])
         return Result([change(call, e, state.DEFAULT, None, "default --undo") for e in marked])
     entry = store.one(args.install)
-    if state.HIDDEN in entry.marks:
-        cause = f"{entry.module} is hidden, and cannot be the default"
-        remedy = f"show it first: tykky hide --undo {entry.module}"
-        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+    for mark, verb in ((state.HIDDEN, "hide"), (state.RETIRED, "retire")):
+        if mark in entry.marks:
+            cause = f"{entry.module} is {mark}, and cannot be the default"
+            remedy = f"take that back first: tykky {verb} --undo {entry.module}"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     done = change(call, entry, state.DEFAULT, {}, "default")
     for other in store.entries(entry.name):  # the latest counts, if this is stopped in between
         if other.prefix != entry.prefix and state.DEFAULT in other.marks:

@@ -43,7 +43,8 @@ def run(call: Call) -> Result:
     """Print all probes, or what hides something of an install."""
     if call.args.store or call.args.fix:
         if call.args.install or not call.args.store:
-            cause, remedy = "--fix is for a whole store", "tykky doctor --store --fix"
+            cause = "--store and --fix are for the whole store, and not for one install"
+            remedy = "'tykky doctor --store --fix', or 'tykky verify INSTALL'"
             raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
         from tykky.cli.mending import mend
 

@@ -131,7 +131,9 @@ def run(call: Call) -> Result:
 
     def show() -> None:
         freed = told["bytes"] + told["generations_bytes"] + told["images_bytes"]
-        what = {"generation": len(told["generations"]), "uninstalled stack": told["removed"]}
+        whole = sum(each.entry is not None for each in gone)
+        what = {"generation": len(gone) - whole, "retired version": whole}
+        what |= {"uninstalled stack": told["removed"]}
         what |= {"pulled image": len(told["images"]), "leftover of a killed build": builds}
         parts = [console.plural(number, name) for name, number in what.items() if number]
         if parts:

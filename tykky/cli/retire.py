@@ -48,6 +48,9 @@ def run(call: Call) -> Result:
     for each in chosen:
         if isinstance(each, retired.Retired):
             answers.append(_buried(call, each))
+        elif not (args.undo or use or args.reason) and (old := each.marks.get(state.RETIRED)):
+            console.note(gone(each.module, old))  # which says more than to retire it again
+            answers.append({"module": each.module, "changed": False, "marks": dict(each.marks)})
         elif args.undo:
             answers.append(change(call, each, state.RETIRED, None, "retire --undo"))
         else:

@@ -13,7 +13,7 @@ from tykky import console
 from tykky.cli.common import Call, Result, named, place_of, positional
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
-from tykky.store import Entry, place, trash
+from tykky.store import Entry, place, state, trash
 
 EXAMPLES = """\
   tykky uninstall fireworks                 the only install of that name
@@ -53,6 +53,7 @@ def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
     """Raise ``StoreError`` if an install cannot go, or others that do not go need it."""
     trash.check_removable(publisher.store, Path(entry.prefix))
     publisher.check_removable(entry)
+    check_not_held(entry)
     dependents = publisher.store.dependents(entry)
     if needing := [t for t, prefix in dependents.items() if not {t, prefix} & {*going}]:
         cause = f"{entry.module} is needed by {', '.join(needing)}"
@@ -60,10 +61,23 @@ def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> None:
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
 
 
+def check_not_held(entry: Entry, number: int = 0) -> None:
+    """Raise ``StoreError`` if somebody holds an install, or this generation of it."""
+    held = [name for name in entry.marks if name.partition("#")[0] == state.HELD]
+    if number:
+        held = [name for name in held if name in (state.HELD, f"{state.HELD}#{number}")]
+    for name in held:
+        what = f"{entry.module}{name.removeprefix(state.HELD)}"
+        why = f": {entry.marks[name]['why']}" if entry.marks[name].get("why") else ""
+        remedy = f"let it go first: tykky hold --undo '{what}'"
+        raise StoreError(f"{what} is held{why}", remedy=remedy, code=Exit.CONFLICT)
+
+
 def _remove_generation(name: str, call: Call) -> dict[str, object]:
     entry, number = _generation(name, call)
     here, title = place_of(entry), f"{entry.module}#{number}"
     with call.changing(here, entry.module):
+        check_not_held(entry, number)
         if needing := call.store.dependents(entry, number):
             cause = f"{title} is needed by {', '.join(needing)}"
             raise StoreError(cause, remedy="uninstall those first", code=Exit.CONFLICT)
