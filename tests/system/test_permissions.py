@@ -43,6 +43,16 @@ def members(site: Site, place: Path) -> Iterator[tuple[OtherUser, OtherUser]]:
         person.leave()
 
 
+@pytest.fixture
+def others(site: Site, place: Path) -> Iterator[tuple[OtherUser, OtherUser]]:
+    """A member of the group that keeps the store, but of no other; and an outsider."""
+    groups = f"{GROUP.gr_gid},{SHOWN.gr_gid}"
+    staff, outsider = stranger(site, place, 61003, groups), stranger(site, place, 61002)
+    yield staff, outsider
+    staff.leave()
+    outsider.leave()
+
+
 #: A default list for a folder: another group may write, the folder's own may do nothing.
 INHERITED = """
 import os, struct, sys
@@ -133,13 +143,11 @@ echo cached
 
 @pytest.mark.slow
 def test_a_restricted_stack_is_for_its_group(
-    site: Site, members: tuple[OtherUser, OtherUser], place: Path
+    site: Site, members: tuple[OtherUser, OtherUser], others: tuple[OtherUser, OtherUser]
 ) -> None:
     site.hello("low")
     site.hello("hello", "1.0", "2.0", more="needs = 'low'")
-    first, second = members
-    outsider = stranger(site, place, 61002)
-    staff = stranger(site, place, 61003, f"{GROUP.gr_gid},{SHOWN.gr_gid}")
+    (first, second), (staff, outsider) = members, others
     outsider.env["TYKKY_ROOT"] = staff.env["TYKKY_ROOT"] = first.env["TYKKY_ROOT"]
     root = Path(first.env["TYKKY_ROOT"])
     restricted = {"TYKKY_PERMISSIONS_RESTRICTED": f"hello/2.0={OTHER.gr_name} x={OTHER.gr_name}"}
@@ -188,7 +196,9 @@ def test_a_restricted_stack_is_for_its_group(
 
     # Nor do those harm it who may change all the rest.
     first.run("tykky", "install", "--force", "low")
-    said = staff.bash("tykky reindex; tykky gc --days 0 --dry-run; tykky gc --days 0").stderr
+    said = staff.bash(
+        "tykky refresh --check --all; tykky reindex; tykky gc --days 0 --dry-run; tykky gc --days 0"
+    ).stderr
     assert not re.search("low/1.0#1|as it is", said), said
     assert said.count(f"no pulled image is deleted: {prefix} is closed to you") == 2
     needed = staff.run("tykky", "uninstall", "low", "hello/1.0", status=int(Exit.CONFLICT)).stderr

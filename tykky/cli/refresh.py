@@ -51,6 +51,7 @@ def run(call: Call) -> Result:
     entries = store.entries() if args.all else [store.one(name) for name in args.install]
     if args.all:
         call.warn_of_unreadable()
+        entries = [entry for entry in entries if not place_of(entry).is_closed]
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for entry in entries:
