@@ -216,7 +216,7 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """The records of all generations, also of what is in the trash. Raises ``StoreError``."""
-        thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
+        thrown = self.trash.glob("*")
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
             place.check_open()
