@@ -26,6 +26,7 @@ from benchmarks import (
     containers,
     memory,
     peers,
+    places,
     program,
     slow,
     startup,
@@ -51,6 +52,7 @@ OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
     "install": program.measure_steps,
     "conda": conda.measure,
     "program": program.measure_listing,
+    "places": places.measure,
     "classic": classic.measure,
 }
 

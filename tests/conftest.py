@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.classic import conda, pip, settled  # noqa: F401
-from tests.support import Tykky, User, log_in, new_place, remove
+from tests.support import SPOILT, Tykky, User, log_in, new_place, remove
 
 # A job in the background of a script ignores Ctrl-C, and so would all programs under test.
 for each in (signal.SIGINT, signal.SIGHUP):
@@ -47,3 +47,10 @@ def user(place: Path) -> User:
 def tykky(user: User) -> Tykky:
     """The program, run by ``user``."""
     return Tykky(user)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how often the suite has stopped a verb, or spoilt its disk, in the middle."""
+    if any(SPOILT.values()):
+        told = ", ".join(f"{count} {what}" for what, count in SPOILT.items())
+        terminalreporter.write_line(f"in the middle of a change: {told}")

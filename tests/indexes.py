@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 
 from tests.servers import Web, serve
 
@@ -31,10 +34,19 @@ def wheel(name: str, version: str = "1.0", **more: str) -> bytes:
     return stream.getvalue()
 
 
-def publish(web: Web, name: str, version: str = "1.0") -> None:
-    """Put a package into the index of a server."""
+def publish(web: Web, name: str, version: str = "1.0", age: float | None = None) -> None:
+    """Put a package into the index of a server; with its ``age`` in days, if it is to tell that."""
     file, page = f"{name}-{version}-py3-none-any.whl", f"/simple/{name}/"
-    web.files[f"/files/{file}"] = wheel(name, version)
+    web.files[f"/files/{file}"] = data = wheel(name, version)
+    if age is not None:
+        about = {"meta": {"api-version": "1.1"}, "name": name, "files": []}
+        about = json.loads(web.files.get(page, json.dumps(about)))
+        when = datetime.now(timezone.utc) - timedelta(days=age)
+        row = {"filename": file, "url": f"/files/{file}", "size": len(data)}
+        row |= {"hashes": {"sha256": hashlib.sha256(data).hexdigest()}}
+        about["files"].append({**row, "upload-time": when.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        web.files[page] = json.dumps(about).encode()
+        return
     link = f'<a href="/files/{file}">{file}</a>\n'.encode()
     web.files[page] = web.files.get(page, b"<!DOCTYPE html>\n") + link
 

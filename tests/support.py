@@ -84,6 +84,10 @@ class User:
         return self.run("bash", "--noprofile", "--norc", "-ec", script, **options)
 
 
+#: How often a verb was stopped, or its disk spoilt, at one of its operations; told at the end.
+SPOILT = {"kills": 0, "errors of disks": 0}
+
+
 @dataclass(frozen=True)
 class Tykky:
     """The installed program ``tykky``, run by a user who has a store of their own."""
@@ -147,6 +151,8 @@ def log_in(place: Path) -> User:
         "TYKKY_ROOT": str(place / "t"),
         "TYKKY_BUILD_DIR": str(place / "build"),
         "TYKKY_CACHE_DIR": str(DOWNLOADS),
+        # What is not current is to go in one call; that one of them stays is a test of its own.
+        "TYKKY_KEEP_GENERATIONS": "0",
     }
     env.update((key, os.environ[key]) for key in NETWORK_VARIABLES if key in os.environ)
     return User(home, env)

@@ -21,6 +21,8 @@ from tykky.errors import ConfigError, Exit, StepError, StoreError, explained, fr
 
 _T = TypeVar("_T")
 
+#: What a network file system answers for what somebody still has open: it can be deleted later.
+BUSY = (errno.EBUSY, errno.ENOTEMPTY, errno.ESTALE, errno.ETXTBSY)
 _NAMED = "'tykky config' shows which setting names it"
 #: What the kernel answers where a file system has no locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)

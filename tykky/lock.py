@@ -98,6 +98,11 @@ class Difference:
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
 
+    @property
+    def count(self) -> int:
+        """How many packages differ."""
+        return len(self.added) + len(self.removed) + len(self.changed)
+
     def lines(self) -> Iterator[str]:
         """What people read: one line a package, with a sign before what is new or gone."""
         for sign, packages in (("+", self.added), ("-", self.removed)):
@@ -225,11 +230,11 @@ def asked_names(lock: Lock) -> tuple[str, ...]:
 def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
     """What changed between two sets of packages, by their names.
 
-    A package of the same version but another build counts as changed; then, and only then, the
-    builds are told as well. Names are spelt as package indexes do.
+    A package of the same version but another build, or else another file, counts as changed; then,
+    and only then, that is told as well. Names are spelt as package indexes do.
     """
-    before = {_canonical(package.name): package for package in old}
-    after = {_canonical(package.name): package for package in new}
+    before = {canonical(package.name): package for package in old}
+    after = {canonical(package.name): package for package in new}
     changed = {}
     for name in before.keys() & after.keys():
         one, other = before[name], after[name]
@@ -238,6 +243,11 @@ def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
         elif one.build != other.build:
             told = (f"{each.version} ({each.build or 'no build'})" for each in (one, other))
             changed[name] = next(told), next(told)
+        else:
+            digests = [getattr(each, "sha256", "")[:8] for each in (one, other)]
+            if all(digests) and digests[0] != digests[1]:
+                told = (f"{one.version} (sha256 {digest})" for digest in digests)
+                changed[name] = next(told), next(told)
     return Difference(
         added={name: after[name].version for name in after.keys() - before.keys()},
         removed={name: before[name].version for name in before.keys() - after.keys()},
@@ -245,6 +255,6 @@ def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
     )
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
     """The spelling that a resolver gives a name, which its own metadata need not have."""
     return name if name.startswith("_") else re.sub(r"[-_.]+", "-", name).lower()

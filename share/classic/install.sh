@@ -9,6 +9,11 @@ print_err() { printf '[ ERROR ] %s\n' "$1"; }
 tykky_by_pip() {
     echo "uv does not understand the requirements; pip is asked"
     rm -f "$CW_BUILD_TMPDIR/uv.status"
+    if [ -n "$PIP_UPLOADED_PRIOR_TO" ] &&
+        ! "${env_root}bin/python" -m pip install --help | grep -e --uploaded-prior-to > /dev/null; then
+        print_err "this pip knows nothing of pip.quarantine: it needs pip 26 in the environment"
+        return 1
+    fi
     set -- "$@" --disable-pip-version-check
     # Which takes the best version of all indexes: what it takes from where is told afterwards.
     if [ -n "$PIP_EXTRA_INDEX_URL" ] &&

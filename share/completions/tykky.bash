@@ -8,19 +8,21 @@
 _shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install rollback uninstall retire gc find which diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
 _shtab_tykky_lock_option_strings=(-h --help --json --root -c --all --arch --check)
 _shtab_tykky_audit_option_strings=(-h --help --json --root -c)
 _shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --testing --keep-going)
+_shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --reason)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
 _shtab_tykky_uninstall_option_strings=(-h --help --json --root -c)
 _shtab_tykky_retire_option_strings=(-h --help --json --root -c --use --undo --reason)
-_shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --images --cache -n --dry-run)
+_shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --generations --images --cache -n --dry-run)
 _shtab_tykky_find_option_strings=(-h --help --json --root -c --format --packages --sizes)
 _shtab_tykky_which_option_strings=(-h --help --json --root -c --commands --packages)
+_shtab_tykky_outdated_option_strings=(-h --help --json --root -c --upstream --check)
 _shtab_tykky_diff_option_strings=(-h --help --json --root -c)
 _shtab_tykky_history_option_strings=(-h --help --json --root -c --last)
 _shtab_tykky_log_option_strings=(-h --help --json --root -c --failed --path)
@@ -39,7 +41,7 @@ _shtab_tykky_base_option_strings=(-h --help --json --root -c)
 _shtab_tykky_refresh_option_strings=(-h --help --json --root -c --all --check --runtime --isolation)
 _shtab_tykky_verify_option_strings=(-h --help --json --root -c)
 _shtab_tykky_reindex_option_strings=(-h --help --json --root -c)
-_shtab_tykky_doctor_option_strings=(-h --help --json --root -c)
+_shtab_tykky_doctor_option_strings=(-h --help --json --root -c --store --fix)
 _shtab_tykky_config_get_option_strings=(-h --help --json --root -c)
 _shtab_tykky_config_set_option_strings=(-h --help --scope --json --root -c)
 _shtab_tykky_config_why_option_strings=(-h --help --json --root -c)
@@ -59,6 +61,8 @@ _shtab_tykky_audit_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_audit___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_install_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_install___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_update_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_update___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_rollback_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_rollback___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_uninstall_pos_0_COMPGEN=_tykky_installs
@@ -69,6 +73,8 @@ _shtab_tykky_gc___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_find_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_find___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_which___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_outdated_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_outdated___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_diff___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_history_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_history___root_COMPGEN=_shtab_compgen_dirs
@@ -117,7 +123,7 @@ _shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install rollback uninstall retire gc find which diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -145,6 +151,12 @@ _shtab_tykky_install___plan_nargs=0
 _shtab_tykky_install___force_nargs=0
 _shtab_tykky_install___testing_nargs=0
 _shtab_tykky_install___keep_going_nargs=0
+_shtab_tykky_update_pos_0_nargs='*'
+_shtab_tykky_update__h_nargs=0
+_shtab_tykky_update___help_nargs=0
+_shtab_tykky_update___json_nargs=0
+_shtab_tykky_update___all_nargs=0
+_shtab_tykky_update___dry_run_nargs=0
 _shtab_tykky_rollback__h_nargs=0
 _shtab_tykky_rollback___help_nargs=0
 _shtab_tykky_rollback___json_nargs=0
@@ -176,6 +188,12 @@ _shtab_tykky_which___help_nargs=0
 _shtab_tykky_which___json_nargs=0
 _shtab_tykky_which___commands_nargs=0
 _shtab_tykky_which___packages_nargs=0
+_shtab_tykky_outdated_pos_0_nargs='*'
+_shtab_tykky_outdated__h_nargs=0
+_shtab_tykky_outdated___help_nargs=0
+_shtab_tykky_outdated___json_nargs=0
+_shtab_tykky_outdated___upstream_nargs=0
+_shtab_tykky_outdated___check_nargs=0
 _shtab_tykky_diff__h_nargs=0
 _shtab_tykky_diff___help_nargs=0
 _shtab_tykky_diff___json_nargs=0
@@ -251,6 +269,8 @@ _shtab_tykky_reindex___json_nargs=0
 _shtab_tykky_doctor__h_nargs=0
 _shtab_tykky_doctor___help_nargs=0
 _shtab_tykky_doctor___json_nargs=0
+_shtab_tykky_doctor___store_nargs=0
+_shtab_tykky_doctor___fix_nargs=0
 _shtab_tykky_config_get__h_nargs=0
 _shtab_tykky_config_get___help_nargs=0
 _shtab_tykky_config_get___json_nargs=0
@@ -306,7 +326,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -21,7 +21,7 @@ import pytest
 from tests.classic import Classic
 from tests.compat import old
 from tests.stacks import listing
-from tests.support import User, remove
+from tests.support import SPOILT, User, remove
 from tests.system.sabotage import settings
 from tests.system.wholeness import LITTER
 
@@ -107,6 +107,7 @@ def kill_everywhere(
     assert prepared("count").killed(script, log=log) == 0
     points = points_of(log.read_text().splitlines())
     assert len(points) > 10
+    SPOILT["kills"] += len(points)
 
     def stop(at: int) -> str:
         scene = prepared(f"s{at}")

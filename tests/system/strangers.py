@@ -6,13 +6,14 @@ import getpass
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import DOWNLOADS, Tykky, User
+from tests.support import Tykky, User
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ def stranger(tykky: Tykky, place: Path, number: int = 61000, groups: str = "") -
     home = place / f"other{number}"
     home.mkdir()
     home.chmod(0o777)
-    # The launcher as it was compiled last; whoever runs the tests is root to them, and trusted.
-    compiled = max((DOWNLOADS / "launcher").glob("[!.]*"), key=os.path.getmtime, default=None)
+    # The launcher as it is compiled; whoever runs the tests is root to them, and trusted.
+    compile_it = "from tykky.runtime import native; print(native.program('box').parent)"
+    said = tykky.user.run(sys.executable, "-c", compile_it).stdout.strip()
+    compiled = Path(said) if "tykky-programs" in said else None
     if compiled is not None:
         programs = home / ".cache/tykky-programs"
         shutil.copytree(compiled, programs / compiled.name)

@@ -399,8 +399,8 @@ def test_reindex_that_is_slow_enters_nothing_that_was_uninstalled_meanwhile(
 
 
 @pytest.mark.slow
-def test_twelve_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
-    """Everybody does anything, for 20 seconds, or as many as TYKKY_TEST_SECONDS says."""
+def test_sixteen_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
+    """Everybody does anything, for a minute, or as many as TYKKY_TEST_SECONDS says."""
     sites = []
     for word in ("one", "two"):  # whose recipes differ
         repo = place / f"repo-{word}"
@@ -409,8 +409,25 @@ def test_twelve_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
             sites[-1].hello(name, "1.0", "0.9", more=f"def equip(self, box):\n    '{word}'")
     stacks = [f"{name}/{version}" for name in ("hello", "other") for version in ("1.0", "0.9")]
     changes = ("install {}", "install {}", "install --force {}", "rollback {}", "uninstall {}")
-    shared = ("gc --days 0", "gc", "reindex", "refresh --all", "find", "verify")
-    end = time.monotonic() + int(os.environ.get("TYKKY_TEST_SECONDS", "20"))
+    changes += ("default {}", "default --undo {}", "hide {}", "hide --undo {}", "hold {}#1")
+    changes += (
+        "deprecate {} --use other",
+        "hold --undo {}",
+        "update {}",
+        "retire {}",
+        "retire --undo {}",
+    )
+    shared = (
+        "history --last 3",
+        "which hello",
+        "gc --days 0",
+        "gc",
+        "reindex",
+        "refresh --all",
+        "find",
+        "verify",
+    )
+    end = time.monotonic() + int(os.environ.get("TYKKY_TEST_SECONDS", "60"))
 
     def work(number: int) -> list[str]:
         wrong, chance = [], random.Random(number)
@@ -433,8 +450,8 @@ def test_twelve_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
                 wrong.append(f"{words}: {done.returncode}\n{done.stderr}")
         return wrong
 
-    with ThreadPoolExecutor(12) as pool:
-        wrong = [each for found in pool.map(work, range(12)) for each in found]
+    with ThreadPoolExecutor(16) as pool:
+        wrong = [each for found in pool.map(work, range(16)) for each in found]
     assert not wrong, "\n\n".join(wrong)
     site("verify")
     found = [entry["module"] for entry in site.found()]

@@ -102,7 +102,12 @@ def test_image_has_what_rattler_installs_on_plain_disk(demo: Site, place: Path) 
     assert {name: ours.get(name) for name in theirs} == theirs
 
 
-_ADDED = {"bin/list-packages", "share/tykky/packages.txt", "share/tykky/packages.json"}
+_ADDED = {
+    ".tykky-record.json",
+    "bin/list-packages",
+    "share/tykky/packages.txt",
+    "share/tykky/packages.json",
+}
 
 
 def _contents(root: Path) -> dict[str, tuple[str, object]]:

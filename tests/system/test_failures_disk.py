@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.stacks import TINY, Site, listing
+from tests.support import SPOILT
 from tests.system.sabotage import WRITES, sabotaged
 from tests.system.wholeness import LITTER, assert_explained, failed
 from tykky.errors import Exit
@@ -54,6 +55,9 @@ CHANGES = {
         ["install hello@1.0 gone", "install --force hello@1.0", "uninstall gone"],
         "hello 1.0\n",
     ),
+    "up to date": ("update hello", ["install hello@1.0", "edit"], "hello 1.0\n"),
+    "deprecate": ("deprecate hello --use good", ["install hello@1.0"], "hello 1.0\n"),
+    "retire": ("retire hello/1.0 --use good/1.0", ["install hello@1.0"], "hello 1.0\n"),
     "reindex": ("reindex", ["install hello@1.0"], "hello 1.0\n"),
     "classic": ("wrap-install -w bin --prefix ../p ../tool", [], "hello 1.0\n"),
     "classic again": (
@@ -90,7 +94,10 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
     (place / "tool/bin/hello").chmod(0o755)
     (place / "p").mkdir()
     for each in ["install good", *before]:
-        assert run(each)[0] == 0, each
+        if each == "edit":
+            site.hello(more="def finish(self, box):\n    box.write('more', 'more')")
+        else:
+            assert run(each)[0] == 0, each
     if change == "reindex":
         shutil.rmtree(site.root / "db/hello")
     for folder in ("t", "p"):
@@ -144,6 +151,7 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
     for count, at in enumerate(points):
         error = [*ERRORS][count % 4]
         if count % int(os.environ.get("TYKKY_TEST_EVERY", "7")) == 0:
+            SPOILT["errors of disks"] += 1
             found = [*wrong(at, error, {"onward": 1} if count % 2 else {})]
             what = f"{errno.errorcode[error]} at {lines[at - 1]}"
             complaints += [f"{what}: {each}" for each in found]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.stacks import TINY, Site, listing
+from tests.system.sabotage import sabotaged
 from tykky.errors import Exit
 
 
@@ -236,3 +239,80 @@ def test_what_goes_on_if_one_of_several_fails(site: Site) -> None:
     )
     assert [each["did"] for each in answer["result"]] == ["failed", "nothing"]
     assert [error["code"] for error in answer["errors"]] == [int(Exit.TEST)]
+
+
+def test_gc_says_first_what_goes_and_why_and_a_dry_run_says_the_same(site: Site) -> None:
+    for name in ("hello", "other", "gone", "left"):
+        site.hello(name)
+        site("install", name)
+    for _ in range(2):
+        site("install", "--force", "hello")
+        site("install", "--force", "other")
+    site("uninstall", "gone")
+    site("retire", "left/1.0")
+    site("hold", "other/1.0#2", "--reason", "for the paper")
+    pins = {"TYKKY_PINS": f"{site.prefix('hello')}=1"}
+    keeps = ["--days", "0", "--generations", "1"]
+    dry = site("gc", *keeps, "--dry-run")
+    assert len(site.found()) == 3
+    with subprocess.Popen(["sleep", "60"], env={**site.user.env, **pins}) as session:
+        kept = site("gc", *keeps, "--dry-run").stderr
+        session.kill()
+    assert f"hello/1.0#1 is kept: sleep (process {session.pid}) has it loaded" in kept
+    run = site("gc", *keeps)
+
+    def lines(said: str) -> list[str]:
+        return [line for line in said.splitlines() if line.startswith("  ")]
+
+    assert lines(dry.stderr) == lines(run.stderr)
+    titles = [line.split()[0] for line in lines(run.stderr)]
+    assert titles[:3] == ["hello/1.0#1", "left/1.0", "other/1.0#1"]
+    assert titles[3].startswith("gone-1.0-")
+    assert "deleted 3 generations, 1 uninstalled stack" in run.stderr
+    assert "nothing was deleted" in dry.stderr
+    assert [e["generation"] for e in site.json("history", "hello")["generations"]] == [2, 3]
+    assert "other/1.0#2 is kept: it is held" in site("gc", "--days", "0").stderr
+    assert [e["generation"] for e in site.json("history", "other")["generations"]] == [2, 3]
+    assert [e["generation"] for e in site.json("history", "hello")["generations"]] == [3]
+    site("verify")
+
+
+def test_what_is_busy_is_deleted_by_the_next_gc(site: Site) -> None:
+    site.hello()
+    site("install", "hello")
+    site.hello(more="keywords = 'other'\ndef finish(self, box):\n    box.write('more', 'more')")
+    site("install", "hello")
+    site.hello("gone")
+    site("install", "gone")
+    site("uninstall", "gone")
+    busy = sabotaged(site, match="[.]sqfs", ops="unlink rmdir", errno=errno.EBUSY, at=1, onward=1)
+    said = busy("gc", "--days", "0").stderr
+    assert "hello/1.0#1: a file is still busy; the next 'tykky gc' deletes it" in said
+    assert "gone-1.0" in said and "busy" in said
+    assert len(site.images("hello")) == 2
+    assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
+    site("gc", "--days", "0")
+    assert len(site.images("hello")) == 1
+    assert listing(site.root / "trash") == []
+    site("verify")
+
+
+def test_what_a_held_generation_needs_is_kept_as_well(site: Site) -> None:
+    for name, more in (("low", ""), ("mid", "needs = 'low'"), ("top", "needs = 'mid'")):
+        site.hello(name, more=more)
+        site("install", name)
+    site("hold", "top/1.0#1")
+    for name in ("low", "mid", "top"):
+        site("install", "--force", name)
+    said = site("gc", "--days", "0").stderr
+    assert "top/1.0#1 is kept: it is held" in said
+    site("verify")
+    site("hold", "--undo", "top/1.0#1")
+    # A chain of three goes in one call.
+    wanted = ["low/1.0#1", "mid/1.0#1", "top/1.0#1"]
+    assert site.json("gc", "--days", "0")["generations"] == wanted
+    site("verify")
+    for word in ("low/1.0", "mid/1.0"):
+        assert "is needed by" in site("uninstall", word, status=Exit.CONFLICT).stderr
+    site("uninstall", "low", "mid", "top")
+    assert site.found() == []

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.stacks import Site, listing
+from tests.support import SPOILT
 from tests.system.sabotage import sabotaged
 from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
 
@@ -71,6 +72,7 @@ def stop_everywhere(
             return f"stopped before {todo[at]}:\n{said}\n{error}"
         return ""
 
+    SPOILT["kills"] += len(todo)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         wrong = [answer for answer in pool.map(stop, todo) if answer]
     assert not wrong, "\n\n".join(wrong)
@@ -185,6 +187,40 @@ def test_a_change_killed_anywhere_leaves_one_generation_or_the_other(
 
     prepare = [["install", "hello"], ["install", "--force", "hello"]][:generations]
     stop_everywhere(site, signal.SIGKILL, verb, prepare=prepare, check=check)
+
+
+#: Words, what is done before, and the marks of both versions before and after.
+DECISIONS = {
+    "default": ("default hello/1.0", "default hello/2.0", "=default", "default="),
+    "hide --undo": ("hide --undo hello/1.0", "hide hello/1.0", "hidden=", "="),
+    "deprecate": ("deprecate hello/1.0 --use hello/2.0", "hide hello/2.0", "=hidden", None),
+    "retire": ("retire hello/1.0", "hold hello/1.0", "held=", "held retired="),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_a_decision_killed_anywhere_is_made_or_not_and_can_be_repeated(
+    site: Site, decision: str
+) -> None:
+    words, first, old, new = DECISIONS[decision]
+    site.hello("hello", "1.0", "2.0")
+
+    def marks(here: Site) -> str:
+        return "=".join(" ".join(sorted(entry["marks"])) for entry in here.found())
+
+    def check(here: Site, status: int) -> None:
+        assert status == -signal.SIGKILL
+        # In between, both are the default by hand, and the latest counts.
+        assert marks(here) in (old, new or "deprecated=hidden", "default=default")
+        assert here.lmod("module load hello/2.0; hello").stdout == "hello 2.0\n"
+        here(*words.split())
+        assert marks(here) == (new or "deprecated=hidden")
+        assert_no_litter(here)
+        here("verify")
+
+    prepare = [["install", "hello@1.0", "hello@2.0"], first.split()]
+    stop_everywhere(site, signal.SIGKILL, words.split(), prepare=prepare, check=check)
 
 
 def current(site: Site) -> int:

@@ -109,19 +109,23 @@ def test_two_versions_live_and_die_while_jobs_run(site: Site, place: Path) -> No
     assert "use hello/2.0" in tombstone
     assert site.lmod("module load hello; hello").stdout == "hello 2.0\n"
     assert "use hello/2.0" in site("info", "hello").stdout
+    assert "is held" in site("gc", "--days", "0").stderr
+    assert "nobody can load it" in site("install", "hello@1.0").stderr
+    site("hold", "--undo", "hello/1.0#2")
     site("gc", "--days", "0")
     assert not list((site.root / "trash").iterdir())
+    assert [entry["module"] for entry in site.found()] == ["hello/2.0"]
     site("verify")
     done = [event["verb"] for event in site.json("history", "--last", "0")]
     assert done == [
         *("install", "install", "default", "deprecate", "install", "rollback"),
-        *("hold", "retire"),
+        *("hold", "retire", "install", "hold --undo", "gc"),
     ]
     # A torn line of the journal is no reason to lose the next.
     journal = site.root / "journal.jsonl"
     journal.write_bytes(journal.read_bytes() + b'{"module": "hel')
     site("install", "hello@1.0")  # takes the retirement back
-    assert [e["verb"] for e in site.json("history", "--last", "2")] == ["retire", "install"]
+    assert [e["verb"] for e in site.json("history", "--last", "2")] == ["gc", "install"]
     assert site.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
 
 
@@ -155,6 +159,12 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     site("reindex")
     site("install", "--force", "hello@1.0")
     assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
+    # So do they if the file that has them is lost.
+    file = site.root / "store/hello/1.0/.tykky/state.json"
+    for lost in (file.unlink, lambda: file.write_text("{")):
+        lost()
+        site("refresh", "hello/1.0")
+        assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
     for verb in ("hide", "hold", "deprecate"):
         site(verb, "--undo", "hello/1.0")
     assert site.found("hello@1.0")[0]["marks"] == {}

@@ -64,7 +64,7 @@ def test_gc_deletes_what_was_uninstalled_and_nothing_else(site: Site) -> None:
     site("uninstall", "hello/1.0")
     site("gc")
     assert list((site.root / "trash").iterdir()), "what is younger than a week stays"
-    assert "deleted 1" in site("gc", "--days", "0").stderr
+    assert "deleted 1 uninstalled stack" in site("gc", "--days", "0").stderr
     assert site.json("gc", "--days", "0")["removed"] == 0
     assert not list((site.root / "trash").iterdir())
     assert not gone.exists()

@@ -109,3 +109,54 @@ def test_version_never_means_a_variant_that_is_all_that_is_left(site: Site) -> N
     assert "step build" in site("log", "hello").stdout
     site("uninstall", "hello")
     assert site.found() == []
+
+
+def test_what_a_cleaner_of_files_has_taken_is_made_again_from_the_image(site: Site) -> None:
+    site.hello()
+    site("install", "hello")
+    site.hello("other")
+    site("install", "other")
+    site("install", "--force", "other")
+    old = site.record("hello")
+    for place in (site.root / "store").glob("*/*"):
+        for path in place.rglob("*"):  # what is small, and was not read for long
+            if path.is_file() and path.suffix != ".sqfs" and "other/1.0/bin" not in str(path):
+                path.unlink()
+    shutil.rmtree(site.root / "db")
+    (site.root / "modules/hello/1.0.lua").unlink()
+    said = site("verify", status=Exit.DAMAGED).stdout
+    assert "is damaged" in said or "is missing" in said
+    proposed = site("doctor", "--store", status=Exit.DAMAGED).stdout
+    assert f"write {site.root}/store/hello/1.0 again from its image" in proposed
+    assert not (site.root / "store/hello/1.0/.tykky/launch").exists()
+    site("doctor", "--store", "--fix")
+    for name in ("hello", "other"):
+        assert site.lmod(f"module load {name}; hello").stdout == "hello 1.0\n"
+    new = site.record("hello")
+    same = (
+        "build",
+        "commands",
+        "launch",
+        "packages",
+        "spec",
+        "choices",
+        "images",
+        "recipe",
+        "base",
+    )
+    for key in same:
+        old_value = {**old[key], "file": ""} if key == "recipe" else old[key]
+        assert new[key] == old_value, key
+    site("verify")
+    assert "installed already" in site("install", "hello").stderr
+    assert site("doctor", "--store", "--fix").stdout == ""
+    # An image that is damaged, too, is no source of anything.
+    (image,) = site.images("hello")
+    shutil.rmtree(site.root / "store/hello/1.0/.tykky/generations")
+    with image.open("r+b") as stream:
+        stream.seek(image.stat().st_size // 2)
+        stream.write(b"xxxx")
+    failed = site("doctor", "--store", "--fix", status=Exit.DAMAGED)
+    assert "is whole has a copy" in failed.stderr
+    site("install", "--force", "hello")
+    assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tykky.config import KEYS, Config, scopes, variable_of
-from tykky.config.schema import SECTIONS, Conda, Module, Permissions, Pip, Python, Squash
+from tykky.config.schema import SECTIONS, Conda, Keep, Module, Permissions, Pip, Python, Squash
 from tykky.config.tree import read_tree
 from tykky.errors import ConfigError, Exit
 from tykky.resources import resource
@@ -74,6 +74,7 @@ def test_reference_has_every_key_with_its_default() -> None:
 
 def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
     groups = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
+    groups |= {"keep": Keep}
     groups |= {"python": Python, "conda": Conda}
     own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains"}
     assert own == set(SECTIONS[""])
@@ -463,3 +464,67 @@ def test_modules_set_by_a_later_scope_than_the_root_count(home: Home) -> None:
     home.write("user", "module_path: /elsewhere\n")
     assert home.load().root == Path("/appl")
     assert home.load().module_path == Path("/elsewhere")
+
+
+def test_roots_of_a_later_scope_come_first_and_a_name_counts_once(home: Home) -> None:
+    home.write("site", "root: central\nroots: [project=/projects/p, central=/appl]\n")
+    assert home.load().root == Path("/appl")
+    home.write("user", "root: mine\nroots:\n  mine: ~/stacks\n  project: /other\n")
+    mine = Path(home.env["HOME"], "stacks")
+    assert home.load().roots == (
+        ("mine", mine),
+        ("project", Path("/other")),
+        ("central", Path("/appl")),
+    )
+    assert home.load().root == mine
+    assert home.load(root="project").root == Path("/other")
+    home.env |= {"TYKKY_ROOT": "central", "TYKKY_ROOTS": "{inherited}:last=/last"}
+    assert home.load().root == Path("/appl")
+    assert [name for name, _ in home.load().roots] == ["mine", "project", "central", "last"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("roots: [nameless]", "is not NAME=PATH"),
+        ("roots:\n  mine: '{root}/mine'", "refers to itself"),
+        ("roots: [central=/appl]\nroot: centrel", "did you mean 'central'"),
+        ("roots: [central=/appl]\nroot: other", "a new directory is ./other"),
+    ],
+)
+def test_roots_that_nothing_can_mean_are_named_with_their_line(
+    home: Home, text: str, said: str
+) -> None:
+    path = home.write("user", text + "\n")
+    error = home.error()
+    assert said in f"{error.cause} {error.remedy}"
+    assert error.where and error.where.path == path
+
+
+def test_a_root_has_the_last_word_about_its_modules_and_permissions(
+    home: Home, tmp_path: Path
+) -> None:
+    root, site = tmp_path / "appl", "permissions: {group: staff, dir_mode: '2775'}\n"
+    root.mkdir()
+    home.write("site", f"root: central\nroots: [central={root}]\n{site}")
+    home.write("user", "permissions: {group: users}\n")
+    file = root / "root.yaml"
+    file.write_text("module_path: lmod\npermissions: {group: project}\n")
+    for names in ({}, {"root": "central"}, {"root": str(root)}):
+        config = home.load(**names)
+        assert (config.module_path, config.permissions.group) == (root / "lmod", "project")
+        assert config.permissions.dir_mode == "2775"
+        assert config.origin("permissions.group").path == file
+    assert home.load(permissions__group="other").permissions.group == "other"
+    assert home.load(root="/elsewhere").permissions.group == ""
+    for text, said in ("jobs: 1\n", "does not belong to a root"), ("hooks: x.py\n", "root may set"):
+        file.write_text(text)
+        error = home.error()
+        assert said in f"{error.cause} {error.remedy}"
+        assert error.where and (error.where.path, error.where.line) == (file, 1)
+    file.write_text("permissions: {group: project}\n")
+    for path, mode in (file, 0o646), (root, 0o777):
+        before = path.stat().st_mode
+        path.chmod(mode)
+        assert "can be written by everybody" in home.error().cause
+        path.chmod(before)

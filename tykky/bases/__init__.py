@@ -32,6 +32,7 @@ __all__ = [
     "find",
     "host",
     "image_of_host",
+    "is_known",
     "provide",
 ]
 
@@ -61,19 +62,36 @@ class Pending(Base):
         return [pattern]
 
 
-def find(name: str, config: Config, *, folder: Path = Path("/"), digest: str = "") -> Base:
+def find(
+    name: str,
+    config: Config,
+    *,
+    folder: Path = Path("/"),
+    digest: str = "",
+    again: bool = False,
+) -> Base:
     """What a name means on this machine; relative files count from ``folder``.
 
-    ``digest`` is what a lock says that the base is. Raises ``TykkyError`` with code ``BASE`` for
-    a name that means nothing, and what a registry answers if it has to be asked.
+    ``digest`` is what a lock says that the base is; with ``again``, a registry is asked although
+    the name was pulled before. Raises ``TykkyError`` with code ``BASE`` for a name that means
+    nothing, and what a registry answers if it has to be asked.
     """
     reference = resolve(name or "host", config.bases, folder)
     if reference.scheme == "host":
         return host()
     from tykky.bases.pull import identify
 
-    known = digest or identify(reference, config)
+    known = digest or identify(reference, config, again=again)
     return Pending(name, "not looked into yet", known, reference, bool(digest))
+
+
+def is_known(name: str, config: Config, *, folder: Path = Path("/")) -> bool:
+    """Whether ``find`` can tell what a name means without asking a registry."""
+    from tykky.bases import cache
+
+    reference = resolve(name or "host", config.bases, folder)
+    remote = reference.scheme in ("docker", "oras")
+    return not remote or cache.by_reference(config, str(reference)) is not None
 
 
 def provide(found: Base, config: Config, say: Say) -> Base:

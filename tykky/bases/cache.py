@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -164,13 +164,16 @@ def is_own(config: Config) -> bool:
     return config.origin("bases_dir").scope == "defaults"
 
 
-def unused(config: Config, store: Store, older_than: float) -> list[Pulled]:
+def unused(
+    config: Config, store: Store, older_than: float, without: Collection[tuple[Path, int]] = ()
+) -> list[Pulled]:
     """The images that nothing refers to, and nothing has used for so many seconds.
 
-    Raises ``StoreError`` if an install cannot be read, since nobody knows what it runs on.
+    What goes ``without`` counting are places and generations of them. Raises ``StoreError`` if an
+    install cannot be read, since nobody knows what it runs on.
     """
     digests, files = set(), set()
-    for record in store.records():
+    for record in store.records(without):
         digests.add(record.base.get("digest", ""))
         files.add(str(record.launch.get("root") or ""))
     references = set()

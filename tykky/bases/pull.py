@@ -39,10 +39,11 @@ _SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
 _TAG = "org.opencontainers.image.ref.name"
 
 
-def identify(reference: Reference, config: Config) -> str:
+def identify(reference: Reference, config: Config, *, again: bool = False) -> str:
     """The digest by which a base is known; only a registry's name asks the network.
 
-    A name that was pulled before means what it meant then. Raises ``TykkyError``.
+    A name that was pulled before means what it meant then, unless it is asked ``again``. Raises
+    ``TykkyError``.
     """
     if reference.scheme == "stack":
         return find_stack(reference.target, config).build
@@ -50,7 +51,7 @@ def identify(reference: Reference, config: Config) -> str:
         # A directory may change at any time; its name is all that stays.
         return digest_of(["directory", reference.target])
     if reference.scheme in ("docker", "oras"):
-        pulled = cache.by_reference(config, str(reference))
+        pulled = None if again else cache.by_reference(config, str(reference))
         return pulled.digest if pulled else registry.look_up(reference.target, config).digest
     if reference.scheme == "debian":
         return debian.read(reference.path).digest()

@@ -69,10 +69,10 @@ class StackBase(Base):
 
 def find_stack(spec: str, config: Config) -> Record:
     """The current generation that ``stack:SPEC`` means. Raises ``TykkyError``, code ``BASE``."""
-    from tykky.store import Store
+    from tykky.store import Store, roots
 
     try:
-        store = Store.of(config)
+        store = roots.having(Store.of(config), spec)
         return store.record(store.one(spec))
     except StoreError as error:
         raise TykkyError(

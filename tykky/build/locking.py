@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky import lock as locks
 from tykky.errors import LockError, RecipeError, StoreError, Where, masked
 from tykky.kinds import tree
-from tykky.lock import Lock
+from tykky.lock import Lock, Package
 from tykky.recipe import recipe_code
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
 from tykky.repos.loading import check_trusted
@@ -28,6 +29,19 @@ _OPEN = (
     "put the address into your configuration ('pip.index_url', 'conda.aliases'), or the password "
     "into a variable of your environment"
 )
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The lock that counts, and whether it had to be made now.
+
+    ``instead`` is the digest of the lock beside the recipe in whose place it is, if it is that of
+    an update that could not be written there.
+    """
+
+    lock: Lock
+    is_new: bool = False
+    instead: str = ""
 
 
 def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
@@ -51,11 +65,21 @@ def fitting_lock(recipe: Stack, config: Config, arch: str) -> Lock | None:
     return None
 
 
-def _installed_lock(recipe: Stack, config: Config, arch: str, place: Place) -> Lock | None:
+def beside(recipe: Stack, arch: str) -> str:
+    """The digest of the lock beside a recipe, or beside one that it extends, if one can be read."""
+    own = locks.path_of(recipe, arch)
+    with contextlib.suppress(LockError):
+        return locks.read(recipe.beside(str(own.relative_to(recipe.directory)))).digest
+    return ""
+
+
+def _installed_lock(
+    recipe: Stack, config: Config, arch: str, place: Place
+) -> tuple[Lock | None, str]:
     """The lock that the present install of the same selection kept, if it still fits.
 
-    So a recipe without a lock beside it gives the same install again, not a newer one; unless
-    what it was built from has changed.
+    And in whose place it is (see ``Settled``). So a recipe without a lock beside it gives the same
+    install again, not a newer one; unless what it was built from has changed.
     """
     asked = locks.digest_of(_asked(recipe, config, arch))
     # If something of it is damaged, that is not for its successor to say.
@@ -63,8 +87,8 @@ def _installed_lock(recipe: Stack, config: Config, arch: str, place: Place) -> L
         lock, record = locks.read(place.generation() / "lock.json"), place.record()
         whole = lock.digest == record.lock
         if whole and lock.asked_digest == asked and has_same_inputs(record):
-            return lock
-    return None
+            return lock, record.instead
+    return None, ""
 
 
 def has_same_inputs(record: Record) -> bool:
@@ -72,11 +96,27 @@ def has_same_inputs(record: Record) -> bool:
     return all(tree.manifest(Path(path)) == digest for path, digest in record.read.items())
 
 
-def fresh_lock(recipe: Stack, config: Config, arch: str) -> Lock:
-    """Resolve a selected recipe now. Raises ``TykkyError`` if that cannot be done."""
+def fresh_lock(
+    recipe: Stack,
+    config: Config,
+    arch: str,
+    old: Lock | None = None,
+    only: Collection[str] = (),
+) -> Lock:
+    """Resolve a selected recipe now. Raises ``TykkyError`` if that cannot be done.
+
+    With ``old``, the lock of its install, this is an update: of ``only`` the named packages, if
+    there are some.
+    """
     asked = _asked(recipe, config, arch)
+    held = [p for p in old.packages if only and p.name not in only] if old else None
     with recipe_code(recipe, "resolve"):
-        packages = recipe.resolve(config, arch)
+        packages = [*recipe.resolve(config, arch, held)]
+    # The same release, of which the index may have another file by now.
+    kept = {(p.name, p.version, p.build): p for p in held or ()}
+    packages = [kept.get((p.name, p.version, p.build), p) for p in packages]
+    if old is not None and not different(old.packages, packages):
+        packages = [*old.packages]
     return Lock(recipe.name, str(recipe.version), recipe.suffix, arch, asked, tuple(packages))
 
 
@@ -88,14 +128,14 @@ def settled_lock(
     say: Callable[[str], None],
     *,
     look_only: bool = False,
-) -> tuple[Lock, bool]:
-    """The lock that counts, and whether it had to be made now. Raises ``TykkyError``.
+) -> Settled:
+    """The lock that counts. Raises ``TykkyError``.
 
     With ``look_only``, none is made for which code of packages would have to be run.
     """
-    lock = fitting_lock(recipe, config, arch) or _installed_lock(recipe, config, arch, place)
-    if lock is not None:
-        return lock, False
+    known = known_lock(recipe, config, arch, place)
+    if known is not None:
+        return known
     if look_only and (source := getattr(recipe, "source", ())) and isinstance(source, tuple):
         raise LockError(
             f"{recipe.spec} is not locked, and what it needs can only be told by running code "
@@ -106,7 +146,26 @@ def settled_lock(
     key = locks.digest_of([str(recipe.spec), arch, _asked(recipe, config, arch)])
     if key not in _resolved:  # the same for who has asked before whether it can be
         _resolved[key] = fresh_lock(recipe, config, arch)
-    return _resolved[key], True
+    return Settled(_resolved[key], is_new=True)
+
+
+def known_lock(recipe: Stack, config: Config, arch: str, place: Place) -> Settled | None:
+    """The lock that counts, if it need not be made. Raises ``LockError``.
+
+    That is the one beside the recipe; what an update has chosen counts as long as that is the one
+    that it was made in place of.
+    """
+    kept, instead = _installed_lock(recipe, config, arch, place)
+    if kept and instead and instead == beside(recipe, arch):
+        return Settled(kept, instead=instead)
+    lock = fitting_lock(recipe, config, arch) or kept
+    return Settled(lock) if lock is not None else None
+
+
+def different(old: Iterable[Package], new: Iterable[Package]) -> bool:
+    """Whether two locks name other files, whatever else they tell of them."""
+    one, other = ({(p.name, p.version, p.build, p.sha256) for p in each} for each in (old, new))
+    return one != other
 
 
 def _asked(recipe: Stack, config: Config, arch: str) -> Any:

@@ -11,33 +11,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from tykky import bases, console, contents
+from tykky import bases, console
 from tykky import lock as locks
-from tykky.build import commands
 from tykky.build import plan as plans
-from tykky.build.box import TestBox
-from tykky.build.entering import Entering, as_published, launch_plan
-from tykky.build.layout import Offer
-from tykky.build.plan import Plan, keep_inputs, record_of
+from tykky.build import steps
+from tykky.build.plan import Plan, record_of
 from tykky.build.work import Desk, Work
-from tykky.errors import Exit, StoreError, TykkyError, from_os_error
-from tykky.files import count, discard, make_folder
-from tykky.recipe import recipe_code
+from tykky.errors import Exit, StoreError, TykkyError
+from tykky.files import discard
 from tykky.store import Record, Store, place, trash
 from tykky.store.place import Draft
 from tykky.tools.scratch import sweep
-from tykky.tools.squash import settle, squash
 
 if TYPE_CHECKING:
     from tykky.config import Config
     from tykky.repos import Repos
-    from tykky.runtime.base import LaunchPlan
     from tykky.spec import Spec
 
 
@@ -66,18 +59,6 @@ class Outcome:
     did: str
 
 
-@dataclass(frozen=True)
-class Built:
-    """Finished contents: their commands, packages, how they are entered, and their images."""
-
-    offer: Offer
-    programs: tuple[str, ...]
-    packages: tuple[contents.Installed, ...]
-    entering: Entering
-    images: tuple[dict[str, Any], ...] = ()
-    old: Record | None = None  # the generation that they are taken from
-
-
 def install(
     spec: Spec,
     config: Config,
@@ -93,16 +74,29 @@ def install(
     and the error's details say where the build log is.
     """
     desk = Desk.of(config, store, spec, quiet=False)
-    plan = resolve(desk, repos)
+    return carry_out(desk, resolve(desk, repos), publisher, force=force)
+
+
+def carry_out(
+    desk: Desk,
+    plan: Plan,
+    publisher: Publisher,
+    *,
+    force: bool = False,
+    verb: str = "install",
+    why: str = "",
+    after: int = 0,
+) -> Outcome:
+    """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history."""
     plan.place.check_formats()
     found = None if force else plans.present(plan)
     if found is not None and found.generation == plan.place.current:
         publisher.repair(found)
         return Outcome(found, "nothing")
-    store.check_outside(plan.prefix)
+    desk.store.check_outside(plan.prefix)
     if force or (found is None and plans.reusable(plan) is None):
         plan = provide(desk, plan)
-    return make(desk, plan, publisher, force=force)
+    return make(desk, plan, publisher, force=force, verb=verb, why=why, after=after)
 
 
 def resolve(desk: Desk, repos: Repos) -> Plan:
@@ -112,6 +106,8 @@ def resolve(desk: Desk, repos: Repos) -> Plan:
         plan = plans.make(desk.spec, desk.config, repos, desk.store, line.update)
         line.update(f"{plan.module}, {console.plural(len(plan.lock.packages), 'package')}")
         line.tell(plan=plan)
+    if plan.instead:
+        console.note("          as updated, not as the lock beside the recipe says")
     if plan.lock_is_new:
         console.note(f"          not locked; 'tykky lock {plan.recipe.spec}' locks it")
     for asked in plans.asked_for(plan):
@@ -129,7 +125,16 @@ def provide(desk: Desk, plan: Plan) -> Plan:
     return plan
 
 
-def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -> Outcome:
+def make(
+    desk: Desk,
+    plan: Plan,
+    publisher: Publisher,
+    *,
+    force: bool = False,
+    verb: str = "install",
+    why: str = "",
+    after: int = 0,
+) -> Outcome:
     """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
     desk.store.prepare()
     sweep(desk.config.build_dir)
@@ -143,12 +148,18 @@ def make(desk: Desk, plan: Plan, publisher: Publisher, *, force: bool = False) -
         found = None if force else plans.present(plan)
         if found is not None:
             did = "nothing" if found.generation == plan.place.current else "switched"
-            publisher.switch(found, "install")
+            publisher.switch(found, verb, why)
             return Outcome(found, did)
+        if after and plan.place.current != after:
+            cause = (
+                f"somebody else has changed {plan.module} meanwhile: it is #{plan.place.current}"
+            )
+            remedy = "run the same command again, which goes on from there"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         old = None if force else plans.reusable(plan)
         if old is None and isinstance(plan.base, bases.Pending):
             plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
-        record = build(desk, plan, publisher, old, held=held)
+        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why)
         return Outcome(record, "built" if old is None else "published")
 
 
@@ -179,6 +190,7 @@ def build(
     *,
     held: bool,
     verb: str = "install",
+    why: str = "",
 ) -> Record:
     """Make a new generation and let it be the current one. Hold the claim of the place.
 
@@ -190,13 +202,13 @@ def build(
     if held:
         place.sweep(plan.place)
     with _working(desk, plan, held=held) as (work, draft):
-        built = _reuse(work, old) if old is not None else _build(work)
-        launch = _write(work, draft, built)
-        _test(work, draft, built, launch)
+        built = steps.reuse(work, old) if old is not None else steps.assemble(work)
+        launch = steps.write(work, draft, built)
+        steps.test(work, draft, built, launch)
         with _needs_held(work):
-            record = _commit(work, draft, built)
+            record = steps.commit(work, draft, built)
             with desk.step("publish") as line:
-                publisher.switch(record, verb)
+                publisher.switch(record, verb, why)
                 line.update(record.title)
     for number in plan.place.numbers if held and before and not plan.layout.keeps_all else ():
         if number not in (before, record.generation):
@@ -245,20 +257,8 @@ def _needs_held(work: Work) -> Iterator[None]:
             prefix = Path(needed.prefix)
             if os.access(prefix, os.W_OK):
                 stack.enter_context(store.claim(prefix, needed.module, console.note))
-        _check_needs(work)
+        steps.check_needs(work)
         yield
-
-
-def _check_needs(work: Work) -> None:
-    """Raise ``StoreError`` if a generation is gone, or another has got its number meanwhile."""
-    for needed in work.plan.needs:
-        here, found = place.Place(Path(needed.prefix)), ""
-        with contextlib.suppress(StoreError):
-            found = here.record(needed.generation).build
-        if found != needed.build:
-            cause = f"{needed.title}, which {work.plan.module} needs, was removed meanwhile"
-            remedy = "install that again, then run the same command again"
-            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
 
 
 def _give_up(
@@ -281,139 +281,3 @@ def _give_up(
         console.note(f"{what}. Log: {desk.log.path}" if desk.log.path else what)
     if isinstance(error, TykkyError) and desk.log.path is not None:
         error.details = (*error.details, f"the whole log: {desk.log.path}")
-
-
-# -- the steps ------------------------------------------------------------------------
-
-
-def _build(work: Work) -> Built:
-    """Build, finish and squash the contents; from then on the scratch directory is empty."""
-    with work.desk.step("build") as line:
-        box = work.plan.layout.box(replace(work, line=line))
-        work.plan.layout.start(work)
-        work.call(box, "assemble")
-    work.tell(box)
-    built = _finish(work)
-    if not work.plan.layout.has_image:
-        return built
-    plan, top = work.plan, work.scratch.top
-    with work.desk.step("squash") as line:
-        if plan.layout.settles:
-            settle(top)
-        files = count(top)
-        line.update(f"{files} files into one image")
-        options, before = plan.layout.squash_options(work), {*plan.place.images.iterdir()}
-        image = squash(top, plan.place.images, work.config, work.run, options)
-        if (path := plan.place.images / image.file) not in before:  # else it is others' as well
-            work.desk.store.permissions.apply(path)
-        work.scratch.renew()
-        line.tell(image=image)
-        line.update(f"{files} files into one image of {console.size(image.bytes)}")
-    work.desk.log.note(f"image {image.sha256}, place {plan.prefix}")
-    return replace(built, images=(asdict(image),))
-
-
-def _finish(work: Work) -> Built:
-    """The recipe's own last touch; see which commands there are; then the kind's touch."""
-    plan = work.plan
-    with work.desk.step("finish") as line:
-        box = plan.layout.box(replace(work, line=line))
-        work.call(box, "equip", "finish")
-        # A command that is not there is better found before the byte code is made.
-        line.update("the commands")
-        offer = plan.layout.offer(work)
-        there = tuple(commands.programs(work.scratch.top / "bin"))
-        if not offer.names and commands.ALL in plan.recipe.commands:
-            work.desk.remark("the stack has no programs: only stacks that need it see what it has")
-        work.call(box, "seal")
-        with recipe_code(plan.recipe, "contents"):
-            found = tuple(plan.recipe.contents(box))
-        if found and (listed := plan.layout.with_listing(offer)):
-            contents.put(found, box)
-            offer = listed
-        entering = plan.layout.enter(work, box, offer)
-        plan.layout.finish(work, offer)
-        line.update(console.plural(len(offer.names), "command"))
-    work.tell(box)
-    return Built(offer, there, found, entering)
-
-
-def _reuse(work: Work, old: Record) -> Built:
-    """The contents of another generation, entered and offered as the recipe says now."""
-    recipe, there = work.plan.recipe, old.programs
-    names = old.commands
-    if commands.are_plain(recipe):
-        chosen = set(commands.choose_again(recipe, there))
-        names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
-    entering = as_published(Entering.read(old.launch), recipe, work.config)
-    found = contents.of_install(work.plan.place.generation(old.generation))
-    work.read.update(old.read)
-    return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
-
-
-def _write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
-    """Everything of a generation but its record and its log; how it is entered."""
-    plan, permissions = work.plan, work.desk.store.permissions
-    keep_inputs(plan, built.packages, draft.path, permissions)
-    plan.layout.fill(work, draft, built.offer, built.images)
-    names, number = built.offer.names, draft.number
-    launch = launch_plan(
-        built.entering, plan.module, plan.prefix, number, built.images, names, work.config
-    )
-    commands.lay_launch(launch, draft.path, permissions)
-    return launch
-
-
-def _test(work: Work, draft: Draft, built: Built, launch: LaunchPlan) -> None:
-    """Try the generation as a user would: its real commands, before anybody else has them."""
-    trial = draft.path / "trial"
-    names = built.offer.names
-    with work.desk.step("test") as line:
-        try:
-            make_folder(work.plan.prefix / "bin", work.desk.store.permissions)
-            commands.lay_commands(draft.place, names, trial, work.desk.store.permissions)
-            work.scratch.renew()
-            work = replace(work, line=line)
-            box = work.open(TestBox, draft=draft, commands=trial, cwd=work.scratch.empty)
-            box.seen = [draft.place.prefix, *launch.sources]
-            work.plan.layout.prove(work, box)
-        except OSError as error:
-            raise from_os_error(error, "try the commands") from error
-        except TykkyError as error:
-            _check_needs(work)  # without which nothing can work
-            if error.code == Exit.BUILD:
-                error.code = Exit.TEST
-                error.remedy = error.remedy or "correct the recipe or its lock, then install"
-            raise
-        finally:
-            discard(trial)
-        line.update(f"{console.plural(len(names), 'command')} of the new generation")
-
-
-def _commit(work: Work, draft: Draft, built: Built) -> Record:
-    """Give the generation its number, after everything it speaks of is safe on disk."""
-    plan, permissions = work.plan, work.desk.store.permissions
-    with work.desk.step("commit") as line:
-        if built.old is None:
-            work.desk.log.keep(draft.path, permissions)
-        else:
-            # How the contents were built, of which this is another generation.
-            with contextlib.suppress(OSError):
-                old = plan.place.generation(built.old.generation)
-                log = draft.path / "build.log.gz"
-                shutil.copy2(old / log.name, log)
-                permissions.apply(log)
-        record = replace(
-            record_of(plan, work.desk.clock.steps, work.read),
-            generation=draft.number,
-            commands=built.offer.names,
-            programs=built.programs,
-            images=built.images,
-            launch=asdict(built.entering),
-            packages=tuple((p.name, p.version) for p in built.packages),
-            files=count(draft.path) + 1 + len(built.images),
-        )
-        record = place.commit(draft, plan.layout.amend(record), permissions)
-        line.tell(record=record)
-        line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
-    return record

@@ -12,6 +12,7 @@ import tykky
 from tykky import bases, contents
 from tykky import lock as locks
 from tykky.bases import Base
+from tykky.bases.stacks import find_stack
 from tykky.build import locking
 from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
@@ -30,12 +31,13 @@ from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
 from tykky.repos.loading import check_trusted
-from tykky.store import Place, Record, Store
+from tykky.store import Place, Record, Store, roots
 from tykky.store.place import damaged, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from tykky.build.locking import Settled
     from tykky.config import Config
     from tykky.contents import Installed
     from tykky.kinds.stack import Stack
@@ -70,6 +72,7 @@ class Plan:
     place: Place
     module: str
     lock_is_new: bool = False
+    instead: str = ""
     needs: tuple[Record, ...] = ()
     build: str = ""
     publish: str = ""
@@ -89,8 +92,11 @@ def make(
     say: Callable[[str], None],
     *,
     look_only: bool = False,
+    settled: Settled | None = None,
 ) -> Plan:
-    """The plan for a spec. Nothing is written. Raises ``TykkyError``.
+    """The plan for a spec, with its lock if one is ``settled``. Nothing is written.
+
+    Raises ``TykkyError``.
 
     With ``look_only``, nothing is run either: a recipe without a lock whose packages could only be
     resolved by running code of theirs is refused.
@@ -99,11 +105,12 @@ def make(
     version = f"{recipe.version}{recipe.suffix}"
     place = store.place(recipe.name, version)
     check_selection(recipe, place)
-    lock, is_new = locking.settled_lock(recipe, config, arch, place, say, look_only=look_only)
+    settled = settled or locking.settled_lock(recipe, config, arch, place, say, look_only=look_only)
+    lock = settled.lock
     base = recipe.find_base(config, arch, lock)
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
-        records.insert(0, store.record(store.one(base.reference.target)))
+        records.insert(0, find_stack(base.reference.target, config))
     needs = tuple({record.prefix: record for record in records}.values())  # each once
     plain = are_plain(recipe)
     build = locks.digest_of(
@@ -125,7 +132,8 @@ def make(
     entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
     publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
-    return Plan(recipe, arch, base, lock, place, module, is_new, needs, build, publish)
+    how = (settled.is_new, settled.instead, needs, build, publish)
+    return Plan(recipe, arch, base, lock, place, module, *how)
 
 
 def check_selection(recipe: Stack, place: Place) -> None:
@@ -198,6 +206,7 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         packages=tuple((p.name, p.version) for p in sorted(plan.lock.packages)),
         asked=locks.asked_names(plan.lock),
         lock=plan.lock.digest,
+        instead=plan.instead,
         loads=tuple(recipe.loads),
         shown=shown(recipe),
         read=dict(read),
@@ -242,6 +251,7 @@ def _beside(recipe: Stack) -> dict[str, str]:
 
 def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     try:
+        store = roots.having(store, str(needed))
         return store.record(store.one(str(needed)))
     except StoreError as error:
         raise TykkyError(

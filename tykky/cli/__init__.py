@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "update": "bring the packages of stacks up to date",
         "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",
         "retire": "remove a version, with a module that names another",
@@ -38,6 +39,7 @@ VERBS: dict[str, dict[str, str]] = {
     "Asking": {
         "find": "list what is installed",
         "which": "tell which installs have a package or a command",
+        "outdated": "tell which stacks are behind",
         "diff": "tell how the packages of two installs or locks differ",
         "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",
@@ -260,5 +262,10 @@ def _add_common(parser: argparse.ArgumentParser, flags: dict[str, str], verb: st
 
     if verb:
         add("--json", "answer as JSON, in one document", action="store_true")
-    add("--root", "the root of the installs", metavar="DIR", type=lambda d: collect(f"root={d}"))
+    add(
+        "--root",
+        "the root of the installs, or its name",
+        metavar="DIR",
+        type=lambda d: collect(f"root={d}"),
+    )
     add("-c", "set a configuration key for this call", metavar="KEY=VALUE", type=collect)

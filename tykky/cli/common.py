@@ -84,6 +84,39 @@ class Call:
         return Store.of(self.config)
 
     @cached_property
+    def stores(self) -> list[Store]:
+        """Those of all roots that are searched, in order; only of the one that is named by --root.
+
+        A root that cannot be read is told of.
+        """
+        from tykky.store import roots
+
+        if self._has_named:
+            return [self.store]
+        found, problems = roots.searched(self.store)
+        for problem in problems:
+            console.warn(problem)
+        return found
+
+    @property
+    def where(self) -> str:
+        """What is searched, for people."""
+        return ", ".join(store.title for store in self.stores)
+
+    def having(self, words: str) -> Call:
+        """This call, on the root that has an install: the first in which it is whole."""
+        from tykky.store import roots
+
+        store = self.store if self._has_named else roots.having(self.store, words)
+        if store is self.store:
+            return self
+        return Call(self.args, Config.load({**self.args.flags, "root": str(store.root)}))
+
+    @property
+    def _has_named(self) -> bool:
+        return self.config.origin("root").scope == "flags"
+
+    @cached_property
     def publisher(self) -> Publisher:
         """What shows the installs of the store."""
         from tykky.publish import Publisher
@@ -126,8 +159,9 @@ class Call:
 
     def warn_of_unreadable(self) -> None:
         """Tell which entries the last look into the database has left out."""
-        for problem in self.store.unreadable:
-            console.warn(f"{problem}; it is left out")
+        for store in self.stores:
+            for problem in store.unreadable:
+                console.warn(f"{problem}; it is left out")
 
 
 #: An argument of a verb: its names, and what else argparse is told of it.

@@ -1,7 +1,8 @@
 """Show and change the configuration, and tell where each value comes from.
 
-Six scopes are read, and the last one that sets a key counts: defaults, system, site, user,
-the environment (TYKKY_ROOT, TYKKY_SQUASH_LEVEL, ...), and the command line (-c KEY=VALUE).
+Seven scopes are read, and the last one that sets a key counts: defaults, system, site, user, the
+root's own root.yaml, the environment (TYKKY_ROOT, TYKKY_SQUASH_LEVEL, ...), and the command line
+(-c KEY=VALUE).
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ EXAMPLES = """\
 def _shown(value: object) -> str:
     """A value as a person types it."""
     if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value))}]"
+        return f"[{', '.join(map(_item, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
+
+
+def _item(value: object) -> str:
+    return "=".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _origin(origin: Origin) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def _told(origin: Origin) -> str:
 
 def _get(call: Call) -> Result:
     value = call.config.get(call.args.key)
-    lines = [str(item) for item in value] if isinstance(value, tuple) else [_shown(value)]
+    lines = [*map(_item, value)] if isinstance(value, tuple) else [_shown(value)]
     return Result(value, said(lines))
 
 

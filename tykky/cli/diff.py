@@ -44,7 +44,7 @@ def _packages(word: str, call: Call) -> list[locks.Named]:
     """The packages of one side."""
     if (path := _file(word)) is not None:
         return list(locks.read(path).packages)
-    record = call.store.generation(word)
+    record = call.having(word).store.generation(word)
     folder = place_of(record).generation(record.generation)
     return list(of_install(folder) or locks.read(folder / "lock.json").packages)
 
@@ -58,6 +58,6 @@ def _file(word: str) -> Path | None:
 def _lock_of_recipe(call: Call) -> str:
     if (path := _file(call.args.old)) is not None:
         raise LockError(f"{path} is compared with nothing", remedy="name another lock, or install")
-    record = call.store.generation(call.args.old)
+    record = call.having(call.args.old).store.generation(call.args.old)
     recipe = call.repos.select(parse_one([record.spec]))
     return str(locks.path_of(recipe, record.arch))

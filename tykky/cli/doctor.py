@@ -3,6 +3,9 @@
 Each line is one thing that was tried, as the user who asks. The exit code is 0 if stacks run
 here, else 26.
 
+With --store, look through all installs like 'tykky verify', and propose how to mend what is not
+whole; --fix does what Tykky can do itself, and says what is left.
+
 With an install, tell instead what of your own comes before what is in it: packages in ~/.local and
 PYTHONPATH, R libraries, Jupyter kernels, libraries in LD_LIBRARY_PATH. If there is anything, the
 exit code is 7.
@@ -14,24 +17,37 @@ import os
 from dataclasses import asdict
 
 from tykky import console
-from tykky.cli.common import Call, Result, positional
+from tykky.cli.common import Call, Result, flag, positional
 from tykky.doctor import examine
-from tykky.errors import Exit
+from tykky.errors import Exit, TykkyError
 
 EXAMPLES = """\
   tykky doctor                       on the node where a command failed
   tykky -c root=/appl/tykky doctor   for another root
   srun -n1 tykky doctor --json       on a compute node, for programs
+  tykky doctor --store               what is not whole, and how to mend it
+  tykky doctor --store --fix         mend it
   tykky doctor python-data           when a stack does not do what it does for others
 """
 
-ARGUMENTS = (positional("INSTALL", "NAME[/VERSION][#GENERATION]", "?"),)
+ARGUMENTS = (
+    positional("INSTALL", "NAME[/VERSION][#GENERATION]", "?"),
+    flag("--store", help="look through the installs instead, and propose mends"),
+    flag("--fix", help="with --store: do what can be done without building"),
+)
 
 _GOOD_FOR = {"run stacks": "run", "install stacks": "install", "load modules": "modules"}
 
 
 def run(call: Call) -> Result:
     """Print all probes, or what hides something of an install."""
+    if call.args.store or call.args.fix:
+        if call.args.install or not call.args.store:
+            cause, remedy = "--fix is for a whole store", "tykky doctor --store --fix"
+            raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
+        from tykky.cli.mending import mend
+
+        return mend(call, fix=call.args.fix)
     return _install(call) if call.args.install else _machine(call)
 
 
@@ -57,7 +73,7 @@ def _machine(call: Call) -> Result:
 def _install(call: Call) -> Result:
     from tykky.doctor.shadows import shadows
 
-    found = shadows(call.store.generation(call.args.install), os.environ)
+    found = shadows(call.having(call.args.install).store.generation(call.args.install), os.environ)
 
     def show() -> None:
         rows = [(f"{s.kind} {s.name}", s.theirs, s.ours, s.where) for s in found]

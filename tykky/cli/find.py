@@ -11,9 +11,9 @@ from tykky import console
 from tykky.cli.common import Call, Result, flag, option, packages_of, place_of, said, specs
 from tykky.contents import Installed
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
-from tykky.spec import parse_one
-from tykky.store import Entry, Record, Store
-from tykky.store.default import defaults, states_of
+from tykky.spec import Spec, parse_one
+from tykky.store import Entry, Record, Store, roots
+from tykky.store.default import states_of
 from tykky.store.place import freed_without
 
 EXAMPLES = """\
@@ -27,8 +27,8 @@ EXAMPLES = """\
   tykky find --json                           for programs
 """
 
-_ENTRY = [*(field.name for field in fields(Entry)), "default"]
-_RECORD = [*(field.name for field in fields(Record)), "default"]
+_ENTRY = [*(field.name for field in fields(Entry)), "default", "root"]
+_RECORD = [*(field.name for field in fields(Record)), "default", "root"]
 
 ARGUMENTS = (
     specs("only these", "*"),
@@ -46,17 +46,22 @@ ARGUMENTS = (
 
 def run(call: Call) -> Result:
     """Print the installs; exit 6 if a spec was given and nothing is installed of it."""
-    args, store, root = call.args, call.store, call.config.root
+    args = call.args
     words = " ".join(args.spec)
     spec = parse_one(words.partition("#")[0]) if words else None
-    found = [store.generation(words).entry()] if "#" in words else store.match(spec)
+    if "#" in words:
+        store = call.having(words).store
+        found = [store.generation(words).entry()]
+        where = {entry.prefix: store for entry in found}
+    else:
+        found, where = roots.match(call.stores, spec)
     call.warn_of_unreadable()
     inside = _inside(found, args.packages)
     if args.packages not in (None, "*"):
         found = [entry for entry in found if inside[entry.prefix]]
     if args.sizes:  # which nobody can tell of what is closed to them
         found = [entry for entry in found if not place_of(entry).is_closed]
-    facts = [asdict(entry) for entry in found]
+    facts = [{**vars(entry), "root": str(where[entry.prefix].root)} for entry in found]
     sizes = _sizes(found) if args.sizes else {}
     for fact in facts if args.sizes else ():
         fact["bytes"] = sizes[fact["prefix"]]
@@ -65,25 +70,24 @@ def run(call: Call) -> Result:
             fact["packages"] = [asdict(package) for package in inside[fact["prefix"]]]
     code = Exit.NOT_FOUND if (spec is not None or args.packages) and not found else Exit.OK
     if args.format is not None:
-        return Result(
-            facts, said(_formatted(args.format, found, store, _chosen(found, store))), code
-        )
+        return Result(facts, said(_formatted(args.format, found, where)), code)
     if found:
-        return Result(facts, lambda: _show(found, inside, sizes, _chosen(found, store)))
-    if args.packages and (spec is None or store.match(spec)):
-        missing = f"no install in {root} has a package '{args.packages}'"
+        return Result(facts, lambda: _show(call, found, where, inside, sizes))
+    if args.packages and (spec is None or roots.match(call.stores, spec)[0]):
+        missing = f"no install in {call.where} has a package '{args.packages}'"
     else:
         what = "nothing" if spec is None else f"nothing of '{spec}'"
-        missing = f"{what} is installed in {root}"
+        missing = f"{what} is installed in {call.where}"
     errors = (StoreError(missing),) if code else ()
     return Result(facts, lambda: console.note(missing), code, errors)
 
 
-def _chosen(found: list[Entry], store: Store) -> set[str]:
+def _chosen(call: Call, found: list[Entry], where: dict[str, Store]) -> set[str]:
     """The prefixes of the defaults of the names that were found, whatever else there is of them."""
     names = {entry.name for entry in found}
-    every = store.entries() if len(names) > 1 else store.entries(next(iter(names), ""))
-    return defaults([entry for entry in every if entry.name in names])
+    if len(names) != 1:
+        return roots.defaults(found, where)
+    return roots.defaults(*roots.match(call.stores, Spec(names.pop())))
 
 
 def _sizes(found: list[Entry]) -> dict[str, int]:
@@ -93,27 +97,39 @@ def _sizes(found: list[Entry]) -> dict[str, int]:
 
 
 def _show(
+    call: Call,
     found: list[Entry],
+    where: dict[str, Store],
     inside: dict[str, list[Installed]],
     sizes: dict[str, int],
-    chosen: set[str],
 ) -> None:
+    # Which root it is in is said where there is more than one.
+    several = ("ROOT",) if len({store.root for store in where.values()}) > 1 else ()
+    root: dict[str, tuple[str, ...]] = {
+        e.prefix: tuple(where[e.prefix].name or str(where[e.prefix].root) for _ in several)
+        for e in found
+    }
     if sizes:
-        each = [(e.module, f"#{e.generation}", console.size(sizes[e.prefix])) for e in found]
-        console.table(
-            [*each, ("", "", console.size(sum(sizes.values())))], ("MODULE", "GEN", "SIZE")
-        )
+        each = [
+            (e.module, *root[e.prefix], f"#{e.generation}", console.size(sizes[e.prefix]))
+            for e in found
+        ]
+        total = ("", *("" for _ in several), "", console.size(sum(sizes.values())))
+        console.table([*each, total], ("MODULE", *several, "GEN", "SIZE"))
     elif inside:
         rows = [
-            (entry.module, p.name, p.version, p.build, p.channel, p.license)
+            (entry.module, *root[entry.prefix], p.name, p.version, p.build, p.channel, p.license)
             for entry in found
             for p in inside[entry.prefix]
         ]
-        console.table(rows, ("MODULE", "PACKAGE", "VERSION", "BUILD", "CHANNEL", "LICENCE"))
+        heads = ("PACKAGE", "VERSION", "BUILD", "CHANNEL", "LICENCE")
+        console.table(rows, ("MODULE", *several, *heads))
     else:
+        chosen = _chosen(call, found, where)
         lines = [
             (
                 e.module,
+                *root[e.prefix],
                 f"#{e.generation}",
                 e.kind,
                 e.installed[:10],
@@ -122,7 +138,8 @@ def _show(
             )
             for e in found
         ]
-        console.table(lines, ("MODULE", "GEN", "KIND", "INSTALLED", "STATE", "DESCRIPTION"))
+        heads = ("GEN", "KIND", "INSTALLED", "STATE", "DESCRIPTION")
+        console.table(lines, ("MODULE", *several, *heads))
 
 
 def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed]]:
@@ -138,8 +155,11 @@ def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed
     }
 
 
-def _formatted(text: str, found: list[Entry], store: Store, chosen: set[str]) -> list[str]:
-    """The text for each install; only fields of the record make that be read."""
+def _formatted(text: str, found: list[Entry], where: dict[str, Store]) -> list[str]:
+    """The text for each install; only fields of the record make that be read.
+
+    The default is that of what was found: so a shell knows which is meant by a spec.
+    """
     try:
         fields_in = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
@@ -150,11 +170,12 @@ def _formatted(text: str, found: list[Entry], store: Store, chosen: set[str]) ->
             remedy = did_you_mean(name, _RECORD) or f"there are {', '.join(_RECORD)}"
             raise TykkyError(f"an install has no field '{name}'", remedy=remedy, code=Exit.USAGE)
     lines = []
+    chosen = roots.defaults(found, where) if "default" in names else set()
     for entry in found:
         try:
-            install = entry if names.issubset(_ENTRY) else store.record(entry)
-            default = entry.prefix in chosen
-            lines.append(text.format_map({**asdict(install), "default": default}))
+            install = entry if names.issubset(_ENTRY) else where[entry.prefix].record(entry)
+            more = {"default": entry.prefix in chosen, "root": str(where[entry.prefix].root)}
+            lines.append(text.format_map({**vars(install), **more}))
         except StoreError as error:
             console.warn(f"{error.cause}; it is left out")
         except (ValueError, KeyError, IndexError, AttributeError) as error:

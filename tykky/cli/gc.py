@@ -1,10 +1,12 @@
-"""Delete for good what was uninstalled, what killed builds left, and what nothing uses.
+"""Delete for good what was uninstalled or retired, what killed builds left, and what nothing uses.
 
-That is also generations which have not been current for that long and no other stack needs.
+That is also generations which have not been current for a while and no other stack needs. What
+goes, why, and how much that frees is said first. It is what is older than keep.days of the
+configuration (or --days); the last keep.generations before the current one stay in any case, and so
+does what 'tykky hold' holds.
 
-Programs that still run from a deleted image may fail, so only what was uninstalled more than a week
-ago is deleted, unless told otherwise. What your own programs on this node run from is kept in any
-case; those of others, and on other nodes, cannot be seen. A pulled image
+Programs that still run from a deleted image may fail. What your own programs on this node run from,
+or have loaded, is kept; those of others, and on other nodes, cannot be seen. A pulled image
 goes if no install runs on it, the configuration does not name it, and nothing was built on it for
 that time, or for a day at least. Where 'bases_dir' is configured, stores of others may use the same
 images, of which nothing is known here: they go with --images only.
@@ -18,15 +20,17 @@ import argparse
 import contextlib
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, flag, option
-from tykky.errors import TykkyError, explained
-from tykky.store import running, spare, trash
+from tykky.errors import StoreError, TykkyError, explained
+from tykky.store import Entry, Place, Store, retired, running, spare, state, trash
 from tykky.store.claims import remove_unused
+from tykky.store.spare import Keep, Plan, Spare
 from tykky.tools import downloads
 from tykky.tools.scratch import classic_folder, sweep
 
@@ -34,11 +38,18 @@ if TYPE_CHECKING:
     from tykky.config import Config
 
 EXAMPLES = """\
-  tykky gc                 what was uninstalled more than 7 days ago
+  tykky gc                 what is older than the site keeps it
   tykky gc --days 0        all of it, now
-  tykky gc --dry-run       only say what would be deleted, and how large the cache is
+  tykky gc --days 0 --generations 0       also the generation before the current one
+  tykky gc --dry-run       only say what would be deleted, and how much it frees
   tykky gc --cache         of downloads, what was not used for 7 days; nothing else
 """
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and len(text) < 6:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is no number of generations")
 
 
 def _days(text: str) -> float:
@@ -49,7 +60,13 @@ def _days(text: str) -> float:
 
 
 ARGUMENTS = (
-    option("--days", type=_days, default=7, metavar="N", help="leave what is younger (default: 7)"),
+    option("--days", type=_days, metavar="N", help="leave what is younger (default: keep.days)"),
+    option(
+        "--generations",
+        type=_count,
+        metavar="N",
+        help="leave so many of those before the current one (default: keep.generations)",
+    ),
     flag("--images", help="delete unused images, though others may share them"),
     flag("--cache", help="delete old downloads instead"),
     flag("-n", "--dry-run", help="say what would be deleted, and delete nothing"),
@@ -57,51 +74,151 @@ ARGUMENTS = (
 
 
 def run(call: Call) -> Result:
-    """Empty the trash, and delete what else nothing needs."""
+    """Say what goes, and why; then delete it."""
     args, config, store = call.args, call.config, call.store
-    seconds = args.days * 86400
+    keep = Keep(
+        (config.keep.days if args.days is None else args.days) * 86400,
+        config.keep.generations if args.generations is None else args.generations,
+    )
     if args.cache:
-        return _cache(call, seconds)
-    items, used = trash.older(store, seconds), running.in_use()
-    for item in [*items]:
-        if program := trash.running_from(item, used):
-            console.warn(f"{item} is kept: {program} runs from it")
-            del items[item]
-    generations, freed = spare.remove(store, seconds, console.warn, dry_run=args.dry_run)
-    if not args.dry_run:
-        for left in trash.empty(store, [*items]):
-            del items[left]
-            console.warn(f"{left} cannot be deleted: what somebody else has made in it is theirs")
-    images, kept, freed_images = _images(call, seconds)
-    if not args.dry_run:
-        cache.sweep(config)
-    swept = sum(_swept(folder, args.dry_run, seconds) for folder in _build_dirs(config))
-    octets, cache_dir = sum(items.values()), config.cache_dir
-    did = "would delete" if args.dry_run else "deleted"
+        return _cache(call, keep.seconds)
+    plan = spare.plan(store, keep, console.warn)
+    thrown = _thrown(store, keep.seconds)
+    images, shared = _images(call, keep.seconds, plan, thrown)
+    builds = sum(_swept(folder, True, keep.seconds) for folder in _build_dirs(config))
+    rows = [
+        *((f"  {each.title}", console.size(each.bytes), each.why) for each in plan.spare),
+        *((f"  {item.name}", console.size(size), f"{why}: {item}") for item, size, why in thrown),
+        *((f"  {p.references[0]}", console.size(p.bytes), "no install runs on it") for p in images),
+    ]
+    for line in console.columns(rows):
+        console.note(line)
+    for title, why in plan.kept:
+        console.note(f"{title} is kept: {why}")
+    if shared:
+        console.note(
+            f"left {console.plural(len(shared), 'pulled image')} that nothing here uses in "
+            f"{config.bases_dir}, which others may share: 'tykky gc --images' deletes them"
+        )
+    answer: dict[str, Any] = {
+        "items": [
+            *({"what": "stack" if s.entry else "generation", **_fact(s)} for s in plan.spare),
+            *({"what": "trash", "name": i.name, "bytes": n, "why": w} for i, n, w in thrown),
+            *({"what": "image", "name": p.references[0], "bytes": p.bytes} for p in images),
+        ],
+        "kept": [{"name": title, "why": why} for title, why in plan.kept],
+        "shared": shared,
+        "left": [],
+    }
+    if args.dry_run:
+        return Result(
+            {**answer, **_told([*plan.spare], thrown, images, builds)},
+            lambda: _show_dry(call, answer, builds),
+        )
+    spare.tidy(store, plan, console.warn)
+    gone, left = _delete(call, plan, keep)
+    for item in trash.empty(store, [item for item, _, _ in thrown]):
+        left.append(f"{item} cannot be deleted yet: it is busy, or somebody else's")
+    emptied = [each for each in thrown if not each[0].exists()]
+    deleted = [p for p in images if cache.delete(config, p, keep.seconds)]
+    cache.sweep(config)
+    for folder in _build_dirs(config):
+        _swept(folder, False, keep.seconds)
+    for line in left:
+        console.warn(line)
+    answer["left"] = left
+    told = _told(gone, emptied, deleted, builds)
 
     def show() -> None:
-        stacks = console.plural(len(items), "uninstalled stack")
-        console.note(f"{did} {stacks}, {console.size(octets)}")
-        gone = {"old generation": (generations, freed), "pulled image": (images, freed_images)}
-        for what, (names, size) in gone.items():
-            if names:
-                console.note(f"{did} {console.plural(len(names), what)}, {console.size(size)}:")
-            for name in names:
-                console.note(f"  {name}")
-        if kept:
-            console.note(
-                f"left {console.plural(len(kept), 'pulled image')} that nothing here uses in "
-                f"{config.bases_dir}, which others may share: 'tykky gc --images' deletes them"
-            )
-        if swept:
-            console.note(f"{did} what {console.plural(swept, 'killed build')} had left")
-        if args.dry_run and (kept_bytes := sum(p.bytes for p in downloads.pieces(cache_dir))):
-            large = console.size(kept_bytes)
-            console.note(f"the cache {cache_dir} has {large}; 'tykky gc --cache' deletes of that")
+        freed = told["bytes"] + told["generations_bytes"] + told["images_bytes"]
+        what = {"generation": len(told["generations"]), "uninstalled stack": told["removed"]}
+        what |= {"pulled image": len(told["images"]), "leftover of a killed build": builds}
+        parts = [console.plural(number, name) for name, number in what.items() if number]
+        if parts:
+            console.note(f"deleted {', '.join(parts)}: {console.size(freed)} more are free")
+        else:
+            console.note("nothing is to be deleted")
 
-    answer = {"removed": len(items), "bytes": octets, "builds": swept, "generations": generations}
-    more = {"images": images, "images_bytes": freed_images, "shared": kept}
-    return Result({**answer, **more, "generations_bytes": freed}, show)
+    return Result({**answer, **told}, show)
+
+
+def _show_dry(call: Call, answer: dict[str, Any], builds: int) -> None:
+    total = sum(item["bytes"] for item in answer["items"])
+    nothing = "nothing was deleted" if answer["items"] else "nothing is to be deleted"
+    console.note(f"this would free {console.size(total)}; {nothing}")
+    if builds:
+        console.note(f"and what {console.plural(builds, 'killed build')} had left would go")
+    if cached := sum(piece.bytes for piece in downloads.pieces(call.config.cache_dir)):
+        large = f"the cache {call.config.cache_dir} has {console.size(cached)}"
+        console.note(f"{large}; 'tykky gc --cache' deletes of that")
+
+
+def _fact(each: Spare) -> dict[str, Any]:
+    return {"name": each.title, "bytes": each.bytes, "why": each.why}
+
+
+def _told(
+    gone: list[Spare], thrown: list[tuple[Path, int, str]], images: list[Any], builds: int
+) -> dict[str, Any]:
+    """The numbers of the answer."""
+    return {
+        "removed": len(thrown),
+        "bytes": sum(size for _, size, _ in thrown),
+        "generations": [each.title for each in gone],
+        "generations_bytes": sum(each.bytes for each in gone),
+        "images": [pulled.references[0] for pulled in images],
+        "images_bytes": sum(pulled.bytes for pulled in images),
+        "builds": builds,
+    }
+
+
+def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]:
+    """What of a plan was deleted, and a sentence for each that was not."""
+    gone: list[Spare] = []
+    left: list[str] = []
+    for each in plan.spare:
+        try:
+            if each.entry is not None:
+                _bury(call, each.entry, keep)
+                gone.append(each)
+            elif (freed := spare.remove(call.store, each, keep, console.warn)) is not None:
+                gone.append(replace(each, bytes=freed))
+                if freed < each.bytes:
+                    left.append(
+                        f"{each.title}: a file is still busy; the next 'tykky gc' deletes it"
+                    )
+                module = each.title.partition("#")[0]
+                call.publisher.tell(module, state.event("gc", 0, each.number, each.why))
+            else:
+                left.append(f"{each.title} is left: it is in use again, or not yours")
+        except (TykkyError, OSError) as error:
+            left.append(f"{each.title} is left: {error}")
+    return gone, left
+
+
+def _bury(call: Call, entry: Entry, keep: Keep) -> None:
+    """Remove a retired version for good; its module goes on to name another."""
+    store, prefix = call.store, Path(entry.prefix)
+    with store.claim(prefix, entry.module, console.note, wait=False) as held:
+        known = state.marks(Place(prefix))
+        if not held or state.RETIRED not in known:
+            raise StoreError("it is being changed, or not retired any more")
+        retired.put(store, entry, known[state.RETIRED])
+        call.publisher.withdraw(entry, "gc", "it was retired")
+        trash.put(store, entry)
+        call.publisher.modules.bury(entry.name)
+    trash.empty(store, trash.items(store, prefix)[-1:])
+
+
+def _thrown(store: Store, seconds: float) -> list[tuple[Path, int, str]]:
+    """What of the trash goes: where it is, its bytes, and why."""
+    used, found = running.in_use(), []
+    for item, size in trash.older(store, seconds).items():
+        if program := trash.running_from(item, used):
+            console.warn(f"{item} is kept: {program} runs from it")
+        else:
+            found.append((item, size, "uninstalled"))
+    return found
 
 
 def _cache(call: Call, seconds: float) -> Result:
@@ -141,18 +258,17 @@ def _swept(folder: Path, dry_run: bool, seconds: float) -> int:
         return 0
 
 
-def _images(call: Call, seconds: float) -> tuple[list[str], list[str], int]:
-    """What was deleted, or would be; what only looks unused from here; the bytes of the former."""
+def _images(
+    call: Call, seconds: float, plan: Plan, thrown: list[tuple[Path, int, str]]
+) -> tuple[list[cache.Pulled], list[str]]:
+    """The pulled images that go with what goes; what only looks unused from here."""
+    without = {(each.prefix, each.number) for each in plan.spare}
+    without |= {(item, 0) for item, _, _ in thrown}
     try:
-        found = cache.unused(call.config, call.store, seconds)
+        found = cache.unused(call.config, call.store, seconds, without)
     except TykkyError as error:
         console.warn(f"no pulled image is deleted: {error.cause}")
-        return [], [], 0
+        return [], []
     if not (call.args.images or cache.is_own(call.config)):
-        return [], [pulled.references[0] for pulled in found], 0
-    gone = {}
-    for pulled in found:
-        dry = call.args.dry_run
-        if freed := pulled.bytes if dry else cache.delete(call.config, pulled, seconds):
-            gone[pulled.references[0]] = freed
-    return list(gone), [], sum(gone.values())
+        return [], [pulled.references[0] for pulled in found]
+    return found, []

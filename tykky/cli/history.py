@@ -34,7 +34,7 @@ def run(call: Call) -> Result:
 
 def _journal(call: Call) -> Result:
     with explained(f"read {journal.path_of(call.store)}"):
-        found = [*journal.events(call.store, max(0, call.args.last))]
+        found = journal.events(call.store, max(0, call.args.last))
 
     def show() -> None:
         rows = [
@@ -56,7 +56,7 @@ def _journal(call: Call) -> Result:
 
 
 def _stack(call: Call) -> Result:
-    entry = call.store.one(call.args.install)
+    entry = call.having(call.args.install).store.one(call.args.install)
     place = place_of(entry)
     place.check_open()
     events = state.events(place)

@@ -14,8 +14,8 @@ from tykky.cli.common import Call, Result, packages_of, place_of, specs
 from tykky.publish.modulefile import gone
 from tykky.recipe import guarded
 from tykky.spec import is_path, parse_one
-from tykky.store import Record, retired
-from tykky.store.default import defaults, states_of
+from tykky.store import Record, retired, roots
+from tykky.store.default import states_of
 
 if TYPE_CHECKING:
     from tykky.recipe import Recipe
@@ -32,17 +32,18 @@ ARGUMENTS = (specs("a recipe, perhaps with version and choices"),)
 
 def run(call: Call) -> Result:
     """Print the data sheet of one recipe."""
-    words, store = " ".join(call.args.spec), call.store
+    words = " ".join(call.args.spec)
     if "#" in words or is_path(words):
-        record = store.generation(words)
+        record = call.having(words).store.generation(words)
         return Result(asdict(record), lambda: _show_record(record))
     spec = parse_one(words)
     facts = _facts(call.repos.select(spec))
-    there = store.match(type(spec)(spec.name))
-    chosen = defaults(there)
+    there, where = roots.match(call.stores, type(spec)(spec.name))
+    chosen = roots.defaults(there, where)
     facts["installed"] = [
         {
             "module": e.module,
+            "root": str(where[e.prefix].root),
             "generation": e.generation,
             "generations": place_of(e).numbers,
             "prefix": e.prefix,
@@ -53,7 +54,9 @@ def run(call: Call) -> Result:
         }
         for e in there
     ]
-    facts["retired"] = [asdict(each) for each in retired.of(store, spec.name)]
+    facts["retired"] = [
+        asdict(each) for store in call.stores for each in retired.of(store, spec.name)
+    ]
     call.warn_of_unreadable()
     return Result(facts, lambda: _show(facts))
 

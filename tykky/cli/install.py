@@ -18,6 +18,7 @@ from tykky.cli.common import Call, Result, flag, specs, specs_of
 from tykky.doctor.places import others
 from tykky.errors import TykkyError
 from tykky.spec import Spec
+from tykky.store import state
 
 EXAMPLES = """\
   tykky install fireworks                     the first version, all defaults
@@ -103,6 +104,8 @@ def _install(spec: Spec, call: Call) -> dict[str, Any]:
             f"installed {record.title} in {taken}: {record.files} files and folders and "
             f"{console.plural(len(record.commands), 'command')}, {console.size(record.bytes)}"
         )
+    if state.RETIRED in record.marks:
+        console.warn(f"it is retired, so nobody can load it: 'tykky retire --undo {record.module}'")
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")
     return {"did": outcome.did, **asdict(record)}

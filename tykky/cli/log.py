@@ -52,7 +52,7 @@ def run(call: Call) -> Result:
 
 def _any(call: Call) -> Path:
     try:
-        record = call.store.generation(call.args.install)
+        record = call.having(call.args.install).store.generation(call.args.install)
         return place_of(record).generation(record.generation) / "build.log.gz"
     except StoreError as missing:
         if missing.code == Exit.CONFLICT:

@@ -7,9 +7,10 @@ from typing import Any
 
 from tykky import console
 from tykky.cli.common import Call, Result, named, option, place_of
-from tykky.errors import Exit, TykkyError
+from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Entry
 from tykky.store.default import default_of, states_of
+from tykky.store.state import HELD
 
 #: Why it is done, for the history.
 REASON = option("--reason", default="", metavar="TEXT", help="why, for the history and for users")
@@ -25,7 +26,7 @@ def plain(text: str, what: str) -> str:
 def used(call: Call, words: str) -> str:
     """The module that is to be used instead, as users load it."""
     try:
-        return call.store.one(words).module
+        return call.having(words).store.one(words).module
     except TykkyError as error:
         console.warn(f"{error.cause}; users are told of it as you write it")
         return plain(words, "--use")
@@ -54,6 +55,9 @@ def change(
     """Mark one install, or take a mark back without ``facts``, and say what it is now."""
     why = plain(call.args.reason, "--reason")
     place = place_of(entry)
+    if not name.startswith(HELD) and not call.store.record(entry).has_module:
+        cause = f"{entry.prefix} was made by a classic command, and has no module"
+        raise StoreError(cause, remedy="'tykky hold' is for such installs, too", code=Exit.CONFLICT)
     call.store.check_outside(place.prefix)
     call.store.prepare()
     with call.changing(place, entry.module):

@@ -17,7 +17,8 @@ def _path(call: Call) -> Result:
 
 
 def _file(call: Call) -> Result:
-    path = modules.path_of(call.config, call.store.one(call.args.install).module)
+    there = call.having(call.args.install)
+    path = modules.path_of(there.config, there.store.one(call.args.install).module)
     return Result(path, said([str(path)]))
 
 

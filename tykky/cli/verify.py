@@ -7,7 +7,7 @@ wrong is named with what brings it back; so are folders of the root that others 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,24 @@ ARGUMENTS = (specs("only these", "*"),)
 
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
-    store, words = call.store, call.args.spec
-    look = _Look(call)
+    calls: dict[Path, tuple[Call, list[str]]] = {}
+    for word in named(call.args.spec):
+        there = call.having(word)
+        calls.setdefault(there.config.root, (there, []))[1].append(word)
+    looked = [look_at(*each) for each in calls.values() or [(call, [])]]
+    answers = [answer for found, _ in looked for answer in found]
+    bad, count = [a for a in answers if a["faults"]], sum(number for _, number in looked)
+    return Result(answers, lambda: show(bad, count), Exit.DAMAGED if bad else Exit.OK)
+
+
+def look_at(call: Call, words: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
+    """What was found of these installs of a root, or of all with the root; how many there are."""
+    store, look = call.store, _Look(call)
     records: list[Record] = []
     entries = [] if words else store.match(None)
     if not words:
         look.at_the_root()
-    for word in named(words):
+    for word in words:
         if "#" in word:
             records.append(store.generation(word))
         elif is_path(word):
@@ -51,15 +62,20 @@ def run(call: Call) -> Result:
             entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none
     for entry in {entry.prefix: entry for entry in entries}.values():
         records += look.at_a_place(entry)
-    for record in records:
-        look.at_a_generation(record)
+    images = [place_of(r).images / image["file"] for r in records for image in r.images]
+    with console.step("verify", console.plural(len(records), "generation")) as line:
+
+        def tell(done: int, total: int) -> None:
+            line.update(f"{console.size(done)} of {console.size(total)} of images read")
+
+        look.inspector.read(images, call.config.jobs, tell)
+        for record in records:
+            look.at_a_generation(record)
+        line.update(console.plural(len(records), "generation"))
     if look.closed:
         console.note(f"closed to you, and left out: {', '.join(look.closed)}")
     every = {record.prefix for record in records} | {entry.prefix for entry in entries}
-    count = len(every) - len(look.closed)
-    answers = look.answers()
-    bad = [answer for answer in answers if answer["faults"]]
-    return Result(answers, lambda: _show(bad, count), Exit.DAMAGED if bad else Exit.OK)
+    return look.answers(), len(every) - len(look.closed)
 
 
 class _Look:
@@ -182,8 +198,14 @@ def _open(call: Call) -> Iterator[Fault]:
         yield Fault(way.path, way.why, f"'{way.remedy}'")
 
 
-def _show(wrong: list[dict[str, Any]], count: int) -> None:
+def show(wrong: list[dict[str, Any]], count: int) -> None:
+    """Print what is wrong, and below each what brings it back."""
     for answer in wrong:
+        lost = [fault for fault in answer["faults"] if fault["wrong"].startswith("is missing")]
+        if len(lost) > 3:
+            files = f"{console.plural(len(lost), 'file')} of {answer['module'] or 'the root'}"
+            console.say(f"{files} are gone; whoever cleans this file system may have taken them")
+            console.say("  'tykky doctor --store --fix' makes again what can be made from the rest")
         for fault in answer["faults"]:
             console.say(f"{answer['module'] or 'root'}: {fault['file']} {fault['wrong']}")
             if fault["remedy"]:

@@ -14,7 +14,7 @@ from tykky import console
 from tykky.cli.common import Call, Result, flag, place_of, positional
 from tykky.errors import Exit, StoreError
 from tykky.publish.modulefile import plain_name
-from tykky.store import Record
+from tykky.store import Record, roots
 
 EXAMPLES = """\
   tykky which numpy                  with which versions
@@ -32,7 +32,7 @@ ARGUMENTS = (
 def run(call: Call) -> Result:
     """A line for each that is found; exit 6 if a name is nowhere."""
     answers: list[dict[str, Any]] = []
-    entries = call.store.entries()
+    entries, where = roots.match(call.stores, None)
     call.warn_of_unreadable()
     for entry in entries:
         if place_of(entry).is_closed:
@@ -42,10 +42,12 @@ def run(call: Call) -> Result:
         except StoreError as error:
             console.warn(f"{error.cause}; it is left out")
             continue
-        answers += [found for name in call.args.name for found in _found(record, name, call)]
+        root = {"root": str(where[entry.prefix].root)}
+        found = [each for name in call.args.name for each in _found(record, name, call)]
+        answers += [{**each, **root} for each in found]
     there = {answer["asked"] for answer in answers}
     lacking = [name for name in call.args.name if name not in there]
-    causes = [f"nothing in {call.config.root} has '{name}'" for name in lacking]
+    causes = [f"nothing in {call.where} has '{name}'" for name in lacking]
     errors = tuple(StoreError(cause, remedy="'tykky list' shows the recipes") for cause in causes)
 
     def show() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,16 @@ class Conda(Classic, CondaStack):
         more = ("pip",) if (found.pip or self.adds_pip) and not found.pinned else ()
         return replace(found, pip=(), specs=(*found.specs, *more))
 
-    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+    def resolve(
+        self, config: Config, arch: str, held: Sequence[Package] | None = None
+    ) -> tuple[Package, ...]:
         """The packages; with Python comes pip, as with conda. Raises ``TykkyError``."""
-        found = super().resolve(config, arch)
+        found = super().resolve(config, arch, held)
         names = {package.name for package in found}
         self.adds_pip = "python" in names and "pip" not in names
         if self.adds_pip and not self._wanted(config, arch)[0].pinned:
             with contextlib.suppress(TykkyError):  # there need not be one in the channels
-                return super().resolve(config, arch)
+                return super().resolve(config, arch, held)
         return found
 
     def settle(self, say: Say) -> Lock:

@@ -18,6 +18,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -129,6 +130,7 @@ async def _solve_with(gateway: rattler.Gateway, job: Job) -> Result:
     plain = [spec for spec in specs if spec.channel is None and spec.name is not None]
     names = [rattler.MatchSpec(_name(spec)) for spec in plain] if job["strict"] else []
     present = _present(Path(job["prefix"]), job.get("free", ())) if job.get("prefix") else []
+    end = datetime.fromisoformat(job["cutoff"]) if job.get("cutoff") else None
     priority = rattler.ChannelPriority.Strict if job["strict"] else rattler.ChannelPriority.Disabled
     try:
         records = await rattler.solve(
@@ -140,6 +142,8 @@ async def _solve_with(gateway: rattler.Gateway, job: Job) -> Result:
             pinned_packages=present if job.get("freeze") else [],
             virtual_packages=_virtual(job["virtual_packages"]),
             channel_priority=priority,
+            constraints=job.get("held", []),
+            exclude_newer=end,
         )
     except SolverError as error:
         facts = await _unsolved(gateway, sources, platforms, specs)

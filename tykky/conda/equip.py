@@ -91,7 +91,8 @@ def equip(
     own = contained(box.scratch.tmp, Path(FOLDER.name, "conda")).parent
     inside = box.base.has_root and folder is None
     # What pip knows nothing of; in the scripts of users, pip is their own.
-    in_order = folder is None and box.network and len(uv.indexes(config)) > 1
+    special = len(uv.indexes(config)) > 1 or config.pip.quarantine
+    in_order = folder is None and box.network and special
     folder = folder or own
     folder.mkdir(parents=True, exist_ok=True)
     if inside:

@@ -17,6 +17,7 @@ from tykky import fetch
 from tykky.conda.channels import Channel, on_disk, private, public, qualify, subdir_of
 from tykky.conda.environment import Environment, Pinned
 from tykky.conda.process import Scene, perform
+from tykky.config.schema import cutoff
 from tykky.console import plural
 from tykky.contents import of_python
 from tykky.errors import Exit, RecipeError, StepError
@@ -39,8 +40,10 @@ def solve(
 ) -> tuple[Package, ...]:
     """The packages that satisfy the specs. Raises ``TykkyError`` with the solver's reasons.
 
-    ``more`` is what is known of the environment that is there: ``prefix``, ``free``, ``freeze``.
+    ``more`` is what is known of the environment that is there: ``prefix``, ``free``, ``freeze``; or
+    what is ``held``, as specs.
     """
+    end = cutoff(scene.config.conda.quarantine)
     specs, channels = qualify(wanted.specs, wanted.channels, scene.config)
     near = _on_disk(channels, subdir, scene.config)
     job = {
@@ -52,6 +55,7 @@ def solve(
         "strict": strict,
         "cache": str(scene.config.cache_dir / "conda"),
         "mirrors": _mirrors(channels, scene.config),
+        "cutoff": end.isoformat() if end else "",
         **more,
     }
     far = {copy: url for url, copy in near.items()}
@@ -156,6 +160,7 @@ def with_pip(
     source: Sequence[str],
     config: Config,
     scratch: Scratch,
+    held: Sequence[Package] = (),
 ) -> tuple[Package, ...]:
     """Conda packages, and what has to be added to them from the package index.
 
@@ -181,7 +186,13 @@ def with_pip(
         with contextlib.suppress(InvalidVersion):  # no resolver could speak of it
             present[canonicalize_name(project.name)] = str(Version(project.version))
     found = uv.resolve(
-        requirements, python=python, arch=arch, source=source, config=config, present=present
+        requirements,
+        python=python,
+        arch=arch,
+        source=source,
+        config=config,
+        present=present,
+        held=held,
     )
     return (*conda, *found)
 

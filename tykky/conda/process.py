@@ -33,6 +33,10 @@ _MISSING = re.compile(r"[└├]─ (\S+) ([^,\n]*?),? for which no candidates w
 _LATER = re.compile(
     r"[└├]─ (\S+) \S+ is excluded because due to strict channel priority[^']*'([^']*)'"
 )
+_TOO_NEW = re.compile(
+    r"[└├]─ (\S+) ([^\n]*?) is excluded because the package is uploaded after the cutoff date of "
+    r"(\S+)"
+)
 _DISTANT = re.compile(
     r"error sending request|dns error|tcp connect|connection|timed out|tls|certificate|"
     r"status client error|status server error|HTTP status",
@@ -217,6 +221,13 @@ def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -
             remedy=(f"did you mean {' or '.join(map(repr, close))}? " if close else "")
             + "Check its spelling, and which channels the recipe names",
             code=Exit.UNKNOWN_PACKAGE,
+        )
+    if new := _TOO_NEW.search(text):
+        return error(
+            f"nothing of '{new[1]}' that would do was there before {new[3]}, and conda.quarantine "
+            "lets in nothing more recent, or of which no channel says when it came",
+            remedy=f"ask for less, or wait: there is {new[2]}; '-c conda.quarantine=' takes it "
+            "now, for one call",
         )
     if later := _LATER.search(text):
         return error(

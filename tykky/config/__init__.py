@@ -1,4 +1,4 @@
-"""The configuration: six scopes merged into one typed, frozen value.
+"""The configuration: seven scopes merged into one typed, frozen value.
 
 ``Config.load`` reads the scopes (see :mod:`tykky.config.scopes`), expands and checks the
 winning value of every key, and keeps where each came from: ``config.origin(key)`` names the
@@ -31,16 +31,18 @@ from tykky.config.schema import (
 )
 from tykky.config.scopes import (
     INHERITED,
+    OF_A_ROOT,
     Setting,
     check_key,
     from_environment,
     from_flags,
     parse,
+    read_root,
     read_scope,
     scope_files,
     variable_of,
 )
-from tykky.errors import ConfigError
+from tykky.errors import ConfigError, did_you_mean
 from tykky.host import home_of, user_name
 from tykky.resources import resource
 
@@ -123,15 +125,22 @@ def _build(
     for setting in settings:
         chains.setdefault(setting.key, []).append(setting)
     values: dict[str, Any] = {}
-    for key in KEYS:  # root comes first: the others may refer to it
+    # The roots come first, which root may name one of; then root: the others may refer to it.
+    for key in dict.fromkeys(("roots", *KEYS)):
         if key not in chains:
             raise ConfigError(
                 f"the shipped defaults lack the key '{key}'",
                 remedy="install Tykky again: its files do not belong together",
             )
-        values[key] = _value(_counting(chains[key]), environ, values.get("root"))
+        values[key] = _value(_counting(chains[key]), environ, values)
+        if key == "roots":
+            first = dict(reversed(values[key]))  # the first with a name counts
+            values[key] = tuple((name, first[name]) for name in dict.fromkeys(dict(values[key])))
         if key == "root":
-            _keep_to_its_root(chains, values["root"], environ)
+            _keep_to_its_root(chains, values, environ)
+            for setting in read_root(values[key], environ):
+                chain = chains[setting.key]
+                chain.insert(sum(not _is_later(each, setting) for each in chain), setting)
     if values["squash.compression"] == "gzip" and values["squash.level"] > 9:
         raise _counting(chains["squash.level"])[-1].error(
             f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
@@ -151,26 +160,25 @@ def _build(
 
 
 #: What belongs to the root of the scope that sets it, and means nothing for another one.
-_OF_A_ROOT = ("module_path", *(f"permissions.{name}" for name in SECTIONS["permissions"]))
-_ORDER = ("defaults", "system", "site", "user", "environment", "flags")
+_ORDER = ("defaults", "system", "site", "user", "root", "environment", "flags")
 
 
 def _keep_to_its_root(
-    chains: dict[str, list[Setting]], root: Path, environ: Mapping[str, str]
+    chains: dict[str, list[Setting]], known: Mapping[str, Any], environ: Mapping[str, str]
 ) -> None:
     """Mark what is set for another root than the one that counts, which another scope has set.
 
     A user's own stacks must not go into the site's module directory, nor belong to its staff. The
     same root by another name is the same, and what says ``{root}`` is for any.
     """
-    for key in _OF_A_ROOT:
+    for key in OF_A_ROOT:
         for number, setting in enumerate(chains.get(key, [])):
             seen = [each for each in chains["root"] if not _is_later(each, setting)]
             if setting.scope == "defaults" or "{root}" in setting.raw:
                 continue
             with contextlib.suppress(ConfigError):
-                own = _value(seen, environ, None)
-                if os.path.realpath(own) == os.path.realpath(root):
+                own = _value(seen, environ, {"roots": known["roots"]})
+                if os.path.realpath(own) == os.path.realpath(known["root"]):
                     continue
             chains[key][number] = replace(setting, other_root=seen[-1].raw)
 
@@ -184,29 +192,42 @@ def _counting(chain: Sequence[Setting]) -> list[Setting]:
     return [setting for setting in chain if not setting.other_root]
 
 
-def _value(chain: Sequence[Setting], environ: Mapping[str, str], root: Path | None) -> Any:
-    """The checked value of a key: the last setting's, whose list may contain the earlier."""
+def _value(chain: Sequence[Setting], environ: Mapping[str, str], known: Mapping[str, Any]) -> Any:
+    """The checked value of a key: the last setting's, whose list may contain the earlier.
+
+    ``known`` are the values that it may refer to.
+    """
     winner = chain[-1]
     if isinstance(winner.value, str):
-        return _item(winner, winner.value, environ, root)
+        return _item(winner, winner.value, environ, known)
     values: list[Any] = []
     for text in winner.value:
         if text == INHERITED:
-            values += _value(chain[:-1], environ, root) if chain[:-1] else ()
+            values += _value(chain[:-1], environ, known) if chain[:-1] else ()
         else:
-            values.append(_item(winner, text, environ, root))
+            values.append(_item(winner, text, environ, known))
     return tuple(values)
 
 
-def _item(setting: Setting, text: str, environ: Mapping[str, str], root: Path | None) -> Any:
+def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mapping[str, Any]) -> Any:
     kind = KEYS[setting.key]
-    expanded = _expand(setting, text, environ, root)
+    name, equals, path = text.partition("=") if kind.path and kind.is_table else ("", "", text)
+    expanded = _expand(setting, path, environ, known.get("root"))
+    named = dict(known.get("roots", ())) if setting.key == "root" else {}
+    is_word = bool(expanded) and "/" not in expanded
+    if is_word and expanded in named:
+        return named[expanded]
     if kind.path and expanded and not expanded.startswith("/"):
         # A file's paths count from the file, a flag's from here; a variable has no such place.
         if setting.path is not None:
             expanded = str(setting.path.parent.absolute() / expanded)
         elif setting.scope == "flags":
             expanded = str(Path.cwd() / expanded)
+    if is_word and named and not Path(expanded).is_dir():  # else a misspelt name would make it
+        near = did_you_mean(path, list(named)) or f"there are {', '.join(named)}"
+        problem = f"= '{path}' is no name of 'roots', and no directory"
+        raise setting.error(problem, f"{near}; a new directory is ./{path}")
+    expanded = f"{name}{equals}{expanded}"
     try:
         return kind.parse(expanded)
     except BadValueError as error:

@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -29,9 +31,9 @@ class Kind:
     """One type of value: its name for people, and how a text becomes a value.
 
     ``parse`` raises :class:`BadValueError`. ``path`` marks values that a relative path is
-    completed in; ``separator`` marks lists, and splits them where they are one text (in the
-    environment and in flags; ``None`` is white space); ``is_table`` marks lists of
-    ``name=value`` that a file may write as a section, which then adds to what it inherits.
+    completed in, in a table behind the name; ``separator`` marks lists, and splits them where they
+    are one text (in the environment and in flags; ``None`` is white space); ``is_table`` marks
+    lists of ``name=value`` that a file may write as a section, which then adds to what it inherits.
     """
 
     name: str
@@ -107,6 +109,13 @@ def _alias(text: str) -> tuple[str, str]:
     return name, _text(target)
 
 
+def _named_path(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path:
+        raise BadValueError("is not NAME=PATH")
+    return name, _absolute(path)
+
+
 def _restriction(text: str) -> tuple[str, str]:
     name, _, group = text.partition("=")
     if not re.fullmatch(r"[a-z][a-z0-9-]*(/[\w.+-]+)?", name) or not group.strip():
@@ -134,6 +143,18 @@ def _virtual_package(text: str) -> str:
     if plain != "machine" and not re.fullmatch(r"__[a-z0-9_]+(=+[^=]+(=[^=]+)?)?", plain):
         raise BadValueError("is no virtual package, such as __glibc=2.28, and not 'machine'")
     return plain
+
+
+_age = _matching("([1-9][0-9]{0,4}[dh])?", "is no number of days or hours such as 14d or 36h")
+
+
+@cache
+def cutoff(age: str) -> datetime | None:
+    """The moment that was an age ago (``14d``, ``36h``), the same for all of this process."""
+    if not age:
+        return None
+    hours = int(age[:-1]) * (24 if age[-1] == "d" else 1)
+    return datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=hours)
 
 
 def _key(name: str, parse: Callable[[str], Any], **options: Any) -> Any:
@@ -198,6 +219,14 @@ class Permissions:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """What 'tykky gc' leaves."""
+
+    days: int = _number(0, 36500)
+    generations: int = _number(0, 10000)
+
+
+@dataclass(frozen=True)
 class Module:
     """How modulefiles are written, and what is run once they have changed."""
 
@@ -224,6 +253,7 @@ class Pip:
     extra_index_urls: tuple[str, ...] = _list("addresses", _url)
     strategy: Strategy = _choice(Strategy)
     glibc: str = _key("version of glibc", _glibc)
+    quarantine: str = _key("age such as 14d, or empty", _age)
 
 
 @dataclass(frozen=True)
@@ -237,18 +267,23 @@ class Conda:
     blocked: tuple[str, ...] = _list("channels", _needed)
     blocked_message: str = _key("text", _text)
     virtual_packages: tuple[str, ...] = _list("virtual packages", _virtual_package)
+    quarantine: str = _key("age such as 14d, or empty", _age)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
 
-    ``bases`` are aliases, of which the last with a name counts. ``repos`` ends with the recipes
+    ``bases`` are aliases, of which the last with a name counts. ``roots`` are in the order in which
+    they are searched, each name once. ``repos`` ends with the recipes
     that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty where the launcher
     shall look for one itself.
     """
 
     root: Path = _path()
+    roots: tuple[tuple[str, Path], ...] = _key(
+        "names with their paths", _named_path, path=True, is_list=True, is_table=True, separator=":"
+    )
     module_path: Path = _path()
     build_dir: Path = _path()
     cache_dir: Path = _path()
@@ -273,6 +308,7 @@ class Values:
     server: str = _path(empty="")
     squash: Squash
     permissions: Permissions
+    keep: Keep
     module: Module
     python: Python
     pip: Pip
@@ -280,7 +316,8 @@ class Values:
 
 
 GROUPS: dict[str, Any] = {
-    group.__name__.lower(): group for group in (Squash, Permissions, Module, Python, Pip, Conda)
+    group.__name__.lower(): group
+    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda)
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

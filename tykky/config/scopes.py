@@ -1,12 +1,13 @@
 """The scopes a configuration is read from, and what each of them sets.
 
-In order, later wins: ``defaults`` (shipped), ``system``, ``site``, ``user``, ``environment``,
-``flags``. Files are parsed into :class:`Setting` objects that remember their line; nothing is
-expanded or converted here.
+In order, later wins: ``defaults`` (shipped), ``system``, ``site``, ``user``, ``root`` (a file in
+the root itself), ``environment``, ``flags``. Files are parsed into :class:`Setting` objects that
+remember their line; nothing is expanded or converted here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -36,6 +37,9 @@ OTHER_VARIABLES = frozenset(
         "TYKKY_SITE_CONFIG",
     }
 )
+#: The file in a root that has what belongs to it, and the keys that it may set.
+ROOT_FILE = "root.yaml"
+OF_A_ROOT = ("module_path", *(f"permissions.{name}" for name in SECTIONS["permissions"]))
 #: An item of a list that stands for the list of the scopes before.
 INHERITED = "{inherited}"
 #: How a list without items is written where a value is one text.
@@ -120,6 +124,23 @@ def read_scope(scope: str, path: Path, environ: Mapping[str, str]) -> list[Setti
     return parse(scope, path, content)
 
 
+def read_root(root: Path, environ: Mapping[str, str]) -> list[Setting]:
+    """What a root says of itself, wherever it is mounted and whoever uses it.
+
+    Raises ConfigError as :func:`read_scope`, and for a key that is not the root's own.
+    """
+    with contextlib.suppress(ValueError):  # no path at all
+        if not os.access(root, os.X_OK):
+            return []  # whoever looks for installs in it says that better
+    settings = read_scope("root", root / ROOT_FILE, environ)
+    for setting in settings:
+        if setting.key not in OF_A_ROOT:
+            raise setting.error(
+                "does not belong to a root", f"a root may set {', '.join(OF_A_ROOT)}"
+            )
+    return settings
+
+
 def _check_trust(scope: str, path: Path, status: os.stat_result) -> None:
     """Refuse a file that somebody else could have written: it decides what code runs."""
     problem, remedy = "", ""
@@ -138,7 +159,11 @@ def _check_trust(scope: str, path: Path, status: os.stat_result) -> None:
     if problem:
         raise ConfigError(f"the {scope} configuration {path} {problem}", remedy=remedy)
     if scope != "defaults":
-        trust.check(path, f"the {scope} configuration", ConfigError)
+        owners: tuple[int, ...] | None = None
+        # Where the group may write to the root, its members share the work.
+        if scope == "root" and not path.parent.stat().st_mode & stat.S_IWGRP:
+            owners = trust.owner(path.parent)
+        trust.check(path, f"the {scope} configuration", ConfigError, owners)
 
 
 def parse(scope: str, path: Path, content: bytes) -> list[Setting]:
@@ -198,8 +223,11 @@ def _setting(scope: str, key: str, value: Value, where: Where) -> Setting:
 
 
 def _table(key: str, section: Section, where: Where) -> tuple[str, ...]:
-    """A section of names and texts as a list that extends the inherited one."""
-    items = [INHERITED]
+    """A section of names and texts as a list that extends the inherited one.
+
+    What is searched in order has its own before what it inherits.
+    """
+    items = []
     for name, value in section.entries:
         if not isinstance(value, Text) or not value.text:
             raise ConfigError(
@@ -208,7 +236,7 @@ def _table(key: str, section: Section, where: Where) -> tuple[str, ...]:
                 where=Where(where.path, name.line, name.column, name.width),
             )
         items.append(f"{name.text}={value.text}")
-    return tuple(items)
+    return (*items, INHERITED) if KEYS[key].path else (INHERITED, *items)
 
 
 def check_key(key: str, set_by: str = "", where: Where | None = None) -> None:

@@ -60,6 +60,7 @@ def examine(config: Config) -> Report:
             **node,
             "squashfuse_ll": tools.server(config),
             "a stack on trial": tools.stack(config),
+            "roots": places.roots(config),
             "programs in root": places.execution(config),
         },
         "apptainer": {"apptainer": tools.apptainer(unprivileged)},

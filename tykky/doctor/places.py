@@ -14,6 +14,8 @@ from tykky.config import Config
 from tykky.doctor import Finding
 from tykky.errors import ConfigError, TykkyError
 from tykky.files import Permissions
+from tykky.store import Store
+from tykky.store.roots import searched
 from tykky.tools.scratch import own_folder
 from tykky.trust import Opening, opening
 
@@ -37,6 +39,15 @@ def root(config: Config) -> Finding:
         return "ok", f"{path} {'can be written' if place == path else 'will be made'}"
     remedy = f"set another root, or ask who owns {place}; you can run what is installed there"
     return "no", f"{path} cannot be {'written' if place == path else 'made'}", remedy
+
+
+def roots(config: Config) -> Finding | None:
+    """Whether all roots in which installs are looked for can be read, if there are several."""
+    store = Store.of(config)
+    found, problems = searched(store)
+    if problems:
+        return "limited", "; ".join(problems), "'tykky config why roots' tells who names them"
+    return ("ok", ", ".join(each.title for each in found)) if store.others else None
 
 
 def execution(config: Config) -> Finding:

@@ -123,7 +123,9 @@ class CondaStack(PythonStack):
     def _virtual_packages(self, config: Config, arch: str) -> tuple[tuple[str, str, str], ...]:
         return known.virtual_packages(guarded(self, "virtual_packages"), config, arch)
 
-    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+    def resolve(
+        self, config: Config, arch: str, held: Sequence[Package] | None = None
+    ) -> tuple[Package, ...]:
         """The packages for the lock, from the channels and the package index."""
         from tykky.tools.scratch import Scratch
 
@@ -140,6 +142,7 @@ class CondaStack(PythonStack):
                     subdir=known.subdir_of(arch),
                     virtual_packages=self._virtual_packages(config, arch),
                     strict=config.conda.strict_priority,
+                    held=[f"{p.name} =={p.version} {p.build}" for p in held or () if p.is_conda],
                 )
             if wanted.pip:
                 found = contents.with_pip(
@@ -149,6 +152,7 @@ class CondaStack(PythonStack):
                     source=guarded(self, "source"),
                     config=config,
                     scratch=scratch,
+                    held=[package for package in held or () if not package.is_conda],
                 )
             return found
 
@@ -244,6 +248,7 @@ def _for_pip(config: Config | None) -> dict[str, str]:
     if config is not None:
         index, *further = uv.indexes(config)
         indexes = {"PIP_INDEX_URL": index, "PIP_EXTRA_INDEX_URL": " ".join(further)}
+        indexes |= uv.quarantine(config)
     usual = {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return {**usual, "PIP_NO_INPUT": "1", **indexes}
 

@@ -8,7 +8,7 @@ and to the launcher outside, as in any other stack.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,10 +66,12 @@ class ContainerStack(Stack):
         """What the lock is resolved from."""
         return {"image": self._image(arch)}
 
-    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+    def resolve(
+        self, config: Config, arch: str, held: Sequence[Package] | None = None
+    ) -> tuple[Package, ...]:
         """The image as one package, with its digest."""
         image = self._image(arch)
-        found = bases.find(image, config, folder=self.directory)
+        found = bases.find(image, config, folder=self.directory, again=held is not None)
         return (Package("image", str(self.version), image, found.digest),)
 
     def find_base(self, config: Config, arch: str, lock: Lock) -> Base:

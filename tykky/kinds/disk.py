@@ -8,6 +8,7 @@ image lies over the original's own path, for software that has its path built in
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,9 @@ class DiskStack(Stack):
         source = self._source()
         return {"source": str(source)} if source else {}
 
-    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+    def resolve(
+        self, config: Config, arch: str, held: Sequence[Package] | None = None
+    ) -> tuple[Package, ...]:
         """The directory as one package: its digest, how many files, and their bytes."""
         source = self._existing()
         if source is None:

@@ -75,7 +75,9 @@ class PipStack(PythonStack):
             **({"on": [f"{n}=={v}" for n, v in present.items()]} if present else {}),
         }
 
-    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
+    def resolve(
+        self, config: Config, arch: str, held: Sequence[Package] | None = None
+    ) -> tuple[Package, ...]:
         """The packages for the lock, from the package index."""
         return uv.resolve(
             self._required(),
@@ -84,6 +86,7 @@ class PipStack(PythonStack):
             source=self.source,
             config=config,
             present=self._present(config, arch),
+            held=held or (),
         )
 
     def _present(self, config: Config, arch: str) -> Mapping[str, str]:

@@ -34,13 +34,25 @@ class Stack(Recipe):
         """What the lock is resolved from: strings and lists of strings by name."""
         return {}
 
-    def resolve(self, config: Config, arch: str) -> tuple[Package, ...]:
-        """The exact packages for the lock. Raises ``TykkyError``."""
+    def resolve(
+        self, config: Config, arch: str, held: Sequence[Package] | None = None
+    ) -> tuple[Package, ...]:
+        """The exact packages for the lock. Raises ``TykkyError``.
+
+        With ``held``, it is an update of an install: what names mean is asked anew, and those
+        packages of it are not changed.
+        """
         return ()
 
     def find_base(self, config: Config, arch: str, lock: Lock) -> Base:
         """What the recipe's base is on this machine. Raises ``TykkyError``."""
         return bases.find(self._named_base(config, arch), config, folder=self.directory)
+
+    def knows_base(self, config: Config, arch: str) -> bool:
+        """Whether ``find_base`` can tell without asking a registry."""
+        return self.wraps_base or bases.is_known(
+            self._named_base(config, arch), config, folder=self.directory
+        )
 
     def _named_base(self, config: Config, arch: str) -> str:
         named = guarded(self, "base") or config.base

@@ -70,6 +70,9 @@ class Publisher:
         before = here.current
         # A session that has loaded an older generation has its commands while that is kept.
         kept = here.records() if record.has_module else [record]
+        if not record.marks and before and (marks := self.store.entered_marks(record)):
+            state.recall(here, marks, self.store.permissions)
+            record = replace(record, marks=state.marks(here))
         if self.hidden_as and record.has_module and not before:
             facts = {"as": self.hidden_as}
             state.mark(here, state.HIDDEN, facts, "hide", self.store.permissions, why)

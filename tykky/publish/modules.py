@@ -22,10 +22,13 @@ from tykky.files import check_writable, make_folder, text_at, write_file
 from tykky.host import real
 from tykky.publish import modulefile
 from tykky.publish.modulefile import FORMS, LUA, Form
-from tykky.store import Entry, Place, Record, Store, retired, state
+from tykky.spec import Spec
+from tykky.store import Entry, Place, Record, Store, retired, roots, state
 
 if TYPE_CHECKING:
     from tykky.config import Config
+
+_LOCK = ".lock"
 
 
 def forms(config: Config) -> list[Form]:
@@ -89,7 +92,7 @@ class Modules:
         Raises ``TykkyError``.
         """
         paths = []
-        with self.store.alone(record.name):
+        with self._alone(record.name):
             for form in forms(self.config):
                 paths.append(path := path_of(self.config, record.module, form))
                 self._write(path, self.text_of(record, form))
@@ -99,7 +102,9 @@ class Modules:
 
     def remove(self, entry: Entry) -> None:
         """Take an install from sight, as far as its modulefile is still its own."""
-        with self.store.alone(entry.name):
+        if not path_of(self.config, entry.module).parent.is_dir():
+            return
+        with self._alone(entry.name):
             self._remove(entry.module, entry.prefix, FORMS)
             try:
                 self._mark(entry.name)
@@ -110,7 +115,7 @@ class Modules:
 
     def bury(self, name: str) -> None:
         """Let modulefiles tell of the retired versions of a name. Raises ``TykkyError``."""
-        with self.store.alone(name):
+        with self._alone(name):
             for each in retired.of(self.store, name):
                 for form in forms(self.config):
                     path = path_of(self.config, each.module, form)
@@ -121,7 +126,9 @@ class Modules:
 
     def unbury(self, name: str, module: str, prefix: str) -> None:
         """Let no modulefile tell of a version any more that is not retired."""
-        with self.store.alone(name):
+        if not (self.config.module_path / name).is_dir():
+            return
+        with self._alone(name):
             self._remove(module, prefix, FORMS)
             self._mark(name)
 
@@ -134,11 +141,16 @@ class Modules:
 
     def text_of_rc(self, name: str, form: Form) -> str:
         """What marks the default of a name, and says what is hidden."""
-        entries = self.store.entries(name)
-        there = [e for e in entries if path_of(self.config, e.module, form).exists()]
+        own = self.store.entries(name)
+        there = [e for e in own if path_of(self.config, e.module, form).exists()]
+        stores = [self.store, *self._beside(name, own)]
+        if stores[1:]:
+            every = roots.match(stores, Spec(name))[0]
+            paths = {e.prefix: path_of(self.config, e.module, form) for e in every}
+            there = [e for e in every if e in there or owner_of(paths[e.prefix]) == e.prefix]
         shown = [entry for entry in there if state.RETIRED not in entry.marks]
-        gone = {e.module for e in there} - {e.module for e in shown}
-        gone |= {r.module for r in retired.of(self.store, name)} - {e.module for e in shown}
+        gone = {e.module for e in there} | {r.module for s in stores for r in retired.of(s, name)}
+        gone -= {e.module for e in shown}
         return modulefile.rc(name, shown, sorted(gone), form)
 
     def after_change(self) -> str:
@@ -192,7 +204,7 @@ class Modules:
             return  # the root may not be mounted just now
         for path, prefix in [*self.orphans()]:
             name = path.parent.name
-            with self.store.alone(name), explained(f"remove {path}", "module_path"):
+            with self._alone(name), explained(f"remove {path}", "module_path"):
                 path.unlink(missing_ok=True)
                 self.changed.add(name)
                 self._mark(name)
@@ -220,7 +232,38 @@ class Modules:
             elif text_at(path).removeprefix(form.magic).startswith(f"{form.comment} Made by Tykky"):
                 path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
+            if [path.name for path in folder.iterdir()] == [_LOCK]:
+                (folder / _LOCK).unlink()
             folder.rmdir()  # if nothing is in it
+
+    def _beside(self, name: str, entries: Sequence[Entry]) -> list[Store]:
+        """The stores of other roots whose modules of that name are in the same folder."""
+        own = {entry.module for entry in entries}
+        own |= {each.module for each in retired.of(self.store, name)}
+        found: set[Path] = set()
+        for path in (self.config.module_path / name).glob("[!.]*"):
+            module = f"{name}/{path.name.removesuffix(LUA.suffix)}"
+            owner = None if module in own else owner_of(path)
+            if owner and not self.is_copied(path, owner):
+                found.update(Path(owner).parents[2:3])
+        return [Store(root) for root in sorted(found - {self.store.root})]
+
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Hold the lock for what all versions of a name share, also in other roots; for moments.
+
+        Where the file system has no locks, nothing is held: what is written then is made again
+        by whoever publishes next.
+        """
+        from tykky.store import claims  # only writers wait for what it imports
+
+        permissions = self.store.permissions.modules
+        lock = claims.take(self.config.module_path / name / _LOCK, permissions, name)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
 
     def _write(self, path: Path, text: str) -> None:
         if path.is_symlink() or text_at(path) != text:

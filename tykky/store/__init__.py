@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from tykky.store import record as records
 from tykky.store.listing import listing
 from tykky.store.place import HIDDEN, Place
 from tykky.store.record import Entry, NewerFormat, Record
+from tykky.store.state import Marks
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -42,10 +43,18 @@ class Store:
     """The places under one root folder."""
 
     def __init__(
-        self, root: Path, permissions: Permissions | None = None, cache: Path | None = None
+        self,
+        root: Path,
+        permissions: Permissions | None = None,
+        cache: Path | None = None,
+        name: str = "",
     ) -> None:
         self.root = root
         self.cache = cache
+        #: What the configuration calls the root, if anything.
+        self.name = name
+        #: The stores of the other roots in which installs are looked for, only to be read.
+        self.others: list[Store] = []
         self.permissions = permissions or Permissions()
         self.places = root / "store"
         self.database = root / "db"
@@ -55,11 +64,12 @@ class Store:
 
     @classmethod
     def of(cls, config: Config) -> Store:
-        """The store that the configuration names."""
+        """The store that the configuration names, with those of its other roots."""
         wanted = config.permissions
         umask = os.umask(0o022)
         os.umask(umask)
-        return cls(
+        names = {path: name for name, path in reversed(config.roots)}
+        store = cls(
             config.root,
             Permissions(
                 # Whoever makes it needs it, whatever is said.
@@ -72,7 +82,19 @@ class Store:
                 restricted=dict(wanted.restricted),
             ),
             cache=config.cache_dir,
+            name=names.pop(config.root, ""),
         )
+        store.others = [
+            cls(path, None, config.cache_dir, name)
+            for name, path in config.roots
+            if names.get(path) == name
+        ]
+        return store
+
+    @property
+    def title(self) -> str:
+        """What people know the root by."""
+        return f"{self.name} ({self.root})" if self.name else str(self.root)
 
     def place(self, name: str, version: str) -> Place:
         """Where the stack of a module lives, or would live; ``version`` with its suffix."""
@@ -107,9 +129,9 @@ class Store:
 
     def _is_there(self, entry: Entry) -> bool:
         """Whether an entry speaks of a place of this root, or of one that still exists."""
-        own = self.place(entry.name, f"{entry.version}{entry.suffix}").prefix
-        if entry.prefix == str(own):
+        if entry.prefix == f"{self.places}/{entry.name}/{entry.version}{entry.suffix}":
             return True
+        own = self.place(entry.name, f"{entry.version}{entry.suffix}").prefix
         if Path(entry.prefix).parts[-3:] == own.parts[-3:]:
             with contextlib.suppress(OSError):
                 if own.samefile(entry.prefix):
@@ -147,24 +169,21 @@ class Store:
 
         Raises ``StoreError`` if there is none, or more than one.
         """
-        others: list[Entry] = []
-        if is_path(words):
-            path = os.path.realpath(words)
-            found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
-            with contextlib.suppress(StoreError):  # one of a user's own that has been moved
-                record = Place(Path(path)).record()
-                found = found or ([] if record.has_module else [record.entry()])
-        else:
-            found, others = self._meant(words)
+        found = self.meant(words)
         if not found:
+            from tykky.store import roots
+
+            others = [] if is_path(words) else self._meant(words)[1]
             names = sorted(path.name for path in self.database.glob("[!.]*"))
             hint = did_you_mean(words, [name for name in names if name not in words])
             if others:
                 hint = f"there is {', '.join(entry.module for entry in others)};"
             if self.unreadable:
                 hint = f"{self.unreadable[0]};"
+            nor, known = roots.beyond(self, words)
+            hint = f"{known};" if known else hint
             raise StoreError(
-                f"'{words}' is not installed in {self.root}",
+                f"'{words}' is not installed in {self.root}{nor}",
                 remedy=f"{hint} 'tykky find' lists what is".strip(),
             )
         if len(found) > 1:
@@ -176,6 +195,17 @@ class Store:
                 code=Exit.CONFLICT,
             )
         return found[0]
+
+    def meant(self, words: str) -> list[Entry]:
+        """The installs that the words of ``one`` may mean. Raises ``TykkyError``."""
+        if not is_path(words):
+            return self._meant(words)[0]
+        path = os.path.realpath(words)
+        found = [e for e in self.entries() if os.path.realpath(e.prefix) == path]
+        with contextlib.suppress(StoreError):  # one of a user's own that has been moved
+            record = Place(Path(path)).record()
+            found = found or ([] if record.has_module else [record.entry()])
+        return found
 
     def _meant(self, words: str) -> tuple[list[Entry], list[Entry]]:
         """The installs that a module name or a spec means, and others of that name.
@@ -214,14 +244,20 @@ class Store:
         """The record of the current generation of an install. Raises ``StoreError``."""
         return Place(Path(entry.prefix)).record()
 
-    def records(self) -> Iterator[Record]:
-        """The records of all generations, also of what is in the trash. Raises ``StoreError``."""
+    def records(self, without: Collection[tuple[Path, int]] = ()) -> Iterator[Record]:
+        """The records of all generations, also of what is in the trash. Raises ``StoreError``.
+
+        ``without`` are places and generations of them that are left out; 0 is all of one.
+        """
         thrown = self.trash.glob("*")
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
+            if (prefix, 0) in without:
+                continue
             place.check_open()
             for number in place.numbers:
-                yield place.record(number)
+                if (prefix, number) not in without:
+                    yield place.record(number)
 
     def check_outside(self, prefix: Path) -> None:
         """Raise ``StoreError`` if this process runs inside the stack at ``prefix``.
@@ -245,18 +281,22 @@ class Store:
         Their titles, and the prefix of each; also of those whose records are damaged. Of what is
         closed, only the current one is known.
         """
+        from tykky.store import roots
+
         prefix = os.path.realpath(entry.prefix)
         found: dict[str, str] = {}
-        for other in self.entries():
+        known = [("", e) for e in self.entries()]
+        known += [(f" in {store.title}", e) for store, e in roots.elsewhere(self)]
+        for beyond, other in known:
             place = Place(Path(other.prefix))
-            known = {record.generation: record.needs for record in place.records()}
+            needs = {record.generation: record.needs for record in place.records()}
             if place.is_closed:
-                known[other.generation] = other.needs
-            for each in {*place.numbers, *known}:
-                for need in (*place.needs(each), *known.get(each, ())):
+                needs[other.generation] = other.needs
+            for each in {*place.numbers, *needs}:
+                for need in (*place.needs(each), *needs.get(each, ())):
                     where, _, which = need.rpartition("#")
                     if os.path.realpath(where) == prefix and str(number) in ("0", which):
-                        found[f"{other.module}#{each}"] = other.prefix
+                        found[f"{other.module}#{each}{beyond}"] = other.prefix
         return found
 
     # -- writing ---------------------------------------------------------------------
@@ -300,22 +340,6 @@ class Store:
                 os.chown(place.prefix, -1, wanted.st_gid)
             place.prefix.chmod(stat.S_IMODE(wanted.st_mode))
 
-    @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Hold the lock for what all versions of one name share; for moments only.
-
-        Where the file system has no locks, nothing is held: what is written then is made again
-        by whoever publishes next.
-        """
-        from tykky.store import claims
-
-        lock = claims.take(self.database / name / ".lock", self.permissions, name)
-        try:
-            yield
-        finally:
-            if lock is not None:
-                lock.release()
-
     def entry_path(self, entry: Entry) -> Path:
         """Where the entry of a place is."""
         version = f"{entry.version}{entry.suffix}"
@@ -332,6 +356,13 @@ class Store:
             return not path.is_symlink() and records.read_entry(path) == record.entry()
         except StoreError:
             return False
+
+    def entered_marks(self, record: Record) -> Marks:
+        """What the database knows to be decided about a version; nothing, if it knows nothing."""
+        try:
+            return records.read_entry(self.entry_path(record)).marks
+        except StoreError:
+            return {}
 
     def check_entry(self, record: Record) -> None:
         """Raise ``NewerFormat`` if a newer Tykky has entered this place in the database."""
@@ -362,7 +393,6 @@ class Store:
         self._touch()
         if not any(path.parent.glob("[!.]*")):  # the last version takes the name with it
             with contextlib.suppress(OSError):
-                (path.parent / ".lock").unlink(missing_ok=True)
                 path.parent.rmdir()
 
     def _touch(self) -> None:

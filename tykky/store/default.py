@@ -59,11 +59,3 @@ def states_of(entry: Entry, *, default: bool = False) -> list[str]:
         words = ["retired"]
     held = sorted(name for name in entry.marks if name.startswith(state.HELD))
     return words + [name.replace("#", " #") for name in held]
-
-
-def defaults(entries: Sequence[Entry]) -> set[str]:
-    """The prefixes of the defaults of all names among these, sorted as the store lists them."""
-    groups: dict[str, list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault(entry.name, []).append(entry)
-    return {default_of(group).prefix for group in groups.values()}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +44,30 @@ class Inspector:
         if key not in self._sums:
             self._sums[key] = digest_file(path)
         return self._sums[key]
+
+    def read(self, paths: Collection[Path], jobs: int, tell: Callable[[int, int], None]) -> None:
+        """Read files ahead, several at once; ``tell`` is given the bytes so far, and of all."""
+        sizes: dict[tuple[int, int], tuple[Path, int]] = {}
+        for path in paths:
+            with contextlib.suppress(OSError):  # which is found when it is looked at
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    sizes[status.st_dev, status.st_ino] = path, status.st_size
+        total, done = sum(size for _, size in sizes.values()), 0
+
+        def read(path: Path) -> None:
+            with contextlib.suppress(OSError):
+                self.sum(path)
+
+        with ThreadPoolExecutor(max(1, jobs)) as pool:
+            work = {pool.submit(read, path): size for path, size in sizes.values()}
+            try:
+                for each in as_completed(work):
+                    done += work[each]
+                    tell(done, total)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def generation(self, record: Record) -> Iterator[Fault]:
         """What of a generation is not as it was written; reads all its images."""

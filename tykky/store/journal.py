@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,12 +50,16 @@ def add(store: Store, module: str, event: Event) -> None:
             os.close(descriptor)
 
 
-def events(store: Store, last: int = 0) -> Iterator[dict[str, Any]]:
+def events(store: Store, last: int = 0) -> list[dict[str, Any]]:
     """The events, the oldest first; only the ``last`` so many, if not 0. Raises ``OSError``."""
     lines: list[bytes] = []
     with contextlib.suppress(FileNotFoundError), path_of(store).open("rb") as stream:
         lines = stream.readlines()
-    for line in lines[-last:]:
-        with contextlib.suppress(ValueError, TypeError):
-            found = json.loads(line)
-            yield {"module": str(found.pop("module")), **asdict(Event(**found))}
+    found: list[dict[str, Any]] = []
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            data = json.loads(line)
+            found.append({"module": str(data.pop("module")), **asdict(Event(**data))})
+        if last and len(found) == last:
+            break
+    return found[::-1]

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import (
+    BUSY,
     Permissions,
     check_writable,
     discard,
@@ -343,10 +344,15 @@ def remove_generation(place: Place, number: int) -> int:
     for folder in (generation, *within):
         if folder.stat().st_uid != os.geteuid():
             check_writable(folder, f"delete #{number} of {place.prefix}")
+    _discard(set_aside(place, number))
+    return _remove_images(place)
+
+
+def set_aside(place: Place, number: int) -> Path:
+    """Take the folder of a generation out of the way, to be swept. Raises ``OSError``."""
     gone = place.hidden / GENERATIONS / f"{_GONE}{number}-{secrets.token_hex(4)}"
     place.generation(number).rename(gone)
-    discard(gone)
-    return _remove_images(place)
+    return gone
 
 
 def freed_without(place: Place, numbers: Collection[int]) -> int:
@@ -363,16 +369,25 @@ def sweep(place: Place) -> None:
     unfinished = [path for path in folder.iterdir() if path.name.startswith((_DRAFT, _GONE))]
     for path in (*unfinished, *place.hidden.glob(".*")):
         with contextlib.suppress(PermissionError):  # somebody else's, whom it does not hinder
-            discard(path)
+            _discard(path)
     _remove_images(place)
+
+
+def _discard(path: Path) -> None:
+    """Delete what nothing needs, or leave it for later if it is busy. Raises ``OSError``."""
+    try:
+        discard(path)
+    except OSError as error:
+        if error.errno not in BUSY:
+            raise
 
 
 def _remove_images(place: Place) -> int:
     """Remove the images that no generation has; how many bytes that frees."""
     unused = _unused_images(place, place.numbers)
     for path in unused:
-        discard(path)
-    return sum(unused.values())
+        _discard(path)
+    return sum(size for path, size in unused.items() if not path.exists())
 
 
 def _unused_images(place: Place, numbers: Iterable[int]) -> dict[Path, int]:

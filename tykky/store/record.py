@@ -70,9 +70,10 @@ class Record(Entry):
     ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is entered
     (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets; ``by`` has
     ``user``, ``host`` and ``tykky`` (its version); ``packages`` are pairs of name and version;
-    ``asked`` are the names of those that the recipe asks for; ``publish`` is the digest of what
-    only users see; ``read`` are files and folders outside of the recipe's that the build has read,
-    with a digest of each; ``needed`` is the ``build`` of each of
+    ``asked`` are the names of those that the recipe asks for; ``instead`` is the digest of the lock
+    beside the recipe in whose place an update's own counts; ``publish`` is the digest of what only
+    users see; ``read`` are files and folders outside of the recipe's that the build has read, with
+    a digest of each; ``needed`` is the ``build`` of each of
     the ``needs``; ``files`` counts files and folders; ``notes`` are of what lies beside the record
     (see :mod:`tykky.store.written`).
     """
@@ -88,6 +89,7 @@ class Record(Entry):
     programs: tuple[str, ...] = ()
     packages: tuple[tuple[str, str], ...] = ()
     lock: str = ""
+    instead: str = ""
     loads: tuple[str, ...] = ()
     has_module: bool = True
     shown: Mapping[str, Any] = field(default_factory=dict)

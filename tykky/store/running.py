@@ -32,6 +32,29 @@ def in_use() -> dict[str, str]:
     return found
 
 
+def pinned() -> dict[str, str]:
+    """The generations that processes of this user on this node have loaded: ``PLACE=NUMBER``.
+
+    With one process for each.
+    """
+    found: dict[str, str] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_bytes().split(b"\0")
+            pins = [v.partition(b"=")[2] for v in variables if v.startswith(b"TYKKY_PINS=")]
+            if not pins or process.name == str(os.getpid()):
+                continue
+            name = (process / "comm").read_text(errors="replace").strip()
+        except OSError:  # somebody else's, or just ended
+            continue
+        if name.startswith("tykky-"):
+            continue  # it keeps or serves a mount
+        for pin in os.fsdecode(b":".join(pins)).split(":"):
+            place, _, number = pin.rpartition("=")
+            found[f"{os.path.realpath(place)}={number}"] = f"{name} (process {process.name})"
+    return found
+
+
 def runs_from(images: Path, files: set[str], used: dict[str, str]) -> str:
     """A program that runs from one of the files in a folder of images, or nothing."""
     return next((p for f in files if (p := used.get(os.path.realpath(images / f), ""))), "")

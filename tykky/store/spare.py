@@ -1,7 +1,8 @@
-"""Generations that nothing needs any more, and what killed writers left: finding and deleting.
+"""Generations that nothing needs any more: which, why, and deleting them.
 
 A generation may be gone back to, be loaded by a session, or be mounted by one of another place. So
-it is deleted when it has not been current for a while, and no generation needs it that stays.
+it goes when it has not been current for a while, and none needs it that stays. A retired version
+goes as a whole, in the same way. What goes is known before anything is deleted.
 """
 
 from __future__ import annotations
@@ -9,27 +10,59 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from calendar import timegm
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
+from tykky.host import TIME
 from tykky.store import place as places
-from tykky.store import running, state, trash
+from tykky.store import roots, running, state, trash
 from tykky.store.place import Place
 
 if TYPE_CHECKING:
     from tykky.store import Entry, Store
 
 
-def remove(
-    store: Store, seconds: float, warn: Callable[[str], None], *, dry_run: bool = False
-) -> tuple[list[str], int]:
-    """Delete what has not been current for that long; which generations, and how many bytes.
+@dataclass(frozen=True)
+class Keep:
+    """What stays: what is younger than so many seconds, and so many generations before each."""
 
-    Places that somebody else owns, or is changing, are left out; what cannot be read, or is of a
-    newer Tykky, is warned about.
+    seconds: float
+    generations: int = 0
+
+
+@dataclass(frozen=True)
+class Spare:
+    """Generations of a place that may go, and why; of a retired version, all of it (``entry``).
+
+    ``bytes`` is what that frees, after those that come before it.
     """
+
+    title: str
+    prefix: Path
+    number: int
+    bytes: int
+    why: str
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What may go, in the order in which it goes; what is old and stays, and why.
+
+    ``begun`` are places in which a killed change has left something.
+    """
+
+    spare: tuple[Spare, ...]
+    kept: tuple[tuple[str, str], ...]
+    begun: tuple[tuple[str, Path], ...]
+
+
+def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
+    """Look through all places. What cannot be read, or is of a newer Tykky, is warned about."""
     entries = {Path(entry.prefix): entry for entry in store.entries()}
     for problem in store.unreadable:
         warn(f"{problem}; it is left out")
@@ -38,42 +71,107 @@ def remove(
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
     sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
-    old = _spare(sure - _unsure(entries), {*titles, *every}, seconds)
-    gone: list[str] = []
-    freed, used = 0, running.in_use()
+    retired = {p: e for p, e in entries.items() if p in sure and _age(e) >= keep.seconds}
+    far = [Path(entry.prefix) for _, entry in roots.elsewhere(store)]  # which may need something
+    unsure = _unsure(entries)
+    old, whole, kept = _candidates(titles, sure - unsure, {*retired} - unsure, keep)
+    old, whole = _unneeded(old, {*titles, *every, *far}, whole)
+    found: list[Spare] = []
+    begun: list[tuple[str, Path]] = []
     for prefix, module in titles.items():
         here = Place(prefix)
         if here.is_closed:
             continue
         try:
             here.check_formats()
-            begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
-            if prefix not in sure and not begun:
+            is_begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
+            if prefix not in sure and not is_begun:
                 what = f"'current' in {here.hidden} leads to none of its generations"
                 what = "its current generation is damaged or unreadable" if here.current else what
                 warn(f"{module} is left as it is: {what}; 'tykky rollback {module}' mends that")
                 continue
-            with contextlib.ExitStack() as stack:
-                if not dry_run:
-                    claim = store.claim(prefix, module, warn, wait=False)
-                    if not os.access(here.hidden, os.W_OK) or not stack.enter_context(claim):
-                        continue
-                    places.sweep(here)
-                    if not here.current and prefix in entries:
-                        trash.put(store, entries[prefix])  # an uninstall was killed
-                        continue
-                numbers = sorted(old[prefix] & _superseded(here, seconds))
-                for number, program in _running(here, numbers, used).items():
-                    warn(f"{module}#{number} is kept: {program} runs from it")
-                    numbers.remove(number)
-                if dry_run:
-                    freed += places.freed_without(here, numbers)
-                for number in numbers:
-                    freed += 0 if dry_run else places.remove_generation(here, number)
-                    gone.append(f"{module}#{number}")
+            begun.append((module, prefix))
+            if prefix in whole:
+                size = places.freed_without(here, here.numbers)
+                why = f"retired {_days(_age(retired[prefix]))} ago"
+                found.append(Spare(module, prefix, 0, size, why, retired[prefix]))
+                continue
+            numbers, before, since = sorted(old.get(prefix, ())), 0, state.superseded(here)
+            for at, number in enumerate(numbers):
+                freed = places.freed_without(here, numbers[: at + 1])
+                why = f"not current for {_days(time.time() - since[number])}"
+                found.append(Spare(f"{module}#{number}", prefix, number, freed - before, why))
+                before = freed
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
-    return gone, freed
+    return Plan(tuple(found), tuple(kept), tuple(begun))
+
+
+def _candidates(
+    titles: Mapping[Path, str], sure: set[Path], retired: set[Path], keep: Keep
+) -> tuple[dict[Path, set[int]], set[Path], list[tuple[str, str]]]:
+    """The old generations of places, and the retired places, but those that somebody keeps.
+
+    And a line for each of these: what it is, and why it stays.
+    """
+    used, pinned = running.in_use(), running.pinned()
+    old: dict[Path, set[int]] = {}
+    whole: set[Path] = set()
+    kept: list[tuple[str, str]] = []
+    for prefix in titles:
+        here = Place(prefix)
+        try:
+            numbers = _superseded(here, keep) if prefix in sure else set()
+            going = {*here.numbers} if prefix in retired else numbers
+            marks = state.marks(here) if going else {}
+            stays = _needed_here(here, going, used, pinned)
+        except (StoreError, OSError):  # which is said when it would be changed
+            continue
+        for number in going:
+            if state.HELD in marks or f"{state.HELD}#{number}" in marks:
+                stays[number] = "it is held"
+        if prefix in retired and not stays:
+            whole.add(prefix)
+        old[prefix] = numbers.difference(stays)
+        kept += [(f"{titles[prefix]}#{number}", why) for number, why in sorted(stays.items())]
+    return old, whole, kept
+
+
+def tidy(store: Store, plan: Plan, warn: Callable[[str], None]) -> None:
+    """Remove what killed changes have left, and finish what they began to uninstall."""
+    entries = {Path(entry.prefix): entry for entry in store.entries()}
+    for module, prefix in plan.begun:
+        here = Place(prefix)
+        try:
+            with _claimed(store, here, module, warn) as held:
+                if held:
+                    places.sweep(here)
+                if held and not here.current and prefix in entries:
+                    trash.put(store, entries[prefix])
+        except (TykkyError, OSError) as error:
+            warn(f"{module} is left as it is: {error}")
+
+
+def remove(store: Store, spare: Spare, keep: Keep, warn: Callable[[str], None]) -> int | None:
+    """Delete a generation that still may go; how many bytes that freed, or nothing if it may not.
+
+    Raises ``TykkyError``, ``OSError``.
+    """
+    here = Place(spare.prefix)
+    with _claimed(store, here, spare.title, warn) as held:
+        if not held or spare.number not in _superseded(here, keep):
+            return None
+        return places.remove_generation(here, spare.number)
+
+
+@contextlib.contextmanager
+def _claimed(store: Store, here: Place, what: str, warn: Callable[[str], None]) -> Iterator[bool]:
+    """Hold the claim of a place, unless it is somebody else's, or just being changed."""
+    if not os.access(here.hidden, os.W_OK):
+        yield False
+        return
+    with store.claim(here.prefix, what, warn, wait=False) as held:
+        yield held
 
 
 def _unsure(entries: Mapping[Path, Entry]) -> set[Path]:
@@ -83,13 +181,22 @@ def _unsure(entries: Mapping[Path, Entry]) -> set[Path]:
     return {prefix for prefix in entries if os.path.realpath(prefix) in needed}
 
 
-def _running(here: Place, numbers: Collection[int], used: dict[str, str]) -> dict[int, str]:
-    """Those of these generations from whose own images a program runs, and which."""
-    known = {record.generation: record.files_of_images for record in here.records()}
-    shared = {file for number in known if number not in numbers for file in known[number]}
-    own = {number: known.get(number, set()) - shared for number in numbers}
-    found = {n: running.runs_from(here.images, files, used) for n, files in own.items()}
-    return {number: program for number, program in found.items() if program}
+def _needed_here(
+    here: Place, going: Collection[int], used: dict[str, str], pinned: dict[str, str]
+) -> dict[int, str]:
+    """Those of these generations that a process of this node runs from, or has loaded."""
+    known = (
+        {record.generation: record.files_of_images for record in here.records()} if going else {}
+    )
+    # What one shares with another that stays, stays with that.
+    shared = {file for number, files in known.items() if number not in going for file in files}
+    place, found = os.path.realpath(here.prefix), {}
+    for number in going:
+        if program := running.runs_from(here.images, known.get(number, set()) - shared, used):
+            found[number] = f"{program} runs from it"
+        elif program := pinned.get(f"{place}={number}", ""):
+            found[number] = f"{program} has it loaded"
+    return found
 
 
 def _is_sound(here: Place) -> bool:
@@ -99,32 +206,52 @@ def _is_sound(here: Place) -> bool:
     return False
 
 
-def _superseded(here: Place, seconds: float) -> set[int]:
-    """The generations that have not been current for that long. Raises ``StoreError``."""
+def _age(entry: Entry) -> float:
+    """For how many seconds a version has been retired; less than nothing if it is not."""
+    with contextlib.suppress(KeyError, ValueError):
+        when = entry.marks[state.RETIRED]["when"]
+        return time.time() - timegm(time.strptime(when, TIME))
+    return -1.0
+
+
+def _days(seconds: float) -> str:
+    days = int(seconds // 86400)
+    return f"{days} days" if days > 1 else "a day" if days else "less than a day"
+
+
+def _superseded(here: Place, keep: Keep) -> set[int]:
+    """The generations that have not been current for so long. Raises ``StoreError``."""
     since = state.superseded(here)
-    return {number for number, when in since.items() if time.time() - when >= seconds}
+    last = sorted(since, key=lambda number: (since[number], number))[-keep.generations :]
+    kept = last if keep.generations else []
+    return {n for n, when in since.items() if time.time() - when >= keep.seconds and n not in kept}
 
 
-def _spare(
-    prefixes: Iterable[Path], every: Collection[Path], seconds: float
-) -> dict[Path, set[int]]:
-    """The old generations of places that no generation needs which stays in ``every`` place."""
-    spare: dict[Path, set[int]] = {prefix: set() for prefix in every}
-    for prefix in prefixes:
-        with contextlib.suppress(StoreError):  # which is said when it would be changed
-            spare[prefix] = _superseded(Place(prefix), seconds)
+def _unneeded(
+    spare: dict[Path, set[int]], every: Collection[Path], retired: set[Path]
+) -> tuple[dict[Path, set[int]], set[Path]]:
+    """Those of the generations, and of the retired places, that no generation needs that stays.
+
+    A chain of needs goes as a whole, if all of it may.
+    """
+    needs = {
+        (here.prefix, number): [os.path.realpath(need) for need in here.needs(number)]
+        for here in map(Place, every)
+        for number in here.numbers
+    }
     while True:
         needed = {
-            os.path.realpath(need)  # PREFIX#NUMBER: links to its folder may differ
-            for here in map(Place, every)
-            for number in here.numbers
-            if number not in spare[here.prefix]
-            for need in here.needs(number)
+            need  # PREFIX#NUMBER: links to its folder may differ
+            for (prefix, number), wanted in needs.items()
+            if prefix not in retired and number not in spare.get(prefix, ())
+            for need in wanted
         }
         fewer = {
             prefix: {n for n in numbers if os.path.realpath(f"{prefix}#{n}") not in needed}
             for prefix, numbers in spare.items()
         }
-        if fewer == spare:
-            return spare
-        spare = fewer
+        places_needed = {need.rpartition("#")[0] for need in needed}
+        left = {prefix for prefix in retired if os.path.realpath(prefix) not in places_needed}
+        if fewer == spare and left == retired:
+            return spare, retired
+        spare, retired = fewer, left

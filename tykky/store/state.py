@@ -184,6 +184,13 @@ def mark(
     return new
 
 
+def recall(place: Place, marks: Marks, permissions: Permissions) -> None:
+    """Take marks from elsewhere, if the file that has them is lost or damaged. Hold the claim."""
+    if is_damaged(place) or not (place.hidden / NAME).exists():
+        known = _opened(place, permissions)
+        _write(place, _Known(known.events, known.notes, marks), permissions)
+
+
 #: What of a mark tells of its making, and not of what was decided.
 _WHEN = ("user", "host", "when")
 

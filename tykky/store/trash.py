@@ -73,18 +73,18 @@ def put(store: Store, entry: Entry) -> None:
 
 def is_begun(store: Store, prefix: Path) -> bool:
     """Whether a place is half in the trash: somebody was killed who uninstalled it."""
-    newest = [item / HIDDEN for item in _items(store, prefix)[-1:]]
+    newest = [item / HIDDEN for item in items(store, prefix)[-1:]]
     return any(os.path.lexists(n / CURRENT) and not (n / GENERATIONS).exists() for n in newest)
 
 
 def last_number(store: Store, place: Place) -> int:
     """The greatest number that a place had before it was uninstalled, as far as that is known."""
-    items = [Place(item) for item in _items(store, place.prefix)]
-    noted = (event.generation for item in items for event in state.events(item))
-    return max((0, *noted, *(number for item in items for number in item.numbers)))
+    thrown = [Place(item) for item in items(store, place.prefix)]
+    noted = (event.generation for item in thrown for event in state.events(item))
+    return max((0, *noted, *(number for item in thrown for number in item.numbers)))
 
 
-def _items(store: Store, prefix: Path) -> list[Path]:
+def items(store: Store, prefix: Path) -> list[Path]:
     """What of a place is in the trash, the oldest first."""
     name = re.compile(re.escape(_name(prefix)) + "-[0-9]+")
     there = store.trash.iterdir() if store.trash.is_dir() else ()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
+from tykky.config.schema import cutoff
 from tykky.console import plural
 from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError, explained
 from tykky.files import discard, read_within
@@ -30,6 +31,21 @@ if TYPE_CHECKING:
 #: The failures of uv that can be told by its words: a pattern, the cause and the remedy, where
 #: ``{0}`` is what the pattern captured and ``{index}`` which index it is, and the exit code.
 _PROBLEMS = (
+    (
+        r"`(\S+)`\s+was\s+filtered\s+by\s+`exclude-newer`[^`]*?before\s+(\S+)T\S+\s+The\s+latest"
+        r"\s+version\s+satisfying\s+the\s+requirement\s+is\s+v(\S+),\s+published\s+at\s+([\d-]+)",
+        "nothing of '{0}' that would do was there before {1}, and pip.quarantine lets in nothing "
+        "more recent",
+        "ask for less, or wait: {2} is of {3}; '-c pip.quarantine=' takes it now, for one call",
+        Exit.RESOLVE,
+    ),
+    (
+        r"`(\S+)`\s+was\s+filtered\s+by\s+`exclude-newer`",
+        "{index} does not say when '{0}' was uploaded, which pip.quarantine has to know",
+        "name an index that gives upload times (PEP 700), or take the setting away: 'tykky config "
+        "why pip.quarantine'",
+        Exit.RESOLVE,
+    ),
     (
         r"An index(?: URL)?\s+\((\S+)\)\s+(?:could\s+not\s+be\s+queried|returned)",
         "the package index {0} does not let you in",
@@ -148,7 +164,16 @@ def environment(config: Config) -> dict[str, str]:
     }
     if config.pip.strategy == "best-match":
         variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    variables |= quarantine(config)
     return {name: value for name, value in variables.items() if value}
+
+
+def quarantine(config: Config) -> dict[str, str]:
+    """The variables that let uv and pip choose nothing more recent than is configured."""
+    if (end := cutoff(config.pip.quarantine)) is None:
+        return {}
+    when = end.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"UV_EXCLUDE_NEWER": when, "PIP_UPLOADED_PRIOR_TO": when}
 
 
 def indexes(config: Config) -> tuple[str, ...]:
@@ -180,8 +205,12 @@ def asking(addresses: Sequence[str]) -> dict[str, str]:
 
 
 def offline(config: Config) -> dict[str, str]:
-    """The variables for uv in a box: no index, and a cache that nobody else has."""
-    own = {name: value for name, value in environment(config).items() if "INDEX" not in name}
+    """The variables for uv in a box: no index, and a cache that nobody else has.
+
+    What is chosen already is of any age.
+    """
+    usual, drop = environment(config), quarantine(config)
+    own = {name: v for name, v in usual.items() if "INDEX" not in name and name not in drop}
     return {**own, "UV_CACHE_DIR": "/tmp/uv"}
 
 
@@ -198,14 +227,15 @@ def resolve(
     source: Sequence[str],
     config: Config,
     present: Mapping[str, str] | None = None,
+    held: Sequence[Package] = (),
 ) -> tuple[Package, ...]:
     """The exact files that satisfy ``requirements`` on a Python and an architecture.
 
     Only wheels are taken, since a wheel is the same everywhere, except for the projects named
     in ``source``, whose own code may run for it, in a box with the network: so what uv keeps
     then is kept for nobody else. Nothing is installed. What is ``present`` already (names and
-    versions) is kept if it can be, and not in the result. Raises ``TykkyError`` with the
-    resolver's reason.
+    versions) is kept if it can be, and not in the result; what is ``held`` has its version, if it
+    is in the result. Raises ``TykkyError`` with the resolver's reason.
     """
     from tykky.tools.enclosure import Access, closed, enclosed
     from tykky.tools.scratch import Scratch
@@ -229,6 +259,11 @@ def resolve(
         seen = [Path(unquote(path)) for path in local]
         access = Access(seen=seen, places={cache: cache, work: work}, network=True)
         line, variables = enclosed(line, variables, scratch, config, access)
+        if held:
+            pins = "".join(f"{one.name}=={one.version}\n" for one in held)
+            (work / "held.txt").write_text(pins, encoding="utf-8")
+            line += ["--constraints", "held.txt"]
+            line += [f"--exclude-newer-package={one.name}=false" for one in held]
         options: list[str] = []
         if present:
             stand_ins(present, work / "present")

@@ -284,7 +284,8 @@ static bool cannot_read(struct conf *conf, const char *file)
     fail("cannot read %s: %m", file);
     if (errno == ENOENT)
         return remedy("a command works only where it was installed: if it was copied, "
-                      "make a symbolic link instead; else install the stack again");
+                      "make a symbolic link instead; if files of it were deleted: "
+                      "'tykky doctor --store --fix', or install the stack again");
     return remedy("ask the owner of the install to make it readable for you");
 }
 

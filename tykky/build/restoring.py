@@ -1,0 +1,159 @@
+"""A copy of the record in the image, and the generation that is made again from it.
+
+Files that are small and old are what cleaners of scratch file systems take, and images are what
+they leave. What a generation consists of besides its image can be made from its record; so a copy
+of that lies in the image, as far as it is the same for the same contents.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tykky
+from tykky.build.commands import lay_launch
+from tykky.build.entering import Entering, launch_plan
+from tykky.errors import Exit, StoreError, explained
+from tykky.files import copy_tree, digest_file, discard
+from tykky.host import host_name, now, user_name
+from tykky.runtime.base import CONF_NAME, CURRENT
+from tykky.store import Place, Record, Store, place, state
+from tykky.store import record as records
+from tykky.tools import squash
+from tykky.tools.scratch import contained
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+#: The copy, at the top of the image.
+NAME = ".tykky-record.json"
+#: More than any record has, in bytes.
+_MOST = 1 << 24
+
+
+def put_copy(top: Path, record: Record) -> None:
+    """Put the copy of a record into the contents ``top`` of an image. Raises ``OSError``."""
+    same = replace(
+        record,
+        installed="",
+        by={},
+        steps=(),
+        generation=0,
+        images=(),
+        files=0,
+        notes={},
+        marks={},
+        instead="",
+        recipe={**record.recipe, "file": ""},  # which may lie anywhere
+    )
+    path = contained(top, Path(NAME))
+    path.unlink(missing_ok=True)
+    path.write_bytes(records.render(same))
+
+
+def copies(here: Place) -> list[Record]:
+    """The records of which there are copies in the images of a place, the newest image first.
+
+    Each with its image, which is whole.
+    """
+    found = []
+    there = here.images.glob("*.sqfs") if here.images.is_dir() else ()
+    for image in sorted(there, key=lambda path: path.lstat().st_mtime, reverse=True):
+        with contextlib.suppress(StoreError, OSError, subprocess.TimeoutExpired):
+            line = [squash.program("unsquashfs"), "-cat", str(image), NAME]
+            done = subprocess.run(line, capture_output=True, timeout=60, check=False)
+            if done.returncode or len(done.stdout) > _MOST:
+                continue
+            with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
+                Path(folder, records.NAME).write_bytes(done.stdout)
+                record = records.read(Path(folder))
+            digest = digest_file(image)
+            same = record.prefix == str(here.prefix) and image.stem == digest[: squash.DIGITS]
+            if same:
+                fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
+                found.append(replace(record, images=(fact,)))
+    return found
+
+
+def restore(here: Place, config: Config, store: Store) -> Record:
+    """Make the current generation again, of its record or else of the copy in an image.
+
+    It has the number that it had, and what is left of it. Hold the claim of the place. Raises
+    ``TykkyError``.
+    """
+    number = _number(here)
+    record = _of_record(here, number) or _of_image(here, number)
+    last = here.generation(number)
+    draft = replace(place.begin(here, store.permissions), number=number)
+    try:
+        with explained(f"restore {record.module}"):
+            if last.is_dir():
+                copy_tree(last, draft.path)
+            for name in (records.NAME, CONF_NAME):
+                discard(draft.path / name)
+        entering = Entering.read(record.launch)
+        commands = record.commands
+        plan = launch_plan(
+            entering, record.module, here.prefix, number, record.images, commands, config
+        )
+        lay_launch(plan, draft.path, store.permissions)
+        if last.exists():  # the next sweep takes it away
+            place.set_aside(here, number)
+        return place.commit(draft, record, store.permissions)
+    finally:
+        if draft.path.exists():
+            discard(draft.path)
+
+
+def _of_record(here: Place, number: int) -> Record | None:
+    """The record of a generation, if that is as it was written."""
+    with contextlib.suppress(StoreError):
+        record = here.record(number)
+        if not place.damaged(record).endswith((records.NAME, ".sqfs")):
+            # What is made anew gets notes of its own.
+            kept = {name: n for name, n in record.notes.items() if name != CONF_NAME}
+            return replace(record, notes=kept)
+    return None
+
+
+def _of_image(here: Place, number: int) -> Record:
+    """The record from the newest image, but one that another generation has."""
+    others = {
+        f for each in here.records() if each.generation != number for f in each.files_of_images
+    }
+    known = copies(here)
+    if not known:
+        raise StoreError(
+            f"no image of {here.prefix} that is whole has a copy of its record",
+            remedy="install it again; it was made by an earlier Tykky, or its image is gone, too",
+            code=Exit.DAMAGED,
+        )
+    record = next((each for each in known if not each.files_of_images & others), known[0])
+    by = {"user": user_name(), "host": host_name(), "tykky": tykky.__version__}
+    return replace(record, generation=number, installed=now(), by=by)
+
+
+def _number(here: Place) -> int:
+    """The number of the generation that is, or was, the current one."""
+    with contextlib.suppress(OSError, ValueError):
+        if (number := int((here.hidden / CURRENT).readlink().name)) > 0:
+            return number
+    return max((1, *here.numbers, *(event.generation for event in state.events(here)[-1:])))
+
+
+def is_lost(here: Place) -> bool:
+    """Whether no current generation of a place can be entered, although an image is there."""
+    lost = not here.current
+    if not lost:
+        try:
+            lost = not here.generation().joinpath(CONF_NAME).is_file()
+            lost = lost or place.damaged(here.record()).endswith((records.NAME, CONF_NAME))
+        except records.NewerFormat:
+            return False
+        except StoreError:
+            lost = True
+    return lost and here.images.is_dir() and any(here.images.glob("*.sqfs"))

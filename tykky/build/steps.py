@@ -1,0 +1,192 @@
+"""The steps of the pipeline that make a generation: each takes the work, and gives what it made."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tykky import console, contents
+from tykky.build import commands, restoring
+from tykky.build.box import TestBox
+from tykky.build.entering import Entering, as_published, launch_plan
+from tykky.build.layout import Offer
+from tykky.build.plan import keep_inputs, record_of
+from tykky.build.work import Work
+from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
+from tykky.files import count, discard, make_folder
+from tykky.recipe import recipe_code
+from tykky.runtime.base import LaunchPlan
+from tykky.store import Record, place
+from tykky.store.place import Draft
+from tykky.tools.squash import settle, squash
+
+
+@dataclass(frozen=True)
+class Built:
+    """Finished contents: their commands, packages, how they are entered, and their images."""
+
+    offer: Offer
+    programs: tuple[str, ...]
+    packages: tuple[contents.Installed, ...]
+    entering: Entering
+    images: tuple[dict[str, Any], ...] = ()
+    old: Record | None = None  # the generation that they are taken from
+
+
+def assemble(work: Work) -> Built:
+    """Build, finish and squash the contents; from then on the scratch directory is empty."""
+    with work.desk.step("build") as line:
+        box = work.plan.layout.box(replace(work, line=line))
+        work.plan.layout.start(work)
+        work.call(box, "assemble")
+    work.tell(box)
+    built = _finish(work)
+    if not work.plan.layout.has_image:
+        return built
+    plan, top = work.plan, work.scratch.top
+    with work.desk.step("squash") as line:
+        record = plan.layout.amend(_record(work, built))
+        if record.has_module:
+            with explained("put a copy of the record into the image", "build_dir"):
+                restoring.put_copy(top, record)
+        if plan.layout.settles:
+            settle(top)
+        files = count(top)
+        line.update(f"{files} files into one image")
+        options, before = plan.layout.squash_options(work), {*plan.place.images.iterdir()}
+        image = squash(top, plan.place.images, work.config, work.run, options)
+        if (path := plan.place.images / image.file) not in before:  # else it is others' as well
+            work.desk.store.permissions.apply(path)
+        work.scratch.renew()
+        line.tell(image=image)
+        line.update(f"{files} files into one image of {console.size(image.bytes)}")
+    work.desk.log.note(f"image {image.sha256}, place {plan.prefix}")
+    return replace(built, images=(asdict(image),))
+
+
+def _finish(work: Work) -> Built:
+    """The recipe's own last touch; see which commands there are; then the kind's touch."""
+    plan = work.plan
+    with work.desk.step("finish") as line:
+        box = plan.layout.box(replace(work, line=line))
+        work.call(box, "equip", "finish")
+        # A command that is not there is better found before the byte code is made.
+        line.update("the commands")
+        offer = plan.layout.offer(work)
+        there = tuple(commands.programs(work.scratch.top / "bin"))
+        if not offer.names and commands.ALL in plan.recipe.commands:
+            work.desk.remark("the stack has no programs: only stacks that need it see what it has")
+        work.call(box, "seal")
+        with recipe_code(plan.recipe, "contents"):
+            found = tuple(plan.recipe.contents(box))
+        if found and (listed := plan.layout.with_listing(offer)):
+            contents.put(found, box)
+            offer = listed
+        entering = plan.layout.enter(work, box, offer)
+        plan.layout.finish(work, offer)
+        line.update(console.plural(len(offer.names), "command"))
+    work.tell(box)
+    return Built(offer, there, found, entering)
+
+
+def reuse(work: Work, old: Record) -> Built:
+    """The contents of another generation, entered and offered as the recipe says now."""
+    recipe, there = work.plan.recipe, old.programs
+    names = old.commands
+    if commands.are_plain(recipe):
+        chosen = set(commands.choose_again(recipe, there))
+        names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
+    entering = as_published(Entering.read(old.launch), recipe, work.config)
+    found = contents.of_install(work.plan.place.generation(old.generation))
+    work.read.update(old.read)
+    return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
+
+
+def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
+    """Everything of a generation but its record and its log; how it is entered."""
+    plan, permissions = work.plan, work.desk.store.permissions
+    keep_inputs(plan, built.packages, draft.path, permissions)
+    plan.layout.fill(work, draft, built.offer, built.images)
+    names, number = built.offer.names, draft.number
+    launch = launch_plan(
+        built.entering, plan.module, plan.prefix, number, built.images, names, work.config
+    )
+    commands.lay_launch(launch, draft.path, permissions)
+    return launch
+
+
+def test(work: Work, draft: Draft, built: Built, launch: LaunchPlan) -> None:
+    """Try the generation as a user would: its real commands, before anybody else has them."""
+    trial = draft.path / "trial"
+    names = built.offer.names
+    with work.desk.step("test") as line:
+        try:
+            make_folder(work.plan.prefix / "bin", work.desk.store.permissions)
+            commands.lay_commands(draft.place, names, trial, work.desk.store.permissions)
+            work.scratch.renew()
+            work = replace(work, line=line)
+            box = work.open(TestBox, draft=draft, commands=trial, cwd=work.scratch.empty)
+            box.seen = [draft.place.prefix, *launch.sources]
+            work.plan.layout.prove(work, box)
+        except OSError as error:
+            raise from_os_error(error, "try the commands") from error
+        except TykkyError as error:
+            check_needs(work)  # without which nothing can work
+            if error.code == Exit.BUILD:
+                error.code = Exit.TEST
+                error.remedy = error.remedy or "correct the recipe or its lock, then install"
+            raise
+        finally:
+            discard(trial)
+        line.update(f"{console.plural(len(names), 'command')} of the new generation")
+
+
+def _record(work: Work, built: Built) -> Record:
+    """The record, as far as it does not depend on the image."""
+    return replace(
+        record_of(work.plan, work.desk.clock.steps, work.read),
+        commands=built.offer.names,
+        programs=built.programs,
+        launch=asdict(built.entering),
+        packages=tuple((p.name, p.version) for p in built.packages),
+    )
+
+
+def commit(work: Work, draft: Draft, built: Built) -> Record:
+    """Give the generation its number, after everything it speaks of is safe on disk."""
+    plan, permissions = work.plan, work.desk.store.permissions
+    with work.desk.step("commit") as line:
+        if built.old is None:
+            work.desk.log.keep(draft.path, permissions)
+        else:
+            # How the contents were built, of which this is another generation.
+            with contextlib.suppress(OSError):
+                old = plan.place.generation(built.old.generation)
+                log = draft.path / "build.log.gz"
+                shutil.copy2(old / log.name, log)
+                permissions.apply(log)
+        record = replace(
+            _record(work, built),
+            generation=draft.number,
+            images=built.images,
+            files=count(draft.path) + 1 + len(built.images),
+        )
+        record = place.commit(draft, plan.layout.amend(record), permissions)
+        line.tell(record=record)
+        line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
+    return record
+
+
+def check_needs(work: Work) -> None:
+    """Raise ``StoreError`` if a generation is gone, or another has got its number meanwhile."""
+    for needed in work.plan.needs:
+        here, found = place.Place(Path(needed.prefix)), ""
+        with contextlib.suppress(StoreError):
+            found = here.record(needed.generation).build
+        if found != needed.build:
+            cause = f"{needed.title}, which {work.plan.module} needs, was removed meanwhile"
+            remedy = "install that again, then run the same command again"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
