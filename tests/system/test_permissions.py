@@ -197,7 +197,15 @@ def test_a_restricted_stack_is_for_its_group(
         assert refused.stdout == ""
         listed = modules(outsider, root, "module -t avail hello 2>&1", system).stdout
         assert re.findall("hello/[0-9.]*[0-9]", listed) == ["hello/1.0", "hello/2.0"], listed
-    for verb in ("find", "find --packages", "find --sizes", "info hello", "which hello", "history"):
+    for verb in (
+        "find",
+        "find --packages",
+        "find --sizes",
+        "info hello",
+        "which hello",
+        "history",
+        "outdated --json",
+    ):
         assert outsider.bash(f"tykky {verb}").stderr == "", verb
     assert "closed to you, and left out: hello/2.0" in outsider.run("tykky", "verify").stderr
     asked = ("history", "info #1", "find #1", "verify #1", "hide", "rollback", "uninstall")
