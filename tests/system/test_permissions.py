@@ -220,7 +220,7 @@ def test_a_restricted_stack_is_for_its_group(
     first.run("tykky", "install", "--force", "low", "hello@1.0")
     script = "tykky refresh --check --all; tykky reindex; tykky gc --days 0 -n; tykky gc --days 0"
     said = staff.bash(script, stderr=STDOUT).stdout
-    assert re.findall("(?m)^  (.*#1)$|(as it is)", said) == [("hello/1.0#1", "")] * 2, said
+    assert re.findall(r"(?m)^  (\S+#1) |(as it is)", said) == [("hello/1.0#1", "")] * 2, said
     assert said.count(f"no pulled image is deleted: {prefix} is closed to you") == 2
     needed = staff.run("tykky", "uninstall", "low", "hello/1.0", status=int(Exit.CONFLICT)).stderr
     assert "low/1.0 is needed by hello/2.0#1" in needed
