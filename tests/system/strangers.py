@@ -58,10 +58,11 @@ def stranger(tykky: Tykky, place: Path, number: int = 61000, groups: str = "") -
     said = tykky.user.run(sys.executable, "-c", compile_it).stdout.strip()
     compiled = Path(said) if "tykky-programs" in said else None
     if compiled is not None:
-        cache = home / ".cache"
-        shutil.copytree(compiled, cache / "tykky-programs" / compiled.name)
-        for folder in (cache, cache / "tykky-programs", cache / "tykky-programs" / compiled.name):
-            folder.chmod(0o755)
+        programs = home / ".cache/tykky-programs"
+        shutil.copytree(compiled, programs / compiled.name)
+        (programs / compiled.name).chmod(0o755)
+        for folder in (programs, programs.parent):
+            folder.chmod(0o777)
     env = {**tykky.user.env, "HOME": str(home), "USER": home.name, "LOGNAME": home.name}
     # What they download or build must not land among the test's own things.
     env |= {"TYKKY_CACHE_DIR": f"{home}/cache", "TYKKY_BUILD_DIR": f"{home}/build"}

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from tykky.bases.base import arch
 from tykky.bases.reference import resolve
 from tykky.errors import Exit, TykkyError, from_os_error
-from tykky.files import Permissions, digest_file, make_folder, read_json, sync, write_file
+from tykky.files import Permissions, digest_file, read_json, sync, write_file
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -129,16 +129,18 @@ def _read(path: Path) -> Pulled:
 @contextmanager
 def claim(config: Config, digest: str) -> Iterator[Path]:
     """Be the only one who pulls an image; gives a path to put it at for the time being."""
-    from tykky.store.claims import Lock
+    from tykky.store.claims import take
 
+    new = config.bases_dir / f".{digest[:16]}.new"
+    lock = take(new.with_suffix(".lock"), _permissions(config), "an image")
     try:
-        make_folder(config.bases_dir, _permissions(config))
-        new = config.bases_dir / f".{digest[:16]}.new"
-        with Lock(new.with_suffix(".lock")):
-            try:
-                yield new
-            finally:
-                new.unlink(missing_ok=True)
+        try:
+            new.unlink(missing_ok=True)  # what somebody has left who was killed
+            yield new
+        finally:
+            new.unlink(missing_ok=True)
+            if lock is not None:
+                lock.release()
     except OSError as error:
         raise from_os_error(error, f"keep an image in {config.bases_dir}") from error
 

@@ -23,7 +23,7 @@ def _file(call: Call) -> Result:
 
 
 def _admin_list(call: Call) -> Result:
-    lines = modulefile.admin_list([*map(call.store.record, call.store.entries())])
+    lines = modulefile.admin_list([*map(call.store.record, call.store.open_entries())])
     return Result(lines, said(lines))
 
 

@@ -30,7 +30,7 @@ def run(call: Call) -> Result:
     """One line for each install that is behind, in the order of 'tykky find'."""
     args, store = call.args, call.store
     entries = [store.one(words) for words in named(args.install)]
-    entries = entries or [e for e in store.entries() if state.RETIRED not in e.marks]
+    entries = entries or [e for e in store.open_entries() if state.RETIRED not in e.marks]
     call.warn_of_unreadable()
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []

@@ -48,7 +48,7 @@ def run(call: Call) -> Result:
     if bool(args.install) == args.all:
         remedy = "name them, or give --all (and not both)"
         raise StoreError("nothing says which installs to refresh", remedy=remedy, code=Exit.USAGE)
-    entries = store.entries() if args.all else [store.one(name) for name in args.install]
+    entries = store.open_entries() if args.all else [store.one(name) for name in args.install]
     if args.all:
         call.warn_of_unreadable()
     answers: list[dict[str, Any]] = []

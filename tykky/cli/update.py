@@ -50,7 +50,7 @@ def run(call: Call) -> Result:
         remedy = "name the installs that have these packages"
         raise StoreError("--only is for certain installs", remedy=remedy, code=Exit.USAGE)
     if args.all:
-        entries = [entry for entry in store.entries() if state.RETIRED not in entry.marks]
+        entries = [entry for entry in store.open_entries() if state.RETIRED not in entry.marks]
         call.warn_of_unreadable()
     else:
         entries = [_installed(words, call) for words in named(args.install)]

@@ -127,6 +127,10 @@ class Store:
         there = [entry for entry in found if self._is_there(entry)]
         return sorted(there, key=lambda e: (e.name, Version(e.version), e.suffix, e.prefix))
 
+    def open_entries(self) -> list[Entry]:
+        """What is installed, but for what is closed to whoever asks."""
+        return [entry for entry in self.entries() if not Place(Path(entry.prefix)).is_closed]
+
     def _is_there(self, entry: Entry) -> bool:
         """Whether an entry speaks of a place of this root, or of one that still exists."""
         if entry.prefix == f"{self.places}/{entry.name}/{entry.version}{entry.suffix}":
@@ -249,7 +253,7 @@ class Store:
 
         ``without`` are places and generations of them that are left out; 0 is all of one.
         """
-        thrown = (Path(path).parent for path in self.trash.glob(f"*/{HIDDEN}"))
+        thrown = self.trash.glob("*")
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
             if (prefix, 0) in without:

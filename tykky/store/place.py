@@ -91,8 +91,9 @@ class Place:
 
     @property
     def is_closed(self) -> bool:
-        """Whether there is one that whoever asks may not look into."""
-        return is_folder(self.prefix) and not os.access(self.prefix, os.X_OK)
+        """Whether there is one of somebody else's that whoever asks may not look into."""
+        seen = is_folder(self.prefix) and not os.access(self.prefix, os.X_OK)
+        return seen and self.prefix.stat().st_uid != os.geteuid()
 
     def check_open(self) -> None:
         """Raise ``Closed`` if nothing of it can be seen."""

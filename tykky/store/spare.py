@@ -72,8 +72,9 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
     titles |= {path: entry.module for path, entry in entries.items()}
     sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
     retired = {p: e for p, e in entries.items() if p in sure and _age(e) >= keep.seconds}
-    far = [Path(entry.prefix) for _, entry in roots.elsewhere(store)]  # which may need something
-    unsure = _unsure(entries)
+    # Those of other roots may need something.
+    far = {Path(entry.prefix): entry for _, entry in roots.elsewhere(store)}
+    unsure = _unsure({**entries, **far})
     old, whole, kept = _candidates(titles, sure - unsure, {*retired} - unsure, keep)
     old, whole = _unneeded(old, {*titles, *every, *far}, whole)
     found: list[Spare] = []
