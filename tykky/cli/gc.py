@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   tykky gc                 what is older than the site keeps it
-  tykky gc --days 0        all of it, now
+  tykky gc --days 0        whatever its age
   tykky gc --days 0 --generations 0       also the generation before the current one
   tykky gc --dry-run       only say what would be deleted, and how much it frees
   tykky gc --cache         of downloads, what was not used for 7 days; nothing else
