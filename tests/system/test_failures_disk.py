@@ -57,7 +57,8 @@ CHANGES = {
     ),
     "up to date": ("update hello", ["install hello@1.0", "edit"], "hello 1.0\n"),
     "deprecate": ("deprecate hello --use good", ["install hello@1.0"], "hello 1.0\n"),
-    "retire": ("retire hello/1.0 --use good/1.0", ["install hello@1.0"], "hello 1.0\n"),
+    # After which gc removes it.
+    "retire": ("retire hello/1.0 --use good/1.0", ["install hello@1.0"], ""),
     "reindex": ("reindex", ["install hello@1.0"], "hello 1.0\n"),
     "classic": ("wrap-install -w bin --prefix ../p ../tool", [], "hello 1.0\n"),
     "classic again": (
