@@ -50,10 +50,14 @@ def change(
     facts: Mapping[str, str] | None,
     verb: str,
     *,
+    why: str | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Mark one install, or take a mark back without ``facts``, and say what it is now."""
-    why = plain(call.args.reason, "--reason")
+    """Mark one install, or take a mark back without ``facts``, and say what it is now.
+
+    ``why`` is what the command line says, unless it is given.
+    """
+    why = plain(call.args.reason, "--reason") if why is None else why
     place = place_of(entry)
     if not name.startswith(HELD) and not call.store.record(entry).has_module:
         cause = f"{entry.prefix} was made by a classic command, and has no module"

@@ -31,12 +31,10 @@ def run(call: Call) -> Result:
     args, store = call.args, call.store
     chosen: list[Entry | retired.Retired] = []
     for words in named(args.install):
-        buried = [each for each in retired.of(store) if each.module == words]
-        entry = (
-            None
-            if buried and not any(e.module == words for e in store.entries(words.partition("/")[0]))
-            else store.one(words)
-        )
+        name = words.partition("/")[0]
+        buried = [each for each in retired.of(store, name) if each.module == words]
+        is_there = not buried or any(e.module == words for e in store.entries(name))
+        entry = store.one(words) if is_there else None
         if entry is not None and entry.module != words:
             cause, remedy = f"'{words}' is not the full name", f"say all of it: {entry.module}"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
@@ -48,11 +46,13 @@ def run(call: Call) -> Result:
     for each in chosen:
         if isinstance(each, retired.Retired):
             answers.append(_buried(call, each))
-        elif not (args.undo or use or args.reason) and (old := each.marks.get(state.RETIRED)):
-            console.note(gone(each.module, old))  # which says more than to retire it again
-            answers.append({"module": each.module, "changed": False, "marks": dict(each.marks)})
         elif args.undo:
             answers.append(change(call, each, state.RETIRED, None, "retire --undo"))
+        elif not (use or args.reason) and (old := each.marks.get(state.RETIRED)):
+            # What was said then stays, and what was stopped then is finished.
+            facts, why = {"use": old["use"]} if "use" in old else {}, old.get("why", "")
+            answers.append(change(call, each, state.RETIRED, facts, "retire", why=why, quiet=True))
+            console.note(gone(each.module, old))
         else:
             answers.append(change(call, each, state.RETIRED, use, "retire"))
     return Result(answers)
