@@ -87,7 +87,10 @@ def carry_out(
     why: str = "",
     after: int = 0,
 ) -> Outcome:
-    """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history."""
+    """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history.
+
+    Makes a new generation, or switches to one that is there. Raises ``TykkyError``.
+    """
     plan.place.check_formats()
     found = None if force else plans.present(plan)
     if found is not None and found.generation == plan.place.current:
@@ -96,7 +99,31 @@ def carry_out(
     desk.store.check_outside(plan.prefix)
     if force or (found is None and plans.reusable(plan) is None):
         plan = provide(desk, plan)
-    return make(desk, plan, publisher, force=force, verb=verb, why=why, after=after)
+    desk.store.prepare()
+    sweep(desk.config.build_dir)
+    publisher.check(plan.layout.amend(record_of(plan, (), {})))
+    with desk.store.claim(plan.prefix, plan.module, console.note) as held:
+        plan.place.check_formats()
+        if held:
+            place.sweep(plan.place)
+        # Somebody may have made it, or another of this name, while this one waited.
+        plans.check_selection(plan.recipe, plan.place)
+        found = None if force else plans.present(plan)
+        if found is not None:
+            did = "nothing" if found.generation == plan.place.current else "switched"
+            publisher.switch(found, verb, why)
+            return Outcome(found, did)
+        if after and plan.place.current != after:
+            cause = (
+                f"somebody else has changed {plan.module} meanwhile: it is #{plan.place.current}"
+            )
+            remedy = "run the same command again, which goes on from there"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        old = None if force else plans.reusable(plan)
+        if old is None and isinstance(plan.base, bases.Pending):
+            plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
+        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why)
+        return Outcome(record, "built" if old is None else "published")
 
 
 def resolve(desk: Desk, repos: Repos) -> Plan:
@@ -123,44 +150,6 @@ def provide(desk: Desk, plan: Plan) -> Plan:
         line.tell(plan=plan)
         line.update(f"{plan.base.name} ({plan.base.id})")
     return plan
-
-
-def make(
-    desk: Desk,
-    plan: Plan,
-    publisher: Publisher,
-    *,
-    force: bool = False,
-    verb: str = "install",
-    why: str = "",
-    after: int = 0,
-) -> Outcome:
-    """Make a new generation of a place, or switch to one that is there. Raises ``TykkyError``."""
-    desk.store.prepare()
-    sweep(desk.config.build_dir)
-    publisher.check(plan.layout.amend(record_of(plan, (), {})))
-    with desk.store.claim(plan.prefix, plan.module, console.note) as held:
-        plan.place.check_formats()
-        if held:
-            place.sweep(plan.place)
-        # Somebody may have made it, or another of this name, while this one waited.
-        plans.check_selection(plan.recipe, plan.place)
-        found = None if force else plans.present(plan)
-        if found is not None:
-            did = "nothing" if found.generation == plan.place.current else "switched"
-            publisher.switch(found, verb, why)
-            return Outcome(found, did)
-        if after and plan.place.current != after:
-            cause = (
-                f"somebody else has changed {plan.module} meanwhile: it is #{plan.place.current}"
-            )
-            remedy = "run the same command again, which goes on from there"
-            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
-        old = None if force else plans.reusable(plan)
-        if old is None and isinstance(plan.base, bases.Pending):
-            plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
-        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why)
-        return Outcome(record, "built" if old is None else "published")
 
 
 def change(
