@@ -119,7 +119,7 @@ class Place:
 
     @property
     def is_lost(self) -> bool:
-        """Whether this was an install, and no generation counts: its images may be all that is left.
+        """Whether it was an install, and no generation counts: images may be all that is left.
 
         A cleaner may have taken the rest, or somebody by mistake. A build that was killed, and
         whose images nothing speaks of, has left none of what tells this.
@@ -138,7 +138,9 @@ class Place:
         self.check_open()
         number = number or self.current
         if not number:
-            raise StoreError(f"there is no install at {self.prefix}")
+            remedy = "'tykky doctor --store --fix' makes it again from its image"
+            cause = f"there is no install at {self.prefix}"
+            raise StoreError(cause, remedy=remedy if self.is_lost else "")
         record = records.read(self.generation(number), missing=f"{self.prefix} has no #{number}")
         if not record.has_module:  # made by a classic command, and perhaps moved or copied since
             name = records.name_of(self.prefix)
