@@ -54,6 +54,31 @@ def test_nothing_is_deleted_if_no_generation_is_current_and_rollback_mends_that(
 
 
 @pytest.mark.parametrize(
+    ("lost", "remedy"),
+    [
+        ("rm -r $H/generations/* $H/current", "tykky doctor --store --fix"),
+        ("find $H/generations -type f -delete", "tykky install --force"),  # as cleaners do
+        ("rm -r $H/generations/2", "tykky rollback hello/1.0"),  # an older one is there
+    ],
+)
+def test_nothing_forgets_or_deletes_an_image_that_may_be_all_that_is_left(
+    two: Site, lost: str, remedy: str
+) -> None:
+    prefix, (image,) = two.prefix(), two.images()
+    two.user.bash(lost, env={"H": str(prefix / ".tykky")})
+    assert remedy in two("verify", status=Exit.DAMAGED).stdout
+    for words in ("gc --days 0", "refresh hello", "rollback hello", "reindex"):
+        two(*words.split(), status=None)
+        if two.prefix("hello") == prefix and (prefix / ".tykky/current/record.json").exists():
+            return  # it has gone back
+        assert image.exists(), words
+        assert two.modulefiles() == ["hello/1.0.lua"], words
+    two("doctor", "--store", "--fix")
+    two("verify")
+    assert says(two) == "hello 1.0\n"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

@@ -108,7 +108,9 @@ def restore(here: Place, config: Config, store: Store) -> Record:
         lay_launch(plan, draft.path, store.permissions)
         if last.exists():  # the next sweep takes it away
             place.set_aside(here, number)
-        return place.commit(draft, record, store.permissions)
+        record = place.commit(draft, record, store.permissions)
+        state.renote(here, last / records.NAME, store.permissions)
+        return record
     finally:
         if draft.path.exists():
             discard(draft.path)

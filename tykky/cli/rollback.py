@@ -55,6 +55,8 @@ def run(call: Call) -> Result:
 def _target(place: Place, wanted: int | None, module: str) -> Record:
     """The generation to go to. Raises ``StoreError``."""
     numbers, current = place.numbers, place.current
+    if not numbers:
+        return place.record()  # which says what is the matter
     said = wanted is not None
     history = state.events(place)
     if not said and history and history[-1].generation != current:

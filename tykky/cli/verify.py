@@ -120,8 +120,10 @@ class _Look:
         wrong: list[Fault] = []
         found: list[Record] = []
         if not place.numbers:
-            gone = "is gone: nothing is installed there"
-            wrong.append(Fault(place.prefix, gone, "'tykky reindex', or install it again"))
+            gone, back = "is gone: nothing is installed there", "'tykky reindex'"
+            if place.is_lost:
+                gone, back = "has images and no generation", "'tykky doctor --store --fix'"
+            wrong.append(Fault(place.prefix, gone, f"{back}, or install it again"))
         elif not place.current:
             current = place.hidden / CURRENT
             wrong.append(

@@ -194,7 +194,8 @@ class Modules:
                 copied = self.is_copied(path, str(prefix)) and not own.is_dir()
                 if not copied:
                     continue  # of another root; or of one that is checked itself
-            if copied or not Place(prefix).numbers:
+            here = Place(prefix)
+            if copied or not (here.numbers or here.is_lost):
                 yield path, str(prefix)
 
     def remove_orphans(self) -> Iterator[tuple[Path, str]]:

@@ -83,6 +83,9 @@ def _enter(store: Store, place: Place) -> Iterator[str]:
     if not place.current:
         if place.numbers:
             yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
+        elif place.is_lost:
+            lost = f"{place.prefix} has images and no generation, and is left as it is"
+            yield f"{lost}; 'tykky doctor --store --fix' mends that"
         return
     record = place.record()
     if store.is_entered(record):
@@ -104,7 +107,7 @@ def _enter(store: Store, place: Place) -> Iterator[str]:
 def _set_aside(store: Store, path: Path) -> Iterator[str]:
     """Take an entry out of the way that speaks of no install."""
     own = store.place(path.parent.name, path.stem)
-    if own.numbers or own.is_closed:
+    if own.numbers or own.is_lost or own.is_closed:
         return
     try:
         prefix = Path(read_entry(path).prefix)

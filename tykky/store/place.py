@@ -117,6 +117,18 @@ class Place:
             return sorted(int(e.name) for e in there if _NUMBER.fullmatch(e.name) and e.is_dir())
         return []
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was an install, and no generation counts: images may be all that is left.
+
+        A cleaner may have taken the rest, or somebody by mistake. A build that was killed, and
+        whose images nothing speaks of, has left none of what tells this.
+        """
+        if self.current or not any(self.images.glob("*")):
+            return False
+        told = [self.hidden / CURRENT, self.hidden / state.NAME]
+        return any(map(os.path.lexists, told)) or any(map(is_launcher, self.prefix.glob("bin/*")))
+
     def generation(self, number: int = 0) -> Path:
         """The folder of one generation; of the current one without a number."""
         return self.hidden / GENERATIONS / str(number or self.current)
@@ -126,7 +138,9 @@ class Place:
         self.check_open()
         number = number or self.current
         if not number:
-            raise StoreError(f"there is no install at {self.prefix}")
+            remedy = "'tykky doctor --store --fix' makes it again from its image"
+            cause = f"there is no install at {self.prefix}"
+            raise StoreError(cause, remedy=remedy if self.is_lost else "")
         record = records.read(self.generation(number), missing=f"{self.prefix} has no #{number}")
         if not record.has_module:  # made by a classic command, and perhaps moved or copied since
             name = records.name_of(self.prefix)
@@ -393,8 +407,11 @@ def _remove_images(place: Place) -> int:
 def _unused_images(place: Place, numbers: Iterable[int]) -> dict[Path, int]:
     """The images that none of these generations has, and their bytes.
 
-    There are none, if one cannot say which it has.
+    There are none, if one cannot say which it has, or no generation counts: what is lost can be
+    made again from its image.
     """
+    if place.is_lost:
+        return {}
     try:
         kept = {file for number in numbers for file in place.record(number).files_of_images}
     except StoreError:

@@ -85,11 +85,13 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
             continue
         try:
             here.check_formats()
-            is_begun = not here.current and (not here.numbers or trash.is_begun(store, prefix))
+            is_gone = not (here.current or here.numbers or here.is_lost)
+            is_begun = is_gone or (not here.current and trash.is_begun(store, prefix))
             if prefix not in sure and not is_begun:
                 what = f"'current' in {here.hidden} leads to none of its generations"
                 what = "its current generation is damaged or unreadable" if here.current else what
-                warn(f"{module} is left as it is: {what}; 'tykky rollback {module}' mends that")
+                mends = f"tykky rollback {module}" if here.numbers else "tykky doctor --store --fix"
+                warn(f"{module} is left as it is: {what}; '{mends}' mends that")
                 continue
             begun.append((module, prefix))
             if prefix in whole:

@@ -13,7 +13,7 @@ import json
 import time
 from calendar import timegm
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import StoreError, explained
@@ -25,6 +25,8 @@ from tykky.store import written
 from tykky.store.record import NewerFormat
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tykky.store.place import Place
 
 #: The format with marks, which an earlier Tykky would lose; without any, it writes the first.
@@ -189,6 +191,14 @@ def recall(place: Place, marks: Marks, permissions: Permissions) -> None:
     if is_damaged(place) or not (place.hidden / NAME).exists():
         known = _opened(place, permissions)
         _write(place, _Known(known.events, known.notes, marks), permissions)
+
+
+def renote(place: Place, path: Path, permissions: Permissions) -> None:
+    """Note a file anew that was made again. Hold the claim. Raises ``TykkyError``."""
+    known = _opened(place, permissions)
+    with explained(f"note what was done with {place.prefix}"):
+        again = {str(path.relative_to(place.prefix)): written.note(path)}
+    _write(place, replace(known, notes={**known.notes, **again}), permissions)
 
 
 #: What of a mark tells of its making, and not of what was decided.
