@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, TykkyError, explained
-from tykky.files import check_writable, make_folder, text_at, write_file
+from tykky.files import check_writable, is_folder, make_folder, text_at, write_file
 from tykky.host import real
 from tykky.publish import modulefile
 from tykky.publish.modulefile import FORMS, LUA, Form
@@ -143,7 +143,9 @@ class Modules:
         """What marks the default of a name, and says what is hidden."""
         own = self.store.entries(name)
         there = [e for e in own if path_of(self.config, e.module, form).exists()]
-        stores = [self.store, *self._beside(name, own)]
+        others = {Store(root): modules for root, modules in self._beside(name, own).items()}
+        lost = [store for store in others if not os.access(store.database, os.R_OK | os.X_OK)]
+        stores = [self.store, *(store for store in others if store not in lost)]
         if stores[1:]:
             every = roots.match(stores, Spec(name))[0]
             paths = {e.prefix: path_of(self.config, e.module, form) for e in every}
@@ -151,7 +153,9 @@ class Modules:
         shown = [entry for entry in there if state.RETIRED not in entry.marks]
         gone = {e.module for e in there} | {r.module for s in stores for r in retired.of(s, name)}
         gone -= {e.module for e in shown}
-        return modulefile.rc(name, shown, sorted(gone), form)
+        said = text_at(self.config.module_path / name / form.rc) if lost else ""
+        kept = modulefile.lines_of(said, [m for store in lost for m in others[store]])
+        return modulefile.rc(name, shown, sorted(gone), form, kept)
 
     def after_change(self) -> str:
         """Run what the site wants run after a change; what is to be said of it, or nothing."""
@@ -177,10 +181,24 @@ class Modules:
                 yield path, f"{path.parent.name}/{name}"
 
     def is_copied(self, path: Path, owner: str | None) -> bool:
-        """Whether a modulefile came with a copy of the root in which its owner is."""
-        own = self.store.place(path.parent.name, path.name.removesuffix(LUA.suffix)).prefix
-        inside = path.is_relative_to(self.store.root)
-        return inside and Path(owner or "").parts[-3:] == own.parts[-3:]
+        """Whether a modulefile came with a copy of the root in which its owner is.
+
+        Another root may have its modules in this one, with no such file of its own; they are left
+        alone while the install is there, or may be on what is not mounted just now.
+        """
+        name, prefix = path.parent.name, Path(owner or "/")
+        own = self.store.place(name, path.name.removesuffix(LUA.suffix)).prefix
+        if not path.is_relative_to(self.store.root) or prefix.parts[-3:] != own.parts[-3:]:
+            return False
+        other = Store(prefix.parents[2])
+        if owner_of(other.root / path.relative_to(self.store.root)) == owner:
+            return True
+        return not (
+            Place(prefix).numbers
+            or any(each.prefix == owner for each in retired.of(other, name))
+            or (is_folder(other.root) and not is_folder(other.places))
+            or real(other.root) in {real(each.root) for each in self.store.others}
+        )
 
     def orphans(self) -> Iterator[tuple[Path, str]]:
         """The modulefiles of installs that are not there, and the prefix of each."""
@@ -236,17 +254,19 @@ class Modules:
                 (folder / _LOCK).unlink()
             folder.rmdir()  # if nothing is in it
 
-    def _beside(self, name: str, entries: Sequence[Entry]) -> list[Store]:
-        """The stores of other roots whose modules of that name are in the same folder."""
+    def _beside(self, name: str, entries: Sequence[Entry]) -> dict[Path, list[str]]:
+        """The other roots whose modules of that name are in the same folder, and these modules."""
         own = {entry.module for entry in entries}
         own |= {each.module for each in retired.of(self.store, name)}
-        found: set[Path] = set()
-        for path in (self.config.module_path / name).glob("[!.]*"):
+        found: dict[Path, list[str]] = {}
+        for path in sorted((self.config.module_path / name).glob("[!.]*")):
             module = f"{name}/{path.name.removesuffix(LUA.suffix)}"
             owner = None if module in own else owner_of(path)
             if owner and not self.is_copied(path, owner):
-                found.update(Path(owner).parents[2:3])
-        return [Store(root) for root in sorted(found - {self.store.root})]
+                for root in Path(owner).parents[2:3]:
+                    found.setdefault(root, []).append(module)
+        found.pop(self.store.root, None)
+        return found
 
     @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[None]:
