@@ -206,3 +206,31 @@ def test_roots_that_share_modules_have_one_default_and_one_lock(site: Site, plac
     site("--root", "b", "verify")
     site("--root", "b", "uninstall", "hello")
     assert list(modules.iterdir()) == []
+
+
+def test_modules_of_another_root_within_ones_own_are_left_alone(site: Site, place: Path) -> None:
+    """A second root, whose modules lie where the first has its own; then it is not mounted."""
+    site = configure(site, a=place / "a", b=place / "b")
+    site.hello("hello", "2.0", "1.0")
+    folder = place / "a/modules/hello"
+    (place / "b").mkdir()
+    (place / "b/root.yaml").write_text(f"module_path: {folder.parent}\n")
+    site("install", "hello@2.0")
+    for words in ("install", "hello@1.0"), ("default", "hello/1.0"):
+        site("--root", "b", *words)
+    site("hide", "hello/2.0")
+    marks = (folder / ".modulerc.lua").read_text()
+    assert 'module_version("hello/1.0", "default")' in marks
+    assert marks.count("hello/2.0") == 2
+    known = {path.name: path.read_text() for path in folder.iterdir()}
+    for away in False, True:
+        if away:
+            (place / "b").rename(place / "away")
+        said = site("refresh", "hello").stderr
+        assert ("not mounted, or cannot be read: hello/1.0" in said) == away
+        site("reindex")
+        refused = site("install", "hello@1.0", status=int(Exit.CONFLICT)).stderr
+        assert f"belongs to the install {place}/b/store/hello/1.0" in refused
+        assert {path.name: path.read_text() for path in folder.iterdir()} == known
+    (place / "away").rename(place / "b")
+    site("--root", "b", "verify")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import console
 from tykky.errors import Exit, StoreError, TykkyError, explained
 from tykky.files import check_writable, is_folder, make_folder, text_at, write_file
 from tykky.host import real
@@ -67,7 +68,7 @@ class Modules:
             self.text_of(record, form)
             path = path_of(self.config, record.module, form)
             owner = owner_of(path)
-            if owner not in (None, record.prefix) and not self.is_copied(path, owner):
+            if owner not in (None, record.prefix) and not _is_copied(self.store, path, owner):
                 what = f"the install {owner}" if owner else "something that is not Tykky's"
                 cause = f"the modulefile {path} is there already and belongs to {what}"
                 remedy = "move it away, or set another 'module_path'"
@@ -143,9 +144,8 @@ class Modules:
         """What marks the default of a name, and says what is hidden."""
         own = self.store.entries(name)
         there = [e for e in own if path_of(self.config, e.module, form).exists()]
-        others = {Store(root): modules for root, modules in self._beside(name, own).items()}
-        lost = [store for store in others if not os.access(store.database, os.R_OK | os.X_OK)]
-        stores = [self.store, *(store for store in others if store not in lost)]
+        others, lost = self._beside(name, own)
+        stores = [self.store, *others]
         if stores[1:]:
             every = roots.match(stores, Spec(name))[0]
             paths = {e.prefix: path_of(self.config, e.module, form) for e in every}
@@ -153,9 +153,8 @@ class Modules:
         shown = [entry for entry in there if state.RETIRED not in entry.marks]
         gone = {e.module for e in there} | {r.module for s in stores for r in retired.of(s, name)}
         gone -= {e.module for e in shown}
-        said = text_at(self.config.module_path / name / form.rc) if lost else ""
-        kept = modulefile.lines_of(said, [m for store in lost for m in others[store]])
-        return modulefile.rc(name, shown, sorted(gone), form, kept)
+        before = text_at(self.config.module_path / name / form.rc) if lost else ""
+        return modulefile.rc(name, shown, sorted(gone), form, modulefile.Left(lost, before))
 
     def after_change(self) -> str:
         """Run what the site wants run after a change; what is to be said of it, or nothing."""
@@ -180,26 +179,6 @@ class Modules:
                 name = path.name.removesuffix(LUA.suffix)
                 yield path, f"{path.parent.name}/{name}"
 
-    def is_copied(self, path: Path, owner: str | None) -> bool:
-        """Whether a modulefile came with a copy of the root in which its owner is.
-
-        Another root may have its modules in this one, with no such file of its own; they are left
-        alone while the install is there, or may be on what is not mounted just now.
-        """
-        name, prefix = path.parent.name, Path(owner or "/")
-        own = self.store.place(name, path.name.removesuffix(LUA.suffix)).prefix
-        if not path.is_relative_to(self.store.root) or prefix.parts[-3:] != own.parts[-3:]:
-            return False
-        other = Store(prefix.parents[2])
-        if owner_of(other.root / path.relative_to(self.store.root)) == owner:
-            return True
-        return not (
-            Place(prefix).numbers
-            or any(each.prefix == owner for each in retired.of(other, name))
-            or (is_folder(other.root) and not is_folder(other.places))
-            or real(other.root) in {real(each.root) for each in self.store.others}
-        )
-
     def orphans(self) -> Iterator[tuple[Path, str]]:
         """The modulefiles of installs that are not there, and the prefix of each."""
         buried = {each.prefix for each in retired.of(self.store)}
@@ -209,7 +188,7 @@ class Modules:
                 continue
             if real(self.store.places) not in real(prefix).parents:
                 own = self.store.place(*module.split("/", 1)).prefix
-                copied = self.is_copied(path, str(prefix)) and not own.is_dir()
+                copied = _is_copied(self.store, path, str(prefix)) and not own.is_dir()
                 if not copied:
                     continue  # of another root; or of one that is checked itself
             if copied or not Place(prefix).numbers:
@@ -242,6 +221,9 @@ class Modules:
     def _mark(self, name: str) -> None:
         """Write what marks the default version. Hold the lock of the name."""
         folder = self.config.module_path / name
+        if lost := self._beside(name, self.store.entries(name))[1]:
+            of = f"of a root that is not mounted, or cannot be read: {', '.join(lost)}"
+            console.warn(f"{folder} has modules {of}; what marks them stays as it is")
         for form in FORMS:
             path = folder / form.rc
             text = self.text_of_rc(name, form) if form in self._forms else ""
@@ -254,19 +236,24 @@ class Modules:
                 (folder / _LOCK).unlink()
             folder.rmdir()  # if nothing is in it
 
-    def _beside(self, name: str, entries: Sequence[Entry]) -> dict[Path, list[str]]:
-        """The other roots whose modules of that name are in the same folder, and these modules."""
+    def _beside(self, name: str, entries: Sequence[Entry]) -> tuple[list[Store], list[str]]:
+        """The stores of other roots whose modules of that name are in the same folder.
+
+        And the modules of those that cannot be read, as they may not be mounted.
+        """
         own = {entry.module for entry in entries}
         own |= {each.module for each in retired.of(self.store, name)}
-        found: dict[Path, list[str]] = {}
+        found: dict[Path, Store] = {}
+        lost: list[str] = []
         for path in sorted((self.config.module_path / name).glob("[!.]*")):
             module = f"{name}/{path.name.removesuffix(LUA.suffix)}"
             owner = None if module in own else owner_of(path)
-            if owner and not self.is_copied(path, owner):
-                for root in Path(owner).parents[2:3]:
-                    found.setdefault(root, []).append(module)
-        found.pop(self.store.root, None)
-        return found
+            if owner and not _is_copied(self.store, path, owner):
+                for root in {*Path(owner).parents[2:3]} - {self.store.root}:
+                    store = found.setdefault(root, Store(root))
+                    if not os.access(store.database, os.R_OK | os.X_OK):
+                        lost.append(module)
+        return [*found.values()], lost
 
     @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[None]:
@@ -307,3 +294,24 @@ def check_loads(name: str, loads: Sequence[str]) -> None:
             cause = f"the recipe '{name}' loads the module '{load}', which is not there"
             remedy = "'module spider' shows what is; 'module use' adds a directory of modules"
             raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+
+
+def _is_copied(store: Store, path: Path, owner: str | None) -> bool:
+    """Whether a modulefile came with a copy of the root in which its owner is.
+
+    Another root may have its modules in this one, with no such file of its own; they are left
+    alone while the install is there, or may be on what is not mounted just now.
+    """
+    name, prefix = path.parent.name, Path(owner or "/")
+    own = store.place(name, path.name.removesuffix(LUA.suffix)).prefix
+    if not path.is_relative_to(store.root) or prefix.parts[-3:] != own.parts[-3:]:
+        return False
+    other = Store(prefix.parents[2])
+    if owner_of(other.root / path.relative_to(store.root)) == owner:
+        return True
+    return not (
+        Place(prefix).numbers
+        or any(each.prefix == owner for each in retired.of(other, name))
+        or (is_folder(other.root) and not is_folder(other.places))
+        or real(other.root) in {real(each.root) for each in store.others}
+    )
