@@ -92,6 +92,12 @@ def test_find_shows_all_once_and_warns_of_what_is_not_mounted(three: Site) -> No
         other = three.with_env(TYKKY_ROOT=root)
         found = other("find", "hello", "--format", default).stdout.splitlines()
         assert sorted(found)[1:] == [f"True {place}/{where}"]
+    # What is retired in the first hides nothing that can be loaded in the next.
+    other = three.with_env(TYKKY_ROOT="project")
+    other("retire", "hello/2.0")
+    found = other("find", "hello", "--format", default).stdout.splitlines()
+    assert sorted(found)[1:] == [f"True {place}/link"]
+    other("retire", "--undo", "hello/2.0")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +146,10 @@ def test_what_another_root_needs_stays(three: Site) -> None:
         assert f"upper/1.0#1 in mine ({three.repo.parent}/mine)" in done.stderr
     finally:
         three.user.run("chmod", "-R", "a-w", central)
+    for more in 'needs = "low"', 'base = "stack:low"':
+        three.hello("astray", more=more)
+        said = three("install", "astray", status=None).stderr
+        assert "not mounted; unless it is there, install it first: tykky install low" in said
     three.hello("on", more='base = "stack:lower"')
     three("install", "on")
     three("uninstall", "on")
