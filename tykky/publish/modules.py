@@ -51,12 +51,14 @@ def owner_of(path: Path) -> str | None:
 class Modules:
     """The modulefiles of a store, as the configuration wants them.
 
-    ``changed`` has the names of those that were written or removed.
+    ``changed`` has the names of those that were written or removed, ``lost`` those of other roots
+    that could not be asked when a text was made.
     """
 
     config: Config
     store: Store
     changed: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
 
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
@@ -145,6 +147,7 @@ class Modules:
         own = self.store.entries(name)
         there = [e for e in own if path_of(self.config, e.module, form).exists()]
         others, lost = self._beside(name, own)
+        self.lost.update(lost)
         stores = [self.store, *others]
         if stores[1:]:
             every = roots.match(stores, Spec(name))[0]
@@ -221,9 +224,7 @@ class Modules:
     def _mark(self, name: str) -> None:
         """Write what marks the default version. Hold the lock of the name."""
         folder = self.config.module_path / name
-        if lost := self._beside(name, self.store.entries(name))[1]:
-            of = f"of a root that is not mounted, or cannot be read: {', '.join(lost)}"
-            console.warn(f"{folder} has modules {of}; what marks them stays as it is")
+        self.lost.clear()
         for form in FORMS:
             path = folder / form.rc
             text = self.text_of_rc(name, form) if form in self._forms else ""
@@ -231,6 +232,9 @@ class Modules:
                 self._write(path, text)
             elif text_at(path).removeprefix(form.magic).startswith(f"{form.comment} Made by Tykky"):
                 path.unlink(missing_ok=True)
+        if self.lost:
+            of = f"of a root that is not mounted, or cannot be read: {', '.join(sorted(self.lost))}"
+            console.warn(f"{folder} has modules {of}; what marks them stays as it is")
         with contextlib.suppress(OSError):
             if [path.name for path in folder.iterdir()] == [_LOCK]:
                 (folder / _LOCK).unlink()
