@@ -92,6 +92,12 @@ def test_find_shows_all_once_and_warns_of_what_is_not_mounted(three: Site) -> No
         other = three.with_env(TYKKY_ROOT=root)
         found = other("find", "hello", "--format", default).stdout.splitlines()
         assert sorted(found)[1:] == [f"True {place}/{where}"]
+    # What is retired in the first hides nothing that can be loaded in the next.
+    other = three.with_env(TYKKY_ROOT="project")
+    other("retire", "hello/2.0")
+    found = other("find", "hello", "--format", default).stdout.splitlines()
+    assert sorted(found)[1:] == [f"True {place}/link"]
+    other("retire", "--undo", "hello/2.0")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +146,10 @@ def test_what_another_root_needs_stays(three: Site) -> None:
         assert f"upper/1.0#1 in mine ({three.repo.parent}/mine)" in done.stderr
     finally:
         three.user.run("chmod", "-R", "a-w", central)
+    for more in 'needs = "low"', 'base = "stack:low"':
+        three.hello("astray", more=more)
+        said = three("install", "astray", status=None).stderr
+        assert "not mounted; unless it is there, install it first: tykky install low" in said
     three.hello("on", more='base = "stack:lower"')
     three("install", "on")
     three("uninstall", "on")
@@ -206,3 +216,31 @@ def test_roots_that_share_modules_have_one_default_and_one_lock(site: Site, plac
     site("--root", "b", "verify")
     site("--root", "b", "uninstall", "hello")
     assert list(modules.iterdir()) == []
+
+
+def test_modules_of_another_root_within_ones_own_are_left_alone(site: Site, place: Path) -> None:
+    """A second root, whose modules lie where the first has its own; then it is not mounted."""
+    site = configure(site, a=place / "a", b=place / "b")
+    site.hello("hello", "2.0", "1.0")
+    folder = place / "a/modules/hello"
+    (place / "b").mkdir()
+    (place / "b/root.yaml").write_text(f"module_path: {folder.parent}\n")
+    site("install", "hello@2.0")
+    for words in ("install", "hello@1.0"), ("default", "hello/1.0"):
+        site("--root", "b", *words)
+    site("hide", "hello/2.0")
+    marks = (folder / ".modulerc.lua").read_text()
+    assert 'module_version("hello/1.0", "default")' in marks
+    assert marks.count("hello/2.0") == 2
+    known = {path.name: path.read_text() for path in folder.iterdir()}
+    for away in False, True:
+        if away:
+            (place / "b").rename(place / "away")
+        said = site("refresh", "hello").stderr
+        assert ("not mounted, or cannot be read: hello/1.0" in said) == away
+        site("reindex")
+        refused = site("install", "hello@1.0", status=int(Exit.CONFLICT)).stderr
+        assert f"belongs to the install {place}/b/store/hello/1.0" in refused
+        assert {path.name: path.read_text() for path in folder.iterdir()} == known
+    (place / "away").rename(place / "b")
+    site("--root", "b", "verify")

@@ -501,6 +501,12 @@ def test_roots_that_nothing_can_mean_are_named_with_their_line(
     assert error.where and error.where.path == path
 
 
+def test_a_misspelt_root_in_the_environment_is_told_what_may_be_there(home: Home) -> None:
+    home.write("user", "roots: [central=/appl]\n")
+    home.env["TYKKY_ROOT"] = "centrel"
+    assert home.error().remedy == "did you mean 'central'? a new directory is named by its path"
+
+
 def test_a_root_has_the_last_word_about_its_modules_and_permissions(
     home: Home, tmp_path: Path
 ) -> None:

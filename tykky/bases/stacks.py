@@ -71,13 +71,14 @@ def find_stack(spec: str, config: Config) -> Record:
     """The current generation that ``stack:SPEC`` means. Raises ``TykkyError``, code ``BASE``."""
     from tykky.store import Store, roots
 
+    store = Store.of(config)
     try:
-        store = roots.having(Store.of(config), spec)
+        store = roots.having(store, spec)
         return store.record(store.one(spec))
     except StoreError as error:
         raise TykkyError(
             f"the base 'stack:{spec}' is not there: {error.cause}",
-            remedy=f"install it first: tykky install {spec}",
+            remedy=roots.where_from(store, spec),
             code=Exit.BASE,
         ) from error
 

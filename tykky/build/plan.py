@@ -256,7 +256,7 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     except StoreError as error:
         raise TykkyError(
             f"{recipe.spec} needs '{needed}': {error.cause}",
-            remedy=f"install it first: tykky install {needed}",
+            remedy=roots.where_from(store, str(needed)),
             code=Exit.NOT_FOUND,
         ) from None
 

@@ -224,9 +224,10 @@ def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mappin
         elif setting.scope == "flags":
             expanded = str(Path.cwd() / expanded)
     if is_word and named and not Path(expanded).is_dir():  # else a misspelt name would make it
-        near = did_you_mean(path, list(named)) or f"there are {', '.join(named)}"
+        near = did_you_mean(path, list(named)) or f"there are {', '.join(named)};"
+        new = "named by its path" if setting.scope == "environment" else f"./{path}"
         problem = f"= '{path}' is no name of 'roots', and no directory"
-        raise setting.error(problem, f"{near}; a new directory is ./{path}")
+        raise setting.error(problem, f"{near} a new directory is {new}")
     expanded = f"{name}{equals}{expanded}"
     try:
         return kind.parse(expanded)

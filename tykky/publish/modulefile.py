@@ -206,22 +206,40 @@ def _help(record: Record) -> str:
     return "\n\n".join(parts)
 
 
-def rc(name: str, there: Sequence[Entry], retired: Sequence[str], form: Form) -> str:
+@dataclass(frozen=True)
+class Left:
+    """Modules of a name that cannot be asked now, and the text that marked them ``before``."""
+
+    modules: Sequence[str] = ()
+    before: str = ""
+
+
+def rc(
+    name: str, there: Sequence[Entry], retired: Sequence[str], form: Form, left: Left | None = None
+) -> str:
     """The text that marks the default of a name, and what is hidden; empty if nothing is there.
 
     Lmod itself would choose by the whole string, so that a variant's suffix would win. Lmod 8.7.52
     and later know ``hide`` and ``forbid``; before, the modulefile itself refuses to be loaded when
     its day has come. The day is compared here: with the luaposix of Debian 12 and EPEL, all of
-    ``module avail`` ends with an error of Lmod 8.7.60 where ``forbid`` has a time in it.
+    ``module avail`` ends with an error of Lmod 8.7.60 where ``forbid`` has a time in it. What is
+    ``left`` stays marked as it was, also as the default.
     """
-    if not (there or retired):
+    before = left.before.splitlines() if left else []
+    kept = [line for line in before if left and any(lua(each) in line for each in left.modules)]
+    if not (there or retired or kept):
         return ""
-    default = [default_of(there).module] if there else []
+    is_kept = any(line.startswith(("module_version(", "module-version ")) for line in kept)
+    default = [default_of(there).module] if there and not is_kept else []
     hidden = [entry.module for entry in there if state.HIDDEN in entry.marks]
     hidden = [each for each in (*hidden, *retired) if each not in default]
     dated = {entry.module: leaving(entry) for entry in there if leaving(entry)["until"]}
     lines = _lua_rc(default, hidden, dated) if form is LUA else _tcl_rc(default, hidden, dated)
     made = f"Made by Tykky; do not edit, it is made anew with every install of {name}."
+    if kept:  # in the order that they had, so that nothing changes where nothing has
+        lines = sorted(
+            (*kept, *lines), key=lambda each: before.index(each) if each in before else len(before)
+        )
     return f"{form.magic}{form.comment} {made}\n" + "".join(f"{line}\n" for line in lines)
 
 

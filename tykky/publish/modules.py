@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import console
 from tykky.errors import Exit, StoreError, TykkyError, explained
-from tykky.files import check_writable, make_folder, text_at, write_file
+from tykky.files import check_writable, is_folder, make_folder, text_at, write_file
 from tykky.host import real
 from tykky.publish import modulefile
 from tykky.publish.modulefile import FORMS, LUA, Form
@@ -50,12 +51,14 @@ def owner_of(path: Path) -> str | None:
 class Modules:
     """The modulefiles of a store, as the configuration wants them.
 
-    ``changed`` has the names of those that were written or removed.
+    ``changed`` has the names of those that were written or removed, ``lost`` those of other roots
+    that could not be asked when a text was made.
     """
 
     config: Config
     store: Store
     changed: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
 
     def check(self, record: Record) -> None:
         """Find out before a build what would fail after it. Raises ``TykkyError``."""
@@ -67,7 +70,7 @@ class Modules:
             self.text_of(record, form)
             path = path_of(self.config, record.module, form)
             owner = owner_of(path)
-            if owner not in (None, record.prefix) and not self.is_copied(path, owner):
+            if owner not in (None, record.prefix) and not _is_copied(self.store, path, owner):
                 what = f"the install {owner}" if owner else "something that is not Tykky's"
                 cause = f"the modulefile {path} is there already and belongs to {what}"
                 remedy = "move it away, or set another 'module_path'"
@@ -143,7 +146,9 @@ class Modules:
         """What marks the default of a name, and says what is hidden."""
         own = self.store.entries(name)
         there = [e for e in own if path_of(self.config, e.module, form).exists()]
-        stores = [self.store, *self._beside(name, own)]
+        others, lost = self._beside(name, own)
+        self.lost.update(lost)
+        stores = [self.store, *others]
         if stores[1:]:
             every = roots.match(stores, Spec(name))[0]
             paths = {e.prefix: path_of(self.config, e.module, form) for e in every}
@@ -151,7 +156,8 @@ class Modules:
         shown = [entry for entry in there if state.RETIRED not in entry.marks]
         gone = {e.module for e in there} | {r.module for s in stores for r in retired.of(s, name)}
         gone -= {e.module for e in shown}
-        return modulefile.rc(name, shown, sorted(gone), form)
+        before = text_at(self.config.module_path / name / form.rc) if lost else ""
+        return modulefile.rc(name, shown, sorted(gone), form, modulefile.Left(lost, before))
 
     def after_change(self) -> str:
         """Run what the site wants run after a change; what is to be said of it, or nothing."""
@@ -176,12 +182,6 @@ class Modules:
                 name = path.name.removesuffix(LUA.suffix)
                 yield path, f"{path.parent.name}/{name}"
 
-    def is_copied(self, path: Path, owner: str | None) -> bool:
-        """Whether a modulefile came with a copy of the root in which its owner is."""
-        own = self.store.place(path.parent.name, path.name.removesuffix(LUA.suffix)).prefix
-        inside = path.is_relative_to(self.store.root)
-        return inside and Path(owner or "").parts[-3:] == own.parts[-3:]
-
     def orphans(self) -> Iterator[tuple[Path, str]]:
         """The modulefiles of installs that are not there, and the prefix of each."""
         buried = {each.prefix for each in retired.of(self.store)}
@@ -191,7 +191,7 @@ class Modules:
                 continue
             if real(self.store.places) not in real(prefix).parents:
                 own = self.store.place(*module.split("/", 1)).prefix
-                copied = self.is_copied(path, str(prefix)) and not own.is_dir()
+                copied = _is_copied(self.store, path, str(prefix)) and not own.is_dir()
                 if not copied:
                     continue  # of another root; or of one that is checked itself
             here = Place(prefix)
@@ -225,6 +225,7 @@ class Modules:
     def _mark(self, name: str) -> None:
         """Write what marks the default version. Hold the lock of the name."""
         folder = self.config.module_path / name
+        self.lost.clear()
         for form in FORMS:
             path = folder / form.rc
             text = self.text_of_rc(name, form) if form in self._forms else ""
@@ -232,22 +233,32 @@ class Modules:
                 self._write(path, text)
             elif text_at(path).removeprefix(form.magic).startswith(f"{form.comment} Made by Tykky"):
                 path.unlink(missing_ok=True)
+        if self.lost:
+            of = f"of a root that is not mounted, or cannot be read: {', '.join(sorted(self.lost))}"
+            console.warn(f"{folder} has modules {of}; what marks them stays as it is")
         with contextlib.suppress(OSError):
             if [path.name for path in folder.iterdir()] == [_LOCK]:
                 (folder / _LOCK).unlink()
             folder.rmdir()  # if nothing is in it
 
-    def _beside(self, name: str, entries: Sequence[Entry]) -> list[Store]:
-        """The stores of other roots whose modules of that name are in the same folder."""
+    def _beside(self, name: str, entries: Sequence[Entry]) -> tuple[list[Store], list[str]]:
+        """The stores of other roots whose modules of that name are in the same folder.
+
+        And the modules of those that cannot be read, as they may not be mounted.
+        """
         own = {entry.module for entry in entries}
         own |= {each.module for each in retired.of(self.store, name)}
-        found: set[Path] = set()
-        for path in (self.config.module_path / name).glob("[!.]*"):
+        found: dict[Path, Store] = {}
+        lost: list[str] = []
+        for path in sorted((self.config.module_path / name).glob("[!.]*")):
             module = f"{name}/{path.name.removesuffix(LUA.suffix)}"
             owner = None if module in own else owner_of(path)
-            if owner and not self.is_copied(path, owner):
-                found.update(Path(owner).parents[2:3])
-        return [Store(root) for root in sorted(found - {self.store.root})]
+            if owner and not _is_copied(self.store, path, owner):
+                for root in {*Path(owner).parents[2:3]} - {self.store.root}:
+                    store = found.setdefault(root, Store(root))
+                    if not os.access(store.database, os.R_OK | os.X_OK):
+                        lost.append(module)
+        return [*found.values()], lost
 
     @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[None]:
@@ -288,3 +299,24 @@ def check_loads(name: str, loads: Sequence[str]) -> None:
             cause = f"the recipe '{name}' loads the module '{load}', which is not there"
             remedy = "'module spider' shows what is; 'module use' adds a directory of modules"
             raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+
+
+def _is_copied(store: Store, path: Path, owner: str | None) -> bool:
+    """Whether a modulefile came with a copy of the root in which its owner is.
+
+    Another root may have its modules in this one, with no such file of its own; they are left
+    alone while the install is there, or may be on what is not mounted just now.
+    """
+    name, prefix = path.parent.name, Path(owner or "/")
+    own = store.place(name, path.name.removesuffix(LUA.suffix)).prefix
+    if not path.is_relative_to(store.root) or prefix.parts[-3:] != own.parts[-3:]:
+        return False
+    other = Store(prefix.parents[2])
+    if owner_of(other.root / path.relative_to(store.root)) == owner:
+        return True
+    return not (
+        Place(prefix).numbers
+        or any(each.prefix == owner for each in retired.of(other, name))
+        or (is_folder(other.root) and not is_folder(other.places))
+        or real(other.root) in {real(each.root) for each in store.others}
+    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError
 from tykky.host import home_of
+from tykky.store import state
 from tykky.store.default import default_of
 from tykky.store.place import Place
 from tykky.store.record import Entry
@@ -85,7 +86,8 @@ def match(stores: Sequence[Store], spec: Spec | None) -> tuple[list[Entry], dict
 def defaults(entries: Sequence[Entry], where: Mapping[str, Store]) -> set[str]:
     """The prefixes of what their names mean, one for each name.
 
-    It is the default of those in one root: the first in which one of the name is whole.
+    It is the default of those in one root: the first in which one of the name is whole, and not
+    retired, if there is such a one.
     """
     groups: dict[str, dict[Path, list[Entry]]] = {}
     for entry in entries:
@@ -94,8 +96,10 @@ def defaults(entries: Sequence[Entry], where: Mapping[str, Store]) -> set[str]:
     found = set()
     for by_root in groups.values():
         each = [by_root[root] for root in order if root in by_root]
-        whole = ([e for e in group if _is_whole(e)] for group in each if len(each) > 1)
-        found.add(default_of(next(filter(None, whole), each[0])).prefix)
+        several = each if len(each) > 1 else ()
+        whole = [[e for e in group if _is_whole(e)] for group in several]
+        loaded = [[e for e in group if state.RETIRED not in e.marks] for group in whole]
+        found.add(default_of(next(filter(None, (*loaded, *whole)), each[0])).prefix)
     return found
 
 
@@ -120,6 +124,13 @@ def beyond(store: Store, words: str) -> tuple[str, str]:
             if found := each.meant(words):
                 return "", f"{found[0].module} is in the root {each.title}: --root {each.name}"
     return "".join(f", nor in {each.title}" for each in there), "; ".join(problems)
+
+
+def where_from(store: Store, words: str) -> str:
+    """The remedy where something that is needed is in no root that can be read."""
+    install = f"install it first: tykky install {words}"
+    unread = "; ".join(searched(store)[1])
+    return f"{unread}; unless it is there, {install}" if unread else install
 
 
 def _is_new(root: Path) -> bool:
