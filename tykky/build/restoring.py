@@ -154,13 +154,13 @@ def _number(here: Place) -> int:
 
 def is_lost(here: Place) -> bool:
     """Whether no current generation of a place can be entered, although an image is there."""
-    lost = not here.current
-    if not lost:
-        try:
-            lost = not here.generation().joinpath(CONF_NAME).is_file()
-            lost = lost or place.damaged(here.record()).endswith((records.NAME, CONF_NAME))
-        except records.NewerFormat:
-            return False
-        except StoreError:
-            lost = True
-    return lost and here.images.is_dir() and any(here.images.glob("*.sqfs"))
+    if not here.current:
+        return here.is_lost
+    try:
+        lost = not here.generation().joinpath(CONF_NAME).is_file()
+        lost = lost or place.damaged(here.record()).endswith((records.NAME, CONF_NAME))
+    except records.NewerFormat:
+        return False
+    except StoreError:
+        lost = True
+    return lost and any(here.images.glob("*.sqfs"))
