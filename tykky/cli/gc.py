@@ -59,6 +59,9 @@ def _days(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}' is no number of days")
 
 
+#: Why what is in the trash goes.
+_THROWN = "uninstalled"
+
 ARGUMENTS = (
     option("--days", type=_days, metavar="N", help="leave what is younger (default: keep.days)"),
     option(
@@ -88,7 +91,7 @@ def run(call: Call) -> Result:
     builds = sum(_swept(folder, True, keep.seconds) for folder in _build_dirs(config))
     rows = [
         *((f"  {each.title}", console.size(each.bytes), each.why) for each in plan.spare),
-        *((f"  {item.name}", console.size(size), f"{why}: {item}") for item, size, why in thrown),
+        *((f"  {item.name}", console.size(size), f"{_THROWN}: {item}") for item, size in thrown),
         *((f"  {p.references[0]}", console.size(p.bytes), "no install runs on it") for p in images),
     ]
     for line in console.columns(rows):
@@ -103,7 +106,7 @@ def run(call: Call) -> Result:
     answer: dict[str, Any] = {
         "items": [
             *({"what": "stack" if s.entry else "generation", **_fact(s)} for s in plan.spare),
-            *({"what": "trash", "name": i.name, "bytes": n, "why": w} for i, n, w in thrown),
+            *({"what": "trash", "name": i.name, "bytes": n, "why": _THROWN} for i, n in thrown),
             *({"what": "image", "name": p.references[0], "bytes": p.bytes} for p in images),
         ],
         "kept": [{"name": title, "why": why} for title, why in plan.kept],
@@ -117,7 +120,7 @@ def run(call: Call) -> Result:
         )
     spare.tidy(store, plan, console.warn)
     gone, left = _delete(call, plan, keep)
-    for item in trash.empty(store, [item for item, _, _ in thrown]):
+    for item in trash.empty(store, [item for item, _ in thrown]):
         left.append(f"{item} cannot be deleted yet: it is busy, or somebody else's")
     emptied = [each for each in thrown if not each[0].exists()]
     deleted = [p for p in images if cache.delete(config, p, keep.seconds)]
@@ -160,12 +163,12 @@ def _fact(each: Spare) -> dict[str, Any]:
 
 
 def _told(
-    gone: list[Spare], thrown: list[tuple[Path, int, str]], images: list[Any], builds: int
+    gone: list[Spare], thrown: list[tuple[Path, int]], images: list[Any], builds: int
 ) -> dict[str, Any]:
     """The numbers of the answer."""
     return {
         "removed": len(thrown),
-        "bytes": sum(size for _, size, _ in thrown),
+        "bytes": sum(size for _, size in thrown),
         "generations": [each.title for each in gone],
         "generations_bytes": sum(each.bytes for each in gone),
         "images": [pulled.references[0] for pulled in images],
@@ -181,7 +184,7 @@ def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]
     for each in plan.spare:
         try:
             if each.entry is not None:
-                _bury(call, each.entry, keep)
+                _bury(call, each.entry)
                 gone.append(each)
             elif (freed := spare.remove(call.store, each, keep, console.warn)) is not None:
                 gone.append(replace(each, bytes=freed))
@@ -198,7 +201,7 @@ def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]
     return gone, left
 
 
-def _bury(call: Call, entry: Entry, keep: Keep) -> None:
+def _bury(call: Call, entry: Entry) -> None:
     """Remove a retired version for good; its module goes on to name another."""
     store, prefix = call.store, Path(entry.prefix)
     with store.claim(prefix, entry.module, console.note, wait=False) as held:
@@ -212,14 +215,14 @@ def _bury(call: Call, entry: Entry, keep: Keep) -> None:
     trash.empty(store, trash.items(store, prefix)[-1:])
 
 
-def _thrown(store: Store, seconds: float) -> list[tuple[Path, int, str]]:
-    """What of the trash goes: where it is, its bytes, and why."""
+def _thrown(store: Store, seconds: float) -> list[tuple[Path, int]]:
+    """What of the trash goes: where it is, and its bytes."""
     used, found = running.in_use(), []
     for item, size in trash.older(store, seconds).items():
         if program := trash.running_from(item, used):
             console.warn(f"{item} is kept: {program} runs from it")
         else:
-            found.append((item, size, "uninstalled"))
+            found.append((item, size))
     return found
 
 
@@ -261,11 +264,11 @@ def _swept(folder: Path, dry_run: bool, seconds: float) -> int:
 
 
 def _images(
-    call: Call, seconds: float, plan: Plan, thrown: list[tuple[Path, int, str]]
+    call: Call, seconds: float, plan: Plan, thrown: list[tuple[Path, int]]
 ) -> tuple[list[cache.Pulled], list[str]]:
     """The pulled images that go with what goes; what only looks unused from here."""
     without = {(each.prefix, each.number) for each in plan.spare}
-    without |= {(item, 0) for item, _, _ in thrown}
+    without |= {(item, 0) for item, _ in thrown}
     try:
         found = cache.unused(call.config, call.store, seconds, without)
     except TykkyError as error:
