@@ -98,11 +98,13 @@ LISTING = (
     *("find", "find --json", "find --format {spec}", "find --packages", "info hello", "verify"),
     *("history hello/1.0", "log hello/1.0", "log --failed hello", "diff hello/1.0#1 hello/1.0#2"),
     *("gc --dry-run", "gc --dry-run --days 0", "refresh --all --check", "base list", "doctor"),
+    *("doctor --store", "history", "which hello", "outdated", "module admin-list"),
 )
 #: Those that change something, in this order.
 CHANGING = (
     *("refresh --all", "install --force hello@1.0", "rollback hello/1.0", "reindex", "gc"),
     *("uninstall hello/0.9", "install hello@0.9", "gc --days 0", "verify hello/1.0"),
+    *("hide hello/0.9", "hide --undo hello/0.9", "update hello/1.0", "doctor --store --fix"),
 )
 
 

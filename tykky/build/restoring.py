@@ -153,7 +153,10 @@ def _number(here: Place) -> int:
 
 
 def is_lost(here: Place) -> bool:
-    """Whether no current generation of a place can be entered, although an image is there."""
+    """Whether no current generation of a place can be entered, although an image is there.
+
+    What cannot be looked at is not known to be.
+    """
     if not here.current:
         return here.is_lost
     try:
@@ -163,4 +166,8 @@ def is_lost(here: Place) -> bool:
         return False
     except StoreError:
         lost = True
-    return lost and any(here.images.glob("*.sqfs"))
+    except OSError:
+        return False
+    with contextlib.suppress(OSError):
+        return lost and any(here.images.glob("*.sqfs"))
+    return False

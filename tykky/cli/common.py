@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tykky.publish import Publisher
     from tykky.repos import Repos
     from tykky.spec import Spec
-    from tykky.store import Entry, Place, Store
+    from tykky.store import Entry, Place, Record, Store
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,20 @@ def packages_of(install: Entry) -> tuple[Installed, ...]:
     except TykkyError as error:
         console.warn(f"{error.cause}; it is left out")
         return ()
+
+
+def records_of(installs: Iterable[Entry]) -> Iterator[Record]:
+    """The current records of installs; what cannot be read is warned of, and left out.
+
+    Of what is closed to whoever asks, nothing is said.
+    """
+    for install in installs:
+        place = place_of(install)
+        try:
+            if not place.is_closed:
+                yield place.record()
+        except TykkyError as error:
+            console.warn(f"{error.cause}; it is left out")
 
 
 def place_of(install: Entry) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tykky.cli.common import Action, Call, Result, positional, said
+from tykky.cli.common import Action, Call, Result, positional, records_of, said
 from tykky.publish import modulefile, modules
 
 EXAMPLES = """\
@@ -23,7 +23,8 @@ def _file(call: Call) -> Result:
 
 
 def _admin_list(call: Call) -> Result:
-    lines = modulefile.admin_list([*map(call.store.record, call.store.open_entries())])
+    lines = modulefile.admin_list([*records_of(call.store.entries())])
+    call.warn_of_unreadable()
     return Result(lines, said(lines))
 
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, flag, place_of, positional
+from tykky.cli.common import Call, Result, flag, positional, records_of
 from tykky.errors import Exit, StoreError
 from tykky.publish.modulefile import plain_name
 from tykky.store import Record, roots
@@ -34,15 +34,8 @@ def run(call: Call) -> Result:
     answers: list[dict[str, Any]] = []
     entries, where = roots.match(call.stores, None)
     call.warn_of_unreadable()
-    for entry in entries:
-        if place_of(entry).is_closed:
-            continue
-        try:
-            record = call.store.record(entry)
-        except StoreError as error:
-            console.warn(f"{error.cause}; it is left out")
-            continue
-        root = {"root": str(where[entry.prefix].root)}
+    for record in records_of(entries):
+        root = {"root": str(where[record.prefix].root)}
         found = [each for name in call.args.name for each in _found(record, name, call)]
         answers += [{**each, **root} for each in found]
     there = {answer["asked"] for answer in answers}

@@ -124,10 +124,14 @@ class Place:
         A cleaner may have taken the rest, or somebody by mistake. A build that was killed, and
         whose images nothing speaks of, has left none of what tells this.
         """
-        if self.current or not any(self.images.glob("*")):
-            return False
-        told = [self.hidden / CURRENT, self.hidden / state.NAME]
-        return any(map(os.path.lexists, told)) or any(map(is_launcher, self.prefix.glob("bin/*")))
+        try:
+            if self.current or not any(self.images.glob("*")):
+                return False
+            told = [self.hidden / CURRENT, self.hidden / state.NAME]
+            commands = self.prefix.glob("bin/*")
+            return any(map(os.path.lexists, told)) or any(map(is_launcher, commands))
+        except OSError:  # nobody knows: what cannot be looked at is left alone
+            return not self.numbers
 
     def generation(self, number: int = 0) -> Path:
         """The folder of one generation; of the current one without a number."""
