@@ -12,6 +12,7 @@ import pytest
 
 from tests.launcher.stacks import OURS, command_lines, wait_for
 from tests.stacks import Site, listing
+from tests.support import SPOILT
 from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
 
 STEPS = ("build", "finish", "squash", "test", "commit", "publish")
@@ -56,6 +57,7 @@ def test_install_killed_at_a_step_leaves_nothing_and_can_be_repeated(
     killed = site.start("install", "hello", "-c", f"hooks={hooks}")
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
+    SPOILT["kills"] += 1
     if point not in COMMITTED:
         assert site.found() == []
     if point != "after_publish":

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -158,6 +159,7 @@ CHANGES = {
     "install": (["install", "--force", "hello"], 1, {1, 2}),
     "refresh": (["refresh", "hello", "--isolation", "mounts"], 1, {1, 2}),
     "rollback": (["rollback", "hello", "--to", "1"], 2, {1, 2}),
+    "update": (["-c", "repos={newer}", "update", "hello"], 1, {1, 2}),
     "one generation": (["uninstall", "hello#1"], 2, {2}),
 }
 
@@ -167,7 +169,10 @@ CHANGES = {
 def test_a_change_killed_anywhere_leaves_one_generation_or_the_other(
     site: Site, change: str
 ) -> None:
-    verb, generations, possible = CHANGES[change]
+    words, generations, possible = CHANGES[change]
+    newer = replace(site, repo=site.repo.with_name("newer"))
+    newer.hello(more="def finish(self, box):\n    box.write('more', 'more')")
+    verb = [word.format(newer=newer.repo) for word in words]
     site.hello()
 
     def check(here: Site, status: int) -> None:
@@ -194,6 +199,7 @@ DECISIONS = {
     "default": ("default hello/1.0", "default hello/2.0", "=default", "default="),
     "hide --undo": ("hide --undo hello/1.0", "hide hello/1.0", "hidden=", "="),
     "deprecate": ("deprecate hello/1.0 --use hello/2.0", "hide hello/2.0", "=hidden", None),
+    "hold": ("hold hello/1.0#1", "hide hello/1.0", "hidden=", "held#1 hidden="),
     "retire": ("retire hello/1.0", "hold hello/1.0", "held=", "held retired="),
 }
 
