@@ -39,7 +39,10 @@ def run(call: Call) -> Result:
             cause, remedy = f"'{words}' is not the full name", f"say all of it: {entry.module}"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         if args.undo and entry is not None and state.RETIRED not in entry.marks:
-            raise StoreError(f"{words} is not retired", remedy="'tykky find' tells what is")
+            # One that was stopped may have left something to be done.
+            done = change(call, entry, state.RETIRED, None, "retire --undo", quiet=True)
+            if not done["changed"]:
+                raise StoreError(f"{words} is not retired", remedy="'tykky find' tells what is")
         chosen.append(entry or buried[0])
     use = {"use": used(call, args.use)} if args.use else {}
     answers = []

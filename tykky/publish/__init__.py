@@ -112,16 +112,18 @@ class Publisher:
     ) -> bool:
         """Decide something about a version, or take it back without ``facts``, and show it.
 
-        Whether anything has changed. Hold the claim of its place. Raises ``TykkyError``.
+        Whether anything has changed, or was not shown yet. Hold the claim of its place. Raises
+        ``TykkyError``.
         """
         here = Place(Path(entry.prefix))
         here.check_formats()
         event = state.mark(here, name, facts, verb, self.store.permissions, why)
         self.tell(entry.module, event)
         record = here.record()
-        if event is not None or any(self.differences(record)):
+        changed = event is not None or any(self.differences(record))
+        if changed:
             self.switch(record, verb)
-        return event is not None
+        return changed
 
     def repair(self, record: Record) -> None:
         """Make again what is missing of the current generation, if anything is."""
