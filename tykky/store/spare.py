@@ -99,7 +99,9 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
                 why = f"retired {_days(_age(retired[prefix]))} ago"
                 found.append(Spare(module, prefix, 0, size, why, retired[prefix]))
                 continue
-            numbers, before, since = sorted(old.get(prefix, ())), 0, state.superseded(here)
+            # A rollback may have made one of them current in the meantime.
+            since, before = state.superseded(here), 0
+            numbers = sorted(old.get(prefix, set()) & {*since})
             for at, number in enumerate(numbers):
                 freed = places.freed_without(here, numbers[: at + 1])
                 why = f"not current for {_days(time.time() - since[number])}"
