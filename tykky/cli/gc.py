@@ -116,11 +116,21 @@ def run(call: Call) -> Result:
             lambda: _show_dry(call, answer, builds),
         )
     spare.tidy(store, plan, console.warn)
+    # What was half in the trash is so no more, and as young as can be.
+    thrown = [each for each in thrown if os.path.lexists(each[0])]
     gone, left = _delete(call, plan, keep)
-    for item in trash.empty(store, [item for item, _, _ in thrown]):
-        left.append(f"{item} cannot be deleted yet: it is busy, or somebody else's")
-    emptied = [each for each in thrown if not each[0].exists()]
-    deleted = [p for p in images if cache.delete(config, p, keep.seconds)]
+    # What was retired goes at once: it had its time.
+    buried = [trash.items(store, each.prefix)[-1:] for each in gone if each.entry is not None]
+    going = [*(item for item, _, _ in thrown), *(item for items in buried for item in items)]
+    busy = trash.empty(store, going)
+    left += [f"{item} cannot be deleted yet: it is busy, or somebody else's" for item in busy]
+    emptied = [each for each in thrown if each[0] not in busy]
+    deleted = []
+    for pulled in images:
+        try:
+            deleted += [pulled] if cache.delete(config, pulled, keep.seconds) else []
+        except TykkyError as error:
+            left.append(f"{pulled.references[0]} is left: {error.cause}")
     cache.sweep(config)
     for folder in _build_dirs(config):
         _swept(folder, False, keep.seconds)
@@ -178,9 +188,13 @@ def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]
     """What of a plan was deleted, and a sentence for each that was not."""
     gone: list[Spare] = []
     left: list[str] = []
+    needed: set[str] = set()
     for each in plan.spare:
+        before = len(gone)
         try:
-            if each.entry is not None:
+            if each.is_needed(needed):
+                left.append(f"{each.title} is left: what needs it is")
+            elif each.entry is not None:
                 _bury(call, each.entry, keep)
                 gone.append(each)
             elif (freed := spare.remove(call.store, each, keep, console.warn)) is not None:
@@ -195,6 +209,8 @@ def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]
                 left.append(f"{each.title} is left: it is in use again, or not yours")
         except (TykkyError, OSError) as error:
             left.append(f"{each.title} is left: {error}")
+        if len(gone) == before:
+            needed.update(each.needs)
     return gone, left
 
 
@@ -209,17 +225,16 @@ def _bury(call: Call, entry: Entry, keep: Keep) -> None:
         call.publisher.withdraw(entry, "gc", "it was retired")
         trash.put(store, entry)
         call.publisher.modules.bury(entry.name)
-    trash.empty(store, trash.items(store, prefix)[-1:])
 
 
 def _thrown(store: Store, seconds: float) -> list[tuple[Path, int, str]]:
     """What of the trash goes: where it is, its bytes, and why."""
     used, found = running.in_use(), []
-    for item, size in trash.older(store, seconds).items():
+    for item, (size, why) in trash.older(store, seconds).items():
         if program := trash.running_from(item, used):
             console.warn(f"{item} is kept: {program} runs from it")
         else:
-            found.append((item, size, "uninstalled"))
+            found.append((item, size, why))
     return found
 
 
