@@ -101,7 +101,7 @@ def _back(entry: Entry, call: Call) -> dict[str, object]:
     """Bring one back, and show it as it was."""
     store, prefix = call.store, Path(entry.prefix)
     store.check_outside(prefix)
-    with store.claim(prefix, entry.module, console.note):
+    with call.changing(place_of(entry), entry.module):
         if place_of(entry).current and not trash.is_begun(store, prefix):
             cause, remedy = (
                 f"{entry.module} was installed again meanwhile",
