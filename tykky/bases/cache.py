@@ -172,6 +172,8 @@ def unused(
     What goes ``without`` counting are places and generations of them. Raises ``StoreError`` if an
     install cannot be read, since nobody knows what it runs on.
     """
+    if not (known := all_pulled(config)):
+        return []
     digests, files = set(), set()
     for record in store.records(without):
         digests.add(record.base.get("digest", ""))
@@ -182,7 +184,7 @@ def unused(
             references.add(str(resolve(name, config.bases, Path("/"))))
     return [
         pulled
-        for pulled in all_pulled(config)
+        for pulled in known
         if pulled.digest not in digests
         and str(file_of(config, pulled)) not in files | references
         and not (pulled.arch == arch() and references & {*pulled.references})
@@ -196,14 +198,15 @@ def _age(config: Config, pulled: Pulled) -> float:
 
 def delete(config: Config, pulled: Pulled, older_than: float) -> int:
     """Delete an image unless it has come into use meanwhile; how many bytes that freed."""
-    with claim(config, pulled.digest):
+    with claim(config, pulled.digest) as aside:
         try:
             if _age(config, pulled) < max(older_than, _DAY):
                 return 0
         except FileNotFoundError:
             return 0
         _entry(config, pulled.digest).unlink()  # first, for it says that the image is there
-        file_of(config, pulled).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            file_of(config, pulled).rename(aside)  # which is left to a later sweep if it is busy
     return pulled.bytes
 
 

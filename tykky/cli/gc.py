@@ -244,6 +244,10 @@ def _cache(call: Call, seconds: float) -> Result:
     kept = downloads.pieces(place)
     with explained(f"delete what is old in {place}", "cache_dir"):
         gone = downloads.delete(kept, seconds, dry_run=dry)
+        busy = 0 if dry else downloads.sweep(place)
+    if busy:
+        pieces = console.plural(busy, "piece")
+        console.warn(f"{pieces} of {place} still busy; the next 'tykky gc --cache' deletes that")
     if not dry:
         remove_unused((place / "downloads").glob(".*.lock"))
     parts = {p.folder: sum(q.bytes for q in gone if q.folder == p.folder) for p in gone}

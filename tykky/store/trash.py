@@ -130,11 +130,24 @@ def _entry(store: Store, item: Path) -> Entry:
 
 def check_back(store: Store, entry: Entry) -> Record:
     """The record of what is to come back. Raises ``StoreError`` if it could not be used then."""
-    place = Place(Path(entry.prefix))
-    item = items(store, place.prefix)[-1]
-    here = Place(item)
-    if is_begun(store, place.prefix):
-        return place.record(int((here.hidden / CURRENT).readlink().name))
+    prefix = Path(entry.prefix)
+    item = items(store, prefix)[-1]
+    if is_begun(store, prefix):
+        record = Place(prefix).record(int((item / HIDDEN / CURRENT).readlink().name))
+    else:
+        record = _whole(Place(item), entry)
+    for each in walk(item):
+        name = Path(each.path).relative_to(item)
+        back = prefix / name
+        fits = back.is_dir() and not back.is_symlink() and each.is_dir(follow_symlinks=False)
+        if name.parts[0] != HIDDEN and os.path.lexists(back) and not fits:
+            cause = f"{back} is in the way of {entry.module}"
+            raise StoreError(cause, remedy="move it away", code=Exit.CONFLICT)
+    return record
+
+
+def _whole(here: Place, entry: Entry) -> Record:
+    """The record of an item that is all in the trash, as it will be. Raises ``StoreError``."""
     here.check_formats()
     made = os.path.realpath(records.read(here.generation()).prefix)
     if made != os.path.realpath(entry.prefix) and (original := here.original()):
@@ -144,13 +157,6 @@ def check_back(store: Store, entry: Entry) -> Record:
     if lost := missing(record):
         cause = f"{entry.module} needs {lost}, which is not there any more"
         raise StoreError(cause, remedy="bring that back first", code=Exit.CONFLICT)
-    for path in walk(item):
-        name = Path(path.path).relative_to(item)
-        back = place.prefix / name
-        ours = name.parts[0] == HIDDEN or path.is_dir(follow_symlinks=False)
-        if not ours and os.path.lexists(back):
-            cause = f"{back} is in the way of {entry.module}"
-            raise StoreError(cause, remedy="move it away", code=Exit.CONFLICT)
     return replace(record, **{each.name: getattr(entry, each.name) for each in fields(Entry)})
 
 
