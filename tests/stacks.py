@@ -61,7 +61,8 @@ _OTHERS = "/usr/local/lib/tykky-dev"
 #: What makes "module" a command of each module system; see "tools/provision modules".
 MODULES = {
     "Lmod 8.6": f". {LMOD}",
-    "Lmod 8.7": f"LMOD_CMD=$(echo {_OTHERS}/lmod/usr/share/lmod/8*/libexec/lmod); export LMOD_CMD\n"
+    "Lmod of sid": f"LMOD_CMD=$(echo {_OTHERS}/lmod/usr/share/lmod/[0-9]*/libexec/lmod)\n"
+    "export LMOD_CMD\n"
     'module() { eval "$(lua5.3 $LMOD_CMD bash "$@")"; }',
     "Environment Modules": f"EM=$(echo {_OTHERS}/environment-modules/usr/lib/*/modulecmd.tcl)\n"
     'module() { eval "$(tclsh $EM bash "$@")"; }',

@@ -65,7 +65,8 @@ CHANGES = {
     "default": ("default hello/1.0", ["install hello@1.0"], "hello 1.0\n"),
     "hide": ("hide hello", ["install hello@1.0"], "hello 1.0\n"),
     "hold": ("hold hello", ["install hello@1.0"], "hello 1.0\n"),
-    "retire": ("retire hello/1.0 --use good/1.0", ["install hello@1.0"], "hello 1.0\n"),
+    # After which gc removes it.
+    "retire": ("retire hello/1.0 --use good/1.0", ["install hello@1.0"], ""),
     "reindex": ("reindex", ["install hello@1.0"], "hello 1.0\n"),
     "classic": ("wrap-install -w bin --prefix ../p ../tool", [], "hello 1.0\n"),
     "classic again": (

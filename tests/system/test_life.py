@@ -71,7 +71,9 @@ def test_each_module_system_shows_what_was_decided(site: Site, system: str) -> N
 
 @pytest.mark.slow
 @pytest.mark.skipif(not slurm_runs(), reason="no Slurm runs on this machine")
-def test_two_versions_live_and_die_while_jobs_run(site: Site, place: Path) -> None:
+def test_two_versions_live_and_die_while_jobs_run(
+    site: Site, place: Path, request: pytest.FixtureRequest
+) -> None:
     site.hello("hello", "1.0", "2.0")
     site("install", "hello@1.0")
     site("install", "hello@2.0")
@@ -91,6 +93,7 @@ def test_two_versions_live_and_die_while_jobs_run(site: Site, place: Path) -> No
     job = submit(
         place, f"export PATH={site.user.env['PATH']}:$PATH HOME={site.user.home}\n{script}", "job"
     )
+    request.addfinalizer(lambda: subprocess.run(["scancel", job], check=False))
     assert wait_for(lambda: (place / "loaded").exists(), 60)
     site.hello("hello", "1.0", "2.0", more="keywords = 'more'")
     site("install", "--force", "hello@1.0")
