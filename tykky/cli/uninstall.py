@@ -103,10 +103,8 @@ def _back(entry: Entry, call: Call) -> dict[str, object]:
     store.check_outside(prefix)
     with call.changing(place_of(entry), entry.module):
         if place_of(entry).current and not trash.is_begun(store, prefix):
-            cause, remedy = (
-                f"{entry.module} was installed again meanwhile",
-                "keep that, or uninstall it",
-            )
+            cause = f"{entry.module} was installed again meanwhile"
+            remedy = "keep that, or uninstall it"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         record = trash.check_back(store, entry)
         call.publisher.check(record)

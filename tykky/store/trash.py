@@ -23,7 +23,7 @@ from tykky.host import owner_of
 from tykky.runtime.base import CURRENT, GENERATIONS
 from tykky.store import Store, running, state
 from tykky.store import record as records
-from tykky.store.place import HIDDEN, Place, is_launcher, missing
+from tykky.store.place import HIDDEN, Place, is_launcher, missing, switch
 from tykky.store.record import Entry, Record
 
 #: What an item is called while it is deleted, before its name.
@@ -136,13 +136,17 @@ def check_back(store: Store, entry: Entry) -> Record:
         record = Place(prefix).record(int((item / HIDDEN / CURRENT).readlink().name))
     else:
         record = _whole(Place(item), entry)
+    commands = (prefix / "bin" / name for name in record.commands)
+    strange = [path for path in commands if os.path.lexists(path) and not is_launcher(path)]
     for each in walk(item):
         name = Path(each.path).relative_to(item)
         back = prefix / name
         fits = back.is_dir() and not back.is_symlink() and each.is_dir(follow_symlinks=False)
         if name.parts[0] != HIDDEN and os.path.lexists(back) and not fits:
-            cause = f"{back} is in the way of {entry.module}"
-            raise StoreError(cause, remedy="move it away", code=Exit.CONFLICT)
+            strange.append(back)
+    if strange:
+        cause = f"{strange[0]} is in the way of {entry.module}"
+        raise StoreError(cause, remedy="move it away", code=Exit.CONFLICT)
     return record
 
 
@@ -161,10 +165,11 @@ def _whole(here: Place, entry: Entry) -> Record:
 
 
 def take_back(store: Store, record: Record) -> None:
-    """Move an install back from the trash, all but ``current``. Hold its claim.
+    """Move an install back from the trash, and let it be current, last. Hold its claim.
 
     The database has it first: whoever is killed in between leaves what looks like an uninstall that
-    was, and either can be done again. Raises ``TykkyError``.
+    was, and either can be done again. The item's own ``current`` stays there until the end of all,
+    see ``finish``. Raises ``TykkyError``.
     """
     prefix = Path(record.prefix)
     with explained(f"bring back {record.module}"):
@@ -176,6 +181,7 @@ def take_back(store: Store, record: Record) -> None:
         inside.sort(key=lambda path: path.name != GENERATIONS)
         for path in (*inside, *(path for path in item.iterdir() if path.name != HIDDEN)):
             _merge(path, prefix / path.relative_to(item), store.permissions)
+        switch(Place(prefix), record.generation)
 
 
 def _merge(path: Path, target: Path, permissions: Permissions) -> None:
