@@ -76,6 +76,8 @@ def copies(here: Place) -> list[Record]:
             record = records.read(Path(folder))
             digest = digest_file(image)
             same = record.prefix == str(here.prefix) and image.stem == digest[: squash.DIGITS]
+            # A name that is laid out must stay in its folder, whoever has made the image.
+            same = same and not any("/" in n or n.startswith(".") for n in record.commands)
             if same:
                 fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
                 found.append(replace(record, images=(fact,)))
