@@ -97,6 +97,7 @@ GONE = """
 uninstall hello/2.0
 install hello@2.0
 uninstall hello/2.0
+hold --undo hello/1.0#3
 uninstall hello/1.0
 gc --days 0
 """

@@ -172,8 +172,6 @@ def unused(
     What goes ``without`` counting are places and generations of them. Raises ``StoreError`` if an
     install cannot be read, since nobody knows what it runs on.
     """
-    if not (known := all_pulled(config)):
-        return []
     digests, files = set(), set()
     for record in store.records(without):
         digests.add(record.base.get("digest", ""))
@@ -184,7 +182,7 @@ def unused(
             references.add(str(resolve(name, config.bases, Path("/"))))
     return [
         pulled
-        for pulled in known
+        for pulled in all_pulled(config)
         if pulled.digest not in digests
         and str(file_of(config, pulled)) not in files | references
         and not (pulled.arch == arch() and references & {*pulled.references})
