@@ -58,6 +58,7 @@ def fill(store: Store, count: int) -> None:
         there = store.place(name, version)
         facts = {"name": name, "version": version, "module": f"{name}/{version}"}
         facts |= {"prefix": str(there.prefix), "versions": [], "spec": f"{name}@{version}"}
+        facts |= {"notes": {}}  # of files that are written below
         generation = there.hidden / "generations/1"
         generation.mkdir(parents=True)
         there.images.mkdir()

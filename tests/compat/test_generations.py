@@ -132,6 +132,11 @@ def test_own_files_among_the_commands_stay_whatever_is_done(classic: Classic) ->
         classic.sh(f"{words}; cat p/bin/own p/bin/mine/f")
     classic.sh("rm p/bin/hi; echo mine > p/bin/hi; tykky uninstall ./p")
     assert classic.says("ls p/bin").split() == ["hi", "mine", "own"]
+    undo = "tykky uninstall --undo ./p"
+    assert classic.says(f"{undo} || echo $?") == str(int(Exit.CONFLICT))
+    classic.sh(
+        f"mv p/bin/hi p/bin/kept; {undo}; p/bin/hi; cat p/bin/own p/bin/mine/f; tykky verify"
+    )
 
 
 def test_an_uninstall_that_could_not_go_on_is_finished_by_the_same_command(

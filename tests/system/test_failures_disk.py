@@ -50,6 +50,11 @@ CHANGES = {
     ),
     "refresh": ("refresh hello --isolation mounts", ["install hello@1.0"], "hello 1.0\n"),
     "uninstall": ("uninstall hello", ["install hello@1.0"], ""),
+    "undo": (
+        "uninstall --undo hello",
+        ["install hello@1.0", "uninstall hello"],
+        "hello 1.0\n",
+    ),
     "gc": (
         "gc --days 0",
         ["install hello@1.0 gone", "install --force hello@1.0", "uninstall gone"],
@@ -57,6 +62,9 @@ CHANGES = {
     ),
     "up to date": ("update hello", ["install hello@1.0", "edit"], "hello 1.0\n"),
     "deprecate": ("deprecate hello --use good", ["install hello@1.0"], "hello 1.0\n"),
+    "default": ("default hello/1.0", ["install hello@1.0"], "hello 1.0\n"),
+    "hide": ("hide hello", ["install hello@1.0"], "hello 1.0\n"),
+    "hold": ("hold hello", ["install hello@1.0"], "hello 1.0\n"),
     # After which gc removes it.
     "retire": ("retire hello/1.0 --use good/1.0", ["install hello@1.0"], ""),
     "reindex": ("reindex", ["install hello@1.0"], "hello 1.0\n"),
@@ -122,7 +130,7 @@ def test_an_error_at_any_operation_is_told_and_leaves_a_whole_state(
         if site.user.run(site.root / "store/good/1.0/bin/hello").stdout != "hello 1.0\n":
             yield "another stack was disturbed"
         status, said = run(words)
-        if status != Exit.OK and not (change == "uninstall" and status == Exit.NOT_FOUND):
+        if status != Exit.OK and not (change in ("uninstall", "undo") and status == Exit.NOT_FOUND):
             yield f"again: {status}: {said}"
         run("gc --days 0")
         prefix = place / "p" if "classic" in change else site.root / "store/hello/1.0"

@@ -182,7 +182,7 @@ def test_a_stack_is_built_again_when_what_it_needs_has_changed(site: Site) -> No
     assert did(site, "upper") == ("built", 2)
     assert site.record("upper")["needs"] == [f"{site.prefix('lower')}#2"]
     # The old one goes with the last that needs it.
-    assert site.json("gc", "--days", "0")["generations"] == ["lower/1.0#1", "upper/1.0#1"]
+    assert site.json("gc", "--days", "0")["generations"] == ["upper/1.0#1", "lower/1.0#1"]
 
 
 def test_a_generation_that_is_needed_stays(site: Site) -> None:
@@ -309,10 +309,19 @@ def test_what_a_held_generation_needs_is_kept_as_well(site: Site) -> None:
     site("verify")
     site("hold", "--undo", "top/1.0#1")
     # A chain of three goes in one call.
-    wanted = ["low/1.0#1", "mid/1.0#1", "top/1.0#1"]
+    wanted = ["top/1.0#1", "mid/1.0#1", "low/1.0#1"]
     assert site.json("gc", "--days", "0")["generations"] == wanted
     site("verify")
     for word in ("low/1.0", "mid/1.0"):
         assert "is needed by" in site("uninstall", word, status=Exit.CONFLICT).stderr
-    site("uninstall", "low", "mid", "top")
+    # It goes from the top, so that a stop leaves nothing that lacks what it needs.
+    gone = [each["module"] for each in site.json("uninstall", "low", "mid", "top")]
+    assert gone == ["top/1.0", "mid/1.0", "low/1.0"]
+    said = site("uninstall", "--undo", "top", status=Exit.CONFLICT).stderr
+    assert "mid/1.0#2, which is not there any more" in said
+    site("uninstall", "--undo", "top", "low", "mid")
+    assert len(site.found()) == 3
+    # One was stopped after the first of them: the same again does the rest.
+    site("uninstall", "top")
+    assert "top/1.0 is uninstalled already" in site("uninstall", "low", "mid", "top").stderr
     assert site.found() == []

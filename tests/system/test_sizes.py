@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.stacks import Site
+from tests.system.sabotage import sabotaged
 from tykky.errors import Exit
 
 #: Pieces of the cache, each with its size.
@@ -76,6 +78,14 @@ def test_cache_is_told_of_and_what_is_old_in_it_deleted(cached: Site) -> None:
     assert left(cached) == set()
     assert (cache / "mine/file").read_text() == "mine"
     assert "deleted 0 B of the 0 B" in cached("gc", "--cache", "--days", "0").stderr
+    # What a network file system says is busy goes the next time.
+    (cache / "downloads/busy").write_text("busy")
+    spoilt = {"below": str(cache), "match": "[.]gone-", "ops": "unlink rmdir"}
+    busy = sabotaged(cached, **spoilt, errno=errno.EBUSY, at=1, onward=1)
+    assert "1 piece of" in busy("gc", "--cache", "--days", "0").stderr
+    assert "downloads/.gone-" in str(left(cached))
+    cached("gc", "--cache", "--days", "0")
+    assert left(cached) == set()
 
 
 def test_cache_keeps_what_was_used_since(cached: Site) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.launcher.stacks import wait_for
 from tests.stacks import TINY, Site, listing
+from tykky.errors import Exit
 
 # Says that it has started, waits to be told to go on, and then needs a file it never opened, as
 # does a program that it starts.
@@ -73,6 +74,34 @@ def test_gc_deletes_what_was_uninstalled_and_nothing_else(site: Site) -> None:
     site("uninstall", "hello")
     site("gc", "--days", "0")
     assert not kept.parent.exists()
+
+
+def test_what_was_uninstalled_comes_back_as_it_was(site: Site) -> None:
+    site.hello("hello", "2.0", "1.0")
+    site("install", "hello@1.0", "hello@2.0")
+    site("install", "--force", "hello@2.0")
+    site("rollback", "hello/2.0")
+    site("deprecate", "hello/1.0", "--reason", "it is old")
+    before, lines = site.found(), listing(site.root / "store")
+    files = {path: path.read_text() for path in (site.modules / "hello").iterdir()}
+    assert "uninstall --undo hello/2.0" in site("uninstall", "hello/1.0", "hello/2.0").stderr
+    assert "any of 2" in site("uninstall", "--undo", "hello", status=Exit.CONFLICT).stderr
+    site("uninstall", "--undo", "hello/1.0", "hello/2.0")
+    assert site.found() == before
+    assert listing(site.root / "store") == lines
+    assert {path: path.read_text() for path in (site.modules / "hello").iterdir()} == files
+    assert listing(site.root / "trash") == []
+    site("verify")
+    assert site.json("history", "--last", "1")[0]["verb"] == "uninstall --undo"
+    # What was installed since stays, and so does what nobody has uninstalled.
+    for words, code in (("hello/2.0", Exit.NOT_FOUND), ("other", Exit.NOT_FOUND)):
+        site("uninstall", "--undo", words, status=code)
+    site("uninstall", "hello/2.0")
+    site("install", "hello@2.0")
+    assert "is installed" in site("uninstall", "--undo", "hello/2.0", status=Exit.CONFLICT).stderr
+    site("gc", "--days", "0")
+    site("uninstall", "--undo", "hello/2.0", status=Exit.NOT_FOUND)
+    assert site.lmod("module load hello/2.0; hello").stdout == "hello 2.0\n"
 
 
 def test_gc_leaves_a_stack_that_was_installed_again(site: Site) -> None:

@@ -196,14 +196,15 @@ def _age(config: Config, pulled: Pulled) -> float:
 
 def delete(config: Config, pulled: Pulled, older_than: float) -> int:
     """Delete an image unless it has come into use meanwhile; how many bytes that freed."""
-    with claim(config, pulled.digest):
+    with claim(config, pulled.digest) as aside:
         try:
             if _age(config, pulled) < max(older_than, _DAY):
                 return 0
         except FileNotFoundError:
             return 0
         _entry(config, pulled.digest).unlink()  # first, for it says that the image is there
-        file_of(config, pulled).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            file_of(config, pulled).rename(aside)  # which is left to a later sweep if it is busy
     return pulled.bytes
 
 

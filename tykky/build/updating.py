@@ -145,10 +145,15 @@ def _recipe_of(record: Record, repos: Repos) -> Stack:
 
 
 def _lock_of(record: Record) -> Lock:
-    """The lock that a generation keeps. Raises ``StoreError`` if it is damaged."""
+    """The lock that a generation keeps. Raises ``StoreError`` if it is damaged, or gone by now."""
+    folder = Place(Path(record.prefix)).generation(record.generation)
     try:
-        return locks.read(Place(Path(record.prefix)).generation(record.generation) / "lock.json")
+        return locks.read(folder / "lock.json")
     except LockError as error:
+        if not folder.exists():
+            cause = f"{record.title} was removed while it was looked at"
+            remedy = "'tykky find' shows what there is now"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT) from None
         remedy = f"install it again: 'tykky install --force {record.spec}'"
         cause = f"what {record.title} was made from is damaged: {error.cause}"
         raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED) from None

@@ -60,7 +60,6 @@ def _days(text: str) -> float:
 
 
 #: Why what is in the trash goes.
-_THROWN = "uninstalled"
 
 ARGUMENTS = (
     option("--days", type=_days, metavar="N", help="leave what is younger (default: keep.days)"),
@@ -91,7 +90,7 @@ def run(call: Call) -> Result:
     builds = sum(_swept(folder, True, keep.seconds) for folder in _build_dirs(config))
     rows = [
         *((f"  {each.title}", console.size(each.bytes), each.why) for each in plan.spare),
-        *((f"  {item.name}", console.size(size), f"{_THROWN}: {item}") for item, size in thrown),
+        *((f"  {item.name}", console.size(size), f"{why}: {item}") for item, size, why in thrown),
         *((f"  {p.references[0]}", console.size(p.bytes), "no install runs on it") for p in images),
     ]
     for line in console.columns(rows):
@@ -106,7 +105,7 @@ def run(call: Call) -> Result:
     answer: dict[str, Any] = {
         "items": [
             *({"what": "stack" if s.entry else "generation", **_fact(s)} for s in plan.spare),
-            *({"what": "trash", "name": i.name, "bytes": n, "why": _THROWN} for i, n in thrown),
+            *({"what": "trash", "name": i.name, "bytes": n, "why": w} for i, n, w in thrown),
             *({"what": "image", "name": p.references[0], "bytes": p.bytes} for p in images),
         ],
         "kept": [{"name": title, "why": why} for title, why in plan.kept],
@@ -119,11 +118,21 @@ def run(call: Call) -> Result:
             lambda: _show_dry(call, answer, builds),
         )
     spare.tidy(store, plan, console.warn)
+    # What was half in the trash is so no more, and as young as can be.
+    thrown = [each for each in thrown if os.path.lexists(each[0])]
     gone, left = _delete(call, plan, keep)
-    for item in trash.empty(store, [item for item, _ in thrown]):
-        left.append(f"{item} cannot be deleted yet: it is busy, or somebody else's")
-    emptied = [each for each in thrown if not each[0].exists()]
-    deleted = [p for p in images if cache.delete(config, p, keep.seconds)]
+    # What was retired goes at once: it had its time.
+    buried = [trash.items(store, each.prefix)[-1:] for each in gone if each.entry is not None]
+    going = [*(item for item, _, _ in thrown), *(item for items in buried for item in items)]
+    busy = trash.empty(store, going)
+    left += [f"{item} cannot be deleted yet: it is busy, or somebody else's" for item in busy]
+    emptied = [each for each in thrown if each[0] not in busy]
+    deleted = []
+    for pulled in images:
+        try:
+            deleted += [pulled] if cache.delete(config, pulled, keep.seconds) else []
+        except TykkyError as error:
+            left.append(f"{pulled.references[0]} is left: {error.cause}")
     cache.sweep(config)
     for folder in _build_dirs(config):
         _swept(folder, False, keep.seconds)
@@ -163,12 +172,12 @@ def _fact(each: Spare) -> dict[str, Any]:
 
 
 def _told(
-    gone: list[Spare], thrown: list[tuple[Path, int]], images: list[Any], builds: int
+    gone: list[Spare], thrown: list[tuple[Path, int, str]], images: list[Any], builds: int
 ) -> dict[str, Any]:
     """The numbers of the answer."""
     return {
         "removed": len(thrown),
-        "bytes": sum(size for _, size in thrown),
+        "bytes": sum(size for _, size, _ in thrown),
         "generations": [each.title for each in gone],
         "generations_bytes": sum(each.bytes for each in gone),
         "images": [pulled.references[0] for pulled in images],
@@ -181,9 +190,13 @@ def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]
     """What of a plan was deleted, and a sentence for each that was not."""
     gone: list[Spare] = []
     left: list[str] = []
+    needed: set[str] = set()
     for each in plan.spare:
+        before = len(gone)
         try:
-            if each.entry is not None:
+            if each.is_needed(needed):
+                left.append(f"{each.title} is left: what needs it is")
+            elif each.entry is not None:
                 _bury(call, each.entry)
                 gone.append(each)
             elif (freed := spare.remove(call.store, each, keep, console.warn)) is not None:
@@ -198,6 +211,8 @@ def _delete(call: Call, plan: Plan, keep: Keep) -> tuple[list[Spare], list[str]]
                 left.append(f"{each.title} is left: it is in use again, or not yours")
         except (TykkyError, OSError) as error:
             left.append(f"{each.title} is left: {error}")
+        if len(gone) == before:
+            needed.update(each.needs)
     return gone, left
 
 
@@ -212,17 +227,16 @@ def _bury(call: Call, entry: Entry) -> None:
         call.publisher.withdraw(entry, "gc", "it was retired")
         trash.put(store, entry)
         call.publisher.modules.bury(entry.name)
-    trash.empty(store, trash.items(store, prefix)[-1:])
 
 
-def _thrown(store: Store, seconds: float) -> list[tuple[Path, int]]:
+def _thrown(store: Store, seconds: float) -> list[tuple[Path, int, str]]:
     """What of the trash goes: where it is, and its bytes."""
     used, found = running.in_use(), []
-    for item, size in trash.older(store, seconds).items():
+    for item, (size, why) in trash.older(store, seconds).items():
         if program := trash.running_from(item, used):
             console.warn(f"{item} is kept: {program} runs from it")
         else:
-            found.append((item, size))
+            found.append((item, size, why))
     return found
 
 
@@ -232,6 +246,10 @@ def _cache(call: Call, seconds: float) -> Result:
     kept = downloads.pieces(place)
     with explained(f"delete what is old in {place}", "cache_dir"):
         gone = downloads.delete(kept, seconds, dry_run=dry)
+        busy = 0 if dry else downloads.sweep(place)
+    if busy:
+        pieces = console.plural(busy, "piece")
+        console.warn(f"{pieces} of {place} still busy; the next 'tykky gc --cache' deletes that")
     if not dry:
         remove_unused((place / "downloads").glob(".*.lock"))
     parts = {p.folder: sum(q.bytes for q in gone if q.folder == p.folder) for p in gone}
@@ -264,11 +282,11 @@ def _swept(folder: Path, dry_run: bool, seconds: float) -> int:
 
 
 def _images(
-    call: Call, seconds: float, plan: Plan, thrown: list[tuple[Path, int]]
+    call: Call, seconds: float, plan: Plan, thrown: list[tuple[Path, int, str]]
 ) -> tuple[list[cache.Pulled], list[str]]:
     """The pulled images that go with what goes; what only looks unused from here."""
     without = {(each.prefix, each.number) for each in plan.spare}
-    without |= {(item, 0) for item, _ in thrown}
+    without |= {(item, 0) for item, _, _ in thrown}
     try:
         found = cache.unused(call.config, call.store, seconds, without)
     except TykkyError as error:

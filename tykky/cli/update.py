@@ -85,8 +85,19 @@ def _installed(words: str, call: Call) -> Entry:
 
 
 def _update(entry: Entry, call: Call) -> dict[str, Any]:
+    config, place = call.config, place_of(entry)
+    before = place.current
+    try:
+        return _updated(entry, call, Desk.of(config, call.store, None, quiet=False))
+    except StoreError as error:
+        if error.code != Exit.CONFLICT or place.current in (0, before):
+            raise
+        console.note(f"{error.cause}; going on from there")
+        return _update(entry, call)
+
+
+def _updated(entry: Entry, call: Call, desk: Desk) -> dict[str, Any]:
     args, config = call.args, call.config
-    desk = Desk.of(config, call.store, None, quiet=False)
     with desk.step("resolve") as line:
         update = prepare(entry, args.only, config, call.repos, call.store, line.update)
         count = len(update.plan.lock.packages)
@@ -104,13 +115,7 @@ def _update(entry: Entry, call: Call) -> dict[str, Any]:
         console.note(f"a new generation of {title} would be made")
         return {**update.answer(), "did": "planned"}
     how = {"verb": "update", "why": args.reason, "after": update.old.generation}
-    try:
-        outcome = pipeline.carry_out(desk, update.plan, call.publisher, **how)
-    except StoreError as error:
-        if error.code != Exit.CONFLICT or place_of(entry).current == update.old.generation:
-            raise
-        console.note(f"{error.cause}; going on from there")
-        return _update(entry, call)
+    outcome = pipeline.carry_out(desk, update.plan, call.publisher, **how)
     record = outcome.record
     kept = _keep_lock(update) if outcome.did != "nothing" else False
     console.note(

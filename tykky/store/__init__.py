@@ -253,7 +253,7 @@ class Store:
 
         ``without`` are places and generations of them that are left out; 0 is all of one.
         """
-        thrown = self.trash.glob("*")
+        thrown = self.trash.glob("[!.]*")
         for prefix in (*(Path(entry.prefix) for entry in self.entries()), *thrown):
             place = Place(prefix)
             if (prefix, 0) in without:

@@ -11,8 +11,9 @@ import contextlib
 import os
 import time
 from calendar import timegm
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ class Keep:
 class Spare:
     """Generations of a place that may go, and why; of a retired version, all of it (``entry``).
 
-    ``bytes`` is what that frees, after those that come before it.
+    ``bytes`` is what that frees, after those that come before it; ``needs`` what has to stay for as
+    long as it is there.
     """
 
     title: str
@@ -46,7 +48,18 @@ class Spare:
     number: int
     bytes: int
     why: str
+    needs: tuple[str, ...] = ()
     entry: Entry | None = None
+
+    @property
+    def path(self) -> str:
+        """How others that need it call it, as a whole or a generation of it."""
+        return os.path.realpath(f"{self.prefix}#{self.number}" if self.number else self.prefix)
+
+    def is_needed(self, needs: Collection[str]) -> bool:
+        """Whether it is among what others need."""
+        wanted = needs if self.number else [need.rpartition("#")[0] for need in needs]
+        return self.path in wanted
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,8 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
     far = {Path(entry.prefix): entry for _, entry in roots.elsewhere(store)}
     unsure = _unsure({**entries, **far})
     old, whole, kept = _candidates(titles, sure - unsure, {*retired} - unsure, keep)
-    old, whole = _unneeded(old, {*titles, *every, *far}, whole)
+    needs = _needs({*titles, *every, *far})
+    old, whole = _unneeded(old, needs, whole)
     found: list[Spare] = []
     begun: list[tuple[str, Path]] = []
     for prefix, module in titles.items():
@@ -95,21 +109,55 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
                 continue
             begun.append((module, prefix))
             if prefix in whole:
-                size = places.freed_without(here, here.numbers)
-                why = f"retired {_days(_age(retired[prefix]))} ago"
-                found.append(Spare(module, prefix, 0, size, why, retired[prefix]))
+                why = f"retired {trash.days(_age(retired[prefix]))} ago"
+                wanted = [need for number in here.numbers for need in needs[prefix, number]]
+                found.append(Spare(module, prefix, 0, 0, why, tuple(wanted), retired[prefix]))
                 continue
             # A rollback may have made one of them current in the meantime.
-            since, before = state.superseded(here), 0
-            numbers = sorted(old.get(prefix, set()) & {*since})
-            for at, number in enumerate(numbers):
-                freed = places.freed_without(here, numbers[: at + 1])
-                why = f"not current for {_days(time.time() - since[number])}"
-                found.append(Spare(f"{module}#{number}", prefix, number, freed - before, why))
-                before = freed
+            since = state.superseded(here) if old.get(prefix) else {}
+            for number in sorted(old.get(prefix, set()) & {*since}):
+                why = f"not current for {trash.days(time.time() - since[number])}"
+                wanted = needs[prefix, number]
+                found.append(Spare(f"{module}#{number}", prefix, number, 0, why, tuple(wanted)))
         except (TykkyError, OSError) as error:
             warn(f"{module} is left as it is: {error}")
-    return Plan(tuple(found), tuple(kept), tuple(begun))
+    return Plan(tuple(_sized(_in_order(found))), tuple(kept), tuple(begun))
+
+
+def ordered(first: Mapping[str, Collection[str]]) -> list[str]:
+    """The keys, each after what is to come ``first``; as they are if that goes in a circle."""
+    with contextlib.suppress(CycleError):
+        return [key for key in TopologicalSorter(first).static_order() if key in first]
+    return [*first]
+
+
+def _in_order(found: Sequence[Spare]) -> list[Spare]:
+    """Each after those that need it: where that is stopped, nothing is left that lacks another."""
+    if not any(each.needs for each in found):
+        return [*found]
+    by_path: dict[str, list[Spare]] = {}
+    for each in found:
+        by_path.setdefault(each.path, []).append(each)
+    first: dict[str, list[str]] = {path: [] for path in by_path}
+    for each in found:
+        for need in each.needs:
+            # A retired version goes as a whole.
+            path = need if need in first else need.rpartition("#")[0]
+            if path in first:
+                first[path].append(each.path)
+    return [each for path in ordered(first) for each in by_path[path]]
+
+
+def _sized(found: Sequence[Spare]) -> Iterator[Spare]:
+    """The same, with the bytes that each frees after those that come before it."""
+    gone: dict[Path, list[int]] = {}
+    before: dict[Path, int] = {}
+    for each in found:
+        here = Place(each.prefix)
+        gone.setdefault(each.prefix, []).extend([each.number] if each.number else here.numbers)
+        freed = places.freed_without(here, gone[each.prefix])
+        yield replace(each, bytes=freed - before.get(each.prefix, 0))
+        before[each.prefix] = freed
 
 
 def _candidates(
@@ -125,6 +173,8 @@ def _candidates(
     kept: list[tuple[str, str]] = []
     for prefix in titles:
         here = Place(prefix)
+        if not os.access(here.hidden, os.W_OK):  # its owner's to clean
+            continue
         try:
             numbers = _superseded(here, keep) if prefix in sure else set()
             going = {*here.numbers} if prefix in retired else numbers
@@ -164,7 +214,9 @@ def remove(store: Store, spare: Spare, keep: Keep, warn: Callable[[str], None]) 
     """
     here = Place(spare.prefix)
     with _claimed(store, here, spare.title, warn) as held:
-        if not held or spare.number not in _superseded(here, keep):
+        marks = state.marks(here)
+        is_held = state.HELD in marks or f"{state.HELD}#{spare.number}" in marks
+        if not held or is_held or spare.number not in _superseded(here, keep):
             return None
         return places.remove_generation(here, spare.number)
 
@@ -219,11 +271,6 @@ def _age(entry: Entry) -> float:
     return -1.0
 
 
-def _days(seconds: float) -> str:
-    days = int(seconds // 86400)
-    return f"{days} days" if days > 1 else "a day" if days else "less than a day"
-
-
 def _superseded(here: Place, keep: Keep) -> set[int]:
     """The generations that have not been current for so long. Raises ``StoreError``."""
     since = state.superseded(here)
@@ -232,25 +279,33 @@ def _superseded(here: Place, keep: Keep) -> set[int]:
     return {n for n, when in since.items() if time.time() - when >= keep.seconds and n not in kept}
 
 
+def _needs(every: Collection[Path]) -> dict[tuple[Path, int], list[str]]:
+    """What each generation of places needs; links to its folder may differ."""
+    return {
+        (here.prefix, number): [os.path.realpath(need) for need in here.needs(number)]
+        for here in map(Place, every)
+        for number in here.numbers
+    }
+
+
 def _unneeded(
-    spare: dict[Path, set[int]], every: Collection[Path], retired: set[Path]
+    spare: dict[Path, set[int]],
+    needs: Mapping[tuple[Path, int], Sequence[str]],
+    retired: set[Path],
 ) -> tuple[dict[Path, set[int]], set[Path]]:
     """Those of the generations, and of the retired places, that no generation needs that stays.
 
     A chain of needs goes as a whole, if all of it may.
     """
-    needs = {
-        (here.prefix, number): [os.path.realpath(need) for need in here.needs(number)]
-        for here in map(Place, every)
-        for number in here.numbers
-    }
     while True:
         needed = {
-            need  # PREFIX#NUMBER: links to its folder may differ
+            need
             for (prefix, number), wanted in needs.items()
             if prefix not in retired and number not in spare.get(prefix, ())
             for need in wanted
         }
+        if not needed:
+            return spare, retired
         fewer = {
             prefix: {n for n in numbers if os.path.realpath(f"{prefix}#{n}") not in needed}
             for prefix, numbers in spare.items()

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tykky.files import discard
+from tykky.files import BUSY, discard
 
 #: The folders of the cache, and how deep in each of them its pieces lie.
 _FOLDERS = {"downloads": 1, "conda": 1, "uv": 2, "resolved": 2}
+#: What a piece is called while it is deleted.
+_GONE = ".gone-"
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,24 @@ def delete(kept: list[Piece], seconds: float, *, dry_run: bool = False) -> list[
     gone = [piece for piece in kept if time.time() - piece.used >= seconds]
     for piece in gone if not dry_run else ():
         # Who looks for it meanwhile finds all of it, or nothing.
-        aside = piece.path.with_name(f".gone-{piece.path.name}")
+        aside = piece.path.with_name(f"{_GONE}{secrets.token_hex(8)}")
         with contextlib.suppress(FileNotFoundError):
             piece.path.rename(aside)
-            discard(aside)
     return gone
+
+
+def sweep(cache: Path) -> int:
+    """Delete what was taken aside; how many pieces are busy, for the next time.
+
+    Raises ``OSError``.
+    """
+    busy = 0
+    for folder, depth in _FOLDERS.items():
+        for path in (cache / folder).glob("/".join([*["*"] * (depth - 1), f"{_GONE}*"])):
+            try:
+                discard(path)
+            except OSError as error:
+                if error.errno not in BUSY:
+                    raise
+                busy += 1
+    return busy
