@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,16 @@ _NAME_OF_A_LICENCE = 60
 
 @dataclass(frozen=True, order=True)
 class Installed:
-    """A package of an install; what its kind does not know is empty.
+    """A package of an install; what is not known of it is empty.
 
-    ``channel`` is the name or address of what it came from: a conda channel, or ``pypi``.
+    ``channel`` is the name or address of what it came from: a conda channel, ``pypi``, or the
+    release of a distribution (``debian-12``). ``license`` is the text that the package has,
+    ``spdx`` the SPDX expression for it. ``type`` is that of its package URL (``pypi``, ``conda``,
+    ``deb``, ``rpm``, ``cran``). ``url`` and ``sha256`` are of the file that it was installed from,
+    ``size`` is that of what is installed, in bytes. ``why`` is ``asked`` (by the recipe),
+    ``needed`` (by others), ``added`` (by a script or step) or ``base`` (it was in the base image).
+    ``source`` is name and version of the source package of a distribution. ``requires`` names
+    packages, those of the same type first.
     """
 
     name: str
@@ -49,6 +56,14 @@ class Installed:
     build: str = ""
     channel: str = ""
     license: str = ""
+    type: str = ""
+    spdx: str = ""
+    url: str = ""
+    sha256: str = ""
+    size: int = 0
+    why: str = ""
+    source: str = ""
+    requires: tuple[str, ...] = ()
 
 
 def of_environment(prefix: Path, name_of: Callable[[str], str]) -> Iterator[Installed]:
@@ -116,19 +131,25 @@ def _license(head: Message) -> str:
 
 
 def render(packages: Sequence[Installed]) -> str:
-    """The text of the file."""
-    rows = ",\n".join(json.dumps(asdict(package)) for package in packages)
+    """The text of the file: of each package what is known of it."""
+    return _rows({k: v for k, v in asdict(package).items() if v} for package in packages)
+
+
+def _rows(packages: Iterable[Mapping[str, Any]]) -> str:
+    rows = ",\n".join(map(json.dumps, packages))
     return f"[\n{rows}\n]\n" if rows else "[]\n"
+
+
+def _told(package: Installed) -> dict[str, str]:
+    """What a stack tells of a package itself."""
+    return {name: getattr(package, name) for name in _TOLD}
 
 
 def of_install(folder: Path) -> tuple[Installed, ...]:
     """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
     path = folder / FILE
     try:
-        found = tuple(Installed(**row) for row in read_json(path))
-        if not all(isinstance(text, str) for package in found for text in astuple(package)):
-            raise ValueError("what should be text is none")
-        return found
+        return tuple(map(_parsed, read_json(path)))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError) as error:
@@ -138,15 +159,29 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
         ) from None
 
 
+def _parsed(row: Mapping[str, Any]) -> Installed:
+    """A package from its JSON. Raises ``TypeError`` or ``ValueError``."""
+    package = Installed(**{**row, "requires": tuple(row.get("requires", ()))})
+    for name, value in vars(package).items():
+        each = value if name == "requires" else (value,)
+        if {*map(type, each)} - {int if name == "size" else str}:
+            raise ValueError(f"'{name}' is {json.dumps(value)[:40]}")
+    return package
+
+
 def put(packages: Sequence[Installed], box: RealBox) -> None:
     """Let the stack tell its packages itself: its command, and what that prints."""
     folder = box.prefix / "share/tykky"
-    rows = [("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE"), *map(astuple, packages)]
+    told = [*map(_told, packages)]
+    rows = [("NAME", "VERSION", "BUILD", "CHANNEL", "LICENCE"), *(tuple(t.values()) for t in told)]
     box.write("share/tykky/packages.txt", "\n".join([*columns(rows), ""]))
-    box.write("share/tykky/packages.json", render(packages))
+    box.write("share/tykky/packages.json", _rows(told))
     program = box.write(f"bin/{COMMAND}", _SCRIPT.format(folder=shlex.quote(str(folder))))
     box.real(program).chmod(0o755)
 
+
+#: What a stack tells of its packages itself.
+_TOLD = ("name", "version", "build", "channel", "license")
 
 _SCRIPT = """\
 #!/bin/sh

@@ -1,0 +1,1 @@
+"""What is inside of installs, answered from records: bills of materials, licences, advisories."""
