@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tykky.bases.base import Base, host
 from tykky.bases.image import Listing, image_base, listing, open_image
 from tykky.errors import Exit, StoreError, TykkyError
+from tykky.spec import is_path
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class StackBase(Base):
     """A generation of the place at ``prefix``, whose ``image`` lies over it, and what is ``below``.
 
-    ``packages`` are the names and versions of its Python packages.
+    ``packages`` are the names and versions of its Python packages, ``title`` is what people call
+    it, and ``commands`` are what it offers.
     """
 
     prefix: Path
@@ -30,6 +32,8 @@ class StackBase(Base):
     image: Path
     below: Base
     packages: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    commands: tuple[str, ...] = ()
 
     @property
     def has_root(self) -> bool:
@@ -68,11 +72,16 @@ class StackBase(Base):
 
 
 def find_stack(spec: str, config: Config) -> Record:
-    """The current generation that ``stack:SPEC`` means. Raises ``TykkyError``, code ``BASE``."""
-    from tykky.store import Store, roots
+    """The current generation that ``stack:SPEC`` means. Raises ``TykkyError``, code ``BASE``.
+
+    A path may be of a root that the configuration does not know.
+    """
+    from tykky.store import Place, Store, roots
 
     store = Store.of(config)
     try:
+        if is_path(spec):
+            return Place(Path(spec)).record()
         store = roots.having(store, spec)
         return store.record(store.one(spec))
     except StoreError as error:
@@ -97,13 +106,25 @@ def stack_base(name: str, spec: str, config: Config) -> StackBase:
             remedy="name the container itself as the base",
             code=Exit.BASE,
         )
+    image = image_path(prefix, record.images[0]["file"])
+    by_record = record.kind in ("pip", "extension")  # others have more than Python's
     return StackBase(
         name,
         f"{record.title} on {below.id}",
         record.build,
         prefix,
         record.generation,
-        image_path(prefix, record.images[0]["file"]),
+        image,
         below,
-        dict(record.packages),
+        dict(record.packages if by_record else _projects(listing(open_image(image)))),
+        record.title,
+        record.commands,
     )
+
+
+def _projects(inside: Listing) -> Iterator[tuple[str, str]]:
+    """The names and versions of the Python projects in an image."""
+    for path in inside.glob("/lib/python3*/site-packages/*.dist-info"):
+        name, _, version = PurePosixPath(path).name.removesuffix(".dist-info").rpartition("-")
+        if name:
+            yield name, version

@@ -211,6 +211,7 @@ class Work:
             network=plan.recipe.network,
             reads=[Path(path) for path in guarded(plan.recipe, "reads")],
             nests=bool(plan.needs),
+            seen=[Path(needed.prefix) for needed in plan.needs],  # in whichever root
             **more,
         )
 

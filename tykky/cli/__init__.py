@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "extend": "put packages of your own on top of a stack",
         "update": "bring the packages of stacks up to date",
         "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",

@@ -20,7 +20,7 @@ from tykky.config.schema import cutoff
 from tykky.console import plural
 from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError, explained
 from tykky.files import discard, read_within
-from tykky.lock import Package
+from tykky.lock import Package, canonical
 from tykky.tools import wheels
 
 if TYPE_CHECKING:
@@ -265,12 +265,17 @@ def resolve(
             line += ["--constraints", "held.txt"]
             line += [f"--exclude-newer-package={one.name}=false" for one in held]
         options: list[str] = []
+        present = {canonical(name): version for name, version in (present or {}).items()}
         if present:
+            # What an earlier answer says is kept, as far as it can be.
+            rows = (f'[[packages]]\nname = "{n}"\nversion = "{v}"\n' for n, v in present.items())
+            earlier = f'lock-version = "1.0"\ncreated-by = "tykky"\n{"".join(rows)}'
+            (work / "pylock.toml").write_text(earlier, encoding="utf-8")
             stand_ins(present, work / "present")
             pins = "".join(f"{name}=={version}\n" for name, version in present.items())
             (work / "present.txt").write_text(pins, encoding="utf-8")
             options = ["--find-links", "present", "--constraints", "present.txt"]
-        # If what is there cannot be kept, the second attempt may replace it.
+        # If what is there cannot be kept, the second attempt may replace as much of it as it must.
         for more in (options, options[:2])[: 2 if options else 1]:
             done = subprocess.run(
                 [*line, *more],
@@ -282,7 +287,7 @@ def resolve(
             )
             if done.returncode == 0:
                 text = read_within(work, work / "pylock.toml").decode(errors="replace")
-                return _packages(text, present or {})
+                return _packages(text, present)
         raise explain(done.stderr, indexes(config))
 
 
