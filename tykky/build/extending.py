@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING
 from tykky import bases
 from tykky import lock as locks
 from tykky.build import locking
-from tykky.errors import Exit, LockError, RecipeError, StoreError, TykkyError, Where, explained
+from tykky.errors import (
+    Exit,
+    LockError,
+    RecipeError,
+    SpecError,
+    StoreError,
+    TykkyError,
+    Where,
+    explained,
+)
 from tykky.files import make_folder, text_at, write_file
 from tykky.host import real
 from tykky.kinds.pip import check_requirement
@@ -85,7 +94,7 @@ class Sheet:
         head = _HEAD.format(
             name=name,
             title=title if title[:1].isalpha() else f"My{title}",
-            about=f"{self.stack.replace('@', '/')} with {', '.join(some) or 'nothing more'}.",
+            about=f"{self.name}/{self.versions} with {', '.join(some) or 'nothing more'}.",
         )
         optional = ("family", "setenv", "shadows")
         values = {key: value for key, value in vars(self).items() if value or key not in optional}
@@ -180,7 +189,7 @@ def is_there(text: str, packages: Mapping[str, str]) -> bool:
 def find(words: str, stores: Sequence[Store]) -> Record:
     """The install that is to be extended: the default of what the words mean, in any root.
 
-    Raises ``StoreError`` if there is none, or nothing can be put on top of it.
+    Raises ``StoreError`` if there is none.
     """
     if is_path(words):
         place = Place(real(Path(words)))
@@ -190,13 +199,11 @@ def find(words: str, stores: Sequence[Store]) -> Record:
         chosen = roots.defaults(there, where)
         place = Place(Path(chosen.pop() if chosen else stores[0].one(words).prefix))
     place.check_open()
-    record = place.record()
-    if record.kind != KIND:
-        _check(record)
-    return record
+    return place.record()
 
 
-def _check(record: Record) -> None:
+def check(record: Record, name: str) -> None:
+    """Raise ``StoreError`` if nothing of that name can be put on top of an install."""
     launch, why, remedy = record.launch, "", "'tykky find' shows what else there is"
     if facts := record.marks.get(state.RETIRED):
         why = "is retired" + (f": {facts['why']}" if facts.get("why") else "")
@@ -211,9 +218,11 @@ def _check(record: Record) -> None:
         why = "has no Python of its own"
     elif record.base["digest"] in record.needed.values():
         why = f"is on top of another stack itself, {record.base['name']}"
-        remedy = "extend that, with the packages of both"
+        remedy = "extend that stack, with the packages of both"
     elif launch.get("isolation", "open") != "open" and not launch.get("root"):
         why = f"is entered isolated ({launch['isolation']}), and nothing else can be with it"
+    elif record.name == name:
+        why, remedy = "cannot be extended by its own name", "choose another one: --name NAME"
     if why:
         raise StoreError(f"{record.module} {why}", remedy=remedy, code=Exit.CONFLICT)
 
@@ -288,7 +297,8 @@ def folder_for(name: str, config: Config, paths: Sequence[Path]) -> Path:
     ``RecipeError`` if the name is no name, or another recipe's.
     """
     if not loading.is_name(name):
-        raise loading.misnamed(Path(name))
+        remedy = "it has lower case letters, digits, '-' and '_': --name my-stack"
+        raise SpecError(f"'{name}' cannot be the name of a stack", remedy=remedy)
     shipped = real(resource("repo"))
     usable = [
         path for path in paths if os.access(path, os.W_OK | os.X_OK) and real(path) != shipped

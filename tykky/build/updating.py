@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases, console
 from tykky import lock as locks
+from tykky.bases.stacks import find_stack
 from tykky.build import locking
 from tykky.build import plan as plans
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError, did_you_mean
@@ -231,6 +232,10 @@ def _differences(
         return
     if settled is None:
         _lock_of(record)  # if it is damaged, that is why
+        scheme, _, spec = record.base.get("name", "").partition(":")
+        if scheme == "stack" and (on := find_stack(spec, config)).build != record.base["digest"]:
+            yield f"it is on {record.base['id'].partition(' on ')[0]}, and {on.title} is there now"
+            return
         same = locking.has_same_inputs(record)
         files = "the files that it was built from have changed"
         yield "the recipe asks for other packages, and has no lock" if same else files

@@ -8,6 +8,7 @@ packages; without any, it puts them on the stack as that is now.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
@@ -42,9 +43,27 @@ EXAMPLES = """\
   tykky update my-python-data                      the newest packages, on the stack as it is now
 """
 
+
+class _Packages(argparse.Action):
+    """One word or more, wherever they stand, or none: with '*', none may follow an option."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "nargs": "+", "required": False, "default": []})
+
+    def __call__(self, parser: object, namespace: object, values: Any, option: object = "") -> None:
+        setattr(namespace, self.dest, values)
+
+
 ARGUMENTS = (
     positional("STACK", "what to extend: NAME[/VERSION], or a path"),
-    positional("PACKAGE", "what to add, as pip writes it: whatshap, 'pysam>=0.22'", "*"),
+    (
+        ("package",),
+        {
+            "help": "what to add, as pip writes it: whatshap, 'pysam>=0.22'",
+            "metavar": "PACKAGE",
+            "action": _Packages,
+        },
+    ),
     option(
         "-r",
         "--requirements",
@@ -72,6 +91,7 @@ def run(call: Call) -> Result:
     with extending.written(folder, console.note) as (old, write):
         old = old or extending.kept(name, here.store)
         base = _base(args.stack, record, old, stores, own=own)
+        extending.check(base, name)
         sheet = extending.sheet_of(base, here.store, old, wanted, shadows=args.allow_shadow)
         packages = stack_base(sheet.base, sheet.stack, here.config).packages
         there = [text for text in wanted if extending.is_there(text, packages)]

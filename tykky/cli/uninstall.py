@@ -56,6 +56,8 @@ def run(call: Call) -> Result:
         words = entry.module if store.places in prefix.parents else prefix
         undo = f"until 'tykky gc' deletes it, 'tykky uninstall --undo {words}' undoes that"
         console.note(f"uninstalled {entry.module}; {undo}")
+        if entry.kind == "extension":
+            console.note(f"the recipe that 'tykky extend' made of {entry.name} stays")
         if store.places not in prefix.parents and prefix.is_dir() and any(prefix.iterdir()):
             console.note(f"what else is in {prefix} is left as it is")
         answers.append({"module": entry.module, "prefix": entry.prefix})
