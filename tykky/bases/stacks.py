@@ -24,7 +24,7 @@ class StackBase(Base):
     """A generation of the place at ``prefix``, whose ``image`` lies over it, and what is ``below``.
 
     ``packages`` are the names and versions of its Python packages, ``title`` is what people call
-    it, and ``commands`` are what it offers.
+    it, ``commands`` are what it offers, and it ``activates`` if entering it puts it first on PATH.
     """
 
     prefix: Path
@@ -34,6 +34,7 @@ class StackBase(Base):
     packages: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
     commands: tuple[str, ...] = ()
+    activates: bool = False
 
     @property
     def has_root(self) -> bool:
@@ -119,6 +120,7 @@ def stack_base(name: str, spec: str, config: Config) -> StackBase:
         dict(record.packages if by_record else _projects(listing(open_image(image)))),
         record.title,
         record.commands,
+        bool(record.launch.get("activation")),
     )
 
 

@@ -16,10 +16,11 @@ from tykky.contents import COMMAND
 from tykky.errors import Exit, StepError, TykkyError
 from tykky.kinds.pip import PipStack
 from tykky.lock import Package, canonical
+from tykky.runtime.base import EnvAction, EnvChange
 
 if TYPE_CHECKING:
     from tykky.bases import Base
-    from tykky.build.box import Box
+    from tykky.build.box import Box, RealBox
     from tykky.config import Config
 
 
@@ -79,6 +80,11 @@ class Extension(PipStack):
             script = box.write(".tykky-take.py", text)
             line: list[str | Path] = [box.prefix / "bin/python", "-I", script, base.prefix, *names]
             box.run(line, say=f"the commands of {base.title}")
+
+    def activation(self, box: RealBox) -> Sequence[EnvChange]:
+        """Its own directory before that of a conda stack: Python looks itself up there."""
+        activates = isinstance(box.base, StackBase) and box.base.activates
+        return [EnvChange(EnvAction.PREPEND, "PATH", f"{box.prefix}/bin")] if activates else []
 
 
 def shadowed(packages: Sequence[Package], present: Mapping[str, str]) -> list[tuple[str, str, str]]:
