@@ -26,7 +26,7 @@ from tykky.build.work import Desk
 from tykky.cli.common import Call, Result, flag, option, positional
 from tykky.config import Config
 from tykky.config.edit import put_first
-from tykky.errors import Exit, SpecError, StoreError, TykkyError
+from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError
 from tykky.kinds.extension import shadowed
 from tykky.repos import Repos
 from tykky.spec import Spec, is_path, parse_one
@@ -171,6 +171,11 @@ def _install(
     for name, before, after in hidden:
         console.warn(f"{name} {after} hides {name} {before} of {base.title}")
     outcome = pipeline.carry_out(desk, plan, call.publisher, verb="extend")
+    if (path := locks.path_of(recipe, plan.arch)).is_file():  # it was for fewer packages
+        try:
+            locks.write(plan.lock, path)
+        except LockError as error:
+            console.warn(f"{error.cause}: 'tykky lock {spec}' makes it anew")
     made = outcome.record
     console.note(
         f"{made.title} is on top of {base.title}, {console.size(made.bytes)}: {made.prefix}"
