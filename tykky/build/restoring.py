@@ -48,6 +48,8 @@ def put_copy(top: Path, record: Record) -> None:
         notes={},
         marks={},
         instead="",
+        fetched=(),
+        repository={},
         recipe={**record.recipe, "file": ""},  # which may lie anywhere
     )
     path = contained(top, Path(NAME))
