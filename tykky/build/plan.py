@@ -230,8 +230,7 @@ def keep_inputs(
 
     So do the packages that were ``found`` in it.
     """
-    if found:
-        write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
+    write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
     write_file(folder / "lock.json", locks.render(plan.lock).encode(), permissions)
     make_folder(folder / "recipe", permissions)
     # First the recipe itself, then those that it extends.

@@ -17,7 +17,7 @@ from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
 from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
 from tykky.files import count, discard, make_folder
-from tykky.inventory import filling
+from tykky.inventory import completing, filling
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
 from tykky.store import Record, place
@@ -89,7 +89,7 @@ def _finish(work: Work) -> Built:
             offer = listed
         urls = {sha256: facts["url"] for sha256, facts in work.fetched.items()}
         found = (*filling.filled(found, plan.lock, urls), *filling.of_base(plan.base))
-        if database := filling.unread(plan.base):
+        if database := filling.unread(plan.base, found):
             work.desk.remark(f"the packages of the base are not known: nothing reads {database}")
         entering = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
@@ -106,7 +106,11 @@ def reuse(work: Work, old: Record) -> Built:
         chosen = set(commands.choose_again(recipe, there))
         names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
     entering = as_published(Entering.read(old.launch), recipe, work.config)
-    found = contents.of_install(work.plan.place.generation(old.generation))
+    folder = work.plan.place.generation(old.generation)
+    if completing.lacks(folder):
+        found = completing.completed(work.plan.place, old, work.config)
+    else:
+        found = contents.of_install(folder)
     work.read.update(old.read)
     work.fetched.update({facts["sha256"]: dict(facts) for facts in old.fetched})
     return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
