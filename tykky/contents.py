@@ -7,6 +7,7 @@ command ``list-packages``.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -34,12 +35,6 @@ _PROJECT, _VERSION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", r"[A-Za-z0-9][
 _METADATA = ".dist-info/METADATA"
 #: How what somebody requires begins.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-#: Where Python has what projects say of themselves; that of Debian has its own folder for pip.
-_PYTHON = tuple(
-    f"lib/python3*/{folder}/{name}"
-    for folder in ("site-packages", "dist-packages")
-    for name in ("*.dist-info/METADATA", "*.egg-info/PKG-INFO")
-)
 #: Where R has the descriptions of packages: its own, those of a site, those of Debian.
 _R = tuple(f"lib*/R/{folder}/*/DESCRIPTION" for folder in ("library", "site-library"))
 
@@ -139,7 +134,7 @@ def of_python(
 
     found: list[tuple[Installed, list[str]]] = []
     python = ""
-    for path in sorted(path for pattern in _PYTHON for path in prefix.glob(pattern)):
+    for path in _metadata(prefix):
         if str(path.relative_to(prefix)) in but:
             continue
         head = HeaderParser().parsestr(read_within(prefix, path).decode(errors="replace"))
@@ -155,6 +150,21 @@ def of_python(
     names = {**(others or {}), **{canonical(each.name): each.name for each, _ in found}}
     for project, needed in found:
         yield replace(project, requires=tuple(_required(needed, names, python)))
+
+
+def _metadata(prefix: Path) -> Iterator[Path]:
+    """What projects below a prefix say of themselves; each once, whatever links to it."""
+    seen = set()
+    # Debian's Python has a folder of its own for what pip installs.
+    folders = [
+        *prefix.glob("lib/python3*/site-packages"),
+        *prefix.glob("lib/python3*/dist-packages"),
+    ]
+    for folder in sorted(folders, key=lambda f: (f.is_symlink() or f.parent.is_symlink(), f)):
+        if (real := os.path.realpath(folder)) not in seen:
+            seen.add(real)
+            found = (folder.glob(name) for name in ("*.dist-info/METADATA", "*.egg-info/PKG-INFO"))
+            yield from sorted(path for paths in found for path in paths)
 
 
 def _required(lines: Sequence[str], names: Mapping[str, str], python: str) -> Iterator[str]:

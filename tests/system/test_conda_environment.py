@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.channel import channel
-from tests.stacks import Site
+from tests.stacks import Site, as_of_old
 from tests.support import User, log_in, new_place, remove
 from tests.system.conda_site import make, recipe
+from tykky.contents import canonical, of_install
 from tykky.errors import Exit
+from tykky.files import digest_file
+from tykky.tools.uv import stand_ins
 
 _YAML = """\
 name: mixed
@@ -38,7 +42,15 @@ def mixed() -> Iterator[Site]:
     """A site with a stack made of an environment file, locked and installed."""
     place = new_place()
     site = make(place, log_in(place))
-    recipe(site, "mixed", "channels = ()\nenvironment = 'environment.yml'")
+    stand_ins({"scripted-wheel": "3.0"}, place / "wheels")
+    (wheel,) = (place / "wheels").iterdir()
+    body = f"""channels = ()
+environment = 'environment.yml'
+def finish(self, box):
+    box.run("conda install -yq left")
+    wheel = box.fetch({wheel.as_uri()!r}, sha256={digest_file(wheel)!r})
+    box.run(["pip", "install", "--quiet", "--no-index", "--no-deps", wheel])"""
+    recipe(site, "mixed", body)
     (site.repo / "mixed/environment.yml").write_text(_YAML)
     site("lock", "mixed")
     site("install", "mixed")
@@ -250,6 +262,51 @@ def test_list_packages_tells_all_packages_and_where_they_are_from(mixed: Site) -
     assert mixed.user.run(program, "--what", status=2).stderr
 
 
+def test_the_inventory_is_what_conda_and_pip_say_of_the_stack(mixed: Site) -> None:
+    folder, python = mixed.generation("mixed"), mixed.prefix("mixed") / "bin/python"
+    found = {each.name: each for each in of_install(folder)}
+    code = (
+        "import json, sys; from pathlib import Path\n"
+        "meta = Path(sys.prefix, 'conda-meta').glob('*.json')\n"
+        "told = [json.loads(path.read_text()) for path in meta]\n"
+        "print(json.dumps([[r['name'], r['version'], r['build'], r['sha256']] for r in told]))"
+    )
+    told = json.loads(mixed.user.run(python, "-c", code).stdout)
+    of_conda = [p for p in found.values() if p.type == "conda"]
+    assert sorted([p.name, p.version, p.build, p.sha256] for p in of_conda) == sorted(told)
+    listed = json.loads(mixed.user.run(python, "-m", "pip", "list", "--format", "json").stdout)
+    projects = {(canonical(row["name"]), row["version"]) for row in listed}
+    of_pip = {(p.name, p.version) for p in found.values() if p.type == "pypi"}
+    assert of_pip == {("python-dateutil", "2.9.0.post0"), ("scripted-wheel", "3.0")}
+    assert of_pip <= projects <= {(p.name, p.version) for p in found.values()}
+    assert {name: found[name].why for name in ("numpy", "left", "shared", "python-dateutil")} == {
+        **{"numpy": "asked", "left": "added", "shared": "added", "python-dateutil": "asked"},
+    }
+    assert found["scripted-wheel"].why == "added" and len(found) == len(of_install(folder))
+    date, numpy = found["python-dateutil"], found["numpy"]
+    assert date.requires == ("six",) and date.sha256 == locked(mixed, "mixed")[date.name]["sha256"]
+    assert numpy.url.startswith("file://") and numpy.size > 10_000_000
+    assert date.url.startswith("https://") or date.url == ""  # which no index was asked for
+    assert (numpy.spdx, "python" in numpy.requires) == ("BSD-3-Clause", True)
+    (fetched,) = mixed.record("mixed")["fetched"]
+    assert fetched["url"].endswith(fetched["name"]) and fetched["bytes"] > 100
+
+
+def test_refresh_completes_what_an_earlier_tykky_has_noted(mixed: Site) -> None:
+    folder = mixed.generation("mixed")
+    before = of_install(folder)
+    as_of_old(folder)
+    assert "would tell more" in mixed("refresh", "--check", "mixed", status=Exit.DAMAGED).stdout
+    image = mixed.images("mixed")
+    mixed("refresh", "mixed")
+    after = of_install(mixed.generation("mixed"))
+    # Where the package index has a file is known while it is downloaded only.
+    assert after == tuple(replace(p, url="") if p.name == "python-dateutil" else p for p in before)
+    assert mixed.images("mixed") == image
+    mixed("refresh", "--check", "mixed")
+    mixed("verify", "mixed")
+
+
 def test_find_and_info_know_packages(mixed: Site) -> None:
     assert "mixed/1.0  numpy" in mixed("find", "--packages", "NUM*").stdout
     mixed("find", "--packages", "no-such", status=Exit.NOT_FOUND)
@@ -269,3 +326,12 @@ def test_pip_stacks_list_their_packages_too(installed: Site) -> None:
     said = installed.user.run(installed.prefix("tiny") / "bin/list-packages").stdout
     rows = [line.split() for line in said.splitlines()]
     assert ["six", "1.17.0", "pypi", "MIT"] in rows
+    python = installed.prefix("tiny") / "bin/python"
+    listed = json.loads(installed.user.run(python, "-m", "pip", "list", "--format=json").stdout)
+    found = of_install(installed.generation("tiny"))
+    assert sorted((p.name, p.version) for p in found) == sorted(
+        (row["name"], row["version"]) for row in listed
+    )
+    locks = json.loads((installed.generation("tiny") / "lock.json").read_text())["packages"]
+    assert {p.name: p.sha256 for p in found} == {row["name"]: row["sha256"] for row in locks}
+    assert {p.why for p in found} == {"asked"} and all(p.size > 1000 for p in found)
