@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,7 +213,12 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         read=dict(read),
         base={"name": plan.base.name, "id": plan.base.id, "digest": plan.base.digest},
         recipe={"file": str(recipe.file), "digest": source_digest(type(recipe))},
-        by={"user": user_name(), "host": host_name(), "tykky": tykky.__version__},
+        by={
+            "user": user_name(),
+            "host": host_name(),
+            "tykky": tykky.__version__,
+            "kernel": os.uname().release,
+        },
         steps=tuple(steps),
     )
 
@@ -224,8 +230,7 @@ def keep_inputs(
 
     So do the packages that were ``found`` in it.
     """
-    if found:
-        write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
+    write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
     write_file(folder / "lock.json", locks.render(plan.lock).encode(), permissions)
     make_folder(folder / "recipe", permissions)
     # First the recipe itself, then those that it extends.

@@ -60,6 +60,8 @@ def put_copy(top: Path, record: Record, recipe: Stack) -> None:
         notes={},
         marks={},
         instead="",
+        fetched=(),
+        repository={},
         recipe={**record.recipe, "file": ""},  # which may lie anywhere
         launch={**record.launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
         needs=tuple(f"{prefix}#0" for prefix in needs),
