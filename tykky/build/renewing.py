@@ -12,7 +12,7 @@ from tykky.errors import explained
 from tykky.files import copy_tree, discard, text_at
 from tykky.host import host_name, now, user_name
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
-from tykky.store import Place, Record, Store, place
+from tykky.store import Place, Record, Store, place, signatures
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -60,7 +60,7 @@ def renew(
                     if Path(name).parts[0] not in (CONF_NAME, "host", "root")
                 },
             )
-            return place.commit(draft, new, store.permissions)
+            return place.commit(draft, new, store.permissions, signatures.signer(config))
     finally:
         if draft.path.exists():
             discard(draft.path)

@@ -19,7 +19,7 @@ from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
 from tykky.files import count, discard, make_folder
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
-from tykky.store import Record, place
+from tykky.store import Record, place, signatures
 from tykky.store.place import Draft
 from tykky.tools.squash import settle, squash
 
@@ -174,7 +174,9 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
             images=built.images,
             files=count(draft.path) + 1 + len(built.images),
         )
-        record = place.commit(draft, plan.layout.amend(record), permissions)
+        record = place.commit(
+            draft, plan.layout.amend(record), permissions, signatures.signer(work.config)
+        )
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
