@@ -108,7 +108,8 @@ def reuse(work: Work, old: Record) -> Built:
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
     """Everything of a generation but its record and its log; how it is entered."""
     plan, permissions = work.plan, work.desk.store.permissions
-    keep_inputs(plan, built.packages, draft.path, permissions)
+    for large in keep_inputs(plan, built.packages, draft.path, permissions):
+        work.desk.remark(f"{large} is too large to be kept: 'tykky rebuild' needs it where it is")
     plan.layout.fill(work, draft, built.offer, built.images)
     names, number = built.offer.names, draft.number
     launch = launch_plan(
