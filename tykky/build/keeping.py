@@ -65,8 +65,7 @@ def keep(
             for above in [*reversed(kept.relative_to(folder).parents)][1:]:
                 make_folder(folder / above, permissions)
             shutil.copyfile(paths[name], kept)
-            kept.chmod(paths[name].stat().st_mode & 0o777 | 0o200)
-            permissions.apply(kept)
+            permissions.apply(kept, executable=bool(paths[name].stat().st_mode & 0o100))
     return large
 
 

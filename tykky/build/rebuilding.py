@@ -6,6 +6,7 @@ scratch, and nothing of the place is written.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -108,6 +109,8 @@ def rebuild(record: Record, config: Config, store: Store) -> Proof:
                 error.details = (*error.details, f"not what they were: {', '.join(changed)}")
             raise
         desk.log.remove()
+    with contextlib.suppress(OSError):
+        config.build_dir.rmdir()
     return found
 
 
@@ -135,7 +138,7 @@ def _lock_of(record: Record) -> locks.Lock:
             return lock
         cause = f"{path} is not the lock that {record.title} was built from"
     except LockError as error:
-        cause = error.cause
+        cause = f"{path} cannot be used: {error.cause}"
     raise StoreError(cause, remedy=f"'tykky verify {record.title}' tells more", code=Exit.DAMAGED)
 
 

@@ -59,7 +59,8 @@ def _show(proof: Proof) -> None:
         console.say(f"{title} is what its recipe and its lock give: sha256 {proof.sha256}")
         return
     count = console.plural(len(proof.differences), "file")
-    console.say(f"{title} is not what was built again: {count} of the image differ")
+    many = "s" if len(proof.differences) == 1 else ""
+    console.say(f"{title} is not what was built again: {count} of the image differ{many}")
     for each in proof.differences[:_SHOWN]:
         console.say(f"  {each.path} {each.what}")
         for side, shown in zip(("installed", "built again"), each.sides, strict=False):

@@ -16,7 +16,7 @@ from tykky import console
 from tykky.bases import cache
 from tykky.cli.common import Call, Result, flag, named, place_of, specs
 from tykky.doctor.places import openings
-from tykky.errors import ConfigError, Exit, StoreError, TykkyError
+from tykky.errors import ConfigError, Exit, StoreError, ToolError, TykkyError
 from tykky.runtime.base import CURRENT
 from tykky.spec import is_path, parse_one
 from tykky.store import Entry, NewerFormat, Record, Store, journal, signatures
@@ -189,7 +189,12 @@ class _Look:
         if policy == "ignore" or (policy == "warn" and config.allowed_signers is None):
             return
         folder = place_of(record).generation(record.generation)
-        verdict = signatures.of_generation(folder, self.call.config)
+        try:
+            verdict = signatures.of_generation(folder, self.call.config)
+        except (ConfigError, ToolError) as error:  # which is no reason to look at nothing else
+            path = config.allowed_signers or folder
+            self.note("", str(path), [Fault(path, f"is of no use: {error.cause}", error.remedy)])
+            return
         self.signed[title, record.prefix] = verdict
         path = folder / signatures.NAME
         if verdict.state == "bad":
