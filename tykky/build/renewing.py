@@ -15,7 +15,7 @@ from tykky.files import copy_tree, count, discard, text_at, write_file
 from tykky.host import host_name, now, user_name
 from tykky.inventory import completing
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
-from tykky.store import Place, Record, Store, place
+from tykky.store import Place, Record, Store, place, signatures
 from tykky.store.written import note, what
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def renew(
                     if Path(name).parts[0] not in anew
                 },
             )
-            return place.commit(draft, new, store.permissions)
+            return place.commit(draft, new, store.permissions, signatures.signer(config))
     finally:
         if draft.path.exists():
             discard(draft.path)

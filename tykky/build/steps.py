@@ -20,7 +20,7 @@ from tykky.files import count, discard, make_folder
 from tykky.inventory import completing, filling
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
-from tykky.store import Record, place
+from tykky.store import Record, place, signatures
 from tykky.store.place import Draft
 from tykky.tools.git import state_of
 from tykky.tools.squash import settle, squash
@@ -53,7 +53,7 @@ def assemble(work: Work) -> Built:
         record = plan.layout.amend(_record(work, built))
         if record.has_module:
             with explained("put a copy of the record into the image", "build_dir"):
-                restoring.put_copy(top, record)
+                restoring.put_copy(top, record, plan.recipe)
         if plan.layout.settles:
             settle(top)
         files = count(top)
@@ -119,7 +119,8 @@ def reuse(work: Work, old: Record) -> Built:
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
     """Everything of a generation but its record and its log; how it is entered."""
     plan, permissions = work.plan, work.desk.store.permissions
-    keep_inputs(plan, built.packages, draft.path, permissions)
+    for large in keep_inputs(plan, built.packages, draft.path, permissions):
+        work.desk.remark(f"{large} is too large to be kept: 'tykky rebuild' needs it where it is")
     plan.layout.fill(work, draft, built.offer, built.images)
     names, number = built.offer.names, draft.number
     launch = launch_plan(
@@ -187,7 +188,9 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
             repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
             files=count(draft.path) + 1 + len(built.images),
         )
-        record = place.commit(draft, plan.layout.amend(record), permissions)
+        record = place.commit(
+            draft, plan.layout.amend(record), permissions, signatures.signer(work.config)
+        )
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
