@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import tykky
 from tykky import console, contents
 from tykky.build import commands, restoring
 from tykky.build.box import TestBox
@@ -180,9 +181,11 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
                 log = draft.path / "build.log.gz"
                 shutil.copy2(old / log.name, log)
                 permissions.apply(log)
+        record = _record(work, built)
         record = replace(
-            _record(work, built),
+            record,
             generation=draft.number,
+            by={**record.by, **_own_commit()},
             images=built.images,
             fetched=_fetched(work),
             repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
@@ -194,6 +197,13 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
+
+
+def _own_commit() -> dict[str, str]:
+    """Of a Tykky that is used from its own repository, the commit."""
+    own = Path(tykky.__file__).parents[1]
+    state = state_of(own) if (own / ".git").exists() else {}
+    return {"commit": f"{state['commit']} ({state['state']})"} if state else {}
 
 
 def _fetched(work: Work) -> tuple[dict[str, Any], ...]:
