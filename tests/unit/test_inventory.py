@@ -54,6 +54,8 @@ bsd-3-clause and mit = BSD-3-Clause AND MIT
 MIT License, BSD License =
 GPL =
 LGPL =
+LGPL-2.0-or-later OR GPL =
+Intel =
 GPLv2 = GPL-2.0-only
 GPL-2 = GPL-2.0-only
 GPL-2.0 = GPL-2.0-only
@@ -295,6 +297,7 @@ def test_a_base_without_dpkg_and_with_pip_and_conda_is_known(tmp_path: Path) -> 
     text = "Package: base-files\nVersion: 12.4\nArchitecture: amd64\n"
     project(tmp_path / "opt/venv", "six", "1.17.0")
     project(tmp_path / "usr", "debians-own", "1")
+    project(tmp_path / "opt/conda/pkgs/numpy-1-0", "unpacked", "1")
     (tmp_path / "opt/conda/conda-meta").mkdir(parents=True)
     (tmp_path / "opt/conda/conda-meta/broken.json").write_text("{")
     status = {"var/lib/dpkg/status.d/base": text, "var/lib/dpkg/status.d/base.md5sums": "a b"}

@@ -23,6 +23,8 @@ def filled(
     """
     locked = {_key(package): package for package in lock.packages}
     asked = {canonical(name) for name in asked_names(lock)}
+    if lock.asked.get("pinned"):  # an explicit list names all
+        asked |= {canonical(package.name) for package in lock.packages if package.is_conda}
 
     def one(package: Installed) -> Installed:
         file = locked.get((package.type == "conda", canonical(package.name)))
