@@ -48,12 +48,13 @@ class Installed:
 
     ``channel`` is the name or address of what it came from: a conda channel, ``pypi``, or the
     release of a distribution (``debian-12``). ``license`` is the text that the package has,
-    ``spdx`` the SPDX expression for it. ``type`` is that of its package URL (``pypi``, ``conda``,
-    ``deb``, ``rpm``, ``cran``). ``url`` and ``sha256`` are of the file that it was installed from,
-    ``size`` is that of what is installed, in bytes. ``why`` is ``asked`` (by the recipe),
-    ``needed`` (by others), ``added`` (by a script or step) or ``base`` (it was in the base image).
-    ``source`` is name and version of the source package of a distribution. ``requires`` names
-    packages, those of the same type first.
+    ``spdx`` the SPDX expression for it. ``type`` is that of its package URL (``pypi``,
+    ``conda``, ``deb``, ``rpm``, ``apk``, ``cran``, or ``generic`` for what a recipe names
+    itself). ``url`` and ``sha256`` are of the file that it was installed from, ``size`` is that
+    of what is installed, in bytes. ``why`` is ``asked`` (by the recipe), ``needed`` (by
+    others), ``added`` (by a script or step) or ``base`` (it was in the base image). ``source``
+    is name and version of the source package of a distribution. ``requires`` names packages,
+    those of the same type first.
     """
 
     name: str

@@ -182,13 +182,15 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     assert found["mine"].requires == ("pytorch",)
     added = found["added"]
     assert (added.type, added.version, added.channel) == ("cran", "0.4-2", "CRAN")
-    packages = (Package("mine", "1.0", "m.whl", "cd"), Package("other", "1", "o.whl", "ef"))
+    packages = (Package("mine", "1", "m.whl", "cd"), Package("other", "1", "o.whl", "ef"))
     lock = Lock("x", "1", "", "x86_64", {"pip": ["Mine"]}, packages)
     rows = {each.name: each for each in filling.filled(found.values(), lock, {"cd": "https://h/m"})}
     assert {name: each.why for name, each in rows.items()} == {
         **{"left": "added", "pytorch": "added", "mine": "asked", "added": "added"},
     }
     assert (rows["mine"].sha256, rows["mine"].url) == ("cd", "https://h/m")
+    (named,) = filling.filled([Installed("vendor's own", "7", license="x")], lock, {})
+    assert (named.type, named.why) == ("generic", "added")
     assert (rows["pytorch"].spdx, rows["added"].spdx) == ("", "GPL-2.0-or-later")
 
 
