@@ -43,6 +43,7 @@ VERBS: dict[str, dict[str, str]] = {
         "diff": "tell how the packages of two installs or locks differ",
         "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",
+        "sbom": "print the bill of materials of a stack",
         "module": "tell where the modulefiles are",
     },
     "Keeping": {
