@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,7 +227,12 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         read={path: d for path, d in read.items() if not homes & {*Path(path).parents}},
         base={"name": plan.base.name, "id": plan.base.id, "digest": plan.base.digest},
         recipe={"file": str(recipe.file), "digest": source_digest(type(recipe))},
-        by={"user": user_name(), "host": host_name(), "tykky": tykky.__version__},
+        by={
+            "user": user_name(),
+            "host": host_name(),
+            "tykky": tykky.__version__,
+            "kernel": os.uname().release,
+        },
         steps=tuple(steps),
     )
 
@@ -238,8 +244,7 @@ def keep_inputs(
 
     So do the packages that were ``found`` in it. Gives what is too large for that.
     """
-    if found:
-        write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
+    write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
     write_file(folder / "lock.json", locks.render(plan.lock).encode(), permissions)
     return keeping.keep(plan.recipe, plan.beside, folder, permissions)
 
