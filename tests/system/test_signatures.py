@@ -109,6 +109,14 @@ def test_a_key_that_cannot_sign_stops_the_install_and_all_is_as_it_was(
         f"mv {keys}/locked {keys}/away\ntykky sign hello --key {keys}/locked.pub",
     )
     assert "allowed signer" in signing("verify").stderr
+    # Nor is anything set aside, to be made again, that could not be signed then.
+    folder = signing.generation("hello")
+    (folder / "record.json").unlink()
+    unable = signing.with_env(TYKKY_SIGNING_KEY=str(keys / "none"))
+    assert "cannot be used to sign" in unable("doctor", "--store", "--fix", status=None).stderr
+    assert (folder / "launch.conf").exists()
+    signing("doctor", "--store", "--fix")
+    assert state(signing, status=0) == "good"
 
 
 def test_each_signature_that_is_not_good_is_told_apart(signing: Site, keys: Path) -> None:
