@@ -53,7 +53,7 @@ def assemble(work: Work) -> Built:
         record = plan.layout.amend(_record(work, built))
         if record.has_module:
             with explained("put a copy of the record into the image", "build_dir"):
-                restoring.put_copy(top, record)
+                restoring.put_copy(top, record, plan.recipe)
         if plan.layout.settles:
             settle(top)
         files = count(top)

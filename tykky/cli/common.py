@@ -63,8 +63,8 @@ def said(lines: Sequence[str]) -> Callable[[], None]:
     """What prints these lines as the answer."""
 
     def show() -> None:
-        for line in lines:
-            console.say(line)
+        if lines:  # at once, since there may be thousands
+            console.say("\n".join(lines))
 
     return show
 

@@ -199,7 +199,7 @@ def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
     that cannot be part of a path.
     """
     fields_of = _FIELDS[kind]
-    values = {key: _frozen(value) for key, value in data.items() if key in fields_of}
+    values = {key: frozen(value) for key, value in data.items() if key in fields_of}
     for key, value in values.items():
         if not is_a(fields_of[key], value):
             raise TypeError(f"'{key}' is {json.dumps(data[key])[:40]}")
@@ -234,5 +234,6 @@ def is_a(kind: str, value: Any) -> bool:
     return kind == "Any" or type(value) is _PLAIN[kind]
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """A value of JSON with tuples for its lists."""
+    return tuple(frozen(item) for item in value) if isinstance(value, list) else value
