@@ -43,7 +43,9 @@ def run(call: Call) -> Result:
     if args.notes:
         from tykky.inventory.notes import announcement
 
-        text = announcement(old, new, found, leaving(old.record)["deprecation"] if old.record else "")
+        text = announcement(
+            old, new, found, leaving(old.record)["deprecation"] if old.record else ""
+        )
         return Result({**facts, "notes": text}, said(text.splitlines()))
     lines = list(found.lines())
     return Result(facts, said(lines) if lines else lambda: console.note("no difference"))

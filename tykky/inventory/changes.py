@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky import lock as locks
-from tykky.console import plural, size
+from tykky.console import size
 from tykky.contents import Installed, canonical, of_install, own
 from tykky.lock import Difference, Named
 from tykky.store import Place, Record
@@ -55,8 +55,9 @@ def of_record(record: Record) -> Side:
 class Changes:
     """What is different. ``sizes`` are bytes of packages that differ, ``licences`` of all.
 
-    ``total`` has the bytes of all ``packages`` and ``images``; ``other`` is told in words: ``spec``,
-    ``recipe``, ``base``, ``entered``, ``module``. What is not known is not different.
+    ``total`` has the bytes of all ``packages`` and ``images``; ``other`` tells in words of the
+    ``spec``, ``recipe``, ``base``, ``needs``, how it is ``entered`` and what its ``module`` says.
+    What is not known is not different.
     """
 
     packages: Difference
@@ -92,7 +93,7 @@ class Changes:
             parts = ("added", "removed", "changed")
             counts = {part: len(getattr(self.base, part)) for part in parts}
             told = ", ".join(f"{count} {part}" for part, count in counts.items() if count)
-            yield f"in base   {plural(self.base.count, 'package')} differ: {told}"
+            yield f"in base   {told}"
         if sizes := [f"{w} {size(o)} -> {size(n)}" for w, (o, n) in self.total.items() if o != n]:
             yield f"size      {', '.join(sizes)}"
 
@@ -181,8 +182,10 @@ def _told(old: Mapping[str, Any], new: Mapping[str, Any], counts: Callable[[str]
     for name in sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
         if before != after and counts(name):
-            short = all(isinstance(each, str) and len(each) <= 20 for each in (before, after))
-            parts.append(f"{name} {before or '-'} -> {after or '-'}" if short else f"{name} changed")
+            short = all(isinstance(e or "", str) and len(e or "") <= 20 for e in (before, after))
+            parts.append(
+                f"{name} {before or '-'} -> {after or '-'}" if short else f"{name} changed"
+            )
     return ", ".join(parts)
 
 

@@ -79,7 +79,9 @@ def matching(paths: str, asked: str, prefix: str) -> list[str]:
 
     Globs match as in a shell, where only ``**`` matches slashes, too.
     """
-    asked = asked.removeprefix(f"{prefix}/") if (is_own := asked.startswith(f"{prefix}/")) else asked
+    asked = (
+        asked.removeprefix(f"{prefix}/") if (is_own := asked.startswith(f"{prefix}/")) else asked
+    )
     whole = is_own or asked.startswith("/")
     pattern = re.compile(("" if whole else "(?:.*/)?") + glob(asked, "/"))
     # Most lines are told apart by what is no glob in it.

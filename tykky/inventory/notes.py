@@ -20,7 +20,9 @@ def announcement(old: Side, new: Side, changes: Changes, leaving: str = "") -> s
 
 
 def _title(old: Side, new: Side) -> str:
-    before, after = (_safe(side.record.module if side.record else side.title) for side in (old, new))
+    before, after = (
+        _safe(side.record.module if side.record else side.title) for side in (old, new)
+    )
     return f"{after} is updated" if before == after else f"{after} is there, after {before}"
 
 

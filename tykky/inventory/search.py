@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tykky import contents
 from tykky.contents import Installed
@@ -53,20 +52,18 @@ class Search:
     packages: bool = True
     commands: bool = True
     problems: list[str] = field(default_factory=list)
+    _pairs: dict[Wanted, re.Pattern[bytes]] = field(init=False, default_factory=dict)
+    _rows: dict[Wanted, re.Pattern[bytes]] = field(init=False, default_factory=dict)
+    _names: dict[Wanted, re.Pattern[bytes]] = field(init=False, default_factory=dict)
+    _bases: dict[bytes, list[Hit]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._pairs, self._rows, self._names = {}, {}, {}
         for each in self.wanted:
             pair = rf'\n  \[\n   "({each.of_package})",\n   "(.*)"\n'
             row = rf'^\{{"name": "{each.of_package}", .*\}}(?=,?$)'
             self._pairs[each] = re.compile(pair.encode())
             self._rows[each] = re.compile(row.encode(), re.MULTILINE)
             self._names[each] = re.compile(rf'\n  "({each.of_command})"(?=,?\n)'.encode())
-        self._bases: dict[bytes, list[Hit]] = {}
-
-    _pairs: dict[Wanted, re.Pattern[bytes]] = field(init=False, repr=False)
-    _rows: dict[Wanted, re.Pattern[bytes]] = field(init=False, repr=False)
-    _names: dict[Wanted, re.Pattern[bytes]] = field(init=False, repr=False)
 
     def of(self, install: Entry) -> Iterator[Hit]:
         """What of an install is wanted, its own before that of its base."""
@@ -103,34 +100,38 @@ class Search:
             text = _read(f"{install.prefix}/.tykky/current/{contents.FILE}")
             if b'"why": "base"' not in text:  # made when nobody looked for these
                 return []
-            name, hits = _string(base[1]), []
-            for each in self.wanted:
-                for row in self._found(each, text):
-                    if row.get("why") == "base" and each.fits(row["version"], row.get("type", "")):
-                        hits.append(Hit("package", each.text, row["name"], row["version"], name))
-            self._bases[digest] = hits
+            name = _string(base[1])
+            self._bases[digest] = [
+                Hit("package", each.text, package.name, package.version, name)
+                for each, package in self._packages(text, install)
+                if package.why == "base"
+            ]
         return self._bases[digest]
 
-    def _found(self, each: Wanted, text: bytes) -> Iterator[dict[str, Any]]:
-        for row in self._rows[each].finditer(text):
-            yield json.loads(row[0])
+    def _packages(self, text: bytes, install: Entry) -> Iterator[tuple[Wanted, Installed]]:
+        try:
+            for each in self.wanted:
+                for row in self._rows[each].finditer(text):
+                    package = contents.parsed(json.loads(row[0]))
+                    if each.fits(package.version, package.type):
+                        yield each, package
+        except (ValueError, TypeError, AttributeError) as error:
+            what = f"what is known of the packages of {install.module}"
+            self.problems.append(f"{what} is damaged: {error}")
 
     def rows(self, install: Entry) -> Iterator[Installed]:
         """All that is known of the packages that are wanted, also of those of the base."""
         folder = f"{install.prefix}/.tykky/generations/{install.generation}"
         text = _read(f"{folder}/{contents.FILE}")
+        is_plain = text.startswith(b'[\n{"name": "')
         try:
-            if not text.startswith(b'[\n{"name": "'):  # or it cannot be read
-                if not Place(Path(install.prefix)).is_closed:
-                    text = contents.render(contents.of_install(Path(folder))).encode()
-            for each in self.wanted:
-                for package in map(contents.parsed, self._found(each, text)):
-                    if each.fits(package.version, package.type):
-                        yield package
+            if not is_plain and not Place(Path(install.prefix)).is_closed:
+                text = contents.render(contents.of_install(Path(folder))).encode()
         except StoreError as error:
             self.problems.append(error.cause)
-        except (ValueError, TypeError, AttributeError) as error:
-            self.problems.append(f"{folder}/{contents.FILE} is damaged: {error}")
+            return
+        for _, package in self._packages(text, install):
+            yield package
 
 
 def _read(path: str) -> bytes:

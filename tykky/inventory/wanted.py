@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from tykky.errors import SpecError
 
-_VERSIONS = r"(?:===?|~=|!=|<=?|>=?|=)\s*[^\s,<>=!~]+"
+_VERSIONS = r"(?:===?|~=|!=|<=?|>=?|=)\s*[^\s,<>=!~][^\s,<>=]*"
 _ASKED = re.compile(rf"\s*([^<>=!~\s]+)\s*({_VERSIONS}(?:\s*,\s*{_VERSIONS})*)\s*")
-_CLAUSE = re.compile(r"(===?|~=|!=|<=?|>=?|=)\s*([^\s,<>=!~]+)")
+_CLAUSE = re.compile(r"(===?|~=|!=|<=?|>=?|=)\s*([^\s,<>=]+)")
 #: The parts of a glob; what is no bracket that closes is a character.
 _GLOB = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]|[-_.]+|.", re.DOTALL)
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
@@ -91,10 +91,10 @@ def _holds(version: str, how: str, than: str, kind: str) -> bool:
     how, than = ("==", than.removesuffix(".*") + ".*") if how == "=" else (how, than)
     if kind not in ("deb", "rpm", "apk"):
         from packaging.specifiers import InvalidSpecifier, SpecifierSet
-        from packaging.version import InvalidVersion
+        from packaging.version import InvalidVersion, Version
 
         try:
-            return SpecifierSet(f"{how}{than}").contains(version, prereleases=True)
+            return SpecifierSet(f"{how}{than}").contains(Version(version), prereleases=True)
         except (InvalidSpecifier, InvalidVersion):
             pass  # such as OpenSSL's 1.1.1w
     if how in ("==", "!="):
@@ -116,8 +116,7 @@ def _maker(kind: str) -> Callable[[str], Any]:
         from univers import versions
 
         names = {"deb": "DebianVersion", "rpm": "RpmVersion", "apk": "AlpineLinuxVersion"}
-        made: Callable[[str], Any] = getattr(versions, names[kind])
-        return made
-    from tykky.recipe import Version
+        return cast("Callable[[str], Any]", getattr(versions, names[kind]))
+    from tykky import recipe
 
-    return Version
+    return recipe.Version
