@@ -34,6 +34,12 @@ _PROJECT, _VERSION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", r"[A-Za-z0-9][
 _METADATA = ".dist-info/METADATA"
 #: How what somebody requires begins.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+#: Where Python has what projects say of themselves; that of Debian has its own folder for pip.
+_PYTHON = tuple(
+    f"lib/python3*/{folder}/{name}"
+    for folder in ("site-packages", "dist-packages")
+    for name in ("*.dist-info/METADATA", "*.egg-info/PKG-INFO")
+)
 #: Where R has the descriptions of packages: its own, those of a site, those of Debian.
 _R = tuple(f"lib*/R/{folder}/*/DESCRIPTION" for folder in ("library", "site-library"))
 
@@ -84,7 +90,8 @@ def of_environment(prefix: Path, name_of: Callable[[str], str] = str) -> Iterato
         metadata = [file for file in own if file.endswith(_METADATA)]
         if all((prefix / file).exists() for file in metadata):
             there.append(record)
-            projects = (Path(file).parent.name.rpartition("-")[0] for file in metadata)
+            folders = (file.removesuffix(_METADATA).rpartition("/")[2] for file in metadata)
+            projects = (folder.rpartition("-")[0] for folder in folders)
             provided |= {canonical(project): record["name"] for project in projects}
     names = {record["name"] for record in there}
     for record in there:
@@ -130,11 +137,9 @@ def of_python(
     """
     from email.parser import HeaderParser  # which 'tykky find' need not wait for
 
-    here = "lib/python3*/site-packages"
-    patterns = [f"{here}/*.dist-info/METADATA", f"{here}/*.egg-info/PKG-INFO"]
     found: list[tuple[Installed, list[str]]] = []
     python = ""
-    for path in sorted(path for pattern in patterns for path in prefix.glob(pattern)):
+    for path in sorted(path for pattern in _PYTHON for path in prefix.glob(pattern)):
         if str(path.relative_to(prefix)) in but:
             continue
         head = HeaderParser().parsestr(read_within(prefix, path).decode(errors="replace"))

@@ -42,6 +42,8 @@ class Exit(IntEnum):
     TEST = 15
     COMMIT = 16
     PUBLISH = 17
+    # The answer "no" of a verb that proves something.
+    DIFFERENT = 18  # what was built again is not what is installed
     # Causes that may strike in any step.
     NO_SPACE = 20
     NOT_WRITABLE = 21

@@ -64,6 +64,12 @@ def _names_and_files(stacks: Site, place: Path) -> None:
     (stacks.generation("hello@1.0") / "files.gz").unlink()
     done = stacks("which", "--files", "libhdf5.so.1.0")
     assert "hello/1.0" in done.stdout and "the images of 1 install" in done.stderr
+    path = stacks.generation("hello@1.0") / "record.json"
+    record = json.loads(path.read_text())
+    record["notes"].pop("files.gz")
+    path.write_text(json.dumps(record))
+    stacks("refresh", "hello@1.0")
+    assert not stacks("which", "--files", "libhdf5.so.1.0").stderr
     (stacks.generation("hello@2.0") / "files.gz").write_bytes(gzip.compress(b"lib/lies"))
     assert "files.gz is not what was written" in stacks("verify", "hello@2.0", status=28).stdout
 

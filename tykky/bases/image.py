@@ -304,13 +304,22 @@ class ImageBase(Base):
         """
         paths = dict.fromkeys(path for pattern in patterns for path in self.listing.glob(pattern))
         real = {path: self.listing.resolve(path) for path in paths if self.listing.is_file(path)}
-        if self.file is None:
-            assert self.directory is not None
-            yield {path: self.directory / to.lstrip("/") for path, to in real.items()}
+        with self.holding([*dict.fromkeys(real.values())]) as root:
+            yield {path: root / to.lstrip("/") for path, to in real.items()}
+
+    @contextlib.contextmanager
+    def holding(self, paths: Sequence[str]) -> Iterator[Path]:
+        """A folder with some files of the image where they are in it; perhaps all of it.
+
+        The paths have no links on the way. Raises ``TykkyError``.
+        """
+        if self.directory is not None:
+            yield self.directory
             return
+        assert self.file is not None
         with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
-            extract(self.file, [*dict.fromkeys(real.values())], Path(folder))
-            yield {path: Path(folder, to.lstrip("/")) for path, to in real.items()}
+            extract(self.file, paths, Path(folder))
+            yield Path(folder)
 
     def machine(self, program: str) -> str:
         """The architecture that a program of the image is for, as far as it says so.

@@ -22,7 +22,7 @@ from tykky.files import copy_tree, digest_file, discard
 from tykky.host import host_name, now, user_name
 from tykky.recipe import guarded
 from tykky.runtime.base import CONF_NAME, CURRENT
-from tykky.store import Place, Record, Store, place, state
+from tykky.store import Place, Record, Store, place, signatures, state
 from tykky.store import record as records
 from tykky.tools import squash
 from tykky.tools.scratch import contained
@@ -125,7 +125,7 @@ def restore(here: Place, config: Config, store: Store) -> Record:
         lay_launch(plan, draft.path, store.permissions)
         if last.exists():  # the next sweep takes it away
             place.set_aside(here, number)
-        record = place.commit(draft, record, store.permissions)
+        record = place.commit(draft, record, store.permissions, signatures.signer(config))
         state.renote(here, last / records.NAME, store.permissions)
         return record
     finally:

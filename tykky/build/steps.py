@@ -17,11 +17,11 @@ from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
 from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
 from tykky.files import count, discard, make_folder, write_file
+from tykky.inventory import completing, filling
 from tykky.inventory import files as listed
-from tykky.inventory import filling
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
-from tykky.store import Record, place
+from tykky.store import Record, place, signatures
 from tykky.store.place import Draft
 from tykky.tools.git import state_of
 from tykky.tools.squash import settle, squash
@@ -91,7 +91,7 @@ def _finish(work: Work) -> Built:
             offer = listed
         urls = {sha256: facts["url"] for sha256, facts in work.fetched.items()}
         found = (*filling.filled(found, plan.lock, urls), *filling.of_base(plan.base))
-        if database := filling.unread(plan.base):
+        if database := filling.unread(plan.base, found):
             work.desk.remark(f"the packages of the base are not known: nothing reads {database}")
         entering = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
@@ -108,7 +108,11 @@ def reuse(work: Work, old: Record) -> Built:
         chosen = set(commands.choose_again(recipe, there))
         names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
     entering = as_published(Entering.read(old.launch), recipe, work.config)
-    found = contents.of_install(work.plan.place.generation(old.generation))
+    folder = work.plan.place.generation(old.generation)
+    if completing.lacks(folder):
+        found = completing.completed(work.plan.place, old, work.config)
+    else:
+        found = contents.of_install(folder)
     work.read.update(old.read)
     work.fetched.update({facts["sha256"]: dict(facts) for facts in old.fetched})
     images = tuple(map(dict, old.images))
@@ -121,7 +125,8 @@ def reuse(work: Work, old: Record) -> Built:
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
     """Everything of a generation but its record and its log; how it is entered."""
     plan, permissions = work.plan, work.desk.store.permissions
-    keep_inputs(plan, built.packages, draft.path, permissions)
+    for large in keep_inputs(plan, built.packages, draft.path, permissions):
+        work.desk.remark(f"{large} is too large to be kept: 'tykky rebuild' needs it where it is")
     wraps = plan.recipe.wraps_base or not plan.layout.has_image
     paths = (*built.files, *(listed.of_base(plan.base) if wraps else ()))
     write_file(draft.path / listed.FILE, listed.render(paths), permissions)
@@ -192,7 +197,9 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
             repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
             files=count(draft.path) + 1 + len(built.images),
         )
-        record = place.commit(draft, plan.layout.amend(record), permissions)
+        record = place.commit(
+            draft, plan.layout.amend(record), permissions, signatures.signer(work.config)
+        )
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record

@@ -20,6 +20,7 @@ Compression = Literal["zstd", "gzip", "lz4", "xz"]
 Format = Literal["lua", "tcl", "both"]
 Extensions = Literal["asked", "all", "none"]
 Strategy = Literal["first-index", "best-match"]
+Policy = Literal["ignore", "warn", "require"]
 
 
 class BadValueError(ValueError):
@@ -270,6 +271,15 @@ class Conda:
     quarantine: str = _key("age such as 14d, or empty", _age)
 
 
+@dataclass(frozen=True)
+class Signing:
+    """What signs installs, and whose signatures count."""
+
+    key: Path | None = _path(empty=None)
+    allowed_signers: Path | None = _path(empty=None)
+    policy: Policy = _choice(Policy)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
@@ -313,11 +323,12 @@ class Values:
     python: Python
     pip: Pip
     conda: Conda
+    signing: Signing
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
-    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda)
+    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda, Signing)
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

@@ -6,16 +6,17 @@ import contextlib
 import re
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tykky.bases import Base, ImageBase, StackBase
+from tykky.bases import ImageBase
 from tykky.contents import Installed, paragraph
 from tykky.files import open_regular
 from tykky.inventory.licences import conjunction, expression
 
 _DPKG = ("/var/lib/dpkg/status", "/var/lib/dpkg/status.d/*")
+_TYPES = ("deb", "apk", "rpm")
 _APK = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
 _RPM = ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite")
 #: Databases of RPM that only programs of their own kind read.
@@ -34,31 +35,23 @@ _NAME = re.compile(r"[^\s(:<>=~|,]+")
 _TAGS = {1000: "name", 1001: "version", 1002: "release", 1003: "epoch", 1009: "size"}
 _TAGS |= {1014: "license", 1022: "arch", 1044: "source", 1047: "provides", 1049: "requires"}
 _TAGS |= {5009: "size"}
+_IDENTITY = {"name", "version", "release"}
 _INTEGERS = {4: ">I", 5: ">Q"}
 _STRINGS = (6, 8, 9)
 
 
-def packages(base: Base) -> tuple[Installed, ...]:
-    """What the distribution in a base has installed; nothing for a base that has none of its own.
-
-    Raises ``TykkyError`` if the image cannot be read.
-    """
-    if isinstance(base, StackBase):
-        return packages(base.below)
-    if not isinstance(base, ImageBase):
-        return ()
-    with base.files(*_DPKG, *_APK, *_RPM, *(_COPYRIGHT,)) as files:
+def packages(base: ImageBase) -> tuple[Installed, ...]:
+    """What the distribution in an image has installed. Raises ``TykkyError`` if it is damaged."""
+    with base.files(*_DPKG, *_APK, *_RPM, _COPYRIGHT) as files:
         found = [*_debian(files, base.id), *_alpine(files, base.id), *_redhat(files, base.id)]
     return tuple(sorted(found))
 
 
-def unread(base: Base) -> str:
-    """The database of a base that is there and cannot be read by anything here; or nothing."""
-    if isinstance(base, StackBase):
-        return unread(base.below)
-    if not isinstance(base, ImageBase) or any(map(base.listing.is_file, _RPM)):
+def unread(image: ImageBase, found: Iterable[Installed]) -> str:
+    """The database of an image that could not be read, if no packages were ``found`` for that."""
+    if any(package.type in _TYPES for package in found):
         return ""
-    return next(filter(base.listing.is_file, _UNREAD), "")
+    return next(filter(image.listing.is_file, (*_RPM, *_UNREAD)), "")
 
 
 def _text(path: Path) -> str:
@@ -148,12 +141,14 @@ def _alpine(files: Mapping[str, Path], release: str) -> Iterator[Installed]:
 def _redhat(files: Mapping[str, Path], release: str) -> Iterator[Installed]:
     path = next((files[name] for name in _RPM if name in files), None)
     heads: list[dict[str, Any]] = []
-    # One that is damaged says nothing; neither does an image that was copied while it was written.
-    with contextlib.suppress(sqlite3.Error, struct.error, KeyError, IndexError):
+    # One that is damaged says nothing, and is told to be unread.
+    with contextlib.suppress(sqlite3.Error, struct.error, TypeError):
         if path is not None:
-            with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as base:
+            with contextlib.closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+            ) as base:
                 heads = [_header(blob) for (blob,) in base.execute("SELECT blob FROM Packages")]
-    heads = [head for head in heads if head.get("name", "gpg-pubkey") != "gpg-pubkey"]
+    heads = [head for head in heads if head.keys() >= _IDENTITY and head["name"] != "gpg-pubkey"]
     there = _providers((head["name"], ",".join(head.get("provides", ()))) for head in heads)
     for head in heads:
         epoch = f"{head['epoch']}:" if head.get("epoch") else ""

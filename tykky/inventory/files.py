@@ -14,14 +14,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tykky.bases import Base, ImageBase
-from tykky.bases.image import Listing, listing, open_image
+from tykky.bases.image import Listing, image_base, listing, open_image
 from tykky.errors import Exit, StoreError
 from tykky.files import walk
 from tykky.inventory.wanted import glob
-from tykky.store import Place, Record
+from tykky.runtime.base import image_path
+from tykky.store import Record
 
 #: The name of the list, in the folder of a generation.
 FILE = "files.gz"
+#: The kinds of installs whose contents are those of their bases.
+_WRAPPED = ("container", "wrapcont")
 
 
 def below(top: Path) -> Iterator[str]:
@@ -67,11 +70,11 @@ def of_images(record: Record) -> Iterator[str]:
     Raises ``TykkyError``.
     """
     for image in record.images:
-        path = Place(Path(record.prefix)).images / image["file"]
-        yield from (path.lstrip("/") for path in _of_listing(listing(open_image(path))))
-    root = Path(str(record.launch.get("root") or "/"))
-    if record.kind == "container" and root.is_file():
-        yield from _of_listing(listing(open_image(root)))
+        path = image_path(Path(record.prefix), image["file"])
+        yield from (each.lstrip("/") for each in _of_listing(listing(open_image(path))))
+    root = str(record.launch.get("root", "")).replace("$PREFIX", record.prefix)
+    if root and record.kind in _WRAPPED:
+        yield from of_base(image_base("", "", Path(root), {}))
 
 
 def matching(paths: str, asked: str, prefix: str) -> list[str]:

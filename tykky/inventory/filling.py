@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
-from tykky.bases import Base
-from tykky.contents import Installed, canonical
-from tykky.inventory import distribution
+from tykky.bases import Base, ImageBase, StackBase
+from tykky.contents import Installed, canonical, of_install
+from tykky.inventory import distribution, environments
 from tykky.inventory.licences import expression
 from tykky.lock import Lock, Package, asked_names
+from tykky.store import Place
 
 
 def filled(
@@ -39,13 +41,34 @@ def filled(
 
 
 def of_base(base: Base) -> tuple[Installed, ...]:
-    """The packages of what a stack is built in. Raises ``TykkyError`` for a damaged image."""
-    return distribution.packages(base)
+    """The packages of what a stack is built in: its distribution's, and those of environments.
+
+    Nothing of the host. Raises ``TykkyError`` for an image that cannot be read.
+    """
+    if isinstance(base, StackBase):
+        known = on_stack(base.prefix, base.generation)
+        more = () if any(package.type == "deb" for package in known) else of_base(base.below)
+        return (*known, *more)
+    if not isinstance(base, ImageBase):
+        return ()
+    rows = distribution.packages(base)
+    for prefix, there in environments.found(base):
+        if not (rows and prefix == "/usr"):  # whose packages are the distribution's
+            rows += tuple(
+                replace(package, why="base", spdx=expression(package.license)) for package in there
+            )
+    return rows
 
 
-def unread(base: Base) -> str:
-    """The database of a base that is there, and that nothing here can read; mostly none."""
-    return distribution.unread(base)
+def on_stack(prefix: Path, generation: int) -> tuple[Installed, ...]:
+    """The packages of a stack, for one that is built on it."""
+    known = of_install(Place(prefix).generation(generation))
+    return tuple(replace(package, why="base") for package in known)
+
+
+def unread(base: Base, found: Iterable[Installed]) -> str:
+    """The database of a base that could not be read, so that its packages were not ``found``."""
+    return distribution.unread(base, found) if isinstance(base, ImageBase) else ""
 
 
 def _key(package: Package) -> tuple[bool, str]:
