@@ -64,10 +64,12 @@ def _names_and_files(stacks: Site, place: Path) -> None:
     (stacks.generation("hello@1.0") / "files.gz").unlink()
     done = stacks("which", "--files", "libhdf5.so.1.0")
     assert "hello/1.0" in done.stdout and "the images of 1 install" in done.stderr
-    path = stacks.generation("hello@1.0") / "record.json"
-    record = json.loads(path.read_text())
-    record["notes"].pop("files.gz")
-    path.write_text(json.dumps(record))
+    _change(stacks.generation("hello@1.0") / "record.json", "files.gz")
+    _change(
+        stacks.prefix("hello@1.0") / ".tykky/state.json",
+        "digest",
+        ".tykky/generations/1/record.json",
+    )
     stacks("refresh", "hello@1.0")
     assert not stacks("which", "--files", "libhdf5.so.1.0").stderr
     (stacks.generation("hello@2.0") / "files.gz").write_bytes(gzip.compress(b"lib/lies"))
@@ -126,6 +128,14 @@ def test_packages_and_files_of_a_wrapped_image_are_found(site: Site, place: Path
     (row,) = site.json("which", "--files", "libz.so*")
     assert (row["path"], row["base"]) == ("/usr/lib/libz.so.1", "its image")
     assert [each["name"] for each in json.loads(_packages(site))] == ["zlib1g"]
+
+
+def _change(path: Path, *keys: str) -> None:
+    """Take something away from JSON, or from the notes in it, as if nobody had known it."""
+    data = json.loads(path.read_text())
+    for key in keys:
+        data.pop(key, data["notes"].pop(key, None))
+    path.write_text(json.dumps(data))
 
 
 def _packages(site: Site) -> str:

@@ -21,7 +21,7 @@ EXAMPLES = """\
   tykky diff python-data/26.05 python-data/26.11      two installs, by module name
   tykky diff python-data/26.11                        an install, and the lock beside its recipe
   tykky diff python-data#6 python-data#7              two generations of one
-  tykky diff --notes python-data/26.05 python-data/26.11 | mail -s 'New' users@example.org
+  tykky diff --notes python-data/26.05 python-data/26.11
   git show HEAD~1:./1.0-x86_64.json > /tmp/old.json
   tykky diff /tmp/old.json locks/1.0-x86_64.json      two locks
 """

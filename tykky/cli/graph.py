@@ -24,8 +24,7 @@ EXAMPLES = """\
   tykky graph --reverse cuda                 what stands on it
   tykky graph --packages python-data         what each of its packages requires
   tykky graph --why numpy python-data        what brings numpy in
-  tykky graph --format svg > stacks.svg
-  tykky graph --format dot | dot -Tpdf > stacks.pdf
+  tykky graph --format svg                   a picture; dot: for Graphviz
 """
 
 ARGUMENTS = (
