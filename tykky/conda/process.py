@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tykky import fetch
-from tykky.conda.channels import on_disk
+from tykky.conda.channels import on_disk, public
 from tykky.errors import Exit, StepError, ToolError, TykkyError, explained, masked
 from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.scratch import Scratch
@@ -37,6 +37,7 @@ _TOO_NEW = re.compile(
     r"[└├]─ (\S+) ([^\n]*?) is excluded because the package is uploaded after the cutoff date of "
     r"(\S+)"
 )
+_UNTIMED = re.compile(r"[└├]─ (\S+) [^\n]*? is excluded because the package has no timestamp")
 _DISTANT = re.compile(
     r"error sending request|dns error|tcp connect|connection|timed out|tls|certificate|"
     r"status client error|status server error|HTTP status",
@@ -222,10 +223,17 @@ def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -
             + "Check its spelling, and which channels the recipe names",
             code=Exit.UNKNOWN_PACKAGE,
         )
+    if found := _UNTIMED.search(text):
+        channel = f"the channel {public(problem['untimed'].get(found[1], ''))}".strip()
+        return error(
+            f"{channel} does not say when '{found[1]}' came, which conda.quarantine has to know",
+            remedy="name a channel that does, or take the setting away: 'tykky config why "
+            "conda.quarantine'",
+        )
     if new := _TOO_NEW.search(text):
         return error(
             f"nothing of '{new[1]}' that would do was there before {new[3]}, and conda.quarantine "
-            "lets in nothing more recent, or of which no channel says when it came",
+            "lets in nothing more recent",
             remedy=f"ask for less, or wait: there is {new[2]}; '-c conda.quarantine=' takes it "
             "now, for one call",
         )
