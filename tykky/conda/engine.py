@@ -217,8 +217,9 @@ async def _unsolved(
         if records:
             newest = sorted({record.version for record in records}, reverse=True)
             versions[name] = [str(version) for version in newest[:8]]
-            without = (r for r in records if not (r.timestamp or r.indexed_timestamp))
-            untimed |= {name: str(record.channel or "") for record in without}
+            for record in records:
+                if not (record.timestamp or record.indexed_timestamp):
+                    untimed[name] = str(record.channel or "")
             continue
         if not known:
             known = [found.normalized for found in await gateway.names(sources, platforms)]

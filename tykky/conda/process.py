@@ -185,7 +185,7 @@ def _explained(problem: Mapping[str, Any], job: Mapping[str, Any]) -> TykkyError
     kind, text = problem["kind"], str(problem["text"])
     lines = tuple(line.rstrip() for line in text.splitlines() if line.strip())
     if kind == "unsolvable":
-        return _unsolvable(problem, text, lines)
+        return _unsolvable(problem, text, lines, job.get("channels", ()))
     if kind == "channel":
         return _channel(str(problem.get("channel", "")), text, lines, job)
     if kind == "spec":
@@ -213,7 +213,9 @@ def _explained(problem: Mapping[str, Any], job: Mapping[str, Any]) -> TykkyError
     return StepError(f"the conda {what}", details=lines[-12:])
 
 
-def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -> TykkyError:
+def _unsolvable(
+    problem: Mapping[str, Any], text: str, lines: tuple[str, ...], channels: Sequence[str]
+) -> TykkyError:
     details = tuple(line for line in lines if not line.startswith("Cannot solve the request"))[:20]
     error = partial(StepError, code=Exit.RESOLVE, details=details)
     for name, close in problem["unknown"].items():
@@ -224,9 +226,11 @@ def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -
             code=Exit.UNKNOWN_PACKAGE,
         )
     if found := _UNTIMED.search(text):
-        channel = f"the channel {public(problem['untimed'].get(found[1], ''))}".strip()
+        known = problem["untimed"].get(found[1])  # what else needs it may be all that is known
+        channel = " or ".join(public(url).rstrip("/") for url in ([known] if known else channels))
         return error(
-            f"{channel} does not say when '{found[1]}' came, which conda.quarantine has to know",
+            f"the channel {channel} does not say when '{found[1]}' came, which conda.quarantine "
+            "has to know",
             remedy="name a channel that does, or take the setting away: 'tykky config why "
             "conda.quarantine'",
         )
