@@ -304,7 +304,7 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
     """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
     path = folder / FILE
     try:
-        return tuple(map(_parsed, read_json(path)))
+        return tuple(map(parsed, read_json(path)))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError) as error:
@@ -314,7 +314,7 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
         ) from None
 
 
-def _parsed(row: Mapping[str, Any]) -> Installed:
+def parsed(row: Mapping[str, Any]) -> Installed:
     """A package from its JSON. Raises ``TypeError`` or ``ValueError``."""
     package = Installed(**{**row, "requires": tuple(row.get("requires", ()))})
     for name, value in vars(package).items():
