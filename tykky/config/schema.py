@@ -20,6 +20,8 @@ Compression = Literal["zstd", "gzip", "lz4", "xz"]
 Format = Literal["lua", "tcl", "both"]
 Extensions = Literal["asked", "all", "none"]
 Strategy = Literal["first-index", "best-match"]
+OnInstall = Literal["ignore", "warn", "refuse"]
+Level = Literal["low", "medium", "high", "critical"]
 
 
 class BadValueError(ValueError):
@@ -114,6 +116,13 @@ def _named_path(text: str) -> tuple[str, Path]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path:
         raise BadValueError("is not NAME=PATH")
     return name, _absolute(path)
+
+
+def _conda_name(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"([a-z0-9_][a-z0-9_.-]*)=([A-Za-z0-9][A-Za-z0-9._-]*)", text)
+    if not found:
+        raise BadValueError("is not NAME=PROJECT, such as pytorch=torch")
+    return found[1], found[2]
 
 
 def _restriction(text: str) -> tuple[str, str]:
@@ -270,6 +279,19 @@ class Conda:
     quarantine: str = _key("age such as 14d, or empty", _age)
 
 
+@dataclass(frozen=True)
+class Advisories:
+    """Where known holes are told of, which of them do not matter, and what they keep from."""
+
+    osv: Path | None = _path(empty=None)
+    statements: Path | None = _path(empty=None)
+    on_install: OnInstall = _choice(OnInstall)
+    fail_on: Level = _choice(Level)
+    conda_names: tuple[tuple[str, str], ...] = _key(
+        "conda packages with their names on PyPI", _conda_name, is_list=True, is_table=True
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
@@ -313,11 +335,12 @@ class Values:
     python: Python
     pip: Pip
     conda: Conda
+    advisories: Advisories
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
-    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda)
+    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda, Advisories)
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}
