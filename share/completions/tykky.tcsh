@@ -10,13 +10,15 @@
 complete tykky \
         'c/--root=/d/' \
         'c/--arch=/(x86_64 aarch64)/' \
+        'c/--fail-on=/(low medium high critical)/' \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch cache check commands days dry-run failed fix force format generations help images isolation json keep-going last only packages path plan reason root runtime scope sizes store testing to undo until upstream use version)/' \
+        'c/--/(advisories again all arch cache check commands days dry-run fail-on failed fix force format generations help images isolation json keep-going last only packages path plan reason root runtime scope security sizes store testing to undo until upstream use version)/' \
         'c/-/(- c h n)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
+        'n/--fail-on/(low medium high critical)/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from tykky.config import KEYS, Config, scopes, variable_of
-from tykky.config.schema import SECTIONS, Conda, Keep, Module, Permissions, Pip, Python, Squash
+from tykky.config.schema import (
+    SECTIONS,
+    Advisories,
+    Conda,
+    Keep,
+    Module,
+    Permissions,
+    Pip,
+    Python,
+    Squash,
+)
 from tykky.config.tree import read_tree
 from tykky.errors import ConfigError, Exit
 from tykky.resources import resource

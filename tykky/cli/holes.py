@@ -35,9 +35,10 @@ def run(call: Call) -> Result:
     with console.step("audit", console.plural(len(entries), "install")) as line:
         line.update(f"{console.plural(len(entries), 'install')}, reading {path}")
         mirror.want([package for packages in inside.values() for package in packages])
+        advisories = "advisory" if mirror.count == 1 else "advisories"
         found = {e.prefix: mirror.match(inside[e.prefix], e.module) for e in entries}
         line.update(
-            f"{console.plural(len(entries), 'install')}, {mirror.count} advisories, "
+            f"{console.plural(len(entries), 'install')}, {mirror.count} {advisories}, "
             f"the newest of {mirror.newest[:10] or 'no date'}"
         )
     rows = [
@@ -148,9 +149,8 @@ def _sum_up(
         f"{counts[level]} {level}" for level in (*reversed(LEVELS), "unknown") if counts[level]
     )
     of = console.plural(len(entries), "install")
-    console.note(
-        f"{touched} of {of} have known holes: {levels}" if levels else f"no known hole: {of}"
-    )
+    sums = f"{touched} of {of} have known holes: {levels}" if levels else f"no known holes: {of}"
+    console.note(sums)
     packages, compared = (sum(row[key] for row in rows) for key in ("packages", "compared"))
     if packages > compared:
         console.note(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tykky.inventory import osv
 from tykky.inventory.matching import is_affected, mended
 from tykky.inventory.severity import LEVELS, Severity, worst
 from tykky.inventory.statements import Statement, about
-from tykky.lock import canonical
+from tykky.lock import canonical as spelt
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -54,6 +55,9 @@ _REBUILT = re.compile(r"\+b\d+$")
 #: The file of a Python project; that of a container or of an installation has a folder.
 _DISTRIBUTION = re.compile(r"^[^/]+\.(whl|tar\.\w+|zip)$")
 _DISTRIBUTIONS = {"debian": "Debian", "ubuntu": "Ubuntu"}
+
+
+_canonical = cache(spelt)
 
 
 @dataclass(frozen=True)
@@ -109,12 +113,12 @@ def subject(package: Named, conda_names: Mapping[str, str]) -> Subject | None:
     if not kind:  # a lock, or an install of an older Tykky
         kind = "conda" if build else "pypi" if _is_of_pypi(package) else ""
     if kind == "pypi":
-        return Subject("PyPI", canonical(name), package.version)
+        return Subject("PyPI", _canonical(name), package.version)
     if kind == "conda":
-        project = conda_names.get(name.lower()) or conda_names.get(canonical(name))
+        project = conda_names.get(name.lower()) or conda_names.get(_canonical(name))
         needs = (text.split()[0].lower() for text in getattr(package, "requires", ()) if text)
         if project or _OF_PYTHON.search(build) or "python" in needs:
-            return Subject("PyPI", canonical(project or name), package.version)
+            return Subject("PyPI", _canonical(project or name), package.version)
     if kind == "deb":
         distribution, _, release = package.channel.partition("-")
         if ecosystem := _DISTRIBUTIONS.get(distribution):
@@ -166,7 +170,9 @@ class Mirror:
 
     def want(self, packages: Iterable[Named]) -> None:
         """Read what there is about packages, in one go. Raises ``TykkyError``."""
-        subjects = filter(None, map(self.subject, packages))
+        self._want(filter(None, map(self.subject, packages)))
+
+    def _want(self, subjects: Iterable[Subject]) -> None:
         new = {(each.ecosystem, each.name) for each in subjects} - self._wanted
         if not new and self.count:
             return
@@ -191,11 +197,11 @@ class Mirror:
 
         Raises ``TykkyError`` if the advisories cannot be read.
         """
-        packages = [*packages]
-        self.want(packages)
+        subjects = [(each, about_it) for each in packages if (about_it := self.subject(each))]
+        self._want(about_it for _, about_it in subjects)
         found = {}
-        for package in packages:
-            if (about_it := self.subject(package)) is None:
+        for package, about_it in subjects:
+            if (about_it.ecosystem, about_it.name) not in self._about:
                 continue
             if about_it not in self._found:
                 self._found[about_it] = tuple(self._findings(about_it))
