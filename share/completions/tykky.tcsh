@@ -14,7 +14,7 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all arch cache check commands days dry-run fail-on failed fix force format generations help images isolation json keep-going last only packages path plan reason root runtime scope security sizes store testing to undo until upstream use version)/' \
+        'c/--/(advisories again all arch cache check commands days dry-run fail-on failed fix force format generations help images isolation json keep-going last only packages path plan reason root runtime scope security sizes store testing to undo until upstream use version vex)/' \
         'c/-/(- c h n)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \

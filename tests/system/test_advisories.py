@@ -89,6 +89,14 @@ def test_holes_are_found_mended_and_refused(site: Site, place: Path) -> None:
         done = site("audit", "--advisories", "--fail-on", "high")
         assert "does not matter: CVE-1 in goodpkg 1.0, mine/1: component_not_present" in done.stderr
         site("audit", "mine", "--advisories", status=int(Exit.VULNERABLE))
+        # What is printed is a file of statements, once somebody has edited it.
+        words = ("audit", "--advisories", "--fail-on", "high", "--vex")
+        vex = json.loads(site(*words).stdout)
+        assert [each["status"] for each in vex["statements"]] == ["not_affected", *["affected"] * 2]
+        assert vex["statements"][1]["products"] == [{"@id": "pkg:pypi/second@1.0"}]
+        vex["statements"][1] |= {"status": "not_affected", "impact_statement": "not used"}
+        file.write_text(json.dumps(vex))
+        assert len(holes(site.json("audit", "--advisories", "--fail-on", "high"))) == 1
         file.write_text("[]")
         # Newer ones are there: of second, not yet one without the hole; the third is not touched.
         for name in ("goodpkg", "second", "third"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tykky import bases, console
 from tykky.build import locking
 from tykky.build.box import PlanBox
-from tykky.cli.common import Call, Result, option, positional, recipes, selected
+from tykky.cli.common import Call, Result, flag, option, positional, recipes, selected
 from tykky.errors import Exit, LockError, TykkyError
 from tykky.inventory.severity import LEVELS
 from tykky.lock import Lock
@@ -48,6 +48,7 @@ ARGUMENTS = (
         choices=LEVELS[1:],
         help="how bad a hole has to be for exit code 30; default: the setting advisories.fail_on",
     ),
+    flag("--vex", help="print the holes as an OpenVEX document, to make statements of"),
 )
 
 
@@ -57,8 +58,8 @@ def run(call: Call) -> Result:
         from tykky.cli import holes
 
         return holes.run(call)
-    if call.args.fail_on:
-        cause, remedy = "--fail-on is about holes", "give --advisories as well"
+    if call.args.fail_on or call.args.vex:
+        cause, remedy = "--fail-on and --vex are about holes", "give --advisories as well"
         raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     answers: list[dict[str, str]] = []
 

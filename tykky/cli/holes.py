@@ -10,10 +10,15 @@ from typing import Any
 from tykky import console
 from tykky.cli.common import Call, Result, named, packages_of, place_of
 from tykky.errors import Exit, StoreError, TykkyError
+from tykky.host import now, user_name
 from tykky.inventory.advisories import Finding, Mirror
 from tykky.inventory.severity import LEVELS
+from tykky.lock import digest_of
 from tykky.spec import parse_one
 from tykky.store import Entry, Store, roots, state
+
+#: So many installs are named in what is to be typed.
+_NAMED = 5
 
 
 def run(call: Call) -> Result:
@@ -61,6 +66,9 @@ def run(call: Call) -> Result:
     errors = (_problem(failed, level),) if failed else ()
 
     def show() -> None:
+        if args.vex:
+            console.json_out(_openvex([each for e in entries for each in found[e.prefix]]))
+            return
         _show(entries, found, where, call)
         _sum_up(entries, rows, found)
         for each in stale:
@@ -135,6 +143,34 @@ def _by_reason(stated: list[tuple[Entry, Finding]]) -> dict[tuple[str, str, str]
     }
 
 
+def _openvex(findings: list[Finding]) -> dict[str, Any]:
+    """What was found as an OpenVEX document: each hole with the packages that have it.
+
+    A site that edits it has a file of statements.
+    """
+    statements: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for each in findings:
+        stated, (name, *aliases) = each.statement, each.ids
+        if stated:
+            said = {"status": stated.status, "impact_statement": stated.reason}
+        else:
+            what = f"update to {each.fixed}" if each.fixed else "no version without it is known"
+            said = {"status": "affected", "action_statement": what}
+        row = {"vulnerability": {"name": name, "aliases": aliases}, "products": [], **said}
+        products = statements.setdefault((name, *said.values()), row)["products"]
+        if (product := {"@id": each.purl}) not in products:
+            products.append(product)
+    rows = [*statements.values()]
+    return {
+        "@context": "https://openvex.dev/ns/v0.2.0",
+        "@id": f"https://openvex.dev/docs/public/vex-{digest_of(rows)}",
+        "author": user_name(),
+        "timestamp": now(),
+        "version": 1,
+        "statements": rows,
+    }
+
+
 def _sum_up(
     entries: list[Entry], rows: list[dict[str, Any]], found: dict[str, list[Finding]]
 ) -> None:
@@ -165,7 +201,8 @@ def _sum_up(
 
 
 def _problem(failed: list[Entry], level: str) -> TykkyError:
-    names = " ".join(dict.fromkeys(entry.module for entry in failed[:5]))
+    few = " ".join(dict.fromkeys(entry.module for entry in failed))
+    names = few if len(failed) <= _NAMED else "--all"
     return TykkyError(
         f"{console.plural(len(failed), 'install')} with known holes that are {level} or worse",
         remedy=f"'tykky update --security {names}' mends what can be mended",

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tykky.inventory import osv
 from tykky.inventory.matching import is_affected, mended
@@ -99,6 +100,12 @@ class Finding:
         """The worst first."""
         return -self.severity.rank, -(self.severity.score or 0), self.package, self.ids
 
+    @property
+    def purl(self) -> str:
+        """The package URL, as far as it is known."""
+        kind = {"PyPI": "pypi"}.get(self.ecosystem, f"deb/{self.ecosystem.lower()}")
+        return f"pkg:{kind}/{quote(_canonical(self.package))}@{quote(self.version)}"
+
     def answer(self) -> dict[str, Any]:
         """What programs read of it."""
         severity = asdict(self.severity)
@@ -150,6 +157,7 @@ class Mirror:
     _about: dict[tuple[str, str], list[tuple[osv.Advisory, osv.Affected]]] = field(
         default_factory=dict
     )
+    _told: set[str] = field(default_factory=set)
     _names: _Names = field(default_factory=lambda: _Names())
     _found: dict[Subject, tuple[Finding, ...]] = field(default_factory=dict)
 
@@ -177,7 +185,7 @@ class Mirror:
         if not new and self.count:
             return
         self._wanted |= new
-        reading = osv.read(self.path, self._wanted, self.warn)
+        reading = osv.read(self.path, self._wanted, self._warn)
         self.count, self.newest = reading.count, reading.newest
         self._about.clear()
         self._found.clear()
@@ -212,6 +220,11 @@ class Mirror:
                 found[each.ids, name, package.version] = replace(each, statement=stated)
         return sorted(found.values(), key=lambda finding: finding.order)
 
+    def _warn(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.warn(text)
+
     def _findings(self, subject: Subject) -> Iterable[Finding]:
         groups: dict[str, list[tuple[osv.Advisory, osv.Affected]]] = {}
         for advisory, affected in self._about.get((subject.ecosystem, subject.name), ()):
@@ -229,7 +242,7 @@ class Mirror:
                 yield self._finding(subject, [affected for _, affected in group], hits)
             elif unclear:
                 what = f"{subject.name} {subject.version}"
-                self.warn(f"nobody can tell whether {', '.join(unclear)} is about {what}")
+                self._warn(f"nobody can tell whether {', '.join(unclear)} is about {what}")
 
     def _finding(
         self,
