@@ -73,6 +73,8 @@ PYTHON: list[tuple[Any, str, str | None]] = [
     ("0 <=1.5", "1.5.1", None),
     ("0 <=1.5", "1.5.post1", None),
     ("1.5 <=1.5", "1.5", ""),
+    ("<=1.5 1.5", "1.5", ""),
+    ("<=1.5 1.5", "1.6", None),
     # Releases before and after.
     ("0 <2.0", "2.0rc1", "2.0"),
     ("0 <2.0", "2.0.dev3", "2.0"),
@@ -314,13 +316,13 @@ def test_hostile_and_broken_files_are_told_of_and_left_out(tmp_path: Path) -> No
     for name, content in bad.items():
         data = content if isinstance(content, bytes) else content.encode()
         (mirror / name).write_bytes(data)
-    (mirror / "link.json").symlink_to("/etc/passwd")
+    (mirror / "link.json").symlink_to(put(tmp_path / "outside", osv("x", "0", id="O")) / "0.json")
     (mirror / "loop").symlink_to(mirror)
     os.mkfifo(mirror / "pipe.json")
     (mirror / "ignored.txt").write_text("{")
     with zipfile.ZipFile(mirror / "PyPI/all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("../../escaped.json", good)
-        archive.writestr("bomb.json", b" " * (15 << 20))
+        archive.writestr("bomb.json", " " * (15 << 20) + json.dumps(osv("x", "0", id="B")))
         link = zipfile.ZipInfo("inner.json")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
@@ -331,7 +333,7 @@ def test_hostile_and_broken_files_are_told_of_and_left_out(tmp_path: Path) -> No
     left_out = len(bad) + 4  # the two links, the pipe, the bomb
     assert told[-1] == f"{left_out} files of advisories are left out, these among them"
     assert len(told) == 6 and "root:" not in "".join(told)
-    assert [*tmp_path.iterdir()] == [mirror]
+    assert sorted(tmp_path.iterdir()) == [mirror, tmp_path / "outside"]
     # The same from a ZIP alone; and what is none.
     assert len(Mirror(mirror / "PyPI/all.zip", told.append).match([pip("x", "1.0")])) == 1
     for path in (

@@ -4,9 +4,8 @@ Versions are compared by ``univers``, within the rules of their ecosystem. What 
 
 - A local version of Python's (``2.0+cu118``) is a build of the public one, and has its holes,
   unless the advisory itself names local versions.
-- Build numbers of semantic versions (``1.0.0+5``) say nothing.
-- ``DebianVersion`` takes ``1.0-01`` and ``1.0-1`` for different, though neither is greater:
-  only what is less counts here.
+- ``DebianVersion`` takes ``1.0-01`` and ``1.0-1`` for different, ``SemverVersion`` builds
+  (``1.0.0+5``), though none is greater: only what is less counts here.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def version(ecosystem: str, text: str) -> Version:
             public = versions.PypiVersion(value.public).value if value.local else None
             return Version(text, value, public)
         if ecosystem == "SEMVER":
-            return Version(text, versions.SemverVersion(text.partition("+")[0]).value)
+            return Version(text, versions.SemverVersion(text).value)
         return Version(text, versions.DebianVersion(text).value)
     except (ValueError, TypeError, OverflowError):  # univers' own is a ValueError
         return Version(text, None)
