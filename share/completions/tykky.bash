@@ -8,7 +8,7 @@
 _shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
@@ -39,7 +39,9 @@ _shtab_tykky_base_pull_option_strings=(-h --help --again --json --root -c)
 _shtab_tykky_base_verify_option_strings=(-h --help --json --root -c)
 _shtab_tykky_base_option_strings=(-h --help --json --root -c)
 _shtab_tykky_refresh_option_strings=(-h --help --json --root -c --all --check --runtime --isolation)
-_shtab_tykky_verify_option_strings=(-h --help --json --root -c)
+_shtab_tykky_verify_option_strings=(-h --help --json --root -c --signatures)
+_shtab_tykky_sign_option_strings=(-h --help --json --root -c --all --key)
+_shtab_tykky_rebuild_option_strings=(-h --help --json --root -c --check)
 _shtab_tykky_reindex_option_strings=(-h --help --json --root -c)
 _shtab_tykky_doctor_option_strings=(-h --help --json --root -c --store --fix)
 _shtab_tykky_config_get_option_strings=(-h --help --json --root -c)
@@ -101,6 +103,10 @@ _shtab_tykky_refresh_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_refresh___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_verify_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_verify___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_sign_pos_0_COMPGEN=_tykky_recipes
+_shtab_tykky_sign___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_rebuild_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_rebuild___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_reindex___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_doctor_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_doctor___root_COMPGEN=_shtab_compgen_dirs
@@ -124,7 +130,7 @@ _shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -268,6 +274,16 @@ _shtab_tykky_verify_pos_0_nargs='*'
 _shtab_tykky_verify__h_nargs=0
 _shtab_tykky_verify___help_nargs=0
 _shtab_tykky_verify___json_nargs=0
+_shtab_tykky_verify___signatures_nargs=0
+_shtab_tykky_sign_pos_0_nargs='*'
+_shtab_tykky_sign__h_nargs=0
+_shtab_tykky_sign___help_nargs=0
+_shtab_tykky_sign___json_nargs=0
+_shtab_tykky_sign___all_nargs=0
+_shtab_tykky_rebuild__h_nargs=0
+_shtab_tykky_rebuild___help_nargs=0
+_shtab_tykky_rebuild___json_nargs=0
+_shtab_tykky_rebuild___check_nargs=0
 _shtab_tykky_reindex__h_nargs=0
 _shtab_tykky_reindex___help_nargs=0
 _shtab_tykky_reindex___json_nargs=0
@@ -331,7 +347,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy | _tykky_matching "$1"
 }
 
 # End Custom Preamble

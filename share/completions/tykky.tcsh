@@ -14,7 +14,7 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all arch cache check commands days dry-run fail-on failed fix force format generations help images isolation json keep-going last only packages path plan reason root runtime scope security sizes store testing to undo until upstream use version vex)/' \
+        'c/--/(advisories again all arch cache check commands days dry-run fail-on failed fix force format generations help images isolation json keep-going key last only packages path plan reason root runtime scope security signatures sizes store testing to undo until upstream use version vex)/' \
         'c/-/(- c h n)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
@@ -22,7 +22,7 @@ complete tykky \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify reindex doctor config completion)/' \
+        'p/1/(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion)/' \
         'n/module/(path admin-list file)/' \
         'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \

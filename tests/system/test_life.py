@@ -129,6 +129,7 @@ def test_two_versions_live_and_die_while_jobs_run(
     journal.write_bytes(journal.read_bytes() + b'{"module": "hel')
     site("install", "hello@1.0")  # takes the retirement back
     assert [e["verb"] for e in site.json("history", "--last", "2")] == ["gc", "install"]
+    site("verify")
     assert site.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
 
 

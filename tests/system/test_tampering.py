@@ -90,6 +90,15 @@ TAMPERINGS = {
     "older generation: record changed": ("echo >> $O/record.json", "$O/record.json"),
     "older generation: record garbage": ("echo > $O/record.json", "$O/record.json"),
     "older generation: launch.conf": ("echo idle 5 >> $O/launch.conf", "$O/launch.conf"),
+    "recipe: what lies beside it": ("echo >> $G/recipe/beside/0/more", "$G/recipe/beside/0/more"),
+    "signature: changed": ("sed -i s/^signed.20/signed\\ 21/ $G/signature", "$G/signature"),
+    "signature: gone": ("rm $G/signature", "$G/signature"),
+    "signature: of another generation": ("cp $O/signature $G/signature", "$G/signature"),
+    "journal: a line changed": ("sed -i '2s/install/update/' $J", "$J"),
+    "journal: a line less": ("sed -i 2d $J", "$J"),
+    "journal: a line more": ("sed -i 2p $J", "$J"),
+    "journal: a digest less": ("sed -i '2s/, .digest.*/}/' $J", "$J"),
+    "journal: the last line": ('sed -i \'$s/"why": ""/"why": "x"/\' $J', "$J"),
     "history: changed": ('sed -i \'s/"why": ""/"why": "x"/\' $H/state.json', "$H/state.json"),
     "history: garbage": ("echo '[' > $H/state.json", "$H/state.json"),
     "history: gone": ("rm $H/state.json", "$H/state.json"),
@@ -156,9 +165,17 @@ class Tampered:
 
     def __init__(self, place: Path) -> None:
         self.place, self.site = place, settle(place, log_in(place))
-        site = self.site
+        key = place / "key"
+        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", key], check=True)
+        (place / "allowed").write_text(f"me {key.with_suffix('.pub').read_text()}")
+        self.site = site = self.site.with_env(
+            TYKKY_SIGNING_KEY=str(key),
+            TYKKY_SIGNING_ALLOWED_SIGNERS=str(place / "allowed"),
+            TYKKY_SIGNING_POLICY="require",
+        )
         (place / "bin/wrap-install").symlink_to(Path(sys.executable).parent / "wrap-install")
         site.hello()
+        (site.repo / "hello/more").write_text("more")
         site.write("low", LOW.format(name="Low", text="echo low", more=""))
         site.write("up", LOW.format(name="Up", text="low", more='needs = "low"'))
         site("install", "hello", "low", "up")
@@ -179,6 +196,7 @@ class Tampered:
             "M9": site.modules / "hello/9.lua",
             "V": site.modules / "hello/.modulerc.lua",
             "D": site.root / "db/hello/1.0.json",
+            "J": site.root / "journal.jsonl",
             "N": site.root / "store/low/1.0/.tykky/generations/1",
             "P": site.user.home / "p",
             "C": site.user.home / "p/.tykky/generations/1",
@@ -229,7 +247,7 @@ def test_what_was_tampered_with_is_named_and_brought_back(tampered: Tampered, ca
     assert wanted in [str(Path(fault["file"]).absolute()) for fault in found], found
     assert all(fault["wrong"] and fault["remedy"] for fault in found)
     said = " ".join(fault["remedy"] for fault in found)
-    remedies = dict.fromkeys(re.findall(r"'((?:tykky|chmod|rm) [^']*)'", said))
+    remedies = dict.fromkeys(re.findall(r"'((?:tykky|chmod|rm|mv) [^']*)'", said))
     if remedies or case not in ONLY_ANEW:
         # A generation that is needed can be removed only after what needs it.
         tampered.bash("".join(f"{it} || later='{it}'\n" for it in remedies) + "$later")

@@ -112,12 +112,21 @@ def test_version_never_means_a_variant_that_is_all_that_is_left(site: Site) -> N
 
 
 def test_what_a_cleaner_of_files_has_taken_is_made_again_from_the_image(site: Site) -> None:
-    site.hello()
-    site("install", "hello")
     site.hello("other")
     site("install", "other")
     site("install", "--force", "other")
+    site.hello(more="needs = 'other'")
+    site("install", "hello")
     old = site.record("hello")
+    # How it is entered, and how often what it needs was built, makes no difference to the image.
+    site("install", "--force", "other")
+    site("install", "--force", "hello", env={"TYKKY_ISOLATION": "mounts"})
+    again = site.record("hello")
+    assert again["images"] == old["images"]
+    assert again["needs"] != old["needs"]
+    site("refresh", "hello", "--isolation", "open")
+    old = site.record("hello")
+    assert old["launch"]["isolation"] == "open"
     for place in (site.root / "store").glob("*/*"):
         for path in place.rglob("*"):  # what is small, and was not read for long
             if path.is_file() and path.suffix != ".sqfs" and "other/1.0/bin" not in str(path):

@@ -24,7 +24,7 @@ from tykky.build.plan import Plan, record_of
 from tykky.build.work import Desk, Work
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.files import discard
-from tykky.store import Record, Store, place, trash
+from tykky.store import Record, Store, place, signatures, trash
 from tykky.store.place import Draft
 from tykky.tools.scratch import sweep
 
@@ -188,6 +188,7 @@ def build(
     keeps others away. Raises ``TykkyError``; then the place is as it was.
     """
     plan.place.check_formats()
+    signatures.check_key(desk.config)
     before = plan.place.current
     if held:
         place.sweep(plan.place)

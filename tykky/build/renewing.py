@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
+from tykky.contents import FILE, own
+from tykky.contents import render as rendered
 from tykky.errors import explained
-from tykky.files import copy_tree, discard, text_at
+from tykky.files import copy_tree, count, discard, text_at, write_file
 from tykky.host import host_name, now, user_name
+from tykky.inventory import completing
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
-from tykky.store import Place, Record, Store, place
+from tykky.store import Place, Record, Store, place, signatures
+from tykky.store.written import note, what
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -27,6 +31,22 @@ def is_entered_as(
     return not path.is_symlink() and text_at(path) == render(plan)
 
 
+def is_known(here: Place, record: Record) -> bool:
+    """Whether all that can be known of the packages of a generation is noted.
+
+    What somebody has changed or removed since is not made good here: that is damage.
+    """
+    folder = here.generation(record.generation)
+    if FILE in record.notes:
+        try:
+            now = note(folder / FILE)
+        except OSError:
+            return True
+        if what(now) != what(record.notes[FILE]):
+            return True
+    return not completing.lacks(folder)
+
+
 def renew(
     here: Place,
     record: Record,
@@ -35,7 +55,9 @@ def renew(
     runtime: str | None,
     isolation: str | None,
 ) -> Record:
-    """Commit a generation that is entered as it would be now. Hold the claim of the place.
+    """Commit a generation that is entered as it would be now, and knows its packages.
+
+    Hold the claim of the place.
 
     Raises ``TykkyError``.
     """
@@ -47,6 +69,15 @@ def renew(
             store.permissions.apply_again(draft.path)
             plan, entering = _entered(record, draft.number, config, runtime, isolation)
             lay_launch(plan, draft.path, store.permissions)
+            anew = [CONF_NAME, "host", "root"]
+            if not is_known(here, record):
+                found = completing.completed(here, record, config)
+                write_file(draft.path / FILE, rendered(found).encode(), store.permissions)
+                packages = tuple((package.name, package.version) for package in own(found))
+                record = replace(
+                    record, packages=packages, files=count(draft.path) + 1 + len(record.images)
+                )
+                anew.append(FILE)
             new = replace(
                 record,
                 generation=draft.number,
@@ -57,10 +88,10 @@ def renew(
                 notes={
                     name: noted
                     for name, noted in record.notes.items()
-                    if Path(name).parts[0] not in (CONF_NAME, "host", "root")
+                    if Path(name).parts[0] not in anew
                 },
             )
-            return place.commit(draft, new, store.permissions)
+            return place.commit(draft, new, store.permissions, signatures.signer(config))
     finally:
         if draft.path.exists():
             discard(draft.path)

@@ -20,14 +20,16 @@ from tykky.build.entering import Entering, launch_plan
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import copy_tree, digest_file, discard
 from tykky.host import host_name, now, user_name
+from tykky.recipe import guarded
 from tykky.runtime.base import CONF_NAME, CURRENT
-from tykky.store import Place, Record, Store, place, state
+from tykky.store import Place, Record, Store, place, signatures, state
 from tykky.store import record as records
 from tykky.tools import squash
 from tykky.tools.scratch import contained
 
 if TYPE_CHECKING:
     from tykky.config import Config
+    from tykky.kinds.stack import Stack
 
 #: The copy, at the top of the image.
 NAME = ".tykky-record.json"
@@ -35,8 +37,18 @@ NAME = ".tykky-record.json"
 _MOST = 1 << 24
 
 
-def put_copy(top: Path, record: Record) -> None:
-    """Put the copy of a record into the contents ``top`` of an image. Raises ``OSError``."""
+#: How an install is entered, as its site wants it unless its recipe says.
+_OF_THE_SITE = ("runtime", "isolation")
+
+
+def put_copy(top: Path, record: Record, recipe: Stack) -> None:
+    """Put the copy of a record into the contents ``top`` of an image. Raises ``OSError``.
+
+    What a site has chosen is not in it, nor how often the stacks that it needs were built there:
+    the same contents are the same image everywhere.
+    """
+    needs = [need.rpartition("#")[0] for need in record.needs]
+    wishes = {key: guarded(recipe, key) or "" for key in _OF_THE_SITE}
     same = replace(
         record,
         installed="",
@@ -48,7 +60,12 @@ def put_copy(top: Path, record: Record) -> None:
         notes={},
         marks={},
         instead="",
+        fetched=(),
+        repository={},
         recipe={**record.recipe, "file": ""},  # which may lie anywhere
+        launch={**record.launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
+        needs=tuple(f"{prefix}#0" for prefix in needs),
+        needed={f"{n.rpartition('#')[0]}#0": build for n, build in record.needed.items()},
     )
     path = contained(top, Path(NAME))
     path.unlink(missing_ok=True)
@@ -91,7 +108,7 @@ def restore(here: Place, config: Config, store: Store) -> Record:
     ``TykkyError``.
     """
     number = _number(here)
-    record = _of_record(here, number) or _of_image(here, number)
+    record = _of_record(here, number) or _of_image(here, number, config)
     last = here.generation(number)
     draft = replace(place.begin(here, store.permissions), number=number)
     try:
@@ -108,7 +125,7 @@ def restore(here: Place, config: Config, store: Store) -> Record:
         lay_launch(plan, draft.path, store.permissions)
         if last.exists():  # the next sweep takes it away
             place.set_aside(here, number)
-        record = place.commit(draft, record, store.permissions)
+        record = place.commit(draft, record, store.permissions, signatures.signer(config))
         state.renote(here, last / records.NAME, store.permissions)
         return record
     finally:
@@ -127,7 +144,7 @@ def _of_record(here: Place, number: int) -> Record | None:
     return None
 
 
-def _of_image(here: Place, number: int) -> Record:
+def _of_image(here: Place, number: int, config: Config) -> Record:
     """The record from the newest image, but one that another generation has."""
     others = {
         f for each in here.records() if each.generation != number for f in each.files_of_images
@@ -140,8 +157,27 @@ def _of_image(here: Place, number: int) -> Record:
             code=Exit.DAMAGED,
         )
     record = next((each for each in known if not each.files_of_images & others), known[0])
+    numbers = {need: _having(need, build) for need, build in record.needed.items()}
+    needs = [name.rpartition("#")[::2] for name in numbers.values()]
+    own = {key: record.launch.get(key) or str(config.get(key)) for key in _OF_THE_SITE}
+    record = replace(
+        record,
+        launch={**record.launch, **own, "needs": needs},
+        needs=tuple(numbers[need] for need in record.needs),
+        needed={numbers[need]: build for need, build in record.needed.items()},
+    )
     by = {"user": user_name(), "host": host_name(), "tykky": tykky.__version__}
     return replace(record, generation=number, installed=now(), by=by)
+
+
+def _having(need: str, build: str) -> str:
+    """The newest generation of a needed place that is this build. Raises ``StoreError``."""
+    prefix = need.rpartition("#")[0]
+    for record in reversed([*Place(Path(prefix)).records()]):
+        if record.build == build:
+            return f"{prefix}#{record.generation}"
+    cause = f"{prefix}, which it needs, is not there any more as it was"
+    raise StoreError(cause, remedy="install it again", code=Exit.DAMAGED)
 
 
 def _number(here: Place) -> int:

@@ -17,10 +17,12 @@ from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
 from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
 from tykky.files import count, discard, make_folder
+from tykky.inventory import completing, filling
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
-from tykky.store import Record, place
+from tykky.store import Record, place, signatures
 from tykky.store.place import Draft
+from tykky.tools.git import state_of
 from tykky.tools.squash import settle, squash
 
 
@@ -51,7 +53,7 @@ def assemble(work: Work) -> Built:
         record = plan.layout.amend(_record(work, built))
         if record.has_module:
             with explained("put a copy of the record into the image", "build_dir"):
-                restoring.put_copy(top, record)
+                restoring.put_copy(top, record, plan.recipe)
         if plan.layout.settles:
             settle(top)
         files = count(top)
@@ -85,6 +87,10 @@ def _finish(work: Work) -> Built:
         if found and (listed := plan.layout.with_listing(offer)):
             contents.put(found, box)
             offer = listed
+        urls = {sha256: facts["url"] for sha256, facts in work.fetched.items()}
+        found = (*filling.filled(found, plan.lock, urls), *filling.of_base(plan.base))
+        if database := filling.unread(plan.base, found):
+            work.desk.remark(f"the packages of the base are not known: nothing reads {database}")
         entering = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
@@ -100,15 +106,21 @@ def reuse(work: Work, old: Record) -> Built:
         chosen = set(commands.choose_again(recipe, there))
         names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
     entering = as_published(Entering.read(old.launch), recipe, work.config)
-    found = contents.of_install(work.plan.place.generation(old.generation))
+    folder = work.plan.place.generation(old.generation)
+    if completing.lacks(folder):
+        found = completing.completed(work.plan.place, old, work.config)
+    else:
+        found = contents.of_install(folder)
     work.read.update(old.read)
+    work.fetched.update({facts["sha256"]: dict(facts) for facts in old.fetched})
     return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
 
 
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
     """Everything of a generation but its record and its log; how it is entered."""
     plan, permissions = work.plan, work.desk.store.permissions
-    keep_inputs(plan, built.packages, draft.path, permissions)
+    for large in keep_inputs(plan, built.packages, draft.path, permissions):
+        work.desk.remark(f"{large} is too large to be kept: 'tykky rebuild' needs it where it is")
     plan.layout.fill(work, draft, built.offer, built.images)
     names, number = built.offer.names, draft.number
     launch = launch_plan(
@@ -151,7 +163,7 @@ def _record(work: Work, built: Built) -> Record:
         commands=built.offer.names,
         programs=built.programs,
         launch=asdict(built.entering),
-        packages=tuple((p.name, p.version) for p in built.packages),
+        packages=tuple((p.name, p.version) for p in contents.own(built.packages)),
     )
 
 
@@ -172,12 +184,23 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
             _record(work, built),
             generation=draft.number,
             images=built.images,
+            fetched=_fetched(work),
+            repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
             files=count(draft.path) + 1 + len(built.images),
         )
-        record = place.commit(draft, plan.layout.amend(record), permissions)
+        record = place.commit(
+            draft, plan.layout.amend(record), permissions, signatures.signer(work.config)
+        )
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
+
+
+def _fetched(work: Work) -> tuple[dict[str, Any], ...]:
+    """What was downloaded besides the packages, of which the lock tells the files."""
+    locked = {package.sha256 for package in work.plan.lock.packages}
+    found = (facts for sha256, facts in work.fetched.items() if sha256 not in locked)
+    return tuple(sorted(found, key=lambda facts: (facts["name"], facts["sha256"])))
 
 
 def check_needs(work: Work) -> None:

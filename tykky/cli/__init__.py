@@ -53,6 +53,8 @@ VERBS: dict[str, dict[str, str]] = {
         "base": "list, pull and verify the images that stacks run on",
         "refresh": "make the commands and modules of stacks again",
         "verify": "check whether installs are what was installed",
+        "sign": "sign installs with an ssh key",
+        "rebuild": "prove that an install is what its inputs give",
         "reindex": "rebuild the database from the installs",
         "doctor": "check whether this machine can build and run stacks",
         "config": "show and change the configuration",

@@ -63,8 +63,8 @@ def said(lines: Sequence[str]) -> Callable[[], None]:
     """What prints these lines as the answer."""
 
     def show() -> None:
-        for line in lines:
-            console.say(line)
+        if lines:  # at once, since there may be thousands
+            console.say("\n".join(lines))
 
     return show
 
@@ -238,16 +238,16 @@ def named(words: Sequence[str]) -> list[str]:
 
 
 def packages_of(install: Entry) -> tuple[Installed, ...]:
-    """The packages of an install; none, and a warning, if they cannot be read.
+    """The packages that an install brings itself; none, and a warning, if they cannot be read.
 
     Of what is closed to whoever asks, nothing is said.
     """
-    from tykky.contents import of_install
+    from tykky.contents import of_install, own
 
     if place_of(install).is_closed:
         return ()
     try:
-        return of_install(place_of(install).generation(install.generation))
+        return own(of_install(place_of(install).generation(install.generation)))
     except TykkyError as error:
         console.warn(f"{error.cause}; it is left out")
         return ()

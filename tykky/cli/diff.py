@@ -12,7 +12,7 @@ from pathlib import Path
 from tykky import console
 from tykky import lock as locks
 from tykky.cli.common import Call, Result, place_of, positional, said
-from tykky.contents import of_install
+from tykky.contents import of_install, own
 from tykky.errors import LockError
 from tykky.spec import parse_one
 
@@ -46,7 +46,7 @@ def _packages(word: str, call: Call) -> list[locks.Named]:
         return list(locks.read(path).packages)
     record = call.having(word).store.generation(word)
     folder = place_of(record).generation(record.generation)
-    return list(of_install(folder) or locks.read(folder / "lock.json").packages)
+    return list(own(of_install(folder)) or locks.read(folder / "lock.json").packages)
 
 
 def _file(word: str) -> Path | None:

@@ -19,6 +19,8 @@ from tykky.store import Entry, Store, roots, state
 
 #: So many installs are named in what is to be typed.
 _NAMED = 5
+#: And so many that have a hole.
+_SHOWN = 2
 
 
 def run(call: Call) -> Result:
@@ -69,7 +71,7 @@ def run(call: Call) -> Result:
         if args.vex:
             console.json_out(_openvex([each for e in entries for each in found[e.prefix]]))
             return
-        _show(entries, found, where, call)
+        _show(entries, found, where)
         _sum_up(entries, rows, found)
         for each in stale:
             console.warn(f"a statement about {each} has ended, and does not count any more")
@@ -100,32 +102,43 @@ def _is_like(entry: Entry, glob: str) -> bool:
     return fnmatchcase(entry.name, glob) or fnmatchcase(entry.module, glob)
 
 
-def _show(
-    entries: list[Entry], found: dict[str, list[Finding]], where: dict[str, Store], call: Call
-) -> None:
-    """One line for each hole of each install, the worst install first."""
-    several = ("ROOT",) if len({store.root for store in where.values()}) > 1 else ()
+def _show(entries: list[Entry], found: dict[str, list[Finding]], where: dict[str, Store]) -> None:
+    """One line for each hole, wherever it is, then one for each install; the worst first."""
     counted = {
         entry.prefix: [each for each in found[entry.prefix] if each.statement is None]
         for entry in entries
     }
-    order = sorted(entries, key=lambda e: min((f.order[:2] for f in counted[e.prefix]), default=()))
+    places: dict[Finding, list[str]] = {}
+    for entry in entries:
+        for each in counted[entry.prefix]:
+            places.setdefault(each, []).append(entry.module)
     rows = [
         (
-            entry.module,
-            *(where[entry.prefix].name or str(where[entry.prefix].root) for _ in several),
             each.severity,
-            each.package,
-            each.version,
+            f"{each.package} {each.version}",
             each.fixed or "-",
+            ", ".join(modules[:_SHOWN])
+            + (f" +{len(modules) - _SHOWN}" if modules[_SHOWN:] else ""),
             " ".join([*each.ids, *(f"({name})" for name in each.upstream)]),
         )
-        for entry in order
-        for each in counted[entry.prefix]
+        for each, modules in sorted(places.items(), key=lambda item: item[0].order)
     ]
     if rows:
-        heads = ("SEVERITY", "PACKAGE", "VERSION", "MENDED IN", "IDENTIFIERS")
-        console.table(rows, ("MODULE", *several, *heads))
+        console.table(rows, ("SEVERITY", "PACKAGE", "MENDED IN", "INSTALLS", "IDENTIFIERS"))
+        console.say("")
+        several = ("ROOT",) if len({store.root for store in where.values()}) > 1 else ()
+        touched = [entry for entry in entries if counted[entry.prefix]]
+        installs = [
+            (
+                entry.module,
+                *(where[entry.prefix].name or str(where[entry.prefix].root) for _ in several),
+                counted[entry.prefix][0].severity,
+                len(counted[entry.prefix]),
+                sum(bool(each.fixed) for each in counted[entry.prefix]),
+            )
+            for entry in sorted(touched, key=lambda e: counted[e.prefix][0].order[:2])
+        ]
+        console.table(installs, ("INSTALL", *several, "WORST", "HOLES", "CAN BE MENDED"))
     stated = [(e, each) for e in entries for each in found[e.prefix] if each.statement]
     for (name, package, reason), modules in _by_reason(stated).items():
         console.note(f"does not matter: {name} in {package}, {modules}: {reason}")

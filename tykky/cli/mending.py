@@ -61,9 +61,13 @@ def _mend(call: Call, answers: list[dict[str, Any]], lost: list[Place]) -> list[
         except (TykkyError, OSError) as error:
             console.warn(f"{what}: {told(error, 'do that').cause}")
 
-    for here in lost:
-        attempt(f"wrote {here.prefix} again from its image", lambda here=here: _again(call, here))
-    if any(is_lost(here) for here in lost):
+    left, before = lost, len(lost) + 1
+    while left and len(left) < before:  # one may need another that was lost as well
+        for here in left:
+            line = f"wrote {here.prefix} again from its image"
+            attempt(line, lambda here=here: _again(call, here))
+        left, before = [here for here in left if is_lost(here)], len(left)
+    if left:
         return done  # what cannot be made again is not to be forgotten as well
     attempt("made the database again", lambda: [*reindex(call.store)] or ["the database is whole"])
     attempt("", lambda: [*call.publisher.withdraw_orphans()] or ["no module is without install"])

@@ -22,6 +22,7 @@ Extensions = Literal["asked", "all", "none"]
 Strategy = Literal["first-index", "best-match"]
 OnInstall = Literal["ignore", "warn", "refuse"]
 Level = Literal["low", "medium", "high", "critical"]
+Policy = Literal["ignore", "warn", "require"]
 
 
 class BadValueError(ValueError):
@@ -292,6 +293,15 @@ class Advisories:
     )
 
 
+@dataclass(frozen=True)
+class Signing:
+    """What signs installs, and whose signatures count."""
+
+    key: Path | None = _path(empty=None)
+    allowed_signers: Path | None = _path(empty=None)
+    policy: Policy = _choice(Policy)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
@@ -336,11 +346,15 @@ class Values:
     pip: Pip
     conda: Conda
     advisories: Advisories
+    signing: Signing
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
-    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda, Advisories)
+    for group in (
+        *(Squash, Permissions, Keep, Module, Python, Pip, Conda),
+        *(Advisories, Signing),
+    )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

@@ -24,7 +24,19 @@ from tykky.errors import TykkyError, explained
 from tykky.files import discard, text_at
 from tykky.publish.modulefile import LUA
 from tykky.publish.modules import Modules, forms, owner_of, path_of
-from tykky.store import HIDDEN, Entry, Place, Record, Store, journal, place, retired, state, written
+from tykky.store import (
+    HIDDEN,
+    Entry,
+    Place,
+    Record,
+    Store,
+    journal,
+    place,
+    retired,
+    signatures,
+    state,
+    written,
+)
 from tykky.store.written import Fault
 
 if TYPE_CHECKING:
@@ -85,6 +97,13 @@ class Publisher:
         _lay_links(here, record.generation, instead=False)  # they lead nowhere until it is current
         if before != record.generation:
             place.switch(here, record.generation)
+            signed = [
+                (here.generation(n) / signatures.NAME).exists() for n in (before, here.current)
+            ]
+            if before and signed == [True, False]:
+                name = record.title if record.has_module else shlex.quote(record.prefix)
+                what = f"{record.title} is not signed, as #{before} was"
+                console.warn(f"{what}; after a look at it: 'tykky sign {name}'")
         commands.lay_commands(here, every, folder, permissions)
         with contextlib.suppress(OSError):
             for path in folder.iterdir():  # before what they may read changes

@@ -121,11 +121,8 @@ class Store:
 
         An entry that cannot be read is left out and told of in ``unreadable``.
         """
-        from tykky.recipe import Version
-
         found, self.unreadable = listing(self.database, self.cache, name)
-        there = [entry for entry in found if self._is_there(entry)]
-        return sorted(there, key=lambda e: (e.name, Version(e.version), e.suffix, e.prefix))
+        return [entry for entry in found if self._is_there(entry)]
 
     def open_entries(self) -> list[Entry]:
         """What is installed, but for what is closed to whoever asks."""

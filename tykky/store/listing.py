@@ -13,25 +13,28 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from tykky.errors import Exit, StoreError
 from tykky.files import read_json
-from tykky.store.record import Entry, parse, read_entry
+from tykky.store.record import Entry, frozen, read_entry
 
-FORMAT = 4
+FORMAT = 5
+_NAMES = {each.name for each in fields(Entry)}
 #: A folder that changed less than this many seconds ago may change again within the same
 #: time stamp (file servers round them, and clocks differ), so it is not yet worth keeping.
 SETTLED = 10
 
 
 def listing(database: Path, cache: Path | None, name: str = "") -> tuple[list[Entry], list[str]]:
-    """The entries of a name, or all, unsorted; a sentence for each that could not be read.
+    """The entries of a name, or all, by name and version; a sentence for each that is unreadable.
 
     Raises ``StoreError`` if the folder cannot be read.
     """
+    from tykky.recipe import Version
+
     entries: list[Entry] = []
     unreadable: list[str] = []
     folders, stamp = [database / name], 0
@@ -61,6 +64,7 @@ def listing(database: Path, cache: Path | None, name: str = "") -> tuple[list[En
             "'tykky config why root' says where it was set",
             code=Exit.NOT_WRITABLE,
         ) from error
+    entries.sort(key=lambda e: (e.name, Version(e.version), e.suffix, e.prefix))
     if not unreadable:
         _keep(kept_at, database, stamp, entries)
     return entries, unreadable
@@ -87,9 +91,20 @@ def _kept(path: Path | None, database: Path, stamp: int) -> list[Entry] | None:
         data: dict[str, Any] = read_json(path)
         if [data["format"], data["database"], data["stamp"]] != [FORMAT, str(database), stamp]:
             return None
-        return [parse(row, Entry) for row in data["entries"]]
+        return [_entry(row) for row in data["entries"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    """An entry as this program has kept it: it was looked at then, and need not be again."""
+    if row.keys() != _NAMES:
+        raise KeyError("fields")
+    row["needs"], row["versions"] = tuple(row["needs"]), tuple(row["versions"])
+    row["choices"] = {name: frozen(value) for name, value in row["choices"].items()}
+    entry = object.__new__(Entry)
+    vars(entry).update(row)
+    return entry
 
 
 def _keep(path: Path | None, database: Path, stamp: int, entries: list[Entry]) -> None:

@@ -69,7 +69,10 @@ class Record(Entry):
     ``images`` have ``file``, ``sha256`` and ``bytes``, the lowest first; ``base`` has ``name``,
     ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is entered
     (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets; ``by`` has
-    ``user``, ``host`` and ``tykky`` (its version); ``packages`` are pairs of name and version;
+    ``user``, ``host``, ``tykky`` (its version) and ``kernel``; ``repository`` has ``commit``,
+    ``state`` (``clean`` or ``dirty``) and ``remote`` of what the recipe lies in, if it is one of
+    git; ``fetched`` are the files that were downloaded besides those of the lock (``name``,
+    ``url``, ``sha256``, ``bytes``); ``packages`` are pairs of name and version;
     ``asked`` are the names of those that the recipe asks for; ``instead`` is the digest of the lock
     beside the recipe in whose place an update's own counts; ``publish`` is the digest of what only
     users see; ``read`` are files and folders outside of the recipe's that the build has read, with
@@ -94,6 +97,8 @@ class Record(Entry):
     has_module: bool = True
     shown: Mapping[str, Any] = field(default_factory=dict)
     read: Mapping[str, str] = field(default_factory=dict)
+    fetched: tuple[Mapping[str, Any], ...] = ()
+    repository: Mapping[str, str] = field(default_factory=dict)
     needed: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, str] = field(default_factory=dict)
@@ -194,7 +199,7 @@ def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
     that cannot be part of a path.
     """
     fields_of = _FIELDS[kind]
-    values = {key: _frozen(value) for key, value in data.items() if key in fields_of}
+    values = {key: frozen(value) for key, value in data.items() if key in fields_of}
     for key, value in values.items():
         if not is_a(fields_of[key], value):
             raise TypeError(f"'{key}' is {json.dumps(data[key])[:40]}")
@@ -229,5 +234,6 @@ def is_a(kind: str, value: Any) -> bool:
     return kind == "Any" or type(value) is _PLAIN[kind]
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """A value of JSON with tuples for its lists."""
+    return tuple(frozen(item) for item in value) if isinstance(value, list) else value

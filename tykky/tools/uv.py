@@ -367,8 +367,12 @@ def _plain(said: Sequence[str]) -> tuple[str, ...]:
 
 def _provide(real: RealBox, packages: Sequence[Package]) -> None:
     """Let a box have the files of packages."""
-    files = wheels.provide(packages, indexes(real.config), real.config, real.say)
+    addresses: dict[str, str] = {}
+    files = wheels.provide(packages, indexes(real.config), real.config, real.say, addresses)
     real.files |= {path: _WHEELS / name for name, path in files.items()}
+    for package in packages:
+        url = package.url or addresses.get(package.sha256, "")
+        real.note_fetched(package.file, url, package.sha256, files[package.file])
 
 
 def _provide_tools(real: RealBox, needed: Sequence[str], python: str) -> None:

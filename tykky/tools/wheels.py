@@ -39,10 +39,12 @@ def provide(
     indexes: Sequence[str],
     config: Config,
     say: Callable[[str], None],
+    addresses: dict[str, str],
 ) -> dict[str, Path]:
     """The files of packages in the cache, by their names, downloaded if they are not there.
 
-    Raises ``StepError`` for the first that cannot be had or is not what the lock says.
+    ``addresses`` gets where those were found that are downloaded, by their sha256. Raises
+    ``StepError`` for the first that cannot be had or is not what the lock says.
     """
 
     def one(package: Package) -> Path:
@@ -50,6 +52,7 @@ def provide(
         if there is not None:
             return there
         address = package.url or _address(package, indexes, config.timeout)
+        addresses[package.sha256] = public(address)
         return fetch.fetch(
             public(address),
             package.sha256,
