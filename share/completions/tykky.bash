@@ -13,9 +13,9 @@ _shtab_tykky_subparsers=(list info lock audit install update rollback uninstall 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
 _shtab_tykky_lock_option_strings=(-h --help --json --root -c --all --arch --check)
-_shtab_tykky_audit_option_strings=(-h --help --json --root -c)
+_shtab_tykky_audit_option_strings=(-h --help --json --root -c --advisories --fail-on --vex)
 _shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --testing --keep-going)
-_shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --reason)
+_shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --security --reason)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
 _shtab_tykky_uninstall_option_strings=(-h --help --json --root -c --undo)
 _shtab_tykky_retire_option_strings=(-h --help --json --root -c --use --undo --reason)
@@ -125,6 +125,7 @@ _shtab_tykky_activate_pos_0_COMPGEN=_tykky_stacks
 _shtab_tykky___root_COMPGEN=_shtab_compgen_dirs
 
 _shtab_tykky_lock___arch_choices=(x86_64 aarch64)
+_shtab_tykky_audit___fail_on_choices=(low medium high critical)
 _shtab_tykky_graph___format_choices=(text dot svg)
 _shtab_tykky_module_pos_0_choices=(path admin-list file)
 _shtab_tykky_base_pos_0_choices=(list pull verify)
@@ -153,6 +154,8 @@ _shtab_tykky_audit_pos_0_nargs='*'
 _shtab_tykky_audit__h_nargs=0
 _shtab_tykky_audit___help_nargs=0
 _shtab_tykky_audit___json_nargs=0
+_shtab_tykky_audit___advisories_nargs='?'
+_shtab_tykky_audit___vex_nargs=0
 _shtab_tykky_install_pos_0_nargs=+
 _shtab_tykky_install__h_nargs=0
 _shtab_tykky_install___help_nargs=0
@@ -167,6 +170,7 @@ _shtab_tykky_update___help_nargs=0
 _shtab_tykky_update___json_nargs=0
 _shtab_tykky_update___all_nargs=0
 _shtab_tykky_update___dry_run_nargs=0
+_shtab_tykky_update___security_nargs=0
 _shtab_tykky_rollback__h_nargs=0
 _shtab_tykky_rollback___help_nargs=0
 _shtab_tykky_rollback___json_nargs=0
@@ -355,7 +359,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine signing.key signing.allowed_signers signing.policy | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -10,14 +10,16 @@
 complete tykky \
         'c/--root=/d/' \
         'c/--arch=/(x86_64 aarch64)/' \
+        'c/--fail-on=/(low medium high critical)/' \
         'c/--format=/(text dot svg)/' \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch cache check commands days dry-run failed files fix force format generations help images isolation json keep-going key last notes only packages path plan reason reverse root runtime scope signatures sizes store testing to undo until upstream use version why)/' \
+        'c/--/(advisories again all arch cache check commands days dry-run fail-on failed files fix force format generations help images isolation json keep-going key last notes only packages path plan reason reverse root runtime scope security signatures sizes store testing to undo until upstream use version vex why)/' \
         'c/-/(- c h n)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
+        'n/--fail-on/(low medium high critical)/' \
         'n/--format/(text dot svg)/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
