@@ -20,6 +20,7 @@ from tykky.config.schema import (
     GROUPS,
     KEYS,
     SECTIONS,
+    Advisories,
     BadValueError,
     Conda,
     Module,
@@ -48,6 +49,7 @@ from tykky.resources import resource
 
 __all__ = [
     "KEYS",
+    "Advisories",
     "Conda",
     "Config",
     "Module",
