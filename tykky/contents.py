@@ -91,23 +91,29 @@ def of_environment(prefix: Path, name_of: Callable[[str], str] = str) -> Iterato
             provided |= {canonical(project): record["name"] for project in projects}
     names = {record["name"] for record in there}
     for record in there:
-        needed = (_NAME.match(str(text)) for text in record.get("depends", ()))
-        rows = (record.get("paths_data") or {}).get("paths") or ()
-        sizes = [size for row in rows if isinstance(size := row.get("size_in_bytes"), int)]
+        needed = (_NAME.match(str(text)) for text in _listed(record.get("depends")))
+        data = record.get("paths_data")
+        rows = _listed(data.get("paths") if isinstance(data, dict) else ())
+        sizes = [row.get("size_in_bytes") for row in rows if isinstance(row, dict)]
         yield Installed(
             name=record["name"],
             version=record["version"],
             build=record["build"],
             channel=name_of(str(record.get("channel") or "")),
-            license=record.get("license") or "",
+            license=str(record.get("license") or ""),
             type="conda",
             url=masked(str(record.get("url") or "")),
             sha256=str(record.get("sha256") or ""),
-            size=sum(sizes),
+            size=sum(size for size in sizes if type(size) is int),
             requires=tuple(dict.fromkeys(name[0] for name in needed if name and name[0] in names)),
         )
     yield from of_python(prefix, files, provided)
     yield from of_r(prefix, files)
+
+
+def _listed(value: Any) -> list[Any]:
+    """What should be a list, and may be anything in what was built."""
+    return value if isinstance(value, list) else []
 
 
 def records(prefix: Path) -> Iterator[dict[str, Any]]:
@@ -117,7 +123,8 @@ def records(prefix: Path) -> Iterator[dict[str, Any]]:
             record = parse_json(read_within(prefix, path))
         except ValueError:
             record = None
-        if not (isinstance(record, dict) and {"name", "version", "build"} <= record.keys()):
+        told = [*map(record.get, ("name", "version", "build"))] if isinstance(record, dict) else []
+        if [*map(type, told)] != [str] * 3:
             cause = f"{path.name}, which the environment says of a package, cannot be read"
             remedy = "it came with what was installed last: install another version of that"
             raise StepError(cause, remedy=remedy)
@@ -213,8 +220,12 @@ def _recorded(prefix: Path, path: Path) -> int:
     if not path.is_file():
         return 0
     lines = read_within(prefix, path).decode(errors="replace").splitlines()
-    sizes = (line.rpartition(",")[2] for line in lines)
-    return sum(int(size) for size in sizes if size.isdecimal() and size.isascii())
+    return sum(number(line.rpartition(",")[2]) for line in lines)
+
+
+def number(text: str) -> int:
+    """A number of bytes as somebody has written it; 0 for any other text."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
 
 
 def of_r(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
@@ -293,7 +304,7 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
     """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
     path = folder / FILE
     try:
-        return tuple(map(_parsed, read_json(path)))
+        return tuple(map(parsed, read_json(path)))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError) as error:
@@ -303,7 +314,7 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
         ) from None
 
 
-def _parsed(row: Mapping[str, Any]) -> Installed:
+def parsed(row: Mapping[str, Any]) -> Installed:
     """A package from its JSON. Raises ``TypeError`` or ``ValueError``."""
     package = Installed(**{**row, "requires": tuple(row.get("requires", ()))})
     for name, value in vars(package).items():

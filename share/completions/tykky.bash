@@ -8,22 +8,23 @@
 _shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install update rollback uninstall retire gc find which outdated diff graph history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
 _shtab_tykky_lock_option_strings=(-h --help --json --root -c --all --arch --check)
-_shtab_tykky_audit_option_strings=(-h --help --json --root -c)
+_shtab_tykky_audit_option_strings=(-h --help --json --root -c --advisories --fail-on --vex)
 _shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --testing --keep-going)
-_shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --reason)
+_shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --security --reason)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
 _shtab_tykky_uninstall_option_strings=(-h --help --json --root -c --undo)
 _shtab_tykky_retire_option_strings=(-h --help --json --root -c --use --undo --reason)
 _shtab_tykky_gc_option_strings=(-h --help --json --root -c --days --generations --images --cache -n --dry-run)
 _shtab_tykky_find_option_strings=(-h --help --json --root -c --format --packages --sizes)
-_shtab_tykky_which_option_strings=(-h --help --json --root -c --commands --packages)
+_shtab_tykky_which_option_strings=(-h --help --json --root -c --commands --packages --files)
 _shtab_tykky_outdated_option_strings=(-h --help --json --root -c --upstream --check)
-_shtab_tykky_diff_option_strings=(-h --help --json --root -c)
+_shtab_tykky_diff_option_strings=(-h --help --json --root -c --notes)
+_shtab_tykky_graph_option_strings=(-h --help --json --root -c --reverse --packages --why --format)
 _shtab_tykky_history_option_strings=(-h --help --json --root -c --last)
 _shtab_tykky_log_option_strings=(-h --help --json --root -c --failed --path)
 _shtab_tykky_module_path_option_strings=(-h --help --json --root -c)
@@ -78,6 +79,8 @@ _shtab_tykky_which___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_outdated_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_outdated___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_diff___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_graph_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_graph___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_history_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_history___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_log_pos_0_COMPGEN=_tykky_installs
@@ -122,6 +125,8 @@ _shtab_tykky_activate_pos_0_COMPGEN=_tykky_stacks
 _shtab_tykky___root_COMPGEN=_shtab_compgen_dirs
 
 _shtab_tykky_lock___arch_choices=(x86_64 aarch64)
+_shtab_tykky_audit___fail_on_choices=(low medium high critical)
+_shtab_tykky_graph___format_choices=(text dot svg)
 _shtab_tykky_module_pos_0_choices=(path admin-list file)
 _shtab_tykky_base_pos_0_choices=(list pull verify)
 _shtab_tykky_refresh___runtime_choices=(native apptainer auto)
@@ -129,7 +134,7 @@ _shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install update rollback uninstall retire gc find which outdated diff graph history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -149,6 +154,8 @@ _shtab_tykky_audit_pos_0_nargs='*'
 _shtab_tykky_audit__h_nargs=0
 _shtab_tykky_audit___help_nargs=0
 _shtab_tykky_audit___json_nargs=0
+_shtab_tykky_audit___advisories_nargs='?'
+_shtab_tykky_audit___vex_nargs=0
 _shtab_tykky_install_pos_0_nargs=+
 _shtab_tykky_install__h_nargs=0
 _shtab_tykky_install___help_nargs=0
@@ -163,6 +170,7 @@ _shtab_tykky_update___help_nargs=0
 _shtab_tykky_update___json_nargs=0
 _shtab_tykky_update___all_nargs=0
 _shtab_tykky_update___dry_run_nargs=0
+_shtab_tykky_update___security_nargs=0
 _shtab_tykky_rollback__h_nargs=0
 _shtab_tykky_rollback___help_nargs=0
 _shtab_tykky_rollback___json_nargs=0
@@ -195,6 +203,7 @@ _shtab_tykky_which___help_nargs=0
 _shtab_tykky_which___json_nargs=0
 _shtab_tykky_which___commands_nargs=0
 _shtab_tykky_which___packages_nargs=0
+_shtab_tykky_which___files_nargs=0
 _shtab_tykky_outdated_pos_0_nargs='*'
 _shtab_tykky_outdated__h_nargs=0
 _shtab_tykky_outdated___help_nargs=0
@@ -204,6 +213,13 @@ _shtab_tykky_outdated___check_nargs=0
 _shtab_tykky_diff__h_nargs=0
 _shtab_tykky_diff___help_nargs=0
 _shtab_tykky_diff___json_nargs=0
+_shtab_tykky_diff___notes_nargs=0
+_shtab_tykky_graph_pos_0_nargs='*'
+_shtab_tykky_graph__h_nargs=0
+_shtab_tykky_graph___help_nargs=0
+_shtab_tykky_graph___json_nargs=0
+_shtab_tykky_graph___reverse_nargs=0
+_shtab_tykky_graph___packages_nargs=0
 _shtab_tykky_history__h_nargs=0
 _shtab_tykky_history___help_nargs=0
 _shtab_tykky_history___json_nargs=0
@@ -343,7 +359,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine signing.key signing.allowed_signers signing.policy | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy | _tykky_matching "$1"
 }
 
 # End Custom Preamble

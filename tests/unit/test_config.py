@@ -12,6 +12,7 @@ import pytest
 from tykky.config import KEYS, Config, scopes, variable_of
 from tykky.config.schema import (
     SECTIONS,
+    Advisories,
     Conda,
     Keep,
     Module,
@@ -84,7 +85,7 @@ def test_reference_has_every_key_with_its_default() -> None:
 
 def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
     groups = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
-    groups |= {"keep": Keep}
+    groups |= {"keep": Keep, "advisories": Advisories}
     groups |= {"python": Python, "conda": Conda, "signing": Signing}
     own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains"}
     assert own == set(SECTIONS[""])

@@ -135,7 +135,7 @@ def test_projects_tell_size_origin_and_which_others_they_require(tmp_path: Path)
         *("Requires-Dist: the.other >=2", "Requires-Dist: absent"),
         *("Requires-Dist: old ; python_version < '3.8'", "Requires-Dist: new; extra == 'all'"),
         "Requires-Dist: strange; what is this",
-        RECORD="one.py,sha256=x,12\n'a,b.py',sha256=x,30\none.pyc,,\n",
+        RECORD=f"one.py,sha256=x,12\n'a,b.py',sha256=x,30\none.pyc,,\nmuch,x,{'9' * 5000}\n",
     )
     direct = {"url": "https://me:secret@example.org/the.whl", "archive_info": {}}
     project(tmp_path, "the-other", "2.0", direct_url_json=json.dumps(direct))
@@ -172,7 +172,7 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     ]
     row["paths_data"] = {"paths": [{"size_in_bytes": 5}, {"size_in_bytes": 6}, {}]}
     (tmp_path / "conda-meta/pytorch.json").write_text(json.dumps(row))
-    left = {"name": "left", "version": "1", "build": "0"}
+    left = {"name": "left", "version": "1", "build": "0", "depends": 3, "paths_data": [1]}
     (tmp_path / "conda-meta/left.json").write_text(json.dumps(left))
     found = {each.name: each for each in of_environment(tmp_path)}
     assert [*found] == ["left", "pytorch", "mine", "added"]

@@ -16,6 +16,7 @@ from tykky.errors import explained
 from tykky.files import copy_tree, count, discard, text_at, write_file
 from tykky.host import host_name, now, user_name
 from tykky.inventory import completing, cyclonedx
+from tykky.inventory import files as listed
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store.place import Draft
@@ -35,14 +36,13 @@ def is_entered_as(
 
 
 def is_known(here: Place, record: Record) -> bool:
-    """Whether all that can be known of the packages of a generation is noted.
+    """Whether all that can be known of the packages and files of a generation is noted.
 
     What somebody has changed or removed since is not made good here: that is damage.
     """
     folder = here.generation(record.generation)
-    if _is_spoilt(folder, record):
-        return True
-    return cyclonedx.FILE in record.notes and not completing.lacks(folder)
+    made = {cyclonedx.FILE, listed.FILE} <= record.notes.keys()
+    return _is_spoilt(folder, record) or (made and not completing.lacks(folder))
 
 
 def _is_spoilt(folder: Path, record: Record) -> bool:
@@ -78,12 +78,15 @@ def renew(
             plan, entering = _entered(record, draft.number, config, runtime, isolation)
             lay_launch(plan, draft.path, store.permissions)
             anew = [CONF_NAME, "host", "root"]
-            if not _is_spoilt(old, record) and completing.lacks(old):
+            if not (spoilt := _is_spoilt(old, record)) and completing.lacks(old):
                 found = completing.completed(here, record, config)
                 write_file(draft.path / FILE, rendered(found).encode(), store.permissions)
                 packages = tuple((package.name, package.version) for package in own(found))
                 record = replace(record, packages=packages)
                 anew.append(FILE)
+            if not spoilt and listed.FILE not in record.notes:
+                paths = listed.render(listed.of_images(record))
+                write_file(draft.path / listed.FILE, paths, store.permissions)
             new = replace(
                 record,
                 generation=draft.number,
@@ -97,7 +100,7 @@ def renew(
                     if Path(name).parts[0] not in anew
                 },
             )
-            if not _is_spoilt(old, record):
+            if not spoilt:
                 new = _with_bill(new, draft, store)
             return place.commit(draft, new, store.permissions, signatures.signer(config))
     finally:

@@ -1,8 +1,11 @@
-"""Check every version and variant of recipes, without building anything.
+"""Check every version and variant of recipes, without building anything; or installs.
 
 For each combination the recipe is loaded and selected, its lock is there and fits, its
 steps are planned, what it fetches has a digest, and the modules that it loads are known to
 Lmod.
+
+With --advisories, not recipes but all installs are looked at: which have packages with known
+holes, by the advisories of a directory or ZIP in the OSV format.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from typing import TYPE_CHECKING
 from tykky import bases, console
 from tykky.build import locking
 from tykky.build.box import PlanBox
-from tykky.cli.common import Call, Result, positional, recipes, selected
+from tykky.cli.common import Call, Result, flag, option, positional, recipes, selected
 from tykky.errors import Exit, LockError, TykkyError
+from tykky.inventory.severity import LEVELS
 from tykky.lock import Lock
 from tykky.publish import modules
 from tykky.recipe import read_all, recipe_code
@@ -26,13 +30,37 @@ EXAMPLES = """\
   tykky audit                  all recipes
   tykky audit 'python-*'       those whose names match
   tykky audit --json           for programs
+  tykky audit --advisories                   all installs, by 'advisories.osv'
+  tykky audit python-data --advisories /appl/osv --fail-on high
 """
 
-ARGUMENTS = (positional("PATTERN", "a name, or a glob of names", "*"),)
+ARGUMENTS = (
+    positional("PATTERN", "a name, or a glob of names; or the spec of installs", "*"),
+    option(
+        "--advisories",
+        metavar="DIR|ZIP",
+        nargs="?",
+        const="",
+        help="look for known holes in installs; default: the setting advisories.osv",
+    ),
+    option(
+        "--fail-on",
+        choices=LEVELS[1:],
+        help="how bad a hole has to be for exit code 30; default: the setting advisories.fail_on",
+    ),
+    flag("--vex", help="print the holes as an OpenVEX document, to make statements of"),
+)
 
 
 def run(call: Call) -> Result:
-    """Visit everything; exit 4 if anything is wrong."""
+    """Visit everything; exit 4 if anything is wrong with recipes, 30 if installs have holes."""
+    if call.args.advisories is not None:
+        from tykky.cli import holes
+
+        return holes.run(call)
+    if call.args.fail_on or call.args.vex:
+        cause, remedy = "--fail-on and --vex are about holes", "give --advisories as well"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     answers: list[dict[str, str]] = []
 
     told: set[str] = set()

@@ -20,6 +20,7 @@ from tykky.config.schema import (
     GROUPS,
     KEYS,
     SECTIONS,
+    Advisories,
     BadValueError,
     Conda,
     Licences,
@@ -49,6 +50,7 @@ from tykky.resources import resource
 
 __all__ = [
     "KEYS",
+    "Advisories",
     "Conda",
     "Config",
     "Licences",

@@ -21,6 +21,8 @@ Format = Literal["lua", "tcl", "both"]
 Extensions = Literal["asked", "all", "none"]
 Strategy = Literal["first-index", "best-match"]
 Answer = Literal["allow", "ask", "deny"]
+OnInstall = Literal["ignore", "warn", "refuse"]
+Level = Literal["low", "medium", "high", "critical"]
 Policy = Literal["ignore", "warn", "require"]
 
 
@@ -116,6 +118,13 @@ def _named_path(text: str) -> tuple[str, Path]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path:
         raise BadValueError("is not NAME=PATH")
     return name, _absolute(path)
+
+
+def _conda_name(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"([a-z0-9_][a-z0-9_.-]*)=([A-Za-z0-9][A-Za-z0-9._-]*)", text)
+    if not found:
+        raise BadValueError("is not NAME=PROJECT, such as pytorch=torch")
+    return found[1], found[2]
 
 
 def _restriction(text: str) -> tuple[str, str]:
@@ -286,6 +295,19 @@ class Conda:
 
 
 @dataclass(frozen=True)
+class Advisories:
+    """Where known holes are told of, which of them do not matter, and what they keep from."""
+
+    osv: Path | None = _path(empty=None)
+    statements: Path | None = _path(empty=None)
+    on_install: OnInstall = _choice(OnInstall)
+    fail_on: Level = _choice(Level)
+    conda_names: tuple[tuple[str, str], ...] = _key(
+        "conda packages with their names on PyPI", _conda_name, is_list=True, is_table=True
+    )
+
+
+@dataclass(frozen=True)
 class Signing:
     """What signs installs, and whose signatures count."""
 
@@ -355,13 +377,17 @@ class Values:
     python: Python
     pip: Pip
     conda: Conda
+    advisories: Advisories
     signing: Signing
     licences: Licences
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
-    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda, Signing, Licences)
+    for group in (
+        *(Squash, Permissions, Keep, Module, Python, Pip, Conda),
+        *(Advisories, Signing, Licences),
+    )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

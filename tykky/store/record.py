@@ -138,6 +138,9 @@ class NewerFormat(StoreError):
         )
 
 
+#: How the text of each begins, as this Tykky writes it.
+START = b'{\n "format": %d,\n' % (len(_LADDER) + 1)
+
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 _FIELDS = {kind: {f.name: str(f.type) for f in fields(kind)} for kind in (Entry, Record)}
