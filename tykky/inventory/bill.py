@@ -6,15 +6,18 @@ the same bill.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tykky.contents import Installed, canonical
+from tykky.host import TIME
 from tykky.inventory import purl
 from tykky.inventory.licences import expression
 from tykky.lock import digest_of
@@ -59,7 +62,7 @@ class Bill:
     root: Part
     parts: tuple[Part, ...]
     serial: uuid.UUID
-    made: str  # ISO 8601, UTC
+    made: datetime | None  # nobody knows, if the record does not
     tykky: str
 
 
@@ -102,7 +105,10 @@ def of_generation(record: Record, packages: Sequence[Installed]) -> Bill:
     identity = [record.prefix, record.generation, record.build, record.installed, record.by]
     serial = uuid.uuid5(_SPACE, digest_of([*identity, [dict(each) for each in record.images]]))
     every = tuple(sorted((*parts, *beneath, *beside), key=lambda part: part.ref))
-    return Bill(root, every, serial, record.installed, record.by.get("tykky", ""))
+    made = None
+    with contextlib.suppress(ValueError):
+        made = datetime.strptime(record.installed, TIME).replace(tzinfo=timezone.utc)
+    return Bill(root, every, serial, made, record.by.get("tykky", ""))
 
 
 def _facts(**facts: str) -> dict[str, str]:

@@ -86,6 +86,7 @@ class Policy:
             names = (name for name in self.exceptions if fnmatchcase(canonical(package.name), name))
             if name := next(names, ""):
                 answer, why = "allow", f"exception: {self.exceptions[name]}"
+        why = why.removeprefix(f"{spdx}: ")
         return Verdict(package.name, package.version, package.license, spdx, answer, why)
 
     def of_licence(self, spdx: str) -> tuple[Answer, str]:

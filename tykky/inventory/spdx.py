@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import Exit, ToolError, TykkyError
-from tykky.host import TIME
 
 if TYPE_CHECKING:
     from tykky.inventory.bill import Bill, Part
@@ -46,10 +45,6 @@ def _document(found: Bill) -> Any:
 
     names = dict(_names(found))
     root, every = found.root, (found.root, *found.parts)
-    try:
-        made = datetime.strptime(found.made, TIME)
-    except ValueError:  # nobody knows
-        made = datetime.fromtimestamp(0, timezone.utc).replace(tzinfo=None)
     tool = model.Actor(model.ActorType.TOOL, f"tykky-{found.tykky}".rstrip("-"))
     depends = [
         model.Relationship(names[part.ref], model.RelationshipType.DEPENDS_ON, names[ref])
@@ -69,7 +64,7 @@ def _document(found: Bill) -> Any:
             name=f"{root.name}-{root.version}",
             document_namespace=f"https://spdx.org/spdxdocs/{root.name}-{found.serial}",
             creators=[tool],
-            created=made,
+            created=(found.made or datetime(1970, 1, 1)).replace(tzinfo=None),
         ),
         packages=[
             _package(part, names[part.ref], named[part.ref], is_root=part is root) for part in every
