@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bills import bill, check_cyclonedx, named
 from tests.channel import channel
 from tests.stacks import Site, as_of_old
 from tests.support import User, log_in, new_place, remove
@@ -286,6 +287,10 @@ def test_the_inventory_is_what_conda_and_pip_say_of_the_stack(mixed: Site) -> No
         **{"numpy": "asked", "left": "added", "shared": "added", "python-dateutil": "asked"},
     }
     assert found["scripted-wheel"].why == "added" and len(found) == len(of_install(folder))
+    urls = bill(mixed, "mixed")
+    assert named(urls, "conda") == {(name, version) for name, version, _, _ in told}
+    assert named(urls, "pypi") == of_pip
+    assert {url.qualifiers["build"] for url in urls if url.type == "conda"} == {r[2] for r in told}
     date, numpy = found["python-dateutil"], found["numpy"]
     assert date.requires == ("six",) and date.sha256 == locked(mixed, "mixed")[date.name]["sha256"]
     assert numpy.url.startswith("file://") and numpy.size > 10_000_000
@@ -306,8 +311,31 @@ def test_refresh_completes_what_an_earlier_tykky_has_noted(mixed: Site) -> None:
     # Where the package index has a file is known while it is downloaded only.
     assert after == tuple(replace(p, url="") if p.name == "python-dateutil" else p for p in before)
     assert mixed.images("mixed") == image
+    check_cyclonedx((mixed.generation("mixed") / "sbom.cdx.json").read_text())
     mixed("refresh", "--check", "mixed")
     mixed("verify", "mixed")
+
+
+def test_what_a_lock_tells_of_licences_is_judged_before_anything_is_built(mixed: Site) -> None:
+    denied = ("-c", "licences.deny=BSD-*", "-c", "licences.exceptions=left=ours; pip=needed")
+    said = mixed(*denied, "install", "--force", "mixed", status=Exit.LICENCE).stderr
+    assert "numpy 1." in said and "BSD-3-Clause (licences.deny)" in said and "\nbase " not in said
+    said = mixed(*denied, "audit", "mixed", status=Exit.RECIPE).stderr
+    assert "under licences that are not allowed" in said
+    said = mixed("-c", "licences.ask=BSD-*", "audit", "mixed").stderr
+    assert "ask about the licence BSD-3-Clause of" in said
+    said = mixed("-c", "licences.deny=BSD-4", "audit", "--licences", status=Exit.CONFIG).stderr
+    assert "'BSD-4' is no licence" in said
+    answer = mixed.envelope(*denied, "audit", "--licences", "mix*", status=Exit.LICENCE)
+    ((install,), sums) = answer["result"]["installs"], answer["result"]["licences"]
+    found = {row["name"]: (row["answer"], row["reason"]) for row in install["packages"]}
+    assert found["numpy"] == ("deny", "licences.deny")
+    assert len(found) == len(of_install(mixed.generation("mixed")))
+    denied_ones = [row for row in sums if row["answer"] == "deny"]
+    assert [row["licence"] for row in denied_ones] == ["BSD-3-Clause"] and sums[0] in denied_ones
+    shown = mixed("audit", "--licences").stdout.split("\n\n")[-1]
+    assert "BSD-3-Clause" in shown and "deny" not in shown
+    mixed("audit", "--licences", "nothing", status=Exit.NOT_FOUND)
 
 
 def test_find_and_info_know_packages(mixed: Site) -> None:
@@ -338,3 +366,4 @@ def test_pip_stacks_list_their_packages_too(installed: Site) -> None:
     locks = json.loads((installed.generation("tiny") / "lock.json").read_text())["packages"]
     assert {p.name: p.sha256 for p in found} == {row["name"]: row["sha256"] for row in locks}
     assert {p.why for p in found} == {"asked"} and all(p.size > 1000 for p in found)
+    assert named(bill(installed, "tiny"), "pypi") == {(p["name"], p["version"]) for p in listed}

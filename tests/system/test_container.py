@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bills import bill, named
 from tests.images import docker_archive
 from tests.stacks import HEAD, Site, recipe
 from tykky.contents import of_install, own
@@ -182,6 +183,12 @@ def test_pip_stack_is_built_inside_a_base_image_and_runs_on_it(site: Site, debia
     of_base = sorted(f"{p.name} {p.version} {p.build} {p.source}" for p in found if p.why == "base")
     assert of_base == sorted(told.splitlines()) and len(of_base) > 50
     assert {(p.type, p.channel) for p in found if p.why == "base"} == {("deb", "debian-12")}
+    urls = bill(site, "wrapped")
+    told_of = [line.split()[:3] for line in told.splitlines()]
+    assert {(u.name, u.version, u.qualifiers["arch"]) for u in urls if u.type == "deb"} == {
+        (name, version, arch) for name, version, arch in told_of
+    }
+    assert {name for name, _ in named(urls, "pypi")} == {"six", "tabulate", "pip"}
     # They are what it runs on, and not what it is.
     assert "libc6" not in str(site.record("wrapped")["packages"])
     site("find", "--packages", "libc6", status=Exit.NOT_FOUND)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bills import bill, named
 from tests.stacks import Site
 from tykky.contents import of_install
 from tykky.errors import Exit
@@ -78,7 +79,12 @@ def test_packages_of_an_environment_on_disk_are_known(site: Site, place: Path) -
     ):
         subprocess.run([uv.program(), *line], check=True, env={"PATH": "/usr/bin:/bin"})
     recipe(site, f"source = {str(place / 'env')!r}\ncommands = 'python'")
-    site("install", "tool")
+    # Nobody knows their licences, and that they have none is known once it is built.
+    said = site("-c", "licences.unknown=deny", "install", "tool", status=Exit.LICENCE).stderr
+    assert "one-thing 1.5: - (licences.unknown: deny)" in said and not site.found("tool")
+    said = site("-c", "licences.unknown=ask", "install", "tool").stderr
+    assert "ask about the licence unknown of one-thing, other" in said
+    assert named(bill(site, "tool"), "pypi") == {("one-thing", "1.5"), ("other", "2")}
     found = of_install(site.generation("tool"))
     code = "from importlib.metadata import distributions as d; print(*(p.name for p in d()))"
     listed = site.user.run(site.prefix("tool") / "bin/python", "-c", code).stdout.split()

@@ -62,7 +62,7 @@ class Bill:
     root: Part
     parts: tuple[Part, ...]
     serial: uuid.UUID
-    made: datetime | None  # nobody knows, if the record does not
+    made: datetime  # 1970, if the record does not say
     tykky: str
 
 
@@ -105,7 +105,7 @@ def of_generation(record: Record, packages: Sequence[Installed]) -> Bill:
     identity = [record.prefix, record.generation, record.build, record.installed, record.by]
     serial = uuid.uuid5(_SPACE, digest_of([*identity, [dict(each) for each in record.images]]))
     every = tuple(sorted((*parts, *beneath, *beside), key=lambda part: part.ref))
-    made = None
+    made = datetime(1970, 1, 1, tzinfo=timezone.utc)
     with contextlib.suppress(ValueError):
         made = datetime.strptime(record.installed, TIME).replace(tzinfo=timezone.utc)
     return Bill(root, every, serial, made, record.by.get("tykky", ""))

@@ -35,13 +35,12 @@ def of_generation(record: Record, packages: Sequence[Installed]) -> bytes:
 def text(found: Bill) -> str:
     """The JSON of a bill."""
     tool = {"type": "application", "name": "tykky", "version": found.tykky}
-    made = {"timestamp": found.made.isoformat()} if found.made else {}
     every = [found.root, *found.parts]
     value = {
         "serialNumber": found.serial.urn,
         "version": 1,
         "metadata": {
-            **made,
+            "timestamp": found.made.isoformat(),
             "tools": {"components": [{k: v for k, v in tool.items() if v}]},
             "component": _component(found.root, "website"),
         },

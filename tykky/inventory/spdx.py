@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tykky.errors import Exit, ToolError, TykkyError
@@ -64,7 +63,7 @@ def _document(found: Bill) -> Any:
             name=f"{root.name}-{root.version}",
             document_namespace=f"https://spdx.org/spdxdocs/{root.name}-{found.serial}",
             creators=[tool],
-            created=(found.made or datetime(1970, 1, 1)).replace(tzinfo=None),
+            created=found.made.replace(tzinfo=None),
         ),
         packages=[
             _package(part, names[part.ref], named[part.ref], is_root=part is root) for part in every
