@@ -7,6 +7,7 @@ command ``list-packages``.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -34,12 +35,6 @@ _PROJECT, _VERSION = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", r"[A-Za-z0-9][
 _METADATA = ".dist-info/METADATA"
 #: How what somebody requires begins.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-#: Where Python has what projects say of themselves; that of Debian has its own folder for pip.
-_PYTHON = tuple(
-    f"lib/python3*/{folder}/{name}"
-    for folder in ("site-packages", "dist-packages")
-    for name in ("*.dist-info/METADATA", "*.egg-info/PKG-INFO")
-)
 #: Where R has the descriptions of packages: its own, those of a site, those of Debian.
 _R = tuple(f"lib*/R/{folder}/*/DESCRIPTION" for folder in ("library", "site-library"))
 
@@ -53,12 +48,13 @@ class Installed:
 
     ``channel`` is the name or address of what it came from: a conda channel, ``pypi``, or the
     release of a distribution (``debian-12``). ``license`` is the text that the package has,
-    ``spdx`` the SPDX expression for it. ``type`` is that of its package URL (``pypi``, ``conda``,
-    ``deb``, ``rpm``, ``cran``). ``url`` and ``sha256`` are of the file that it was installed from,
-    ``size`` is that of what is installed, in bytes. ``why`` is ``asked`` (by the recipe),
-    ``needed`` (by others), ``added`` (by a script or step) or ``base`` (it was in the base image).
-    ``source`` is name and version of the source package of a distribution. ``requires`` names
-    packages, those of the same type first.
+    ``spdx`` the SPDX expression for it. ``type`` is that of its package URL (``pypi``,
+    ``conda``, ``deb``, ``rpm``, ``apk``, ``cran``, or ``generic`` for what a recipe names
+    itself). ``url`` and ``sha256`` are of the file that it was installed from, ``size`` is that
+    of what is installed, in bytes. ``why`` is ``asked`` (by the recipe), ``needed`` (by
+    others), ``added`` (by a script or step) or ``base`` (it was in the base image). ``source``
+    is name and version of the source package of a distribution. ``requires`` names packages,
+    those of the same type first.
     """
 
     name: str
@@ -95,23 +91,29 @@ def of_environment(prefix: Path, name_of: Callable[[str], str] = str) -> Iterato
             provided |= {canonical(project): record["name"] for project in projects}
     names = {record["name"] for record in there}
     for record in there:
-        needed = (_NAME.match(str(text)) for text in record.get("depends", ()))
-        rows = (record.get("paths_data") or {}).get("paths") or ()
-        sizes = [size for row in rows if isinstance(size := row.get("size_in_bytes"), int)]
+        needed = (_NAME.match(str(text)) for text in _listed(record.get("depends")))
+        data = record.get("paths_data")
+        rows = _listed(data.get("paths") if isinstance(data, dict) else ())
+        sizes = [row.get("size_in_bytes") for row in rows if isinstance(row, dict)]
         yield Installed(
             name=record["name"],
             version=record["version"],
             build=record["build"],
             channel=name_of(str(record.get("channel") or "")),
-            license=record.get("license") or "",
+            license=str(record.get("license") or ""),
             type="conda",
             url=masked(str(record.get("url") or "")),
             sha256=str(record.get("sha256") or ""),
-            size=sum(sizes),
+            size=sum(size for size in sizes if type(size) is int),
             requires=tuple(dict.fromkeys(name[0] for name in needed if name and name[0] in names)),
         )
     yield from of_python(prefix, files, provided)
     yield from of_r(prefix, files)
+
+
+def _listed(value: Any) -> list[Any]:
+    """What should be a list, and may be anything in what was built."""
+    return value if isinstance(value, list) else []
 
 
 def records(prefix: Path) -> Iterator[dict[str, Any]]:
@@ -121,7 +123,8 @@ def records(prefix: Path) -> Iterator[dict[str, Any]]:
             record = parse_json(read_within(prefix, path))
         except ValueError:
             record = None
-        if not (isinstance(record, dict) and {"name", "version", "build"} <= record.keys()):
+        told = [*map(record.get, ("name", "version", "build"))] if isinstance(record, dict) else []
+        if [*map(type, told)] != [str] * 3:
             cause = f"{path.name}, which the environment says of a package, cannot be read"
             remedy = "it came with what was installed last: install another version of that"
             raise StepError(cause, remedy=remedy)
@@ -139,7 +142,7 @@ def of_python(
 
     found: list[tuple[Installed, list[str]]] = []
     python = ""
-    for path in sorted(path for pattern in _PYTHON for path in prefix.glob(pattern)):
+    for path in _metadata(prefix):
         if str(path.relative_to(prefix)) in but:
             continue
         head = HeaderParser().parsestr(read_within(prefix, path).decode(errors="replace"))
@@ -155,6 +158,21 @@ def of_python(
     names = {**(others or {}), **{canonical(each.name): each.name for each, _ in found}}
     for project, needed in found:
         yield replace(project, requires=tuple(_required(needed, names, python)))
+
+
+def _metadata(prefix: Path) -> Iterator[Path]:
+    """What projects below a prefix say of themselves; each once, whatever links to it."""
+    seen = set()
+    # Debian's Python has a folder of its own for what pip installs.
+    folders = [
+        *prefix.glob("lib/python3*/site-packages"),
+        *prefix.glob("lib/python3*/dist-packages"),
+    ]
+    for folder in sorted(folders, key=lambda f: (f.is_symlink() or f.parent.is_symlink(), f)):
+        if (real := os.path.realpath(folder)) not in seen:
+            seen.add(real)
+            found = (folder.glob(name) for name in ("*.dist-info/METADATA", "*.egg-info/PKG-INFO"))
+            yield from sorted(path for paths in found for path in paths)
 
 
 def _required(lines: Sequence[str], names: Mapping[str, str], python: str) -> Iterator[str]:
@@ -202,8 +220,12 @@ def _recorded(prefix: Path, path: Path) -> int:
     if not path.is_file():
         return 0
     lines = read_within(prefix, path).decode(errors="replace").splitlines()
-    sizes = (line.rpartition(",")[2] for line in lines)
-    return sum(int(size) for size in sizes if size.isdecimal() and size.isascii())
+    return sum(number(line.rpartition(",")[2]) for line in lines)
+
+
+def number(text: str) -> int:
+    """A number of bytes as somebody has written it; 0 for any other text."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
 
 
 def of_r(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
@@ -282,7 +304,7 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
     """The packages of the generation in a folder; none if its kind knows none. ``StoreError``."""
     path = folder / FILE
     try:
-        return tuple(map(_parsed, read_json(path)))
+        return tuple(map(parsed, read_json(path)))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError) as error:
@@ -292,7 +314,7 @@ def of_install(folder: Path) -> tuple[Installed, ...]:
         ) from None
 
 
-def _parsed(row: Mapping[str, Any]) -> Installed:
+def parsed(row: Mapping[str, Any]) -> Installed:
     """A package from its JSON. Raises ``TypeError`` or ``ValueError``."""
     package = Installed(**{**row, "requires": tuple(row.get("requires", ()))})
     for name, value in vars(package).items():

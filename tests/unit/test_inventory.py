@@ -54,6 +54,8 @@ bsd-3-clause and mit = BSD-3-Clause AND MIT
 MIT License, BSD License =
 GPL =
 LGPL =
+LGPL-2.0-or-later OR GPL =
+Intel =
 GPLv2 = GPL-2.0-only
 GPL-2 = GPL-2.0-only
 GPL-2.0 = GPL-2.0-only
@@ -133,7 +135,7 @@ def test_projects_tell_size_origin_and_which_others_they_require(tmp_path: Path)
         *("Requires-Dist: the.other >=2", "Requires-Dist: absent"),
         *("Requires-Dist: old ; python_version < '3.8'", "Requires-Dist: new; extra == 'all'"),
         "Requires-Dist: strange; what is this",
-        RECORD="one.py,sha256=x,12\n'a,b.py',sha256=x,30\none.pyc,,\n",
+        RECORD=f"one.py,sha256=x,12\n'a,b.py',sha256=x,30\none.pyc,,\nmuch,x,{'9' * 5000}\n",
     )
     direct = {"url": "https://me:secret@example.org/the.whl", "archive_info": {}}
     project(tmp_path, "the-other", "2.0", direct_url_json=json.dumps(direct))
@@ -170,7 +172,7 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     ]
     row["paths_data"] = {"paths": [{"size_in_bytes": 5}, {"size_in_bytes": 6}, {}]}
     (tmp_path / "conda-meta/pytorch.json").write_text(json.dumps(row))
-    left = {"name": "left", "version": "1", "build": "0"}
+    left = {"name": "left", "version": "1", "build": "0", "depends": 3, "paths_data": [1]}
     (tmp_path / "conda-meta/left.json").write_text(json.dumps(left))
     found = {each.name: each for each in of_environment(tmp_path)}
     assert [*found] == ["left", "pytorch", "mine", "added"]
@@ -180,13 +182,15 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     assert found["mine"].requires == ("pytorch",)
     added = found["added"]
     assert (added.type, added.version, added.channel) == ("cran", "0.4-2", "CRAN")
-    packages = (Package("mine", "1.0", "m.whl", "cd"), Package("other", "1", "o.whl", "ef"))
+    packages = (Package("mine", "1", "m.whl", "cd"), Package("other", "1", "o.whl", "ef"))
     lock = Lock("x", "1", "", "x86_64", {"pip": ["Mine"]}, packages)
     rows = {each.name: each for each in filling.filled(found.values(), lock, {"cd": "https://h/m"})}
     assert {name: each.why for name, each in rows.items()} == {
         **{"left": "added", "pytorch": "added", "mine": "asked", "added": "added"},
     }
     assert (rows["mine"].sha256, rows["mine"].url) == ("cd", "https://h/m")
+    (named,) = filling.filled([Installed("vendor's own", "7", license="x")], lock, {})
+    assert (named.type, named.why) == ("generic", "added")
     assert (rows["pytorch"].spdx, rows["added"].spdx) == ("", "GPL-2.0-or-later")
 
 
@@ -295,6 +299,7 @@ def test_a_base_without_dpkg_and_with_pip_and_conda_is_known(tmp_path: Path) -> 
     text = "Package: base-files\nVersion: 12.4\nArchitecture: amd64\n"
     project(tmp_path / "opt/venv", "six", "1.17.0")
     project(tmp_path / "usr", "debians-own", "1")
+    project(tmp_path / "opt/conda/pkgs/numpy-1-0", "unpacked", "1")
     (tmp_path / "opt/conda/conda-meta").mkdir(parents=True)
     (tmp_path / "opt/conda/conda-meta/broken.json").write_text("{")
     status = {"var/lib/dpkg/status.d/base": text, "var/lib/dpkg/status.d/base.md5sums": "a b"}

@@ -22,7 +22,7 @@ from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
 from tykky.kinds import tree
 from tykky.runtime.base import PINS
-from tykky.tools import process
+from tykky.tools import process, uv
 from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.process import Command
 from tykky.tools.scratch import Scratch, contained
@@ -200,8 +200,13 @@ class RealBox(Box):
         self.log.write(f"$ {masked(shown)}\n".encode(errors="backslashreplace"))
         self.log.flush()
         line, environment = self.enclose(argv, variables)
-        with self.beside():
-            return process.run(shown, line, environment, self.cwd, self.log, self.network)
+        try:
+            with self.beside():
+                return process.run(shown, line, environment, self.cwd, self.log, self.network)
+        except StepError as error:
+            if self.network:
+                uv.of_script(error, shown, uv.indexes(self.config))
+            raise
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
         self.log.write(f"# {what}\n".encode())

@@ -14,6 +14,7 @@ from tykky.errors import explained
 from tykky.files import copy_tree, count, discard, text_at, write_file
 from tykky.host import host_name, now, user_name
 from tykky.inventory import completing
+from tykky.inventory import files as listed
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store.written import note, what
@@ -32,7 +33,7 @@ def is_entered_as(
 
 
 def is_known(here: Place, record: Record) -> bool:
-    """Whether all that can be known of the packages of a generation is noted.
+    """Whether all that can be known of the packages and files of a generation is noted.
 
     What somebody has changed or removed since is not made good here: that is damage.
     """
@@ -44,7 +45,7 @@ def is_known(here: Place, record: Record) -> bool:
             return True
         if what(now) != what(record.notes[FILE]):
             return True
-    return not completing.lacks(folder)
+    return listed.FILE in record.notes and not completing.lacks(folder)
 
 
 def renew(
@@ -73,6 +74,9 @@ def renew(
             if not is_known(here, record):
                 found = completing.completed(here, record, config)
                 write_file(draft.path / FILE, rendered(found).encode(), store.permissions)
+                if listed.FILE not in record.notes:
+                    paths = listed.render(listed.of_images(record))
+                    write_file(draft.path / listed.FILE, paths, store.permissions)
                 packages = tuple((package.name, package.version) for package in own(found))
                 record = replace(
                     record, packages=packages, files=count(draft.path) + 1 + len(record.images)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import tykky
 from tykky import console, contents
 from tykky.build import commands, restoring
 from tykky.build.box import TestBox
@@ -16,8 +17,9 @@ from tykky.build.layout import Offer
 from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
 from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
-from tykky.files import count, discard, make_folder
+from tykky.files import count, discard, make_folder, write_file
 from tykky.inventory import completing, filling
+from tykky.inventory import files as listed
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
 from tykky.store import Record, place, signatures
@@ -35,6 +37,7 @@ class Built:
     packages: tuple[contents.Installed, ...]
     entering: Entering
     images: tuple[dict[str, Any], ...] = ()
+    files: tuple[str, ...] = ()  # the paths of those of the contents
     old: Record | None = None  # the generation that they are taken from
 
 
@@ -56,7 +59,7 @@ def assemble(work: Work) -> Built:
                 restoring.put_copy(top, record, plan.recipe)
         if plan.layout.settles:
             settle(top)
-        files = count(top)
+        files, paths = count(top), tuple(listed.below(top))
         line.update(f"{files} files into one image")
         options, before = plan.layout.squash_options(work), {*plan.place.images.iterdir()}
         image = squash(top, plan.place.images, work.config, work.run, options)
@@ -66,7 +69,7 @@ def assemble(work: Work) -> Built:
         line.tell(image=image)
         line.update(f"{files} files into one image of {console.size(image.bytes)}")
     work.desk.log.note(f"image {image.sha256}, place {plan.prefix}")
-    return replace(built, images=(asdict(image),))
+    return replace(built, images=(asdict(image),), files=paths)
 
 
 def _finish(work: Work) -> Built:
@@ -113,7 +116,11 @@ def reuse(work: Work, old: Record) -> Built:
         found = contents.of_install(folder)
     work.read.update(old.read)
     work.fetched.update({facts["sha256"]: dict(facts) for facts in old.fetched})
-    return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
+    images = tuple(map(dict, old.images))
+    kept = listed.read(work.plan.place.generation(old.generation))
+    paths = listed.of_images(old) if kept is None else kept.split("\n")
+    own = tuple(path for path in paths if path[:1] not in ("", "/"))
+    return Built(Offer(names), there, found, entering, images, own, old)
 
 
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
@@ -121,6 +128,9 @@ def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
     plan, permissions = work.plan, work.desk.store.permissions
     for large in keep_inputs(plan, built.packages, draft.path, permissions):
         work.desk.remark(f"{large} is too large to be kept: 'tykky rebuild' needs it where it is")
+    wraps = plan.recipe.wraps_base or not plan.layout.has_image
+    paths = (*built.files, *(listed.of_base(plan.base) if wraps else ()))
+    write_file(draft.path / listed.FILE, listed.render(paths), permissions)
     plan.layout.fill(work, draft, built.offer, built.images)
     names, number = built.offer.names, draft.number
     launch = launch_plan(
@@ -180,9 +190,11 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
                 log = draft.path / "build.log.gz"
                 shutil.copy2(old / log.name, log)
                 permissions.apply(log)
+        record = _record(work, built)
         record = replace(
-            _record(work, built),
+            record,
             generation=draft.number,
+            by={**record.by, **_own_commit()},
             images=built.images,
             fetched=_fetched(work),
             repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
@@ -194,6 +206,13 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
+
+
+def _own_commit() -> dict[str, str]:
+    """Of a Tykky that is used from its own repository, the commit."""
+    own = Path(tykky.__file__).parents[1]
+    state = state_of(own) if (own / ".git").exists() else {}
+    return {"commit": f"{state['commit']} ({state['state']})"} if state else {}
 
 
 def _fetched(work: Work) -> tuple[dict[str, Any], ...]:

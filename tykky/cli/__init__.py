@@ -38,9 +38,10 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Asking": {
         "find": "list what is installed",
-        "which": "tell which installs have a package or a command",
+        "which": "tell which installs have a package, a command or a file",
         "outdated": "tell which stacks are behind",
-        "diff": "tell how the packages of two installs or locks differ",
+        "diff": "tell how two installs or locks differ",
+        "graph": "tell which installs, bases and packages stand on which",
         "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",
         "module": "tell where the modulefiles are",

@@ -83,7 +83,7 @@ def _check(entry: Entry, call: Call) -> dict[str, Any]:
     if not is_entered_as(place, record, call.config, args.runtime, args.isolation):
         changes.append("a new generation would be entered in another way, as is configured now")
     if not is_known(place, record):
-        changes.append("a new generation would tell more of its packages")
+        changes.append("a new generation would tell more of its packages and files")
     return {"title": record.title, "changes": changes}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky.bases import ImageBase
-from tykky.contents import Installed, paragraph
+from tykky.contents import Installed, number, paragraph
 from tykky.files import open_regular
 from tykky.inventory.licences import conjunction, expression
 
@@ -82,11 +82,11 @@ def _debian(files: Mapping[str, Path], release: str) -> Iterator[Installed]:
     for row in rows:
         name, version = row["Package"], row["Version"]
         source, _, of = row.get("Source", name).partition(" ")
-        size, licences = row.get("Installed-Size", ""), _copyright(files, name)
+        licences = _copyright(files, name)
         yield Installed(
             *(name, version, row.get("Architecture", ""), release, ", ".join(licences), "deb"),
             spdx=conjunction(licences) if licences else "",
-            size=1024 * int(size) if size.isdecimal() else 0,
+            size=1024 * number(row.get("Installed-Size", "")),
             why="base",
             source=f"{source} {of.strip('()') or version}",
             requires=_needed([row.get("Pre-Depends", ""), row.get("Depends", "")], there),
@@ -124,11 +124,10 @@ def _alpine(files: Mapping[str, Path], release: str) -> Iterator[Installed]:
     rows = [row for row in rows if row.get("P") and row.get("V")]
     there = _providers((row["P"], row.get("p", "").replace(" ", ",")) for row in rows)
     for row in rows:
-        size = row.get("I", "")
         yield Installed(
             *(row["P"], row["V"], row.get("A", ""), release, row.get("L", ""), "apk"),
             spdx=expression(row.get("L", "")),
-            size=int(size) if size.isdecimal() else 0,
+            size=number(row.get("I", "")),
             why="base",
             source=f"{row.get('o', row['P'])} {row['V']}",
             requires=_needed(row.get("D", "").split(), there),
@@ -170,7 +169,7 @@ def _header(blob: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for tag, kind, offset, count in struct.iter_unpack(">IIII", blob[8 : 8 + 16 * entries]):
         start, name = 8 + 16 * entries + offset, _TAGS.get(tag)
-        if name is None:
+        if name is None or (name in ("epoch", "size")) != (kind in _INTEGERS):
             continue
         if kind in _INTEGERS:
             found[name] = struct.unpack_from(_INTEGERS[kind], blob, start)[0]

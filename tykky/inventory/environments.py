@@ -14,6 +14,7 @@ from tykky.errors import StepError
 
 #: What describes packages, below an environment that its first part is.
 _FILE = re.compile(
+    r"(?!.*/pkgs/[^/]+/lib/)"  # what conda has unpacked is no environment
     r"(.*)/(?:"
     r"conda-meta/[^/]+\.json"
     r"|lib/python3[^/]*/(?:site|dist)-packages/[^/]+"

@@ -23,16 +23,20 @@ def filled(
     """
     locked = {_key(package): package for package in lock.packages}
     asked = {canonical(name) for name in asked_names(lock)}
+    if lock.asked.get("pinned"):  # an explicit list names all
+        asked |= {canonical(package.name) for package in lock.packages if package.is_conda}
 
     def one(package: Installed) -> Installed:
+        package = replace(
+            package, type=package.type or _type(package), spdx=expression(package.license)
+        )
         file = locked.get((package.type == "conda", canonical(package.name)))
-        if file is None or file.version != package.version or package.type == "cran":
-            why = "added"  # by a script, perhaps in the place of what was locked
-            return replace(package, why=why, spdx=expression(package.license))
+        if file is None or package.type == "cran" or not _is_same(file.version, package.version):
+            # By a script, perhaps in the place of what was locked.
+            return replace(package, why="added")
         return replace(
             package,
             why="asked" if canonical(package.name) in asked else "needed",
-            spdx=expression(package.license),
             url=package.url or file.url or addresses.get(file.sha256, ""),
             sha256=package.sha256 or file.sha256,
         )
@@ -69,6 +73,20 @@ def on_stack(prefix: Path, generation: int) -> tuple[Installed, ...]:
 def unread(base: Base, found: Iterable[Installed]) -> str:
     """The database of a base that could not be read, so that its packages were not ``found``."""
     return distribution.unread(base, found) if isinstance(base, ImageBase) else ""
+
+
+def _type(package: Installed) -> str:
+    """The type of a package that a recipe names itself, or that was noted before types were."""
+    if package.channel == "pypi":
+        return "pypi"
+    return "conda" if package.build and package.channel else "generic"
+
+
+def _is_same(locked: str, version: str) -> bool:
+    """Whether a version is the one of the lock, which may be spelt in another way."""
+    from packaging.utils import canonicalize_version
+
+    return locked == version or canonicalize_version(locked) == canonicalize_version(version)
 
 
 def _key(package: Package) -> tuple[bool, str]:

@@ -95,7 +95,9 @@ _KNOWN = {
 #: What parts several licences in one text, where that can be nothing else.
 _AND, _OR = r"\s+and\s+|\s*&\s*", r"\s+or\s+|\s*\|{1,2}\s*"
 #: What the library would take for one of several versions.
-_UNCLEAR = frozenset(["gpl", "lgpl", "agpl", "bsd", "apache", "cc", "unknown", "none", "other"])
+_UNCLEAR = frozenset(
+    ["gpl", "lgpl", "agpl", "bsd", "apache", "cc", "intel", "unknown", "none", "other"]
+)
 #: Longer texts are those of licences, and not their names.
 _LONGEST = 2000
 
@@ -168,6 +170,8 @@ def _spdx(text: str) -> str:
     """An expression that is one already, in its usual spelling; empty for any other text."""
     from license_expression import ExpressionError
 
+    if not _UNCLEAR.isdisjoint(re.split(r"[\s()]+", text.casefold())):
+        return ""
     licensing = _licensing()
     # Which the library does not know, although SPDX allows any.
     own = {f"LicenseRef-{word}" for word in re.findall(r"\bLicenseRef-([A-Za-z0-9.-]+)", text)}

@@ -25,6 +25,8 @@ def state_of(folder: Path) -> dict[str, str]:
     if not commit.isalnum():  # "(initial)": nothing was committed
         return {}
     dirty = any(not line.startswith("#") for line in head)
+    if not dirty and not _git(folder, "ls-files", "--", "."):
+        return {}  # it only lies below a repository, which ignores it
     remote = next(iter(_git(folder, "remote", "get-url", "origin")), "")
     found = {"commit": commit, "state": "dirty" if dirty else "clean", "remote": masked(remote)}
     return {name: value for name, value in found.items() if value}

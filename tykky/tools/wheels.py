@@ -5,6 +5,7 @@ A lock names each file and its digest, and not where it is; so any index that ha
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +93,16 @@ def _address(package: Package, indexes: Sequence[str], patience: int) -> str:
         "pip.index_url', or make the lock anew",
         code=Exit.UNKNOWN_PACKAGE,
     )
+
+
+def first_having(name: str, indexes: Sequence[str], patience: int = 10) -> str:
+    """The first index that has a project, by its public address; empty if that cannot be told."""
+    page = re.sub(r"[-_.]+", "-", name).lower()
+    for index in indexes:
+        with contextlib.suppress(StepError):
+            if any(_listed(f"{index.rstrip('/')}/{page}/", patience)):
+                return public(index)
+    return ""
 
 
 def _as_asked(address: str, page: str) -> str:
