@@ -237,17 +237,18 @@ def named(words: Sequence[str]) -> list[str]:
     return names
 
 
-def packages_of(install: Entry) -> tuple[Installed, ...]:
-    """The packages that an install brings itself; none, and a warning, if they cannot be read.
+def packages_of(install: Entry, *, base: bool = False) -> tuple[Installed, ...]:
+    """The packages that an install brings itself; with ``base``, also those of its base.
 
-    Of what is closed to whoever asks, nothing is said.
+    None, and a warning, if they cannot be read. Of what is closed to whoever asks, nothing is said.
     """
     from tykky.contents import of_install, own
 
     if place_of(install).is_closed:
         return ()
     try:
-        return own(of_install(place_of(install).generation(install.generation)))
+        found = of_install(place_of(install).generation(install.generation))
+        return found if base else own(found)
     except TykkyError as error:
         console.warn(f"{error.cause}; it is left out")
         return ()
