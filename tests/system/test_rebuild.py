@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.stacks import Site, listing
 from tests.support import User
 from tests.system.conda_site import make
 from tests.system.conda_site import recipe as conda_recipe
+from tests.system.strangers import stranger
 from tests.system.test_damage import LOW
 from tykky.errors import Exit
 
@@ -20,7 +22,7 @@ OVER = """
 from tykky.repos.theirs import Hello as Upstream
 
 class Hello(Upstream):
-    needs = "low"
+    needs, base = "low", "stack:low"
     reads = {reads!r},
 
     def finish(self, box):
@@ -65,32 +67,38 @@ def test_an_install_is_the_same_when_it_is_built_again_elsewhere(over: Site, pla
     (first,) = over.images("hello")  # a generation has no part in it
     shutil.rmtree(over.repo)
     shutil.rmtree(place / "theirs")
-    home = place / "elsewhere"
-    home.mkdir()
-    env = {
-        "HOME": str(home),
-        "TYKKY_BUILD_DIR": str(place / "another/build"),
-        "TYKKY_REPOS": str(home),
-        "TYKKY_SQUASH_LEVEL": "9",
-        "TYKKY_JOBS": "1",
-        "LC_ALL": "C",
-        "TZ": "Pacific/Apia",
-    }
-    elsewhere = Site(User(home, {**over.user.env, **env}), home)
+    other = stranger(over, place)
+    other.home.chmod(0o1777)  # where only they replace what is theirs
+    env = {"TYKKY_SQUASH_LEVEL": "9", "TYKKY_JOBS": "1", "LC_ALL": "C", "TZ": "Pacific/Apia"}
+    env |= {"TYKKY_REPOS": str(other.home)}
+    elsewhere = Site(replace(other, env={**other.env, **env}), other.home)
     for spec in ("hello#1", "hello#2"):
         answer = proof(elsewhere, spec)
         assert answer["same"] and answer["rebuilt"].startswith(first.stem)
         assert answer["inputs"] == answer["differences"] == []
     masked = elsewhere.user.bash("umask 077; tykky rebuild --check hello").stdout
     assert f"hello/1.0#2 is what its recipe and its lock give: sha256 {first.stem}" in masked
-    assert listing(place / "another") == []
+    assert not (other.home / "build").exists()
+    # What it needs, and is built on, may be another by now.
+    over.write("low", LOW.format(name="Low", text="echo high", more=""))
+    over("install", "low")
+    assert proof(elsewhere)["same"]
     # What it has read elsewhere must be there.
     (place / "given.txt").unlink()
     failed = elsewhere("rebuild", "--check", "hello", status=None).stderr
-    assert f"not what they were: {place}/given.txt" in failed
+    assert f"not what it was: {place}/given.txt" in failed
     (over.root / "store/low/1.0/.tykky/generations/1").rename(place / "gone")
     failed = elsewhere("rebuild", "--check", "hello#1", status=Exit.NOT_FOUND).stderr
     assert "low/1.0#1, which hello/1.0#1 was built with, is gone" in failed
+    other.leave()
+
+
+def test_a_shipped_recipe_is_the_same_when_it_is_built_again(site: Site, place: Path) -> None:
+    if not Path("/usr/include/fftw3.h").exists():
+        pytest.skip("FFTW is not installed: apt-get install libfftw3-dev")
+    site("install", "fftw-demo")
+    other = site.with_env(TYKKY_BUILD_DIR=str(place / "b"), HOME=str(place), TYKKY_JOBS="1")
+    assert proof(other, "fftw-demo")["same"]
 
 
 def test_a_conda_stack_is_the_same_when_it_is_built_again(place: Path, user: User) -> None:

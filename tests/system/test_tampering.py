@@ -271,6 +271,17 @@ def test_nothing_is_wrong_with_what_nobody_touched(tampered: Tampered) -> None:
     assert tampered.faults(status=0) == []
 
 
+def test_each_file_of_a_generation_is_named_if_it_was_changed(tampered: Tampered) -> None:
+    folder = tampered.names["G"]
+    every = [str(path) for path in folder.rglob("*") if path.is_file()]
+    for name in every:
+        if Path(name) != folder / "record.json":  # without which there is nothing to compare with
+            with Path(name).open("ab") as stream:
+                stream.write(b"\n")
+    found = {fault["file"] for fault in tampered.faults("hello#2", status=int(Exit.DAMAGED))}
+    assert {*every} - found == {str(folder / "record.json")}
+
+
 def test_what_belongs_to_somebody_else_is_named(tampered: Tampered) -> None:
     if not shutil.which("newuidmap"):
         pytest.skip("nobody lends uids here: install uidmap")

@@ -114,21 +114,8 @@ def make(
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
         records.insert(0, find_stack(base.reference.target, config))
     needs = tuple({record.prefix: record for record in records}.values())  # each once
-    plain, beside = are_plain(recipe), _beside(recipe)
-    build = locks.digest_of(
-        {
-            "format": FORMAT,
-            "recipe": source_digest(type(recipe)),
-            "files": beside,
-            "version": [str(recipe.version), recipe.version.data],
-            "choices": dict(recipe.choices),
-            "commands": None if plain else guarded(recipe, "commands"),
-            "lock": lock.digest,
-            "base": base.digest,
-            "needs": [record.build for record in needs],
-            "arch": arch,
-        }
-    )
+    beside = _beside(recipe)
+    build = build_digest(recipe, arch, base, lock, needs, beside)
     names = ("env", "isolation", "runtime", "binds", "gpu", "commands")
     entered = {name: guarded(recipe, name) for name in names}
     entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
@@ -136,6 +123,31 @@ def make(
     module = f"{recipe.name}/{version}"
     how = (settled.is_new, settled.instead, needs, build, publish, beside)
     return Plan(recipe, arch, base, lock, place, module, *how)
+
+
+def build_digest(
+    recipe: Stack,
+    arch: str,
+    base: Base,
+    lock: Lock,
+    needs: Sequence[Record],
+    beside: Mapping[str, str],
+) -> str:
+    """The digest of what decides the contents; ``beside`` has those of files beside the recipe."""
+    return locks.digest_of(
+        {
+            "format": FORMAT,
+            "recipe": source_digest(type(recipe)),
+            "files": dict(beside),
+            "version": [str(recipe.version), recipe.version.data],
+            "choices": dict(recipe.choices),
+            "commands": None if are_plain(recipe) else guarded(recipe, "commands"),
+            "lock": lock.digest,
+            "base": base.digest,
+            "needs": [record.build for record in needs],
+            "arch": arch,
+        }
+    )
 
 
 def check_selection(recipe: Stack, place: Place) -> None:

@@ -101,12 +101,12 @@ def rebuild(record: Record, config: Config, store: Store) -> Proof:
                 with console.step("compare", "the files of both images"):
                     there = plan.place.images / made["file"]
                     found = replace(found, differences=tuple(compare(image, there, path, work.run)))
-        except TykkyError as error:
-            desk.log.note(str(error))
+        except BaseException as error:
+            desk.log.note(f"{type(error).__name__}: {error}")
             desk.log.settle()
-            error.details = (*error.details, f"the whole log: {log}")
-            if changed := _changed(record):
-                error.details = (*error.details, f"not what they were: {', '.join(changed)}")
+            if isinstance(error, TykkyError):
+                changed = [f"not what it was: {name}" for name in _changed(record)]
+                error.details = (*error.details, *changed, f"the whole log: {log}")
             raise
         desk.log.remove()
     with contextlib.suppress(OSError):
@@ -167,7 +167,9 @@ def _plan(record: Record, lock: locks.Lock, desk: Desk, path: Path) -> Plan:
         line.update(f"{record.title}, {console.plural(len(lock.packages), 'package')}")
         line.tell(plan=plan)
     with desk.step("base") as line:
-        plan = replace(plan, base=_base(record, plan, desk))
+        base = _base(record, plan, desk)
+        inputs = (plan.recipe, plan.arch, base, lock, needs, plan.beside)
+        plan = replace(plan, base=base, build=plans.build_digest(*inputs))
         plans.check(plan)
         line.update(f"{plan.base.name} ({plan.base.id})")
     return plan
@@ -202,7 +204,7 @@ def _base(record: Record, plan: Plan, desk: Desk) -> bases.Base:
 def _other(record: Record, plan: Plan) -> list[str]:
     """What of the inputs is not what it was, in words."""
     found = [f"{name} is not what it was" for name in _changed(record)]
-    if plan.build != record.build and not plan.needs:
+    if plan.build != record.build:
         made = f"{record.by.get('tykky')}, which has made {record.title}"
         found.append(f"this Tykky, or its configuration, asks for something else than {made}")
     return found

@@ -107,6 +107,7 @@ def restore(here: Place, config: Config, store: Store) -> Record:
     It has the number that it had, and what is left of it. Hold the claim of the place. Raises
     ``TykkyError``.
     """
+    signatures.check_key(config)  # before anything is set aside
     number = _number(here)
     record = _of_record(here, number) or _of_image(here, number, config)
     last = here.generation(number)

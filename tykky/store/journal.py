@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 #: What the digest of a line is called in it, and more bytes than any line has.
-_DIGEST, _LONGEST = "digest", 1 << 18
+_DIGEST, _LONGEST = "digest", 1 << 20
 
 
 def path_of(store: Store) -> Path:

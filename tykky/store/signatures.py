@@ -40,8 +40,7 @@ NAME = "signature"
 NAMESPACE = "tykky-install"
 _TEXT = re.compile(
     rf"({NAMESPACE} 1\nrecord ([0-9a-f]{{64}})\nsigned ([0-9]{{4}}[0-9T:-]{{15}}Z)\n)"
-    "(-----BEGIN .*)",
-    re.DOTALL,
+    r"(-----BEGIN SSH SIGNATURE-----\n[\w+/=\n]+\n-----END SSH SIGNATURE-----\n)"
 )
 #: More than any signature has, in bytes.
 _MOST = 1 << 16
