@@ -56,6 +56,7 @@ class Exit(IntEnum):
     DAMAGED = 28  # what is on disk is not what was recorded
     NEWER = 29  # written by a newer Tykky, and so left alone
     VULNERABLE = 30  # packages with known holes
+    LICENCE = 31  # packages under licences that the site does not allow
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM
 

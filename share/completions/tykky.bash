@@ -8,12 +8,12 @@
 _shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install update rollback uninstall retire gc find which outdated diff graph history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
 _shtab_tykky_lock_option_strings=(-h --help --json --root -c --all --arch --check)
-_shtab_tykky_audit_option_strings=(-h --help --json --root -c --advisories --fail-on --vex)
+_shtab_tykky_audit_option_strings=(-h --help --json --root -c --advisories --fail-on --vex --licences)
 _shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --testing --keep-going)
 _shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --security --reason)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
@@ -27,6 +27,7 @@ _shtab_tykky_diff_option_strings=(-h --help --json --root -c --notes)
 _shtab_tykky_graph_option_strings=(-h --help --json --root -c --reverse --packages --why --format)
 _shtab_tykky_history_option_strings=(-h --help --json --root -c --last)
 _shtab_tykky_log_option_strings=(-h --help --json --root -c --failed --path)
+_shtab_tykky_sbom_option_strings=(-h --help --json --root -c --format --output)
 _shtab_tykky_module_path_option_strings=(-h --help --json --root -c)
 _shtab_tykky_module_admin_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_module_file_option_strings=(-h --help --json --root -c)
@@ -85,6 +86,8 @@ _shtab_tykky_history_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_history___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_log_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_log___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_sbom_pos_0_COMPGEN=_tykky_installs
+_shtab_tykky_sbom___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module_path___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module_admin_list___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_module_file_pos_0_COMPGEN=_tykky_installs
@@ -127,6 +130,7 @@ _shtab_tykky___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_lock___arch_choices=(x86_64 aarch64)
 _shtab_tykky_audit___fail_on_choices=(low medium high critical)
 _shtab_tykky_graph___format_choices=(text dot svg)
+_shtab_tykky_sbom___format_choices=(cyclonedx spdx)
 _shtab_tykky_module_pos_0_choices=(path admin-list file)
 _shtab_tykky_base_pos_0_choices=(list pull verify)
 _shtab_tykky_refresh___runtime_choices=(native apptainer auto)
@@ -134,7 +138,7 @@ _shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install update rollback uninstall retire gc find which outdated diff graph history log module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -156,6 +160,7 @@ _shtab_tykky_audit___help_nargs=0
 _shtab_tykky_audit___json_nargs=0
 _shtab_tykky_audit___advisories_nargs='?'
 _shtab_tykky_audit___vex_nargs=0
+_shtab_tykky_audit___licences_nargs=0
 _shtab_tykky_install_pos_0_nargs=+
 _shtab_tykky_install__h_nargs=0
 _shtab_tykky_install___help_nargs=0
@@ -228,6 +233,9 @@ _shtab_tykky_log___help_nargs=0
 _shtab_tykky_log___json_nargs=0
 _shtab_tykky_log___failed_nargs=0
 _shtab_tykky_log___path_nargs=0
+_shtab_tykky_sbom__h_nargs=0
+_shtab_tykky_sbom___help_nargs=0
+_shtab_tykky_sbom___json_nargs=0
 _shtab_tykky_module_path__h_nargs=0
 _shtab_tykky_module_path___help_nargs=0
 _shtab_tykky_module_path___json_nargs=0
@@ -359,7 +367,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases | _tykky_matching "$1"
 }
 
 # End Custom Preamble

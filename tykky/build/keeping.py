@@ -1,10 +1,11 @@
-"""What a generation keeps of its recipe, and the recipe that is made of that again.
+"""What a generation keeps of its recipe, the recipe that is made of that again, and its bill.
 
 ::
 
     recipe/recipe.py, recipe-1.py    the recipe, then those that it extends
     recipe/beside/0/NAME             what lies beside the first of them, unless it is too large
     recipe/made-of.json              the names of these recipes, and the digests of what lies beside
+    sbom.cdx.json                    the bill of materials
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import ast
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tykky.console import size
+from tykky.contents import Installed
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import Permissions, digest_file, make_folder, read_json, write_file
+from tykky.inventory import cyclonedx
 from tykky.recipe import Recipe
 from tykky.recipe.source import is_recipe, recipe_file, recipe_source
 from tykky.repos import loading
@@ -155,3 +158,18 @@ def _name(number: int) -> str:
 def _within(name: str) -> Path:
     """The path in its folder of a file beside a recipe."""
     return Path(name.partition("/")[2])
+
+
+def keep_bill(
+    record: Record, packages: Sequence[Installed], generation: Path, permissions: Permissions
+) -> str:
+    """Keep the bill of materials of a generation; what has kept from that, if anything has.
+
+    No build is lost for it: ``tykky refresh`` can make it later.
+    """
+    try:
+        text = cyclonedx.of_generation(record, packages)
+        write_file(generation / cyclonedx.FILE, text, permissions)
+    except Exception as error:  # whatever an odd package has led to
+        return f"{record.title} has no bill of materials, since it could not be made: {error}"
+    return ""

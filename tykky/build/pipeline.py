@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tykky import bases, console
 from tykky import lock as locks
-from tykky.build import gate, steps
+from tykky.build import gate, licensing, steps
 from tykky.build import plan as plans
 from tykky.build.plan import Plan, record_of
 from tykky.build.work import Desk, Work
@@ -99,6 +99,7 @@ def carry_out(
     desk.store.check_outside(plan.prefix)
     if force or (found is None and plans.reusable(plan) is None):
         gate.check(plan.lock.packages, plan.module, desk)
+        licensing.check_lock(plan.lock, plan.module, desk.config, lambda _: None)
         plan = provide(desk, plan)
     desk.store.prepare()
     sweep(desk.config.build_dir)
@@ -195,6 +196,7 @@ def build(
     with _working(desk, plan, held=held) as (work, draft):
         built = steps.reuse(work, old) if old is not None else steps.assemble(work)
         gate.check(built.packages, plan.module, desk)
+        licensing.check(built.packages, plan.module, desk.config, desk.remark)
         launch = steps.write(work, draft, built)
         steps.test(work, draft, built, launch)
         with _needs_held(work):

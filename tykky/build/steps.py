@@ -10,7 +10,7 @@ from typing import Any
 
 import tykky
 from tykky import console, contents
-from tykky.build import commands, restoring
+from tykky.build import commands, keeping, restoring
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan
 from tykky.build.layout import Offer
@@ -198,11 +198,12 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
             images=built.images,
             fetched=_fetched(work),
             repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
-            files=count(draft.path) + 1 + len(built.images),
         )
-        record = place.commit(
-            draft, plan.layout.amend(record), permissions, signatures.signer(work.config)
-        )
+        record = plan.layout.amend(record)
+        if problem := keeping.keep_bill(record, built.packages, draft.path, permissions):
+            work.desk.remark(problem)
+        record = replace(record, files=count(draft.path) + 1 + len(built.images))
+        record = place.commit(draft, record, permissions, signatures.signer(work.config))
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record

@@ -44,6 +44,7 @@ VERBS: dict[str, dict[str, str]] = {
         "graph": "tell which installs, bases and packages stand on which",
         "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",
+        "sbom": "print the bill of materials of a stack",
         "module": "tell where the modulefiles are",
     },
     "Keeping": {

@@ -36,7 +36,7 @@ def run(call: Call) -> Result:
         remedy = f"if an install is meant: tykky audit {args.advisories} --advisories"
         raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
     mirror = Mirror.of(call.config, console.warn, path)
-    entries, where = _chosen(call)
+    entries, where = chosen(call)
     call.warn_of_unreadable()
     inside = {entry.prefix: packages_of(entry, base=True) for entry in entries}
     with console.step("audit", console.plural(len(entries), "install")) as line:
@@ -81,7 +81,7 @@ def run(call: Call) -> Result:
     return Result(value, show, Exit.VULNERABLE if failed else Exit.OK, errors)
 
 
-def _chosen(call: Call) -> tuple[list[Entry], dict[str, Store]]:
+def chosen(call: Call) -> tuple[list[Entry], dict[str, Store]]:
     """The installs that are meant, and the store of each; those that are retired have no users."""
     entries: dict[str, Entry] = {}
     everything, where = roots.match(call.stores, None)

@@ -20,6 +20,7 @@ Compression = Literal["zstd", "gzip", "lz4", "xz"]
 Format = Literal["lua", "tcl", "both"]
 Extensions = Literal["asked", "all", "none"]
 Strategy = Literal["first-index", "best-match"]
+Answer = Literal["allow", "ask", "deny"]
 OnInstall = Literal["ignore", "warn", "refuse"]
 Level = Literal["low", "medium", "high", "critical"]
 Policy = Literal["ignore", "warn", "require"]
@@ -131,6 +132,19 @@ def _restriction(text: str) -> tuple[str, str]:
     if not re.fullmatch(r"[a-z][a-z0-9-]*(/[\w.+-]+)?", name) or not group.strip():
         raise BadValueError("is not NAME=GROUP or NAME/VERSION=GROUP")
     return name, _text(group.strip())
+
+
+def _licence(text: str) -> str:
+    if not re.fullmatch(r"[\w.+*?-]+( WITH [\w.+*?-]+)?", text.strip()):
+        raise BadValueError("is no SPDX identifier or glob of such: GPL-3.0*, MIT")
+    return text.strip()
+
+
+def _excepted(text: str) -> tuple[str, str]:
+    name, _, reason = text.partition("=")
+    if not re.fullmatch(r"[\w*?][\w.*?+-]*", name.strip()) or not reason.strip():
+        raise BadValueError("is not PACKAGE=REASON")
+    return name.strip(), _text(reason.strip())
 
 
 def _registry_mirror(text: str) -> tuple[str, str]:
@@ -302,6 +316,24 @@ class Signing:
     policy: Policy = _choice(Policy)
 
 
+def _licences() -> Any:
+    return _key("list of SPDX identifiers or globs", _licence, is_list=True, separator=",")
+
+
+@dataclass(frozen=True)
+class Licences:
+    """Under which licences packages may be installed; see :mod:`tykky.inventory.policy`."""
+
+    allow: tuple[str, ...] = _licences()
+    ask: tuple[str, ...] = _licences()
+    deny: tuple[str, ...] = _licences()
+    unknown: Answer = _choice(Answer)
+    exceptions: tuple[tuple[str, str], ...] = _key(
+        "packages with reasons", _excepted, is_list=True, is_table=True, separator=";"
+    )
+    bases: bool = _key("true | false", _switch)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
@@ -347,13 +379,14 @@ class Values:
     conda: Conda
     advisories: Advisories
     signing: Signing
+    licences: Licences
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
         *(Squash, Permissions, Keep, Module, Python, Pip, Conda),
-        *(Advisories, Signing),
+        *(Advisories, Signing, Licences),
     )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.

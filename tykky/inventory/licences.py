@@ -159,6 +159,11 @@ def _names() -> dict[str, str]:
     return {_plain(name): key for key, line in _KNOWN.items() for name in line.split(", ")}
 
 
+def parsed(spdx: str) -> Any:
+    """An SPDX expression as the library has it: a symbol, or AND and OR of such."""
+    return _licensing().parse(spdx)
+
+
 @cache
 def _licensing() -> Any:
     from license_expression import get_spdx_licensing
