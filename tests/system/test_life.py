@@ -31,7 +31,6 @@ def on_a_terminal(site: Site, system: str, script: str) -> str:
 def test_each_module_system_shows_what_was_decided(site: Site, system: str) -> None:
     site("config", "set", "module.format", "both")
     site.hello("hello", "1.0", "2.0")
-    site("install", "hello@1.0")
     site("install", "--testing", "hello@2.0")
 
     def sees(script: str) -> str:
@@ -43,6 +42,8 @@ def test_each_module_system_shows_what_was_decided(site: Site, system: str) -> N
     def means(load: str = "hello") -> str:
         return sees(f"module load {load}; hello").strip()
 
+    assert (listed(), means("hello/2.0")) == ([], "hello 2.0")  # also where there is no other
+    site("install", "hello@1.0")
     assert (listed(), means(), means("hello/2.0")) == (["hello/1.0"], "hello 1.0", "hello 2.0")
     site("hide", "--undo", "hello/2.0")
     assert (listed(), means()) == (["hello/1.0", "hello/2.0"], "hello 1.0")  # the recipe's first
@@ -162,6 +163,11 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
         site("hold", "--undo", words)
     site("hide", "hello/1.0")
     assert "hide --undo hello/1.0" in site("default", "hello/1.0", status=Exit.CONFLICT).stderr
+    site("default", "hello/2.0")
+    assert "default of hello is hello/2.0" in site("hide", "hello/1.0").stderr  # as it was
+    assert "hello has no default" in site("hide", "hello/2.0").stderr
+    site("hide", "--undo", "hello/2.0")
+    site("default", "--undo", "hello")
     site("hold", "hello/1.0")
     site("deprecate", "hello/1.0")
     (entry,) = site.found("hello@1.0")

@@ -10,7 +10,7 @@ from tykky.cli.common import Call, Result, named, option, place_of
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Entry
 from tykky.store.default import default_of, states_of
-from tykky.store.state import HELD
+from tykky.store.state import HELD, HIDDEN, RETIRED
 
 #: Why it is done, for the history.
 REASON = option("--reason", default="", metavar="TEXT", help="why, for the history and for users")
@@ -74,6 +74,8 @@ def change(
     )
     if not quiet:
         console.note(f"{entry.module} is {words}" + ("" if changed else ": as it was"))
-        if not verb.startswith("hold") and default.prefix != entry.prefix:
+        if {HIDDEN, RETIRED} & {*default.marks}:
+            console.note(f"{entry.name} has no default: all of it is hidden or retired")
+        elif not verb.startswith("hold") and default.prefix != entry.prefix:
             console.note(f"the default of {entry.name} is {default.module}")
     return {"module": entry.module, "changed": changed, "marks": dict(now.marks)}
