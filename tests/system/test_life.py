@@ -123,7 +123,7 @@ def test_two_versions_live_and_die_while_jobs_run(
     done = [event["verb"] for event in site.json("history", "--last", "0")]
     assert done == [
         *("install", "install", "default", "deprecate", "install", "rollback"),
-        *("hold", "retire", "install", "hold --undo", "gc"),
+        *("hold #2", "retire", "install", "hold --undo #2", "gc"),
     ]
     # A torn line of the journal is no reason to lose the next.
     journal = site.root / "journal.jsonl"
@@ -144,6 +144,8 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
         ("deprecate", "hello/1.0", "--until", "2020-01-01"): Exit.USAGE,
         ("deprecate", "hello/1.0", "--reason", "a\nb"): Exit.USAGE,
         ("retire", "hello"): Exit.CONFLICT,
+        ("retire", "hello/1.0", "--use", "hello/1.0"): Exit.CONFLICT,
+        ("deprecate", "hello/1.0", "hello/2.0", "--use", "hello@2.0"): Exit.CONFLICT,
         ("retire", "--undo", "hello/2.0"): Exit.NOT_FOUND,
         ("hold", "hello/1.0#9"): Exit.NOT_FOUND,
     }
@@ -153,6 +155,8 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     assert (site.root / "store/hello/1.0/.tykky/state.json").read_bytes() == before
     site("retire", "hello/1.0", "--use", "hello/2.0")
     assert "use hello/2.0" in site("retire", "hello/1.0").stderr  # as it was
+    assert "hello/1.0, which" in site("deprecate", "hello/2.0", "--use", "hello/1.0").stderr
+    site("deprecate", "--undo", "hello/2.0")
     assert "retire --undo" in site("default", "hello/1.0", status=Exit.CONFLICT).stderr
     site("retire", "--undo", "hello/1.0")
     for words in ("hello/1.0#1", "hello/1.0"):

@@ -158,6 +158,7 @@ def _remove_generation(name: str, call: Call) -> dict[str, object]:
             remedy = f"go back first: 'tykky rollback', or remove all of it: '{whole}'"
             raise StoreError(f"{title} is in use", remedy=remedy, code=Exit.CONFLICT)
         freed = place.remove_generation(here, number)
+        call.publisher.tell(entry.module, state.event("uninstall", 0, number))
     console.note(f"removed {title}, {console.size(freed)}")
     return {"module": entry.module, "prefix": entry.prefix, "generation": number}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
+from tykky.files import size_of
 from tykky.host import TIME
 from tykky.store import place as places
 from tykky.store import roots, running, state, trash
@@ -153,9 +154,11 @@ def _sized(found: Sequence[Spare]) -> Iterator[Spare]:
     gone: dict[Path, list[int]] = {}
     before: dict[Path, int] = {}
     for each in found:
-        here = Place(each.prefix)
-        gone.setdefault(each.prefix, []).extend([each.number] if each.number else here.numbers)
-        freed = places.freed_without(here, gone[each.prefix])
+        if not each.number:
+            yield replace(each, bytes=size_of(each.prefix))
+            continue
+        gone.setdefault(each.prefix, []).append(each.number)
+        freed = places.freed_without(Place(each.prefix), gone[each.prefix])
         yield replace(each, bytes=freed - before.get(each.prefix, 0))
         before[each.prefix] = freed
 
