@@ -184,10 +184,13 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
     # So do they if the file that has them is lost.
     file = site.root / "store/hello/1.0/.tykky/state.json"
-    for lost in (file.unlink, lambda: file.write_text("{")):
-        lost()
-        site("refresh", "hello/1.0")
-        assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
+    gc = ("gc", "--dry-run", "--days", "0", "--generations", "0")
+    for verb in ("refresh hello/1.0", "hide hello/1.0", "reindex"):
+        for lost in (file.unlink, lambda: file.write_text("{")):
+            lost()
+            assert "hello/1.0#1 is kept: it is held" in site(*gc).stderr
+            site(*verb.split())
+            assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
     for verb in ("hide", "hold", "deprecate"):
         site(verb, "--undo", "hello/1.0")
     assert site.found("hello@1.0")[0]["marks"] == {}
@@ -197,6 +200,12 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     site("default", "hello/1.0")
     assert [e["module"] for e in site.found("hello") if "default" in e["marks"]] == ["hello/1.0"]
     site("verify")
+    # Nor does anything go for good that has lost its entry and which of it is current.
+    (file.parent / "current").unlink()
+    shutil.rmtree(site.root / "db")
+    assert "hello/1.0 is left as it is" in site(*gc).stderr
+    site("doctor", "--store", "--fix")
+    assert site.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
 
 
 def test_a_command_of_the_site_runs_once_after_modules_have_changed(site: Site) -> None:

@@ -117,6 +117,7 @@ class Publisher:
         """
         here = Place(Path(entry.prefix))
         here.check_formats()
+        state.recall(here, self.store.entered_marks(entry), self.store.permissions)
         event = state.mark(here, name, facts, verb, self.store.permissions, why)
         self.tell(entry.module, event)
         record = here.record()
