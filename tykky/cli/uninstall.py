@@ -41,6 +41,7 @@ def run(call: Call) -> Result:
             p: [os.path.realpath(n.rpartition("#")[0]) for n in e.needs] for p, e in thrown.items()
         }
         return Result([_back(thrown[prefix], call) for prefix in spare.ordered(needs)])
+    call.warn_of_unmounted()
     chosen = {entry.prefix: entry for entry in _installed(store, names)}
     some = [_generation(name, call) for name in names if "#" in name]
     going = {*chosen, *(f"{entry.module}#{number}" for entry, number in some)}
