@@ -140,6 +140,7 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     wrong = {
         ("default", "hello/3.0"): Exit.NOT_FOUND,
         ("default", "--undo", "nothing"): Exit.NOT_FOUND,
+        ("default", "--undo", ""): Exit.SPEC,
         ("deprecate", "hello/1.0", "--until", "soon"): Exit.USAGE,
         ("deprecate", "hello/1.0", "--until", "2020-01-01"): Exit.USAGE,
         ("deprecate", "hello/1.0", "--reason", "a\nb"): Exit.USAGE,
@@ -148,6 +149,7 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
         ("deprecate", "hello/1.0", "hello/2.0", "--use", "hello@2.0"): Exit.CONFLICT,
         ("retire", "--undo", "hello/2.0"): Exit.NOT_FOUND,
         ("hold", "hello/1.0#9"): Exit.NOT_FOUND,
+        ("install", "--testing", "--force", "hello@1.0"): Exit.CONFLICT,
     }
     before = (site.root / "store/hello/1.0/.tykky/state.json").read_bytes()
     for words, code in wrong.items():
@@ -171,7 +173,7 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     assert "default of hello is hello/2.0" in site("hide", "hello/1.0").stderr  # as it was
     assert "hello has no default" in site("hide", "hello/2.0").stderr
     site("hide", "--undo", "hello/2.0")
-    site("default", "--undo", "hello")
+    site("default", "--undo", str(site.prefix("hello@2.0")))
     site("hold", "hello/1.0")
     site("deprecate", "hello/1.0")
     (entry,) = site.found("hello@1.0")
