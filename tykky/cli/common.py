@@ -163,6 +163,13 @@ class Call:
             for problem in store.unreadable:
                 console.warn(f"{problem}; it is left out")
 
+    def warn_of_unmounted(self) -> None:
+        """Tell of the roots whose stacks may need what is to go."""
+        from tykky.store import roots
+
+        for problem in roots.searched(self.store)[1]:
+            console.warn(f"{problem}; what the stacks in it need, nobody can tell")
+
 
 #: An argument of a verb: its names, and what else argparse is told of it.
 Argument = tuple[tuple[str, ...], dict[str, Any]]
