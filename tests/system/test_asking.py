@@ -96,8 +96,13 @@ def _graphs(stacks: Site) -> None:
     assert tree[:2] == ["upper/1.0#1", "├── hello/1.0#1"]
     above = stacks("graph", "--reverse", "hello/1.0").stdout.splitlines()
     assert above == ["hello/1.0#1", "└── upper/1.0#1"]
+    stacks("install", "--force", "upper")
+    assert stacks("graph", "upper#1").stdout.splitlines()[:2] == [
+        "upper/1.0#1 (not the current one, #2)",
+        "├── hello/1.0#1",
+    ]
     edges = stacks.json("graph")["edges"]
-    assert [str(stacks.prefix("upper")) + "#1", str(stacks.prefix("hello@1.0")) + "#1"] in edges
+    assert [str(stacks.prefix("upper")) + "#2", str(stacks.prefix("hello@1.0")) + "#1"] in edges
     assert stacks("graph", "--why", "num*", "hello/2.0").stdout.splitlines() == [
         "numpy 2.0 (added by a script)",
         "└── pandas 3.0 (added by a script)",

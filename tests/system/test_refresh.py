@@ -44,7 +44,7 @@ def test_packages_of_an_image_are_known_after_a_refresh(python: Site) -> None:
     assert of_install(python.generation("wrapped")) == before
     # What somebody has changed since is damage, and not made good.
     path = python.generation("wrapped") / "packages.json"
-    path.write_text("[]")
+    path.write_text('[{"name": "x", "version": "1"}]')
     python("refresh", "wrapped")
     assert path == python.generation("wrapped") / "packages.json"
     python("verify", "wrapped", status=Exit.DAMAGED)

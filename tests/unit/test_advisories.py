@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import zipfile
@@ -334,6 +335,24 @@ def test_hostile_and_broken_files_are_told_of_and_left_out(tmp_path: Path) -> No
     assert told[-1] == f"{left_out} files of advisories are left out, these among them"
     assert len(told) == 6 and "root:" not in "".join(told)
     assert sorted(tmp_path.iterdir()) == [mirror, tmp_path / "outside"]
+    # What cannot be read any more is never taken for having nothing to say.
+    moved = mirror.rename(tmp_path / "moved")
+    for _ in range(2):
+        with pytest.raises(TykkyError):
+            here.match([pip("y", "1.0")])
+    moved.rename(mirror)
+    # Members that share their bytes, of which a small file makes a large one.
+    overlap = put(tmp_path / "overlap") / "all.zip"
+    with zipfile.ZipFile(overlap, "w") as archive:
+        archive.writestr("a.json", good + " " * 3000)
+        first = archive.infolist()[0]
+        for number in range(50):
+            again = copy.copy(first)
+            again.filename = f"{number}.json"
+            archive.filelist.append(again)
+    told.clear()
+    assert Mirror(overlap, told.append).match([pip("x", "1.0")])
+    assert f"{overlap} is left out: more is packed in it than it has bytes" in told
     # The same from a ZIP alone; and what is none.
     assert len(Mirror(mirror / "PyPI/all.zip", told.append).match([pip("x", "1.0")])) == 1
     for path in (

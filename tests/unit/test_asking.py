@@ -69,6 +69,8 @@ def store(tmp_path: Path) -> Filled:
         ("vim<2:9", "1:9.1-1", "deb", True),
         ("vim<2:9", "2:9.1-1", "deb", False),
         ("xz>=5.6~beta", "5.6-1", "deb", True),
+        ("bash>1.10", "1.10a", "deb", True),
+        ("bash>1.10", "1.10a", "pypi", False),
         ("zlib<1.2.11-40.el9", "1.2.11-39.el9", "rpm", True),
         ("x<1", "no version", "pypi", False),
     ],
@@ -102,6 +104,7 @@ _FOUND = {
     'say"it': ['b command say"it'],
     "glibc": ["b package glibc 2.36-9+deb12u10 of docker://debian:12"],
     "glibc<2.36-9+deb12u10": [],
+    "zlib": ["b package zlib 1.3"],
 }
 
 
@@ -109,7 +112,8 @@ _FOUND = {
 def test_names_are_found_in_the_text_of_records(store: Filled, asked: str) -> None:
     learn = Installed("scikit-learn", "1.5", type="pypi")
     put(store, "a", NUMPY, learn, commands=("f2py", "f77"), shown={"packages": [["glibc", "9"]]})
-    put(store, "b", GLIBC, commands=("naïve", 'say"it'), base=BASE)
+    zlib = Installed("zlib", "1.3", why="added")
+    put(store, "b", zlib, GLIBC, commands=("naïve", 'say"it'), base=BASE)
     put(store, "d")
     record = put(store, "c", Installed("NumPy", "1.26", type="conda"))
     path = Place(Path(record.prefix)).generation() / "record.json"
@@ -198,7 +202,9 @@ def test_the_same_files_are_the_same_bytes_whatever_their_names_are(tmp_path: Pa
 
 def test_a_difference_is_told_in_a_line_for_each_subject(store: Filled) -> None:
     scipy = Installed("scipy", "1.14", type="pypi", license="BSD", size=2_000_000)
-    old = put(store, "a", NUMPY, scipy, GLIBC, base=BASE, commands=("f2py",), images=_image(8))
+    places = [{"binds": [[f"{store.places}/a/{number}/data", "/data"]]} for number in (1, 2)]
+    more = {"commands": ("f2py",), "images": _image(8), "launch": places[0]}
+    old = put(store, "a", NUMPY, scipy, GLIBC, base=BASE, **more)
     new = put(
         store,
         "a",
@@ -210,7 +216,7 @@ def test_a_difference_is_told_in_a_line_for_each_subject(store: Filled) -> None:
         base={**BASE, "id": "debian-13", "digest": "sha256:13"},
         commands=("f77",),
         images=_image(9),
-        launch={"runtime": "apptainer"},
+        launch={**places[1], "runtime": "apptainer"},
         shown={"setenv": {"A": "1"}},
     )
     before, after = changes.of_record(old), changes.of_record(new)

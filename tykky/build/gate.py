@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TOLD = 8
 #: What was read by this process, and what was told of it.
 _mirrors: dict[Advisories, Mirror] = {}
-_told: set[tuple[str, object]] = set()
+_told: set[tuple[object, ...]] = set()
 
 
 def mirror(config: Config) -> Mirror:
@@ -45,14 +45,18 @@ def check(packages: Iterable[Named], module: str, desk: Desk) -> None:
         found = [each for each in mirror(desk.config).match(packages, module) if not each.statement]
     except TykkyError as error:
         if not refuses:
-            desk.remark(f"{error.cause}; so nothing is known of holes in {module}")
+            if (module, error.cause) not in _told:
+                desk.remark(f"{error.cause}; so nothing is known of holes in {module}")
+            _told.add((module, error.cause))
             return
         error.remedy = f"{error.remedy}; without advisories, {_ALL_THE_SAME}"
         raise
     if refuses and (bad := [each for each in found if each.reaches(settings.fail_on)]):
         raise _refusal(bad, module)
-    new = [each for each in found if (module, each) not in _told]
-    _told.update((module, each) for each in new)
+    # A package may spell its name otherwise than its lock.
+    keys = {(module, each.ids, each.version): each for each in found}
+    new = [each for key, each in keys.items() if key not in _told]
+    _told.update(keys)
     for each in new[:_TOLD]:
         desk.remark(f"{module}: {told(each)}")
     if len(new) > _TOLD:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tykky import console
 from tykky.cli.common import Call, Result, flag, option, place_of, positional, said
-from tykky.contents import Installed, of_install
+from tykky.contents import Installed, of_install, own
 from tykky.errors import Exit, SpecError, StoreError
 from tykky.inventory import drawing
 from tykky.inventory import graph as graphs
@@ -37,11 +37,18 @@ ARGUMENTS = (
 
 
 def run(call: Call) -> Result:
-    """Print the graph; exit 6 if nothing is in it."""
+    """Print the graph."""
     args = call.args
-    graph = _of_packages(call) if args.packages or args.why else _of_installs(call)
+    tops: list[str] = []
+    if args.packages or args.why:
+        graph = _of_packages(call)
+    else:
+        records = [call.having(word).store.generation(word) for word in args.install]
+        tops = [f"{record.prefix}#{record.generation}" for record in records]
+        entries, _ = roots.match(call.stores, None)
+        call.warn_of_unreadable()
+        graph = graphs.of_installs(entries, tops)
     graph = graph.reverse() if args.reverse else graph
-    tops = _chosen(call, graph) if args.install and not (args.packages or args.why) else []
     if tops:
         graph = graph.only(graph.reach(tops))
     lines = {
@@ -58,31 +65,12 @@ def run(call: Call) -> Result:
     return Result(facts, said([*lines[args.format]()]))
 
 
-def _of_installs(call: Call) -> Graph:
-    entries, _ = roots.match(call.stores, None)
-    call.warn_of_unreadable()
-    return graphs.of_installs(entries)
-
-
-def _chosen(call: Call, graph: Graph) -> list[str]:
-    """The nodes that are named. Raises ``StoreError``."""
-    found = []
-    for word in call.args.install:
-        record = call.having(word).store.generation(word)
-        key = f"{record.prefix}#{record.generation}"
-        if key not in graph.nodes:  # an earlier generation, which nothing needs
-            cause = f"nothing stands on {record.title}, which is not the current generation"
-            raise StoreError(cause, remedy="name it without its number")
-        found.append(key)
-    return found
-
-
 def _of_packages(call: Call) -> Graph:
     args = call.args
     if len(args.install) != 1:
         raise SpecError("packages are those of one install", remedy="name one", code=Exit.USAGE)
     record = call.having(args.install[0]).store.generation(args.install[0])
-    packages = of_install(place_of(record).generation(record.generation))
+    packages = own(of_install(place_of(record).generation(record.generation)))
     _check(record.title, packages)
     graph = graphs.of_packages(packages)
     if not args.why:

@@ -38,7 +38,7 @@ def run(call: Call) -> Result:
     mirror = Mirror.of(call.config, console.warn, path)
     entries, where = chosen(call)
     call.warn_of_unreadable()
-    inside = {entry.prefix: packages_of(entry) for entry in entries}
+    inside = {entry.prefix: packages_of(entry, base=True) for entry in entries}
     with console.step("audit", console.plural(len(entries), "install")) as line:
         line.update(f"{console.plural(len(entries), 'install')}, reading {path}")
         mirror.want([package for packages in inside.values() for package in packages])

@@ -17,7 +17,7 @@ from tykky import console
 from tykky.cli.common import Call, Result, flag, place_of, positional
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.inventory import search
-from tykky.inventory.wanted import wanted
+from tykky.inventory.wanted import Wanted, wanted
 from tykky.store import Entry, roots
 
 EXAMPLES = """\
@@ -70,9 +70,8 @@ def _names(
 ) -> Iterator[tuple[Entry, search.Hit]]:
     args = call.args
     every = not (args.commands or args.packages)
-    looking = search.Search(
-        [*map(wanted, args.name)], every or args.packages, every or args.commands, problems
-    )
+    asked = [Wanted(name, name) if args.commands else wanted(name) for name in args.name]
+    looking = search.Search(asked, every or args.packages, every or args.commands, problems)
     for entry in entries:
         for name in args.name if every else ():
             if fnmatchcase(entry.name, name) or fnmatchcase(entry.module, name):

@@ -123,8 +123,7 @@ def subject(package: Named, conda_names: Mapping[str, str]) -> Subject | None:
         return Subject("PyPI", _canonical(name), package.version)
     if kind == "conda":
         project = conda_names.get(name.lower()) or conda_names.get(_canonical(name))
-        needs = (text.split()[0].lower() for text in getattr(package, "requires", ()) if text)
-        if project or _OF_PYTHON.search(build) or "python" in needs:
+        if project or _OF_PYTHON.search(build) or "python" in getattr(package, "requires", ()):
             return Subject("PyPI", _canonical(project or name), package.version)
     if kind == "deb":
         distribution, _, release = package.channel.partition("-")
@@ -184,8 +183,8 @@ class Mirror:
         new = {(each.ecosystem, each.name) for each in subjects} - self._wanted
         if not new and self.count:
             return
+        reading = osv.read(self.path, self._wanted | new, self._warn)
         self._wanted |= new
-        reading = osv.read(self.path, self._wanted, self._warn)
         self.count, self.newest = reading.count, reading.newest
         self._about.clear()
         self._found.clear()

@@ -74,15 +74,16 @@ class Graph:
         )
 
 
-def of_installs(entries: Sequence[Entry]) -> Graph:
+def of_installs(entries: Sequence[Entry], more: Sequence[str] = ()) -> Graph:
     """Installs, the generations of others that they need, and the bases of all.
 
+    Nodes of generations are called ``<prefix>#<number>``; ``more`` are others that are wanted.
     What cannot be read, or is not there any more, is told of in its note.
     """
     nodes: dict[str, Node] = {}
     edges: dict[str, list[str]] = {}
     current = {entry.prefix: entry.generation for entry in entries}
-    todo = [f"{entry.prefix}#{entry.generation}" for entry in reversed(entries)]
+    todo = [*more, *(f"{entry.prefix}#{entry.generation}" for entry in reversed(entries))]
     known = {f"{entry.prefix}#{entry.generation}": entry for entry in entries}
     while todo:
         key = todo.pop()

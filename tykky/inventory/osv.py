@@ -22,7 +22,7 @@ from tykky.lock import canonical
 
 #: What is looked at, and whether names in it are spelt as those of PyPI.
 ECOSYSTEMS = {"PyPI": True, "Debian": False, "Ubuntu": False}
-#: More bytes, events, versions and characters of a version than any advisory has.
+#: More bytes, events, versions and characters of a version or name than any advisory has.
 _FILE, _EVENTS, _VERSIONS, _VERSION = 16 << 20, 5_000, 100_000, 200
 #: A member of a ZIP that is larger than that, and packed better than this, is a bomb.
 _LARGE, _PACKED = 1 << 20, 200
@@ -184,7 +184,12 @@ def _members(
             raise TykkyError(cause, remedy=_REMEDY, code=Exit.DAMAGED) from None
         problems.tell(path, str(error))
         return
+    size, packed = os.fstat(stream.fileno()).st_size, 0
     for member in archive.infolist():
+        packed += member.compress_size
+        if packed > size:  # of a few bytes, such a file makes anything
+            problems.tell(path, "more is packed in it than it has bytes")
+            return
         if not member.filename.endswith(".json"):
             continue
         name = f"{path}:{member.filename}"
@@ -212,7 +217,7 @@ def _parsed(data: Any, wanted: Collection[tuple[str, str]]) -> Advisory:
     """An advisory from its JSON. Raises ``ValueError``."""
     data = _mapping(data, "it")
     identifier = _text(data.get("id"), "id")
-    if not identifier:
+    if not 0 < len(identifier) <= _VERSION:
         raise ValueError("it has no 'id'")
     affected = [_mapping(each, "affected") for each in _list(data, "affected")]
     about = [each for each in affected if _subject(each) in wanted]
@@ -226,8 +231,8 @@ def _parsed(data: Any, wanted: Collection[tuple[str, str]]) -> Advisory:
     return Advisory(
         identifier,
         _text(data.get("modified"), "modified"),
-        _texts(data, "aliases"),
-        _texts(data, "upstream"),
+        tuple(name for name in _texts(data, "aliases") if len(name) <= _VERSION),
+        tuple(name for name in _texts(data, "upstream") if len(name) <= _VERSION),
         _text(data.get("summary"), "summary")[:200],
         data.get("withdrawn") is not None,
         tuple(_affected(each, *given) for each in about),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tykky import console, trust
 from tykky.build import commands
-from tykky.errors import TykkyError, explained
+from tykky.errors import Exit, StoreError, TykkyError, explained
 from tykky.files import discard, text_at
 from tykky.publish.modulefile import LUA
 from tykky.publish.modules import Modules, forms, owner_of, path_of
@@ -67,6 +67,11 @@ class Publisher:
         self.store.check_entry(record)
         if not record.has_module:
             return
+        here, module = Place(Path(record.prefix)), record.module
+        if self.hidden_as and here.current and state.HIDDEN not in state.marks(here):
+            cause = f"{module} is not hidden, so everybody would get the new generation of it"
+            remedy = f"test it as another version, or first: tykky hide --testing {module}"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         self.modules.check(record)
 
     def check_removable(self, entry: Entry) -> None:
@@ -136,6 +141,7 @@ class Publisher:
         """
         here = Place(Path(entry.prefix))
         here.check_formats()
+        state.recall(here, self.store.entered_marks(entry), self.store.permissions)
         event = state.mark(here, name, facts, verb, self.store.permissions, why)
         self.tell(entry.module, event)
         record = here.record()

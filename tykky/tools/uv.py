@@ -338,10 +338,15 @@ def install(
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
+    # What is compiled must not name the folder that uv compiles it in, which is another each time.
+    env = {
+        **offline(box.config),
+        **(dict.fromkeys(("CFLAGS", "CXXFLAGS"), "-g0") if source else {}),
+    }
     tools: list[tuple[str, ...]] = []
     while True:
         try:
-            box.run(line, env=offline(box.config), say=f"{count} into {what}")
+            box.run(line, env=env, say=f"{count} into {what}")
             return
         except StepError as error:
             said = "\n".join(error.details)
