@@ -78,6 +78,8 @@ TAMPERINGS = {
     "images: a stranger": ("echo > $H/images/x.sqfs", "$H/images/x.sqfs"),
     "images: mode 777": ("chmod 777 $H/images", "$H/images"),
     "lock: changed": ("echo >> $G/lock.json", "$G/lock.json"),
+    "bill: changed": ("sed -i s/hello/hallo/ $G/sbom.cdx.json", "$G/sbom.cdx.json"),
+    "bill: gone": ("rm $G/sbom.cdx.json", "$G/sbom.cdx.json"),
     "lock: gone": ("rm $G/lock.json", "$G/lock.json"),
     "recipe: changed": ("echo >> $G/recipe/recipe.py", "$G/recipe/recipe.py"),
     "recipe: gone": ("rm -r $G/recipe", "$G/recipe"),

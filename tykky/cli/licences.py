@@ -9,7 +9,6 @@ from typing import Any
 from tykky import console
 from tykky.cli.common import Call, Result, packages_of, place_of
 from tykky.cli.holes import chosen
-from tykky.contents import of_install
 from tykky.errors import Exit, TykkyError
 from tykky.inventory.policy import ANSWERS, Policy, Verdict
 from tykky.store import Entry, Store
@@ -23,7 +22,7 @@ def run(call: Call) -> Result:
     policy = Policy.of(call.config)
     entries, where = chosen(call)
     call.warn_of_unreadable()
-    found = {entry.prefix: _judged(entry, policy) for entry in entries}
+    found = {e.prefix: policy.judge(packages_of(e, base=policy.bases)) for e in entries}
     installs = [
         {
             "module": entry.module,
@@ -48,13 +47,6 @@ def run(call: Call) -> Result:
 
     value = {"installs": installs, "licences": sums}
     return Result(value, show, Exit.LICENCE if denied else Exit.OK, errors)
-
-
-def _judged(entry: Entry, policy: Policy) -> list[Verdict]:
-    place = place_of(entry)
-    if policy.bases and not place.is_closed:
-        return policy.judge(of_install(place.generation(entry.generation)))
-    return policy.judge(packages_of(entry))
 
 
 def _sums(entries: list[Entry], found: dict[str, list[Verdict]]) -> list[dict[str, Any]]:
