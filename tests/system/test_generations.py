@@ -261,6 +261,8 @@ def test_gc_says_first_what_goes_and_why_and_a_dry_run_says_the_same(site: Site)
         kept = site("gc", *keeps, "--dry-run").stderr
         session.kill()
     assert f"hello/1.0#1 is kept: sleep (process {session.pid}) has it loaded" in kept
+    kept = site.with_env(**pins)("gc", *keeps, "--dry-run").stderr
+    assert "hello/1.0#1 is kept: this session has it loaded" in kept
     run = site("gc", *keeps)
 
     def lines(said: str) -> list[str]:

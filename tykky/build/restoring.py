@@ -111,6 +111,7 @@ def restore(here: Place, config: Config, store: Store) -> Record:
     number = _number(here)
     record = _of_record(here, number) or _of_image(here, number, config)
     last = here.generation(number)
+    state.recall(here, store.entered_marks(record), store.permissions)
     draft = replace(place.begin(here, store.permissions), number=number)
     try:
         with explained(f"restore {record.module}"):

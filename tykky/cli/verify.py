@@ -146,9 +146,10 @@ class _Look:
         name = entry.module if place == own else shlex.quote(entry.prefix)
         wrong: list[Fault] = []
         found: list[Record] = []
-        if not place.numbers:
+        is_lost = place.is_lost and not place.records()
+        if is_lost or not place.numbers:
             gone, back = "is gone: nothing is installed there", "'tykky reindex'"
-            if place.is_lost:
+            if is_lost:
                 gone, back = "has images and no generation", "'tykky doctor --store --fix'"
             wrong.append(Fault(place.prefix, gone, f"{back}, or install it again"))
         elif not place.current:
@@ -156,7 +157,7 @@ class _Look:
             wrong.append(
                 Fault(current, "is wrong: no generation is current", f"'tykky rollback {name}'")
             )
-        for number in place.numbers:
+        for number in [] if is_lost else place.numbers:
             try:
                 found.append(place.record(number))
             except (TykkyError, OSError) as error:

@@ -82,7 +82,7 @@ def reindex(store: Store) -> Iterator[str]:
 def _enter(store: Store, place: Place) -> Iterator[str]:
     """Enter a place in the database as it is."""
     if not place.current:
-        if place.numbers:
+        if place.records():
             yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
         elif place.is_lost:
             lost = f"{place.prefix} has images and no generation, and is left as it is"

@@ -121,15 +121,16 @@ class Place:
     def is_lost(self) -> bool:
         """Whether it was an install, and no generation counts: images may be all that is left.
 
-        A cleaner may have taken the rest, or somebody by mistake. A build that was killed, and
-        whose images nothing speaks of, has left none of what tells this.
+        A cleaner may have taken the rest, perhaps all but folders, or somebody by mistake. A build
+        that was killed, and whose images nothing speaks of, has left none of what tells this.
         """
         try:
             if self.current or not any(self.images.glob("*")):
                 return False
             told = [self.hidden / CURRENT, self.hidden / state.NAME]
+            emptied = any(not (self.generation(n) / records.NAME).exists() for n in self.numbers)
             commands = self.prefix.glob("bin/*")
-            return any(map(os.path.lexists, told)) or any(map(is_launcher, commands))
+            return emptied or any(map(os.path.lexists, told)) or any(map(is_launcher, commands))
         except OSError:  # nobody knows: what cannot be looked at is left alone
             return not self.numbers
 

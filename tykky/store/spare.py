@@ -105,10 +105,12 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
             if prefix not in sure and not is_begun:
                 what = f"'current' in {here.hidden} leads to none of its generations"
                 what = "its current generation is damaged or unreadable" if here.current else what
-                mends = "tykky doctor --store --fix"
-                if here.numbers and prefix in entries:
-                    mends = f"tykky rollback {module}"
-                warn(f"{module} is left as it is: {what}; '{mends}' mends that")
+                mends = "'tykky doctor --store --fix' mends that"
+                if here.records() and prefix in entries:
+                    mends = f"'tykky rollback {module}' mends that"
+                if here.current:
+                    mends = f"'tykky verify {module}' says what mends that"
+                warn(f"{module} is left as it is: {what}; {mends}")
                 continue
             begun.append((module, prefix))
             if prefix in whole:
@@ -277,7 +279,8 @@ def _is_sound(here: Place) -> bool:
 def _is_new(here: Place) -> bool:
     """Whether a place never had a current generation: its first build was killed."""
     with contextlib.suppress(StoreError):
-        return len(here.numbers) < 2 and not state.events(here)
+        known = len(here.numbers) < 2 and not state.events(here)
+        return known and len(here.records()) == len(here.numbers)
     return False
 
 
