@@ -214,11 +214,12 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
 def test_a_command_of_the_site_runs_once_after_modules_have_changed(site: Site) -> None:
     site.hello("hello", "1.0", "2.0")
     ran = site.user.home / "ran"
-    note = f"module.after_change=echo changed >> {ran}"
+    note = f"module.after_change=echo changed ${{TYKKY_CHANGED%/*}} >> {ran}"
     site("-c", note, "install", "hello@1.0", "hello@2.0")
     site("-c", note, "find")
     site("-c", note, "install", "hello@1.0")
-    assert ran.read_text() == "changed\n"
+    assert ran.read_text().split()[:2] == ["changed", "hello"]
+    assert ran.read_text().count("changed") == 1
     said = site("-c", "module.after_change=echo told; false", "hide", "hello/1.0", "--json")
     assert "repeat it: echo told; false" in said.stderr
     assert said.stdout.startswith("{")

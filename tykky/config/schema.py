@@ -38,6 +38,7 @@ class Kind:
     completed in, in a table behind the name; ``separator`` marks lists, and splits them where they
     are one text (in the environment and in flags; ``None`` is white space); ``is_table`` marks
     lists of ``name=value`` that a file may write as a section, which then adds to what it inherits.
+    What is ``raw`` is for a shell, which knows better what ``$`` and ``~`` are.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Kind:
     is_list: bool = False
     is_table: bool = False
     separator: str | None = None
+    raw: bool = False
 
 
 def _matching(pattern: str, problem: str) -> Callable[[str], str]:
@@ -257,7 +259,7 @@ class Module:
     format: Format = _choice(Format)
     extensions: Extensions = _choice(Extensions)
     extensions_max: int = _number(0, 10000)
-    after_change: str = _key("command line", _text)
+    after_change: str = _key("command line", _text, raw=True)
     templates: Path | None = _path(empty=None)
     family: str = _key("text", _text)
 
