@@ -93,11 +93,14 @@ def find_stack(spec: str, config: Config) -> Record:
         ) from error
 
 
-def stack_base(name: str, spec: str, config: Config) -> StackBase:
-    """The base that is the current generation of a spec's install. Raises ``TykkyError``."""
+def stack_base(name: str, spec: str, config: Config, record: Record | None = None) -> StackBase:
+    """The base that is the current generation of a spec's install, or that of a ``record``.
+
+    Raises ``TykkyError``.
+    """
     from tykky.runtime.base import image_path
 
-    record = find_stack(spec, config)
+    record = record or find_stack(spec, config)
     prefix, said = Path(record.prefix), record.base
     root = record.launch.get("root")
     below = image_base(said["name"], said["digest"], Path(root), {}) if root else host()

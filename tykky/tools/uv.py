@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 
 #: The failures of uv that can be told by its words: a pattern, the cause and the remedy, where
-#: ``{0}`` is what the pattern captured and ``{index}`` which index it is, and the exit code.
+#: ``{0}`` is what the pattern captured, ``{index}`` which index it is, and ``{first}`` which is the
+#: first that has what was captured; and the exit code.
 _PROBLEMS = (
     (
         r"`(\S+)`\s+was\s+filtered\s+by\s+`exclude-newer`[^`]*?before\s+(\S+)T\S+\s+The\s+latest"
@@ -41,7 +42,7 @@ _PROBLEMS = (
     ),
     (
         r"`(\S+)`\s+was\s+filtered\s+by\s+`exclude-newer`",
-        "{index} does not say when '{0}' was uploaded, which pip.quarantine has to know",
+        "{first} does not say when '{0}' was uploaded, which pip.quarantine has to know",
         "name an index that gives upload times (PEP 700), or take the setting away: 'tykky config "
         "why pip.quarantine'",
         Exit.RESOLVE,
@@ -342,10 +343,15 @@ def install(
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
+    # What is compiled must not name the folder that uv compiles it in, which is another each time.
+    env = {
+        **offline(box.config),
+        **(dict.fromkeys(("CFLAGS", "CXXFLAGS"), "-g0") if source else {}),
+    }
     tools: list[tuple[str, ...]] = []
     while True:
         try:
-            box.run(line, env=offline(box.config), say=f"{count} into {what}")
+            box.run(line, env=env, say=f"{count} into {what}")
             return
         except StepError as error:
             said = "\n".join(error.details)
@@ -372,8 +378,12 @@ def _plain(said: Sequence[str]) -> tuple[str, ...]:
 
 def _provide(real: RealBox, packages: Sequence[Package]) -> None:
     """Let a box have the files of packages."""
-    files = wheels.provide(packages, indexes(real.config), real.config, real.say)
+    addresses: dict[str, str] = {}
+    files = wheels.provide(packages, indexes(real.config), real.config, real.say, addresses)
     real.files |= {path: _WHEELS / name for name, path in files.items()}
+    for package in packages:
+        url = package.url or addresses.get(package.sha256, "")
+        real.note_fetched(package.file, url, package.sha256, files[package.file])
 
 
 def _provide_tools(real: RealBox, needed: Sequence[str], python: str) -> None:
@@ -410,10 +420,21 @@ def explain(output: str, known: Sequence[str] = ()) -> TykkyError:
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
     for pattern, cause, remedy, code in _PROBLEMS:
         if found := re.search(pattern, output):
-            index = _index(output, known)
-            cause, remedy = (text.format(*found.groups(), index=index) for text in (cause, remedy))
+            names = {"index": _index(output, known), "first": ""}
+            if "{first}" in cause:
+                first = wheels.first_having(found[1], known)
+                names["first"] = f"the package index {first}" if first else "the package index"
+            cause, remedy = (text.format(*found.groups(), **names) for text in (cause, remedy))
             return StepError(cause, remedy=remedy, code=code, details=lines)
     return StepError("uv failed", remedy="the lines above are what it says", details=lines)
+
+
+def of_script(error: StepError, shown: str, known: Sequence[str]) -> None:
+    """Say in the remedy what is wrong where a command that is shown has asked pip or uv."""
+    if re.search(r"\b(pip3?|uv)\b", shown):
+        problem = explain("\n".join(error.details), known)
+        if problem.code in (Exit.RESOLVE, Exit.UNKNOWN_PACKAGE):
+            error.remedy = f"{problem.cause}: {problem.remedy}"
 
 
 def _index(output: str, known: Sequence[str]) -> str:
