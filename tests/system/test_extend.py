@@ -90,7 +90,7 @@ def test_extension_goes_into_a_root_of_ones_own_and_grows(people: tuple[Site, Si
     venv = "python -m venv --without-pip --system-site-packages v; v/bin/python -c"
     assert activated(person, f"{venv} '{WHERE}'").split()[1:] == [low, one]
     assert len([*(prefix / ".tykky/images").iterdir()]) == 1
-    assert len([name for name in listing(prefix) if not name.startswith("bin/")]) < 20
+    assert len([name for name in listing(prefix) if not name.startswith("bin/")]) <= 20
     # What one asks for again is added, and nothing else changes.
     person("extend", "--name", "my-low", "low", "tykkytwo>=1")
     assert activated(person, "say-low tykkyone tykkytwo").split()[1:] == ["tykkyone", "tykkytwo"]
