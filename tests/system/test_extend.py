@@ -16,7 +16,8 @@ from tests.system.strangers import is_root, stranger
 from tykky.errors import Exit
 from tykky.resources import resource
 
-LOW = "packages = 'tykkylow=={}'\ncommands = 'python*', 'say-low'"
+LOW = "packages = 'tykkylow=={}', 'tykkykeep==1.0'\ncommands = 'python*', 'say-low'"
+INDEX = "tykkyone==1.0", "tykkytwo==1.0", "tykkykeep==1.0", "tykkykeep==2.0"
 #: A command of the stack that tells whose Python runs it, and what that can import.
 SAY = """\
 import importlib.util, sys
@@ -39,7 +40,7 @@ def offer(web: Web, version: str) -> None:
 def people() -> Iterator[tuple[Site, Site]]:
     """Who owns a central root with the stack ``low``, and somebody who may only read that."""
     place = new_place()
-    with index("tykkyone==1.0", "tykkytwo==1.0") as web:
+    with index(*INDEX) as web:
         offer(web, "1.0")
         offer(web, "2.0")
         more = "https://pypi.org/simple"  # which has pip
@@ -159,11 +160,11 @@ def test_a_package_of_the_stack_is_hidden_only_where_that_is_wished(
     owner, person = people
     now = owner.record("low")["packages"]
     new = "1.0" if ["tykkylow", "2.0"] in now else "2.0"
-    words = ("extend", "low", f"tykkylow=={new}", "tykkytwo", "--name", "own")
+    words = ("extend", "low", f"tykkylow=={new}", "tykkytwo", "tykkykeep", "--name", "own")
     assert f"would bring tykkylow {new}" in person(*words, status=int(Exit.RESOLVE)).stderr
     assert not (person.repo / "own").exists()
     answer = person.json(*words, "--allow-shadow")
-    assert [*answer["shadowed"]] == ["tykkylow"]
+    assert [*answer["shadowed"]] == ["tykkylow"]  # and nothing that need not be
     assert "shadows = True" in (person.repo / "own/recipe.py").read_text()
     prefix = person.user.home / ".tykky/store/own/1"
     code = "import tykkylow; print(tykkylow.version)"
