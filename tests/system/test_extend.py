@@ -152,6 +152,14 @@ def test_update_puts_an_extension_on_the_stack_as_it_is_now(people: tuple[Site, 
     assert "--name my-low' takes the Python that there is" in said
     person("extend", "my-low")
     assert "3.99" not in file.read_text()
+    # What is left of one whose stack is gone says so, whatever is tried.
+    owner("uninstall", "low")
+    for verb, code in ("update", Exit.BASE), ("outdated", Exit.BASE):
+        said = person("--root", "mine", verb, "my-low", status=int(code)).stderr
+        assert "the base 'stack:" in said
+    said = person("extend", "my-low", status=int(Exit.NOT_FOUND)).stderr
+    assert "on another version: tykky extend low@VERSION --name my-low" in said
+    owner("uninstall", "--undo", "low")
 
 
 def test_a_package_of_the_stack_is_hidden_only_where_that_is_wished(

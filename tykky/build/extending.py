@@ -224,7 +224,8 @@ def check(record: Record, name: str) -> None:
     elif record.name == name:
         why, remedy = "cannot be extended by its own name", "choose another one: --name NAME"
     if why:
-        raise StoreError(f"{record.module} {why}", remedy=remedy, code=Exit.CONFLICT)
+        what = record.module if record.has_module else record.prefix
+        raise StoreError(f"{what} {why}", remedy=remedy, code=Exit.CONFLICT)
 
 
 def python_of(record: Record) -> str:

@@ -135,7 +135,12 @@ def _base(
     if old is None:
         return record
     if own:
-        return extending.find(old.stack, stores)
+        try:
+            return extending.find(old.stack, stores)
+        except StoreError as error:
+            other = f"tykky extend {old.name}@VERSION --name {record.name}"
+            error.remedy = f"put its packages on another version: {other}; 'tykky find' lists them"
+            raise
     if old.name != record.name:
         cause = f"there is an extension of that name already, of {old.stack}"
         raise SpecError(cause, remedy="choose another name: --name NAME", code=Exit.CONFLICT)
