@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.bills import check_cyclonedx, check_spdx
 from tykky.contents import Installed
+from tykky.errors import ToolError
 from tykky.inventory import bill, cyclonedx, purl, spdx
 from tykky.store import Record
 
@@ -169,3 +171,12 @@ def test_whatever_a_record_says_its_bill_is_valid(
 ) -> None:
     check_cyclonedx(cyclonedx.of_generation(record, packages).decode())
     check_spdx(spdx.text(bill.of_generation(record, packages)), tmp_path)
+
+
+def test_without_its_library_spdx_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spdx_tools", None)
+    for name in [name for name in sys.modules if name.startswith("spdx_tools.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ToolError) as error:
+        spdx.text(bill.of_generation(RECORD, ()))
+    assert error.value.remedy == "pip install 'tykky[spdx]'"
