@@ -23,7 +23,7 @@ from tykky.errors import Exit, TykkyError
 
 EXAMPLES = """\
   tykky doctor                       on the node where a command failed
-  tykky -c root=/appl/tykky doctor   for another root
+  tykky -c root=/appl/stacks doctor  for another root
   srun -n1 tykky doctor --json       on a compute node, for programs
   tykky doctor --store               what is not whole, and how to mend it
   tykky doctor --store --fix         mend it
@@ -74,7 +74,8 @@ def _machine(call: Call) -> Result:
 def _install(call: Call) -> Result:
     from tykky.doctor.shadows import shadows
 
-    found = shadows(call.having(call.args.install).store.generation(call.args.install), os.environ)
+    record = call.having(call.args.install).store.generation(call.args.install)
+    found = shadows(record, os.environ)
 
     def show() -> None:
         rows = [(f"{s.kind} {s.name}", s.theirs, s.ours, s.where) for s in found]
@@ -82,5 +83,7 @@ def _install(call: Call) -> Result:
             console.table(rows, ("YOUR OWN", "VERSION", "INSTEAD OF", "IN"))
         for remedy in dict.fromkeys(s.remedy for s in found):
             console.note(remedy)
+        if not rows:
+            console.note(f"nothing of your own comes before what is in {record.title}")
 
     return Result([asdict(s) for s in found], show, Exit.CONFLICT if found else Exit.OK)

@@ -21,13 +21,13 @@ from tykky.spec import Spec
 from tykky.store import state
 
 EXAMPLES = """\
-  tykky install fireworks                     the first version, all defaults
-  tykky install python-data@26.11 ~jupyter    a version, without a variant
-  tykky install python-data/26.11             the same version, as modules are named
-  tykky install --plan python-data +jupyter   only say what would be done, step by step
-  tykky install --force python-data           build it again, though nothing has changed
-  tykky install --keep-going a b c            go on with the others if one fails
-  tykky install --root /appl/tykky snakemake  into another root
+  tykky install fireworks                      the first version, all defaults
+  tykky install python-data@26.11 ~jupyter     a version, without a variant
+  tykky install python-data/26.11              the same version, as modules are named
+  tykky install --plan python-data +jupyter    only say what would be done, step by step
+  tykky install --force python-data            build it again, though nothing has changed
+  tykky install --keep-going a b c             go on with the others if one fails
+  tykky install --root /appl/stacks snakemake  into another root
 """
 
 #: What was done, for people.
@@ -106,6 +106,8 @@ def _install(spec: Spec, call: Call) -> dict[str, Any]:
         )
     if state.RETIRED in record.marks:
         console.warn(f"it is retired, so nobody can load it: 'tykky retire --undo {record.module}'")
+    elif call.args.testing and state.HIDDEN not in record.marks:
+        console.warn(f"it is not hidden, as it was before: 'tykky hide --testing {record.module}'")
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")
     return {"did": outcome.did, **asdict(record)}
