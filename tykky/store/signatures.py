@@ -89,11 +89,14 @@ def _sign(key: Path, record: bytes) -> bytes:
     if done.returncode or not done.stdout.startswith(b"-----BEGIN"):
         said = done.stderr.decode(errors="replace").replace("\r", "").strip().splitlines()
         told = [line.removeprefix("Enter passphrase: ") for line in said] or ["it does not say why"]
+        there = key.exists()
+        held = "a key with a passphrase must be held by an agent: 'ssh-add KEY' (nobody is asked "
+        made = "'ssh-keygen -t ed25519' makes a key, if you have none; "
+        where = "'tykky config why signing.key' says where the key is named"
         raise StoreError(
             f"{key} cannot be used to sign: {told[-1]}",
-            remedy="a key with a passphrase must be held by an agent: 'ssh-add KEY' (nobody is "
-            "asked for one here); 'tykky config why signing.key' says where the key is named",
-            code=Exit.CONFIG if not key.exists() else Exit.COMMIT,
+            remedy=f"{held}for one here); {where}" if there else made + where,
+            code=Exit.COMMIT if there else Exit.CONFIG,
         )
     return text + done.stdout
 
