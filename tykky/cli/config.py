@@ -20,8 +20,9 @@ from tykky.errors import ConfigError, masked
 EXAMPLES = """\
   tykky config                                 all values, each with its scope
   tykky config get squash.level                one value
-  tykky config set root /appl/tykky --scope site
+  tykky config set root /appl/stacks --scope site
   tykky config set repos /appl/recipes '{inherited}'
+  tykky config set licences.deny 'AGPL-*' SSPL-1.0    a list: one word for each entry
   tykky config why root                        who sets it, and who wins
 """
 

@@ -11,7 +11,7 @@ from tykky.store.check import reindex
 
 EXAMPLES = """\
   tykky reindex                        after a database was lost, or something is damaged
-  tykky reindex --root /appl/tykky     of another root
+  tykky reindex --root /appl/stacks    of another root
 """
 
 

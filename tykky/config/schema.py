@@ -138,7 +138,7 @@ def _restriction(text: str) -> tuple[str, str]:
 
 def _licence(text: str) -> str:
     if not re.fullmatch(r"[\w.+*?-]+( WITH [\w.+*?-]+)?", text.strip()):
-        raise BadValueError("is no SPDX identifier or glob of such: GPL-3.0*, MIT")
+        raise BadValueError("is no SPDX identifier or glob of such, as MIT and GPL-3.0* are")
     return text.strip()
 
 
