@@ -210,7 +210,9 @@ def build_parser(wanted: Container[str] = _FLAT) -> argparse.ArgumentParser:
         prog="tykky",
         usage="tykky [-h] [--version] [--root DIR] [-c KEY=VALUE] VERB ...",
         description="Software stacks for HPC systems: one image, ordinary commands, a module.",
-        epilog=f"{epilog}\n'tykky VERB -h' shows the options and examples of a verb.",
+        epilog=f"{epilog}\n'tykky VERB -h' shows the options and examples of a verb.\n"
+        "'tykky activate NAME' and 'tykky deactivate' are there in shells that read setup-env.sh;\n"
+        "'tykky doctor' says where that is.",
         formatter_class=raw,
         allow_abbrev=False,
     )
