@@ -104,6 +104,7 @@ def test_a_prefix_of_components_selects_the_only_version_it_fits(repo: Repositor
         ("something-else", "something-else", "tykky list"),
         ("tool@27", "27", "there is 26.11, 26.05, 3.10, 3.1"),
         ("tool@26.1", "26.1", "did you mean '26.11'?"),
+        ("tool@26.05-nogui", "26.05-nogui", "as a spec 'tool@26.05 ~gui mpi=openmpi'"),
         ("tool@26", "26", "choose one of 26.11, 26.05"),
         ("tool +giu", "giu", "did you mean 'gui'?"),
         ("tool ~xyz", "xyz", "its variants are gui, mpi"),

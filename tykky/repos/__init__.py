@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ class Repos:
         choices = {
             name: _choice(spec, name, value, variants) for name, value in spec.choices.items()
         }
-        return cls(_version(spec, cls.versions), choices)
+        return cls(_version(spec, cls), choices)
 
     def _load(self, folder: Path) -> type[Recipe]:
         if not self._namespaces_known:
@@ -106,7 +107,8 @@ class Repos:
         return {n: folder for n, folder in self._all(path).items() if loading.is_name(n)}
 
 
-def _version(spec: Spec, versions: tuple[Version, ...]) -> Version:
+def _version(spec: Spec, cls: type[Recipe]) -> Version:
+    versions = cls.versions
     if spec.version is None:
         return versions[0]
     matching = [version for version in versions if version.matches(spec.version)]
@@ -118,10 +120,20 @@ def _version(spec: Spec, versions: tuple[Version, ...]) -> Version:
         remedy = f"choose one of {', '.join(matching)}"
     else:
         cause = f"'{spec.name}' has no version {spec.version}"
-        hint = did_you_mean(spec.version, list(versions))
+        hint = _as_spec(cls, spec.version) or did_you_mean(spec.version, list(versions))
         remedy = f"{hint} there is {', '.join(versions)}".lstrip()
     place = marked(str(spec), len(spec.name) + 1, len(spec.version))
     raise SpecError(cause, remedy=remedy, details=place)
+
+
+def _as_spec(cls: type[Recipe], version: str) -> str:
+    """What to say of a version that is one of a module: choices are behind it."""
+    from tykky.recipe.recipe import selections
+
+    for recipe in islice(selections(cls), 1000):
+        if f"{recipe.version}{recipe.suffix}" == version:
+            return f"that is the name of a module, and as a spec '{recipe.spec}';"
+    return ""
 
 
 def _choice(spec: Spec, name: str, value: bool | str, variants: dict[str, Variant]) -> bool | str:
