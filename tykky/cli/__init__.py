@@ -154,7 +154,11 @@ def _do(words: list[str]) -> int:
         raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     _check_verb(words)
     parser = build_parser(words)
-    args = parser.parse_args(words)
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        remedy = f"'{' '.join(filter(None, ('tykky', args.verb)))} --help' shows the options"
+        cause = f"unrecognized arguments: {' '.join(unknown)}"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     if args.verb is None:
         parser.print_help()
         return Exit.OK
