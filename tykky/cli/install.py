@@ -106,7 +106,7 @@ def _install(spec: Spec, call: Call) -> dict[str, Any]:
         )
     if state.RETIRED in record.marks:
         console.warn(f"it is retired, so nobody can load it: 'tykky retire --undo {record.module}'")
-    elif call.args.testing and state.HIDDEN not in record.marks:
+    elif call.args.testing and outcome.did == "nothing" and state.HIDDEN not in record.marks:
         console.warn(f"it is not hidden, as it was before: 'tykky hide --testing {record.module}'")
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")
