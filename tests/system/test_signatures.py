@@ -78,14 +78,14 @@ def test_a_key_that_cannot_sign_stops_the_install_and_all_is_as_it_was(
     signing("install", "hello")
     before = signing.record("hello")
     cases = {
-        keys / "locked": (Exit.COMMIT, "incorrect passphrase"),
-        keys / "none": (Exit.CONFIG, "No such file"),
+        keys / "locked": (Exit.COMMIT, "incorrect passphrase", "ssh-add"),
+        keys / "none": (Exit.CONFIG, "No such file", "ssh-keygen -t"),
     }
-    for key, (code, why) in cases.items():
+    for key, (code, why, remedy) in cases.items():
         other = signing.with_env(TYKKY_SIGNING_KEY=str(key))
         failed = other("install", "--force", "hello", status=code, timeout=30)
         assert why in failed.stderr
-        assert "ssh-add" in failed.stderr
+        assert remedy in failed.stderr
     assert signing.record("hello") == before
     nowhere = signing.user.home / "nowhere"
     nowhere.mkdir()
