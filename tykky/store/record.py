@@ -184,7 +184,8 @@ def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
             data = step(data)
         return parse(data, kind)
     except FileNotFoundError:
-        raise StoreError(missing or f"there is no {path}") from None
+        remedy = "'tykky doctor --store' tells what is lost and can be mended" if missing else ""
+        raise StoreError(missing or f"there is no {path}", remedy=remedy) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
