@@ -337,10 +337,14 @@ def install(
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
+    # Where it unpacks is where files may be linked from: everything is written only once.
+    cache = box.prefix / ".tykky-uv"
+    env = {**offline(box.config), "UV_CACHE_DIR": str(cache), "UV_LINK_MODE": "hardlink"}
     tools: list[tuple[str, ...]] = []
     while True:
         try:
-            box.run(line, env=offline(box.config), say=f"{count} into {what}")
+            box.run(line, env=env, say=f"{count} into {what}")
+            box.do("remove what uv has unpacked", lambda real: discard(real.real(cache)))
             return
         except StepError as error:
             said = "\n".join(error.details)

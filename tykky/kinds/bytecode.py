@@ -1,0 +1,141 @@
+"""Byte code of wheels: compiled once for each Python, and kept beside the downloads.
+
+What is kept is made of a file whose digest is in a lock and of nothing else, by a Python of the
+base, in a box where no code of packages runs and nothing is that a build could have written. Its
+name says of what it was made, and its digest; and nobody else may write where it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky import trust
+from tykky.errors import TykkyError
+from tykky.files import Permissions, discard, open_regular, read_within, write_file
+from tykky.lock import digest_of
+from tykky.tools import uv, wheels
+from tykky.tools.scratch import Scratch
+
+if TYPE_CHECKING:
+    from tykky.build.box import RealBox
+    from tykky.config import Config
+    from tykky.lock import Package
+
+#: Changes with ``compiling.py``.
+_FORMAT = 1
+#: What distinguishes a Python from all that would compile in another way.
+_ASK = "import sys; print(sys.implementation, sys.version, sys.flags)"
+#: Where the byte code of wheels is in the box of a build, and in one where it is made: the script.
+_READY, _SCRIPT = Path("/tmp/bytecode"), Path("/tmp/compiling.py")
+#: Bytes of a wheel that is compiled by several processes, and not beside others.
+_LARGE = 1 << 20
+
+
+def provide(box: RealBox, packages: Sequence[Package], python: Path) -> list[Path]:
+    """Let a box have the byte code of wheels, as a Python of its base compiles it; where it is.
+
+    What cannot be had this way is left out. Raises ``TykkyError`` if a wheel is not there any more.
+    """
+    config = box.config
+    found = [package for package in packages if package.file.endswith(".whl")]
+    own = _alone(box, "python")
+    asked = [_FORMAT, box.base.digest, own.run([python, "-I", "-S", "-c", _ASK], say="Python")]
+    names = {digest_of([*asked, package.sha256]): package for package in found}
+    folder = _folder(config)
+    ready = dict(_kept(folder, names)) if folder else {}
+    missing = {key: package for key, package in names.items() if key not in ready}
+    for key, code in _compiled(box, missing, python):
+        ready[key] = code
+        if folder:
+            with suppress(TykkyError):  # a full disk, say
+                name = f"{key}-{hashlib.sha256(code).hexdigest()}"
+                write_file(folder / name, code, Permissions(), durable=False)
+    here = []
+    for number, key in enumerate(sorted(ready)):
+        # A copy, of what was verified; somebody may tidy up the cache meanwhile.
+        copy = own.scratch.path / str(number)
+        copy.write_bytes(ready[key])
+        box.files[copy] = _READY / str(number)
+        here.append(box.files[copy])
+    return here
+
+
+def _folder(config: Config) -> Path | None:
+    """Where byte code is kept; ``None`` if that cannot be, or somebody else may write to it."""
+    folder = config.cache_dir / "bytecode"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_own(folder.lstat()) and folder.is_dir() and trust.opening(folder) is None:
+            return folder
+    return None
+
+
+def _is_own(status: os.stat_result) -> bool:
+    return not (trust.is_foreign(status.st_uid) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _kept(folder: Path, keys: Mapping[str, object]) -> Iterator[tuple[str, bytes]]:
+    """The byte code that is kept and whole; what is not is removed."""
+    for path in sorted(folder.iterdir()):
+        key, _, digest = path.name.partition("-")
+        if key in keys:
+            with suppress(OSError), open_regular(path) as stream:
+                code = stream.read()
+                if _is_own(os.fstat(stream.fileno())) and hashlib.sha256(code).hexdigest() == digest:
+                    yield key, code
+                else:
+                    path.unlink()
+
+
+def _compiled(
+    box: RealBox, missing: Mapping[str, Package], python: Path
+) -> Iterator[tuple[str, bytes]]:
+    """Compile wheels: large ones after each other, small ones beside each other."""
+    if not missing:
+        return
+    packages, config = list(missing.values()), box.config
+    files = wheels.provide(packages, uv.indexes(config), config, box.say)
+    large = [p for p in packages if files[p.file].stat().st_size >= _LARGE]
+    small = [p for p in packages if p not in large]
+    codes = {p: _compile(box, files, python, box.jobs, p) for p in large}
+    with ThreadPoolExecutor(box.jobs) as pool:
+        codes |= zip(small, pool.map(partial(_compile, box, files, python, 1), small), strict=True)
+    for key, package in missing.items():
+        if (code := codes[package]) is not None:
+            yield key, code
+
+
+def _compile(
+    box: RealBox, files: Mapping[str, Path], python: Path, jobs: int, package: Package
+) -> bytes | None:
+    """What ``compiling.py`` makes of a wheel; ``None`` if it fails, which the log tells."""
+    own, wheel = _alone(box, package.sha256), Path("/tmp", package.file)
+    own.files = {files[package.file]: wheel, Path(__file__).with_name(_SCRIPT.name): _SCRIPT}
+    target = own.prefix / "code"
+    # Its own digest decides: no order of the hashes of this process may be in it.
+    line = [python, "-s", "-S", _SCRIPT, wheel, target, str(jobs)]
+    try:
+        own.run(line, say=f"byte code of {package.name}")
+        return read_within(own.scratch.root, own.scratch.root / target.name)
+    except TykkyError:
+        return None
+    finally:
+        with suppress(OSError):
+            discard(own.scratch.path)
+
+
+def _alone(box: RealBox, name: str) -> RealBox:
+    """A box with the same base, with nothing in it that a build has left, and no way out."""
+    scratch = Scratch(box.scratch.path / "bytecode" / name)
+    return replace(
+        box, scratch=scratch, variables={}, files={}, reads=(), network=False, nests=False
+    )
