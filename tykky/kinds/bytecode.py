@@ -27,7 +27,6 @@ from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
     from tykky.build.box import RealBox
-    from tykky.config import Config
     from tykky.lock import Package
 
 #: Changes with ``compiling.py``.
@@ -45,38 +44,44 @@ def provide(box: RealBox, packages: Sequence[Package], python: Path) -> list[Pat
 
     What cannot be had this way is left out. Raises ``TykkyError`` if a wheel is not there any more.
     """
-    config = box.config
-    found = [package for package in packages if package.file.endswith(".whl")]
     own = _alone(box, "python")
-    asked = [_FORMAT, box.base.digest, own.run([python, "-I", "-S", "-c", _ASK], say="Python")]
-    names = {digest_of([*asked, package.sha256]): package for package in found}
-    folder = _folder(config)
-    ready = dict(_kept(folder, names)) if folder else {}
-    missing = {key: package for key, package in names.items() if key not in ready}
+    asked = [_FORMAT, box.base.digest, own.run([python, "-I", "-S", "-c", _ASK], say="byte code")]
+    wanted = {digest_of([*asked, p.sha256]): p for p in packages if p.file.endswith(".whl")}
+    ready: dict[str, Path] = {}
+
+    def put(key: str, code: bytes) -> None:
+        # A copy, of what was verified: somebody may tidy up the cache meanwhile.
+        copy = own.scratch.path / key
+        copy.write_bytes(code)
+        ready[key] = box.files[copy] = _READY / key[:16]
+
+    folder = _folder(box)
+    for key, code in _kept(folder, wanted) if folder else ():
+        put(key, code)
+    missing = {key: package for key, package in wanted.items() if key not in ready}
     for key, code in _compiled(box, missing, python):
-        ready[key] = code
+        put(key, code)
         if folder:
             with suppress(TykkyError):  # a full disk, say
                 name = f"{key}-{hashlib.sha256(code).hexdigest()}"
                 write_file(folder / name, code, Permissions(), durable=False)
-    here = []
-    for number, key in enumerate(sorted(ready)):
-        # A copy, of what was verified; somebody may tidy up the cache meanwhile.
-        copy = own.scratch.path / str(number)
-        copy.write_bytes(ready[key])
-        box.files[copy] = _READY / str(number)
-        here.append(box.files[copy])
-    return here
+    return [ready[key] for key in sorted(ready)]
 
 
-def _folder(config: Config) -> Path | None:
+def _folder(box: RealBox) -> Path | None:
     """Where byte code is kept; ``None`` if that cannot be, or somebody else may write to it."""
-    folder = config.cache_dir / "bytecode"
-    with suppress(OSError):
+    folder = box.config.cache_dir / "bytecode"
+    try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _is_own(folder.lstat()) and folder.is_dir() and trust.opening(folder) is None:
-            return folder
-    return None
+        next(folder.iterdir(), None)
+        why = "" if _is_own(folder.lstat()) else "others may write to it"
+        if found := trust.opening(folder):
+            why = f"{found.path} {found.why}"
+    except OSError as error:
+        why = str(error)
+    if why:
+        box.log.write(f"# byte code is not kept in {folder}: {why}\n".encode())
+    return None if why else folder
 
 
 def _is_own(status: os.stat_result) -> bool:
@@ -85,12 +90,13 @@ def _is_own(status: os.stat_result) -> bool:
 
 def _kept(folder: Path, keys: Mapping[str, object]) -> Iterator[tuple[str, bytes]]:
     """The byte code that is kept and whole; what is not is removed."""
-    for path in sorted(folder.iterdir()):
+    for path in folder.iterdir():
         key, _, digest = path.name.partition("-")
         if key in keys:
-            with suppress(OSError), open_regular(path) as stream:
-                code = stream.read()
-                if _is_own(os.fstat(stream.fileno())) and hashlib.sha256(code).hexdigest() == digest:
+            with suppress(OSError):
+                with open_regular(path) as stream:
+                    is_own, code = _is_own(os.fstat(stream.fileno())), stream.read()
+                if is_own and hashlib.sha256(code).hexdigest() == digest:
                     yield key, code
                 else:
                     path.unlink()
@@ -121,8 +127,8 @@ def _compile(
     own, wheel = _alone(box, package.sha256), Path("/tmp", package.file)
     own.files = {files[package.file]: wheel, Path(__file__).with_name(_SCRIPT.name): _SCRIPT}
     target = own.prefix / "code"
-    # Its own digest decides: no order of the hashes of this process may be in it.
-    line = [python, "-s", "-S", _SCRIPT, wheel, target, str(jobs)]
+    # Not isolated: Python 3.10 writes sets in the order of hashes, which a variable settles.
+    line: list[str | Path] = [python, "-s", "-S", _SCRIPT, wheel, target, str(jobs)]
     try:
         own.run(line, say=f"byte code of {package.name}")
         return read_within(own.scratch.root, own.scratch.root / target.name)

@@ -16,16 +16,18 @@ import sys
 import warnings
 import zlib
 from concurrent.futures import ProcessPoolExecutor
-from importlib import _bootstrap_external as ours
+from importlib import _bootstrap_external
 from itertools import chain, repeat
+from typing import Any
 from zipfile import ZipFile
 
+ours: Any = _bootstrap_external  # what py_compile uses
 #: Stands for the folder of the packages.
 PLACE = "/tykky-byte-code-of/"
 #: How a path begins in byte code, whether it is named there again or not: short and plain.
 SHORT = b"zZ\xfa\xda"
-#: How many modules are worth another process.
-MANY = 100
+#: How many modules a process compiles before it asks for more.
+SOME = 50
 
 
 def compile_one(source: bytes, name: str) -> tuple[bytes, int, int]:
@@ -63,12 +65,11 @@ def main(wheel: str, target: str, jobs: int) -> None:
     """Compile the modules of a wheel into a file, by at most so many processes."""
     with ZipFile(wheel) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".py"))
-    parts = [names[start::jobs] for start in range(jobs)] if len(names) > MANY else [names]
-    if len(parts) > 1:
-        with ProcessPoolExecutor(jobs) as pool:
-            found = sorted(chain(*pool.map(compile_some, repeat(wheel), parts)))
-    else:
-        found = compile_some(wheel, names)
+    parts = [names[start : start + SOME] for start in range(0, len(names), SOME)]
+    # Always by others, in which nothing but this is: names that a process has as well are written
+    # in another way, and the digest of an image must not depend on how many there are.
+    with ProcessPoolExecutor(jobs) as pool:
+        found = list(chain(*pool.map(compile_some, repeat(wheel), parts)))
     modules, offset = {}, 0
     for name, code, at, length in found:
         modules[name] = (offset, len(code), at, length)

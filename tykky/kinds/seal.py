@@ -32,6 +32,7 @@ import sysconfig
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # A .pth file and not a module, which would cost each start a listing and two more files; and byte
 # code, since its source would be compiled by each start. That is for another Python, if the host's
@@ -156,15 +157,16 @@ def is_put(source: str, ready: Ready | None) -> bool:
     if ready is None or not (source.isascii() and len(source) < 256):
         return False
     import zlib
-    from importlib import _bootstrap_external as ours  # as the module py_compile does it
+    from importlib import _bootstrap_external
 
+    ours: Any = _bootstrap_external  # what py_compile uses
     file, offset, size, at, length = ready
     try:
         with Path(file).open("rb") as stream:
             code = zlib.decompress(os.pread(stream.fileno(), size, offset))
         if code[8:16] != importlib.util.source_hash(Path(source).read_bytes()):
             return False
-        # It is the same, bit for bit, as when it is compiled here: the path is in it once.
+        # As if it had been compiled here: the path of the source is in it once.
         code = b"%b%c%b%b" % (code[:at], len(source), source.encode(), code[at + 1 + length :])
         target = Path(importlib.util.cache_from_source(source))
         target.parent.mkdir(exist_ok=True)
