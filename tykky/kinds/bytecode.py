@@ -13,12 +13,13 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky import trust
+from tykky.bases import ImageBase
 from tykky.errors import TykkyError
 from tykky.files import Permissions, discard, open_regular, read_within, write_file
 from tykky.lock import digest_of
@@ -44,15 +45,17 @@ def provide(box: RealBox, packages: Sequence[Package], python: Path) -> list[Pat
 
     What cannot be had this way is left out. Raises ``TykkyError`` if a wheel is not there any more.
     """
-    own = _alone(box, "python")
-    asked = [_FORMAT, box.base.digest, own.run([python, "-I", "-S", "-c", _ASK], say="byte code")]
+    base, here, said = box.base, box.scratch.path / "bytecode", str(python)
+    if not (isinstance(base, ImageBase) and base.file):  # whose digest says it
+        said = _alone(box, "python")[0].run([python, "-I", "-S", "-c", _ASK], say="byte code")
+    here.mkdir(exist_ok=True)
+    asked = [_FORMAT, base.digest, said]
     wanted = {digest_of([*asked, p.sha256]): p for p in packages if p.file.endswith(".whl")}
     ready: dict[str, Path] = {}
 
     def put(key: str, code: bytes) -> None:
         # A copy, of what was verified: somebody may tidy up the cache meanwhile.
-        copy = own.scratch.path / key
-        copy.write_bytes(code)
+        (copy := here / key).write_bytes(code)
         ready[key] = box.files[copy] = _READY / key[:16]
 
     folder = _folder(box)
@@ -80,7 +83,9 @@ def _folder(box: RealBox) -> Path | None:
     except OSError as error:
         why = str(error)
     if why:
-        box.log.write(f"# byte code is not kept in {folder}: {why}\n".encode())
+        box.log.write(
+            f"# byte code is not kept in {folder}: {why}\n".encode(errors="backslashreplace")
+        )
     return None if why else folder
 
 
@@ -124,7 +129,7 @@ def _compile(
     box: RealBox, files: Mapping[str, Path], python: Path, jobs: int, package: Package
 ) -> bytes | None:
     """What ``compiling.py`` makes of a wheel; ``None`` if it fails, which the log tells."""
-    own, wheel = _alone(box, package.sha256), Path("/tmp", package.file)
+    (own, here), wheel = _alone(box, package.sha256), Path("/tmp", package.file)
     own.files = {files[package.file]: wheel, Path(__file__).with_name(_SCRIPT.name): _SCRIPT}
     target = own.prefix / "code"
     # Not isolated: Python 3.10 writes sets in the order of hashes, which a variable settles.
@@ -136,12 +141,38 @@ def _compile(
         return None
     finally:
         with suppress(OSError):
-            discard(own.scratch.path)
+            discard(here)
 
 
-def _alone(box: RealBox, name: str) -> RealBox:
-    """A box with the same base, with nothing in it that a build has left, and no way out."""
-    scratch = Scratch(box.scratch.path / "bytecode" / name)
-    return replace(
-        box, scratch=scratch, variables={}, files={}, reads=(), network=False, nests=False
-    )
+@dataclass(frozen=True)
+class _Corner(Scratch):
+    """Folders of its own in the scratch directory of a build, whose root directory it shares."""
+
+    name: str = ""
+
+    @property
+    def here(self) -> Path:
+        """Where they are."""
+        return self.path / "bytecode" / self.name
+
+    @property
+    def top(self) -> Path:
+        return self.here / "root"
+
+    @property
+    def home(self) -> Path:
+        return self.here / "home"
+
+    @property
+    def tmp(self) -> Path:
+        return self.here / "tmp"
+
+
+def _alone(box: RealBox, name: str) -> tuple[RealBox, Path]:
+    """A box with the same base, with nothing in it that a build has left, and no way out.
+
+    Also where its folders are.
+    """
+    corner = _Corner(box.scratch.path, name=name)
+    own = replace(box, scratch=corner, variables={}, files={}, reads=(), network=False, nests=False)
+    return own, corner.here
