@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    advisories,
     calls,
     classic,
     conda,
@@ -53,6 +54,7 @@ OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
     "conda": conda.measure,
     "program": program.measure_listing,
     "places": places.measure,
+    "advisories": advisories.measure,
     "classic": classic.measure,
 }
 

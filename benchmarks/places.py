@@ -7,15 +7,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import Row, Runner, race
+from benchmarks.measure import Row, Runner, Target, race
 from tests.stacks import HELLO
 from tests.support import Tykky
+from tykky.contents import FILE, Installed
+from tykky.contents import render as told
 from tykky.store import Place, Store
-from tykky.store.record import Entry, parse, render
+from tykky.store.record import Entry, Record, parse, render
 
 FEW, MANY = 100, 10_000
 #: Versions of one name, at most: a centre has forty stacks, not ten thousand versions of one.
 _VERSIONS = 10
+#: How many packages each has, of how many that there are.
+_PACKAGES, _ALL = 100, 3000
 VERBS = {
     "find one": ["find", "stack3"],
     "find": ["find"],
@@ -24,6 +28,9 @@ VERBS = {
     "default": ["default", "stack3/2.0"],
     "install": ["install", "--force", "hello"],
     "gc --dry-run": ["gc", "--dry-run"],
+    "which, in one of thirty": ["which", "package-7"],
+    "which, in all": ["which", "Common_*<3"],
+    "find --packages": ["find", "--packages", "package-7"],
 }
 
 
@@ -44,7 +51,8 @@ def measure(tykky: Tykky, place: Path) -> Iterator[Row]:
             for count, root in roots.items()
         }
         few, many = runners
-        yield race(runners, budget=12).row("places", verb, many, few, few)
+        target = Target("value", 1.0) if verb.startswith("which") else None
+        yield race(runners, budget=12).row("places", verb, many, few, few, target)
 
 
 def fill(store: Store, count: int) -> None:
@@ -66,7 +74,11 @@ def fill(store: Store, count: int) -> None:
         os.link(here.launcher, there.launcher)
         os.link(here.launcher, there.prefix / "bin/hello")
         os.link(image, there.images / image.name)
-        (generation / "record.json").write_text(json.dumps({**record, **facts}))
+        packages = _packages(number)
+        pairs = [(package.name, package.version) for package in packages]
+        full = parse({**record, **facts, "packages": pairs}, Record)
+        (generation / "record.json").write_bytes(render(full))
+        (generation / FILE).write_text(told(packages))
         conf = (here.generation() / "launch.conf").read_text()
         (generation / "launch.conf").write_text(conf.replace(str(here.prefix), str(there.prefix)))
         (there.hidden / "current").symlink_to("generations/1")
@@ -77,3 +89,13 @@ def fill(store: Store, count: int) -> None:
         path = store.entry_path(short)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(render(short))
+
+
+def _packages(number: int) -> list[Installed]:
+    """Packages as a stack of Python has them: one that all have, and others that some have."""
+    several = [f"package-{(number * 37 + each) % _ALL}" for each in range(_PACKAGES - 1)]
+    facts = {"channel": "pypi", "license": "MIT License", "type": "pypi", "spdx": "MIT"}
+    return [
+        Installed(name, f"{number % 4}.{len(name)}", **facts, size=4096, requires=(several[0],))
+        for name in ("common-to-all", *sorted(several))
+    ]

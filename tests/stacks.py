@@ -16,6 +16,9 @@ from textwrap import dedent, indent
 from typing import Any
 
 from tests.support import DOWNLOADS, Tykky, User
+from tykky.files import Permissions
+from tykky.store import Place, state
+from tykky.store.written import note
 
 LMOD = "/usr/share/lmod/lmod/init/bash"
 
@@ -176,6 +179,26 @@ def settle(place: Path, user: User) -> Site:
     (cache / "tykky-programs").symlink_to(compiled)
     env = {**user.env, "TYKKY_REPOS": str(repo)}
     return Site(User(user.home, env), repo)
+
+
+def as_of_old(folder: Path) -> None:
+    """Let the packages of a generation be noted as a Tykky did that knew less of them."""
+    path, record = folder / "packages.json", folder / "record.json"
+    known = ("name", "version", "build", "channel", "license")
+    rows = [
+        {name: row[name] for name in known if name in row}
+        for row in json.loads(path.read_text())
+        if row.get("why") != "base"
+    ]
+    facts = json.loads(record.read_text())
+    if rows:
+        path.write_text(json.dumps(rows))
+        facts["notes"][path.name] = note(path)
+    else:
+        path.unlink()
+        del facts["notes"][path.name]
+    record.write_text(json.dumps(facts))
+    state.renote(Place(folder.parents[2]), record, Permissions())
 
 
 def listing(folder: Path) -> list[str]:

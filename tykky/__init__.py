@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tykky.kinds.conda import CondaStack as CondaStack
     from tykky.kinds.container import ContainerStack as ContainerStack
     from tykky.kinds.disk import DiskStack as DiskStack
+    from tykky.kinds.extension import Extension as Extension
     from tykky.kinds.pip import PipStack as PipStack
     from tykky.recipe import Recipe as Recipe
     from tykky.recipe import Version as Version
@@ -26,6 +27,7 @@ _HOMES = {
     "CondaStack": "tykky.kinds.conda",
     "ContainerStack": "tykky.kinds.container",
     "DiskStack": "tykky.kinds.disk",
+    "Extension": "tykky.kinds.extension",
     "PipStack": "tykky.kinds.pip",
     "Recipe": "tykky.recipe",
     "Version": "tykky.recipe",

@@ -42,6 +42,8 @@ class Exit(IntEnum):
     TEST = 15
     COMMIT = 16
     PUBLISH = 17
+    # The answer "no" of a verb that proves something.
+    DIFFERENT = 18  # what was built again is not what is installed
     # Causes that may strike in any step.
     NO_SPACE = 20
     NOT_WRITABLE = 21
@@ -53,6 +55,8 @@ class Exit(IntEnum):
     LOCK = 27  # a lock file is missing, stale or wrong
     DAMAGED = 28  # what is on disk is not what was recorded
     NEWER = 29  # written by a newer Tykky, and so left alone
+    VULNERABLE = 30  # packages with known holes
+    LICENCE = 31  # packages under licences that the site does not allow
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM
 

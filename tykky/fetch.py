@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from tykky.console import size
-from tykky.errors import Exit, StepError, TykkyError, from_os_error
+from tykky.console import size, warn
+from tykky.errors import Exit, StepError, TykkyError, from_os_error, masked
 from tykky.files import digest_file
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def fetch(
         if kept.exists():
             if digest_file(kept) == sha256:
                 return kept
+            warn(f"{kept} is not the file that it was, and is fetched again: {masked(url)}")
             kept.unlink()
         partial = kept.with_name(f"{sha256}.part")
         for mirror in mirrors:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tykky.contents import canonical as canonical
 from tykky.errors import LockError, Where
 from tykky.files import read_json
 
@@ -253,8 +254,3 @@ def difference(old: Iterable[Named], new: Iterable[Named]) -> Difference:
         removed={name: before[name].version for name in before.keys() - after.keys()},
         changed=changed,
     )
-
-
-def canonical(name: str) -> str:
-    """The spelling that a resolver gives a name, which its own metadata need not have."""
-    return name if name.startswith("_") else re.sub(r"[-_.]+", "-", name).lower()

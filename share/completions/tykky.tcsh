@@ -10,17 +10,23 @@
 complete tykky \
         'c/--root=/d/' \
         'c/--arch=/(x86_64 aarch64)/' \
+        'c/--fail-on=/(low medium high critical)/' \
+        'c/--format=/(text dot svg)/' \
+        'c/--format=/(cyclonedx spdx)/' \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(again all arch cache check commands days dry-run failed fix force format generations help images isolation json keep-going last only packages path plan reason root runtime scope sizes store testing to undo until upstream use version)/' \
-        'c/-/(- c h n)/' \
+        'c/--/(advisories again all allow-shadow arch cache check commands days dry-run fail-on failed files fix force format generations help images isolation json keep-going key last licences name notes only output packages path plan reason requirements reverse root runtime scope security signatures sizes store testing to undo until upstream use version vex why)/' \
+        'c/-/(- c h n r)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
+        'n/--fail-on/(low medium high critical)/' \
+        'n/--format/(text dot svg)/' \
+        'n/--format/(cyclonedx spdx)/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install update rollback uninstall retire gc find which outdated diff history log module default hide deprecate hold base refresh verify reindex doctor config completion)/' \
+        'p/1/(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion)/' \
         'n/module/(path admin-list file)/' \
         'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \

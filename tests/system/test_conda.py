@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.channel import channel
+from tests.indexes import address, index
 from tests.stacks import Site
 from tests.support import User, log_in, new_place, remove
 from tests.system.conda_site import make, recipe
@@ -68,6 +69,20 @@ def test_module_of_a_conda_stack_gives_its_commands(demo: Site) -> None:
     prefix = demo.prefix("demo")
     said = demo.lmod("module load demo; python -c 'import sys; print(sys.prefix)'; tabulate -h")
     assert said.stdout.startswith(f"{prefix}\nUsage: tabulate")
+
+
+def test_packages_are_put_on_top_of_a_conda_stack(demo: Site) -> None:
+    with index("tykkyone==1.0") as web:
+        demo.with_env(TYKKY_PIP_INDEX_URL=address(web))("extend", "demo", "tykkyone", "pip")
+    # Though entering puts the stack itself first on PATH, where Python looks for what it is.
+    code = "import numpy, sys, tykkyone; print(sys.prefix, numpy.__file__)"
+    said = demo.lmod(f"module load my-demo; sh -c 'python -c \"{code}\"'; show-prefix; tabulate -h")
+    lower, upper = demo.prefix("demo"), demo.prefix("my-demo")
+    first, second, third = said.stdout.splitlines()[:3]
+    assert first.split()[0] == str(upper)
+    assert first.split()[1].startswith(f"{lower}/")
+    assert (second, third.split()[0]) == (str(lower), "Usage:")
+    demo("uninstall", "my-demo")
 
 
 def test_prefix_is_replaced_in_text_and_in_programs(demo: Site) -> None:

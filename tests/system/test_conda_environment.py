@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.bills import bill, check_cyclonedx, named
 from tests.channel import channel
-from tests.stacks import Site
+from tests.stacks import Site, as_of_old
 from tests.support import User, log_in, new_place, remove
 from tests.system.conda_site import make, recipe
+from tykky.contents import canonical, of_install
 from tykky.errors import Exit
+from tykky.files import digest_file
+from tykky.tools.uv import stand_ins
 
 _YAML = """\
 name: mixed
@@ -38,7 +43,15 @@ def mixed() -> Iterator[Site]:
     """A site with a stack made of an environment file, locked and installed."""
     place = new_place()
     site = make(place, log_in(place))
-    recipe(site, "mixed", "channels = ()\nenvironment = 'environment.yml'")
+    stand_ins({"scripted-wheel": "3.0"}, place / "wheels")
+    (wheel,) = (place / "wheels").iterdir()
+    body = f"""channels = ()
+environment = 'environment.yml'
+def finish(self, box):
+    box.run("conda install -yq left")
+    wheel = box.fetch({wheel.as_uri()!r}, sha256={digest_file(wheel)!r})
+    box.run(["pip", "install", "--quiet", "--no-index", "--no-deps", wheel])"""
+    recipe(site, "mixed", body)
     (site.repo / "mixed/environment.yml").write_text(_YAML)
     site("lock", "mixed")
     site("install", "mixed")
@@ -220,17 +233,20 @@ def test_installs_and_locks_are_compared_by_their_packages(conda: Site, place: P
     conda("lock", "one")
     for name in ("one", "two"):
         conda("install", name)
-    said = conda("diff", "one", "two").stdout
-    assert said == "+ activated 1.0\n+ right 1.0\n- left 1.0\n  shared 1.0 -> 2.0\n"
+    said = conda("diff", "one", "two").stdout.splitlines()
+    assert [line.split(",")[0] for line in said[:4]] == [
+        "+ activated 1.0",
+        "+ right 1.0",
+        "- left 1.0",
+        "  shared 1.0 -> 2.0",
+    ]
     assert "no difference" in conda("diff", "one").stderr
     lock = conda.repo / "one/locks/1.0-x86_64.json"
     old = place / "old.json"
     old.write_text(lock.read_text().replace('"build": "0"', '"build": "1"', 1))
-    assert conda.json("diff", old, lock) == {
-        "added": {},
-        "removed": {},
-        "changed": {"left": ["1.0 (1)", "1.0 (0)"]},
-    }
+    found = conda.json("diff", old, lock)
+    assert found["changed"] == {"left": ["1.0 (1)", "1.0 (0)"]}
+    assert not found["added"] and not found["removed"]
     assert conda("diff", lock, status=Exit.LOCK).stderr
     assert conda("diff", "one", "three", status=Exit.NOT_FOUND).stderr
 
@@ -248,6 +264,78 @@ def test_list_packages_tells_all_packages_and_where_they_are_from(mixed: Site) -
     told = json.loads(mixed.user.run(program, "--json").stdout)
     assert {"name", "version", "build", "channel", "license"} == set(told[0])
     assert mixed.user.run(program, "--what", status=2).stderr
+
+
+def test_the_inventory_is_what_conda_and_pip_say_of_the_stack(mixed: Site) -> None:
+    folder, python = mixed.generation("mixed"), mixed.prefix("mixed") / "bin/python"
+    found = {each.name: each for each in of_install(folder)}
+    code = (
+        "import json, sys; from pathlib import Path\n"
+        "meta = Path(sys.prefix, 'conda-meta').glob('*.json')\n"
+        "told = [json.loads(path.read_text()) for path in meta]\n"
+        "print(json.dumps([[r['name'], r['version'], r['build'], r['sha256']] for r in told]))"
+    )
+    told = json.loads(mixed.user.run(python, "-c", code).stdout)
+    of_conda = [p for p in found.values() if p.type == "conda"]
+    assert sorted([p.name, p.version, p.build, p.sha256] for p in of_conda) == sorted(told)
+    listed = json.loads(mixed.user.run(python, "-m", "pip", "list", "--format", "json").stdout)
+    projects = {(canonical(row["name"]), row["version"]) for row in listed}
+    of_pip = {(p.name, p.version) for p in found.values() if p.type == "pypi"}
+    assert of_pip == {("python-dateutil", "2.9.0.post0"), ("scripted-wheel", "3.0")}
+    assert of_pip <= projects <= {(p.name, p.version) for p in found.values()}
+    assert {name: found[name].why for name in ("numpy", "left", "shared", "python-dateutil")} == {
+        **{"numpy": "asked", "left": "added", "shared": "added", "python-dateutil": "asked"},
+    }
+    assert found["scripted-wheel"].why == "added" and len(found) == len(of_install(folder))
+    urls = bill(mixed, "mixed")
+    assert named(urls, "conda") == {(name, version) for name, version, _, _ in told}
+    assert named(urls, "pypi") == of_pip
+    assert {url.qualifiers["build"] for url in urls if url.type == "conda"} == {r[2] for r in told}
+    date, numpy = found["python-dateutil"], found["numpy"]
+    assert date.requires == ("six",) and date.sha256 == locked(mixed, "mixed")[date.name]["sha256"]
+    assert numpy.url.startswith("file://") and numpy.size > 10_000_000
+    assert date.url.startswith("https://") or date.url == ""  # which no index was asked for
+    assert (numpy.spdx, "python" in numpy.requires) == ("BSD-3-Clause", True)
+    (fetched,) = mixed.record("mixed")["fetched"]
+    assert fetched["url"].endswith(fetched["name"]) and fetched["bytes"] > 100
+
+
+def test_refresh_completes_what_an_earlier_tykky_has_noted(mixed: Site) -> None:
+    folder = mixed.generation("mixed")
+    before = of_install(folder)
+    as_of_old(folder)
+    assert "would tell more" in mixed("refresh", "--check", "mixed", status=Exit.DAMAGED).stdout
+    image = mixed.images("mixed")
+    mixed("refresh", "mixed")
+    after = of_install(mixed.generation("mixed"))
+    # Where the package index has a file is known while it is downloaded only.
+    assert after == tuple(replace(p, url="") if p.name == "python-dateutil" else p for p in before)
+    assert mixed.images("mixed") == image
+    check_cyclonedx((mixed.generation("mixed") / "sbom.cdx.json").read_text())
+    mixed("refresh", "--check", "mixed")
+    mixed("verify", "mixed")
+
+
+def test_what_a_lock_tells_of_licences_is_judged_before_anything_is_built(mixed: Site) -> None:
+    denied = ("-c", "licences.deny=BSD-*", "-c", "licences.exceptions=left=ours; pip=needed")
+    said = mixed(*denied, "install", "--force", "mixed", status=Exit.LICENCE).stderr
+    assert "numpy 1." in said and "BSD-3-Clause (licences.deny)" in said and "\nbase " not in said
+    said = mixed(*denied, "audit", "mixed", status=Exit.RECIPE).stderr
+    assert "under licences that are not allowed" in said
+    said = mixed("-c", "licences.ask=BSD-*", "audit", "mixed").stderr
+    assert "ask about the licence BSD-3-Clause of" in said
+    said = mixed("-c", "licences.deny=BSD-4", "audit", "--licences", status=Exit.CONFIG).stderr
+    assert "'BSD-4' is no licence" in said
+    answer = mixed.envelope(*denied, "audit", "--licences", "mix*", status=Exit.LICENCE)
+    ((install,), sums) = answer["result"]["installs"], answer["result"]["licences"]
+    found = {row["name"]: (row["answer"], row["reason"]) for row in install["packages"]}
+    assert found["numpy"] == ("deny", "licences.deny")
+    assert len(found) == len(of_install(mixed.generation("mixed")))
+    denied_ones = [row for row in sums if row["answer"] == "deny"]
+    assert [row["licence"] for row in denied_ones] == ["BSD-3-Clause"] and sums[0] in denied_ones
+    shown = mixed("audit", "--licences").stdout.split("\n\n")[-1]
+    assert "BSD-3-Clause" in shown and "deny" not in shown
+    mixed("audit", "--licences", "nothing", status=Exit.NOT_FOUND)
 
 
 def test_find_and_info_know_packages(mixed: Site) -> None:
@@ -269,3 +357,13 @@ def test_pip_stacks_list_their_packages_too(installed: Site) -> None:
     said = installed.user.run(installed.prefix("tiny") / "bin/list-packages").stdout
     rows = [line.split() for line in said.splitlines()]
     assert ["six", "1.17.0", "pypi", "MIT"] in rows
+    python = installed.prefix("tiny") / "bin/python"
+    listed = json.loads(installed.user.run(python, "-m", "pip", "list", "--format=json").stdout)
+    found = of_install(installed.generation("tiny"))
+    assert sorted((p.name, p.version) for p in found) == sorted(
+        (row["name"], row["version"]) for row in listed
+    )
+    locks = json.loads((installed.generation("tiny") / "lock.json").read_text())["packages"]
+    assert {p.name: p.sha256 for p in found} == {row["name"]: row["sha256"] for row in locks}
+    assert {p.why for p in found} == {"asked"} and all(p.size > 1000 for p in found)
+    assert named(bill(installed, "tiny"), "pypi") == {(p["name"], p["version"]) for p in listed}

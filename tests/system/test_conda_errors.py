@@ -165,7 +165,7 @@ def test_a_package_damaged_in_the_cache_is_not_used(conda: Site, place: Path) ->
     kept = place / "cache/downloads" / package["sha256"]
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(b"poison")
-    conda("install", "right")
+    assert f"{kept} is not the file that it was" in conda("install", "right").stderr
     assert kept.stat().st_size == package["size"]
     prefix = conda.prefix("right")
     assert conda.user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.bills import bill, named
 from tests.images import docker_archive
 from tests.stacks import HEAD, Site, recipe
+from tykky.contents import of_install, own
 from tykky.errors import Exit
 
 # -- a scratch image --------------------------------------------------------------------------
@@ -173,6 +175,24 @@ def test_pip_stack_is_built_inside_a_base_image_and_runs_on_it(site: Site, debia
     lines = site.lmod(script).stdout.splitlines()
     assert lines[0] == f"{site.prefix('wrapped')}/bin/python /usr/bin/python3.11"
     assert site.record("wrapped")["base"]["id"] == "debian-12"
+    found = of_install(site.generation("wrapped"))
+    assert {p.name for p in own(found)} == {"six", "tabulate", "pip"}
+    form = "${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}\\n"
+    code = f"import subprocess; subprocess.run(['dpkg-query', '-W', '-f', '{form}'])"
+    told = site.user.run(site.prefix("wrapped") / "bin/python", "-c", code).stdout
+    of_base = sorted(f"{p.name} {p.version} {p.build} {p.source}" for p in found if p.why == "base")
+    assert of_base == sorted(told.splitlines()) and len(of_base) > 50
+    assert {(p.type, p.channel) for p in found if p.why == "base"} == {("deb", "debian-12")}
+    urls = bill(site, "wrapped")
+    told_of = [line.split()[:3] for line in told.splitlines()]
+    assert {(u.name, u.version, u.qualifiers["arch"]) for u in urls if u.type == "deb"} == {
+        (name, version, arch) for name, version, arch in told_of
+    }
+    assert {name for name, _ in named(urls, "pypi")} == {"six", "tabulate", "pip"}
+    # They are what it runs on, and not what it is.
+    assert "libc6" not in str(site.record("wrapped")["packages"])
+    assert "libc6" not in site("find", "--packages").stdout
+    assert "libc6" not in site.user.run(site.prefix("wrapped") / "bin/list-packages").stdout
 
 
 def test_base_without_the_wanted_python_is_one_error(site: Site, debian: Path) -> None:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.bills import bill, named
 from tests.stacks import Site
+from tykky.contents import of_install
 from tykky.errors import Exit
+from tykky.tools import uv
+from tykky.tools.uv import stand_ins
 
 HEAD = """\
 from tykky import DiskStack
@@ -64,6 +68,29 @@ def test_directory_becomes_a_stack_that_no_longer_needs_it(site: Site, vendor: P
     assert sorted(p.name for p in (site.prefix("tool") / "bin").iterdir()) == [
         *("absolute", "mesh", "refine", "solve"),
     ]
+
+
+def test_packages_of_an_environment_on_disk_are_known(site: Site, place: Path) -> None:
+    stand_ins({"one-thing": "1.5", "other": "2"}, place / "wheels")
+    wheels = [str(path) for path in (place / "wheels").iterdir()]
+    for line in (
+        ["venv", "--quiet", "--python", "/usr/bin/python3", place / "env"],
+        ["pip", "install", "--quiet", "--offline", "--python", place / "env/bin/python", *wheels],
+    ):
+        subprocess.run([uv.program(), *line], check=True, env={"PATH": "/usr/bin:/bin"})
+    recipe(site, f"source = {str(place / 'env')!r}\ncommands = 'python'")
+    # Nobody knows their licences, and that they have none is known once it is built.
+    said = site("-c", "licences.unknown=deny", "install", "tool", status=Exit.LICENCE).stderr
+    assert "one-thing 1.5: - (licences.unknown: deny)" in said and not site.found("tool")
+    said = site("-c", "licences.unknown=ask", "install", "tool").stderr
+    assert "ask about the licence unknown of one-thing, other" in said
+    assert named(bill(site, "tool"), "pypi") == {("one-thing", "1.5"), ("other", "2")}
+    found = of_install(site.generation("tool"))
+    code = "from importlib.metadata import distributions as d; print(*(p.name for p in d()))"
+    listed = site.user.run(site.prefix("tool") / "bin/python", "-c", code).stdout.split()
+    assert [p.name for p in found] == sorted(listed) == ["one-thing", "other"]
+    assert {(p.type, p.why) for p in found} == {("pypi", "added")}
+    assert "one-thing" in site.lmod("module load tool; list-packages").stdout
 
 
 def test_what_a_copy_names_of_the_original_is_warned_of(site: Site, vendor: Path) -> None:

@@ -218,7 +218,9 @@ def test_a_certain_generation_is_removed_by_its_number(site: Site) -> None:
     site("install", "hello")
     site.hello(more="def finish(self, box):\n    box.write('new', 'new')")
     site("install", "hello")
-    assert "in use" in site("uninstall", "hello#2", status=int(Exit.CONFLICT)).stderr
+    both = ("uninstall", "hello#1", "hello#2")  # none is removed unless all may be
+    assert "in use" in site(*both, status=int(Exit.CONFLICT)).stderr
+    assert "deleted at once" in site("uninstall", "--undo", "hello#1", status=None).stderr
     site("uninstall", "hello#7", status=int(Exit.NOT_FOUND))
     site("uninstall", "hello/1.0#1")
     assert len(site.images()) == 1
@@ -259,6 +261,8 @@ def test_gc_says_first_what_goes_and_why_and_a_dry_run_says_the_same(site: Site)
         kept = site("gc", *keeps, "--dry-run").stderr
         session.kill()
     assert f"hello/1.0#1 is kept: sleep (process {session.pid}) has it loaded" in kept
+    kept = site.with_env(**pins)("gc", *keeps, "--dry-run").stderr
+    assert "hello/1.0#1 is kept: this session has it loaded" in kept
     run = site("gc", *keeps)
 
     def lines(said: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.bills import check_cyclonedx
 from tests.stacks import Site
 
 
@@ -41,3 +42,22 @@ def test_hook_may_add_to_what_is_built(site: Site) -> None:
     site.hello("other", more="def finish(self, box):\n    pass")
     command = site.prefix("hello") / "bin/hello"
     assert site.user.run(command).stdout == "hello 1.0\n"
+
+
+def test_no_build_is_lost_for_its_bill_of_materials(site: Site) -> None:
+    site.hello()
+    hooks = site.hooks(
+        """
+        from tykky.inventory import cyclonedx
+
+        def before_commit(build):
+            cyclonedx.FILE = "no/such/folder"
+        """
+    )
+    said = site("install", "hello", "-c", f"hooks={hooks}").stderr
+    assert "hello/1.0#1 has no bill of materials, since it could not be made: cannot write" in said
+    site("verify")
+    assert site.user.run(site.prefix("hello") / "bin/hello").stdout == "hello 1.0\n"
+    site("refresh", "hello")
+    check_cyclonedx((site.generation("hello") / "sbom.cdx.json").read_text())
+    site("refresh", "--check", "hello")

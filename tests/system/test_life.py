@@ -31,7 +31,6 @@ def on_a_terminal(site: Site, system: str, script: str) -> str:
 def test_each_module_system_shows_what_was_decided(site: Site, system: str) -> None:
     site("config", "set", "module.format", "both")
     site.hello("hello", "1.0", "2.0")
-    site("install", "hello@1.0")
     site("install", "--testing", "hello@2.0")
 
     def sees(script: str) -> str:
@@ -43,6 +42,8 @@ def test_each_module_system_shows_what_was_decided(site: Site, system: str) -> N
     def means(load: str = "hello") -> str:
         return sees(f"module load {load}; hello").strip()
 
+    assert (listed(), means("hello/2.0")) == ([], "hello 2.0")  # also where there is no other
+    site("install", "hello@1.0")
     assert (listed(), means(), means("hello/2.0")) == (["hello/1.0"], "hello 1.0", "hello 2.0")
     site("hide", "--undo", "hello/2.0")
     assert (listed(), means()) == (["hello/1.0", "hello/2.0"], "hello 1.0")  # the recipe's first
@@ -122,13 +123,14 @@ def test_two_versions_live_and_die_while_jobs_run(
     done = [event["verb"] for event in site.json("history", "--last", "0")]
     assert done == [
         *("install", "install", "default", "deprecate", "install", "rollback"),
-        *("hold", "retire", "install", "hold --undo", "gc"),
+        *("hold #2", "retire", "install", "hold --undo #2", "gc"),
     ]
     # A torn line of the journal is no reason to lose the next.
     journal = site.root / "journal.jsonl"
     journal.write_bytes(journal.read_bytes() + b'{"module": "hel')
     site("install", "hello@1.0")  # takes the retirement back
     assert [e["verb"] for e in site.json("history", "--last", "2")] == ["gc", "install"]
+    site("verify")
     assert site.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
 
 
@@ -139,12 +141,16 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     wrong = {
         ("default", "hello/3.0"): Exit.NOT_FOUND,
         ("default", "--undo", "nothing"): Exit.NOT_FOUND,
+        ("default", "--undo", ""): Exit.SPEC,
         ("deprecate", "hello/1.0", "--until", "soon"): Exit.USAGE,
         ("deprecate", "hello/1.0", "--until", "2020-01-01"): Exit.USAGE,
         ("deprecate", "hello/1.0", "--reason", "a\nb"): Exit.USAGE,
         ("retire", "hello"): Exit.CONFLICT,
+        ("retire", "hello/1.0", "--use", "hello/1.0"): Exit.CONFLICT,
+        ("deprecate", "hello/1.0", "hello/2.0", "--use", "hello@2.0"): Exit.CONFLICT,
         ("retire", "--undo", "hello/2.0"): Exit.NOT_FOUND,
         ("hold", "hello/1.0#9"): Exit.NOT_FOUND,
+        ("install", "--testing", "--force", "hello@1.0"): Exit.CONFLICT,
     }
     before = (site.root / "store/hello/1.0/.tykky/state.json").read_bytes()
     for words, code in wrong.items():
@@ -152,6 +158,8 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     assert (site.root / "store/hello/1.0/.tykky/state.json").read_bytes() == before
     site("retire", "hello/1.0", "--use", "hello/2.0")
     assert "use hello/2.0" in site("retire", "hello/1.0").stderr  # as it was
+    assert "hello/1.0, which" in site("deprecate", "hello/2.0", "--use", "hello/1.0").stderr
+    site("deprecate", "--undo", "hello/2.0")
     assert "retire --undo" in site("default", "hello/1.0", status=Exit.CONFLICT).stderr
     site("retire", "--undo", "hello/1.0")
     for words in ("hello/1.0#1", "hello/1.0"):
@@ -162,6 +170,11 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
         site("hold", "--undo", words)
     site("hide", "hello/1.0")
     assert "hide --undo hello/1.0" in site("default", "hello/1.0", status=Exit.CONFLICT).stderr
+    site("default", "hello/2.0")
+    assert "default of hello is hello/2.0" in site("hide", "hello/1.0").stderr  # as it was
+    assert "hello has no default" in site("hide", "hello/2.0").stderr
+    site("hide", "--undo", "hello/2.0")
+    site("default", "--undo", str(site.prefix("hello@2.0")))
     site("hold", "hello/1.0")
     site("deprecate", "hello/1.0")
     (entry,) = site.found("hello@1.0")
@@ -174,10 +187,13 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
     # So do they if the file that has them is lost.
     file = site.root / "store/hello/1.0/.tykky/state.json"
-    for lost in (file.unlink, lambda: file.write_text("{")):
-        lost()
-        site("refresh", "hello/1.0")
-        assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
+    gc = ("gc", "--dry-run", "--days", "0", "--generations", "0")
+    for verb in ("refresh hello/1.0", "hide hello/1.0", "reindex"):
+        for lost in (file.unlink, lambda: file.write_text("{")):
+            lost()
+            assert "hello/1.0#1 is kept: it is held" in site(*gc).stderr
+            site(*verb.split())
+            assert site.found("hello@1.0")[0]["marks"] == entry["marks"]
     for verb in ("hide", "hold", "deprecate"):
         site(verb, "--undo", "hello/1.0")
     assert site.found("hello@1.0")[0]["marks"] == {}
@@ -187,16 +203,23 @@ def test_what_is_decided_is_checked_and_can_be_taken_back(site: Site) -> None:
     site("default", "hello/1.0")
     assert [e["module"] for e in site.found("hello") if "default" in e["marks"]] == ["hello/1.0"]
     site("verify")
+    # Nor does anything go for good that has lost its entry and which of it is current.
+    (file.parent / "current").unlink()
+    shutil.rmtree(site.root / "db")
+    assert "hello/1.0 is left as it is" in site(*gc).stderr
+    site("doctor", "--store", "--fix")
+    assert site.lmod("module load hello/1.0; hello").stdout == "hello 1.0\n"
 
 
 def test_a_command_of_the_site_runs_once_after_modules_have_changed(site: Site) -> None:
     site.hello("hello", "1.0", "2.0")
     ran = site.user.home / "ran"
-    note = f"module.after_change=echo changed >> {ran}"
+    note = f"module.after_change=echo changed ${{TYKKY_CHANGED%/*}} >> {ran}"
     site("-c", note, "install", "hello@1.0", "hello@2.0")
     site("-c", note, "find")
     site("-c", note, "install", "hello@1.0")
-    assert ran.read_text() == "changed\n"
+    assert ran.read_text().split()[:2] == ["changed", "hello"]
+    assert ran.read_text().count("changed") == 1
     said = site("-c", "module.after_change=echo told; false", "hide", "hello/1.0", "--json")
     assert "repeat it: echo told; false" in said.stderr
     assert said.stdout.startswith("{")

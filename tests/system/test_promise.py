@@ -334,7 +334,9 @@ def test_a_file_that_was_spoilt_in_the_cache_is_not_installed(
     site("install", "tykkygood")
     for kept in (cache / "downloads").iterdir():
         kept.write_bytes(b"spoilt")
-    site("install", "--force", "tykkygood")
+    said = site("install", "--force", "tykkygood").stderr
+    assert f"downloads/{kept.name} is not the file that it was" in said
+    assert "tykkygood-1.0-py3-none-any.whl" in said
     web.files["/files/tykkygood-1.0-py3-none-any.whl"] = other
     for kept in (cache / "downloads").iterdir():
         kept.unlink()

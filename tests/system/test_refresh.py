@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.stacks import Site, listing, recipe
+from tests.stacks import Site, as_of_old, listing, recipe
+from tykky.contents import of_install
 from tykky.errors import Exit
 
 
@@ -32,6 +33,21 @@ def test_install_is_switched_to_another_runtime_and_back(python: Site) -> None:
     assert python.images("wrapped") == [image]
     after = image.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_packages_of_an_image_are_known_after_a_refresh(python: Site) -> None:
+    folder = python.generation("wrapped")
+    before = of_install(folder)
+    as_of_old(folder)
+    assert before and not of_install(folder)
+    python("refresh", "--all")
+    assert of_install(python.generation("wrapped")) == before
+    # What somebody has changed since is damage, and not made good.
+    path = python.generation("wrapped") / "packages.json"
+    path.write_text('[{"name": "x", "version": "1"}]')
+    python("refresh", "wrapped")
+    assert path == python.generation("wrapped") / "packages.json"
+    python("verify", "wrapped", status=Exit.DAMAGED)
 
 
 def generations(site: Site) -> list[dict[str, Any]]:

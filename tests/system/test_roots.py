@@ -144,6 +144,9 @@ def test_what_another_root_needs_stays(three: Site) -> None:
         assert gone == ["lower/1.0#1"]
         done = three("--root", "central", "uninstall", "lower", status=int(Exit.CONFLICT))
         assert f"upper/1.0#1 in mine ({three.repo.parent}/mine)" in done.stderr
+        for verb in ("uninstall lower", "gc"):
+            done = three("--root", "central", *verb.split(), status=None)
+            assert "not mounted; what the stacks in it need, nobody can tell" in done.stderr
     finally:
         three.user.run("chmod", "-R", "a-w", central)
     for more in 'needs = "low"', 'base = "stack:low"':

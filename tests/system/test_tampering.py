@@ -78,6 +78,8 @@ TAMPERINGS = {
     "images: a stranger": ("echo > $H/images/x.sqfs", "$H/images/x.sqfs"),
     "images: mode 777": ("chmod 777 $H/images", "$H/images"),
     "lock: changed": ("echo >> $G/lock.json", "$G/lock.json"),
+    "bill: changed": ("sed -i s/hello/hallo/ $G/sbom.cdx.json", "$G/sbom.cdx.json"),
+    "bill: gone": ("rm $G/sbom.cdx.json", "$G/sbom.cdx.json"),
     "lock: gone": ("rm $G/lock.json", "$G/lock.json"),
     "recipe: changed": ("echo >> $G/recipe/recipe.py", "$G/recipe/recipe.py"),
     "recipe: gone": ("rm -r $G/recipe", "$G/recipe"),
@@ -90,6 +92,15 @@ TAMPERINGS = {
     "older generation: record changed": ("echo >> $O/record.json", "$O/record.json"),
     "older generation: record garbage": ("echo > $O/record.json", "$O/record.json"),
     "older generation: launch.conf": ("echo idle 5 >> $O/launch.conf", "$O/launch.conf"),
+    "recipe: what lies beside it": ("echo >> $G/recipe/beside/0/more", "$G/recipe/beside/0/more"),
+    "signature: changed": ("sed -i s/^signed.20/signed\\ 21/ $G/signature", "$G/signature"),
+    "signature: gone": ("rm $G/signature", "$G/signature"),
+    "signature: of another generation": ("cp $O/signature $G/signature", "$G/signature"),
+    "journal: a line changed": ("sed -i '2s/install/update/' $J", "$J"),
+    "journal: a line less": ("sed -i 2d $J", "$J"),
+    "journal: a line more": ("sed -i 2p $J", "$J"),
+    "journal: a digest less": ("sed -i '2s/, .digest.*/}/' $J", "$J"),
+    "journal: the last line": ('sed -i \'$s/"why": ""/"why": "x"/\' $J', "$J"),
     "history: changed": ('sed -i \'s/"why": ""/"why": "x"/\' $H/state.json', "$H/state.json"),
     "history: garbage": ("echo '[' > $H/state.json", "$H/state.json"),
     "history: gone": ("rm $H/state.json", "$H/state.json"),
@@ -156,9 +167,17 @@ class Tampered:
 
     def __init__(self, place: Path) -> None:
         self.place, self.site = place, settle(place, log_in(place))
-        site = self.site
+        key = place / "key"
+        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", key], check=True)
+        (place / "allowed").write_text(f"me {key.with_suffix('.pub').read_text()}")
+        self.site = site = self.site.with_env(
+            TYKKY_SIGNING_KEY=str(key),
+            TYKKY_SIGNING_ALLOWED_SIGNERS=str(place / "allowed"),
+            TYKKY_SIGNING_POLICY="require",
+        )
         (place / "bin/wrap-install").symlink_to(Path(sys.executable).parent / "wrap-install")
         site.hello()
+        (site.repo / "hello/more").write_text("more")
         site.write("low", LOW.format(name="Low", text="echo low", more=""))
         site.write("up", LOW.format(name="Up", text="low", more='needs = "low"'))
         site("install", "hello", "low", "up")
@@ -179,6 +198,7 @@ class Tampered:
             "M9": site.modules / "hello/9.lua",
             "V": site.modules / "hello/.modulerc.lua",
             "D": site.root / "db/hello/1.0.json",
+            "J": site.root / "journal.jsonl",
             "N": site.root / "store/low/1.0/.tykky/generations/1",
             "P": site.user.home / "p",
             "C": site.user.home / "p/.tykky/generations/1",
@@ -229,7 +249,7 @@ def test_what_was_tampered_with_is_named_and_brought_back(tampered: Tampered, ca
     assert wanted in [str(Path(fault["file"]).absolute()) for fault in found], found
     assert all(fault["wrong"] and fault["remedy"] for fault in found)
     said = " ".join(fault["remedy"] for fault in found)
-    remedies = dict.fromkeys(re.findall(r"'((?:tykky|chmod|rm) [^']*)'", said))
+    remedies = dict.fromkeys(re.findall(r"'((?:tykky|chmod|rm|mv) [^']*)'", said))
     if remedies or case not in ONLY_ANEW:
         # A generation that is needed can be removed only after what needs it.
         tampered.bash("".join(f"{it} || later='{it}'\n" for it in remedies) + "$later")
@@ -251,6 +271,17 @@ def test_nothing_is_wrong_with_what_nobody_touched(tampered: Tampered) -> None:
     for path in (tampered.site.root, tampered.site.user.home / "p"):
         subprocess.run(["chmod", "-R", "a-w", path], check=True)
     assert tampered.faults(status=0) == []
+
+
+def test_each_file_of_a_generation_is_named_if_it_was_changed(tampered: Tampered) -> None:
+    folder = tampered.names["G"]
+    every = [str(path) for path in folder.rglob("*") if path.is_file()]
+    for name in every:
+        if Path(name) != folder / "record.json":  # without which there is nothing to compare with
+            with Path(name).open("ab") as stream:
+                stream.write(b"\n")
+    found = {fault["file"] for fault in tampered.faults("hello#2", status=int(Exit.DAMAGED))}
+    assert {*every} - found == {str(folder / "record.json")}
 
 
 def test_what_belongs_to_somebody_else_is_named(tampered: Tampered) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -175,13 +176,22 @@ def test_nothing_too_recent_is_chosen(place: Path, web: Web, way: Callable[[Pers
     assert person.classic.says(f"{way(person)}/bin/python -c '{ask}'") == "1.0 2.0"
 
 
-def test_an_index_without_upload_times_is_named(site: Site, web: Web) -> None:
-    with serve("goodpkg==1.0") as other:
-        site.write("mine", RECIPE)
-        quarantine = {"TYKKY_PIP_QUARANTINE": "14d", "TYKKY_PIP_INDEX_URL": address(other)}
-        site = site.with_env(**quarantine, TYKKY_PIP_EXTRA_INDEX_URLS=f"{address(web)} {PUBLIC}")
-        done = site("lock", "mine", status=int(Exit.RESOLVE))
-        assert "does not say when 'goodpkg' was uploaded" in done.stderr
+@pytest.mark.parametrize(
+    "way",
+    [ways.pip_recipe, ways.conda_script, ways.pip_containerize],
+    ids=lambda way: way.__name__,
+)
+def test_an_index_without_upload_times_is_named(
+    place: Path, web: Web, way: Callable[[Person], Path]
+) -> None:
+    del web.files["/simple/second/"]
+    with serve("second==1.0", login="me:hunter2") as other:
+        person = ways.person(place, address(web), address(other, "me:hunter2"), PUBLIC)
+        with pytest.raises(pytest.fail.Exception) as failed:
+            way(person.with_env(TYKKY_PIP_QUARANTINE="14d"))
+    said = str(failed.value)
+    assert f"the package index {address(other)} does not say when 'second' was uploaded" in said
+    assert "hunter2" not in said
 
 
 def test_conda_packages_are_updated_and_put_into_quarantine(site: Site, place: Path) -> None:
@@ -227,3 +237,7 @@ def test_conda_packages_are_updated_and_put_into_quarantine(site: Site, place: P
     conda_recipe(site, "mine", "packages = 'one', 'two >=2'")
     done = site("install", "mine", *quarantine, status=int(Exit.RESOLVE))
     assert "conda.quarantine lets in nothing more recent" in done.stderr
+    page = folder / "noarch/repodata.json"
+    page.write_text(re.sub(r'"(indexed_)?timestamp": \d+,?', "", page.read_text()))
+    done = site("install", "mine", *quarantine, status=int(Exit.RESOLVE))
+    assert f"the channel {folder.as_uri()} does not say when 'two' came" in done.stderr

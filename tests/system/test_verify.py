@@ -159,6 +159,21 @@ def test_what_a_cleaner_of_files_has_taken_is_made_again_from_the_image(site: Si
     site("verify")
     assert "installed already" in site("install", "hello").stderr
     assert site("doctor", "--store", "--fix").stdout == ""
+    # All files and links, and nothing else: gc leaves it, and what was decided comes back as well.
+    site("hold", "hello")
+    hidden = site.prefix("hello") / ".tykky"
+    gone = "find $H $H/../bin ! -type d ! -name '*.sqfs' -delete"
+    site.user.bash(gone, env={"H": str(hidden)})
+    site("gc", "--days", "0", "--generations", "0")
+    said = site("verify", status=Exit.DAMAGED).stdout
+    assert "uninstall" not in said
+    assert "'tykky doctor --store --fix'" in said
+    site("doctor", "--store", "--fix")
+    assert "held" in site("find", "hello").stdout
+    assert site.lmod("module load hello; hello").stdout == "hello 1.0\n"
+    site.user.bash(gone + "; rm -r $H/../../../../db", env={"H": str(hidden)})
+    site("gc", "--days", "0", "--generations", "0")
+    site("doctor", "--store", "--fix")
     # An image that is damaged, too, is no source of anything.
     (image,) = site.images("hello")
     shutil.rmtree(site.root / "store/hello/1.0/.tykky/generations")

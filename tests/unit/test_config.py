@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 from tykky.config import KEYS, Config, scopes, variable_of
-from tykky.config.schema import SECTIONS, Conda, Keep, Module, Permissions, Pip, Python, Squash
+from tykky.config.schema import (
+    SECTIONS,
+    Advisories,
+    Conda,
+    Keep,
+    Licences,
+    Module,
+    Permissions,
+    Pip,
+    Python,
+    Signing,
+    Squash,
+)
 from tykky.config.tree import read_tree
 from tykky.errors import ConfigError, Exit
 from tykky.resources import resource
@@ -74,8 +86,8 @@ def test_reference_has_every_key_with_its_default() -> None:
 
 def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
     groups = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
-    groups |= {"keep": Keep}
-    groups |= {"python": Python, "conda": Conda}
+    groups |= {"keep": Keep, "advisories": Advisories}
+    groups |= {"python": Python, "conda": Conda, "signing": Signing, "licences": Licences}
     own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains"}
     assert own == set(SECTIONS[""])
     for section, group in groups.items():

@@ -13,7 +13,7 @@ import stat
 import struct
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -47,6 +47,8 @@ _ARCHITECTURES = {
 # elf(5), e_machine.
 _MACHINES = {3: "i386", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64"}
 _MACHINES |= {243: "riscv64"}
+#: How many names are given to a program at once.
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,13 @@ def unpack(image: ImageFile, folder: Path) -> None:
     _unsquashfs(image, "-no-progress", "-no-xattrs", "-force", "-d", str(folder))
 
 
+def extract(image: ImageFile, paths: Sequence[str], folder: Path) -> None:
+    """Unpack some files of an image, from ``/`` on, below a folder. Raises ``TykkyError``."""
+    for start in range(0, len(paths), _AT_ONCE):
+        some = [path.lstrip("/") for path in paths[start : start + _AT_ONCE]]
+        _unsquashfs(image, "-no-progress", "-no-xattrs", "-force", "-d", str(folder), paths=some)
+
+
 def _unsquashfs(
     image: ImageFile, *options: str, paths: Sequence[str] = (), strict: bool = True
 ) -> str:
@@ -286,6 +295,31 @@ class ImageBase(Base):
         """The programs of the image that a pattern means."""
         there = self.listing
         return search(pattern, self.path, there.glob, there.is_file if every else there.is_program)
+
+    @contextlib.contextmanager
+    def files(self, *patterns: str) -> Iterator[dict[str, Path]]:
+        """The files that patterns mean, by their paths in the image, and where each can be read.
+
+        Raises ``TykkyError``.
+        """
+        paths = dict.fromkeys(path for pattern in patterns for path in self.listing.glob(pattern))
+        real = {path: self.listing.resolve(path) for path in paths if self.listing.is_file(path)}
+        with self.holding([*dict.fromkeys(real.values())]) as root:
+            yield {path: root / to.lstrip("/") for path, to in real.items()}
+
+    @contextlib.contextmanager
+    def holding(self, paths: Sequence[str]) -> Iterator[Path]:
+        """A folder with some files of the image where they are in it; perhaps all of it.
+
+        The paths have no links on the way. Raises ``TykkyError``.
+        """
+        if self.directory is not None:
+            yield self.directory
+            return
+        assert self.file is not None
+        with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
+            extract(self.file, paths, Path(folder))
+            yield Path(folder)
 
     def machine(self, program: str) -> str:
         """The architecture that a program of the image is for, as far as it says so.

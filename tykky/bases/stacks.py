@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tykky.bases.base import Base, host
 from tykky.bases.image import Listing, image_base, listing, open_image
 from tykky.errors import Exit, StoreError, TykkyError
+from tykky.spec import is_path
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class StackBase(Base):
     """A generation of the place at ``prefix``, whose ``image`` lies over it, and what is ``below``.
 
-    ``packages`` are the names and versions of its Python packages.
+    ``packages`` are the names and versions of its Python packages, ``title`` is what people call
+    it, ``commands`` are what it offers, and it ``activates`` if entering it puts it first on PATH.
     """
 
     prefix: Path
@@ -30,6 +32,9 @@ class StackBase(Base):
     image: Path
     below: Base
     packages: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    commands: tuple[str, ...] = ()
+    activates: bool = False
 
     @property
     def has_root(self) -> bool:
@@ -68,11 +73,16 @@ class StackBase(Base):
 
 
 def find_stack(spec: str, config: Config) -> Record:
-    """The current generation that ``stack:SPEC`` means. Raises ``TykkyError``, code ``BASE``."""
-    from tykky.store import Store, roots
+    """The current generation that ``stack:SPEC`` means. Raises ``TykkyError``, code ``BASE``.
+
+    A path may be of a root that the configuration does not know.
+    """
+    from tykky.store import Place, Store, roots
 
     store = Store.of(config)
     try:
+        if is_path(spec):
+            return Place(Path(spec)).record()
         store = roots.having(store, spec)
         return store.record(store.one(spec))
     except StoreError as error:
@@ -83,11 +93,14 @@ def find_stack(spec: str, config: Config) -> Record:
         ) from error
 
 
-def stack_base(name: str, spec: str, config: Config) -> StackBase:
-    """The base that is the current generation of a spec's install. Raises ``TykkyError``."""
+def stack_base(name: str, spec: str, config: Config, record: Record | None = None) -> StackBase:
+    """The base that is the current generation of a spec's install, or that of a ``record``.
+
+    Raises ``TykkyError``.
+    """
     from tykky.runtime.base import image_path
 
-    record = find_stack(spec, config)
+    record = record or find_stack(spec, config)
     prefix, said = Path(record.prefix), record.base
     root = record.launch.get("root")
     below = image_base(said["name"], said["digest"], Path(root), {}) if root else host()
@@ -97,13 +110,26 @@ def stack_base(name: str, spec: str, config: Config) -> StackBase:
             remedy="name the container itself as the base",
             code=Exit.BASE,
         )
+    image = image_path(prefix, record.images[0]["file"])
+    by_record = record.kind in ("pip", "extension")  # others have more than Python's
     return StackBase(
         name,
         f"{record.title} on {below.id}",
         record.build,
         prefix,
         record.generation,
-        image_path(prefix, record.images[0]["file"]),
+        image,
         below,
-        dict(record.packages),
+        dict(record.packages if by_record else _projects(listing(open_image(image)))),
+        record.title,
+        record.commands,
+        bool(record.launch.get("activation")),
     )
+
+
+def _projects(inside: Listing) -> Iterator[tuple[str, str]]:
+    """The names and versions of the Python projects in an image."""
+    for path in inside.glob("/lib/python3*/site-packages/*.dist-info"):
+        name, _, version = PurePosixPath(path).name.removesuffix(".dist-info").rpartition("-")
+        if name:
+            yield name, version

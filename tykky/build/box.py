@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from tykky.bases import PATH, Base, HostBase, ImageBase
@@ -22,7 +22,7 @@ from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
 from tykky.kinds import tree
 from tykky.runtime.base import PINS
-from tykky.tools import process
+from tykky.tools import process, uv
 from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.process import Command
 from tykky.tools.scratch import Scratch, contained
@@ -178,6 +178,8 @@ class RealBox(Box):
     files: dict[Path, Path] = field(default_factory=dict)
     #: What has been read from outside of the recipe's folder, with a digest of each.
     read: dict[str, str] = field(default_factory=dict)
+    #: What has been downloaded, by its sha256, or was kept of an earlier download.
+    fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: What is under way while a command runs, for it to use.
     beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -198,8 +200,13 @@ class RealBox(Box):
         self.log.write(f"$ {masked(shown)}\n".encode(errors="backslashreplace"))
         self.log.flush()
         line, environment = self.enclose(argv, variables)
-        with self.beside():
-            return process.run(shown, line, environment, self.cwd, self.log, self.network)
+        try:
+            with self.beside():
+                return process.run(shown, line, environment, self.cwd, self.log, self.network)
+        except StepError as error:
+            if self.network:
+                uv.of_script(error, shown, uv.indexes(self.config))
+            raise
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:
         self.log.write(f"# {what}\n".encode())
@@ -233,10 +240,16 @@ class RealBox(Box):
         else:
             kept, digest = fetch.fetch_unpinned(url, cache, self.say, patience=patience)
             self.say(f"{file} has no digest in the recipe; it is sha256='{digest}'")
+        self.note_fetched(file, url, kept.name, kept)
         self.log.write(f"# fetched {masked(url)}: {kept.name}\n".encode())
         # A copy: what a step does to its file must not reach the cache.
         shutil.copyfile(kept, contained(self.scratch.tmp, Path(FETCHED.name, file)))
         return self.tmp / FETCHED.name / file
+
+    def note_fetched(self, name: str, url: str, sha256: str, kept: Path) -> None:
+        """Note that a file was downloaded, for the record; no ``url``: it is not known any more."""
+        facts = {"name": name, "url": masked(url), "sha256": sha256, "bytes": kept.stat().st_size}
+        self.fetched[sha256] = facts
 
     def copy(self, source: str | Path, target: str | Path = ".") -> Path:
         origin, full, real = self.directory / source, self.inside(target), self.real(target)

@@ -49,6 +49,8 @@ class Layout:
     settles = True
     #: Whether generations are kept until somebody cleans up, and not only the one before.
     keeps_all = True
+    #: Whether what is built is a recipe's, which may lie in a repository.
+    has_repository = True
     #: What the log says is done.
     verb = "install"
 

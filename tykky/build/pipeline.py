@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from tykky import bases, console
 from tykky import lock as locks
+from tykky.build import gate, licensing, steps
 from tykky.build import plan as plans
-from tykky.build import steps
 from tykky.build.plan import Plan, record_of
 from tykky.build.work import Desk, Work
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.files import discard
-from tykky.store import Record, Store, place, trash
+from tykky.store import Record, Store, place, signatures, trash
 from tykky.store.place import Draft
 from tykky.tools.scratch import sweep
 
@@ -98,6 +98,8 @@ def carry_out(
         return Outcome(found, "nothing")
     desk.store.check_outside(plan.prefix)
     if force or (found is None and plans.reusable(plan) is None):
+        gate.check(plan.lock.packages, plan.module, desk)
+        licensing.check_lock(plan.lock, plan.module, desk.config, lambda _: None)
         plan = provide(desk, plan)
     desk.store.prepare()
     sweep(desk.config.build_dir)
@@ -187,11 +189,14 @@ def build(
     keeps others away. Raises ``TykkyError``; then the place is as it was.
     """
     plan.place.check_formats()
+    signatures.check_key(desk.config)
     before = plan.place.current
     if held:
         place.sweep(plan.place)
     with _working(desk, plan, held=held) as (work, draft):
         built = steps.reuse(work, old) if old is not None else steps.assemble(work)
+        gate.check(built.packages, plan.module, desk)
+        licensing.check(built.packages, plan.module, desk.config, desk.remark)
         launch = steps.write(work, draft, built)
         steps.test(work, draft, built, launch)
         with _needs_held(work):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from tykky import bases, contents
 from tykky import lock as locks
 from tykky.bases import Base
 from tykky.bases.stacks import find_stack
-from tykky.build import locking
+from tykky.build import keeping, locking
 from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
 from tykky.build.entering import triples
@@ -25,11 +26,10 @@ from tykky.errors import (
     TykkyError,
     explained,
 )
-from tykky.files import Permissions, digest_file, make_folder, write_file
+from tykky.files import Permissions, digest_file, write_file
 from tykky.host import host_name, now, user_name
 from tykky.lock import Lock
 from tykky.recipe import guarded, read_all, recipe_code, source_digest
-from tykky.recipe.source import is_recipe, recipe_file, recipe_source
 from tykky.repos.loading import check_trusted
 from tykky.store import Place, Record, Store, roots
 from tykky.store.place import damaged, missing
@@ -62,7 +62,8 @@ _REHEARSED = {
 class Plan:
     """A selected recipe with everything that decides what its install will be.
 
-    ``build`` is the digest of what decides the contents, ``publish`` that of what only users see.
+    ``build`` is the digest of what decides the contents, ``publish`` that of what only users see;
+    ``beside`` has those of the files that lie beside the recipe.
     """
 
     recipe: Stack
@@ -76,6 +77,7 @@ class Plan:
     needs: tuple[Record, ...] = ()
     build: str = ""
     publish: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
     layout: Layout = field(default_factory=Layout)
 
     @property
@@ -112,28 +114,40 @@ def make(
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
         records.insert(0, find_stack(base.reference.target, config))
     needs = tuple({record.prefix: record for record in records}.values())  # each once
-    plain = are_plain(recipe)
-    build = locks.digest_of(
+    beside = _beside(recipe)
+    build = build_digest(recipe, arch, base, lock, needs, beside)
+    names = ("env", "isolation", "runtime", "binds", "gpu", "commands")
+    entered = {name: guarded(recipe, name) for name in names}
+    entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
+    publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
+    module = f"{recipe.name}/{version}"
+    how = (settled.is_new, settled.instead, needs, build, publish, beside)
+    return Plan(recipe, arch, base, lock, place, module, *how)
+
+
+def build_digest(
+    recipe: Stack,
+    arch: str,
+    base: Base,
+    lock: Lock,
+    needs: Sequence[Record],
+    beside: Mapping[str, str],
+) -> str:
+    """The digest of what decides the contents; ``beside`` has those of files beside the recipe."""
+    return locks.digest_of(
         {
             "format": FORMAT,
             "recipe": source_digest(type(recipe)),
-            "files": _beside(recipe),
+            "files": dict(beside),
             "version": [str(recipe.version), recipe.version.data],
             "choices": dict(recipe.choices),
-            "commands": None if plain else guarded(recipe, "commands"),
+            "commands": None if are_plain(recipe) else guarded(recipe, "commands"),
             "lock": lock.digest,
             "base": base.digest,
             "needs": [record.build for record in needs],
             "arch": arch,
         }
     )
-    names = ("env", "isolation", "runtime", "binds", "gpu", "commands")
-    entered = {name: guarded(recipe, name) for name in names}
-    entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
-    publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
-    module = f"{recipe.name}/{version}"
-    how = (settled.is_new, settled.instead, needs, build, publish)
-    return Plan(recipe, arch, base, lock, place, module, *how)
 
 
 def check_selection(recipe: Stack, place: Place) -> None:
@@ -181,7 +195,7 @@ def asked_for(plan: Plan) -> Iterator[str]:
 
 def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Record:
     """What a plan alone says of its generation, as a record."""
-    recipe = plan.recipe
+    recipe, homes = plan.recipe, {*keeping.folders_of(plan.recipe)}
     return Record(
         name=recipe.name,
         version=str(recipe.version),
@@ -209,38 +223,37 @@ def record_of(plan: Plan, steps: Sequence[Step], read: Mapping[str, str]) -> Rec
         instead=plan.instead,
         loads=tuple(recipe.loads),
         shown=shown(recipe),
-        read=dict(read),
+        # What lies beside a recipe is known by what is in it, and may lie anywhere.
+        read={path: d for path, d in read.items() if not homes & {*Path(path).parents}},
         base={"name": plan.base.name, "id": plan.base.id, "digest": plan.base.digest},
         recipe={"file": str(recipe.file), "digest": source_digest(type(recipe))},
-        by={"user": user_name(), "host": host_name(), "tykky": tykky.__version__},
+        by={
+            "user": user_name(),
+            "host": host_name(),
+            "tykky": tykky.__version__,
+            "kernel": os.uname().release,
+        },
         steps=tuple(steps),
     )
 
 
 def keep_inputs(
     plan: Plan, found: Sequence[Installed], folder: Path, permissions: Permissions
-) -> None:
+) -> list[str]:
     """What a generation was made from stays with it, whatever becomes of the repository.
 
-    So do the packages that were ``found`` in it.
+    So do the packages that were ``found`` in it. Gives what is too large for that.
     """
-    if found:
-        write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
+    write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
     write_file(folder / "lock.json", locks.render(plan.lock).encode(), permissions)
-    make_folder(folder / "recipe", permissions)
-    # First the recipe itself, then those that it extends.
-    sources = map(recipe_source, type(plan.recipe).__mro__)
-    for number, text in enumerate(text for text in sources if text is not None):
-        name = f"recipe-{number}.py" if number else "recipe.py"
-        write_file(folder / "recipe" / name, text, permissions)
+    return keeping.keep(plan.recipe, plan.beside, folder, permissions)
 
 
 def _beside(recipe: Stack) -> dict[str, str]:
     """The digests of all files that lie beside a recipe, and beside those that it extends."""
     found = {}
-    folders = {recipe_file(each).parent: None for each in type(recipe).__mro__ if is_recipe(each)}
     with explained("read what lies beside the recipe", "repos"):
-        for number, folder in enumerate(folders):
+        for number, folder in enumerate(keeping.folders_of(recipe)):
             for path in sorted(folder.rglob("*")):
                 name = path.relative_to(folder)
                 if name.parts[0] not in _NO_INPUT and path.is_file() and name.name[0] != ".":

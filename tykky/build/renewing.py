@@ -6,13 +6,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import console
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
+from tykky.build.keeping import keep_bill
+from tykky.contents import FILE, of_install, own
+from tykky.contents import render as rendered
 from tykky.errors import explained
-from tykky.files import copy_tree, discard, text_at
+from tykky.files import copy_tree, count, discard, text_at, write_file
 from tykky.host import host_name, now, user_name
+from tykky.inventory import completing, cyclonedx
+from tykky.inventory import files as listed
 from tykky.runtime.base import CONF_NAME, LaunchPlan, render
-from tykky.store import Place, Record, Store, place
+from tykky.store import Place, Record, Store, place, signatures
+from tykky.store.place import Draft
+from tykky.store.written import note, what
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -27,6 +35,26 @@ def is_entered_as(
     return not path.is_symlink() and text_at(path) == render(plan)
 
 
+def is_known(here: Place, record: Record) -> bool:
+    """Whether all that can be known of the packages and files of a generation is noted.
+
+    What somebody has changed or removed since is not made good here: that is damage.
+    """
+    folder = here.generation(record.generation)
+    made = {cyclonedx.FILE, listed.FILE} <= record.notes.keys()
+    return _is_spoilt(folder, record) or (made and not completing.lacks(folder))
+
+
+def _is_spoilt(folder: Path, record: Record) -> bool:
+    """Whether the packages that were noted are not those that are there."""
+    if FILE not in record.notes:
+        return False
+    try:
+        return what(note(folder / FILE)) != what(record.notes[FILE])
+    except OSError:
+        return True
+
+
 def renew(
     here: Place,
     record: Record,
@@ -35,7 +63,9 @@ def renew(
     runtime: str | None,
     isolation: str | None,
 ) -> Record:
-    """Commit a generation that is entered as it would be now. Hold the claim of the place.
+    """Commit a generation that is entered as it would be now, and knows its packages.
+
+    Hold the claim of the place.
 
     Raises ``TykkyError``.
     """
@@ -47,6 +77,16 @@ def renew(
             store.permissions.apply_again(draft.path)
             plan, entering = _entered(record, draft.number, config, runtime, isolation)
             lay_launch(plan, draft.path, store.permissions)
+            anew = [CONF_NAME, "host", "root"]
+            if not (spoilt := _is_spoilt(old, record)) and completing.lacks(old):
+                found = completing.completed(here, record, config)
+                write_file(draft.path / FILE, rendered(found).encode(), store.permissions)
+                packages = tuple((package.name, package.version) for package in own(found))
+                record = replace(record, packages=packages)
+                anew.append(FILE)
+            if not spoilt and listed.FILE not in record.notes:
+                paths = listed.render(listed.of_images(record))
+                write_file(draft.path / listed.FILE, paths, store.permissions)
             new = replace(
                 record,
                 generation=draft.number,
@@ -57,13 +97,25 @@ def renew(
                 notes={
                     name: noted
                     for name, noted in record.notes.items()
-                    if Path(name).parts[0] not in (CONF_NAME, "host", "root")
+                    if Path(name).parts[0] not in anew
                 },
             )
-            return place.commit(draft, new, store.permissions)
+            if not spoilt:
+                new = _with_bill(new, draft, store)
+            return place.commit(draft, new, store.permissions, signatures.signer(config))
     finally:
         if draft.path.exists():
             discard(draft.path)
+
+
+def _with_bill(record: Record, draft: Draft, store: Store) -> Record:
+    """The record of a draft that has got a bill of materials of its own."""
+    packages = of_install(draft.path)
+    if problem := keep_bill(record, packages, draft.path, store.permissions):
+        console.warn(problem)
+        return record
+    notes = {name: noted for name, noted in record.notes.items() if name != cyclonedx.FILE}
+    return replace(record, notes=notes, files=count(draft.path) + 1 + len(record.images))
 
 
 def _entered(

@@ -22,7 +22,7 @@ from tykky.files import copy_tree, digest_file, discard
 from tykky.host import host_name, now, user_name
 from tykky.recipe import guarded
 from tykky.runtime.base import CONF_NAME, CURRENT
-from tykky.store import Place, Record, Store, place, state
+from tykky.store import Place, Record, Store, place, signatures, state
 from tykky.store import record as records
 from tykky.tools import squash
 from tykky.tools.scratch import contained
@@ -60,6 +60,8 @@ def put_copy(top: Path, record: Record, recipe: Stack) -> None:
         notes={},
         marks={},
         instead="",
+        fetched=(),
+        repository={},
         recipe={**record.recipe, "file": ""},  # which may lie anywhere
         launch={**record.launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
         needs=tuple(f"{prefix}#0" for prefix in needs),
@@ -105,9 +107,11 @@ def restore(here: Place, config: Config, store: Store) -> Record:
     It has the number that it had, and what is left of it. Hold the claim of the place. Raises
     ``TykkyError``.
     """
+    signatures.check_key(config)  # before anything is set aside
     number = _number(here)
     record = _of_record(here, number) or _of_image(here, number, config)
     last = here.generation(number)
+    state.recall(here, store.entered_marks(record), store.permissions)
     draft = replace(place.begin(here, store.permissions), number=number)
     try:
         with explained(f"restore {record.module}"):
@@ -123,7 +127,7 @@ def restore(here: Place, config: Config, store: Store) -> Record:
         lay_launch(plan, draft.path, store.permissions)
         if last.exists():  # the next sweep takes it away
             place.set_aside(here, number)
-        record = place.commit(draft, record, store.permissions)
+        record = place.commit(draft, record, store.permissions, signatures.signer(config))
         state.renote(here, last / records.NAME, store.permissions)
         return record
     finally:

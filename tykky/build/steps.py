@@ -8,19 +8,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import tykky
 from tykky import console, contents
-from tykky.build import commands, restoring
+from tykky.build import commands, keeping, restoring
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan
 from tykky.build.layout import Offer
 from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
 from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
-from tykky.files import count, discard, make_folder
+from tykky.files import count, discard, make_folder, write_file
+from tykky.inventory import completing, filling
+from tykky.inventory import files as listed
 from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
-from tykky.store import Record, place
+from tykky.store import Record, place, signatures
 from tykky.store.place import Draft
+from tykky.tools.git import state_of
 from tykky.tools.squash import settle, squash
 
 
@@ -33,6 +37,7 @@ class Built:
     packages: tuple[contents.Installed, ...]
     entering: Entering
     images: tuple[dict[str, Any], ...] = ()
+    files: tuple[str, ...] = ()  # the paths of those of the contents
     old: Record | None = None  # the generation that they are taken from
 
 
@@ -54,7 +59,7 @@ def assemble(work: Work) -> Built:
                 restoring.put_copy(top, record, plan.recipe)
         if plan.layout.settles:
             settle(top)
-        files = count(top)
+        files, paths = count(top), tuple(listed.below(top))
         line.update(f"{files} files into one image")
         options, before = plan.layout.squash_options(work), {*plan.place.images.iterdir()}
         image = squash(top, plan.place.images, work.config, work.run, options)
@@ -64,7 +69,7 @@ def assemble(work: Work) -> Built:
         line.tell(image=image)
         line.update(f"{files} files into one image of {console.size(image.bytes)}")
     work.desk.log.note(f"image {image.sha256}, place {plan.prefix}")
-    return replace(built, images=(asdict(image),))
+    return replace(built, images=(asdict(image),), files=paths)
 
 
 def _finish(work: Work) -> Built:
@@ -85,6 +90,10 @@ def _finish(work: Work) -> Built:
         if found and (listed := plan.layout.with_listing(offer)):
             contents.put(found, box)
             offer = listed
+        urls = {sha256: facts["url"] for sha256, facts in work.fetched.items()}
+        found = (*filling.filled(found, plan.lock, urls), *filling.of_base(plan.base))
+        if database := filling.unread(plan.base, found):
+            work.desk.remark(f"the packages of the base are not known: nothing reads {database}")
         entering = plan.layout.enter(work, box, offer)
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
@@ -100,15 +109,28 @@ def reuse(work: Work, old: Record) -> Built:
         chosen = set(commands.choose_again(recipe, there))
         names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
     entering = as_published(Entering.read(old.launch), recipe, work.config)
-    found = contents.of_install(work.plan.place.generation(old.generation))
+    folder = work.plan.place.generation(old.generation)
+    if completing.lacks(folder):
+        found = completing.completed(work.plan.place, old, work.config)
+    else:
+        found = contents.of_install(folder)
     work.read.update(old.read)
-    return Built(Offer(names), there, found, entering, tuple(map(dict, old.images)), old)
+    work.fetched.update({facts["sha256"]: dict(facts) for facts in old.fetched})
+    images = tuple(map(dict, old.images))
+    kept = listed.read(work.plan.place.generation(old.generation))
+    paths = listed.of_images(old) if kept is None else kept.split("\n")
+    own = tuple(path for path in paths if path[:1] not in ("", "/"))
+    return Built(Offer(names), there, found, entering, images, own, old)
 
 
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
     """Everything of a generation but its record and its log; how it is entered."""
     plan, permissions = work.plan, work.desk.store.permissions
-    keep_inputs(plan, built.packages, draft.path, permissions)
+    for large in keep_inputs(plan, built.packages, draft.path, permissions):
+        work.desk.remark(f"{large} is too large to be kept: 'tykky rebuild' needs it where it is")
+    wraps = plan.recipe.wraps_base or not plan.layout.has_image
+    paths = (*built.files, *(listed.of_base(plan.base) if wraps else ()))
+    write_file(draft.path / listed.FILE, listed.render(paths), permissions)
     plan.layout.fill(work, draft, built.offer, built.images)
     names, number = built.offer.names, draft.number
     launch = launch_plan(
@@ -151,7 +173,7 @@ def _record(work: Work, built: Built) -> Record:
         commands=built.offer.names,
         programs=built.programs,
         launch=asdict(built.entering),
-        packages=tuple((p.name, p.version) for p in built.packages),
+        packages=tuple((p.name, p.version) for p in contents.own(built.packages)),
     )
 
 
@@ -168,16 +190,37 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
                 log = draft.path / "build.log.gz"
                 shutil.copy2(old / log.name, log)
                 permissions.apply(log)
+        record = _record(work, built)
         record = replace(
-            _record(work, built),
+            record,
             generation=draft.number,
+            by={**record.by, **_own_commit()},
             images=built.images,
-            files=count(draft.path) + 1 + len(built.images),
+            fetched=_fetched(work),
+            repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
         )
-        record = place.commit(draft, plan.layout.amend(record), permissions)
+        record = plan.layout.amend(record)
+        if problem := keeping.keep_bill(record, built.packages, draft.path, permissions):
+            work.desk.remark(problem)
+        record = replace(record, files=count(draft.path) + 1 + len(built.images))
+        record = place.commit(draft, record, permissions, signatures.signer(work.config))
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
+
+
+def _own_commit() -> dict[str, str]:
+    """Of a Tykky that is used from its own repository, the commit."""
+    own = Path(tykky.__file__).parents[1]
+    state = state_of(own) if (own / ".git").exists() else {}
+    return {"commit": f"{state['commit']} ({state['state']})"} if state else {}
+
+
+def _fetched(work: Work) -> tuple[dict[str, Any], ...]:
+    """What was downloaded besides the packages, of which the lock tells the files."""
+    locked = {package.sha256 for package in work.plan.lock.packages}
+    found = (facts for sha256, facts in work.fetched.items() if sha256 not in locked)
+    return tuple(sorted(found, key=lambda facts: (facts["name"], facts["sha256"])))
 
 
 def check_needs(work: Work) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases, console
 from tykky import lock as locks
+from tykky.bases.stacks import find_stack
 from tykky.build import locking
 from tykky.build import plan as plans
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError, did_you_mean
@@ -103,7 +104,7 @@ def prepare(
         remedy = "change it with the 'update' of that command; its '-h' tells how"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     recipe, arch = _recipe_of(record, repos), bases.arch()
-    old = _lock_of(record)
+    old = lock_of(record)
     names = _checked(only, old, record)
     say(f"resolving {entry.module} anew")
     try:
@@ -144,7 +145,7 @@ def _recipe_of(record: Record, repos: Repos) -> Stack:
         raise SpecError(cause, remedy=remedy, code=Exit.NOT_FOUND) from None
 
 
-def _lock_of(record: Record) -> Lock:
+def lock_of(record: Record) -> Lock:
     """The lock that a generation keeps. Raises ``StoreError`` if it is damaged, or gone by now."""
     folder = Place(Path(record.prefix)).generation(record.generation)
     try:
@@ -230,14 +231,18 @@ def _differences(
         yield error.cause
         return
     if settled is None:
-        _lock_of(record)  # if it is damaged, that is why
+        lock_of(record)  # if it is damaged, that is why
+        scheme, _, spec = record.base.get("name", "").partition(":")
+        if scheme == "stack" and (on := find_stack(spec, config)).build != record.base["digest"]:
+            yield f"it is on {record.base['id'].partition(' on ')[0]}, and {on.title} is there now"
+            return
         same = locking.has_same_inputs(record)
         files = "the files that it was built from have changed"
         yield "the recipe asks for other packages, and has no lock" if same else files
         return
     different = settled.lock.digest != record.lock
     if different:
-        count = locks.compare(_lock_of(record), settled.lock).count
+        count = locks.compare(lock_of(record), settled.lock).count
         yield f"the lock differs: {console.plural(count, 'package')}"
     if not recipe.knows_base(config, arch):
         return  # only a registry can tell

@@ -177,13 +177,17 @@ class Desk:
 
 @dataclass(frozen=True)
 class Work:
-    """A build under way: its desk, what is built, and where. ``read`` is what it has read."""
+    """A build under way: its desk, what is built, and where.
+
+    ``read`` is what it has read, ``fetched`` what it has downloaded.
+    """
 
     desk: Desk
     plan: Plan
     scratch: Scratch
     line: Step | None = None
     read: dict[str, str] = field(default_factory=dict)
+    fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
@@ -208,9 +212,11 @@ class Work:
             log=self.desk.log.stream,
             say=self.say,
             read=self.read,
+            fetched=self.fetched,
             network=plan.recipe.network,
             reads=[Path(path) for path in guarded(plan.recipe, "reads")],
             nests=bool(plan.needs),
+            seen=[Path(needed.prefix) for needed in plan.needs],  # in whichever root
             **more,
         )
 

@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "extend": "put packages of your own on top of a stack",
         "update": "bring the packages of stacks up to date",
         "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",
@@ -38,11 +39,13 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Asking": {
         "find": "list what is installed",
-        "which": "tell which installs have a package or a command",
+        "which": "tell which installs have a package, a command or a file",
         "outdated": "tell which stacks are behind",
-        "diff": "tell how the packages of two installs or locks differ",
+        "diff": "tell how two installs or locks differ",
+        "graph": "tell which installs, bases and packages stand on which",
         "history": "tell what was done with a stack, or with all",
         "log": "show the build log of a stack",
+        "sbom": "print the bill of materials of a stack",
         "module": "tell where the modulefiles are",
     },
     "Keeping": {
@@ -53,6 +56,8 @@ VERBS: dict[str, dict[str, str]] = {
         "base": "list, pull and verify the images that stacks run on",
         "refresh": "make the commands and modules of stacks again",
         "verify": "check whether installs are what was installed",
+        "sign": "sign installs with an ssh key",
+        "rebuild": "prove that an install is what its inputs give",
         "reindex": "rebuild the database from the installs",
         "doctor": "check whether this machine can build and run stacks",
         "config": "show and change the configuration",

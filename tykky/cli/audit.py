@@ -1,8 +1,12 @@
-"""Check every version and variant of recipes, without building anything.
+"""Check every version and variant of recipes, without building anything; or installs.
 
 For each combination the recipe is loaded and selected, its lock is there and fits, its
-steps are planned, what it fetches has a digest, and the modules that it loads are known to
-Lmod.
+steps are planned, what it fetches has a digest, the licences that its lock tells are allowed,
+and the modules that it loads are known to Lmod.
+
+With --advisories, not recipes but all installs are looked at: which have packages with known
+holes, by the advisories of a directory or ZIP in the OSV format. With --licences: under which
+licences their packages are, and what the site's policy says of them.
 """
 
 from __future__ import annotations
@@ -10,15 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tykky import bases, console
-from tykky.build import locking
+from tykky.build import licensing, locking
 from tykky.build.box import PlanBox
-from tykky.cli.common import Call, Result, positional, recipes, selected
+from tykky.cli.common import Call, Result, flag, option, positional, recipes, selected
 from tykky.errors import Exit, LockError, TykkyError
+from tykky.inventory.severity import LEVELS
 from tykky.lock import Lock
 from tykky.publish import modules
 from tykky.recipe import read_all, recipe_code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tykky.config import Config
     from tykky.kinds.stack import Stack
 
@@ -26,13 +33,46 @@ EXAMPLES = """\
   tykky audit                  all recipes
   tykky audit 'python-*'       those whose names match
   tykky audit --json           for programs
+  tykky audit --advisories                   all installs, by 'advisories.osv'
+  tykky audit python-data --advisories /appl/osv --fail-on high
+  tykky audit --licences 'python-*'          by the section 'licences' of the configuration
 """
 
-ARGUMENTS = (positional("PATTERN", "a name, or a glob of names", "*"),)
+ARGUMENTS = (
+    positional("PATTERN", "a name, or a glob of names; or the spec of installs", "*"),
+    option(
+        "--advisories",
+        metavar="DIR|ZIP",
+        nargs="?",
+        const="",
+        help="look for known holes in installs; default: the setting advisories.osv",
+    ),
+    option(
+        "--fail-on",
+        choices=LEVELS[1:],
+        help="how bad a hole has to be for exit code 30; default: the setting advisories.fail_on",
+    ),
+    flag("--vex", help="print the holes as an OpenVEX document, to make statements of"),
+    flag("--licences", help="tell the licences of installs; exit 31 if one is denied"),
+)
 
 
 def run(call: Call) -> Result:
-    """Visit everything; exit 4 if anything is wrong."""
+    """Visit everything; exit 4 if anything is wrong with recipes, 30 if installs have holes."""
+    if call.args.advisories is not None and call.args.licences:
+        cause, remedy = "--advisories and --licences are two questions", "ask one after the other"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
+    if call.args.advisories is not None:
+        from tykky.cli import holes
+
+        return holes.run(call)
+    if call.args.fail_on or call.args.vex:
+        cause, remedy = "--fail-on and --vex are about holes", "give --advisories as well"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
+    if call.args.licences:
+        from tykky.cli import licences
+
+        return licences.run(call)
     answers: list[dict[str, str]] = []
 
     told: set[str] = set()
@@ -46,6 +86,11 @@ def run(call: Call) -> Result:
             console.note(f"{what}:")
             console.error(error)
 
+    def ask(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            console.warn(text)
+
     for name in recipes(call.repos, call.args.pattern):
         try:
             chosen = selected(call.repos, name)
@@ -54,7 +99,7 @@ def run(call: Call) -> Result:
             continue
         for recipe in chosen:
             try:
-                why = _visit(recipe, call.config)
+                why = _visit(recipe, call.config, ask)
                 answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})
             except TykkyError as error:
                 add_wrong(str(recipe.spec), error)
@@ -65,7 +110,7 @@ def run(call: Call) -> Result:
     return Result(answers, lambda: console.note(said), Exit.RECIPE if wrong else Exit.OK)
 
 
-def _visit(recipe: Stack, config: Config) -> str:
+def _visit(recipe: Stack, config: Config, ask: Callable[[str], None]) -> str:
     """Visit one selection; why it has no lock, if the recipe says so itself."""
     read_all(recipe)
     lock, why = locking.fitting_lock(recipe, config, bases.arch()), ""
@@ -78,6 +123,7 @@ def _visit(recipe: Stack, config: Config) -> str:
         with recipe_code(recipe, "packages"):
             asked = recipe.asked(config, bases.arch())
         lock = Lock(recipe.name, str(recipe.version), recipe.suffix, bases.arch(), asked, ())
+    licensing.check_lock(lock, recipe.name, config, ask)
     box = PlanBox(config.root / "audit", recipe.directory, bases.host(), lock, config)
     box.strict = True
     for method in ("assemble", "equip", "finish", "seal", "prove", "test"):

@@ -163,6 +163,13 @@ class Call:
             for problem in store.unreadable:
                 console.warn(f"{problem}; it is left out")
 
+    def warn_of_unmounted(self) -> None:
+        """Tell of the roots whose stacks may need what is to go."""
+        from tykky.store import roots
+
+        for problem in roots.searched(self.store)[1]:
+            console.warn(f"{problem}; what the stacks in it need, nobody can tell")
+
 
 #: An argument of a verb: its names, and what else argparse is told of it.
 Argument = tuple[tuple[str, ...], dict[str, Any]]
@@ -237,17 +244,18 @@ def named(words: Sequence[str]) -> list[str]:
     return names
 
 
-def packages_of(install: Entry) -> tuple[Installed, ...]:
-    """The packages of an install; none, and a warning, if they cannot be read.
+def packages_of(install: Entry, *, base: bool = False) -> tuple[Installed, ...]:
+    """The packages that an install brings itself; with ``base``, also those of its base.
 
-    Of what is closed to whoever asks, nothing is said.
+    None, and a warning, if they cannot be read. Of what is closed to whoever asks, nothing is said.
     """
-    from tykky.contents import of_install
+    from tykky.contents import of_install, own
 
     if place_of(install).is_closed:
         return ()
     try:
-        return of_install(place_of(install).generation(install.generation))
+        found = of_install(place_of(install).generation(install.generation))
+        return found if base else own(found)
     except TykkyError as error:
         console.warn(f"{error.cause}; it is left out")
         return ()

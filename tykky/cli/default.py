@@ -27,10 +27,9 @@ def run(call: Call) -> Result:
     """Mark one version, and no other of its name."""
     args, store = call.args, call.store
     if args.undo:
-        name = args.install.partition("/")[0]
+        name = (store.meant(args.install) or [store.one(args.install)])[0].name
         marked = [e for e in store.entries(name) if state.DEFAULT in e.marks]
         if not marked:
-            store.one(args.install) if "/" in args.install else _known(call, name)
             console.note(f"no version of {name} was made the default by hand")
             return Result([])
         return Result([change(call, e, state.DEFAULT, None, "default --undo") for e in marked])
@@ -45,8 +44,3 @@ def run(call: Call) -> Result:
         if other.prefix != entry.prefix and state.DEFAULT in other.marks:
             change(call, other, state.DEFAULT, None, "default --undo", quiet=True)
     return Result(done)
-
-
-def _known(call: Call, name: str) -> None:
-    if not call.store.entries(name):
-        call.store.one(name)  # which says that there is none

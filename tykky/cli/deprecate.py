@@ -11,7 +11,7 @@ import datetime
 import time
 
 from tykky.cli.common import Call, Result, flag, option, positional
-from tykky.cli.marking import REASON, each, plain, used
+from tykky.cli.marking import REASON, each, plain
 from tykky.errors import Exit, StoreError
 from tykky.store import state
 
@@ -45,6 +45,4 @@ def run(call: Call) -> Result:
     if facts.get("until", "9") <= time.strftime("%Y-%m-%d") and not args.undo:
         cause = f"{facts['until']} is past: who loads it from then on is refused"
         raise StoreError(cause, remedy="'tykky retire' does it at once", code=Exit.USAGE)
-    if use := facts.get("use"):
-        facts["use"] = used(call, use)
     return each(call, state.DEPRECATED, None if args.undo else facts, "deprecate")

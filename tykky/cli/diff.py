@@ -1,25 +1,27 @@
-"""Tell how two installs or two locks differ in their packages.
+"""Tell how two installs or two locks differ.
 
-An install is compared by the packages that are really in it, with what its scripts have added.
-With one install, the other side is the lock of its recipe: what installing it again would change.
+In their packages, as they really are in it, with what scripts have added, and the sizes and
+licences of these; in commands, recipe, base, and in how they are entered. With one install, the
+other side is the lock of its recipe: what installing it again would change.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from tykky import console
 from tykky import lock as locks
-from tykky.cli.common import Call, Result, place_of, positional, said
-from tykky.contents import of_install
+from tykky.cli.common import Call, Result, flag, positional, said
 from tykky.errors import LockError
+from tykky.inventory import changes
+from tykky.publish.modulefile import leaving
 from tykky.spec import parse_one
 
 EXAMPLES = """\
   tykky diff python-data/26.05 python-data/26.11      two installs, by module name
   tykky diff python-data/26.11                        an install, and the lock beside its recipe
   tykky diff python-data#6 python-data#7              two generations of one
+  tykky diff --notes python-data/26.05 python-data/26.11
   git show HEAD~1:./1.0-x86_64.json > /tmp/old.json
   tykky diff /tmp/old.json locks/1.0-x86_64.json      two locks
 """
@@ -28,25 +30,31 @@ _SIDE = "NAME[/VERSION][#GENERATION], or the file of a lock"
 ARGUMENTS = (
     positional("OLD", _SIDE),
     positional("NEW", f"{_SIDE}; default: the recipe's lock", "?"),
+    flag("--notes", help="print an announcement for users, in Markdown"),
 )
 
 
 def run(call: Call) -> Result:
-    """Print what was added, removed and changed."""
-    old, new = call.args.old, call.args.new or _lock_of_recipe(call)
-    difference = locks.difference(_packages(old, call), _packages(new, call))
-    lines = list(difference.lines())
-    show = said(lines) if lines else lambda: console.note("no difference")
-    return Result(asdict(difference), show)
+    """Print what is different, or the announcement of it."""
+    args = call.args
+    old, new = _side(args.old, call), _side(args.new or _lock_of_recipe(call), call)
+    found = changes.compare(old, new)
+    facts = {"old": old.title, "new": new.title, **found.facts()}
+    if args.notes:
+        from tykky.inventory.notes import announcement
+
+        text = announcement(
+            old, new, found, leaving(old.record)["deprecation"] if old.record else ""
+        )
+        return Result({**facts, "notes": text}, said(text.splitlines()))
+    lines = list(found.lines())
+    return Result(facts, said(lines) if lines else lambda: console.note("no difference"))
 
 
-def _packages(word: str, call: Call) -> list[locks.Named]:
-    """The packages of one side."""
+def _side(word: str, call: Call) -> changes.Side:
     if (path := _file(word)) is not None:
-        return list(locks.read(path).packages)
-    record = call.having(word).store.generation(word)
-    folder = place_of(record).generation(record.generation)
-    return list(of_install(folder) or locks.read(folder / "lock.json").packages)
+        return changes.of_lock(path)
+    return changes.of_record(call.having(word).store.generation(word))
 
 
 def _file(word: str) -> Path | None:

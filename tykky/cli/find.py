@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import string
 from dataclasses import asdict, fields
-from fnmatch import fnmatchcase
 
 from tykky import console
 from tykky.cli.common import Call, Result, flag, option, packages_of, place_of, said, specs
@@ -22,6 +21,7 @@ EXAMPLES = """\
   tykky find python-data@26 +jupyter          by version and choices
   tykky find python-data/26.11#6              one generation of an install
   tykky find --packages numpy                 which have numpy, with version and build
+  tykky find --packages 'numpy>=2,<2.3'       which have such a version
   tykky find --sizes                          how large they are
   tykky find --format '{module} {prefix}'     fields of your choice, one install a line
   tykky find --json                           for programs
@@ -143,16 +143,22 @@ def _show(
 
 
 def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed]]:
-    """The packages of each install, by its prefix; nothing is read if nobody asked."""
+    """The packages of each install, by its prefix; nothing is read if nobody asked.
+
+    Those of its base are among them only if they are looked for.
+    """
     if pattern is None:
         return {}
-    wanted = pattern.lower()
-    return {
-        entry.prefix: [
-            package for package in packages_of(entry) if fnmatchcase(package.name.lower(), wanted)
-        ]
-        for entry in found
-    }
+    if pattern == "*":
+        return {entry.prefix: list(packages_of(entry)) for entry in found}
+    from tykky.inventory.search import Search
+    from tykky.inventory.wanted import wanted
+
+    search = Search([wanted(pattern)])
+    inside = {entry.prefix: list(search.rows(entry)) for entry in found}
+    for problem in search.problems:
+        console.warn(f"{problem}; it is left out")
+    return inside
 
 
 def _formatted(text: str, found: list[Entry], where: dict[str, Store]) -> list[str]:

@@ -84,6 +84,7 @@ def run(call: Call) -> Result:
     )
     if args.cache:
         return _cache(call, keep.seconds)
+    call.warn_of_unmounted()
     plan = spare.plan(store, keep, console.warn)
     thrown = _thrown(store, keep.seconds)
     images, shared = _images(call, keep.seconds, plan, thrown)

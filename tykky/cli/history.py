@@ -11,7 +11,7 @@ from typing import Any
 from tykky import console
 from tykky import lock as locks
 from tykky.cli.common import Call, Result, option, place_of, positional
-from tykky.contents import of_install
+from tykky.contents import of_install, own
 from tykky.errors import Exit, StoreError, explained
 from tykky.store import Place, journal, state
 
@@ -109,7 +109,7 @@ def _generation(place: Place, number: int, events: list[state.Event]) -> dict[st
 def _changes(place: Place, old: int, new: int) -> str:
     """What is different in the packages of two generations, in a few words."""
     try:
-        first, second = (of_install(place.generation(number)) for number in (old, new))
+        first, second = (own(of_install(place.generation(n))) for n in (old, new))
         lines = [line.strip() for line in locks.difference(first, second).lines()]
         same = place.record(old).images == place.record(new).images
     except StoreError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tykky import console
@@ -10,7 +10,7 @@ from tykky.cli.common import Call, Result, named, option, place_of
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Entry
 from tykky.store.default import default_of, states_of
-from tykky.store.state import HELD
+from tykky.store.state import DEPRECATED, HELD, HIDDEN, RETIRED
 
 #: Why it is done, for the history.
 REASON = option("--reason", default="", metavar="TEXT", help="why, for the history and for users")
@@ -23,13 +23,19 @@ def plain(text: str, what: str) -> str:
     return text
 
 
-def used(call: Call, words: str) -> str:
-    """The module that is to be used instead, as users load it."""
+def used(call: Call, words: str, instead_of: Iterable[str]) -> str:
+    """The module that is to be used instead, as users load it. Raises ``TykkyError``."""
     try:
-        return call.having(words).store.one(words).module
+        entry = call.having(words).store.one(words)
     except TykkyError as error:
         console.warn(f"{error.cause}; users are told of it as you write it")
         return plain(words, "--use")
+    if entry.module in instead_of:
+        cause = f"{entry.module} cannot be used instead of itself"
+        raise StoreError(cause, remedy="name another with --use", code=Exit.CONFLICT)
+    if left := [each for each in states_of(entry) if each.startswith((RETIRED, DEPRECATED))]:
+        console.warn(f"{entry.module}, which users are told to use, is {left[0]}")
+    return entry.module
 
 
 def each(call: Call, name: str, facts: Mapping[str, str] | None, verb: str) -> Result:
@@ -39,8 +45,13 @@ def each(call: Call, name: str, facts: Mapping[str, str] | None, verb: str) -> R
     for words in named(call.args.install):
         entry = call.store.one(words.partition("#")[0])
         number = call.store.generation(words).generation if "#" in words else 0
-        found.append((entry, f"{name}#{number}" if number else name))
-    return Result([change(call, entry, mark, facts, verb) for entry, mark in found])
+        found.append((entry, f"#{number}" if number else ""))
+    if facts and facts.get("use"):
+        use = used(call, facts["use"], [entry.module for entry, _ in found])
+        facts = {**facts, "use": use}
+    # The event is of the current generation, whichever is held.
+    marked = ((entry, name + which, f"{verb} {which}".strip()) for entry, which in found)
+    return Result([change(call, entry, mark, facts, words) for entry, mark, words in marked])
 
 
 def change(
@@ -74,6 +85,8 @@ def change(
     )
     if not quiet:
         console.note(f"{entry.module} is {words}" + ("" if changed else ": as it was"))
-        if not verb.startswith("hold") and default.prefix != entry.prefix:
+        if {HIDDEN, RETIRED} & {*default.marks}:
+            console.note(f"{entry.name} has no default: all of it is hidden or retired")
+        elif not verb.startswith("hold") and default.prefix != entry.prefix:
             console.note(f"the default of {entry.name} is {default.module}")
     return {"module": entry.module, "changed": changed, "marks": dict(now.marks)}

@@ -4,7 +4,8 @@ Commands, links, database and modules are derived from the records, so the recip
 What is taken from the configuration again: mount points, the image server, how long mounts are
 kept, the site's template, and this Tykky's launcher. Where that changes how a stack is entered, it
 gets a new generation with the same image; what runs, and what is loaded, stays as it is. The
-runtime and the isolation stay what they were unless they are named here. Files that belong to you
+runtime and the isolation stay what they were unless they are named here. An install that an earlier
+Tykky made gets a new generation, too, that knows more of its packages. Files that belong to you
 get the modes and the groups that are configured.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from tykky import console
-from tykky.build.renewing import is_entered_as, renew
+from tykky.build.renewing import is_entered_as, is_known, renew
 from tykky.cli.common import Call, Result, flag, option, place_of, positional
 from tykky.errors import Exit, StoreError, TykkyError, told
 from tykky.runtime.base import CONF_NAME
@@ -81,6 +82,8 @@ def _check(entry: Entry, call: Call) -> dict[str, Any]:
     changes = [str(fault) for fault in call.publisher.differences(record)]
     if not is_entered_as(place, record, call.config, args.runtime, args.isolation):
         changes.append("a new generation would be entered in another way, as is configured now")
+    if not is_known(place, record):
+        changes.append("a new generation would tell more of its packages and files")
     return {"title": record.title, "changes": changes}
 
 
@@ -100,7 +103,7 @@ def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
                 what = "the image " if path.endswith(".sqfs") else ""
                 cause, remedy = f"{what}{path} is damaged or missing", "install it again"
                 raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
-            if not is_entered_as(place, record, config, *how):
+            if not is_entered_as(place, record, config, *how) or not is_known(place, record):
                 record = renew(place, record, config, store, *how)
             call.publisher.switch(record, "refresh")
             call.publisher.settle(record)

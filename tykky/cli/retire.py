@@ -44,7 +44,7 @@ def run(call: Call) -> Result:
             if not done["changed"]:
                 raise StoreError(f"{words} is not retired", remedy="'tykky find' tells what is")
         chosen.append(entry or buried[0])
-    use = {"use": used(call, args.use)} if args.use else {}
+    use = {"use": used(call, args.use, [each.module for each in chosen])} if args.use else {}
     answers = []
     for each in chosen:
         if isinstance(each, retired.Retired):

@@ -36,15 +36,21 @@ def run(call: Call) -> Result:
     store.prepare()
     names = named(call.args.install)
     if call.args.undo:
+        if single := next((name for name in names if "#" in name), ""):
+            cause = f"{single} is one generation, and these are deleted at once"
+            raise StoreError(cause, remedy="'tykky install' makes a new one")
         thrown = {os.path.realpath(e.prefix): e for e in (_in_trash(store, name) for name in names)}
         needs = {
             p: [os.path.realpath(n.rpartition("#")[0]) for n in e.needs] for p, e in thrown.items()
         }
         return Result([_back(thrown[prefix], call) for prefix in spare.ordered(needs)])
+    call.warn_of_unmounted()
     chosen = {entry.prefix: entry for entry in _installed(store, names)}
     some = [_generation(name, call) for name in names if "#" in name]
     going = {*chosen, *(f"{entry.module}#{number}" for entry, number in some)}
     needing = {prefix: _check(entry, publisher, going) for prefix, entry in chosen.items()}
+    for entry, number in some:
+        _check_generation(entry, number, call, going)
     answers = [_remove_generation(name, call) for name in names if "#" in name]
     # Who is killed in between leaves none without what it needs.
     for entry in map(chosen.__getitem__, spare.ordered(needing)):
@@ -56,6 +62,8 @@ def run(call: Call) -> Result:
         words = entry.module if store.places in prefix.parents else prefix
         undo = f"until 'tykky gc' deletes it, 'tykky uninstall --undo {words}' undoes that"
         console.note(f"uninstalled {entry.module}; {undo}")
+        if entry.kind == "extension":
+            console.note(f"the recipe that 'tykky extend' made of {entry.name} stays")
         if store.places not in prefix.parents and prefix.is_dir() and any(prefix.iterdir()):
             console.note(f"what else is in {prefix} is left as it is")
         answers.append({"module": entry.module, "prefix": entry.prefix})
@@ -149,17 +157,24 @@ def _remove_generation(name: str, call: Call) -> dict[str, object]:
     entry, number = _generation(name, call)
     here, title = place_of(entry), f"{entry.module}#{number}"
     with call.changing(here, entry.module):
-        check_not_held(entry, number)
-        if needing := call.store.dependents(entry, number):
-            cause = f"{title} is needed by {', '.join(needing)}"
-            raise StoreError(cause, remedy="uninstall those first", code=Exit.CONFLICT)
-        if number == here.current:
-            whole = f"tykky uninstall {entry.module}"
-            remedy = f"go back first: 'tykky rollback', or remove all of it: '{whole}'"
-            raise StoreError(f"{title} is in use", remedy=remedy, code=Exit.CONFLICT)
+        _check_generation(entry, number, call)
         freed = place.remove_generation(here, number)
+        call.publisher.tell(entry.module, state.event("uninstall", 0, number))
     console.note(f"removed {title}, {console.size(freed)}")
     return {"module": entry.module, "prefix": entry.prefix, "generation": number}
+
+
+def _check_generation(entry: Entry, number: int, call: Call, going: Collection[str] = ()) -> None:
+    """Raise ``StoreError`` if a generation is in use, held, or needed by one that is not going."""
+    title = f"{entry.module}#{number}"
+    check_not_held(entry, number)
+    if needing := {*call.store.dependents(entry, number)}.difference(going):
+        cause = f"{title} is needed by {', '.join(sorted(needing))}"
+        raise StoreError(cause, remedy="uninstall those first", code=Exit.CONFLICT)
+    if number == place_of(entry).current:
+        whole = f"tykky uninstall {entry.module}"
+        remedy = f"go back first: 'tykky rollback', or remove all of it: '{whole}'"
+        raise StoreError(f"{title} is in use", remedy=remedy, code=Exit.CONFLICT)
 
 
 def _generation(name: str, call: Call) -> tuple[Entry, int]:

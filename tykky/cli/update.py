@@ -2,7 +2,8 @@
 
 What runs keeps the generation that it has; if nothing would change, nothing is made. The lock
 beside the recipe is written anew where it may be; else the new generation has a lock of its own,
-which counts until the one beside the recipe changes.
+which counts until the one beside the recipe changes. With --security, only packages with known
+holes are changed, by the advisories of the setting 'advisories.osv'.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from tykky import console
-from tykky.build import pipeline
+from tykky.build import gate, pipeline, securing
 from tykky.build.updating import Update, prepare
-from tykky.build.work import Desk
+from tykky.build.work import Desk, Step
 from tykky.cli.common import Call, Result, flag, named, option, place_of, positional
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError, told
 from tykky.spec import is_path
@@ -23,6 +24,7 @@ EXAMPLES = """\
   tykky update python-data/26.11                  the newest packages that the recipe lets in
   tykky update python-data --only numpy           numpy alone; all others stay what they are
   tykky update --all --reason monthly             all installs, one after the other
+  tykky update --all --security                   only packages with known holes
 """
 
 ARGUMENTS = (
@@ -36,6 +38,7 @@ ARGUMENTS = (
         metavar="PACKAGE",
         help="change only this; repeatable",
     ),
+    flag("--security", help="change only packages with known holes, where that mends them"),
     option("--reason", default="", metavar="TEXT", help="why, for the history"),
 )
 
@@ -49,11 +52,16 @@ def run(call: Call) -> Result:
     if args.all and args.only:
         remedy = "name the installs that have these packages"
         raise StoreError("--only is for certain installs", remedy=remedy, code=Exit.USAGE)
+    if args.security and args.only:
+        remedy = "name the packages, or let the advisories name them"
+        raise StoreError("--security and --only say both what", remedy=remedy, code=Exit.USAGE)
     if args.all:
         entries = [entry for entry in store.open_entries() if state.RETIRED not in entry.marks]
         call.warn_of_unreadable()
     else:
         entries = [_installed(words, call) for words in named(args.install)]
+    if args.security:
+        securing.want(entries, call.config)
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     for entry in entries:
@@ -98,11 +106,42 @@ def _update(entry: Entry, call: Call) -> dict[str, Any]:
 
 def _updated(entry: Entry, call: Call, desk: Desk) -> dict[str, Any]:
     args, config = call.args, call.config
+    if args.security:
+        return _secured(entry, call, desk)
     with desk.step("resolve") as line:
         update = prepare(entry, args.only, config, call.repos, call.store, line.update)
-        count = len(update.plan.lock.packages)
-        line.update(f"{entry.module}, {console.plural(count, 'package')}")
-        line.tell(plan=update.plan)
+        _tell(update, line)
+    return _carried_out(update, call, desk)
+
+
+def _secured(entry: Entry, call: Call, desk: Desk) -> dict[str, Any]:
+    with desk.step("resolve") as line:
+        found = securing.secure(entry, call.config, call.repos, call.store, line.update)
+        if found.update is None:
+            line.update(f"{entry.module}, nothing to change")
+        else:
+            _tell(found.update, line)
+    for hole, why in found.leaves:
+        console.warn(f"{entry.title}: {gate.told(hole)}: {why}")
+    if found.update is None:
+        said = "left as it is" if found.leaves else "no known holes"
+        console.note(f"{said}: {entry.title}")
+        did = {"module": entry.module, "did": "nothing", "generation": entry.generation}
+        return {**did, **found.answer()}
+    for hole in found.mends:
+        console.note(f"    mends {', '.join(hole.ids)} in {hole.package} {hole.version}")
+    why = f"mends {', '.join(dict.fromkeys(hole.ids[0] for hole in found.mends))}"
+    return {**_carried_out(found.update, call, desk, why), **found.answer()}
+
+
+def _tell(update: Update, line: Step) -> None:
+    count = len(update.plan.lock.packages)
+    line.update(f"{update.old.module}, {console.plural(count, 'package')}")
+    line.tell(plan=update.plan)
+
+
+def _carried_out(update: Update, call: Call, desk: Desk, why: str = "") -> dict[str, Any]:
+    args = call.args
     does, title = update.does, update.old.title
     if does == "nothing":
         if not args.dry_run:  # one that was stopped may not have shown all
@@ -114,8 +153,10 @@ def _updated(entry: Entry, call: Call, desk: Desk) -> dict[str, Any]:
     if args.dry_run:
         console.note(f"a new generation of {title} would be made")
         return {**update.answer(), "did": "planned"}
-    how = {"verb": "update", "why": args.reason, "after": update.old.generation}
-    outcome = pipeline.carry_out(desk, update.plan, call.publisher, **how)
+    why, after = args.reason or why, update.old.generation
+    outcome = pipeline.carry_out(
+        desk, update.plan, call.publisher, verb="update", why=why, after=after
+    )
     record = outcome.record
     kept = _keep_lock(update) if outcome.did != "nothing" else False
     console.note(

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.bases import cache
-from tykky.cli.common import Call, Result, named, place_of, specs
+from tykky.cli.common import Call, Result, flag, named, place_of, specs
 from tykky.doctor.places import openings
-from tykky.errors import Exit, StoreError, TykkyError
+from tykky.errors import ConfigError, Exit, StoreError, ToolError, TykkyError
 from tykky.runtime.base import CURRENT
 from tykky.spec import is_path, parse_one
-from tykky.store import Entry, NewerFormat, Record
+from tykky.store import Entry, NewerFormat, Record, Store, journal, signatures
 from tykky.store.check import strays
-from tykky.store.inspection import Inspector
+from tykky.store.inspection import Inspector, Names
 from tykky.store.record import NAME
 from tykky.store.written import Fault
 
@@ -28,14 +29,22 @@ EXAMPLES = """\
   tykky verify                  everything
   tykky verify python-data      every version of it, with all generations
   tykky verify python-data#6    one generation
+  tykky verify --signatures     is it also signed by somebody who may? tells by whom
   tykky verify --json           for programs
 """
 
-ARGUMENTS = (specs("only these", "*"),)
+ARGUMENTS = (
+    specs("only these", "*"),
+    flag("--signatures", help="require a good signature of each generation, and tell whose it is"),
+)
 
 
 def run(call: Call) -> Result:
     """Say for each install what is not whole; exit 28 if anything is."""
+    if call.args.signatures and call.config.signing.allowed_signers is None:
+        cause = "nothing says whose signatures count: signing.allowed_signers is empty"
+        remedy = "name a list of them, as in ALLOWED SIGNERS of ssh-keygen(1): 'tykky config set "
+        raise ConfigError(cause, remedy=f"{remedy}signing.allowed_signers FILE'")
     calls: dict[Path, tuple[Call, list[str]]] = {}
     for word in named(call.args.spec):
         there = call.having(word)
@@ -43,24 +52,24 @@ def run(call: Call) -> Result:
     looked = [look_at(*each) for each in calls.values() or [(call, [])]]
     answers = [answer for found, _ in looked for answer in found]
     bad, count = [a for a in answers if a["faults"]], sum(number for _, number in looked)
-    return Result(answers, lambda: show(bad, count), Exit.DAMAGED if bad else Exit.OK)
+
+    def tell() -> None:
+        for answer in answers if call.args.signatures else ():
+            if (signed := answer.get("signature", {})).get("state") == "good":
+                by = f"signed by {signed['by']}, {signed['when']}"
+                console.say(f"{answer['module']}: {by}")
+        show(bad, count)
+
+    return Result(answers, tell, Exit.DAMAGED if bad else Exit.OK)
 
 
 def look_at(call: Call, words: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
     """What was found of these installs of a root, or of all with the root; how many there are."""
     store, look = call.store, _Look(call)
-    records: list[Record] = []
-    entries = [] if words else store.match(None)
     if not words:
         look.at_the_root()
-    for word in words:
-        if "#" in word:
-            records.append(store.generation(word))
-        elif is_path(word):
-            entries.append(store.one(word))
-        else:
-            entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none
-    for entry in {entry.prefix: entry for entry in entries}.values():
+    entries, records = meant(store, words)
+    for entry in entries:
         records += look.at_a_place(entry)
     images = [place_of(r).images / image["file"] for r in records for image in r.images]
     with console.step("verify", console.plural(len(records), "generation")) as line:
@@ -72,10 +81,25 @@ def look_at(call: Call, words: Sequence[str]) -> tuple[list[dict[str, Any]], int
         for record in records:
             look.at_a_generation(record)
         line.update(console.plural(len(records), "generation"))
+    if look.unsigned:
+        count = console.plural(len(look.unsigned), "generation")
+        console.warn(f"{count} without the signature of an allowed signer; {look.unsigned[0]}")
     if look.closed:
         console.note(f"closed to you, and left out: {', '.join(look.closed)}")
     every = {record.prefix for record in records} | {entry.prefix for entry in entries}
     return look.answers(), len(every) - len(look.closed)
+
+
+def meant(store: Store, words: Sequence[str]) -> tuple[list[Entry], list[Record]]:
+    """The installs that are meant as a whole (all without words), and the generations by number."""
+    records = [store.generation(word) for word in words if "#" in word]
+    entries = [] if words else store.match(None)
+    for word in words:
+        if is_path(word) and "#" not in word:
+            entries.append(store.one(word))
+        elif "#" not in word:
+            entries += store.match(parse_one(word)) or [store.one(word)]  # which says there is none
+    return [*{entry.prefix: entry for entry in entries}.values()], records
 
 
 class _Look:
@@ -85,6 +109,8 @@ class _Look:
         self.call, self.inspector = call, Inspector(call.store.permissions)
         self.found: dict[tuple[str, str], dict[Path, Fault]] = {}
         self.closed: list[str] = []
+        self.unsigned: list[str] = []
+        self.signed: dict[tuple[str, str], signatures.Verdict] = {}
 
     def note(self, module: str, prefix: str, faults: Iterable[Fault]) -> None:
         """Keep what is wrong with one of them."""
@@ -101,7 +127,8 @@ class _Look:
     def at_the_root(self) -> None:
         """What is strange in the database and among the modules, and who else may write there."""
         call = self.call
-        for found in (strays(call.store), call.publisher.orphans(), _open(call)):
+        every = (strays(call.store), journal.faults(call.store), call.publisher.orphans())
+        for found in (*every, _open(call)):
             try:
                 for fault in found:
                     self.note("", str(fault.path), [fault])
@@ -119,9 +146,10 @@ class _Look:
         name = entry.module if place == own else shlex.quote(entry.prefix)
         wrong: list[Fault] = []
         found: list[Record] = []
-        if not place.numbers:
+        is_lost = place.is_lost and not place.records()
+        if is_lost or not place.numbers:
             gone, back = "is gone: nothing is installed there", "'tykky reindex'"
-            if place.is_lost:
+            if is_lost:
                 gone, back = "has images and no generation", "'tykky doctor --store --fix'"
             wrong.append(Fault(place.prefix, gone, f"{back}, or install it again"))
         elif not place.current:
@@ -129,7 +157,7 @@ class _Look:
             wrong.append(
                 Fault(current, "is wrong: no generation is current", f"'tykky rollback {name}'")
             )
-        for number in place.numbers:
+        for number in [] if is_lost else place.numbers:
             try:
                 found.append(place.record(number))
             except (TykkyError, OSError) as error:
@@ -148,11 +176,35 @@ class _Look:
         """A generation; if it is the current one, all else of its place."""
         is_current = record.generation == place_of(record).current
         title = record.module if is_current else record.title
+        self.note(title, record.prefix, self._signature(title, record))
         self.note(title, record.prefix, self.inspector.generation(record))
         self.note(title, record.prefix, self._base(record))
         if is_current:
             self.note(title, record.prefix, self.inspector.place(record))
             self.note(title, record.prefix, self.call.publisher.faults(record))
+
+    def _signature(self, title: str, record: Record) -> Iterator[Fault]:
+        """What is wrong with the signature of a generation, as far as the site cares."""
+        config, wanted = self.call.config.signing, getattr(self.call.args, "signatures", False)
+        policy = "require" if wanted else config.policy
+        if policy == "ignore" or (policy == "warn" and config.allowed_signers is None):
+            return
+        folder = place_of(record).generation(record.generation)
+        try:
+            verdict = signatures.of_generation(folder, self.call.config)
+        except (ConfigError, ToolError) as error:  # which is no reason to look at nothing else
+            path = config.allowed_signers or folder
+            self.note("", str(path), [Fault(path, f"is of no use: {error.cause}", error.remedy)])
+            return
+        self.signed[title, record.prefix] = verdict
+        path = folder / signatures.NAME
+        if verdict.state == "bad":
+            yield Fault(path, verdict.why, Names.of(record, place_of(record)).again)
+        elif verdict.state != "good" and policy == "require":
+            name = record.title if record.has_module else shlex.quote(record.prefix)
+            yield Fault(path, verdict.why, f"if you answer for it: 'tykky sign {name}'")
+        elif verdict.state != "good":
+            self.unsigned.append(f"{record.title}: its signature {verdict.why}")
 
     def _base(self, record: Record) -> Iterator[Fault]:
         """What is wrong with the image that an install runs on."""
@@ -185,12 +237,14 @@ class _Look:
             {
                 "module": module,
                 "prefix": prefix,
+                **({"signature": asdict(signed)} if (signed := self.signed.get(key)) else {}),
                 "faults": [
                     {"file": str(f.path), "wrong": f.wrong, "remedy": f.remedy}
                     for f in faults.values()
                 ],
             }
-            for (module, prefix), faults in self.found.items()
+            for key, faults in self.found.items()
+            for module, prefix in [key]
         ]
 
 

@@ -59,6 +59,7 @@ class ClassicLayout(Layout):
 
     # Who updates a prefix of their own need not know that there is a clean-up.
     keeps_all = False
+    has_repository = False
 
     def __init__(self, recipe: Classic) -> None:
         self.recipe = recipe

@@ -202,7 +202,11 @@ async def _unsolved(
     platforms: list[Any],
     specs: list[rattler.MatchSpec],
 ) -> Result:
-    """Which of the names asked for are unknown, with names like them; else their versions."""
+    """Which of the names asked for are unknown, with names like them; else their versions.
+
+    And channels in which nothing says when they came.
+    """
+    untimed: dict[str, str] = {}
     unknown: dict[str, list[str]] = {}
     versions: dict[str, list[str]] = {}
     known: list[str] = []
@@ -213,11 +217,14 @@ async def _unsolved(
         if records:
             newest = sorted({record.version for record in records}, reverse=True)
             versions[name] = [str(version) for version in newest[:8]]
+            for record in records:
+                if not (record.timestamp or record.indexed_timestamp):
+                    untimed[name] = str(record.channel or "")
             continue
         if not known:
             known = [found.normalized for found in await gateway.names(sources, platforms)]
         unknown[name] = difflib.get_close_matches(name, known, n=3)
-    return {"unknown": unknown, "versions": versions}
+    return {"unknown": unknown, "versions": versions, "untimed": untimed}
 
 
 async def _bad_channel(job: Job, gateway: rattler.Gateway) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tykky import fetch
-from tykky.conda.channels import on_disk
+from tykky.conda.channels import on_disk, public
 from tykky.errors import Exit, StepError, ToolError, TykkyError, explained, masked
 from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.scratch import Scratch
@@ -37,6 +37,7 @@ _TOO_NEW = re.compile(
     r"[└├]─ (\S+) ([^\n]*?) is excluded because the package is uploaded after the cutoff date of "
     r"(\S+)"
 )
+_UNTIMED = re.compile(r"[└├]─ (\S+) [^\n]*? is excluded because the package has no timestamp")
 _DISTANT = re.compile(
     r"error sending request|dns error|tcp connect|connection|timed out|tls|certificate|"
     r"status client error|status server error|HTTP status",
@@ -184,7 +185,7 @@ def _explained(problem: Mapping[str, Any], job: Mapping[str, Any]) -> TykkyError
     kind, text = problem["kind"], str(problem["text"])
     lines = tuple(line.rstrip() for line in text.splitlines() if line.strip())
     if kind == "unsolvable":
-        return _unsolvable(problem, text, lines)
+        return _unsolvable(problem, text, lines, job.get("channels", ()))
     if kind == "channel":
         return _channel(str(problem.get("channel", "")), text, lines, job)
     if kind == "spec":
@@ -212,7 +213,9 @@ def _explained(problem: Mapping[str, Any], job: Mapping[str, Any]) -> TykkyError
     return StepError(f"the conda {what}", details=lines[-12:])
 
 
-def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -> TykkyError:
+def _unsolvable(
+    problem: Mapping[str, Any], text: str, lines: tuple[str, ...], channels: Sequence[str]
+) -> TykkyError:
     details = tuple(line for line in lines if not line.startswith("Cannot solve the request"))[:20]
     error = partial(StepError, code=Exit.RESOLVE, details=details)
     for name, close in problem["unknown"].items():
@@ -222,10 +225,19 @@ def _unsolvable(problem: Mapping[str, Any], text: str, lines: tuple[str, ...]) -
             + "Check its spelling, and which channels the recipe names",
             code=Exit.UNKNOWN_PACKAGE,
         )
+    if found := _UNTIMED.search(text):
+        known = problem["untimed"].get(found[1])  # what else needs it may be all that is known
+        channel = " or ".join(public(url).rstrip("/") for url in ([known] if known else channels))
+        return error(
+            f"the channel {channel} does not say when '{found[1]}' came, which conda.quarantine "
+            "has to know",
+            remedy="name a channel that does, or take the setting away: 'tykky config why "
+            "conda.quarantine'",
+        )
     if new := _TOO_NEW.search(text):
         return error(
             f"nothing of '{new[1]}' that would do was there before {new[3]}, and conda.quarantine "
-            "lets in nothing more recent, or of which no channel says when it came",
+            "lets in nothing more recent",
             remedy=f"ask for less, or wait: there is {new[2]}; '-c conda.quarantine=' takes it "
             "now, for one call",
         )

@@ -20,8 +20,10 @@ from tykky.config.schema import (
     GROUPS,
     KEYS,
     SECTIONS,
+    Advisories,
     BadValueError,
     Conda,
+    Licences,
     Module,
     Permissions,
     Pip,
@@ -48,8 +50,10 @@ from tykky.resources import resource
 
 __all__ = [
     "KEYS",
+    "Advisories",
     "Conda",
     "Config",
+    "Licences",
     "Module",
     "Permissions",
     "Pip",
@@ -212,7 +216,7 @@ def _value(chain: Sequence[Setting], environ: Mapping[str, str], known: Mapping[
 def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mapping[str, Any]) -> Any:
     kind = KEYS[setting.key]
     name, equals, path = text.partition("=") if kind.path and kind.is_table else ("", "", text)
-    expanded = _expand(setting, path, environ, known.get("root"))
+    expanded = path if kind.raw else _expand(setting, path, environ, known.get("root"))
     named = dict(known.get("roots", ())) if setting.key == "root" else {}
     is_word = bool(expanded) and "/" not in expanded
     if is_word and expanded in named:

@@ -18,8 +18,9 @@ from pathlib import Path
 import yaml
 
 from tykky.config.schema import KEYS
-from tykky.config.scopes import NONE, Setting, parse
+from tykky.config.scopes import INHERITED, NONE, Setting, parse, scope_files
 from tykky.errors import ConfigError, Exit, TykkyError
+from tykky.text import read_text
 
 
 def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]) -> str:
@@ -45,6 +46,19 @@ def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]
             remedy=f"edit the file by hand: {key} is {written}",
         )
     return after_text
+
+
+def put_first(key: str, item: str, chain: Sequence[Setting]) -> Path:
+    """Let a list begin with an item in the user's file, whose path is the answer.
+
+    ``chain`` are the settings of the key. Raises ``TykkyError``.
+    """
+    path = scope_files(os.environ)["user"]
+    own = [setting.value for setting in chain if setting.scope == "user"]
+    content = read_text(path, "configuration", ConfigError) if os.path.lexists(path) else ""
+    values = (item, *(own[0] if own else (INHERITED,)))
+    write_atomically(path, edited("user", path, content, key, values), 0o644)
+    return path
 
 
 def _by_key(settings: Sequence[Setting]) -> dict[str, str | tuple[str, ...]]:

@@ -20,6 +20,10 @@ Compression = Literal["zstd", "gzip", "lz4", "xz"]
 Format = Literal["lua", "tcl", "both"]
 Extensions = Literal["asked", "all", "none"]
 Strategy = Literal["first-index", "best-match"]
+Answer = Literal["allow", "ask", "deny"]
+OnInstall = Literal["ignore", "warn", "refuse"]
+Level = Literal["low", "medium", "high", "critical"]
+Policy = Literal["ignore", "warn", "require"]
 
 
 class BadValueError(ValueError):
@@ -34,6 +38,7 @@ class Kind:
     completed in, in a table behind the name; ``separator`` marks lists, and splits them where they
     are one text (in the environment and in flags; ``None`` is white space); ``is_table`` marks
     lists of ``name=value`` that a file may write as a section, which then adds to what it inherits.
+    What is ``raw`` is for a shell, which knows better what ``$`` and ``~`` are.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Kind:
     is_list: bool = False
     is_table: bool = False
     separator: str | None = None
+    raw: bool = False
 
 
 def _matching(pattern: str, problem: str) -> Callable[[str], str]:
@@ -116,11 +122,31 @@ def _named_path(text: str) -> tuple[str, Path]:
     return name, _absolute(path)
 
 
+def _conda_name(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"([a-z0-9_][a-z0-9_.-]*)=([A-Za-z0-9][A-Za-z0-9._-]*)", text)
+    if not found:
+        raise BadValueError("is not NAME=PROJECT, such as pytorch=torch")
+    return found[1], found[2]
+
+
 def _restriction(text: str) -> tuple[str, str]:
     name, _, group = text.partition("=")
     if not re.fullmatch(r"[a-z][a-z0-9-]*(/[\w.+-]+)?", name) or not group.strip():
         raise BadValueError("is not NAME=GROUP or NAME/VERSION=GROUP")
     return name, _text(group.strip())
+
+
+def _licence(text: str) -> str:
+    if not re.fullmatch(r"[\w.+*?-]+( WITH [\w.+*?-]+)?", text.strip()):
+        raise BadValueError("is no SPDX identifier or glob of such: GPL-3.0*, MIT")
+    return text.strip()
+
+
+def _excepted(text: str) -> tuple[str, str]:
+    name, _, reason = text.partition("=")
+    if not re.fullmatch(r"[\w*?][\w.*?+-]*", name.strip()) or not reason.strip():
+        raise BadValueError("is not PACKAGE=REASON")
+    return name.strip(), _text(reason.strip())
 
 
 def _registry_mirror(text: str) -> tuple[str, str]:
@@ -233,7 +259,7 @@ class Module:
     format: Format = _choice(Format)
     extensions: Extensions = _choice(Extensions)
     extensions_max: int = _number(0, 10000)
-    after_change: str = _key("command line", _text)
+    after_change: str = _key("command line", _text, raw=True)
     templates: Path | None = _path(empty=None)
     family: str = _key("text", _text)
 
@@ -268,6 +294,46 @@ class Conda:
     blocked_message: str = _key("text", _text)
     virtual_packages: tuple[str, ...] = _list("virtual packages", _virtual_package)
     quarantine: str = _key("age such as 14d, or empty", _age)
+
+
+@dataclass(frozen=True)
+class Advisories:
+    """Where known holes are told of, which of them do not matter, and what they keep from."""
+
+    osv: Path | None = _path(empty=None)
+    statements: Path | None = _path(empty=None)
+    on_install: OnInstall = _choice(OnInstall)
+    fail_on: Level = _choice(Level)
+    conda_names: tuple[tuple[str, str], ...] = _key(
+        "conda packages with their names on PyPI", _conda_name, is_list=True, is_table=True
+    )
+
+
+@dataclass(frozen=True)
+class Signing:
+    """What signs installs, and whose signatures count."""
+
+    key: Path | None = _path(empty=None)
+    allowed_signers: Path | None = _path(empty=None)
+    policy: Policy = _choice(Policy)
+
+
+def _licences() -> Any:
+    return _key("list of SPDX identifiers or globs", _licence, is_list=True, separator=",")
+
+
+@dataclass(frozen=True)
+class Licences:
+    """Under which licences packages may be installed; see :mod:`tykky.inventory.policy`."""
+
+    allow: tuple[str, ...] = _licences()
+    ask: tuple[str, ...] = _licences()
+    deny: tuple[str, ...] = _licences()
+    unknown: Answer = _choice(Answer)
+    exceptions: tuple[tuple[str, str], ...] = _key(
+        "packages with reasons", _excepted, is_list=True, is_table=True, separator=";"
+    )
+    bases: bool = _key("true | false", _switch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,11 +379,17 @@ class Values:
     python: Python
     pip: Pip
     conda: Conda
+    advisories: Advisories
+    signing: Signing
+    licences: Licences
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
-    for group in (Squash, Permissions, Keep, Module, Python, Pip, Conda)
+    for group in (
+        *(Squash, Permissions, Keep, Module, Python, Pip, Conda),
+        *(Advisories, Signing, Licences),
+    )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
 KEYS: dict[str, Kind] = {}

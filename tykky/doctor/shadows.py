@@ -132,7 +132,7 @@ def _look(record: Record) -> _Stack:
         ((m[1], m[2]) for m in modules), key=lambda pair: len(pair[0]), default=("", "")
     )
     own = [m for m in modules if (m[1], m[2]) == (root, python)]
-    installed = contents.of_install(place.generation(record.generation))
+    installed = contents.own(contents.of_install(place.generation(record.generation)))
 
     def named(pattern: re.Pattern[str]) -> frozenset[str]:
         return frozenset(found[1] for path in paths if (found := pattern.fullmatch(path)))

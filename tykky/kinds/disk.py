@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tykky.conda.channels import name_of
+from tykky.contents import Installed, of_environment
 from tykky.errors import Exit, StepError
 from tykky.kinds import libraries, tree
 from tykky.kinds.stack import Stack
@@ -20,7 +22,7 @@ from tykky.recipe import guarded
 
 if TYPE_CHECKING:
     from tykky.bases import Base
-    from tykky.build.box import Box
+    from tykky.build.box import Box, RealBox
     from tykky.config import Config
 
 
@@ -105,6 +107,11 @@ class DiskStack(Stack):
             )
         if not self.mask:
             tree.relink(copied, source, box.prefix)
+
+    def contents(self, box: RealBox) -> Sequence[Installed]:
+        """The packages of an environment that it is, of Python, conda or R."""
+        found = of_environment(box.real("."), lambda url: name_of(url, box.config))
+        return sorted(found, key=lambda package: package.name.lower())
 
     def mount_at(self) -> Path | None:
         """The source itself, if it is masked."""

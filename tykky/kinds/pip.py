@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tykky.bases import StackBase
 from tykky.bases.reference import resolve
 from tykky.bases.stacks import stack_base
-from tykky.contents import Installed, of_python
+from tykky.contents import Installed, of_environment
 from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds import bytecode
 from tykky.kinds.python import PythonStack, check_prefix, seal
@@ -141,7 +141,7 @@ class PipStack(PythonStack):
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""
-        return sorted(of_python(box.real(".")), key=lambda package: package.name.lower())
+        return sorted(of_environment(box.real(".")), key=lambda package: package.name.lower())
 
 
 def requirements(recipe: Stack, field: str) -> list[str]:

@@ -116,6 +116,13 @@ def hook(prefix: Path, packages: Path, forget: str) -> None:
     (packages / "_tykky_stack.pth").write_text(line, encoding="utf-8")
 
 
+def show_below(prefix: Path, packages: Path) -> None:
+    """Let environments on top of this one find the packages of what this one is on top of."""
+    below = Path(sys.base_prefix) / packages.relative_to(prefix)
+    line = f"import sys, site; sys.prefix == {str(prefix)!r} or site.addsitedir({str(below)!r})\n"
+    (packages / "_tykky_below.pth").write_text(line, encoding="utf-8")
+
+
 def teach_venv() -> None:
     """Let ``python -m venv`` in an environment on top link to what the outer one is linked to.
 
@@ -219,6 +226,8 @@ def finish_venv(jobs: int) -> None:
     packages = Path(sysconfig.get_path("purelib"))
     allow_user_packages(prefix)
     hook(prefix, packages, KEEP if "on-stack" in sys.argv else FORGET)
+    if "on-stack" in sys.argv:
+        show_below(prefix, packages)
     files = [word for word in sys.argv[3:] if word.startswith("/")]
     compile_all([str(packages)], jobs, all_ready(files, packages))
     link_library(prefix, Path(os.__file__).parent)

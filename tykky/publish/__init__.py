@@ -20,11 +20,23 @@ from typing import TYPE_CHECKING
 
 from tykky import console, trust
 from tykky.build import commands
-from tykky.errors import TykkyError, explained
+from tykky.errors import Exit, StoreError, TykkyError, explained
 from tykky.files import discard, text_at
 from tykky.publish.modulefile import LUA
 from tykky.publish.modules import Modules, forms, owner_of, path_of
-from tykky.store import HIDDEN, Entry, Place, Record, Store, journal, place, retired, state, written
+from tykky.store import (
+    HIDDEN,
+    Entry,
+    Place,
+    Record,
+    Store,
+    journal,
+    place,
+    retired,
+    signatures,
+    state,
+    written,
+)
 from tykky.store.written import Fault
 
 if TYPE_CHECKING:
@@ -55,6 +67,11 @@ class Publisher:
         self.store.check_entry(record)
         if not record.has_module:
             return
+        here, module = Place(Path(record.prefix)), record.module
+        if self.hidden_as and here.current and state.HIDDEN not in state.marks(here):
+            cause = f"{module} is not hidden, so everybody would get the new generation of it"
+            remedy = f"test it as another version, or first: tykky hide --testing {module}"
+            raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
         self.modules.check(record)
 
     def check_removable(self, entry: Entry) -> None:
@@ -85,6 +102,13 @@ class Publisher:
         _lay_links(here, record.generation, instead=False)  # they lead nowhere until it is current
         if before != record.generation:
             place.switch(here, record.generation)
+            signed = [
+                (here.generation(n) / signatures.NAME).exists() for n in (before, here.current)
+            ]
+            if before and signed == [True, False]:
+                name = record.title if record.has_module else shlex.quote(record.prefix)
+                what = f"{record.title} is not signed, as #{before} was"
+                console.warn(f"{what}; after a look at it: 'tykky sign {name}'")
         commands.lay_commands(here, every, folder, permissions)
         with contextlib.suppress(OSError):
             for path in folder.iterdir():  # before what they may read changes
@@ -117,6 +141,7 @@ class Publisher:
         """
         here = Place(Path(entry.prefix))
         here.check_formats()
+        state.recall(here, self.store.entered_marks(entry), self.store.permissions)
         event = state.mark(here, name, facts, verb, self.store.permissions, why)
         self.tell(entry.module, event)
         record = here.record()

@@ -230,9 +230,10 @@ def rc(
     if not (there or retired or kept):
         return ""
     is_kept = any(line.startswith(("module_version(", "module-version ")) for line in kept)
-    default = [default_of(there).module] if there and not is_kept else []
-    hidden = [entry.module for entry in there if state.HIDDEN in entry.marks]
-    hidden = [each for each in (*hidden, *retired) if each not in default]
+    chosen = [default_of(there)] if there and not is_kept else []
+    # Where all are hidden, none is marked: Lmod lists what is marked.
+    default = [entry.module for entry in chosen if state.HIDDEN not in entry.marks]
+    hidden = [*(entry.module for entry in there if state.HIDDEN in entry.marks), *retired]
     dated = {entry.module: leaving(entry) for entry in there if leaving(entry)["until"]}
     lines = _lua_rc(default, hidden, dated) if form is LUA else _tcl_rc(default, hidden, dated)
     made = f"Made by Tykky; do not edit, it is made anew with every install of {name}."

@@ -358,10 +358,10 @@ class Store:
         except StoreError:
             return False
 
-    def entered_marks(self, record: Record) -> Marks:
+    def entered_marks(self, entry: Entry) -> Marks:
         """What the database knows to be decided about a version; nothing, if it knows nothing."""
         try:
-            return records.read_entry(self.entry_path(record)).marks
+            return records.read_entry(self.entry_path(entry)).marks
         except StoreError:
             return {}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tykky import trust
 from tykky.errors import StoreError, TykkyError
 from tykky.files import is_folder
+from tykky.store import state
 from tykky.store.place import HIDDEN, Place, below, damaged
 from tykky.store.record import NAME, NewerFormat, read_entry
 from tykky.store.written import Checker, Fault, removing
@@ -81,7 +82,7 @@ def reindex(store: Store) -> Iterator[str]:
 def _enter(store: Store, place: Place) -> Iterator[str]:
     """Enter a place in the database as it is."""
     if not place.current:
-        if place.numbers:
+        if place.records():
             yield f"{place.prefix} has no current generation; 'tykky rollback' mends that"
         elif place.is_lost:
             lost = f"{place.prefix} has images and no generation, and is left as it is"
@@ -100,6 +101,7 @@ def _enter(store: Store, place: Place) -> Iterator[str]:
         if not held:
             yield f"{place.prefix} is just being changed, and is left out"
         elif place.current:
+            state.recall(place, store.entered_marks(record), store.permissions)
             store.enter(place.record())
             yield f"entered {place.record().title}"
 

@@ -11,11 +11,11 @@ from tykky.store.record import Entry
 def default_of(entries: Sequence[Entry]) -> Entry:
     """The default among installs of one name, sorted as the store lists them; at least one.
 
-    What somebody has made the default is it, the last one if there are several. Else it is the
-    first version of the recipe that is there, as the recipe was when the latest of them was
-    installed. A retired one counts if there is no other, then a hidden, then a deprecated one; one
-    with choices if there is none without. What the recipe no longer has comes last: the newest, no
-    pre-release or branch if there is another.
+    What somebody has made the default is it, the last one if there are several, unless it has been
+    hidden or retired since. Else it is the first version of the recipe that is there, as the recipe
+    was when the latest of them was installed. A retired one counts if there is no other, then a
+    hidden, then a deprecated one; one with choices if there is none without. What the recipe no
+    longer has comes last: the newest, no pre-release or branch if there is another.
     """
     from tykky.recipe.choices import is_released
 
@@ -36,7 +36,7 @@ def default_of(entries: Sequence[Entry]) -> Entry:
         by_hand = bool(chosen) and entry.marks.get(state.DEFAULT, {}).get("when") == chosen
         marks = (state.RETIRED in entry.marks, state.HIDDEN in entry.marks, is_deprecated(entry))
         left = next((3 - at for at, is_so in enumerate(marks) if is_so), 0)
-        by_hand = by_hand and not marks[0]
+        by_hand = by_hand and left < 2
         return not by_hand, left, bool(entry.suffix), place, unreleased, -number
 
     return min(enumerate(entries), key=rank)[1]
@@ -49,7 +49,7 @@ def is_deprecated(entry: Entry) -> bool:
 
 def states_of(entry: Entry, *, default: bool = False) -> list[str]:
     """The words for what is decided about a version, as people are shown them."""
-    words = ["default"] if default else []
+    words = ["default"] if default and state.HIDDEN not in entry.marks else []
     if hidden := entry.marks.get(state.HIDDEN):
         words.append(hidden.get("as", "hidden"))
     if is_deprecated(entry):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tykky.files import Permissions, digest_file
 from tykky.runtime.base import CONF_NAME, CURRENT, GENERATIONS, IMAGES, LAUNCHER_NAME
 from tykky.store import record as records
-from tykky.store import state, written
+from tykky.store import signatures, state, written
 from tykky.store.place import HIDDEN, Place, is_image, is_launcher, missing
 from tykky.store.record import NewerFormat
 from tykky.store.written import Checker, Fault, removing
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: What Tykky has in a place; the last two are there while somebody changes it, or after it.
 _OWN = (LAUNCHER_NAME, CURRENT, GENERATIONS, IMAGES, state.NAME, f"{state.NAME}.damaged")
 _PASSING = ("lock", "owner")
+#: What of a generation its record has no note of, or is looked at by itself.
+_APART = (records.NAME, CONF_NAME, signatures.NAME)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Inspector:
             yield from checker.file(folder / CONF_NAME, noted_as, names.entered)
         elif not (folder / CONF_NAME).is_file():
             yield Fault(folder / CONF_NAME, "is missing", names.entered)
-        yield from checker.tree(folder, notes, names.again, (records.NAME, CONF_NAME))
+        yield from checker.tree(folder, notes, names.again, _APART)
         for image in record.images:  # programs of a container need no image of their own
             yield from self._image(place, image["file"], image["sha256"], image["bytes"], names)
         for need in record.needs:

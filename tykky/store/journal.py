@@ -1,15 +1,20 @@
 """The journal of a root: a line for each change of anything, by whom, when and why.
 
 It is only ever added to. A line that was torn, by a full disk or a crash, is left out, and the next
-one begins anew; nothing depends on it but who wants to know.
+one begins anew; nothing depends on it but who wants to know. Each line has a digest of itself and
+of the line before. So one that was changed, or taken out, is found, unless all after it were
+written anew as well; those at the end of which nothing is left are not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +22,14 @@ from typing import TYPE_CHECKING, Any
 from tykky.errors import explained
 from tykky.files import NO_LOCKS, make_folder
 from tykky.store.state import Event
+from tykky.store.written import Fault
 
 if TYPE_CHECKING:
     from tykky.store import Store
+
+
+#: What the digest of a line is called in it, and more bytes than any line has.
+_DIGEST, _LONGEST = "digest", 1 << 20
 
 
 def path_of(store: Store) -> Path:
@@ -30,7 +40,7 @@ def path_of(store: Store) -> Path:
 def add(store: Store, module: str, event: Event) -> None:
     """Add a line, safe on disk when this returns. Raises ``TykkyError``."""
     path = path_of(store)
-    text = json.dumps({"module": module, **asdict(event)}).encode() + b"\n"
+    data = {"module": module, **asdict(event)}
     with explained(f"write to {path}"):
         make_folder(path.parent, store.permissions)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -43,8 +53,11 @@ def add(store: Store, module: str, event: Event) -> None:
                     raise
             store.permissions.lock(descriptor)
             size = os.fstat(descriptor).st_size
-            torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, b"\n" * bool(torn) + text)
+            end = os.pread(descriptor, _LONGEST, max(0, size - _LONGEST))
+            torn = b"" if end.endswith(b"\n") or not end else b"\n"
+            last = end.removesuffix(b"\n").rpartition(b"\n")[2]
+            text = json.dumps({**data, _DIGEST: _digest(last, data)}).encode()
+            os.write(descriptor, torn + text + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -59,7 +72,37 @@ def events(store: Store, last: int = 0) -> list[dict[str, Any]]:
     for line in reversed(lines):
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
             data = json.loads(line)
+            data.pop(_DIGEST, None)
             found.append({"module": str(data.pop("module")), **asdict(Event(**data))})
         if last and len(found) == last:
             break
     return found[::-1]
+
+
+def faults(store: Store) -> Iterator[Fault]:
+    """The first line that is not as it was written, if there is one. Raises ``OSError``.
+
+    Those that an earlier Tykky has written have no digest; no such line follows one that has.
+    """
+    path, last, chained = path_of(store), b"", False
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        try:
+            data = json.loads(line)
+            digest = data.pop(_DIGEST, "")
+            good = digest == _digest(last, data) if digest or chained else True
+            chained = chained or bool(digest)
+        except (ValueError, TypeError, AttributeError):
+            good = True  # torn: the digest of the next one tells whether it was so from the first
+        if not good:
+            wrong = f"was changed: line {number}, or the one before it, is not what was written"
+            aside = shlex.join(["mv", str(path), f"{path}.{number}"])
+            yield Fault(path, wrong, f"keep it for whoever looks into that: '{aside}'")
+            return
+        last = line
+
+
+def _digest(last: bytes, data: Mapping[str, Any]) -> str:
+    """The digest of a line, which has that of the line before in it."""
+    return hashlib.sha256(last + b"\n" + json.dumps(data).encode()).hexdigest()

@@ -50,7 +50,7 @@ from tykky.runtime.base import (
     LAUNCHER_NAME,
 )
 from tykky.store import record as records
-from tykky.store import state, written
+from tykky.store import signatures, state, written
 from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
@@ -121,15 +121,16 @@ class Place:
     def is_lost(self) -> bool:
         """Whether it was an install, and no generation counts: images may be all that is left.
 
-        A cleaner may have taken the rest, or somebody by mistake. A build that was killed, and
-        whose images nothing speaks of, has left none of what tells this.
+        A cleaner may have taken the rest, perhaps all but folders, or somebody by mistake. A build
+        that was killed, and whose images nothing speaks of, has left none of what tells this.
         """
         try:
             if self.current or not any(self.images.glob("*")):
                 return False
             told = [self.hidden / CURRENT, self.hidden / state.NAME]
+            emptied = any(not (self.generation(n) / records.NAME).exists() for n in self.numbers)
             commands = self.prefix.glob("bin/*")
-            return any(map(os.path.lexists, told)) or any(map(is_launcher, commands))
+            return emptied or any(map(os.path.lexists, told)) or any(map(is_launcher, commands))
         except OSError:  # nobody knows: what cannot be looked at is left alone
             return not self.numbers
 
@@ -302,16 +303,26 @@ def begin(place: Place, permissions: Permissions, after: int = 0) -> Draft:
     return Draft(place, path, max([after, *place.numbers, *known]) + 1)
 
 
-def commit(draft: Draft, record: Record, permissions: Permissions) -> Record:
-    """Write the record, and give the generation its number: from here on, it exists.
+def commit(
+    draft: Draft,
+    record: Record,
+    permissions: Permissions,
+    sign: signatures.Signer | None = None,
+) -> Record:
+    """Write the record, ``sign`` it, and give the generation its number: from here on, it exists.
 
-    Gives the record with notes of all that has none. Raises ``StoreError`` if somebody else has
-    taken the number meanwhile, which can be only where locks do not work; then nothing has changed.
+    Gives the record with notes of all that has none. Raises ``TykkyError`` if it cannot be signed,
+    or if somebody else has taken the number meanwhile, which can be only where locks do not work;
+    then nothing has changed.
     """
     with explained(f"read {draft.path}"):
+        discard(draft.path / signatures.NAME)  # what was copied is of another record
         found = written.tree(draft.path, (records.NAME,))
     record = replace(record, notes={**found, **record.notes}, marks={})
-    write_file(draft.path / records.NAME, records.render(record), permissions)
+    data = records.render(record)
+    write_file(draft.path / records.NAME, data, permissions)
+    if sign is not None:
+        write_file(draft.path / signatures.NAME, sign(data), permissions)
     for folder, _, names in os.walk(draft.path):
         for name in names:
             if not Path(folder, name).is_symlink():

@@ -67,15 +67,18 @@ class Record(Entry):
     """All that is known of a generation.
 
     ``images`` have ``file``, ``sha256`` and ``bytes``, the lowest first; ``base`` has ``name``,
-    ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is entered
-    (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets; ``by`` has
-    ``user``, ``host`` and ``tykky`` (its version); ``packages`` are pairs of name and version;
-    ``asked`` are the names of those that the recipe asks for; ``instead`` is the digest of the lock
-    beside the recipe in whose place an update's own counts; ``publish`` is the digest of what only
-    users see; ``read`` are files and folders outside of the recipe's that the build has read, with
-    a digest of each; ``needed`` is the ``build`` of each of
-    the ``needs``; ``files`` counts files and folders; ``notes`` are of what lies beside the record
-    (see :mod:`tykky.store.written`).
+    ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is
+    entered (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets;
+    ``by`` has ``user``, ``host``, ``tykky`` (its version), ``kernel``, and ``commit`` of a
+    Tykky used from its repository; ``repository`` has ``commit``, ``state`` (``clean`` or
+    ``dirty``) and ``remote`` of what the recipe lies in, if it is one of git; ``fetched`` are
+    the files that were downloaded besides those of the lock (``name``, ``url``, ``sha256``,
+    ``bytes``); ``packages`` are pairs of name and version; ``asked`` are the names of those
+    that the recipe asks for; ``instead`` is the digest of the lock beside the recipe in whose
+    place an update's own counts; ``publish`` is the digest of what only users see; ``read`` are
+    files and folders outside of the recipe's that the build has read, with a digest of each;
+    ``needed`` is the ``build`` of each of the ``needs``; ``files`` counts files and folders;
+    ``notes`` are of what lies beside the record (see :mod:`tykky.store.written`).
     """
 
     spec: str = ""
@@ -94,6 +97,8 @@ class Record(Entry):
     has_module: bool = True
     shown: Mapping[str, Any] = field(default_factory=dict)
     read: Mapping[str, str] = field(default_factory=dict)
+    fetched: tuple[Mapping[str, Any], ...] = ()
+    repository: Mapping[str, str] = field(default_factory=dict)
     needed: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, str] = field(default_factory=dict)
@@ -132,6 +137,9 @@ class NewerFormat(StoreError):
             remedy="use that Tykky: 'tykky --version' tells which one this is",
         )
 
+
+#: How the text of each begins, as this Tykky writes it.
+START = b'{\n "format": %d,\n' % (len(_LADDER) + 1)
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 

@@ -35,23 +35,26 @@ def in_use() -> dict[str, str]:
 def pinned() -> dict[str, str]:
     """The generations that processes of this user on this node have loaded: ``PLACE=NUMBER``.
 
-    With one process for each.
+    With one process for each. Of a shell's own variables, /proc has those that it began with: what
+    it has loaded since then is seen in what it runs, and be it this process.
     """
     found: dict[str, str] = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             variables = (process / "environ").read_bytes().split(b"\0")
             pins = [v.partition(b"=")[2] for v in variables if v.startswith(b"TYKKY_PINS=")]
-            if not pins or process.name == str(os.getpid()):
+            if not pins:
                 continue
             name = (process / "comm").read_text(errors="replace").strip()
+            own = process.name == str(os.getpid())
+            title = "this session" if own else f"{name} (process {process.name})"
         except OSError:  # somebody else's, or just ended
             continue
         if name.startswith("tykky-"):
             continue  # it keeps or serves a mount
         for pin in os.fsdecode(b":".join(pins)).split(":"):
             place, _, number = pin.rpartition("=")
-            found[f"{os.path.realpath(place)}={number}"] = f"{name} (process {process.name})"
+            found.setdefault(f"{os.path.realpath(place)}={number}", title)
     return found
 
 

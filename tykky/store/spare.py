@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import StoreError, TykkyError
+from tykky.files import size_of
 from tykky.host import TIME
 from tykky.store import place as places
 from tykky.store import roots, running, state, trash
@@ -83,12 +84,12 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
     # Where a build was killed, there may be no current generation, and no entry.
     titles = {p: f"{p.parent.name}/{p.name}" for p in every if not Place(p).current}
     titles |= {path: entry.module for path, entry in entries.items()}
-    sure = {path for path in titles if path not in entries or _is_sound(Place(path))}
+    sure = {p for p in titles if (_is_sound if p in entries else _is_new)(Place(p))}
     retired = {p: e for p, e in entries.items() if p in sure and _age(e) >= keep.seconds}
     # Those of other roots may need something.
     far = {Path(entry.prefix): entry for _, entry in roots.elsewhere(store)}
     unsure = _unsure({**entries, **far})
-    old, whole, kept = _candidates(titles, sure - unsure, {*retired} - unsure, keep)
+    old, whole, kept = _candidates(titles, entries, sure - unsure, {*retired} - unsure, keep)
     needs = _needs({*titles, *every, *far})
     old, whole = _unneeded(old, needs, whole)
     found: list[Spare] = []
@@ -104,8 +105,12 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
             if prefix not in sure and not is_begun:
                 what = f"'current' in {here.hidden} leads to none of its generations"
                 what = "its current generation is damaged or unreadable" if here.current else what
-                mends = f"tykky rollback {module}" if here.numbers else "tykky doctor --store --fix"
-                warn(f"{module} is left as it is: {what}; '{mends}' mends that")
+                mends = "'tykky doctor --store --fix' mends that"
+                if here.records() and prefix in entries:
+                    mends = f"'tykky rollback {module}' mends that"
+                if here.current:
+                    mends = f"'tykky verify {module}' says what mends that"
+                warn(f"{module} is left as it is: {what}; {mends}")
                 continue
             begun.append((module, prefix))
             if prefix in whole:
@@ -153,15 +158,21 @@ def _sized(found: Sequence[Spare]) -> Iterator[Spare]:
     gone: dict[Path, list[int]] = {}
     before: dict[Path, int] = {}
     for each in found:
-        here = Place(each.prefix)
-        gone.setdefault(each.prefix, []).extend([each.number] if each.number else here.numbers)
-        freed = places.freed_without(here, gone[each.prefix])
+        if not each.number:
+            yield replace(each, bytes=size_of(each.prefix))
+            continue
+        gone.setdefault(each.prefix, []).append(each.number)
+        freed = places.freed_without(Place(each.prefix), gone[each.prefix])
         yield replace(each, bytes=freed - before.get(each.prefix, 0))
         before[each.prefix] = freed
 
 
 def _candidates(
-    titles: Mapping[Path, str], sure: set[Path], retired: set[Path], keep: Keep
+    titles: Mapping[Path, str],
+    entries: Mapping[Path, Entry],
+    sure: set[Path],
+    retired: set[Path],
+    keep: Keep,
 ) -> tuple[dict[Path, set[int]], set[Path], list[tuple[str, str]]]:
     """The old generations of places, and the retired places, but those that somebody keeps.
 
@@ -178,12 +189,14 @@ def _candidates(
         try:
             numbers = _superseded(here, keep) if prefix in sure else set()
             going = {*here.numbers} if prefix in retired else numbers
-            marks = state.marks(here) if going else {}
+            known = state.marks(here) if going else {}
+            if going and prefix in entries and state.is_unknown(here):
+                known = entries[prefix].marks
             stays = _needed_here(here, going, used, pinned)
         except (StoreError, OSError):  # which is said when it would be changed
             continue
         for number in going:
-            if state.HELD in marks or f"{state.HELD}#{number}" in marks:
+            if state.HELD in known or f"{state.HELD}#{number}" in known:
                 stays[number] = "it is held"
         if prefix in retired and not stays:
             whole.add(prefix)
@@ -260,6 +273,14 @@ def _is_sound(here: Place) -> bool:
     """Whether a place has a current generation that can be used."""
     with contextlib.suppress(StoreError):
         return here.current > 0 and not places.damaged(here.record())
+    return False
+
+
+def _is_new(here: Place) -> bool:
+    """Whether a place never had a current generation: its first build was killed."""
+    with contextlib.suppress(StoreError):
+        known = len(here.numbers) < 2 and not state.events(here)
+        return known and len(here.records()) == len(here.numbers)
     return False
 
 

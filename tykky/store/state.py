@@ -92,6 +92,11 @@ def is_damaged(place: Place) -> bool:
     return _read(place) is None
 
 
+def is_unknown(place: Place) -> bool:
+    """Whether what was decided is lost: there is no file, or none that can be read."""
+    return is_damaged(place) or not (place.hidden / NAME).exists()
+
+
 def is_untouched(place: Place) -> bool:
     """Whether a file that can be read is what Tykky has written. Raises ``NewerFormat``."""
     known = _read(place)
@@ -188,7 +193,7 @@ def mark(
 
 def recall(place: Place, marks: Marks, permissions: Permissions) -> None:
     """Take marks from elsewhere, if the file that has them is lost or damaged. Hold the claim."""
-    if is_damaged(place) or not (place.hidden / NAME).exists():
+    if marks and is_unknown(place):
         known = _opened(place, permissions)
         _write(place, _Known(known.events, known.notes, marks), permissions)
 

@@ -20,7 +20,7 @@ from tykky.config.schema import cutoff
 from tykky.console import plural
 from tykky.errors import Exit, LockError, StepError, ToolError, TykkyError, explained
 from tykky.files import discard, read_within
-from tykky.lock import Package
+from tykky.lock import Package, canonical
 from tykky.tools import wheels
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 
 #: The failures of uv that can be told by its words: a pattern, the cause and the remedy, where
-#: ``{0}`` is what the pattern captured and ``{index}`` which index it is, and the exit code.
+#: ``{0}`` is what the pattern captured, ``{index}`` which index it is, and ``{first}`` which is the
+#: first that has what was captured; and the exit code.
 _PROBLEMS = (
     (
         r"`(\S+)`\s+was\s+filtered\s+by\s+`exclude-newer`[^`]*?before\s+(\S+)T\S+\s+The\s+latest"
@@ -41,7 +42,7 @@ _PROBLEMS = (
     ),
     (
         r"`(\S+)`\s+was\s+filtered\s+by\s+`exclude-newer`",
-        "{index} does not say when '{0}' was uploaded, which pip.quarantine has to know",
+        "{first} does not say when '{0}' was uploaded, which pip.quarantine has to know",
         "name an index that gives upload times (PEP 700), or take the setting away: 'tykky config "
         "why pip.quarantine'",
         Exit.RESOLVE,
@@ -265,12 +266,17 @@ def resolve(
             line += ["--constraints", "held.txt"]
             line += [f"--exclude-newer-package={one.name}=false" for one in held]
         options: list[str] = []
+        present = {canonical(name): version for name, version in (present or {}).items()}
         if present:
+            # What an earlier answer says is kept, as far as it can be.
+            rows = (f'[[packages]]\nname = "{n}"\nversion = "{v}"\n' for n, v in present.items())
+            earlier = f'lock-version = "1.0"\ncreated-by = "tykky"\n{"".join(rows)}'
+            (work / "pylock.toml").write_text(earlier, encoding="utf-8")
             stand_ins(present, work / "present")
             pins = "".join(f"{name}=={version}\n" for name, version in present.items())
             (work / "present.txt").write_text(pins, encoding="utf-8")
             options = ["--find-links", "present", "--constraints", "present.txt"]
-        # If what is there cannot be kept, the second attempt may replace it.
+        # If what is there cannot be kept, the second attempt may replace as much of it as it must.
         for more in (options, options[:2])[: 2 if options else 1]:
             done = subprocess.run(
                 [*line, *more],
@@ -282,7 +288,7 @@ def resolve(
             )
             if done.returncode == 0:
                 text = read_within(work, work / "pylock.toml").decode(errors="replace")
-                return _packages(text, present or {})
+                return _packages(text, present)
         raise explain(done.stderr, indexes(config))
 
 
@@ -337,14 +343,20 @@ def install(
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
-    # Where it unpacks is where files may be linked from: everything is written only once.
     cache = box.prefix / ".tykky-uv"
-    env = {**offline(box.config), "UV_CACHE_DIR": str(cache), "UV_LINK_MODE": "hardlink"}
+    env = offline(box.config)
+    if source:
+        # What is compiled must not name the folder that uv compiles it in, another each time.
+        env |= dict.fromkeys(("CFLAGS", "CXXFLAGS"), "-g0")
+    else:
+        # Where it unpacks is where files may be linked from: each is made only once.
+        env |= {"UV_CACHE_DIR": str(cache), "UV_LINK_MODE": "hardlink"}
     tools: list[tuple[str, ...]] = []
     while True:
         try:
             box.run(line, env=env, say=f"{count} into {what}")
-            box.do("remove what uv has unpacked", lambda real: discard(real.real(cache)))
+            if not source:
+                box.do("remove what uv has unpacked", lambda real: discard(real.real(cache)))
             return
         except StepError as error:
             said = "\n".join(error.details)
@@ -371,8 +383,12 @@ def _plain(said: Sequence[str]) -> tuple[str, ...]:
 
 def _provide(real: RealBox, packages: Sequence[Package]) -> None:
     """Let a box have the files of packages."""
-    files = wheels.provide(packages, indexes(real.config), real.config, real.say)
+    addresses: dict[str, str] = {}
+    files = wheels.provide(packages, indexes(real.config), real.config, real.say, addresses)
     real.files |= {path: _WHEELS / name for name, path in files.items()}
+    for package in packages:
+        url = package.url or addresses.get(package.sha256, "")
+        real.note_fetched(package.file, url, package.sha256, files[package.file])
 
 
 def _provide_tools(real: RealBox, needed: Sequence[str], python: str) -> None:
@@ -409,10 +425,21 @@ def explain(output: str, known: Sequence[str] = ()) -> TykkyError:
     lines = tuple(line for line in output.splitlines() if line.strip())[-12:]
     for pattern, cause, remedy, code in _PROBLEMS:
         if found := re.search(pattern, output):
-            index = _index(output, known)
-            cause, remedy = (text.format(*found.groups(), index=index) for text in (cause, remedy))
+            names = {"index": _index(output, known), "first": ""}
+            if "{first}" in cause:
+                first = wheels.first_having(found[1], known)
+                names["first"] = f"the package index {first}" if first else "the package index"
+            cause, remedy = (text.format(*found.groups(), **names) for text in (cause, remedy))
             return StepError(cause, remedy=remedy, code=code, details=lines)
     return StepError("uv failed", remedy="the lines above are what it says", details=lines)
+
+
+def of_script(error: StepError, shown: str, known: Sequence[str]) -> None:
+    """Say in the remedy what is wrong where a command that is shown has asked pip or uv."""
+    if re.search(r"\b(pip3?|uv)\b", shown):
+        problem = explain("\n".join(error.details), known)
+        if problem.code in (Exit.RESOLVE, Exit.UNKNOWN_PACKAGE):
+            error.remedy = f"{problem.cause}: {problem.remedy}"
 
 
 def _index(output: str, known: Sequence[str]) -> str:

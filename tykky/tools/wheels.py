@@ -5,6 +5,7 @@ A lock names each file and its digest, and not where it is; so any index that ha
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +40,12 @@ def provide(
     indexes: Sequence[str],
     config: Config,
     say: Callable[[str], None],
+    addresses: dict[str, str],
 ) -> dict[str, Path]:
     """The files of packages in the cache, by their names, downloaded if they are not there.
 
-    Raises ``StepError`` for the first that cannot be had or is not what the lock says.
+    ``addresses`` gets where those were found that are downloaded, by their sha256. Raises
+    ``StepError`` for the first that cannot be had or is not what the lock says.
     """
 
     def one(package: Package) -> Path:
@@ -50,6 +53,7 @@ def provide(
         if there is not None:
             return there
         address = package.url or _address(package, indexes, config.timeout)
+        addresses[package.sha256] = public(address)
         return fetch.fetch(
             public(address),
             package.sha256,
@@ -89,6 +93,16 @@ def _address(package: Package, indexes: Sequence[str], patience: int) -> str:
         "pip.index_url', or make the lock anew",
         code=Exit.UNKNOWN_PACKAGE,
     )
+
+
+def first_having(name: str, indexes: Sequence[str], patience: int = 10) -> str:
+    """The first index that has a project, by its public address; empty if that cannot be told."""
+    page = re.sub(r"[-_.]+", "-", name).lower()
+    for index in indexes:
+        with contextlib.suppress(StepError):
+            if any(_listed(f"{index.rstrip('/')}/{page}/", patience)):
+                return public(index)
+    return ""
 
 
 def _as_asked(address: str, page: str) -> str:

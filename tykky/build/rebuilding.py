@@ -1,0 +1,215 @@
+"""Building again what is installed, from the inputs that it has kept, to compare the digests.
+
+The box, the steps and the prefix that is seen within are those of any build; but images go into
+scratch, and nothing of the place is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky import bases, console
+from tykky import lock as locks
+from tykky.bases.stacks import stack_base
+from tykky.build import keeping, steps
+from tykky.build import plan as plans
+from tykky.build.comparing import Difference, compare
+from tykky.build.layout import Layout
+from tykky.build.locking import Settled
+from tykky.build.plan import Plan
+from tykky.build.work import Desk, Work
+from tykky.errors import Exit, LockError, StoreError, TykkyError, explained
+from tykky.files import digest_file
+from tykky.kinds import tree
+from tykky.repos import Repos
+from tykky.spec import parse_one
+from tykky.store import Place, Record, Store
+from tykky.tools import squash
+from tykky.tools.scratch import Scratch, sweep
+
+if TYPE_CHECKING:
+    from tykky.config import Config
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The digest of what was built again, and what of it differs from what is installed.
+
+    ``other`` are inputs that are not what they were, in words.
+    """
+
+    record: Record
+    sha256: str
+    differences: tuple[Difference, ...] = ()
+    other: tuple[str, ...] = ()
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the image is the same, byte for byte."""
+        return bool(self.sha256 == self.record.images[-1]["sha256"])
+
+
+@dataclass(frozen=True)
+class _Aside(Place):
+    """A place of which the images that are made go elsewhere."""
+
+    folder: Path
+
+    @property
+    def images(self) -> Path:
+        """Where images are put."""
+        return self.folder
+
+
+@dataclass(frozen=True)
+class _Same(Layout):
+    """The layout of recipes, squashed as an image is, whatever is configured now."""
+
+    options: tuple[str, ...]
+    verb = "rebuild"
+
+    def squash_options(self, work: Work) -> Sequence[str]:
+        """What that image was made with."""
+        return self.options
+
+
+def rebuild(record: Record, config: Config, store: Store) -> Proof:
+    """Build a generation again in scratch, and compare. Raises ``TykkyError``."""
+    image = _image_of(record)
+    lock, desk = _lock_of(record), Desk.of(config, store, parse_one(record.spec), quiet=False)
+    sweep(config.build_dir)
+    path = config.build_dir / locks.digest_of(["rebuild", record.prefix])[:16]
+    scratch = Scratch(path)
+    with scratch.held():
+        log = config.build_dir / "logs" / f"{record.module}-{path.name[:8]}.log"
+        desk.log.open(log)
+        desk.known.scratch = scratch
+        try:
+            (path / "images").mkdir()
+            plan = _plan(record, lock, desk, path)
+            work = Work(desk, plan, scratch)
+            plan = replace(plan, layout=_Same(_options(image, work)))
+            work = replace(work, plan=plan)
+            made = steps.assemble(work).images[0]
+            found = Proof(record, made["sha256"], other=tuple(_other(record, plan)))
+            if not found.is_same:
+                with console.step("compare", "the files of both images"):
+                    there = plan.place.images / made["file"]
+                    found = replace(found, differences=tuple(compare(image, there, path, work.run)))
+        except BaseException as error:
+            desk.log.note(f"{type(error).__name__}: {error}")
+            desk.log.settle()
+            if isinstance(error, TykkyError):
+                changed = [f"not what it was: {name}" for name in _changed(record)]
+                error.details = (*error.details, *changed, f"the whole log: {log}")
+            raise
+        desk.log.remove()
+    with contextlib.suppress(OSError):
+        config.build_dir.rmdir()
+    return found
+
+
+def _image_of(record: Record) -> Path:
+    """The image of a generation, which is whole. Raises ``StoreError``."""
+    if not record.has_module:
+        cause = f"{record.prefix} was made by a classic command, which keeps no recipe"
+        raise StoreError(cause, remedy="make it again by the same command", code=Exit.USAGE)
+    if len(record.images) != 1:
+        cause = f"{record.title} has {console.plural(len(record.images), 'image')}, and not one"
+        raise StoreError(cause, remedy="only what one build has made can be compared")
+    image: Path = Place(Path(record.prefix)).images / record.images[0]["file"]
+    with explained(f"read {image}"):
+        if not image.is_file() or digest_file(image) != record.images[0]["sha256"]:
+            cause = f"the image {image} is not what was installed"
+            remedy = f"'tykky verify {record.title}' says what brings it back"
+            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
+    return image
+
+
+def _lock_of(record: Record) -> locks.Lock:
+    path = Place(Path(record.prefix)).generation(record.generation) / "lock.json"
+    try:
+        if (lock := locks.read(path)).digest == record.lock:
+            return lock
+        cause = f"{path} is not the lock that {record.title} was built from"
+    except LockError as error:
+        cause = f"{path} cannot be used: {error.cause}"
+    raise StoreError(cause, remedy=f"'tykky verify {record.title}' tells more", code=Exit.DAMAGED)
+
+
+def _options(image: Path, work: Work) -> tuple[str, ...]:
+    """The options of mksquashfs that an image was made with, as it says itself."""
+    said = work.run([squash.program("unsquashfs"), "-stat", str(image)])
+    compression = re.search(r"^Compression (\w+)", said, re.M)
+    level = re.search(r"^\s+compression-level (\d+)", said, re.M)
+    block = re.search(r"^Block size (\d+)", said, re.M)
+    options = ["-comp", compression[1]] if compression else []
+    options += ["-Xcompression-level", level[1]] if level else []
+    return (*options, *(["-b", block[1]] if block else []))
+
+
+def _plan(record: Record, lock: locks.Lock, desk: Desk, path: Path) -> Plan:
+    """The plan by which a generation was built, as far as there still is what it names."""
+    with desk.step("resolve") as line:
+        repos = Repos([keeping.lay_out(record, path / "recipes")])
+        needs = tuple(map(_needed, [record] * len(record.needs), record.needs))
+        settled = Settled(lock, instead=record.instead)
+        plan = plans.make(
+            parse_one(record.spec), desk.config, repos, desk.store, line.update, settled=settled
+        )
+        place = _Aside(Path(record.prefix), path / "images")
+        plan = replace(plan, place=place, module=record.module, needs=needs)
+        line.update(f"{record.title}, {console.plural(len(lock.packages), 'package')}")
+        line.tell(plan=plan)
+    with desk.step("base") as line:
+        base = _base(record, plan, desk)
+        inputs = (plan.recipe, plan.arch, base, lock, needs, plan.beside)
+        plan = replace(plan, base=base, build=plans.build_digest(*inputs))
+        plans.check(plan)
+        line.update(f"{plan.base.name} ({plan.base.id})")
+    return plan
+
+
+def _needed(record: Record, need: str) -> Record:
+    prefix, _, number = need.rpartition("#")
+    try:
+        found = Place(Path(prefix)).record(int(number))
+        if found.build == record.needed.get(need, found.build):
+            return found
+        cause = f"{need}, which {record.title} was built with, is not what it was"
+    except StoreError as error:
+        cause = f"{need}, which {record.title} was built with, is gone: {error.cause}"
+    raise StoreError(cause, remedy="install that again as it was", code=Exit.NOT_FOUND)
+
+
+def _base(record: Record, plan: Plan, desk: Desk) -> bases.Base:
+    """The base that a generation was built in, whatever its name means now."""
+    found, digest = plan.base, record.base.get("digest", "")
+    if isinstance(found, bases.Pending):
+        if found.reference.scheme == "stack":
+            return stack_base(found.name, found.reference.target, desk.config, plan.needs[0])
+        found = bases.provide(replace(found, digest=digest, locked=True), desk.config, console.note)
+    if found.digest != digest:
+        was = f"{record.base.get('name')} ({record.base.get('id')}, {digest[:16]})"
+        cause = f"{record.title} was built in {was}, and {found.name} is {found.id} here"
+        raise StoreError(cause, remedy="build it where that is", code=Exit.BASE)
+    return found
+
+
+def _other(record: Record, plan: Plan) -> list[str]:
+    """What of the inputs is not what it was, in words."""
+    found = [f"{name} is not what it was" for name in _changed(record)]
+    if plan.build != record.build:
+        made = f"{record.by.get('tykky')}, which has made {record.title}"
+        found.append(f"this Tykky, or its configuration, asks for something else than {made}")
+    return found
+
+
+def _changed(record: Record) -> list[str]:
+    """What a build has read outside of the recipe, and is not as it was."""
+    return [name for name, was in record.read.items() if tree.manifest(Path(name)) != was]
