@@ -114,7 +114,7 @@ def _compiled(
     if not missing:
         return
     packages, config = list(missing.values()), box.config
-    files = wheels.provide(packages, uv.indexes(config), config, box.say)
+    files = wheels.provide(packages, uv.indexes(config), config, box.say, {})
     large = [p for p in packages if files[p.file].stat().st_size >= _LARGE]
     small = [p for p in packages if p not in large]
     codes = {p: _compile(box, files, python, box.jobs, p) for p in large}
