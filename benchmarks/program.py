@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from statistics import median
 
 from benchmarks import peers
 from benchmarks.measure import Row, Runner, race
-from tests.support import Tykky
+from tests.support import DOWNLOADS, Tykky
 from tykky.store import Entry, Store
 from tykky.store.record import render
 
@@ -36,6 +37,9 @@ def measure_steps(tykky: Tykky, place: Path) -> Iterator[Row]:
         median(map(sum, zip(*steps.values(), strict=True))) for steps in (mine, peer)
     )
     yield Row("install", "all steps", whole, "the three by hand", whole_by_hand, ROUNDS)
+    shutil.rmtree(DOWNLOADS / "bytecode", ignore_errors=True)
+    anew = sum(step.seconds for step in peers.install(tykky, place / "anew").steps)
+    yield Row("install", "all steps, compiling", anew, "with byte code that is kept", whole, 1)
 
 
 def measure_listing(tykky: Tykky, place: Path) -> Iterator[Row]:

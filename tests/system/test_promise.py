@@ -19,6 +19,7 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -307,10 +308,15 @@ def test_what_one_build_can_write_is_not_trusted_by_the_next(
         tykkygood=wheel("tykkygood", tykkygood__py="word = 'good'"),
     )
     site = site.with_env(TYKKY_CACHE_DIR=str(cache), **env)
+    kept: dict[Path, bytes] = {}
     for name in ("tykkygood", "tykkyevil"):
         packages(site, name)
         site("lock", name)
         site("install", name)
+        # No more is kept than before but of its own packages, and nothing else.
+        now = {path: path.read_bytes() for path in (cache / "bytecode").iterdir()}
+        assert dict(kept.items() & now.items()) == kept and len(now) == len(kept or "x") + 1
+        kept = now
     site("install", "--force", "tykkygood")
     program = site.root / "store/tykkygood/1.0/bin/python"
     said = site.user.run(str(program), "-c", "import tykkygood; print(tykkygood.word)").stdout
@@ -336,6 +342,58 @@ def test_a_file_that_was_spoilt_in_the_cache_is_not_installed(
         kept.unlink()
     done = site("install", "--force", "tykkygood", status=Exit.DAMAGED)
     assert "is not the file that was expected" in done.stderr
+
+
+def poisoned(entry: Path) -> None:
+    """Let byte code that is kept do something else, and look as it should."""
+    head, _, rest = entry.read_bytes().partition(b"\n")
+    values = json.loads(head)
+    (offset, size, *more) = values["modules"]["tykkygood.py"]
+    code = zlib.decompress(rest[offset : offset + size]).replace(b"good or", b"evil or")
+    values["modules"] = {"tykkygood.py": [0, len(packed := zlib.compress(code)), *more]}
+    data = json.dumps(values).encode() + b"\n" + packed
+    entry.rename(new := entry.with_name(f"{entry.name[:65]}{hashlib.sha256(data).hexdigest()}"))
+    new.write_bytes(data)
+
+
+def test_byte_code_that_is_kept_changes_nothing_and_is_nobody_elses(
+    site: Site, web: Web, place: Path
+) -> None:
+    cache, text = place / "cache", "def word(): return 'good or' ' not'\n"
+    kept = cache / "bytecode"
+    env = offer(web, tykkygood=wheel("tykkygood", tykkygood__py=text))
+    site = site.with_env(TYKKY_CACHE_DIR=str(cache), **env)
+    packages(site, "tykkygood")
+    site("lock", "tykkygood")
+    show = "import inspect, tykkygood as t; print(t.word(), inspect.getsource(t.word))"
+
+    def built() -> tuple[str, str, int]:
+        site("install", "--force", "tykkygood")
+        python = str(site.root / "store/tykkygood/1.0/bin/python")
+        said = site.user.run(python, "-c", show).stdout.strip()
+        compiled = site("log", "tykkygood").stdout.count(" /tmp/compiling.py ")
+        return site.record("tykkygood")["images"][0]["sha256"], said, compiled
+
+    def mine() -> Path:
+        (found,) = (path for path in kept.iterdir() if b'{"tykkygood.py"' in path.read_bytes())
+        return found
+
+    first = built()
+    assert first[1:] == (f"good or not {text.strip()}", 2)
+    assert built() == (*first[:2], 0)
+    good = {path.name: path.read_bytes() for path in kept.iterdir()}
+    assert len(good) == 2
+    mine().write_bytes(b"x" + mine().read_bytes())
+    kept.chmod(0o500)
+    assert built() == (*first[:2], 1)
+    kept.chmod(0o700)
+    mine().write_bytes(good[mine().name])
+    poisoned(mine())
+    kept.chmod(0o707)
+    assert built() == first
+    assert "bytecode can be written by everybody" in site("log", "tykkygood").stdout
+    kept.chmod(0o700)
+    assert built()[1].startswith("evil")  # so that what was poisoned would have been seen
 
 
 def test_what_a_package_says_it_needs_is_names_and_no_more() -> None:

@@ -17,6 +17,7 @@ from tykky.errors import Exit
 PIECES = {
     "downloads/aaaa": 1000,
     "downloads/bbbb.part": 2000,
+    "bytecode/cccc-dddd": 1000,
     "conda/shards.json": 3000,
     "uv/archive-v0/one/file": 4000,
     "uv/archive-v0/two/deep/file": 5000,
@@ -67,14 +68,14 @@ def test_sizes_are_told_of_what_was_deleted_meanwhile(site: Site) -> None:
 
 def test_cache_is_told_of_and_what_is_old_in_it_deleted(cached: Site) -> None:
     cache = Path(cached.user.env["TYKKY_CACHE_DIR"])
-    assert f"the cache {cache} has 15 kB" in cached("gc", "--dry-run").stderr
-    assert "would delete 0 B of the 15 kB" in cached("gc", "--cache", "--dry-run").stderr
+    assert f"the cache {cache} has 16 kB" in cached("gc", "--dry-run").stderr
+    assert "would delete 0 B of the 16 kB" in cached("gc", "--cache", "--dry-run").stderr
     shown = cached("gc", "--cache", "--days", "0", "--dry-run").stderr
-    assert "would delete 15 kB of the 15 kB" in shown
-    assert "downloads 3.0 kB, conda 3.0 kB, uv 9.0 kB" in shown
+    assert "would delete 16 kB of the 16 kB" in shown
+    assert "downloads 3.0 kB, bytecode 1.0 kB, conda 3.0 kB, uv 9.0 kB" in shown
     assert left(cached) == set(PIECES)
     answer = cached.json("gc", "--cache", "--days", "0")
-    assert (answer["bytes"], answer["removed_bytes"], answer["removed"]) == (15000, 15000, 5)
+    assert (answer["bytes"], answer["removed_bytes"], answer["removed"]) == (16000, 16000, 6)
     assert left(cached) == set()
     assert (cache / "mine/file").read_text() == "mine"
     assert "deleted 0 B of the 0 B" in cached("gc", "--cache", "--days", "0").stderr

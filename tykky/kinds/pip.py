@@ -17,6 +17,7 @@ from tykky.bases.reference import resolve
 from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_environment
 from tykky.errors import Exit, RecipeError, StepError, Where
+from tykky.kinds import bytecode
 from tykky.kinds.python import PythonStack, check_prefix, seal
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
@@ -124,7 +125,16 @@ class PipStack(PythonStack):
 
     def seal(self, box: Box) -> None:
         """Compile the byte code, be a base for those on top, and see that the packages agree."""
-        seal(box, "venv", *(["on-stack"] if isinstance(box.base, StackBase) else []))
+        words: list[str | Path] = []
+        if isinstance(box.base, StackBase):
+            words.append("on-stack")
+        else:
+            packages, python = box.lock.packages, self._interpreter(box.base)
+            box.do(
+                "have the byte code of the packages compiled, unless it was before",
+                lambda real: words.extend(bytecode.provide(real, packages, python)),
+            )
+        seal(box, "venv", *words)
         # Through its path, since a recipe need not offer Python as a command.
         check = ("-m", "pip", "--disable-pip-version-check", "check")
         box.run([str(box.prefix / "bin/python"), *check], say="whether the packages agree")

@@ -10,7 +10,8 @@ processes may compile, and what to do:
   an update compiles only what is new. Virtual environments on top may have others on top.
 - ``base FOLDER...`` does that, links the base's standard library into a virtual environment, so
   that one made *on top* finds it there, and lets that be based on this one.
-- ``venv [on-stack]`` finishes a virtual environment of a recipe. It does the same for those on
+- ``venv [on-stack] [FILE...]`` finishes a virtual environment of a recipe; the files, of
+  ``compiling.py``, have byte code that need not be compiled any more. It does the same for those on
   top, which find this stack's packages as well with ``--system-site-packages``; it lets
   ``pip install --user`` work (which a virtual environment refuses) without letting the base's own
   packages in, and modules load without needless questions; it compiles, and removes what only a
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import compileall
 import importlib.util
+import json
 import marshal
 import os
 import py_compile
@@ -30,6 +32,7 @@ import sysconfig
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # A .pth file and not a module, which would cost each start a listing and two more files; and byte
 # code, since its source would be compiled by each start. That is for another Python, if the host's
@@ -70,6 +73,9 @@ if getattr(sys, '_home', None) and sys.prefix != sys.base_prefix:
     if os.path.exists(_base):
         sys._base_executable = _base
 """
+
+# Byte code in a file: which, offset and size there; the offset and length of the path in it.
+Ready = tuple[str, int, int, int, int]
 
 KEEP = "# The packages of the base belong to it."
 FORGET = """\
@@ -153,14 +159,53 @@ def is_good(source: str) -> bool:
         return False
 
 
-def compile_one(source: str, new: bool) -> None:
+def is_put(source: str, ready: Ready | None) -> bool:
+    """Whether there is byte code ready for exactly this source; then it is where it belongs."""
+    if ready is None or not (source.isascii() and len(source) < 256):
+        return False
+    import zlib
+    from importlib import _bootstrap_external
+
+    ours: Any = _bootstrap_external  # what py_compile uses
+    file, offset, size, at, length = ready
+    try:
+        with Path(file).open("rb") as stream:
+            code = zlib.decompress(os.pread(stream.fileno(), size, offset))
+        if code[8:16] != importlib.util.source_hash(Path(source).read_bytes()):
+            return False
+        # As if it had been compiled here: the path of the source is in it once.
+        code = b"%b%c%b%b" % (code[:at], len(source), source.encode(), code[at + 1 + length :])
+        target = Path(importlib.util.cache_from_source(source))
+        target.parent.mkdir(exist_ok=True)
+        ours._write_atomic(str(target), code, ours._calc_mode(source))
+    except (OSError, zlib.error):
+        return False
+    return True
+
+
+def all_ready(files: list[str], packages: Path) -> dict[str, Ready]:
+    """What files of ``compiling.py`` have for this Python, by the paths of the sources."""
+    found: dict[str, Ready] = {}
+    for file in files:
+        with Path(file).open("rb") as stream:
+            head = json.loads(stream.readline())
+            start = stream.tell()
+        if head["magic"] == importlib.util.MAGIC_NUMBER.hex():
+            for name, (offset, *more) in head["modules"].items():
+                found[f"{packages}/{name}"] = (file, start + offset, *more)
+    return found
+
+
+def compile_one(source: str, ready: Ready | None, *, new: bool) -> None:
     """Make the byte code of one source, if that can be done, with a hash that is never checked."""
-    if not (new and is_good(source)):
+    if not (new and is_good(source)) and not is_put(source, ready):
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         compileall.compile_file(source, quiet=2, force=True, invalidation_mode=mode)
 
 
-def compile_all(folders: list[str], jobs: int, *, new: bool = True) -> None:
+def compile_all(
+    folders: list[str], jobs: int, ready: dict[str, Ready] | None = None, *, new: bool = True
+) -> None:
     """Compile the sources below folders; with ``new``, only those without good byte code."""
     sources = [
         str(Path(where, name))
@@ -171,7 +216,8 @@ def compile_all(folders: list[str], jobs: int, *, new: bool = True) -> None:
         if name.endswith(".py") and not os.path.islink(Path(where, name))  # noqa: PTH114
     ]
     with ProcessPoolExecutor(jobs) as pool:
-        list(pool.map(partial(compile_one, new=new), sources, chunksize=32))
+        known = map((ready or {}).get, sources)
+        list(pool.map(partial(compile_one, new=new), sources, known, chunksize=32))
 
 
 def finish_venv(jobs: int) -> None:
@@ -182,7 +228,8 @@ def finish_venv(jobs: int) -> None:
     hook(prefix, packages, KEEP if "on-stack" in sys.argv else FORGET)
     if "on-stack" in sys.argv:
         show_below(prefix, packages)
-    compile_all([str(packages)], jobs)
+    files = [word for word in sys.argv[3:] if word.startswith("/")]
+    compile_all([str(packages)], jobs, all_ready(files, packages))
     link_library(prefix, Path(os.__file__).parent)
     clean(prefix)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tykky.files import BUSY, discard
 
 #: The folders of the cache, and how deep in each of them its pieces lie.
-_FOLDERS = {"downloads": 1, "conda": 1, "uv": 2, "resolved": 2}
+_FOLDERS = {"downloads": 1, "bytecode": 1, "conda": 1, "uv": 2, "resolved": 2}
 #: What a piece is called while it is deleted.
 _GONE = ".gone-"
 

@@ -343,15 +343,20 @@ def install(
         line += ["--no-binary", name]
     if not source:
         line.append("--no-build")
-    # What is compiled must not name the folder that uv compiles it in, which is another each time.
-    env = {
-        **offline(box.config),
-        **(dict.fromkeys(("CFLAGS", "CXXFLAGS"), "-g0") if source else {}),
-    }
+    cache = box.prefix / ".tykky-uv"
+    env = offline(box.config)
+    if source:
+        # What is compiled must not name the folder that uv compiles it in, another each time.
+        env |= dict.fromkeys(("CFLAGS", "CXXFLAGS"), "-g0")
+    else:
+        # Where it unpacks is where files may be linked from: each is made only once.
+        env |= {"UV_CACHE_DIR": str(cache), "UV_LINK_MODE": "hardlink"}
     tools: list[tuple[str, ...]] = []
     while True:
         try:
             box.run(line, env=env, say=f"{count} into {what}")
+            if not source:
+                box.do("remove what uv has unpacked", lambda real: discard(real.real(cache)))
             return
         except StepError as error:
             said = "\n".join(error.details)
