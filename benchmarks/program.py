@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import peers
-from benchmarks.measure import Row, Runner, race
+from benchmarks.measure import Row, Runner, Target, race
 from tests.support import DOWNLOADS, Tykky
 from tykky.store import Entry, Store
 from tykky.store.record import render
@@ -36,7 +36,8 @@ def measure_steps(tykky: Tykky, place: Path) -> Iterator[Row]:
     whole, whole_by_hand = (
         median(map(sum, zip(*steps.values(), strict=True))) for steps in (mine, peer)
     )
-    yield Row("install", "all steps", whole, "the three by hand", whole_by_hand, ROUNDS)
+    target, peer_name = Target("value", 6), "the three by hand"
+    yield Row("install", "all steps", whole, peer_name, whole_by_hand, ROUNDS, target=target)
     shutil.rmtree(DOWNLOADS / "bytecode", ignore_errors=True)
     anew = sum(step.seconds for step in peers.install(tykky, place / "anew").steps)
     yield Row("install", "all steps, compiling", anew, "with byte code that is kept", whole, 1)
