@@ -88,11 +88,17 @@ def test_so_is_one_that_a_file_or_a_script_names(conda: Site, web: Web, place: P
         f"printf '@EXPLICIT\\n{address}/noarch/scripted-1.0-0.conda\\n' > /tmp/list.txt\n"
         "conda install -y --file /tmp/list.txt; conda list --explicit\n"
     )
+    (folder / "private").write_text("for nobody else")
+    (folder / "private").chmod(0o600)
     said = conda("install", "mine").stderr
     names = [p["name"] for p in conda.json("find", "mine", "--packages")[0]["packages"]]
     assert names == ["activated", "left", "prefixed", "scripted", "shared"]
     assert _SECRET not in said
-    assert sorted(kept(place)) == [str(folder / "environment.yml"), str(folder / "post.sh")]
+    own = [folder / name for name in ("environment.yml", "post.sh")]
+    assert sorted(kept(place)) == [*map(str, own)]
+    assert f"{own[0]} has a password or token in it, and is not kept" in said
+    assert f"{folder / 'private'} is closed to others, and is not kept" in said
+    assert not [*(place / "t/store").rglob("private")]
 
 
 def test_messages_of_a_channel_that_fails_do_not_have_them(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tykky.console import size
 from tykky.contents import Installed
-from tykky.errors import Exit, StoreError, explained
+from tykky.errors import Exit, StoreError, explained, masked
 from tykky.files import Permissions, digest_file, make_folder, read_json, write_file
 from tykky.inventory import cyclonedx
 from tykky.recipe import Recipe
@@ -42,8 +42,9 @@ def folders_of(recipe: Recipe) -> list[Path]:
 def keep(
     recipe: Recipe, beside: Mapping[str, str], generation: Path, permissions: Permissions
 ) -> list[str]:
-    """Keep a recipe with what lies ``beside`` it in a generation; what is too large for that.
+    """Keep a recipe with what lies ``beside`` it in a generation; a sentence for what is not kept.
 
+    That is what is too large, what is closed to others, and what has passwords or tokens in it.
     ``beside`` has a digest of each file, by ``<number of the folder>/<path in it>``. Raises
     ``TykkyError``.
     """
@@ -57,19 +58,27 @@ def keep(
         text = json.dumps(made_of, indent=1).encode() + b"\n"
         write_file(folder / _MADE_OF, text, permissions)
     paths = {name: folders[int(name.partition("/")[0])] / _within(name) for name in beside}
-    left, large = _MOST, []
+    left, lacking = _MOST, []
     with explained("keep what lies beside the recipe"):
         for name in sorted(beside, key=lambda name: paths[name].stat().st_size):
             left -= (bytes_ := paths[name].stat().st_size)
             if left < 0:
-                large.append(f"{paths[name]} ({size(bytes_)})")
+                lacking.append(f"{paths[name]} is too large to be kept ({size(bytes_)})")
+                continue
+            data = paths[name].read_bytes()
+            shown = data.decode(errors="replace")
+            if not paths[name].stat().st_mode & 0o044:
+                lacking.append(f"{paths[name]} is closed to others, and is not kept")
+                continue
+            if masked(shown) != shown:
+                lacking.append(f"{paths[name]} has a password or token in it, and is not kept")
                 continue
             kept = folder / _BESIDE / name
             for above in [*reversed(kept.relative_to(folder).parents)][1:]:
                 make_folder(folder / above, permissions)
-            shutil.copyfile(paths[name], kept)
+            kept.write_bytes(data)
             permissions.apply(kept, executable=bool(paths[name].stat().st_mode & 0o100))
-    return large
+    return lacking
 
 
 def lay_out(record: Record, folder: Path) -> Path:

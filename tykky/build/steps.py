@@ -126,8 +126,8 @@ def reuse(work: Work, old: Record) -> Built:
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:
     """Everything of a generation but its record and its log; how it is entered."""
     plan, permissions = work.plan, work.desk.store.permissions
-    for large in keep_inputs(plan, built.packages, draft.path, permissions):
-        work.desk.remark(f"{large} is too large to be kept: 'tykky rebuild' needs it where it is")
+    for lacking in keep_inputs(plan, built.packages, draft.path, permissions):
+        work.desk.remark(f"{lacking}: 'tykky rebuild' needs it where it is")
     wraps = plan.recipe.wraps_base or not plan.layout.has_image
     paths = (*built.files, *(listed.of_base(plan.base) if wraps else ()))
     write_file(draft.path / listed.FILE, listed.render(paths), permissions)
