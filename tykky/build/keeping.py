@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -61,30 +62,34 @@ def keep(
     left, lacking = _MOST, []
     with explained("keep what lies beside the recipe"):
         for name in sorted(beside, key=lambda name: paths[name].stat().st_size):
-            left -= (bytes_ := paths[name].stat().st_size)
-            if left < 0:
-                lacking.append(f"{paths[name]} is too large to be kept ({size(bytes_)})")
-                continue
-            data = paths[name].read_bytes()
-            shown = data.decode(errors="replace")
-            if not paths[name].stat().st_mode & 0o044:
-                lacking.append(f"{paths[name]} is closed to others, and is not kept")
-                continue
-            if masked(shown) != shown:
-                lacking.append(f"{paths[name]} has a password or token in it, and is not kept")
+            status = paths[name].stat()
+            left -= status.st_size
+            data = paths[name].read_bytes() if left >= 0 else b""
+            if why := _why_not(data, status, left):
+                lacking.append(f"{paths[name]} {why}")
                 continue
             kept = folder / _BESIDE / name
             for above in [*reversed(kept.relative_to(folder).parents)][1:]:
                 make_folder(folder / above, permissions)
             kept.write_bytes(data)
-            permissions.apply(kept, executable=bool(paths[name].stat().st_mode & 0o100))
+            permissions.apply(kept, executable=bool(status.st_mode & 0o100))
     return lacking
+
+
+def _why_not(data: bytes, status: os.stat_result, left: int) -> str:
+    """Why a file is not kept for others to read, or nothing; ``left`` bytes more may be kept."""
+    if left < 0:
+        return f"is too large to be kept ({size(status.st_size)})"
+    if not status.st_mode & 0o044:
+        return "is closed to others, and is not kept"
+    shown = data.decode(errors="replace")
+    return "has a password or token in it, and is not kept" if masked(shown) != shown else ""
 
 
 def lay_out(record: Record, folder: Path) -> Path:
     """A repository in ``folder`` that has the recipe of a generation, of what that has kept.
 
-    What lies beside it and was too large is taken from where it was, if it is the same there.
+    What lies beside it and was not kept is taken from where it was, if it is the same there.
     Raises ``StoreError``.
     """
     kept = Place(Path(record.prefix)).generation(record.generation) / _FOLDER

@@ -242,7 +242,7 @@ def keep_inputs(
 ) -> list[str]:
     """What a generation was made from stays with it, whatever becomes of the repository.
 
-    So do the packages that were ``found`` in it. Gives what is too large for that.
+    So do the packages that were ``found`` in it. Gives a sentence for each file that is not kept.
     """
     write_file(folder / contents.FILE, contents.render(found).encode(), permissions)
     write_file(folder / "lock.json", locks.render(plan.lock).encode(), permissions)

@@ -87,9 +87,9 @@ def _finish(work: Work) -> Built:
         work.call(box, "seal")
         with recipe_code(plan.recipe, "contents"):
             found = tuple(plan.recipe.contents(box))
-        if found and (listed := plan.layout.with_listing(offer)):
+        if found and (longer := plan.layout.with_listing(offer)):
             contents.put(found, box)
-            offer = listed
+            offer = longer
         urls = {sha256: facts["url"] for sha256, facts in work.fetched.items()}
         found = (*filling.filled(found, plan.lock, urls), *filling.of_base(plan.base))
         if database := filling.unread(plan.base, found):
@@ -117,7 +117,7 @@ def reuse(work: Work, old: Record) -> Built:
     work.read.update(old.read)
     work.fetched.update({facts["sha256"]: dict(facts) for facts in old.fetched})
     images = tuple(map(dict, old.images))
-    kept = listed.read(work.plan.place.generation(old.generation))
+    kept = listed.read(folder)
     paths = listed.of_images(old) if kept is None else kept.split("\n")
     own = tuple(path for path in paths if path[:1] not in ("", "/"))
     return Built(Offer(names), there, found, entering, images, own, old)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -242,6 +242,15 @@ def named(words: Sequence[str]) -> list[str]:
         else:
             names.append(word)
     return names
+
+
+def root_column(where: Mapping[str, Store]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The head of a column that tells the root of installs, and its cell for each prefix.
+
+    Both are empty where all are in one root.
+    """
+    heads = ("ROOT",) if len({store.root for store in where.values()}) > 1 else ()
+    return heads, {p: tuple(s.name or str(s.root) for _ in heads) for p, s in where.items()}
 
 
 def packages_of(install: Entry, *, base: bool = False) -> tuple[Installed, ...]:

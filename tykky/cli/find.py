@@ -7,7 +7,17 @@ import string
 from dataclasses import asdict, fields
 
 from tykky import console
-from tykky.cli.common import Call, Result, flag, option, packages_of, place_of, said, specs
+from tykky.cli.common import (
+    Call,
+    Result,
+    flag,
+    option,
+    packages_of,
+    place_of,
+    root_column,
+    said,
+    specs,
+)
 from tykky.contents import Installed
 from tykky.errors import Exit, StoreError, TykkyError, did_you_mean
 from tykky.spec import Spec, parse_one
@@ -104,11 +114,7 @@ def _show(
     sizes: dict[str, int],
 ) -> None:
     # Which root it is in is said where there is more than one.
-    several = ("ROOT",) if len({store.root for store in where.values()}) > 1 else ()
-    root: dict[str, tuple[str, ...]] = {
-        e.prefix: tuple(where[e.prefix].name or str(where[e.prefix].root) for _ in several)
-        for e in found
-    }
+    several, root = root_column(where)
     if sizes:
         each = [
             (e.module, *root[e.prefix], f"#{e.generation}", console.size(sizes[e.prefix]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, named, packages_of, place_of
+from tykky.cli.common import Call, Result, named, packages_of, place_of, root_column
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.host import now, user_name
 from tykky.inventory.advisories import Finding, Mirror
@@ -126,12 +126,12 @@ def _show(entries: list[Entry], found: dict[str, list[Finding]], where: dict[str
     if rows:
         console.table(rows, ("SEVERITY", "PACKAGE", "MENDED IN", "INSTALLS", "IDENTIFIERS"))
         console.say("")
-        several = ("ROOT",) if len({store.root for store in where.values()}) > 1 else ()
+        several, root = root_column(where)
         touched = [entry for entry in entries if counted[entry.prefix]]
         installs = [
             (
                 entry.module,
-                *(where[entry.prefix].name or str(where[entry.prefix].root) for _ in several),
+                *root[entry.prefix],
                 counted[entry.prefix][0].severity,
                 len(counted[entry.prefix]),
                 sum(bool(each.fixed) for each in counted[entry.prefix]),

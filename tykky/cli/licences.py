@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, packages_of, place_of
+from tykky.cli.common import Call, Result, packages_of, place_of, root_column
 from tykky.cli.holes import chosen
 from tykky.errors import Exit, TykkyError
 from tykky.inventory.policy import ANSWERS, Policy, Verdict
@@ -39,7 +39,7 @@ def run(call: Call) -> Result:
     errors = (_problem(denied),) if denied else ()
 
     def show() -> None:
-        _show(entries, found, where)
+        _show(entries, found, where, sums)
         if policy.is_empty:
             console.note("nothing is denied or asked about: see 'licences' in 'tykky config'")
         for error in errors:
@@ -69,13 +69,18 @@ def _sums(entries: list[Entry], found: dict[str, list[Verdict]]) -> list[dict[st
     return sorted(rows, key=lambda r: (order.index(r["answer"]), -r["packages"], r["licence"]))
 
 
-def _show(entries: list[Entry], found: dict[str, list[Verdict]], where: dict[str, Store]) -> None:
+def _show(
+    entries: list[Entry],
+    found: dict[str, list[Verdict]],
+    where: dict[str, Store],
+    sums: list[dict[str, Any]],
+) -> None:
     """What is not simply allowed, package by package; then all licences."""
-    several = ("ROOT",) if len({store.root for store in where.values()}) > 1 else ()
+    several, root = root_column(where)
     rows = [
         (
             entry.module,
-            *(where[entry.prefix].name or str(where[entry.prefix].root) for _ in several),
+            *root[entry.prefix],
             verdict.name,
             verdict.version,
             verdict.licence[:_WIDTH],
@@ -91,12 +96,11 @@ def _show(entries: list[Entry], found: dict[str, list[Verdict]], where: dict[str
         heads = ("PACKAGE", "VERSION", "LICENCE", "VERDICT", "WHY")
         console.table(rows, ("MODULE", *several, *heads))
         console.say()
-    sums = [
-        (r["licence"][:_WIDTH] or "-", r["answer"], r["packages"], r["installs"])
-        for r in _sums(entries, found)
+    totals = [
+        (r["licence"][:_WIDTH] or "-", r["answer"], r["packages"], r["installs"]) for r in sums
     ]
-    if sums:
-        console.table(sums, ("LICENCE", "VERDICT", "PACKAGES", "INSTALLS"))
+    if totals:
+        console.table(totals, ("LICENCE", "VERDICT", "PACKAGES", "INSTALLS"))
     blank = [e.module for e in entries if not found[e.prefix] and not place_of(e).is_closed]
     if blank:
         console.note(f"no packages to look at: {', '.join(blank)}")

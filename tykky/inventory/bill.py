@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tykky.contents import Installed, canonical
+from tykky.contents import Installed, canonical, own
 from tykky.host import TIME
 from tykky.inventory import purl
 from tykky.inventory.licences import expression
@@ -68,14 +68,14 @@ class Bill:
 
 def of_generation(record: Record, packages: Sequence[Installed]) -> Bill:
     """The bill of a generation."""
-    own = [each for each in packages if each.why != "base"]
+    brought = own(packages)
     below = [each for each in packages if each.why == "base"]
-    parts, beneath = _packages(own, below)
+    parts, beneath = _packages(brought, below)
     others = [*_base(record), *_needed(record)]
     if beneath and others:  # what it runs on, an image or a stack, is the first
         others[0] = replace(others[0], requires=_tops(beneath))
     beside = _unique([*others, *_fetched(record)], {part.ref for part in (*parts, *beneath)})
-    asked = {each.name for each in own if each.why in ("asked", "added")}
+    asked = {each.name for each in brought if each.why in ("asked", "added")}
     top = (*_tops(parts, asked), *(part.ref for part in beside))
     if not others:
         top += _tops(beneath)
@@ -124,16 +124,18 @@ def _address(url: str) -> str:
     return quote(url, safe=_PLAIN) if re.match(r"[a-z][a-z0-9+.-]*:", url, re.IGNORECASE) else ""
 
 
-def _packages(own: list[Installed], below: list[Installed]) -> tuple[list[Part], list[Part]]:
+def _packages(
+    brought: Sequence[Installed], below: Sequence[Installed]
+) -> tuple[list[Part], list[Part]]:
     """The packages of a stack, and of what it is built on, with what each requires."""
-    parts = _unique([_package(each) for each in (*own, *below)], set())
+    parts = _unique([_package(each) for each in (*brought, *below)], set())
     known: dict[tuple[bool, str, str], str] = {}
-    for package, part in zip((*own, *below), parts, strict=True):
+    for package, part in zip((*brought, *below), parts, strict=True):
         is_below, name = package.why == "base", canonical(package.name)
         known.setdefault((is_below, purl.kind_of(package), name), part.ref)
         known.setdefault((is_below, "", name), part.ref)
     found = []
-    for package, part in zip((*own, *below), parts, strict=True):
+    for package, part in zip((*brought, *below), parts, strict=True):
         # One's own come first, and among them those of the same type.
         sides = (True,) if package.why == "base" else (False, True)
         ways = [(side, kind) for side in sides for kind in (purl.kind_of(package), "")]
@@ -141,7 +143,7 @@ def _packages(own: list[Installed], below: list[Installed]) -> tuple[list[Part],
         refs = [next((known[key] for key in tried if key in known), "") for tried in keys]
         there = (ref for ref in dict.fromkeys(refs) if ref and ref != part.ref)
         found.append(replace(part, requires=tuple(there)))
-    return found[: len(own)], found[len(own) :]
+    return found[: len(brought)], found[len(brought) :]
 
 
 def _package(package: Installed) -> Part:
