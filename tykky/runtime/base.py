@@ -103,12 +103,14 @@ class ImageMount:
     """An image in ``<place>/.tykky/images``, of ``size`` bytes, that covers ``target``.
 
     ``target`` is mostly the place itself; it need not exist on the host, and may begin with
-    ``$PREFIX``.
+    ``$PREFIX``. A ``layer`` is laid over the image, and the layers, at its target before it: all
+    of these are there, and of one name the last one's.
     """
 
     file: str
     size: int
     target: str
+    layer: bool = False
 
 
 @dataclass(frozen=True)
@@ -297,8 +299,9 @@ def _mount(mount: Mount) -> tuple[str, ...]:
             return "root", "onn", str(path), str(offset), str(size)
         case Need(place, generation):
             return "need", "p#", str(place), generation
-        case ImageMount(file, size, target):
-            return "image", "f#t", file, str(size), str(PurePath(target))
+        case ImageMount(file, size, target, layer):
+            key = "layer" if layer else "image"
+            return key, "f#t", file, str(size), str(PurePath(target))
         case Bind(source, target, optional):
             return "try_bind" if optional else "bind", "sd", source, target
 

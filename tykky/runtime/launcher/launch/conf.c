@@ -66,6 +66,7 @@ static const struct key keys[] = {
     {"root", "onn", ONCE, ROOT, 0, NULL, 0},
     {"need", "pg", REPEATED, MOUNT, 0, NULL, MOUNT_NEED},
     {"image", "f#t", REPEATED, MOUNT, 0, NULL, MOUNT_IMAGE},
+    {"layer", "f#t", REPEATED, MOUNT, 0, NULL, MOUNT_LAYER},
     {"bind", "sd", REPEATED, MOUNT, 0, NULL, MOUNT_BIND},
     {"try_bind", "sd", REPEATED, MOUNT, 0, NULL, MOUNT_TRY_BIND},
 };

@@ -32,6 +32,8 @@
  *     need /s/other/5.1 3          what another install mounts, of exactly this generation
  *     image 0123abcd.sqfs 81234567 /s/python-data/26.11     in <prefix>/.tykky/images; its size in
  *                                  bytes; what it covers, mostly the prefix
+ *     layer 89abcdef.sqfs 4096 /s/python-data/26.11         the same, laid over what covers that path
+ *                                  already: all of both is there, and of one name the layer's
  *     bind /appl /appl             source on the host, target inside; $HOME/x is understood
  *     try_bind /scratch /scratch   the same, if the source exists; for $PWD, if the target does not
  *
@@ -66,13 +68,13 @@ struct env_op {
     bool activates;    /* left out where the stack is not activated */
 };
 
-enum mount_kind { MOUNT_BIND, MOUNT_TRY_BIND, MOUNT_IMAGE, MOUNT_NEED };
+enum mount_kind { MOUNT_BIND, MOUNT_TRY_BIND, MOUNT_IMAGE, MOUNT_LAYER, MOUNT_NEED };
 
 struct mount {
     enum mount_kind kind;
-    const char *source; /* of a bind; the file's name of an image; the place of a need */
+    const char *source; /* of a bind; the file's name of an image or layer; the place of a need */
     const char *target; /* the generation of a need */
-    uint64_t size;      /* of an image's file */
+    uint64_t size;      /* of the file */
     size_t image;       /* which one of the stack's */
     bool if_missing;    /* not over what is there inside: the working directory */
     bool read_only;

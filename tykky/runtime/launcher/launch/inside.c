@@ -11,7 +11,7 @@ static bool is_own_image(const struct stack *stack, const char *source)
         if (conf->root && strcmp(conf->root, source) == 0)
             return true;
         for (size_t k = 0; k < conf->mount_count; k++)
-            if (conf->mounts[k].kind == MOUNT_IMAGE &&
+            if ((conf->mounts[k].kind == MOUNT_IMAGE || conf->mounts[k].kind == MOUNT_LAYER) &&
                 strcmp(install_file(conf->prefix, "images", conf->mounts[k].source), source) == 0)
                 return true;
     }

@@ -141,8 +141,21 @@ static bool add_root(struct stack *stack)
     return true;
 }
 
+/* Whether the last mount at that path is an image or a layer, on which a layer can lie. */
+static bool has_ground(const struct stack *stack, const char *target)
+{
+    size_t i = stack->mount_count;
+    while (i > 0 && strcmp(stack->mounts[i - 1].target, target) != 0)
+        i--;
+    return i > 0 && !is_bind(&stack->mounts[i - 1]);
+}
+
 static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount)
 {
+    if (mount->kind == MOUNT_LAYER && !has_ground(stack, mount->target))
+        return fail("%s: there is no image under the layer %s\n"
+                    "install the stack again",
+                    conf->file, mount->source);
     const char *file = install_file(conf->prefix, "images", mount->source);
     struct image *image = stack_add_image(stack, file, mount->target);
     if (!image)
