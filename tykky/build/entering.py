@@ -202,7 +202,7 @@ def launch_plan(
 ) -> LaunchPlan:
     """What the launcher is told; ``images`` as a record has them, the lowest first."""
     target = entering.mount_at or ("$PREFIX" if entering.relocatable else str(place))
-    own = [ImageMount(image["file"], image["bytes"], target) for image in images]
+    own = [ImageMount(i["file"], i["bytes"], target, layer="parent" in i) for i in images]
     more, variables, options = libraries(entering.gpu, rooted=_root(entering) is not None)
     is_open = entering.isolation == "open"
     if not is_open:  # the home of $HOME is bound, and only where it shall be

@@ -7,6 +7,7 @@ listing thousands of them reads little.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -66,8 +67,9 @@ class Entry:
 class Record(Entry):
     """All that is known of a generation.
 
-    ``images`` have ``file``, ``sha256`` and ``bytes``, the lowest first; ``base`` has ``name``,
-    ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is
+    ``images`` have ``file``, ``sha256`` and ``bytes``, the lowest first; one that is a layer also
+    has its ``parent``, the sha256 of what it was made to lie on; ``base`` has ``name``, ``id``
+    and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is
     entered (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets;
     ``by`` has ``user``, ``host``, ``tykky`` (its version), ``kernel``, and ``commit`` of a
     Tykky used from its repository; ``repository`` has ``commit``, ``state`` (``clean`` or
@@ -214,6 +216,10 @@ def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
             is_a("Mapping[str, Any]", image) and [*map(type, map(image.get, _OF_IMAGES))] == _IMAGE
         ):
             raise TypeError(f"an image is {json.dumps(image)[:40]}")
+    images = values.get("images", ())
+    for below, layer in itertools.pairwise(images):
+        if layer.get("parent") != below["sha256"]:
+            raise ValueError(f"{layer['file']} is no layer that lies on {below['file']}")
     found = kind(**values)
     for word in (found.name, f"{found.version}{found.suffix}"):
         if not _WORD.fullmatch(word):
