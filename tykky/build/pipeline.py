@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tykky import bases, console
 from tykky import lock as locks
-from tykky.build import gate, licensing, steps
+from tykky.build import gate, layered, licensing, steps
 from tykky.build import plan as plans
 from tykky.build.plan import Plan, record_of
 from tykky.build.work import Desk, Work
@@ -67,14 +67,15 @@ def install(
     publisher: Publisher,
     *,
     force: bool = False,
+    whole: bool = False,
 ) -> Outcome:
     """Install what a spec selects, unless it is installed already, as it would be now.
 
-    With ``force`` it is built in any case. Raises ``TykkyError``; then everything is as it was,
-    and the error's details say where the build log is.
+    With ``force`` it is built in any case, and ``whole``. Raises ``TykkyError``; then everything
+    is as it was, and the error's details say where the build log is.
     """
     desk = Desk.of(config, store, spec, quiet=False)
-    return carry_out(desk, resolve(desk, repos), publisher, force=force)
+    return carry_out(desk, resolve(desk, repos), publisher, force=force, whole=whole)
 
 
 def carry_out(
@@ -86,8 +87,11 @@ def carry_out(
     verb: str = "install",
     why: str = "",
     after: int = 0,
+    whole: bool = False,
 ) -> Outcome:
     """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history.
+
+    What is built is ``whole``, or a layer on the current generation where that pays.
 
     Makes a new generation, or switches to one that is there. Raises ``TykkyError``.
     """
@@ -124,7 +128,8 @@ def carry_out(
         old = None if force else plans.reusable(plan)
         if old is None and isinstance(plan.base, bases.Pending):
             plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
-        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why)
+        whole = whole or force
+        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why, whole=whole)
         return Outcome(record, "built" if old is None else "published")
 
 
@@ -182,10 +187,12 @@ def build(
     held: bool,
     verb: str = "install",
     why: str = "",
+    whole: bool = False,
 ) -> Record:
     """Make a new generation and let it be the current one. Hold the claim of the place.
 
-    With ``old``, it gets the contents of that generation. ``held`` tells whether the claim really
+    With ``old``, it gets the contents of that generation; else it may be a layer on the current
+    one, unless ``whole``. ``held`` tells whether the claim really
     keeps others away. Raises ``TykkyError``; then the place is as it was.
     """
     plan.place.check_formats()
@@ -194,7 +201,10 @@ def build(
     if held:
         place.sweep(plan.place)
     with _working(desk, plan, held=held) as (work, draft):
-        built = steps.reuse(work, old) if old is not None else steps.assemble(work)
+        if old is not None:
+            built = steps.reuse(work, old)
+        else:
+            built = steps.assemble(work, None if whole else layered.ground(plan, desk.config))
         gate.check(built.packages, plan.module, desk)
         licensing.check(built.packages, plan.module, desk.config, desk.remark)
         launch = steps.write(work, draft, built)

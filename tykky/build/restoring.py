@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import tykky
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
+from tykky.build.layout import Images
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import copy_tree, digest_file, discard
 from tykky.host import host_name, now, user_name
@@ -41,8 +42,10 @@ _MOST = 1 << 24
 _OF_THE_SITE = ("runtime", "isolation")
 
 
-def put_copy(top: Path, record: Record, recipe: Stack) -> None:
+def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> None:
     """Put the copy of a record into the contents ``top`` of an image. Raises ``OSError``.
+
+    Of a layer it has the images ``below`` it.
 
     What a site has chosen is not in it, nor how often the stacks that it needs were built there:
     the same contents are the same image everywhere.
@@ -55,7 +58,7 @@ def put_copy(top: Path, record: Record, recipe: Stack) -> None:
         by={},
         steps=(),
         generation=0,
-        images=(),
+        images=tuple(map(dict, below)),
         files=0,
         notes={},
         marks={},
@@ -97,7 +100,10 @@ def copies(here: Place) -> list[Record]:
             same = same and not any("/" in n or n.startswith(".") for n in record.commands)
             if same:
                 fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
-                found.append(replace(record, images=(fact,)))
+                below = record.images
+                if all(place.is_image(here.images / i["file"], i["bytes"]) for i in below):
+                    fact |= {"parent": below[-1]["sha256"]} if below else {}
+                    found.append(replace(record, images=(*below, fact)))
     return found
 
 

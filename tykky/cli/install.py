@@ -49,6 +49,7 @@ ARGUMENTS = (
     specs("what to install"),
     flag("--plan", help="show each step's commands, and do nothing"),
     flag("--force", help="build a new generation, though nothing has changed"),
+    flag("--full", help="build all of it anew, and not as a layer on what there is"),
     flag("--testing", help="hide what is new until 'tykky hide --undo': it is to be tested"),
     flag("--keep-going", help="go on with the next spec if one fails"),
 )
@@ -94,7 +95,9 @@ def _install(spec: Spec, call: Call) -> dict[str, Any]:
     recipe = repos.select(spec)
     if recipe.deprecation:
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
-    outcome = pipeline.install(spec, config, repos, call.store, call.publisher, force=force)
+    outcome = pipeline.install(
+        spec, config, repos, call.store, call.publisher, force=force, whole=call.args.full
+    )
     record = outcome.record
     if outcome.did in _DID:
         console.note(_DID[outcome.did].format(record.title, record.prefix))

@@ -38,6 +38,7 @@ ARGUMENTS = (
         metavar="PACKAGE",
         help="change only this; repeatable",
     ),
+    flag("--full", help="build all of it anew, and not as a layer on what there is"),
     flag("--security", help="change only packages with known holes, where that mends them"),
     option("--reason", default="", metavar="TEXT", help="why, for the history"),
 )
@@ -155,7 +156,7 @@ def _carried_out(update: Update, call: Call, desk: Desk, why: str = "") -> dict[
         return {**update.answer(), "did": "planned"}
     why, after = args.reason or why, update.old.generation
     outcome = pipeline.carry_out(
-        desk, update.plan, call.publisher, verb="update", why=why, after=after
+        desk, update.plan, call.publisher, verb="update", why=why, after=after, whole=args.full
     )
     record = outcome.record
     kept = _keep_lock(update) if outcome.did != "nothing" else False

@@ -231,6 +231,17 @@ class Squash:
 
 
 @dataclass(frozen=True)
+class Layers:
+    """When only what changes is squashed, as a layer on the images that there are.
+
+    There are ``most`` layers on an image of ``above`` megabytes or more.
+    """
+
+    most: int = _number(0, 16)
+    above: int = _number(0, 1000000)
+
+
+@dataclass(frozen=True)
 class Permissions:
     """Group and modes of installed files; an empty string leaves that to the umask."""
 
@@ -373,6 +384,7 @@ class Values:
     idle: int = _number(1, 86400)
     server: str = _path(empty="")
     squash: Squash
+    layers: Layers
     permissions: Permissions
     keep: Keep
     module: Module
@@ -387,7 +399,7 @@ class Values:
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
-        *(Squash, Permissions, Keep, Module, Python, Pip, Conda),
+        *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda),
         *(Advisories, Signing, Licences),
     )
 }

@@ -30,6 +30,9 @@ class Stack(Recipe):
     wraps_base: ClassVar[bool] = False
     """Whether its commands are programs of the base."""
 
+    layers: ClassVar[bool] = False
+    """Whether ``assemble`` can change what was built by another lock: see ``Box.before``."""
+
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from: strings and lists of strings by name."""
         return {}

@@ -1,0 +1,73 @@
+"""Making of the Python packages that are there those of another lock, with nothing left over."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tykky.console import plural
+from tykky.lock import Package, canonical
+from tykky.tools import uv
+from tykky.tools.overlay import NoLayers
+
+if TYPE_CHECKING:
+    from tykky.build.box import Box, RealBox
+
+
+def added(box: Box) -> Sequence[Package]:
+    """The packages of the lock, but for those that are there already."""
+    if box.before is None:
+        return box.lock.packages
+    there = {(package.name, package.sha256) for package in box.before.packages}
+    return [p for p in box.lock.packages if (p.name, p.sha256) not in there]
+
+
+def gone(box: Box) -> list[str]:
+    """The names of the packages that are there and not in the lock, or as another file."""
+    kept = {(package.name, package.sha256) for package in box.lock.packages}
+    before = box.before.packages if box.before is not None else ()
+    return [p.name for p in before if (p.name, p.sha256) not in kept]
+
+
+def change(box: Box, python: Path, source: Sequence[str], version: str, what: str) -> None:
+    """Uninstall what is not in the lock any more, and install what has come.
+
+    Raises ``NoLayers`` if two packages have a file in common: it is the last one's, and is lost
+    with the first that goes.
+    """
+    out = gone(box)
+    if out:
+        box.do("see that nothing else has files of what goes", lambda real: _alone(real, out))
+        line: list[str | Path] = [uv.program(), "pip", "uninstall", "--python", python, *out]
+        box.run(line, env=uv.offline(box.config), say=f"{plural(len(out), 'package')} out")
+    new = added(box)
+    if new:
+        uv.install(box, new, source, version, what)
+        names = [package.name for package in new]
+        box.do("see that nothing else has files of what came", lambda real: _alone(real, names))
+
+
+def _alone(real: RealBox, names: Collection[str]) -> None:
+    wanted = {canonical(name) for name in names}
+    top = real.real(".")
+    own: dict[str, str] = {}
+    records = [*top.glob("lib/python3*/site-packages/*.dist-info/RECORD")]
+    names_of = {path: canonical(path.parent.name.partition("-")[0]) for path in records}
+    # First those that are asked for, then all others.
+    for path in sorted(records, key=lambda path: names_of[path] not in wanted):
+        name = names_of[path]
+        for file in _files(path):
+            if file in own:
+                raise NoLayers(f"{name} and {own[file]} have the same file, {file}")
+            if name in wanted:
+                own[file] = name
+
+
+def _files(record: Path) -> Iterator[str]:
+    """The files of a package: as its RECORD says, but for byte code, which is made of them."""
+    with record.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        for row in csv.reader(stream):
+            if row and not row[0].endswith(".pyc"):
+                yield row[0]
