@@ -60,6 +60,8 @@ class Box(ABC):
     say: Callable[[str], None] = lambda _: None
     #: What was installed already, where the contents of another generation are to be changed.
     before: Lock | None = None
+    #: Whether they are there to be changed, by whatever means.
+    changing: bool = False
     #: Warnings that are not to be lost among what is being done.
     remarks: list[str] = field(default_factory=list)
 

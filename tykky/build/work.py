@@ -215,6 +215,7 @@ class Work:
             log=self.desk.log.stream,
             say=self.say,
             before=self.before,
+            changing=self.scratch.upper is not None,
             read=self.read,
             fetched=self.fetched,
             network=plan.recipe.network,

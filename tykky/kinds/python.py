@@ -77,9 +77,10 @@ def check_prefix(prefix: Path, interpreter: str) -> None:
 
 def _list_changed(real: RealBox) -> None:
     """Write which modules may have no byte code; remove that of modules that are gone."""
-    changed = real.scratch.upper
-    assert changed is not None
-    upper, top = changed / real.scratch.below, real.real(".")
+    upper = real.scratch.upper
+    assert upper is not None
+    below, top = real.scratch.below, real.scratch.top
+    prefix = str(real.prefix).removesuffix(f"/{below}" if below else "")
     found: set[str] = set()
     for entry in walk(upper):
         path = Path(entry.path).relative_to(upper)
@@ -94,7 +95,7 @@ def _list_changed(real: RealBox) -> None:
                     old.unlink()
                 with contextlib.suppress(OSError):  # what is not empty stays
                     compiled.rmdir()
-    lines = "".join(f"{real.prefix}/{path}\n" for path in sorted(found) if "\n" not in path)
+    lines = "".join(f"{prefix}/{path}\n" for path in sorted(found) if "\n" not in path)
     real.write(CHANGED, lines)
 
 
@@ -102,7 +103,7 @@ def seal(box: Box, *words: str | Path) -> None:
     """Have the environment's Python finish it: ``words`` say what the script ``seal.py`` does."""
     text = Path(__file__).with_name("seal.py").read_text(encoding="utf-8")
     script = box.write(".tykky-seal.py", text)
-    if box.before is not None:
+    if box.changing:
         box.do("list the modules that are new or other", _list_changed)
     line = [box.prefix / "bin/python", "-I", script, str(box.jobs), *words]
     box.run(line, say="byte code for all modules")
