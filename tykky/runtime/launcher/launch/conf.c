@@ -309,7 +309,7 @@ bool conf_read(struct conf *conf, const char *file)
 bool conf_has_image(const struct conf *conf, const char *target)
 {
     for (size_t i = 0; i < conf->mount_count; i++)
-        if (conf->mounts[i].kind == MOUNT_IMAGE &&
+        if (is_image(&conf->mounts[i]) &&
             (!target || strcmp(conf->mounts[i].target, target) == 0))
             return true;
     return false;

@@ -85,6 +85,11 @@ static inline bool is_bind(const struct mount *mount)
     return mount->kind == MOUNT_BIND || mount->kind == MOUNT_TRY_BIND;
 }
 
+static inline bool is_image(const struct mount *mount)
+{
+    return mount->kind == MOUNT_IMAGE || mount->kind == MOUNT_LAYER;
+}
+
 struct command {
     const char *name, *program;
 };
@@ -135,7 +140,7 @@ bool conf_parse(struct conf *conf, const char *file, char *text, size_t size);
  * the directory that is called `generation` (NULL: the number in the file). */
 void conf_relocate(struct conf *conf, const char *prefix, const char *generation);
 
-/* Whether it has an image, or with `target` one that covers just that path. */
+/* Whether it has an image or a layer, or with `target` one that covers just that path. */
 bool conf_has_image(const struct conf *conf, const char *target);
 
 /* <prefix>/.tykky/<directory>/<name> */

@@ -126,6 +126,13 @@ struct image *stack_add_image(struct stack *stack, const char *file, const char 
     return image;
 }
 
+void stack_insert(struct stack *stack, size_t at, const struct mount *mount)
+{
+    struct mount *place = &stack->mounts[at];
+    memmove(place + 1, place, (stack->mount_count++ - at) * sizeof *place);
+    *place = *mount;
+}
+
 static bool add_root(struct stack *stack)
 {
     const struct conf *conf = &stack->confs[0];
@@ -141,18 +148,23 @@ static bool add_root(struct stack *stack)
     return true;
 }
 
-/* Whether the last mount at that path is an image or a layer, on which a layer can lie. */
-static bool has_ground(const struct stack *stack, const char *target)
+/* Where a mount goes: behind all others. A layer becomes a part of what it lies on and goes right
+ * behind that, so that what was mounted in there before (a bind of a need) stays. 0: the last mount
+ * at its path is no image, or there is none. */
+static size_t find_position(const struct stack *stack, const struct mount *mount)
 {
     size_t i = stack->mount_count;
-    while (i > 0 && strcmp(stack->mounts[i - 1].target, target) != 0)
+    if (mount->kind != MOUNT_LAYER)
+        return i;
+    while (i > 0 && strcmp(stack->mounts[i - 1].target, mount->target) != 0)
         i--;
-    return i > 0 && !is_bind(&stack->mounts[i - 1]);
+    return i > 0 && is_bind(&stack->mounts[i - 1]) ? 0 : i;
 }
 
 static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount)
 {
-    if (mount->kind == MOUNT_LAYER && !has_ground(stack, mount->target))
+    size_t at = find_position(stack, mount);
+    if (!at && mount->kind == MOUNT_LAYER)
         return fail("%s: there is no image under the layer %s\n"
                     "install the stack again",
                     conf->file, mount->source);
@@ -162,7 +174,7 @@ static bool add_image(struct stack *stack, const struct conf *conf, struct mount
         return false;
     image->size = mount->size;
     mount->image = (size_t)(image - stack->images);
-    stack->mounts[stack->mount_count++] = *mount;
+    stack_insert(stack, at, mount);
     return true;
 }
 
