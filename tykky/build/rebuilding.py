@@ -106,7 +106,7 @@ def rebuild(record: Record, config: Config, store: Store) -> Proof:
             work = replace(work, plan=plan)
             made = steps.assemble(work).images[0]
             found = Proof(record, made["sha256"], other=tuple(_other(record, plan)))
-            if not found.is_same:
+            if found.sha256 != found.installed:
                 with console.step("compare", "the files of both images"):
                     there = plan.place.images / made["file"]
                     different = compare(images, there, path)
