@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +93,7 @@ def rebuild(record: Record, config: Config, store: Store) -> Proof:
             (path / "images").mkdir()
             plan = _plan(record, lock, desk, path)
             work = Work(desk, plan, scratch)
-            plan = replace(plan, layout=_Same(_options(image, work)))
+            plan = replace(plan, layout=_Same(options_of(image, work.run)))
             work = replace(work, plan=plan)
             made = steps.assemble(work).images[0]
             found = Proof(record, made["sha256"], other=tuple(_other(record, plan)))
@@ -142,9 +142,9 @@ def _lock_of(record: Record) -> locks.Lock:
     raise StoreError(cause, remedy=f"'tykky verify {record.title}' tells more", code=Exit.DAMAGED)
 
 
-def _options(image: Path, work: Work) -> tuple[str, ...]:
+def options_of(image: Path, run: Callable[[list[str]], str]) -> tuple[str, ...]:
     """The options of mksquashfs that an image was made with, as it says itself."""
-    said = work.run([squash.program("unsquashfs"), "-stat", str(image)])
+    said = run([squash.program("unsquashfs"), "-stat", str(image)])
     compression = re.search(r"^Compression (\w+)", said, re.M)
     level = re.search(r"^\s+compression-level (\d+)", said, re.M)
     block = re.search(r"^Block size (\d+)", said, re.M)

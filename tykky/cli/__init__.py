@@ -55,6 +55,7 @@ VERBS: dict[str, dict[str, str]] = {
         "hold": "keep installs or generations for ever",
         "base": "list, pull and verify the images that stacks run on",
         "refresh": "make the commands and modules of stacks again",
+        "relocate": "make installs work at another path, with the same images",
         "verify": "check whether installs are what was installed",
         "sign": "sign installs with an ssh key",
         "rebuild": "prove that an install is what its inputs give",
