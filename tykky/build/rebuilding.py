@@ -49,9 +49,14 @@ class Proof:
     other: tuple[str, ...] = ()
 
     @property
+    def installed(self) -> str:
+        """The digest of what is installed."""
+        return str(self.record.originals[-1]["sha256"])
+
+    @property
     def is_same(self) -> bool:
         """Whether the image is the same, byte for byte."""
-        return bool(self.sha256 == self.record.images[-1]["sha256"])
+        return self.sha256 == self.installed
 
 
 @dataclass(frozen=True)
@@ -119,12 +124,16 @@ def _image_of(record: Record) -> Path:
     if not record.has_module:
         cause = f"{record.prefix} was made by a classic command, which keeps no recipe"
         raise StoreError(cause, remedy="make it again by the same command", code=Exit.USAGE)
-    if len(record.images) != 1:
+    if {*record.made_with} - {record.prefix}:
+        cause = f"{record.title} was relocated together with what it needs"
+        remedy = "what it was made with lies elsewhere by now: 'tykky install --force' builds anew"
+        raise StoreError(cause, remedy=remedy)
+    if len(record.originals) != 1:
         cause = f"{record.title} has {console.plural(len(record.images), 'image')}, and not one"
         raise StoreError(cause, remedy="only what one build has made can be compared")
-    image: Path = Place(Path(record.prefix)).images / record.images[0]["file"]
+    image: Path = Place(Path(record.prefix)).images / record.originals[0]["file"]
     with explained(f"read {image}"):
-        if not image.is_file() or digest_file(image) != record.images[0]["sha256"]:
+        if not image.is_file() or digest_file(image) != record.originals[0]["sha256"]:
             cause = f"the image {image} is not what was installed"
             remedy = f"'tykky verify {record.title}' says what brings it back"
             raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
@@ -162,7 +171,8 @@ def _plan(record: Record, lock: locks.Lock, desk: Desk, path: Path) -> Plan:
         plan = plans.make(
             parse_one(record.spec), desk.config, repos, desk.store, line.update, settled=settled
         )
-        place = _Aside(Path(record.prefix), path / "images")
+        made_at = Path(record.made_with.get(record.prefix, record.prefix))
+        place = _Aside(made_at, path / "images")
         plan = replace(plan, place=place, module=record.module, needs=needs)
         line.update(f"{record.title}, {console.plural(len(lock.packages), 'package')}")
         line.tell(plan=plan)

@@ -15,8 +15,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from tykky.inventory import cyclonedx
 from tykky.runtime.base import CONF_NAME, ImageMount
 from tykky.store import Place, Record, Store, place, roots, signatures
 from tykky.store import record as records
+from tykky.store.record import PATHS
 from tykky.store.written import note, what
 from tykky.tools import process
 from tykky.tools.scratch import Scratch
@@ -45,8 +46,7 @@ from tykky.tools.squash import squash
 if TYPE_CHECKING:
     from tykky.config import Config
 
-#: By this an image of a record is known to be such a layer: what it has changed into what.
-PATHS = "paths"
+_WHOLE = "relocate it from where it is whole, or install it anew: 'tykky verify' tells more"
 #: What of a generation is not taken over, but made for the new place.
 _OWN = (records.NAME, CONF_NAME, signatures.NAME, "host", "root", cyclonedx.FILE)
 
@@ -70,19 +70,6 @@ class Source:
         written = records.read(folder)
         return cls(replace(written, generation=found.generation), folder, here.images)
 
-    @property
-    def below(self) -> tuple[dict[str, Any], ...]:
-        """The images of which the contents are, without what was written anew of them before."""
-        images = tuple(map(dict, self.record.images))
-        return images[:-1] if images and PATHS in images[-1] else images
-
-    @property
-    def made_with(self) -> Mapping[str, str]:
-        """What the paths of the record are in the images ``below``, where these name others."""
-        images = self.record.images
-        paths = images[-1].get(PATHS, {}) if images else {}
-        return {new: old for old, new in paths.items()}
-
 
 @dataclass(frozen=True)
 class Move:
@@ -99,7 +86,7 @@ class Move:
     @property
     def within(self) -> dict[str, str]:
         """The paths that the contents name, and what these are by now."""
-        was = self.source.made_with
+        was = self.source.record.made_with
         pairs = ((was.get(old, old), new) for old, new in self.paths.items())
         return {old: new for old, new in pairs if old != new}
 
@@ -182,9 +169,10 @@ class _View:
     move: Move
     scratch: Scratch
     config: Config
-    say: Callable[[str], None] = field(default=lambda _: None)
 
-    def run(self, images: Path, layers: list[dict[str, Any]], *words: str, given: str) -> str:
+    def run(
+        self, images: Path, layers: Sequence[Mapping[str, Any]], *words: str, given: str
+    ) -> str:
         """What a Python of this machine prints that sees them at ``top``."""
         mounts = [
             ImageMount(i["file"], i["bytes"], str(self.top), layer="parent" in i) for i in layers
@@ -231,7 +219,7 @@ def _scratch(move: Move, config: Config) -> Iterator[Scratch]:
 
 def _looked_at(view: _View, images: Path) -> rewire.Found:
     """Write anew what names a path, in the top of the scratch directory."""
-    below, within = view.move.source.below, view.move.within
+    below, within = view.move.source.record.originals, view.move.within
     if not below or not within:
         return rewire.Found()
     wish: dict[str, Any] = {"top": str(view.top), "out": str(view.scratch.top), "paths": within}
@@ -255,7 +243,7 @@ def check(found: rewire.Found, move: Move, store: Store) -> None:
         f"{record.title} cannot be made to work at {move.prefix}: "
         f"{console.plural(count_of, 'file')} of it name{'s' if count_of == 1 else ''} "
         f"{next(iter(move.within))} where that cannot be changed",
-        remedy=f"build it there, from its lock: '{again}'; or choose a shorter path",
+        remedy=f"build it there, from its lock: '{again}'; or choose another path",
         code=Exit.PATH_TOO_LONG,
         details=tuple(shown),
     )
@@ -267,83 +255,86 @@ def relocate(
     config: Config,
     store: Store,
     say: Callable[[str], None] = lambda _: None,
+    *,
+    held: bool,
 ) -> tuple[Record, rewire.Found]:
     """Commit a generation at a place, of files that lie elsewhere or were made for another path.
 
-    Hold the claim of the place. It is not the current one yet. Raises ``TykkyError``; then the
-    place is as it was.
+    Hold the claim of the place; ``held`` tells whether that keeps others away. The generation is
+    not the current one yet. Raises ``TykkyError``; then the place is as it was.
     """
     signatures.check_key(config)
-    source = move.source
+    source, permissions = move.source, store.permissions
+    record = source.record
+    say("whether it is whole")
     _check_whole(source, config)
-    draft = place.begin(here, store.permissions)
+    draft = place.begin(here, permissions)
     try:
-        with explained(f"relocate {source.record.module}"), _scratch(move, config) as scratch:
+        with explained(f"relocate {record.module}"), _scratch(move, config) as scratch:
+            say("the files that name its path")
+            view = _View(move, scratch, config)
+            found = _looked_at(view, source.images)
+            check(found, move, store)
+            _bring(source, here, store, say)
+            images = [*record.originals, *_layer(view, here, store)]
             copy_tree(source.folder, draft.path)
             for name in _OWN:
                 discard(draft.path / name)
-            store.permissions.apply_again(draft.path)
-            _bring(source, here, store, say)
-            say("the files that name its path")
-            view = _View(move, scratch, config, say)
-            found = _looked_at(view, here.images)
-            check(found, move, store)
-            images = [*source.below, *_layer(view, here, store)]
+            permissions.apply_again(draft.path)
             record = _record(move, images, draft.number)
-            entering = Entering.read(record.launch)
+            entering, number = Entering.read(record.launch), draft.number
             plan = launch_plan(
-                entering, record.module, here.prefix, draft.number, images, record.commands, config
+                entering, record.module, here.prefix, number, images, record.commands, config
             )
-            lay_launch(plan, draft.path, store.permissions)
-            if problem := keep_bill(record, of_install(draft.path), draft.path, store.permissions):
+            lay_launch(plan, draft.path, permissions)
+            if problem := keep_bill(record, of_install(draft.path), draft.path, permissions):
                 console.warn(problem)
             record = replace(record, files=count(draft.path) + 1 + len(images))
-            sign = signatures.signer(config)
-            return place.commit(draft, record, store.permissions, sign), found
+            return place.commit(draft, record, permissions, signatures.signer(config)), found
     finally:
         if draft.path.exists():
             discard(draft.path)
+            if held:  # else another may be under way there
+                place.sweep(here)
 
 
 def _check_whole(source: Source, config: Config) -> None:
-    """Raise ``StoreError`` if what lies beside a record is not what was written there."""
-    title = source.record.title
-    remedy = "relocate it from where it is whole, or install it anew"
+    """Raise ``StoreError`` if images, or what lies beside the record, are not what was written."""
+    wrong = ""
     if signatures.of_generation(source.folder, config).state == "bad":
-        cause = f"the signature of {title} is not of what lies there"
-        raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
+        wrong = f"the signature of {source.record.title} is not of what lies there"
     for name, noted in source.record.notes.items():
         path = source.folder / name
         with explained(f"read {path}"):
             if not os.path.lexists(path) or what(note(path)) != what(noted):
-                cause = f"{path} is not what was written, or is gone"
-                raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
+                wrong = f"{path} is not what was written, or is gone"
+    for image in source.record.originals:
+        path = source.images / image["file"]
+        with explained(f"read {path}"):
+            if not path.is_file() or digest_file(path) != image["sha256"]:
+                wrong = f"the image {path} is not what was installed, or is gone"
+    if wrong:
+        raise StoreError(wrong, remedy=_WHOLE, code=Exit.DAMAGED)
 
 
 def _bring(source: Source, here: Place, store: Store, say: Callable[[str], None]) -> None:
-    """Let the images be among those of a place: by another name, or copied; and check them."""
-    for image in source.below:
+    """Let the images be among those of a place: by another name, or copied."""
+    for image in source.record.originals:
         old, new = source.images / image["file"], here.images / image["file"]
-        size = console.size(image["bytes"])
-        say(f"the image {image['file']} ({size})")
-        there = new.exists()
+        say(f"the image {image['file']} ({console.size(image['bytes'])})")
         with explained(f"bring {old}"):
-            link = old.stat().st_uid == os.geteuid()
-            bring(old, new, store.permissions, link=link)
-            if digest_file(new) != image["sha256"]:
-                if not there:
-                    new.unlink()
-                cause = f"the image {new if there else old} is not what was installed"
-                remedy = "relocate it from where it is whole, or install it anew"
-                raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
+            bring(old, new, store.permissions, link=old.stat().st_uid == os.geteuid())
+            if not new.samefile(old) and digest_file(new) != image["sha256"]:
+                cause = f"the image {new} is not what was installed"
+                raise StoreError(cause, remedy=_WHOLE, code=Exit.DAMAGED)
 
 
-def _layer(view: _View, here: Place, store: Store) -> Iterator[dict[str, Any]]:
+def _layer(view: _View, here: Place, store: Store) -> Iterator[Mapping[str, Any]]:
     """What was written anew, as an image that lies on the others; nothing, if that is nothing.
 
     It is seen on them once, as commands will see it.
     """
-    scratch, below = view.scratch, [*view.move.source.below]
+    scratch, below = view.scratch, [*view.move.source.record.originals]
     if not any(scratch.top.iterdir()):
         return
     fact = {"parent": below[-1]["sha256"], PATHS: view.move.within}
@@ -359,7 +350,6 @@ def _layer(view: _View, here: Place, store: Store) -> Iterator[dict[str, Any]]:
     if (path := here.images / image.file) not in before:
         store.permissions.apply(path)
     layer = {**asdict(image), **fact}
-    view.say("the layer on its image")
     try:
         view.run(here.images, [*below, layer], "-c", _SAME, given=str(scratch.top))
     except TykkyError as error:
@@ -389,7 +379,7 @@ for where, folders, files in os.walk(top):
 
 def _put_copy(view: _View, images: Path, fact: Mapping[str, Any]) -> None:
     """Put the copy of the record into the layer, as it is in the images, with the paths of now."""
-    below = view.move.source.below
+    below = view.move.source.record.originals
     copies = (copy_in(images / each["file"]) for each in reversed(below))
     if (record := next(filter(None, copies), None)) is not None:
         same = _moved(asdict(record), view.move.within)
@@ -399,7 +389,7 @@ def _put_copy(view: _View, images: Path, fact: Mapping[str, Any]) -> None:
         (view.scratch.top / NAME).write_bytes(data)
 
 
-def _record(move: Move, images: list[dict[str, Any]], number: int) -> Record:
+def _record(move: Move, images: Sequence[Mapping[str, Any]], number: int) -> Record:
     """The record of the new generation."""
     old, paths = move.source.record, {o: n for o, n in move.paths.items() if o != n}
     launch = _moved(dict(old.launch), paths)

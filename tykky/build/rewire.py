@@ -21,6 +21,7 @@ when it imports a module.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -127,7 +128,7 @@ class Rewirer:
             kind = found.programs
         target = self._room_for(name)
         target.write_bytes(new)
-        target.chmod(stat.S_IMODE(mode))
+        target.chmod(mode & 0o777)
         kind.append(name)
         if kind is found.text and name.endswith(".py"):
             self._empty(name, found)
@@ -136,11 +137,12 @@ class Rewirer:
         """Let there be no byte code of a source that was written anew."""
         folder, _, file = name.rpartition("/")
         cache = Path(self.top, folder, "__pycache__")
-        for path in sorted(cache.glob(f"{file.removesuffix('.py')}.*.pyc")):
+        there = cache.glob(f"{glob.escape(file.removesuffix('.py'))}.*.pyc")
+        for path in sorted(there) if not cache.is_symlink() else ():
             inside = str(path.relative_to(self.top))
             target = self._room_for(inside)
             target.write_bytes(b"")
-            target.chmod(stat.S_IMODE(path.stat().st_mode))
+            target.chmod(path.stat().st_mode & 0o777)
             found.emptied.append(inside)
 
     def _room_for(self, name: str) -> Path:
@@ -272,7 +274,10 @@ def rewire(top: str, out: str, paths: Mapping[str, str], jobs: int, without: lis
 
 def main() -> None:
     """Do what is asked for on the standard input."""
-    print(json.dumps(asdict(rewire(**json.load(sys.stdin)))))
+    try:
+        print(json.dumps(asdict(rewire(**json.load(sys.stdin)))))
+    except OSError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _answer(proof: Proof) -> dict[str, Any]:
     return {
         "title": proof.record.title,
         "same": proof.is_same,
-        "installed": proof.record.images[-1]["sha256"],
+        "installed": proof.installed,
         "rebuilt": proof.sha256,
         "differences": [asdict(each) for each in proof.differences],
         "inputs": [*proof.other],

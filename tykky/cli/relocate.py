@@ -26,7 +26,7 @@ from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError, told
 from tykky.host import real
 from tykky.spec import is_path, parse_one
-from tykky.store import Place, Record, place, spare, state
+from tykky.store import HIDDEN, Place, Record, place, spare, state
 from tykky.store.place import below
 
 EXAMPLES = """\
@@ -95,11 +95,11 @@ def _wish(call: Call) -> Wish:
     words, _, number = call.args.install.partition("#")
     if number and not number.isdecimal():
         raise StoreError(f"'{number}' is no number of a generation", code=Exit.USAGE)
-    store = call.store if is_path(words) else call.having(words).store
-    if is_path(words):
+    if is_path(words) or (Path(words) / HIDDEN).is_dir():
         origin = Place(real(Path(words)))
     else:
         copies = [wish.here for wish in _copied(call) if _is_meant(words, wish.record)]
+        store = call.having(words).store
         origin = copies[0] if len(copies) == 1 else place_of(store.one(words))
     origin.check_open()
     record = origin.record(int(number or 0))
@@ -191,14 +191,16 @@ def _relocate(wish: Wish) -> dict[str, Any]:
         call.store.prepare()
         with console.step("relocate", record.module) as line:
             call.publisher.check(_named(record, here))
-            with call.changing(here, record.module):
-                new, found = relocating.relocate(move, here, call.config, call.store, line.update)
+            with call.changing(here, record.module) as held:
+                new, found = relocating.relocate(
+                    move, here, call.config, call.store, line.update, held=held
+                )
                 why = f"from {record.prefix}"
                 call.publisher.switch(new, "relocate", why)
                 # What works only where it was made; all of it is in the new one.
                 if wish.is_copy and f"{state.HELD}#{wish.number}" not in new.marks:
                     place.remove_generation(here, wish.number)
-            layer = new.images[-1]["bytes"] if relocating.PATHS in new.images[-1] else 0
+            layer = sum(image["bytes"] for image in new.images[len(new.originals) :])
             changed = console.plural(
                 len(found.text) + len(found.links) + len(found.programs), "file"
             )
