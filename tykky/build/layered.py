@@ -56,7 +56,9 @@ def ground(plan: Plan, config: Config) -> Record | None:
         images = record.images
         size = sum(image["bytes"] for image in images)
         if (
-            size >= config.layers.above << 20
+            # What lets images work elsewhere lies on top of all others.
+            images == record.originals
+            and size >= config.layers.above << 20
             and len(images) <= config.layers.most
             and size - images[0]["bytes"] <= _SHARE * size
             and not (missing(record) or damaged(record))

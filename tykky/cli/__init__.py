@@ -56,6 +56,7 @@ VERBS: dict[str, dict[str, str]] = {
         "base": "list, pull and verify the images that stacks run on",
         "refresh": "make the commands and modules of stacks again",
         "squash": "make one image of a stack's layers",
+        "relocate": "make installs work at another path, with the same images",
         "verify": "check whether installs are what was installed",
         "sign": "sign installs with an ssh key",
         "rebuild": "prove that an install is what its inputs give",

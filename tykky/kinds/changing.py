@@ -49,7 +49,8 @@ def change(box: Box, python: Path, source: Sequence[str], version: str, what: st
     if new:
         uv.install(box, new, source, version, what)
         names = [package.name for package in new]
-        box.do("see that nothing else has files of what came", lambda real: _alone(real, names))
+        what = "see that nothing else has files of what came"
+        box.do(what, lambda real: files.extend(_alone(real, names)))
 
 
 def _alone(real: RealBox, names: Collection[str]) -> list[Path]:
