@@ -173,8 +173,9 @@ class CondaStack(PythonStack):
             scene = Scene.of(real, config)
             subdir = known.subdir_of(box.lock.arch)
             if box.before is not None:
-                check_conda(real)
-                check_apart(real)
+                if not self.on_base:
+                    check_conda(real)
+                    check_apart(real)
                 names, machine = contents.change(
                     box.before, box.lock, box.prefix, scene, subdir=subdir, say=real.say
                 )
@@ -187,7 +188,7 @@ class CondaStack(PythonStack):
             host = isinstance(box.base, HostBase)
             real.remarks += known.lacking(declared, machine, glibc=host)
             for what, line, variables in contents.link_scripts(real.real("."), box.prefix, names):
-                if box.before is not None and len(conda) < len(box.lock.packages):
+                if box.before and not self.on_base and len(conda) < len(box.lock.packages):
                     raise NoLayers(f"{what} is to be done before pip's packages are there")
                 real.run(line, env=variables, say=what)
 
@@ -197,7 +198,8 @@ class CondaStack(PythonStack):
         source = guarded(self, "source")
         if box.before is not None:
             change(box, box.prefix / "bin/python", source, python, what)
-            box.do("see that no package has files of another", lambda real: check_apart(real))
+            if not self.on_base:
+                box.do("see that no package has files of another", check_apart)
         elif pip:
             uv.install(box, pip, source, python, what)
         if pip:
