@@ -306,6 +306,12 @@ def kept(name: str, store: Store) -> Sheet | None:
     return read(Place(Path(found[-1].prefix)).generation() / "recipe/recipe.py") if found else None
 
 
+def needs_of(name: str, version: str, store: Store) -> tuple[str, ...]:
+    """What an extension needs by now, if it is there."""
+    found = (e.needs for e in store.entries(name) if f"{e.version}{e.suffix}" == version)
+    return next(found, ())
+
+
 # -- where it goes --------------------------------------------------------------------------
 
 

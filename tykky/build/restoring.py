@@ -102,9 +102,22 @@ def copies(here: Place) -> list[Record]:
                 fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
                 below = record.images
                 if all(place.is_image(here.images / i["file"], i["bytes"]) for i in below):
-                    fact |= {"parent": below[-1]["sha256"]} if below else {}
+                    parent = below[-1]["sha256"] if below else _extended(record)
+                    fact |= {"parent": parent} if parent else {}
                     found.append(replace(record, images=(*below, fact)))
     return found
+
+
+def _extended(record: Record) -> str:
+    """The image of another install that the only one of this lies on, if it does.
+
+    Raises ``StoreError`` if that is gone.
+    """
+    if record.kind != "extension" or not record.launch.get("mount_at"):
+        return ""
+    need = record.needs[0]
+    prefix, _, number = _having(need, record.needed[need]).rpartition("#")
+    return str(Place(Path(prefix)).record(int(number)).images[-1]["sha256"])
 
 
 def restore(here: Place, config: Config, store: Store) -> Record:

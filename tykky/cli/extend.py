@@ -24,6 +24,7 @@ from tykky.build import plan as plans
 from tykky.build.extending import Sheet
 from tykky.build.work import Desk
 from tykky.cli.common import Call, Result, flag, option, positional
+from tykky.cli.holding import hold
 from tykky.config import Config
 from tykky.config.edit import put_first
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError
@@ -115,8 +116,10 @@ def run(call: Call) -> Result:
         write(sheet.text(name))
         repos = Repos([*dict.fromkeys([folder.parent, *call.repos.paths])])
         names = [*map(extending.project, wanted), *map(extending.conda_name, conda)]
+        was = extending.needs_of(name, sheet.versions, here.store)
         answer = _install(Spec(name, sheet.versions), names, packages, base, here, repos)
     file = folder / "recipe.py"
+    hold(here.store.one(answer["prefix"]), here, was)
     console.note(f"its recipe is {file}")
     _remember(call.config, here.config, folder.parent)
     module, where = answer["module"], shlex.quote(str(here.config.module_path))

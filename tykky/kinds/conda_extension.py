@@ -60,6 +60,8 @@ class CondaExtension(CondaStack):
 
     def _wanted(self, config: Config, arch: str) -> tuple[Environment, Config]:
         own, config = super()._wanted(config, arch)
+        if "pip" not in guarded(self, "packages"):  # that of the stack, or none
+            own = replace(own, specs=tuple(spec for spec in own.specs if spec != "pip"))
         if guarded(self, "channels"):
             return own, config
         there = tuple(_lock_of(self._stack(config, arch)).asked.get("channels", ()))

@@ -61,8 +61,9 @@ static bool read_need(struct stack *stack, const char *by, const struct mount *n
     struct conf *conf = &stack->confs[stack->count];
     if (!read_conf(conf, need->source, need->target)) {
         if (conf->error)
-            remedy("%s needs generation %s of the install at %s; install %s again", by,
-                   need->target, need->source, by);
+            remedy("%s needs generation %s of the install at %s, which its owner may have deleted: "
+                   "'tykky update %s' goes on from the one that is there now",
+                   by, need->target, need->source, by);
         return false;
     }
     stack->count++;
