@@ -28,6 +28,7 @@ from tykky.runtime.base import (
     Runtime,
 )
 from tykky.store.record import is_a
+from tykky.tools.squash import DIGITS
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -227,6 +228,7 @@ def launch_plan(
         ),
         refuse_other_stacks=entering.isolation == "closed",
         gpu=entering.gpu,
+        extends=f"{images[0]['parent'][:DIGITS]}.sqfs" if images and own[0].layer else "",
         servers=(Path(config.server),) if config.server else (),
         container=_container(entering),
         options=options,

@@ -84,7 +84,7 @@ def copies(here: Place) -> list[Record]:
     found = []
     there = here.images.glob("*.sqfs") if here.images.is_dir() else ()
     for image in sorted(there, key=lambda path: path.lstat().st_mtime, reverse=True):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             record = copy_in(image)
             if record is None or record.prefix != str(here.prefix):
                 continue
@@ -96,8 +96,11 @@ def copies(here: Place) -> list[Record]:
             odd = any("/" in name or name.startswith(".") for name in record.commands)
             if image.stem == digest[: squash.DIGITS] and whole and not odd:
                 fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
-                own = {**record.images[-1], **fact} if record.images else fact
-                found.append(replace(record, images=(*record.images[:-1], own)))
+                if record.images:
+                    fact = {**record.images[-1], **fact}
+                elif parent := _extended(record):
+                    fact["parent"] = parent
+                found.append(replace(record, images=(*record.images[:-1], fact)))
     return found
 
 
@@ -114,6 +117,18 @@ def copy_in(image: Path) -> Record | None:
             Path(folder, records.NAME).write_bytes(said)
             return records.read(Path(folder))
     return None
+
+
+def _extended(record: Record) -> str:
+    """The image of another install that the only one of this lies on, if it does.
+
+    Raises ``StoreError`` if that is gone.
+    """
+    if record.kind != "extension" or not record.launch.get("mount_at"):
+        return ""
+    need = record.needs[0]
+    prefix, _, number = _having(need, record.needed[need]).rpartition("#")
+    return str(Place(Path(prefix)).record(int(number)).images[-1]["sha256"])
 
 
 def restore(here: Place, config: Config, store: Store) -> Record:

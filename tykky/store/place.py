@@ -205,7 +205,11 @@ class Place:
 
 
 def missing(record: Record) -> str:
-    """The first of what a generation needs that is not there, or not what it was; or nothing."""
+    """The first of what a generation needs that is not there, or not what it was; or nothing.
+
+    What is a layer on the first of them lies on the topmost image that it had.
+    """
+    parent = record.images[0].get("parent") if record.images else None
     for need in record.needs:
         prefix, _, number = need.rpartition("#")
         if Place(Path(prefix)).is_closed:  # nobody knows better
@@ -215,6 +219,8 @@ def missing(record: Record) -> str:
         except StoreError:
             return need
         if found.build != record.needed.get(need, found.build):
+            return need
+        if parent and need == record.needs[0] and found.images[-1]["sha256"] != parent:
             return need
     return ""
 

@@ -58,6 +58,7 @@ static const struct key keys[] = {
     {"gpu", "", ONCE, CHOICE, IN(gpu), gpu_names, 0},
     {"idle", "", ONCE, SECONDS, IN(idle), NULL, 0},
     {"idle_step", "", ONCE, SECONDS, IN(idle_step), NULL, 0},
+    {"extends", "f", ONCE, STRING, IN(extends), NULL, 0},
     {"container", "o", ONCE, STRING, IN(container), NULL, 0},
     {"server", "p", REPEATED, LIST, IN(servers), NULL, 0},
     {"apptainer", "p", REPEATED, LIST, IN(apptainers), NULL, 0},

@@ -12,6 +12,7 @@
  *     relocatable yes              it may be moved: $PREFIX is where it lies
  *     host_roots yes               with a root or container: and what else the host has in /
  *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
+ *     extends 0123abcd.sqfs        the image of what it needs that its layer was made to lie on
  *     other_stacks refuse          when called from inside another stack; default: allow
  *     set OMP_NUM_THREADS 1        also: prepend, append (joined by :) and unset
  *     insert PATH /s/x/bin         prepend, unless it is somewhere in the list
@@ -118,6 +119,7 @@ struct conf {
     int refuse_other_stacks;
     unsigned idle, idle_step;
     const char *container;
+    const char *extends;
     int gpu; /* of gpu_names; -1: none */
 
     struct mount *mounts;

@@ -61,8 +61,9 @@ static bool read_need(struct stack *stack, const char *by, const struct mount *n
     struct conf *conf = &stack->confs[stack->count];
     if (!read_conf(conf, need->source, need->target)) {
         if (conf->error)
-            remedy("%s needs generation %s of the install at %s; install %s again", by,
-                   need->target, need->source, by);
+            remedy("%s needs generation %s of the install at %s, which its owner may have deleted: "
+                   "'tykky update %s' goes on from the one that is there now",
+                   by, need->target, need->source, by);
         return false;
     }
     stack->count++;
@@ -161,6 +162,16 @@ static size_t find_position(const struct stack *stack, const struct mount *mount
     return i > 0 && is_bind(&stack->mounts[i - 1]) ? 0 : i;
 }
 
+/* What extends another install is a layer for the image that was there, and for no other. */
+static bool check_below(const struct conf *conf, const struct mount *layer, const char *below)
+{
+    if (layer->kind != MOUNT_LAYER || !conf->extends || strcmp(conf->extends, below) == 0)
+        return true;
+    return fail("%s was made on top of another %s than there is now\n"
+                "have it made anew: tykky update %s",
+                conf->name, layer->target, conf->name);
+}
+
 static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount)
 {
     size_t at = find_position(stack, mount);
@@ -168,6 +179,8 @@ static bool add_image(struct stack *stack, const struct conf *conf, struct mount
         return fail("%s: there is no image under the layer %s\n"
                     "install the stack again",
                     conf->file, mount->source);
+    if (at && !check_below(conf, mount, stack->mounts[at - 1].source))
+        return false;
     const char *file = install_file(conf->prefix, "images", mount->source);
     struct image *image = stack_add_image(stack, file, mount->target);
     if (!image)
