@@ -55,6 +55,7 @@ class Entry:
     versions: tuple[str, ...] = ()
     deprecated: bool = False
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    arch: str = ""
 
     @property
     def title(self) -> str:
@@ -82,7 +83,6 @@ class Record(Entry):
     """
 
     spec: str = ""
-    arch: str = ""
     publish: str = ""
     asked: tuple[str, ...] = ()
     homepage: str = ""
