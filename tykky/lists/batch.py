@@ -261,7 +261,21 @@ def follow(
             say("Slurm does not answer; the jobs go on, and it is asked again")
         silent = told is None
         pause = _SOON if changed else min(_LATE, pause * 1.2)
-        time.sleep(pause)
+        _sleep(pause, jobs.run.folder)
+
+
+def _sleep(seconds: float, folder: Path) -> None:
+    """Wait so long, or until something is written into a folder."""
+    before, until = _stamp(folder), time.monotonic() + seconds
+    while time.monotonic() < until and _stamp(folder) == before:
+        time.sleep(_SOON / 2)
+
+
+def _stamp(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def do(runs: Runs, run: Run, number: int, scratch: str) -> Result:
