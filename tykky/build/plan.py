@@ -163,12 +163,23 @@ def check_selection(recipe: Stack, place: Place) -> None:
         there = place.record()
     except StoreError:
         return  # damaged, or of a newer Tykky: that is said by what needs to know more
+    if there.arch not in ("", bases.arch()):
+        raise mixed(there, bases.arch())
     if (there.version, there.suffix) != (str(recipe.version), recipe.suffix):
         raise StoreError(
             f"the module {there.module} belongs to another selection already: {there.spec}",
             remedy=f"uninstall that first ('tykky uninstall {place.prefix}'), or rename a version",
             code=Exit.CONFLICT,
         )
+
+
+def mixed(there: Record, arch: str) -> StoreError:
+    """The error where a place, or what a stack needs, is for another architecture."""
+    return StoreError(
+        f"{there.module} in {there.prefix} is for {there.arch}, and this would be for {arch}",
+        remedy="give each architecture a root of its own: --root DIR",
+        code=Exit.CONFLICT,
+    )
 
 
 def shown(recipe: Stack) -> dict[str, Any]:
@@ -267,7 +278,10 @@ def _beside(recipe: Stack) -> dict[str, str]:
 def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     try:
         store = roots.having(store, str(needed))
-        return store.record(store.one(str(needed)))
+        record = store.record(store.one(str(needed)))
+        if record.arch not in ("", bases.arch()):
+            raise mixed(record, bases.arch())
+        return record
     except StoreError as error:
         raise TykkyError(
             f"{recipe.spec} needs '{needed}': {error.cause}",

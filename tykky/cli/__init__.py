@@ -30,6 +30,8 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "apply": "make what is installed equal to a stack list",
+        "builds": "tell of the builds of stack lists, follow or cancel them",
         "extend": "put packages of your own on top of a stack",
         "update": "bring the packages of stacks up to date",
         "rollback": "go back to an earlier generation of a stack",

@@ -59,6 +59,7 @@ class Entry:
     versions: tuple[str, ...] = ()
     deprecated: bool = False
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    arch: str = ""
 
     @property
     def title(self) -> str:
@@ -87,7 +88,6 @@ class Record(Entry):
     """
 
     spec: str = ""
-    arch: str = ""
     publish: str = ""
     asked: tuple[str, ...] = ()
     homepage: str = ""
