@@ -31,6 +31,7 @@ VERBS: dict[str, dict[str, str]] = {
     "Installing": {
         "install": "build a stack and publish its module",
         "extend": "put packages of your own on top of a stack",
+        "pull": "install what others have built, from a registry",
         "update": "bring the packages of stacks up to date",
         "rollback": "go back to an earlier generation of a stack",
         "uninstall": "remove a stack and its module",
@@ -56,6 +57,8 @@ VERBS: dict[str, dict[str, str]] = {
         "base": "list, pull and verify the images that stacks run on",
         "refresh": "make the commands and modules of stacks again",
         "squash": "make one image of a stack's layers",
+        "push": "send installs to a registry",
+        "registry": "list what registries have",
         "verify": "check whether installs are what was installed",
         "sign": "sign installs with an ssh key",
         "rebuild": "prove that an install is what its inputs give",
