@@ -22,7 +22,7 @@ from tykky.inventory import files as listed
 from tykky.recipe.source import PUBLISHED, is_recipe, recipe_source
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
-from tykky.store.place import missing
+from tykky.store.place import damaged, missing
 from tykky.tools import layers, overlay
 from tykky.tools.apart import apart
 from tykky.tools.overlay import NoLayers
@@ -56,10 +56,12 @@ def ground(plan: Plan, config: Config) -> Record | None:
         images = record.images
         size = sum(image["bytes"] for image in images)
         if (
-            size >= config.layers.above << 20
+            # What lets images work elsewhere lies on top of all others.
+            images == record.originals
+            and size >= config.layers.above << 20
             and len(images) <= config.layers.most
             and size - images[0]["bytes"] <= _SHARE * size
-            and not missing(record)
+            and not (missing(record) or damaged(record))
             and (plan.layout.changes or _differs_by_packages(plan, record))
         ):
             return record

@@ -53,7 +53,7 @@ class Taker(Protocol):
     def find(self, plan: Plan) -> bool:
         """Whether somebody has it, and it may be taken; what it cannot be had for is told."""
 
-    def take(self, plan: Plan) -> bool:
+    def take(self, plan: Plan, *, held: bool) -> bool:
         """Commit it at its place, which is claimed, if it can be had after all."""
 
 
@@ -142,7 +142,7 @@ def carry_out(
             )
             remedy = "run the same command again, which goes on from there"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
-        if taker is not None and taker.take(plan) and (found := plans.present(plan)):
+        if taker is not None and taker.take(plan, held=held) and (found := plans.present(plan)):
             publisher.switch(found, verb, why)
             return Outcome(found, "taken")
         old = None if force else plans.reusable(plan)

@@ -57,6 +57,7 @@ VERBS: dict[str, dict[str, str]] = {
         "base": "list, pull and verify the images that stacks run on",
         "refresh": "make the commands and modules of stacks again",
         "squash": "make one image of a stack's layers",
+        "relocate": "make installs work at another path, with the same images",
         "push": "send installs to a registry",
         "registry": "list what registries have",
         "verify": "check whether installs are what was installed",

@@ -48,7 +48,7 @@ def run(call: Call) -> Result:
     chosen = {entry.prefix: entry for entry in _installed(store, names)}
     some = [_generation(name, call) for name in names if "#" in name]
     going = {*chosen, *(f"{entry.module}#{number}" for entry, number in some)}
-    needing = {prefix: _check(entry, publisher, going) for prefix, entry in chosen.items()}
+    needing = {prefix: check(entry, publisher, going) for prefix, entry in chosen.items()}
     for entry, number in some:
         _check_generation(entry, number, call, going)
     answers = [_remove_generation(name, call) for name in names if "#" in name]
@@ -56,7 +56,7 @@ def run(call: Call) -> Result:
     for entry in map(chosen.__getitem__, spare.ordered(needing)):
         prefix = Path(entry.prefix)
         with store.claim(prefix, entry.module, console.note):
-            _check(entry, publisher, going)  # somebody may have begun to need it since
+            check(entry, publisher, going)  # somebody may have begun to need it since
             publisher.withdraw(entry)
             trash.put(store, entry)
         words = entry.module if store.places in prefix.parents else prefix
@@ -125,7 +125,7 @@ def _back(entry: Entry, call: Call) -> dict[str, object]:
     return {"module": record.module, "prefix": record.prefix, "generation": record.generation}
 
 
-def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> list[str]:
+def check(entry: Entry, publisher: Publisher, going: Collection[str]) -> list[str]:
     """Raise ``StoreError`` if an install cannot go, or others that do not go need it.
 
     Gives the prefixes of those that need it and go as well.

@@ -166,6 +166,6 @@ def told_of(record: Record) -> dict[str, str]:
         "org.tykky.spec": record.spec,
         "org.tykky.arch": record.arch,
         "org.tykky.build": record.build,
-        "org.tykky.prefix": record.prefix,
+        "org.tykky.prefix": record.made_with.get(record.prefix, record.prefix),
     }
     return {key: value for key, value in told.items() if value}

@@ -187,7 +187,7 @@ def _check_names(found: Found) -> None:
     images = {part.sha256: part for part in found.artifact.of_kind(IMAGE)}
     odd = [n for n in record.commands if "/" in n or n[:1] in (".", "")]
     files = [image["file"] for image in record.images]
-    told = [(i["sha256"], i["bytes"]) for i in record.images]
+    told = [(i["sha256"], i["bytes"]) for i in record.originals]
     if record.name != found.name or not record.has_module:
         why = f"it is the record of {record.module}"
     elif odd or not all(map(_IMAGE_FILE.fullmatch, files)) or not Path(record.prefix).is_absolute():
@@ -253,7 +253,7 @@ class Puller:
                 here.check_formats()
                 if held:
                     place.sweep(here)
-                new = files.lay(say)
+                new = files.lay(say, held=held)
                 self.publisher.switch(new, "pull", f"from {found.source.title}")
             files.forget()
         moved = sum(got.fetched for got in before) + files.bytes
@@ -288,9 +288,9 @@ class Puller:
         """What an install needs and is not here, from the same source. Raises ``StoreError``."""
         record = found.record
         for need, build in record.needed.items():
-            name, version = Path(need.rpartition("#")[0]).parts[-2:]
-            if placing.having(self.store.place(name, version), build):
+            if placing.is_there(need, build, self.store):
                 continue
+            name, version = Path(need.rpartition("#")[0]).parts[-2:]
             other = find([found.source], name, build_tag(build), self.config)
             if other is None or other.record.build != build:
                 raise StoreError(
@@ -320,7 +320,7 @@ class Puller:
                     there += part.size
                     continue
             else:
-                files = [i["file"] for i in record.images if i["sha256"] == part.sha256]
+                files = [i["file"] for i in record.originals if i["sha256"] == part.sha256]
                 if not files:
                     raise _strange(found, part)
                 path = here.images / files[0]
@@ -389,21 +389,24 @@ class Fetched:
         sizes = {part.sha256: part.size for part in self.found.artifact.layers}
         return self.small + sum(sizes[sha256] for sha256 in self.images)
 
-    def lay(self, say: Callable[[str], None]) -> Record:
-        """Commit the generation; hold the claim of the place. Raises ``TykkyError``."""
+    def lay(self, say: Callable[[str], None], *, held: bool) -> Record:
+        """Commit the generation; hold the claim of the place, as ``lay`` of placing wants it.
+
+        Raises ``TykkyError``.
+        """
         record, puller = self.found.record, self.puller
         config, store = puller.config, puller.store
         for part in self.found.artifact.of_kind(ROOT):
             placing.keep_root(record, part, self.images.get(part.sha256), config)
         say("its images")
-        for image in record.images:
+        for image in record.originals:
             if (path := self.images.get(image["sha256"])) is not None:
                 placing.keep_image(path, self.here, image["file"], store)
         by = {**record.by, "pulled": f"{self.found.source.title} sha256:{self.found.digest}"}
         if self.found.signed and self.found.signed.is_good:
             by["signed"] = f"{self.found.signed.by} {self.found.signed.when}"
         record = replace(record, by=by)
-        return placing.lay(record, self.folder, self.here, config, store, say)
+        return placing.lay(record, self.folder, self.here, config, store, say, held=held)
 
     def forget(self) -> None:
         """What was laid need not stay with the downloads."""

@@ -88,7 +88,7 @@ def artifact_of(record: Record, config: Config, sign: signatures.Signer | None) 
             notes[name] = f"{mode} 0 {Part.of(data, FILE).sha256}"
             notes |= {str(p): "755 0 folder" for p in Path(name).parents if p != Path()}
     layers = []
-    for image in record.images:
+    for image in record.originals:
         path = here.images / image["file"]
         if not path.is_file() or path.stat().st_size != image["bytes"]:
             cause = f"{path} is missing or is not what was installed"

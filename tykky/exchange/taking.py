@@ -65,12 +65,12 @@ class Taker:
     def _fetched(self, found: Found, plan: Plan, say: Say) -> Fetched:
         return self.open.enter_context(self.puller.fetched(found, plan.place, say))
 
-    def take(self, plan: Plan) -> bool:
-        """Lay what was fetched; hold the claim of the place."""
+    def take(self, plan: Plan, *, held: bool) -> bool:
+        """Lay what was fetched; hold the claim of the place, which ``held`` tells of."""
         assert self.files is not None
         try:
             with console.step("lay", self.files.found.title) as line:
-                record = self.files.lay(line.update)
+                record = self.files.lay(line.update, held=held)
                 line.update(record.title)
             self.files.forget()
             return True

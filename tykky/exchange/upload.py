@@ -30,8 +30,8 @@ from tykky.lock import digest_of
 if TYPE_CHECKING:
     import requests
 
-#: So many bytes go in one request.
-_PIECE = 16 << 20
+#: So many bytes go in one request, unless a registry wants more: ghcr.io takes no more at once.
+_PIECE = 4 << 20
 _NOTHING: Mapping[str, str] = {}
 _RAW = {"Content-Type": "application/octet-stream"}
 #: What a registry answers that will do better after a while.
@@ -76,6 +76,7 @@ class _Upload:
     mounts: list[str]
     url: str = ""
     sent: int = 0
+    least: int = 0
 
     @property
     def kept(self) -> Path:
@@ -116,6 +117,8 @@ class _Upload:
         else:
             answer, text = self._ask("POST", url, empty)
         self._go_on(answer, text, url, 202)
+        least = answer.headers.get("OCI-Chunk-Min-Length", "")
+        self.least = int(least) if re.fullmatch("[0-9]{1,9}", least) else 0
         return False
 
     def _received(self) -> int:
@@ -139,7 +142,7 @@ class _Upload:
         with self._opened() as stream:
             while start < total or not total:
                 stream.seek(start)
-                piece = stream.read(_PIECE)
+                piece = stream.read(max(_PIECE, self.least))
                 end = start + len(piece)
                 if not piece or end > total:
                     raise StepError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,19 +38,23 @@ def change(box: Box, python: Path, source: Sequence[str], version: str, what: st
     Raises ``NoLayers`` if two packages have a file in common: it is the last one's, and is lost
     with the first that goes.
     """
-    out = gone(box)
+    out, files = gone(box), list[Path]()
     if out:
-        box.do("see that nothing else has files of what goes", lambda real: _alone(real, out))
+        what = "see that nothing else has files of what goes"
+        box.do(what, lambda real: files.extend(_alone(real, out)))
         line: list[str | Path] = [uv.program(), "pip", "uninstall", "--python", python, *out]
         box.run(line, env=uv.offline(box.config), say=f"{plural(len(out), 'package')} out")
+        box.do("remove folders with nothing in them any more", lambda real: _prune(real, files))
     new = added(box)
     if new:
         uv.install(box, new, source, version, what)
         names = [package.name for package in new]
-        box.do("see that nothing else has files of what came", lambda real: _alone(real, names))
+        what = "see that nothing else has files of what came"
+        box.do(what, lambda real: files.extend(_alone(real, names)))
 
 
-def _alone(real: RealBox, names: Collection[str]) -> None:
+def _alone(real: RealBox, names: Collection[str]) -> list[Path]:
+    """The files of packages. Raises ``NoLayers`` if one is another's, too."""
     wanted = {canonical(name) for name in names}
     top = real.real(".")
     own: dict[str, str] = {}
@@ -63,6 +68,21 @@ def _alone(real: RealBox, names: Collection[str]) -> None:
                 raise NoLayers(f"{name} and {own[file]} have the same file, {file}")
             if name in wanted:
                 own[file] = name
+    return [path.parents[1] / file for file in own for path in records[:1]]
+
+
+def _prune(real: RealBox, files: Sequence[Path]) -> None:
+    """Remove the folders of files that are gone, as far as they are empty."""
+    top = real.real(".")
+    for folder in sorted({Path(os.path.normpath(file)).parent for file in files}, reverse=True):
+        while top in folder.parents:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                break
+            folder = folder.parent
 
 
 def _files(record: Path) -> Iterator[str]:

@@ -19,6 +19,9 @@ from tykky.errors import Exit, StoreError
 from tykky.files import read_json
 
 NAME = "record.json"
+#: By this, an image of a record is known to be a layer that lets those below work elsewhere: which
+#: paths in them it has changed, and into what.
+PATHS = "paths"
 #: What makes the data of one format that of the next: the first one is for format 1.
 _LADDER: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
 
@@ -117,6 +120,17 @@ class Record(Entry):
         root = str(self.launch.get("root", ""))
         own = {root.rpartition("/")[2]} if "/.tykky/images/" in root else set()
         return own | {image["file"] for image in self.images}
+
+    @property
+    def originals(self) -> tuple[Mapping[str, Any], ...]:
+        """Its images without the layer that lets them work elsewhere than where they were made."""
+        return self.images[:-1] if self.images and PATHS in self.images[-1] else self.images
+
+    @property
+    def made_with(self) -> Mapping[str, str]:
+        """What its paths are in these images, where they name others."""
+        paths = self.images[-1].get(PATHS, {}) if self.images else {}
+        return {new: old for old, new in paths.items()}
 
     @property
     def bytes(self) -> int:
