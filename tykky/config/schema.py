@@ -166,6 +166,13 @@ def _registry_mirror(text: str) -> tuple[str, str]:
     return found[1], found[3]
 
 
+def registry_path(text: str) -> str:
+    """The path of a registry below which stacks are. Raises :class:`BadValueError`."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", text):
+        raise BadValueError("is no HOST/PATH, such as ghcr.io/centre/stacks")
+    return text.rstrip("/")
+
+
 def _channel_alias(text: str) -> str:
     name, _, address = text.partition("=")
     if not name.strip() or "/" in name:
@@ -408,6 +415,7 @@ class Values:
     builds_dir: Path = _path()
     mirrors: tuple[str, ...] = _list("addresses", _url)
     registry_mirrors: tuple[tuple[str, str], ...] = _list("REGISTRY=MIRROR", _registry_mirror)
+    registries: tuple[str, ...] = _list("HOST/PATH", registry_path)
     timeout: int = _number(1, 86400)
     repos: tuple[Path, ...] = _paths()
     builtin_repo: bool = _key("true | false", _switch)
