@@ -77,9 +77,7 @@ def try_out(record: Record, variables: Mapping[str, str], config: Config) -> Tri
     return Trial(record.title, result, round(time.monotonic() - start, 2), host_name(), error)
 
 
-def _prove(
-    record: Record, variables: Mapping[str, str], config: Config, scratch: Scratch
-) -> bool:
+def _prove(record: Record, variables: Mapping[str, str], config: Config, scratch: Scratch) -> bool:
     """Run it; whether there is one. Raises ``TykkyError``."""
     place = Place(Path(record.prefix))
     folder = place.generation(record.generation)

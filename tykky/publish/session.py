@@ -22,9 +22,7 @@ _MARK = b"nothing says which program is to be run inside"
 _SYSTEMS = ("LMOD_CMD", "MODULES_CMD")
 
 
-def variables(
-    record: Record, environ: Mapping[str, str], *, pinned: bool = True
-) -> dict[str, str]:
+def variables(record: Record, environ: Mapping[str, str], *, pinned: bool = True) -> dict[str, str]:
     """The environment of a session that has loaded a generation; ``pinned`` to it, or not.
 
     Raises ``ToolError`` if that loads other modules, and they cannot be had.

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tykky.errors import TykkyError, ToolError, explained
+from tykky.errors import ToolError, TykkyError, explained
 
 
 def through_srun(options: str, words: Sequence[str]) -> str:
     """What a command prints as one task of srun. Raises ``TykkyError`` if it prints nothing."""
     line = [_program("srun"), "--quiet", "--ntasks=1", *shlex.split(options), *words]
-    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(line, capture_output=True, text=True)
     return _said("srun", done.stdout, done.stderr)
 
 
