@@ -51,6 +51,13 @@ VERBS: dict[str, dict[str, str]] = {
         "sbom": "print the bill of materials of a stack",
         "module": "tell where the modulefiles are",
     },
+    "Using": {
+        "exec": "run a program inside of a stack",
+        "shell": "start a shell inside of a stack",
+        "test": "run the tests of recipes on what is installed",
+        "mount": "let programs of the host look into a stack",
+        "kernel": "offer the kernels of stacks to Jupyter",
+    },
     "Keeping": {
         "default": "make a version the default of its name",
         "hide": "take versions from the lists of modules",

@@ -55,6 +55,8 @@ from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
 HIDDEN = CONF_DIRECTORY
+#: What it has noted of the kernels that were made of it, see :mod:`tykky.publish.kernels`.
+KERNELS = "kernels.json"
 #: What a generation is called before it has a number, and while it is deleted.
 _DRAFT, _GONE = "new-", "old-"
 _NUMBER = re.compile("[1-9][0-9]{0,8}")

@@ -111,9 +111,24 @@ static bool is_command(const struct place *place)
            stat(format("%s/bin", place->prefix), &own) == 0 && is_same_file(&folder, &own);
 }
 
+/* A program that the caller names: a path, or what is found along PATH, both as seen from here. */
+static bool execute_any(const struct conf *conf, char **argv)
+{
+    execvp(argv[0], argv);
+    if (errno != ENOENT && errno != ENOTDIR)
+        return cannot_execute(argv[0]);
+    fail("there is no program %s in the stack %s, nor along PATH in there: %m\n"
+         "'tykky which --files NAME' tells which stacks have a file of that name",
+         argv[0], conf->name);
+    problem.status = STATUS_NOT_FOUND;
+    return false;
+}
+
 bool program_execute(const struct place *place, const struct conf *conf, char **argv)
 {
     bool found;
+    if (place->runs_any)
+        return execute_any(conf, argv + 1);
     const char *path = choose(place, conf, &found);
     if (!path && !found)
         return not_found(program_path(place, conf), conf);
