@@ -8,7 +8,7 @@
 
 const char *const fuzz_seeds[] = {
     "format 2\n# comment\nname a/1\nprefix /s/a/1\ngeneration 7\nruntime native\n"
-    "need /s/b/1 3\nimage img.sqfs 4096 /s/a/1\nidle 60\nidle_step 10\n"
+    "need /s/b/1 3\nneed /s/c/1 3 a.sqfs,b.sqfs\nimage img.sqfs 4096 /s/a/1\nidle 60\nidle_step 10\n"
     "server /usr/bin/squashfuse_ll\nset A b c\nprepend PATH /s/a/1/bin\nappend X y\nunset Z\n",
     "format 2\nname a/1\nprefix /s/a/1\ngeneration 12\nruntime auto\nrelocatable yes\n"
     "root $PREFIX/.tykky/base.sif 40960 99999\nbind /around /LOCAL\n"

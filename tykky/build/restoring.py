@@ -53,6 +53,7 @@ def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> No
     """
     needs = [need.rpartition("#")[0] for need in record.needs]
     wishes = {key: guarded(recipe, key) or "" for key in _OF_THE_SITE}
+    launch = {key: value for key, value in record.launch.items() if key != "needed_images"}
     same = replace(
         record,
         installed="",
@@ -67,7 +68,7 @@ def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> No
         fetched=(),
         repository={},
         recipe={**record.recipe, "file": ""},  # which may lie anywhere
-        launch={**record.launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
+        launch={**launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
         needs=tuple(f"{prefix}#0" for prefix in needs),
         needed={f"{n.rpartition('#')[0]}#0": build for n, build in record.needed.items()},
     )
@@ -191,10 +192,11 @@ def _of_image(here: Place, number: int, config: Config) -> Record:
     record = next((each for each in known if not each.files_of_images & others), known[0])
     numbers = {need: _having(need, build) for need, build in record.needed.items()}
     needs = [name.rpartition("#")[::2] for name in numbers.values()]
+    images = [Place(Path(p)).record(int(n)).names_of_images for p, n in needs]
     own = {key: record.launch.get(key) or str(config.get(key)) for key in _OF_THE_SITE}
     record = replace(
         record,
-        launch={**record.launch, **own, "needs": needs},
+        launch={**record.launch, **own, "needs": needs, "needed_images": images},
         needs=tuple(numbers[need] for need in record.needs),
         needed={numbers[need]: build for need, build in record.needed.items()},
     )

@@ -92,10 +92,14 @@ class Root:
 
 @dataclass(frozen=True)
 class Need:
-    """Another install, of exactly this generation: what it mounts is mounted here."""
+    """Another install, of exactly this generation: what it mounts is mounted here.
+
+    ``images`` are the names of its images, joined by commas; without them, the number has to do.
+    """
 
     place: Path
     generation: str
+    images: str = ""
 
 
 @dataclass(frozen=True)
@@ -303,8 +307,9 @@ def _mount(mount: Mount) -> tuple[str, ...]:
     match mount:
         case Root(path, offset, size):
             return "root", "onn", str(path), str(offset), str(size)
-        case Need(place, generation):
-            return "need", "p#", str(place), generation
+        case Need(place, generation, images):
+            words = [str(place), generation, *([images] if images else [])]
+            return "need", "p#f"[: len(words)], *words
         case ImageMount(file, size, target, layer):
             key = "layer" if layer else "image"
             return key, "f#t", file, str(size), str(PurePath(target))

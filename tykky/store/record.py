@@ -133,6 +133,11 @@ class Record(Entry):
         return {new: old for old, new in paths.items()}
 
     @property
+    def names_of_images(self) -> str:
+        """The files of its own images, the lowest first, as what needs it tells the launcher."""
+        return ",".join(image["file"] for image in self.images)
+
+    @property
     def bytes(self) -> int:
         """The size of its images, in bytes."""
         return sum(image["bytes"] for image in self.images)

@@ -42,6 +42,22 @@ static bool check_generation(const struct stack *stack, const struct conf *conf,
                   stack->confs[0].name);
 }
 
+/* Whether the generation is the one that was needed, or another has got its number. */
+static bool check_images(const struct stack *stack, const struct conf *conf,
+                         const struct mount *need)
+{
+    const char *images = "";
+    for (size_t i = 0; i < conf->mount_count; i++)
+        if (is_image(&conf->mounts[i]))
+            images = format("%s%s%s", images, *images ? "," : "", conf->mounts[i].source);
+    if (!need->images || strcmp(images, need->images) == 0)
+        return true;
+    fail("%s needs another generation %s of %s than there is now: it was deleted, and installed "
+         "anew",
+         stack->confs[0].name, need->target, conf->name);
+    return remedy("install %s again", stack->confs[0].name);
+}
+
 static bool read_conf(struct conf *conf, const char *prefix, const char *generation)
 {
     const char *directory = format("generations/%s", generation ? generation : "");
@@ -101,6 +117,8 @@ bool stack_read(struct stack *stack, const struct place *place)
             size_t known = find_read(stack, need->source);
             if (known < stack->count ? !check_generation(stack, &stack->confs[known], need)
                                      : !read_need(stack, stack->confs[i].name, need))
+                return false;
+            if (!check_images(stack, &stack->confs[known], need))
                 return false;
         }
     return true;
