@@ -330,12 +330,13 @@ def _bring(source: Source, here: Place, store: Store, say: Callable[[str], None]
 
 
 def _layer(view: _View, here: Place, store: Store) -> Iterator[Mapping[str, Any]]:
-    """What was written anew, as an image that lies on the others; nothing, if that is nothing.
+    """What was written anew, as an image that lies on the others; none where these were made.
 
+    There is one even if it has nothing but the copy of the record: it tells where they were made.
     It is seen on them once, as commands will see it.
     """
     scratch, below = view.scratch, [*view.move.source.record.originals]
-    if not any(scratch.top.iterdir()):
+    if not below or not view.move.within:
         return
     fact = {"parent": below[-1]["sha256"], PATHS: view.move.within}
     _put_copy(view, here.images, fact)
@@ -353,8 +354,9 @@ def _layer(view: _View, here: Place, store: Store) -> Iterator[Mapping[str, Any]
     try:
         view.run(here.images, [*below, layer], "-c", _SAME, given=str(scratch.top))
     except TykkyError as error:
-        error.cause = "the layer that was written cannot be laid over the image on this machine"
-        error.code = Exit.NODE
+        if error.code == Exit.BUILD:  # and nothing else is known to be the matter
+            error.cause = "the layer that was written cannot be laid over its image on this machine"
+            error.code = Exit.NODE
         raise
     yield layer
 

@@ -208,6 +208,7 @@ def _relocate(wish: Wish) -> dict[str, Any]:
         answer = {"did": "relocated", **_answer(wish, move), **vars(found)}
         answer |= {"generation": new.generation, "layer": layer}
     else:
+        call.publisher.repair(here.record())  # who has made it may have been stopped
         answer = {"did": "nothing", **_answer(wish, move), "generation": here.current}
     if leave is not None:
         leave()
