@@ -235,6 +235,8 @@ def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
             is_a("Mapping[str, Any]", image) and [*map(type, map(image.get, _OF_IMAGES))] == _IMAGE
         ):
             raise TypeError(f"an image is {json.dumps(image)[:40]}")
+        if not is_a("Mapping[str, str]", image.get(PATHS, {})):
+            raise TypeError(f"an image has changed {json.dumps(image[PATHS])[:40]}")
     images = values.get("images", ())
     for below, layer in itertools.pairwise(images):
         if layer.get("parent") != below["sha256"]:
