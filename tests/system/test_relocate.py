@@ -253,3 +253,34 @@ def test_one_that_moves_to_another_root_leaves_its_own(site: Site, place: Path) 
         said = site("relocate", source, place / "w", status=int(Exit.DAMAGED)).stderr
         assert f"{what} is not what was" in said
     assert not (place / "w/store/hello").exists()
+
+
+#: What somebody writes into a record of theirs who wants files of whoever relocates it elsewhere.
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a module that leads elsewhere": {"module": "../../hello"},
+    "a command that leads elsewhere": {"commands": ["../../../../../home/pwned"]},
+    "no path": {"prefix": "/x"},
+    "a need of no place": {"needs": ["/x#1"], "needed": {"/x#1": "0"}},
+    "an image that leads elsewhere": {"images": [{"file": "../../../../home/pwned"}]},
+    "no paths": {"images": [{"paths": 7}]},
+    "a pipe": {},
+}
+
+
+def test_a_record_that_somebody_has_made_up_leads_nowhere_else(site: Site, place: Path) -> None:
+    site.hello()
+    site("install", "hello")
+    folder = site.generation("hello")
+    good = (folder / "record.json").read_text()
+    (site.prefix("hello") / ".tykky/state.json").unlink()  # in which a note would tell of it
+    for what, change in HOSTILE.items():
+        facts = json.loads(good)
+        images = [{**facts["images"][0], **image} for image in change.get("images", [{}])]
+        (folder / "record.json").write_text(json.dumps({**facts, **change, "images": images}))
+        if what == "a pipe":
+            os.mkfifo(folder / "pipe")
+        source = folder.parents[2]
+        done = site("relocate", source, place / "u", status=int(Exit.DAMAGED))
+        assert "Traceback" not in done.stderr, what
+    assert not (place / "home/pwned").exists()
+    assert not (place / "u/store/hello").exists()

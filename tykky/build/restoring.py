@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,10 +112,8 @@ def copy_in(image: Path) -> Record | None:
         assert reading.stdout is not None
         said = reading.stdout.read(_MOST + 1)  # whoever made the image may have put in more
         reading.kill()
-    with contextlib.suppress(StoreError, OSError), tempfile.TemporaryDirectory() as folder:
-        if len(said) <= _MOST:
-            Path(folder, records.NAME).write_bytes(said)
-            return records.read(Path(folder))
+    with contextlib.suppress(StoreError):
+        return records.read(image, text=said) if len(said) <= _MOST else None
     return None
 
 

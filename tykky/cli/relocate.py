@@ -169,9 +169,17 @@ def _is_there(wish: Wish, record: Record) -> bool:
     return there.build == record.build and not (place.damaged(there) or place.missing(there))
 
 
+def _source(wish: Wish) -> Source:
+    """The files of what is relocated. Raises ``StoreError`` for what cannot be whole."""
+    if path := place.damaged(wish.record):
+        cause = f"{wish.record.title} cannot be relocated: {path} is damaged or missing"
+        raise StoreError(cause, remedy="'tykky verify' tells more", code=Exit.DAMAGED)
+    return Source.at(wish.origin, wish.number)
+
+
 def _survey(wish: Wish, coming: Collection[Path]) -> dict[str, Any]:
     """What relocating would do, together with others that are to come to their places."""
-    call, source = wish.call, Source.at(wish.origin, wish.number)
+    call, source = wish.call, _source(wish)
     move = planned(source, wish.here, call.store, call.config, coming)
     if _is_there(wish, source.record):
         return {"did": "nothing", **_answer(wish, move)}
@@ -183,7 +191,7 @@ def _survey(wish: Wish, coming: Collection[Path]) -> dict[str, Any]:
 
 def _relocate(wish: Wish) -> dict[str, Any]:
     """Make a generation at the new place, and let it be the current one."""
-    call, here, source = wish.call, wish.here, Source.at(wish.origin, wish.number)
+    call, here, source = wish.call, wish.here, _source(wish)
     move, record = planned(source, here, call.store, call.config), source.record
     leave = _leaving(wish) if call.args.move else None
     if not _is_there(wish, record):
@@ -208,6 +216,7 @@ def _relocate(wish: Wish) -> dict[str, Any]:
         answer = {"did": "relocated", **_answer(wish, move), **vars(found)}
         answer |= {"generation": new.generation, "layer": layer}
     else:
+        call.publisher.repair(here.record())  # who has made it may have been stopped
         answer = {"did": "nothing", **_answer(wish, move), "generation": here.current}
     if leave is not None:
         leave()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tykky.errors import Exit, StoreError
-from tykky.files import read_json
+from tykky.files import parse_json, read_json
 
 NAME = "record.json"
 #: By this, an image of a record is known to be a layer that lets those below work elsewhere: which
@@ -177,9 +177,12 @@ def render(entry: Entry) -> bytes:
     return (json.dumps(data, indent=1) + "\n").encode()
 
 
-def read(folder: Path, missing: str = "") -> Record:
-    """The record in the folder of a generation. Raises ``StoreError``."""
-    return _read(folder / NAME, Record, missing)
+def read(folder: Path, missing: str = "", text: bytes | None = None) -> Record:
+    """The record in the folder of a generation, or its ``text`` if there is one already.
+
+    Raises ``StoreError``.
+    """
+    return _read(folder / NAME, Record, missing, text)
 
 
 def read_entry(path: Path) -> Entry:
@@ -193,9 +196,11 @@ def name_of(prefix: Path) -> str:
     return name if name[:1].isalpha() else f"env-{name}".strip("-")
 
 
-def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
+def _read(
+    path: Path, kind: type[AnyEntry], missing: str = "", text: bytes | None = None
+) -> AnyEntry:
     try:
-        data = read_json(path)
+        data = read_json(path) if text is None else parse_json(text)
         found = data.pop("format")
         if type(found) is not int or found < 1:
             raise ValueError(f"{found!r} is no format")
@@ -235,6 +240,8 @@ def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
             is_a("Mapping[str, Any]", image) and [*map(type, map(image.get, _OF_IMAGES))] == _IMAGE
         ):
             raise TypeError(f"an image is {json.dumps(image)[:40]}")
+        if not is_a("Mapping[str, str]", image.get(PATHS, {})):
+            raise TypeError(f"an image has changed {json.dumps(image[PATHS])[:40]}")
     images = values.get("images", ())
     for below, layer in itertools.pairwise(images):
         if layer.get("parent") != below["sha256"]:
