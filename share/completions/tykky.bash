@@ -8,13 +8,15 @@
 _shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install apply builds extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
-_shtab_tykky_lock_option_strings=(-h --help --json --root -c --all --arch --check)
+_shtab_tykky_lock_option_strings=(-h --help --json --root -c --list --all --arch --check)
 _shtab_tykky_audit_option_strings=(-h --help --json --root -c --advisories --fail-on --vex --licences)
-_shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --testing --keep-going)
+_shtab_tykky_install_option_strings=(-h --help --json --root -c --list --plan --force --testing --keep-going --slurm --jobs --dry-run)
+_shtab_tykky_apply_option_strings=(-h --help --json --root -c --prune --keep-going --slurm --jobs --dry-run)
+_shtab_tykky_builds_option_strings=(-h --help --json --root -c --follow --cancel --task)
 _shtab_tykky_extend_option_strings=(-h --help --json --root -c -r --requirements --name --allow-shadow)
 _shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --security --reason)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
@@ -66,6 +68,8 @@ _shtab_tykky_audit_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_audit___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_install_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_install___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_apply___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_builds___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_extend_pos_0_COMPGEN=_tykky_stacks
 _shtab_tykky_extend___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_update_pos_0_COMPGEN=_tykky_installs
@@ -141,7 +145,7 @@ _shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install apply builds extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -151,7 +155,7 @@ _shtab_tykky_info_pos_0_nargs=+
 _shtab_tykky_info__h_nargs=0
 _shtab_tykky_info___help_nargs=0
 _shtab_tykky_info___json_nargs=0
-_shtab_tykky_lock_pos_0_nargs=+
+_shtab_tykky_lock_pos_0_nargs='*'
 _shtab_tykky_lock__h_nargs=0
 _shtab_tykky_lock___help_nargs=0
 _shtab_tykky_lock___json_nargs=0
@@ -164,7 +168,7 @@ _shtab_tykky_audit___json_nargs=0
 _shtab_tykky_audit___advisories_nargs='?'
 _shtab_tykky_audit___vex_nargs=0
 _shtab_tykky_audit___licences_nargs=0
-_shtab_tykky_install_pos_0_nargs=+
+_shtab_tykky_install_pos_0_nargs='*'
 _shtab_tykky_install__h_nargs=0
 _shtab_tykky_install___help_nargs=0
 _shtab_tykky_install___json_nargs=0
@@ -172,6 +176,21 @@ _shtab_tykky_install___plan_nargs=0
 _shtab_tykky_install___force_nargs=0
 _shtab_tykky_install___testing_nargs=0
 _shtab_tykky_install___keep_going_nargs=0
+_shtab_tykky_install___slurm_nargs=0
+_shtab_tykky_install___dry_run_nargs=0
+_shtab_tykky_apply__h_nargs=0
+_shtab_tykky_apply___help_nargs=0
+_shtab_tykky_apply___json_nargs=0
+_shtab_tykky_apply___prune_nargs=0
+_shtab_tykky_apply___keep_going_nargs=0
+_shtab_tykky_apply___slurm_nargs=0
+_shtab_tykky_apply___dry_run_nargs=0
+_shtab_tykky_builds__h_nargs=0
+_shtab_tykky_builds___help_nargs=0
+_shtab_tykky_builds___json_nargs=0
+_shtab_tykky_builds___follow_nargs=0
+_shtab_tykky_builds___cancel_nargs=0
+_shtab_tykky_builds___task_nargs=2
 _shtab_tykky_extend_pos_1_nargs=+
 _shtab_tykky_extend__h_nargs=0
 _shtab_tykky_extend___help_nargs=0
@@ -375,7 +394,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir builds_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases slurm.partition slurm.account slurm.qos slurm.time slurm.memory slurm.cpus slurm.gpus slurm.constraint slurm.architectures slurm.scratch | _tykky_matching "$1"
 }
 
 # End Custom Preamble
