@@ -156,7 +156,9 @@ def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> N
     for name in ("hello", "above"):
         refused = site("install", name, status=7).stderr
         assert "is for aarch64, and this would be for x86_64" in refused
-    path = write(site, "arch: [x86_64, aarch64]\nstacks: [hello]\n")
+    site.hello("new")
+    path = write(site, "arch: [x86_64, aarch64]\nstacks: [new]\n")
+    assert "not here: for aarch64" in site("install", "--list", path, "--dry-run").stdout
     problem = site("install", "--list", path, "--slurm", status=7).stderr
     assert "would be in the same place" in problem and "{arch}" in problem
     path = write(site, "arch: aarch64\nstacks: [hello]\n")
