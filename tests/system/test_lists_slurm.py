@@ -37,8 +37,8 @@ def cluster(place: Path) -> Iterator[Cluster]:
     cluster.stop()
 
 
-def write(site: Site, text: str) -> Path:
-    path = site.user.home / "site.yaml"
+def write(site: Site, text: str, name: str = "site.yaml") -> Path:
+    path = site.user.home / name
     path.write_text(text)
     path.chmod(0o644)
     return path
@@ -74,13 +74,15 @@ def test_twelve_stacks_on_two_nodes_with_a_kill_a_requeue_and_a_restart_of_slurm
     (place / "requeued.began").unlink()
     cluster.requeue(number["requeued"])
     cluster.stop_controller()
-    # The same list again joins what is under way, and submits nothing of it twice.
     follower = site.start("builds", "--follow", "--json")
     cluster.start_controller()
     wait_for(lambda: (place / "requeued.began").exists())
-    before = set(cluster.jobs())
-    again = site.start(*words, "--json")
+    # Who wants what is under way joins it: nothing is submitted twice.
+    before = cluster.jobs().keys()
+    other = write(site, "stacks: [slow, requeued]\n", "other.yaml")
+    joined = site.start("install", "--list", other, "--slurm", "--json")
     wait_for(lambda: (site.root / "builds/2/jobs.json").exists())
+    assert cluster.jobs().keys() == before
     (place / "open").touch()
 
     wanted = dict.fromkeys(names, "done")
@@ -88,24 +90,24 @@ def test_twelve_stacks_on_two_nodes_with_a_kill_a_requeue_and_a_restart_of_slurm
     result = json.loads(follower.communicate(timeout=120)[0])
     told = {row["module"].partition("/")[0]: row for row in result["result"]}
     assert {name: row["state"] for name, row in told.items()} == wanted
-    assert result["code"] == 32 or result["code"] == 13
+    assert result["code"] == 32  # of the first that has failed, which was killed
     assert len({row["host"] for row in told.values()} - {""}) == 2
     for name in ("bad1", "bad2"):
         log = Path(told[name]["log"])
         assert log.parent == site.root / "builds/failed" and "exit 3" in log.read_text()
-    joined = json.loads(again.communicate(timeout=120)[0])["result"]["stacks"]
-    states = {row["module"].partition("/")[0]: row["state"] for row in joined}
-    assert states["slow"] == states["requeued"] == "done"
-    assert not {job for job in set(cluster.jobs()) - before if job in {*number.values()}}
-    mine = json.loads((site.root / "builds/2/jobs.json").read_text())
-    assert {
-        str(row): jobs[str(row)] for name, row in rows(site).items() if name == "slow"
-    }.items() <= mine.items()
+    states = [
+        row["state"] for row in json.loads(joined.communicate(timeout=60)[0])["result"]["stacks"]
+    ]
+    assert states == ["done", "done"]
 
-    table = site(*words, status=None).stdout
-    assert {line.split()[0] for line in table.splitlines()[1:] if " there already" in line} == {
-        f"{name}/1.0" for name in names if wanted[name] == "done"
-    } | {"killed/1.0"}
+    # The second call makes what is missing, and nothing else.
+    table = site(*words, status=13).stdout
+    tasks = json.loads((site.root / "builds/3/run.json").read_text())["tasks"]
+    assert {task["module"] for task in tasks} == {f"{n}/1.0" for n in names if wanted[n] != "done"}
+    lines = {line.partition("/")[0]: line for line in table.splitlines()[1:]}
+    there = {n for n in names if "there already" in lines[n]}
+    assert there == {n for n in names if wanted[n] == "done"}
+    assert " done " in lines["killed"] and "bad1-1.0.log" in lines["bad1"]
     found = {entry["module"].partition("/")[0]: entry["generation"] for entry in site.found()}
     assert found == {n: 1 for n in names if n not in ("bad1", "bad2", "onfailed")}
 
@@ -122,3 +124,46 @@ def rows(site: Site) -> dict[str, int]:
     """The number of the task of each stack in the first run."""
     tasks = json.loads((site.root / "builds/1/run.json").read_text())["tasks"]
     return {task["module"].partition("/")[0]: task["number"] for task in tasks}
+
+
+def test_too_little_memory_or_time_is_said_and_jobs_can_be_cancelled(
+    site: Site, place: Path, cluster: Cluster
+) -> None:
+    site = site.with_env(**cluster.env)
+    hog = "import time; x = bytearray(700 << 20); time.sleep(30)"
+    finish = f'def finish(self, box):\n    box.run(["python3", "-c", "{hog}"])'
+    site.hello("hog", more=f'slurm = {{"memory": "300M"}}\n{finish}')
+    for name in ("late", "endless"):
+        site.hello(name, more=GATE.format(place=place, name=name))
+    stacks = "hog, {spec: late, slurm: {time: 0:04}}, endless"
+    path = write(site, f"slurm: {{memory: 500M, time: 60}}\nstacks: [{stacks}]\n")
+    call = site.start("install", "--list", path, "--slurm", "--json")
+    wait_for(lambda: (place / "endless.began").exists())
+    wait_for(lambda: len(list((site.root / "builds/failed").glob("*.log"))) == 2)
+    assert "1 job cancelled" in site("builds", "1", "--cancel").stderr
+    answer = json.loads(call.communicate(timeout=60)[0])
+    told = {row["module"]: row for row in answer["result"]["stacks"]}
+    assert {name: row["state"] for name, row in told.items()} == {
+        "hog/1.0": "out of memory",
+        "late/1.0": "out of time",
+        "endless/1.0": "stopped",
+    }
+    assert "300M" in told["hog/1.0"]["cause"] and "memory" in told["hog/1.0"]["remedy"]
+    assert "0:04" in told["late/1.0"]["cause"] and "time" in told["late/1.0"]["remedy"]
+    assert answer["code"] == 32
+    assert not site.found()
+
+
+def test_a_build_on_a_node_of_another_architecture_is_refused_before_anything_is_done(
+    site: Site, cluster: Cluster
+) -> None:
+    site = site.with_env(**cluster.env, TYKKY_SLURM_ARCHITECTURES="[]")
+    site.hello()
+    path = write(site, "arch: aarch64\nstacks: [hello]\n")
+    done = site("install", "--list", path, "--slurm", status=26)
+    assert "hello is for aarch64, and n" in done.stderr
+    assert "slurm.architectures" in done.stderr
+    assert not (site.root / "store").exists() or not list((site.root / "store").iterdir())
+    site = site.with_env(TYKKY_SLURM_ARCHITECTURES="aarch64=arm")
+    refused = site("install", "--list", path, "--slurm", status=32)
+    assert "sbatch has refused a build" in refused.stderr  # no node has that feature

@@ -279,15 +279,15 @@ def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     try:
         store = roots.having(store, str(needed))
         record = store.record(store.one(str(needed)))
-        if record.arch not in ("", bases.arch()):
-            raise mixed(record, bases.arch())
-        return record
     except StoreError as error:
         raise TykkyError(
             f"{recipe.spec} needs '{needed}': {error.cause}",
             remedy=roots.where_from(store, str(needed)),
             code=Exit.NOT_FOUND,
         ) from None
+    if record.arch not in ("", bases.arch()):
+        raise mixed(record, bases.arch())
+    return record
 
 
 def foresee(plan: Plan) -> str:

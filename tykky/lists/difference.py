@@ -75,7 +75,7 @@ class Looker:
         What cannot be planned has its error in its row.
         """
         rows = [row for wanted in found.stacks for row in self._begun(wanted)]
-        rows = _ordered(_without_mixed(rows))
+        rows = _ordered(_without_mixed(rows, far=self.far))
         done: list[Row] = []
         for row in rows:
             self.say(row.title)
@@ -317,24 +317,28 @@ def _ordered(rows: list[Row]) -> list[Row]:
     return done
 
 
-def _without_mixed(rows: list[Row]) -> list[Row]:
-    """Let those fail that would put two architectures into one place."""
+def _without_mixed(rows: list[Row], *, far: bool) -> list[Row]:
+    """Let those fail that would be made twice, or put two architectures into one place."""
     first: dict[tuple[Path, str], Row] = {}
-    found = []
+    found: list[Row] = []
     for row in rows:
-        other = first.setdefault((row.root, row.module), row)
-        if row.module and other is not row and other.arch != row.arch:
+        error: TykkyError | None = None
+        other = first.setdefault((row.root, row.module), row) if row.module else row
+        if other.arch != row.arch and far:
             cause = f"{row.title} for {other.arch} and for {row.arch} would be in the same place"
             remedy = "give each architecture a root of its own, 'root: /appl/{arch}', say"
             error = StoreError(cause, remedy=remedy, code=Exit.CONFLICT, where=row.wanted.where)
-            row = replace(row, does="fails", error=error)
-        elif row.module and other is not row and other.does != "elsewhere":
+        elif other is not row and other.arch == row.arch:
             if row.does == "elsewhere":
                 continue
-            cause = f"{row.title} is in the list twice, first at {other.place}"
-            twice = ConfigError(cause, remedy="remove one of the two", where=row.wanted.where)
-            row = replace(row, does="fails", error=twice)
-        found.append(row)
+            if other.does == "elsewhere":  # for another host; here, this one counts
+                found.remove(other)
+                first[(row.root, row.module)] = row
+            else:
+                cause = f"{row.title} is in the list twice, first at {other.place}"
+                remedy = "remove one of the two"
+                error = ConfigError(cause, remedy=remedy, where=row.wanted.where)
+        found.append(replace(row, does="fails", error=error) if error else row)
     return found
 
 
