@@ -197,7 +197,7 @@ def with_pip(
     return (*conda, *found)
 
 
-def _download(
+def download(
     packages: Sequence[Package], config: Config, say: Callable[[str], None]
 ) -> dict[str, Path]:
     """The files of packages in the cache, by sha256, downloaded if they are not there.
@@ -236,7 +236,7 @@ def install(
     ``StepError``.
     """
     missing = [package for package in packages if package.sha256 not in present]
-    files = _download(missing, scene.config, say)
+    files = download(missing, scene.config, say)
     rows = [
         {
             "file": str(files.get(package.sha256, "")),
