@@ -199,7 +199,7 @@ def with_pip(
     return (*conda, *found)
 
 
-def _download(
+def download(
     packages: Sequence[Package], config: Config, say: Callable[[str], None]
 ) -> dict[str, Path]:
     """The files of packages in the cache, by sha256, downloaded if they are not there.
@@ -238,7 +238,7 @@ def install(
     ``StepError``.
     """
     missing = [package for package in packages if package.sha256 not in present]
-    files = _download(missing, scene.config, say)
+    files = download(missing, scene.config, say)
     rows = [_row(package, files) for package in packages]
     say(f"{plural(len(packages), 'package')} into a conda environment")
     job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}

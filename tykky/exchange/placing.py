@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def is_there(need: str, build: str, store: Store) -> bool:
-    """Whether what is needed is here with the same contents, where it is looked for."""
+    """Whether a generation that is needed is in one of the roots, with the same contents."""
     parts = Path(need.rpartition("#")[0]).parts[-2:]
     for place in (each.place(*parts) for each in roots.searched(store)[0]):
         numbers = (r.generation for r in place.records() if r.build == build)

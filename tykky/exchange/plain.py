@@ -49,6 +49,11 @@ class Homes:
         paths = sorted((p for p in found if Path(p).parent != Path(p)), key=len, reverse=True)
         return cls(tuple(paths), tuple(str(Path(prefix).parents[2]) for prefix in prefixes))
 
+    @classmethod
+    def own(cls) -> Homes:
+        """That of whoever asks."""
+        return cls(tuple({str(Path.home()), str(Path.home().resolve())}), ())
+
     @property
     def around(self) -> str:
         """The home that the install itself lies in, whose path its programs have in them."""
@@ -108,7 +113,7 @@ def beside(record: Record, homes: Homes) -> list[Part]:
                     for p in _files(path)
                 }
                 for name, (data, _) in files.items():
-                    check(name, data, homes, record)
+                    check(name, data, homes, record.title)
                 parts.append(Part.of(packed(files), FOLDER, f"{path.name}.tar"))
                 continue
             data = read_small(path)
@@ -116,7 +121,7 @@ def beside(record: Record, homes: Homes) -> list[Part]:
                 data = masked(homes.hidden(data.decode(errors="surrogateescape"))).encode(
                     errors="surrogateescape"
                 )
-            check(path.name, data, homes, record)
+            check(path.name, data, homes, record.title)
             parts.append(Part.of(data, FILE, path.name))
     return parts
 
@@ -125,11 +130,11 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from (p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink())
 
 
-def check(name: str, data: bytes, homes: Homes, record: Record) -> None:
+def check(name: str, data: bytes, homes: Homes, title: str) -> None:
     """Raise ``StoreError`` if a file may not be told to others."""
     if problem := homes.problem(data.decode(errors="replace")):
         raise StoreError(
-            f"{name} of {record.title} {problem}, and everybody who pulls it would see that",
+            f"{name} of {title} {problem}, and everybody who pulls it would see that",
             remedy="take that out of the recipe and its lock, and install it again",
             code=Exit.RECIPE,
         )

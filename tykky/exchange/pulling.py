@@ -105,14 +105,18 @@ class Remote:
 
 @dataclass(frozen=True)
 class Found:
-    """An install in a source; ``signed`` is what its signature is worth, if that matters."""
+    """An install in a source: its ``record``, which is the text ``data``.
+
+    ``signed`` is what its signature is worth, if that matters.
+    """
 
     source: Source
     name: str
     digest: str
     artifact: Artifact
     record: Record
-    signed: signatures.Verdict | None
+    data: bytes
+    signed: signatures.Verdict | None = None
 
     @property
     def title(self) -> str:
@@ -149,15 +153,16 @@ def opened(source: Source, name: str, text: bytes, config: Config) -> Found:
     artifact = read(text, title)
     if artifact.kind != INSTALL:
         raise StepError(f"{title} is no install", code=Exit.NOT_FOUND)
-    data = _small(source, name, artifact.config)
+    data = small(source, name, artifact.config)
     record = _parsed(data, title)
-    found = Found(source, name, Part.of(text, "").sha256, artifact, record, None)
+    found = Found(source, name, Part.of(text, "").sha256, artifact, record, data)
     _check_names(found)
     own = [p for p in artifact.of_kind(FILE) if p.title == signatures.NAME]
-    return replace(found, signed=_signed(found, data, own, config))
+    signature = small(source, name, own[0]) if own else None
+    return replace(found, signed=trusted(found.title, data, signature, config))
 
 
-def _small(source: Source, name: str, part: Part) -> bytes:
+def small(source: Source, name: str, part: Part) -> bytes:
     """What is in a small part, of which no copy is kept."""
     if part.size > MOST:
         cause = f"{part.title or 'a part'} of {name} in {source.title} is far too large"
@@ -202,24 +207,23 @@ def _check_names(found: Found) -> None:
         )
 
 
-def _signed(
-    found: Found, record: bytes, own: Sequence[Part], config: Config
+def trusted(
+    title: str, data: bytes, signature: bytes | None, config: Config
 ) -> signatures.Verdict | None:
-    """What its signature is worth, as far as the site cares. Raises ``StoreError`` by policy."""
+    """What a signature is worth, as far as the site cares. Raises ``StoreError`` by policy."""
     policy = config.signing.policy
     if policy == "ignore" or (policy == "warn" and config.signing.allowed_signers is None):
         return None
-    signature = _small(found.source, found.name, own[0]) if own else None
-    verdict = signatures.check(record, signature, config)
+    verdict = signatures.check(data, signature, config)
     if verdict.state == "bad" or (policy == "require" and not verdict.is_good):
-        said = "whoever answers for it signs it by pushing it again with 'signing.key' set"
+        said = "whoever answers for it makes it again with 'signing.key' set"
         raise StoreError(
-            f"{found.title} is not taken: its signature {verdict.why}",
-            remedy="ask who has pushed it" if verdict.state == "bad" else said,
+            f"{title} is not taken: its signature {verdict.why}",
+            remedy="ask who has made it" if verdict.state == "bad" else said,
             code=Exit.DAMAGED,
         )
     if not verdict.is_good:
-        console.warn(f"{found.title}: its signature {verdict.why}")
+        console.warn(f"{title}: its signature {verdict.why}")
     return verdict
 
 
@@ -344,7 +348,7 @@ class Puller:
         size, files = 0, dict[str, tuple[bytes, bool]]()
         for part in found.artifact.layers:
             if part.kind in (FILE, FOLDER) and part.title != signatures.NAME:
-                data = _small(found.source, found.name, part)
+                data = small(found.source, found.name, part)
                 size += len(data)
                 more = {part.title: (data, False)}
                 files |= plain.unpacked(data, found.title) if part.kind == FOLDER else more
@@ -355,6 +359,7 @@ class Puller:
             raise StoreError(
                 f"{cause} says", remedy="it was changed: ask who has pushed it", code=Exit.DAMAGED
             )
+        (folder / records.NAME).write_bytes(found.data)
         for name, (data, is_program) in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -101,7 +101,7 @@ def artifact_of(record: Record, config: Config, sign: signatures.Signer | None) 
         launch = {**bare.launch, "root": f"{ROOTS}/{root.title}"}
         bare = replace(bare, launch=launch, base={**bare.base, "image": root.sha256})
     data = records.render(bare)
-    plain.check("the record", data, homes, record)
+    plain.check("the record", data, homes, record.title)
     if sign is not None:
         parts.insert(0, Part.of(sign(data), FILE, signatures.NAME))
     config_part = Part.of(data, RECORD, records.NAME)
