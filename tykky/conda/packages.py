@@ -282,7 +282,7 @@ def change(
         for key, package in new.items()
         if key in old
     ]
-    files = _download(come, scene.config, say)
+    files = download(come, scene.config, say)
     say(f"{plural(len(come), 'package')} into a conda environment, {len(gone)} out")
     job = {
         "do": "change",

@@ -181,7 +181,8 @@ static bool read_value(struct parser *p, const struct key *key, char *value)
         conf->mounts[conf->mount_count++] =
             (struct mount){.kind = (enum mount_kind)key->kind,
                            .source = words[0],
-                           .target = words[key->kind == MOUNT_IMAGE || key->kind == MOUNT_LAYER ? 2 : 1],
+                           .target = words[key->kind == MOUNT_IMAGE || key->kind == MOUNT_LAYER
+                                               ? 2 : 1],
                            .images = key->kind == MOUNT_NEED ? words[2] : NULL,
                            .size = numbers[1]};
         break;
