@@ -139,6 +139,7 @@ def test_control_characters_reach_the_terminal_as_text(
 ) -> None:
     console.note("a\x1b[31mb\rc")
     assert capsys.readouterr().err == "a\\x1b[31mb\\x0dc\n"
+    assert console.columns([("a\x1b", "x"), ("a", "y")]) == ["a\\x1b  x", "a      y"]
 
 
 def test_name_that_is_no_text_is_shown_with_its_bytes_written_out() -> None:
