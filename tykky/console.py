@@ -60,11 +60,14 @@ def _discard(stream: TextIO) -> None:
 
 
 def flush() -> None:
-    """Flush stdout and stderr; to be called last, so that a closed pipe stays quiet."""
+    """Flush stdout and stderr; to be called last, so that a closed pipe stays quiet.
+
+    So does a disk that is full: that was told when it was written to.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             _discard(stream)
 
 

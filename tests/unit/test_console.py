@@ -181,6 +181,23 @@ def test_reader_that_goes_away_is_no_error(stream: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_full_disk_behind_standard_output_is_told_once() -> None:
+    code = "import sys; from tykky.cli import main; sys.exit(main(['config', 'get', 'root']))"
+    env = {**os.environ, "PYTHONPATH": str(Path(console.__file__).parent.parent)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=env,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 20
+    assert done.stderr.startswith("tykky: error: cannot go on: No space left on device")
+    assert len(done.stderr.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
