@@ -8,15 +8,15 @@
 _shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh relocate verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh squash relocate verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
 _shtab_tykky_lock_option_strings=(-h --help --json --root -c --all --arch --check)
 _shtab_tykky_audit_option_strings=(-h --help --json --root -c --advisories --fail-on --vex --licences)
-_shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --testing --keep-going)
-_shtab_tykky_extend_option_strings=(-h --help --json --root -c -r --requirements --name --allow-shadow)
-_shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --security --reason)
+_shtab_tykky_install_option_strings=(-h --help --json --root -c --plan --force --full --testing --keep-going)
+_shtab_tykky_extend_option_strings=(-h --help --json --root -c -r --requirements --conda --name --allow-shadow)
+_shtab_tykky_update_option_strings=(-h --help --json --root -c --all --dry-run --only --full --security --reason)
 _shtab_tykky_rollback_option_strings=(-h --help --json --root -c --to --reason)
 _shtab_tykky_uninstall_option_strings=(-h --help --json --root -c --undo)
 _shtab_tykky_retire_option_strings=(-h --help --json --root -c --use --undo --reason)
@@ -42,6 +42,7 @@ _shtab_tykky_base_pull_option_strings=(-h --help --again --json --root -c)
 _shtab_tykky_base_verify_option_strings=(-h --help --json --root -c)
 _shtab_tykky_base_option_strings=(-h --help --json --root -c)
 _shtab_tykky_refresh_option_strings=(-h --help --json --root -c --all --check --runtime --isolation)
+_shtab_tykky_squash_option_strings=(-h --help --json --root -c --all)
 _shtab_tykky_relocate_option_strings=(-h --help --json --root -c --all --move --dry-run)
 _shtab_tykky_verify_option_strings=(-h --help --json --root -c --signatures)
 _shtab_tykky_sign_option_strings=(-h --help --json --root -c --all --key)
@@ -111,6 +112,8 @@ _shtab_tykky_base_verify___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_base___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_refresh_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_refresh___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_squash_pos_0_COMPGEN=_tykky_recipes
+_shtab_tykky_squash___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_relocate_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_relocate___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_verify_pos_0_COMPGEN=_tykky_recipes
@@ -144,7 +147,7 @@ _shtab_tykky_refresh___isolation_choices=(open mounts closed)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh relocate verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh squash relocate verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -173,12 +176,14 @@ _shtab_tykky_install___help_nargs=0
 _shtab_tykky_install___json_nargs=0
 _shtab_tykky_install___plan_nargs=0
 _shtab_tykky_install___force_nargs=0
+_shtab_tykky_install___full_nargs=0
 _shtab_tykky_install___testing_nargs=0
 _shtab_tykky_install___keep_going_nargs=0
 _shtab_tykky_extend_pos_1_nargs=+
 _shtab_tykky_extend__h_nargs=0
 _shtab_tykky_extend___help_nargs=0
 _shtab_tykky_extend___json_nargs=0
+_shtab_tykky_extend___conda_nargs=+
 _shtab_tykky_extend___allow_shadow_nargs=0
 _shtab_tykky_update_pos_0_nargs='*'
 _shtab_tykky_update__h_nargs=0
@@ -186,6 +191,7 @@ _shtab_tykky_update___help_nargs=0
 _shtab_tykky_update___json_nargs=0
 _shtab_tykky_update___all_nargs=0
 _shtab_tykky_update___dry_run_nargs=0
+_shtab_tykky_update___full_nargs=0
 _shtab_tykky_update___security_nargs=0
 _shtab_tykky_rollback__h_nargs=0
 _shtab_tykky_rollback___help_nargs=0
@@ -301,6 +307,11 @@ _shtab_tykky_refresh___help_nargs=0
 _shtab_tykky_refresh___json_nargs=0
 _shtab_tykky_refresh___all_nargs=0
 _shtab_tykky_refresh___check_nargs=0
+_shtab_tykky_squash_pos_0_nargs='*'
+_shtab_tykky_squash__h_nargs=0
+_shtab_tykky_squash___help_nargs=0
+_shtab_tykky_squash___json_nargs=0
+_shtab_tykky_squash___all_nargs=0
 _shtab_tykky_relocate__h_nargs=0
 _shtab_tykky_relocate___help_nargs=0
 _shtab_tykky_relocate___json_nargs=0
@@ -384,7 +395,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir mirrors registry_mirrors timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size layers.most layers.above permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases | _tykky_matching "$1"
 }
 
 # End Custom Preamble

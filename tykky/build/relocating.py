@@ -295,6 +295,8 @@ def _record(move: Move, images: Sequence[Mapping[str, Any]], number: int) -> Rec
     old, paths = move.source.record, {o: n for o, n in move.paths.items() if o != n}
     launch = moved(dict(old.launch), paths)
     launch["needs"] = [need.rpartition("#")[::2] for need in move.needs.values()]
+    there = (Place(Path(prefix)).record(int(number)) for prefix, number in launch["needs"])
+    launch["needed_images"] = [needed.names_of_images for needed in there]
     return replace(
         old,
         prefix=str(move.prefix),

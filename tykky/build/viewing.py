@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.build import rewire, root
 from tykky.build.rebuilding import options_of
-from tykky.build.restoring import NAME, copy_in
+from tykky.build.restoring import NAME, NAMELESS, copy_in
 from tykky.errors import Exit, TykkyError
 from tykky.files import Permissions
 from tykky.runtime.base import ImageMount
@@ -108,7 +108,7 @@ class View:
         if (record := next(filter(None, copies), None)) is not None:
             same = moved(asdict(record), self.paths)
             # The layer itself comes last; its name and digest are not known in it.
-            images = (*self.images, {"file": "", "sha256": "", "bytes": 0, **fact})
+            images = (*self.images, {**NAMELESS, **fact})
             data = records.render(replace(record, **{**same, "images": images, "steps": ()}))
             (self.scratch.top / NAME).write_bytes(data)
 

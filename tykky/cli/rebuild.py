@@ -55,6 +55,9 @@ def _answer(proof: Proof) -> dict[str, Any]:
 
 def _show(proof: Proof) -> None:
     title = proof.record.title
+    if proof.is_same and proof.sha256 != proof.installed:
+        console.say(f"{title} has the files that its recipe and its lock give, in layers")
+        return
     if proof.is_same:
         console.say(f"{title} is what its recipe and its lock give: sha256 {proof.sha256}")
         return

@@ -59,6 +59,7 @@ class Entry:
     versions: tuple[str, ...] = ()
     deprecated: bool = False
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    arch: str = ""
 
     @property
     def title(self) -> str:
@@ -87,7 +88,6 @@ class Record(Entry):
     """
 
     spec: str = ""
-    arch: str = ""
     publish: str = ""
     asked: tuple[str, ...] = ()
     homepage: str = ""
@@ -131,6 +131,11 @@ class Record(Entry):
         """What its paths are in these images, where they name others."""
         paths = self.images[-1].get(PATHS, {}) if self.images else {}
         return {new: old for old, new in paths.items()}
+
+    @property
+    def names_of_images(self) -> str:
+        """The files of its own images, the lowest first, as what needs it tells the launcher."""
+        return ",".join(image["file"] for image in self.images)
 
     @property
     def bytes(self) -> int:

@@ -288,34 +288,23 @@ static bool mount_bind(const struct mount *bind, int source)
                 bind->target);
 }
 
-/* Whether a layer that comes later lies on this mount. */
-static bool is_covered(const struct stack *stack, size_t number)
-{
-    for (size_t i = number + 1; i < stack->mount_count; i++)
-        if (strcmp(stack->mounts[i].target, stack->mounts[number].target) == 0)
-            return stack->mounts[i].kind == MOUNT_LAYER;
-    return false;
-}
-
 /* Joins the layers and the image under them, each of which is mounted over that path, at that path.
- * The kernel judges the modes of each by itself, and finds what is deleted by the whiteouts. */
+ * The kernel judges the modes of each by itself, and finds what is deleted by the whiteouts. With
+ * xino=on all of it is of one device, and directories keep their numbers: tar and du, told to stay
+ * on one file system, leave nothing out. */
 static bool join_layers(const struct server *servers, const struct stack *stack, size_t top)
 {
     const struct mount *layer = &stack->mounts[top];
     const char *lower = format("lowerdir=/proc/self/fd/%d", servers[layer->image].root);
-    const struct mount *under = layer;
-    for (size_t i = top; i-- > 0 && under->kind == MOUNT_LAYER;)
-        if (strcmp(stack->mounts[i].target, layer->target) == 0) {
-            under = &stack->mounts[i];
-            lower = format("%s:/proc/self/fd/%d", lower, servers[under->image].root);
-        }
+    do
+        lower = format("%s:/proc/self/fd/%d", lower, servers[(--layer)->image].root);
+    while (layer->kind == MOUNT_LAYER);
     if (mount("overlay", layer->target, "overlay", MS_NOSUID | MS_NODEV | MS_RDONLY,
-              format("%s,userxattr", lower)) == 0)
+              format("%s,userxattr,xino=on", lower)) == 0)
         return true;
-    return fail("cannot lay the layers of %s over each other: %m\n"
-                "this needs Linux 5.11 or newer; where it is older, 'tykky squash' makes one image "
-                "of them",
-                stack->confs[0].name);
+    fail("cannot lay the layers of %s over each other: %m", stack->confs[0].name);
+    problem.forbidden = true;
+    return false;
 }
 
 static bool mount_image(struct server *servers, const struct stack *stack, size_t number)
@@ -323,8 +312,8 @@ static bool mount_image(struct server *servers, const struct stack *stack, size_
     const struct mount *mount = &stack->mounts[number];
     if (!tree_make(mount->target, true) || !server_mount(&servers[mount->image], mount->target))
         return false;
-    bool is_top = mount->kind == MOUNT_LAYER && !is_covered(stack, number);
-    return !is_top || join_layers(servers, stack, number);
+    bool more = number + 1 < stack->mount_count && mount[1].kind == MOUNT_LAYER;
+    return mount->kind != MOUNT_LAYER || more || join_layers(servers, stack, number);
 }
 
 static bool mount_all(struct server *servers, const struct stack *stack, const int *sources)
