@@ -92,17 +92,15 @@ def planned(
     Raises ``StoreError``.
     """
     record = source.record
-    _check_names(record)
     if not record.has_module:
-        raise StoreError(
-            f"{record.prefix} was made by a classic command, and needs nothing for that"
-            if record.launch.get("relocatable")
-            else f"{record.prefix} lies over the path that it was made for, and works there only",
-            remedy="move it by 'mv', or copy it by 'rsync -al'"
-            if record.launch.get("relocatable")
-            else "make it again where it is to be",
-            code=Exit.USAGE,
-        )
+        cause = f"{record.prefix} was made by a classic command"
+        if record.launch.get("relocatable"):
+            cause, remedy = f"{cause}, and needs nothing for that", "use 'mv', or 'rsync -al'"
+        else:
+            cause = f"{cause} so that it lies over the path that it was made for, and works there"
+            remedy = "make it again by that command where it is to be"
+        raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
+    _check_names(record)
     check_path(here.prefix, "choose another root: --root DIR")
     if here.current and not here.original():
         there = here.record()
