@@ -41,7 +41,7 @@ def site() -> Iterator[Site]:
     with index("tykkyone==1.0", "tykkytwo==1.0") as web:
         env = {"TYKKY_PIP_INDEX_URL": address(web), "TYKKY_LAYERS_ABOVE": "0"}
         found = make(place, log_in(place)).with_env(**env)
-        write(found, "low", "python=3.11 six=1.16 prefixed ballast", "tykkyone")
+        write(found, "low", "python=3.11 six=1.17 prefixed ballast", "tykkyone")
         found("install", "low")
         yield found
     remove(place)
@@ -59,10 +59,9 @@ def images(site: Site, name: str) -> int:
 #: What a stack has one after the other, and why it is built whole then, if it is.
 _STEPS = (
     ("ballast prefixed shared=1", ""),
-    ("ballast prefixed shared=2 activated", ""),
-    ("ballast shared=1 activated", ""),
-    ("ballast shared=1 twin", "something else has share/shared/version of what came"),
-    ("ballast twin", "another package has share/shared/version of shared-1.0-0 as well"),
+    ("ballast shared=2 activated", ""),
+    ("ballast shared=2 twin", "something else has share/shared/version of what came"),
+    ("ballast twin", "another package has share/shared/version of shared-2.0-0 as well"),
     ("ballast scripted", ""),
     ("ballast scripted prefixed", "scripted has a script that may look at what changes"),
 )
@@ -86,7 +85,7 @@ def test_changed_conda_stack_is_what_is_built_whole(site: Site) -> None:
 
 
 def test_packages_of_python_and_pip_are_changed_as_if_all_were_new(site: Site) -> None:
-    write(site, "low", "python=3.11 six=1.17 tabulate activated ballast", "tykkytwo")
+    write(site, "low", "python=3.11 six=1.16 tabulate activated ballast", "tykkytwo")
     assert "as a layer" not in site("install", "low").stderr
     assert images(site, "low") == 2
     layered = looks(site, "low")
@@ -147,8 +146,7 @@ def test_what_an_extension_may_not_change_is_refused_and_named(site: Site) -> No
     file.write_text(file.read_text().replace('python = "3.11"', 'python = "3.10"'))
     said = own("update", "my-low", status=int(Exit.BASE)).stderr
     assert "has Python 3.11, and the recipe 'my-low' is for 3.10" in said
-    own("extend", "my-low")
-    assert "3.10" not in file.read_text()
+    file.write_text(file.read_text().replace("3.10", "3.11"))
 
 
 def test_extension_goes_on_from_the_stack_that_there_is(site: Site) -> None:
@@ -162,17 +160,14 @@ def test_extension_goes_on_from_the_stack_that_there_is(site: Site) -> None:
     site("install", "low")
     assert f"low/1.0#{old} is kept: it is held" in site("gc", "--days", "0").stderr
     assert own.user.run(program).stdout
-    own("update", "my-low")
-    assert f"held #{old + 1}" in site("find", "low").stdout
-    assert own.record("my-low")["images"][0]["parent"] == site.record("low")["images"][-1]["sha256"]
     # What is held can be let go; then it is said what to do.
-    write(site, "low", "python=3.11 six=1.17 ballast", "tykkytwo")
-    site("install", "low")
-    site("hold", "--undo", f"low#{old + 1}")
+    site("hold", "--undo", f"low#{old}")
     site("gc", "--days", "0")
     said = own.user.run(program, status=125).stderr
     assert "'tykky update my-low/1.0' goes on from the one that is there now" in said
     own("update", "my-low")
+    assert f"held #{old + 1}" in site("find", "low").stdout
+    assert own.record("my-low")["images"][0]["parent"] == site.record("low")["images"][-1]["sha256"]
     assert own.user.run(program).stdout
     # Another image under the same number is not what the layer was made for.
     current = own.prefix("my-low") / ".tykky/current/launch.conf"
