@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -53,10 +54,7 @@ def run(call: Call) -> Result:
     chosen = _chosen(known, args.number)
     if args.cancel:
         return _cancel(known, chosen)
-    if args.follow and chosen.engine == "slurm":
-        results = building.followed(batch.Jobs.of(known, chosen))
-    else:
-        results = _results(known, chosen)
+    results = _followed(known, chosen) if args.follow else _results(known, chosen)
     ordered = [results[task.number] for task in chosen.tasks]
     ended = [r for r in ordered if batch.is_over(r)]
     errors = building.errors_of(ended) if args.follow else ()
@@ -99,6 +97,23 @@ def _results(known: Runs, run: Run) -> dict[int, runs.Result]:
     return found
 
 
+def _followed(known: Runs, run: Run) -> dict[int, runs.Result]:
+    """What has become of each task once all have ended."""
+    if run.engine == "slurm":
+        return building.followed(batch.Jobs.of(known, run))
+    tell, last = building.told_to(len(run.tasks)), dict[int, str]()
+    while True:
+        results = _results(known, run)
+        for task in run.tasks:
+            result = results[task.number]
+            if last.get(task.number) != result.state:
+                last[task.number] = result.state
+                tell(task, result)
+        if all(map(batch.is_over, results.values())):
+            return results
+        time.sleep(0.5)
+
+
 def _chosen(known: Runs, number: str | None) -> Run:
     """The run that is meant: without a number, the latest of one's own that is under way."""
     if number is not None:
@@ -122,6 +137,9 @@ def _cancel(known: Runs, chosen: Run) -> Result:
     if not chosen.is_held:
         console.note(f"run {chosen.number} has ended already")
         return Result([])
+    if chosen.user != user_name():
+        cause = f"run {chosen.number} is {chosen.user}'s"
+        raise StoreError(cause, remedy=f"ask {chosen.user}", code=Exit.CONFLICT)
     if chosen.host != host_name():
         cause = f"run {chosen.number} is under way on {chosen.host}"
         remedy = f"there: tykky builds {chosen.number} --cancel"
