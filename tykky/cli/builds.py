@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from tykky import console
 from tykky.cli import building
 from tykky.cli.common import Call, Result, flag, option, positional
 from tykky.config import Config
-from tykky.errors import Exit, StoreError
+from tykky.errors import Exit, StoreError, ToolError
 from tykky.host import host_name, user_name
 from tykky.lists import batch, runs
 from tykky.lists.runs import Run, Runs
 from tykky.store import Store
+from tykky.tools import slurm
 
 EXAMPLES = """\
   tykky builds                 all that are known
@@ -69,8 +71,11 @@ def run(call: Call) -> Result:
 
 def _all(known: Runs) -> Result:
     rows, facts = [], []
+    answers: dict[str, Mapping[str, slurm.Job] | None] = {}
     for each in known.all():
-        states = [r.state for r in _results(known, each).values()]
+        if each.engine == "slurm" and each.user not in answers:
+            answers[each.user] = _asked(each.user)
+        states = [r.state for r in _results(known, each, answers).values()]
         told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         facts.append({**asdict(each), "tasks": len(each.tasks), "states": states})
         where = "Slurm" if each.engine == "slurm" else each.host
@@ -85,10 +90,21 @@ def _all(known: Runs) -> Result:
     return Result(facts, show)
 
 
-def _results(known: Runs, run: Run) -> dict[int, runs.Result]:
-    """What has become of each task until now."""
+def _asked(user: str) -> Mapping[str, slurm.Job] | None:
+    """What the batch system tells of a user's jobs; nothing where there is none."""
+    try:
+        return slurm.jobs(user)
+    except ToolError:
+        return None
+
+
+def _results(
+    known: Runs, run: Run, told: Mapping[str, Mapping[str, slurm.Job] | None] | None = None
+) -> dict[int, runs.Result]:
+    """What has become of each task until now, by what the batch system has ``told``, perhaps."""
     if run.engine == "slurm":
-        return batch.Jobs.of(known, run).look()
+        answer = told[run.user] if told is not None else _asked(run.user)
+        return batch.Jobs.of(known, run).by(answer)
     found, held = {}, run.is_held
     for task in run.tasks:
         began = run.began(task.number) if held else None
