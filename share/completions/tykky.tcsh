@@ -16,7 +16,7 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all allow-shadow arch cache cancel check commands days dry-run fail-on failed files fix follow force format generations help images isolation jobs json keep-going key last licences list name notes only output packages path plan prune reason requirements reverse root runtime scope security signatures sizes slurm store task testing to undo until upstream use version vex why)/' \
+        'c/--/(advisories again all allow-shadow arch cache check commands conda days dry-run fail-on failed files fix force format full generations help images isolation json keep-going key last licences move name notes only output packages path plan reason requirements reverse root runtime scope security signatures sizes store testing to undo until upstream use version vex why)/' \
         'c/-/(- c h n r)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
@@ -26,7 +26,7 @@ complete tykky \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install apply builds extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh verify sign rebuild reindex doctor config completion)/' \
+        'p/1/(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh squash relocate verify sign rebuild reindex doctor config completion)/' \
         'n/module/(path admin-list file)/' \
         'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \

@@ -15,6 +15,7 @@ from tykky.config.schema import (
     Advisories,
     Conda,
     Keep,
+    Layers,
     Licences,
     Module,
     Permissions,
@@ -86,7 +87,13 @@ def test_reference_has_every_key_with_its_default() -> None:
 
 
 def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
-    groups = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
+    groups = {
+        "squash": Squash,
+        "layers": Layers,
+        "permissions": Permissions,
+        "module": Module,
+        "pip": Pip,
+    }
     groups |= {"keep": Keep, "advisories": Advisories}
     groups |= {"python": Python, "conda": Conda, "signing": Signing}
     groups |= {"licences": Licences, "slurm": Slurm}

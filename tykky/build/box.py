@@ -58,6 +58,10 @@ class Box(ABC):
     seen: list[Path] = field(default_factory=list)
     #: Tells what is being done in a few words, for the progress line.
     say: Callable[[str], None] = lambda _: None
+    #: What was installed already, where the contents of another generation are to be changed.
+    before: Lock | None = None
+    #: Whether they are there to be changed, by whatever means.
+    changing: bool = False
     #: Warnings that are not to be lost among what is being done.
     remarks: list[str] = field(default_factory=list)
 

@@ -19,6 +19,7 @@ from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
 from tykky.build.entering import triples
 from tykky.build.layout import Layout
+from tykky.build.upon import Upon
 from tykky.console import plural
 from tykky.errors import (
     Exit,
@@ -121,7 +122,8 @@ def make(
     entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
     publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
-    how = (settled.is_new, settled.instead, needs, build, publish, beside)
+    layout = Upon() if recipe.on_base else Layout()
+    how = (settled.is_new, settled.instead, needs, build, publish, beside, layout)
     return Plan(recipe, arch, base, lock, place, module, *how)
 
 

@@ -140,15 +140,18 @@ class Call:
         return Repos(usable)
 
     @contextmanager
-    def changing(self, place: Place, what: str) -> Iterator[None]:
-        """Hold the claim of a place, rid of what killed changes have left there."""
+    def changing(self, place: Place, what: str) -> Iterator[bool]:
+        """Hold the claim of a place, rid of what killed changes have left there.
+
+        Gives whether it is held: not where the file system has no locks.
+        """
         from tykky.store.place import sweep
 
         with self.store.claim(place.prefix, what, console.note) as held:
             place.check_formats()
             if held:
                 sweep(place)
-            yield
+            yield held
 
     def settle(self) -> None:
         """Run what the site wants run after modules have changed, once at the end of a verb."""

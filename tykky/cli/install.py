@@ -18,6 +18,7 @@ from tykky.cli import building
 from tykky.cli.common import Call, Result, check_named, flag, option, specs, specs_of
 from tykky.doctor.places import others
 from tykky.errors import Exit, TykkyError
+from tykky.exchange.taking import Taker
 from tykky.spec import Spec
 from tykky.store import state
 
@@ -38,6 +39,7 @@ _DID = {
     "nothing": "{0} is installed already: {1}",
     "switched": "switched to {0}, which was there already: {1}",
     "published": "published {0}, with the contents it had: {1}",
+    "taken": "installed {0} as it was built elsewhere: {1}",
 }
 #: What a plan says of what is there.
 _STATE = {
@@ -53,6 +55,7 @@ ARGUMENTS = (
     option("--list", metavar="FILE", help="install what a stack list names and is not there"),
     flag("--plan", help="show each step's commands, and do nothing"),
     flag("--force", help="build a new generation, though nothing has changed"),
+    flag("--full", help="build all of it anew, and not as a layer on what there is"),
     flag("--testing", help="hide what is new until 'tykky hide --undo': it is to be tested"),
     flag("--keep-going", help="go on with the next spec if one fails"),
     *building.ENGINE,
@@ -121,7 +124,9 @@ def _install(spec: Spec, call: Call) -> dict[str, Any]:
     recipe = repos.select(spec)
     if recipe.deprecation:
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
-    outcome = pipeline.install(spec, config, repos, call.store, call.publisher, force=force)
+    taker = Taker.of(config, call.store, call.publisher)
+    how = {"force": force, "whole": call.args.full}
+    outcome = pipeline.install(spec, config, repos, call.store, call.publisher, taker=taker, **how)
     record = outcome.record
     if outcome.did in _DID:
         console.note(_DID[outcome.did].format(record.title, record.prefix))

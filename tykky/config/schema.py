@@ -166,6 +166,13 @@ def _registry_mirror(text: str) -> tuple[str, str]:
     return found[1], found[3]
 
 
+def registry_path(text: str) -> str:
+    """The path of a registry below which stacks are. Raises :class:`BadValueError`."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", text):
+        raise BadValueError("is no HOST/PATH, such as ghcr.io/centre/stacks")
+    return text.rstrip("/")
+
+
 def _channel_alias(text: str) -> str:
     name, _, address = text.partition("=")
     if not name.strip() or "/" in name:
@@ -237,6 +244,17 @@ class Squash:
     compression: Compression = _choice(Compression)
     level: int = _number(1, 22)
     block_size: str = _key("size from 4K to 1M", _block_size)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """When only what changes is squashed, as a layer on the images that there are.
+
+    There are ``most`` layers on an image of ``above`` megabytes or more.
+    """
+
+    most: int = _number(0, 16)
+    above: int = _number(0, 1000000)
 
 
 @dataclass(frozen=True)
@@ -397,6 +415,7 @@ class Values:
     builds_dir: Path = _path()
     mirrors: tuple[str, ...] = _list("addresses", _url)
     registry_mirrors: tuple[tuple[str, str], ...] = _list("REGISTRY=MIRROR", _registry_mirror)
+    registries: tuple[str, ...] = _list("HOST/PATH", registry_path)
     timeout: int = _number(1, 86400)
     repos: tuple[Path, ...] = _paths()
     builtin_repo: bool = _key("true | false", _switch)
@@ -410,6 +429,7 @@ class Values:
     idle: int = _number(1, 86400)
     server: str = _path(empty="")
     squash: Squash
+    layers: Layers
     permissions: Permissions
     keep: Keep
     module: Module
@@ -425,7 +445,7 @@ class Values:
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
-        *(Squash, Permissions, Keep, Module, Python, Pip, Conda),
+        *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda),
         *(Advisories, Signing, Licences, Slurm),
     )
 }

@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tykky import contents
-from tykky.bases import image
+from tykky.bases.layers import listing_of
 from tykky.build.entering import Entering
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
@@ -123,9 +123,8 @@ def _names(folder: Path) -> set[str]:
 
 def _look(record: Record) -> _Stack:
     place = Place(Path(record.prefix))
-    paths: set[str] = set()
-    for each in record.images:
-        paths |= {*image.listing(image.open_image(image_path(place.prefix, each["file"]))).kinds}
+    images = [image_path(place.prefix, each["file"]) for each in record.images]
+    paths = {*listing_of(images).kinds} if images else set()
     modules = [found for path in paths if (found := _MODULE.fullmatch(path))]
     # Its own Python is the one that is nearest to the top.
     root, python = min(

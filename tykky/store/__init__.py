@@ -139,7 +139,8 @@ class Store:
                 if own.samefile(entry.prefix):
                     return True
             if is_folder(own) or is_folder(Path(entry.prefix, HIDDEN)):  # another root acts on that
-                copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}"
+                copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}, "
+                copy += f"or 'tykky relocate {own}'"
                 self.unreadable.append(copy)
             return False
         return is_folder(Path(entry.prefix, HIDDEN))  # outside, where its owner may delete it
