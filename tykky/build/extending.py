@@ -88,7 +88,7 @@ class Sheet:
 
     def text(self, name: str) -> str:
         """The recipe, under a name."""
-        names = [project(each) for each in self.packages]
+        names = [*dict.fromkeys(map(project, self.packages))]
         some = names if len(names) < 6 else [*names[:4], f"{len(names) - 4} more"]
         title = "".join(part.capitalize() for part in re.split("[-_]", name))
         head = _HEAD.format(
@@ -154,9 +154,14 @@ def asked(words: Sequence[str], files: Sequence[Path]) -> tuple[str, ...]:
 
 
 def merged(old: Iterable[str], new: Iterable[str]) -> tuple[str, ...]:
-    """All requirements, sorted, one for each project: the last that was asked for."""
-    found = {project(text): text for text in (*old, *new)}
-    return tuple(found[name] for name in sorted(found))
+    """All requirements, sorted by project; the new ones of a project instead of the old ones.
+
+    There may be several, for one Python each.
+    """
+    asked = dict.fromkeys(new)
+    anew = {*map(project, asked)}
+    kept = (text for text in old if project(text) not in anew)
+    return tuple(sorted((*kept, *asked), key=project))
 
 
 def project(text: str) -> str:
