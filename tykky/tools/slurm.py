@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,9 +106,12 @@ def _run(program: str, words: Sequence[str], text: str = "") -> subprocess.Compl
     if path is None:
         remedy = "run this where Slurm is, or leave out --slurm: then it is built on this machine"
         raise ToolError(f"{program} of Slurm is not there", remedy=remedy)
+    # A job that submits others hands them nothing of what it was given itself.
+    variables = {n: v for n, v in os.environ.items() if n[:6] != "SLURM_" or n == "SLURM_CONF"}
     try:
         return subprocess.run(
             [path, *words],
+            env=variables,
             input=text,
             capture_output=True,
             text=True,
