@@ -330,7 +330,10 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
             f"{session}/manifests/{tag}", "-X", "PUT", "-H", f"Content-Type: {MANIFEST}", "-d", text
         )
         said = error_of(site("pull", "signed/1.0", status=Exit.DAMAGED))
-        assert re.search("changed|does not have|not speak|no signature|not made", said), (number, said)
+        assert re.search("changed|does not have|not speak|no signature|not made", said), (
+            number,
+            said,
+        )
         assert nothing(site)
     _curl(
         f"{session}/manifests/{tag}",
