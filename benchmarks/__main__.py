@@ -25,6 +25,7 @@ from benchmarks import (
     classic,
     conda,
     containers,
+    layers,
     memory,
     peers,
     places,
@@ -51,6 +52,7 @@ STARTS: dict[str, Callable[[Subject, Path], Iterator[Row]]] = {
 OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
     "containers": containers.measure,
     "install": program.measure_steps,
+    "layers": layers.measure,
     "conda": conda.measure,
     "program": program.measure_listing,
     "places": places.measure,

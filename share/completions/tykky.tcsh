@@ -16,7 +16,7 @@ complete tykky \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all allow-shadow arch cache check commands days dry-run fail-on failed files fix force format full generations help images isolation json keep-going key last licences move name notes only output packages path plan reason requirements reverse root runtime scope security signatures sizes store testing to undo until upstream use version vex why)/' \
+        'c/--/(advisories again all allow-shadow arch cache check commands conda days dry-run fail-on failed files fix force format full generations help images isolation json keep-going key last licences move name notes only output packages path plan reason requirements reverse root runtime scope security signatures sizes store testing to undo until upstream use version vex why)/' \
         'c/-/(- c h n r)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \

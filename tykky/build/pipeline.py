@@ -224,7 +224,7 @@ def build(
         if old is not None:
             built = steps.reuse(work, old)
         else:
-            built = steps.assemble(work, None if whole else layered.ground(plan, desk.config))
+            built = steps.assemble(work, layered.ground(plan, desk.config, whole=whole))
         gate.check(built.packages, plan.module, desk)
         licensing.check(built.packages, plan.module, desk.config, desk.remark)
         launch = steps.write(work, draft, built)

@@ -30,6 +30,8 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Installing": {
         "install": "build a stack and publish its module",
+        "apply": "make what is installed equal to a stack list",
+        "builds": "tell of the builds of stack lists, follow or cancel them",
         "extend": "put packages of your own on top of a stack",
         "pull": "install what others have built, from a registry",
         "import": "install what is in a file of 'tykky bundle'",
@@ -49,6 +51,13 @@ VERBS: dict[str, dict[str, str]] = {
         "log": "show the build log of a stack",
         "sbom": "print the bill of materials of a stack",
         "module": "tell where the modulefiles are",
+    },
+    "Using": {
+        "exec": "run a program inside of a stack",
+        "shell": "start a shell inside of a stack",
+        "test": "run the tests of recipes on what is installed",
+        "mount": "let programs of the host look into a stack",
+        "kernel": "offer the kernels of stacks to Jupyter",
     },
     "Keeping": {
         "default": "make a version the default of its name",

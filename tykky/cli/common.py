@@ -216,6 +216,13 @@ def specs_of(words: Sequence[str]) -> list[Spec]:
     return parse(words) or [parse_one(words)]
 
 
+def check_named(call: Call) -> None:
+    """Raise ``TykkyError`` where neither specs nor a list are given."""
+    if not call.args.spec and not call.args.list:
+        remedy = f"name one, or a file with --list; 'tykky {call.args.verb} --help' has examples"
+        raise TykkyError("a spec is missing", remedy=remedy, code=Exit.USAGE)
+
+
 def recipes(repos: Repos, patterns: Iterable[str]) -> list[str]:
     """The recipe names that match globs, or all. Raises ``SpecError`` for a glob without any."""
     names = repos.names()

@@ -12,6 +12,7 @@ What classic commands made is moved with 'mv', or copied with 'rsync -al', and n
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,6 +86,9 @@ def run(call: Call) -> Result:
                 raise
             errors.append(told(error, f"relocate {wish.here.prefix}"))
             console.error(errors[-1])  # the others are not to suffer from it
+        finally:
+            if wish.call is not call:
+                wish.call.settle()
     refused = any(answer.get("refused") for answer in answers)
     code = errors[0].code if errors else Exit.PATH_TOO_LONG if refused else Exit.OK
     return Result(answers, lambda: _show(answers), code, errors=tuple(errors))
@@ -169,9 +173,17 @@ def _is_there(wish: Wish, record: Record) -> bool:
     return there.build == record.build and not (place.damaged(there) or place.missing(there))
 
 
+def _source(wish: Wish) -> Source:
+    """The files of what is relocated. Raises ``StoreError`` for what cannot be whole."""
+    if path := place.damaged(wish.record):
+        cause = f"{wish.record.title} cannot be relocated: {path} is damaged or missing"
+        raise StoreError(cause, remedy="'tykky verify' tells more", code=Exit.DAMAGED)
+    return Source.at(wish.origin, wish.number)
+
+
 def _survey(wish: Wish, coming: Collection[Path]) -> dict[str, Any]:
     """What relocating would do, together with others that are to come to their places."""
-    call, source = wish.call, Source.at(wish.origin, wish.number)
+    call, source = wish.call, _source(wish)
     move = planned(source, wish.here, call.store, call.config, coming)
     if _is_there(wish, source.record):
         return {"did": "nothing", **_answer(wish, move)}
@@ -183,7 +195,7 @@ def _survey(wish: Wish, coming: Collection[Path]) -> dict[str, Any]:
 
 def _relocate(wish: Wish) -> dict[str, Any]:
     """Make a generation at the new place, and let it be the current one."""
-    call, here, source = wish.call, wish.here, Source.at(wish.origin, wish.number)
+    call, here, source = wish.call, wish.here, _source(wish)
     move, record = planned(source, here, call.store, call.config), source.record
     leave = _leaving(wish) if call.args.move else None
     if not _is_there(wish, record):
@@ -205,9 +217,12 @@ def _relocate(wish: Wish) -> dict[str, Any]:
                 len(found.text) + len(found.links) + len(found.programs), "file"
             )
             line.update(f"{new.title}: {changed} anew, a layer of {console.size(layer)}")
+        folder = shlex.quote(str(call.config.module_path))
+        console.note(f"use it: module use {folder}; module load {new.module}")
         answer = {"did": "relocated", **_answer(wish, move), **vars(found)}
         answer |= {"generation": new.generation, "layer": layer}
     else:
+        call.publisher.repair(here.record())  # who has made it may have been stopped
         answer = {"did": "nothing", **_answer(wish, move), "generation": here.current}
     if leave is not None:
         leave()

@@ -38,8 +38,7 @@ def strays(store: Store) -> Iterator[Fault]:
             inside = Path(entry.prefix).parts[-3:-2] == store.places.parts[-1:]
             mine = not inside or os.path.realpath(entry.prefix) in known
             if not mine and own.is_dir() and Path(entry.prefix).parts[-3:] == own.parts[-3:]:
-                remedy = f"'tykky relocate {own}' lets it work there; "
-                remedy += f"or {removing(own)}, then {_REINDEX}"
+                remedy = f"'tykky relocate {own}', or {removing(own)}, then {_REINDEX}"
                 yield Fault(path, f"came with a copy of {entry.prefix}, and speaks of it", remedy)
             elif not mine or path != store.entry_path(entry):
                 yield Fault(path, f"speaks of {entry.prefix}, which it is not for", _REINDEX)
