@@ -1,10 +1,9 @@
 """Mounts of images that all programs of a user see, on this machine, until they are taken away.
 
-Outside of namespaces only the set-user-id program ``fusermount3`` may mount, and only where its user
-may write. What has layers needs ``fuse-overlayfs``, since the kernel's own overlay is for root. Where
-these are not, there is still a namespace: then what is mounted is seen by one command only.
-
-Each mount is noted in a file, in a folder of the user's on this machine, until it is gone.
+Outside of namespaces only the set-user-id program ``fusermount3`` may mount, and only where its
+user may write. What has layers needs ``fuse-overlayfs``, since the kernel's own overlay is for
+root. Where these are not, there is still a namespace: then what is mounted is seen by one command
+only.
 """
 
 from __future__ import annotations
