@@ -72,7 +72,7 @@ def run(call: Call) -> Result:
     """Relocate one, or one after the other; each is whole before the next begins, or is named."""
     args = call.args
     if bool(args.install) == args.all or (args.all and args.move):
-        remedy = "name one, or give --all (and not both, nor --move with that)"
+        remedy = "name one, or give --all, and the root of that by --root (and not --move)"
         raise StoreError("nothing says what to relocate", remedy=remedy, code=Exit.USAGE)
     wishes = [*_copied(call)] if args.all else [_wish(call)]
     answers: list[dict[str, Any]] = []
@@ -123,9 +123,13 @@ def _on(call: Call, wanted: str | None, record: Record) -> Call:
     """The call on the root that is wanted, which may be told by the path of the place in it."""
     if not wanted:
         return call
-    parts = Path(wanted).parts
-    if parts[-3:] == ("store", record.name, f"{record.version}{record.suffix}"):
+    own = ("store", *record.module.split("/", 1))
+    if Path(wanted).parts[-3:] == own:
         wanted = str(Path(wanted).parents[2])
+    elif Path(wanted).parts[-3:-1] == own[:2]:
+        cause = f"{record.module} cannot be at {wanted}"
+        remedy = f"name the root alone: its place there is {'/'.join(own)}"
+        raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
     return Call(call.args, Config.load({**call.args.flags, "root": wanted}))
 
 
