@@ -100,6 +100,8 @@ file LICENSE =
 UNKNOWN =
 WITH =
 ) =
+( ) =
+( and GPL-3.0 =
 see the file COPYING, or ask the authors =
 """
 
