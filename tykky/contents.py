@@ -250,15 +250,15 @@ def of_r(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
 
 def paragraph(text: str) -> dict[str, str]:
     """The fields of a paragraph as Debian and R write them, continued lines and all."""
-    fields: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
         if line[:1] in (" ", "\t") and name:
-            fields[name] += f"\n{line.strip()}"
+            fields[name].append(line.strip())
         elif ":" in line:
             name, _, value = line.partition(":")
-            fields[name] = value.strip()
-    return fields
+            fields[name] = [value.strip()]
+    return {name: "\n".join(lines) for name, lines in fields.items()}
 
 
 def own(packages: Iterable[Installed]) -> tuple[Installed, ...]:

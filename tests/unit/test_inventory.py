@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tykky.bases.image import image_base
-from tykky.contents import Installed, of_environment, own
+from tykky.contents import Installed, of_environment, own, paragraph
 from tykky.inventory import filling
 from tykky.inventory.licences import conjunction, expression
 from tykky.lock import Lock, Package
@@ -111,6 +111,11 @@ def test_what_people_write_of_a_licence_is_spdx_where_it_is_clear(line: str) -> 
     text, _, wanted = line.rpartition(" =")
     assert expression(text) == wanted.strip()
     assert expression(wanted) == wanted.strip()  # and stays so
+
+
+def test_a_field_of_any_length_is_read_in_a_moment() -> None:
+    """It took minutes, in which each line was copied once for each line after it."""
+    assert paragraph("A: b\n" + " c\n" * 500_000 + "D: e") == {"A": "b" + "\nc" * 500_000, "D": "e"}
 
 
 def test_licences_that_count_together_are_clear_if_all_are() -> None:
