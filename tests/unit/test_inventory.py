@@ -14,6 +14,7 @@ import pytest
 
 from tykky.bases.image import image_base
 from tykky.contents import Installed, of_environment, own, paragraph
+from tykky.errors import StepError
 from tykky.inventory import filling
 from tykky.inventory.licences import conjunction, expression
 from tykky.lock import Lock, Package
@@ -180,6 +181,7 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     row["paths_data"] = {"paths": [{"size_in_bytes": 5}, {"size_in_bytes": 6}, {}]}
     (tmp_path / "conda-meta/pytorch.json").write_text(json.dumps(row))
     left = {"name": "left", "version": "1", "build": "0", "depends": 3, "paths_data": [1]}
+    left["files"] = True
     (tmp_path / "conda-meta/left.json").write_text(json.dumps(left))
     found = {each.name: each for each in of_environment(tmp_path)}
     assert [*found] == ["left", "pytorch", "mine", "added"]
@@ -187,6 +189,9 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     assert (torch.type, torch.size, torch.requires) == ("conda", 11, ("left",))
     assert torch.url == "https://host/t/***/c/pytorch.conda"
     assert found["mine"].requires == ("pytorch",)
+    (tmp_path / "conda-meta/left.json").write_text(json.dumps({**left, "version": ""}))
+    with pytest.raises(StepError, match=r"left\.json, which the environment says of a package"):
+        list(of_environment(tmp_path))
     added = found["added"]
     assert (added.type, added.version, added.channel) == ("cran", "0.4-2", "CRAN")
     packages = (Package("mine", "1", "m.whl", "cd"), Package("other", "1", "o.whl", "ef"))
