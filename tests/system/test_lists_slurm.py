@@ -47,7 +47,7 @@ def write(site: Site, text: str, name: str = "site.yaml") -> Path:
 def test_twelve_stacks_on_two_nodes_with_a_kill_a_requeue_and_a_restart_of_slurmctld(
     site: Site, place: Path, cluster: Cluster
 ) -> None:
-    site = site.with_env(**cluster.env)
+    site = site.with_env(**cluster.env, TYKKY_SLURM_SCRATCH=f"{place}/$SLURMD_NODENAME")
     plain = [f"plain{number}" for number in range(1, 6)]
     for name in plain:
         site.hello(name)
@@ -100,6 +100,8 @@ def test_twelve_stacks_on_two_nodes_with_a_kill_a_requeue_and_a_restart_of_slurm
     ]
     assert states == ["done", "done"]
 
+    # Each node has built on a disk of its own.
+    assert [*place.glob("n?/tykky-*")] and not (place / "build").exists()
     # The second call makes what is missing, and nothing else.
     table = site(*words, status=13).stdout
     tasks = json.loads((site.root / "builds/3/run.json").read_text())["tasks"]

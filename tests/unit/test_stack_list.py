@@ -10,6 +10,8 @@ import pytest
 from tykky import jobs
 from tykky.errors import ConfigError, TykkyError
 from tykky.lists.reading import StackList, Wanted, read
+from tykky.repos import Repos
+from tykky.resources import resource
 
 HOST = "login3.cluster.site"
 
@@ -176,6 +178,12 @@ def test_a_list_that_others_may_write_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "stacks: []\n").chmod(0o666)
     with pytest.raises(TykkyError, match="the stack list"):
         read(tmp_path / "site.yaml", HOST, tmp_path)
+
+
+def test_the_lists_that_come_with_tykky_name_recipes_that_do(tmp_path: Path) -> None:
+    repos = Repos([resource("repo")])
+    for path in resource("builds").glob("*.yaml"):
+        assert [repos.select(w.spec) for w in read(path, HOST, tmp_path).stacks]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from tykky import console
@@ -44,11 +43,7 @@ def run(call: Call) -> Result:
     calls = _calls(call, rows)
     work = _work(path, rows, calls)
     if args.dry_run:
-        for problem in work.problems:
-            console.error(problem)
-        failed = work.problems[0].code if work.problems else Exit.OK
-        show = partial(building.show, work, prune=args.prune)
-        return Result(work.facts(), show, failed, tuple(work.problems))
+        return building.looked_only(work, prune=args.prune)
     if args.prune and not rows:
         cause = f"{path} names no stack, and so all that is installed would be removed"
         raise ConfigError(cause, remedy="'tykky uninstall' removes what you name")

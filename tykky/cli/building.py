@@ -109,6 +109,14 @@ def looked(call: Call, file: str, *, far: bool) -> tuple[Path, list[Row]]:
     return path, rows
 
 
+def looked_only(work: Work, *, prune: bool) -> Result:
+    """The answer that only tells how a list and reality differ; and what cannot be built."""
+    for problem in work.problems:
+        console.error(problem)
+    code = work.problems[0].code if work.problems else Exit.OK
+    return Result(work.facts(), lambda: show(work, prune=prune), code, tuple(work.problems))
+
+
 def show(work: Work, *, prune: bool) -> None:
     """Print the difference."""
     lines = work.lines(prune=prune)
@@ -140,6 +148,7 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
     for index, row in enumerate(rows):
         if row.error is not None:
             error = row.error
+            console.error(error)
             where = f" ({error.where.path}:{error.where.line})" if error.where else ""
             cause, code = f"{error.cause}{where}", int(error.code)
             told = runs.Result(runs.FAILED, cause=cause, remedy=error.remedy, code=code)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from tykky import console
 from tykky.cli import building
 from tykky.cli.common import Call, Result, flag, option, positional
 from tykky.config import Config
-from tykky.errors import Exit, StoreError
+from tykky.errors import Exit, StoreError, ToolError
 from tykky.host import host_name, user_name
 from tykky.lists import batch, runs
 from tykky.lists.runs import Run, Runs
 from tykky.store import Store
+from tykky.tools import slurm
 
 EXAMPLES = """\
   tykky builds                 all that are known
@@ -53,10 +56,7 @@ def run(call: Call) -> Result:
     chosen = _chosen(known, args.number)
     if args.cancel:
         return _cancel(known, chosen)
-    if args.follow and chosen.engine == "slurm":
-        results = building.followed(batch.Jobs.of(known, chosen))
-    else:
-        results = _results(known, chosen)
+    results = _followed(known, chosen) if args.follow else _results(known, chosen)
     ordered = [results[task.number] for task in chosen.tasks]
     ended = [r for r in ordered if batch.is_over(r)]
     errors = building.errors_of(ended) if args.follow else ()
@@ -71,8 +71,11 @@ def run(call: Call) -> Result:
 
 def _all(known: Runs) -> Result:
     rows, facts = [], []
+    answers: dict[str, Mapping[str, slurm.Job] | None] = {}
     for each in known.all():
-        states = [r.state for r in _results(known, each).values()]
+        if each.engine == "slurm" and each.user not in answers:
+            answers[each.user] = _asked(each.user)
+        states = [r.state for r in _results(known, each, answers).values()]
         told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         facts.append({**asdict(each), "tasks": len(each.tasks), "states": states})
         where = "Slurm" if each.engine == "slurm" else each.host
@@ -87,16 +90,44 @@ def _all(known: Runs) -> Result:
     return Result(facts, show)
 
 
-def _results(known: Runs, run: Run) -> dict[int, runs.Result]:
-    """What has become of each task until now."""
+def _asked(user: str) -> Mapping[str, slurm.Job] | None:
+    """What the batch system tells of a user's jobs; nothing where there is none."""
+    try:
+        return slurm.jobs(user)
+    except ToolError:
+        return None
+
+
+def _results(
+    known: Runs, run: Run, told: Mapping[str, Mapping[str, slurm.Job] | None] | None = None
+) -> dict[int, runs.Result]:
+    """What has become of each task until now, by what the batch system has ``told``, perhaps."""
     if run.engine == "slurm":
-        return batch.Jobs.of(known, run).look()
+        answer = told[run.user] if told is not None else _asked(run.user)
+        return batch.Jobs.of(known, run).by(answer)
     found, held = {}, run.is_held
     for task in run.tasks:
         began = run.began(task.number) if held else None
         gone = runs.Result(runs.WAITING if held else runs.STOPPED)
         found[task.number] = run.result(task.number) or began or gone
     return found
+
+
+def _followed(known: Runs, run: Run) -> dict[int, runs.Result]:
+    """What has become of each task once all have ended."""
+    if run.engine == "slurm":
+        return building.followed(batch.Jobs.of(known, run))
+    tell, last = building.told_to(len(run.tasks)), dict[int, str]()
+    while True:
+        results = _results(known, run)
+        for task in run.tasks:
+            result = results[task.number]
+            if last.get(task.number) != result.state:
+                last[task.number] = result.state
+                tell(task, result)
+        if all(map(batch.is_over, results.values())):
+            return results
+        time.sleep(0.5)
 
 
 def _chosen(known: Runs, number: str | None) -> Run:
@@ -122,6 +153,9 @@ def _cancel(known: Runs, chosen: Run) -> Result:
     if not chosen.is_held:
         console.note(f"run {chosen.number} has ended already")
         return Result([])
+    if chosen.user != user_name():
+        cause = f"run {chosen.number} is {chosen.user}'s"
+        raise StoreError(cause, remedy=f"ask {chosen.user}", code=Exit.CONFLICT)
     if chosen.host != host_name():
         cause = f"run {chosen.number} is under way on {chosen.host}"
         remedy = f"there: tykky builds {chosen.number} --cancel"

@@ -112,7 +112,7 @@ def _list(call: Call) -> Result:
     path, rows = building.looked(call, args.list, far=args.slurm)
     work = building.Work(path, rows, [], [], [])
     if args.dry_run:
-        return Result(work.facts(), lambda: building.show(work, prune=False))
+        return building.looked_only(work, prune=False)
     if work.problems and not args.keep_going:
         raise work.problems[0]
     words = [name for name in ("--force", "--testing") if getattr(args, name[2:])]

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from filelock import Timeout
 
 from tykky import jobs as resources
 from tykky.errors import Exit, TykkyError, masked
-from tykky.files import read_json
+from tykky.files import discard, read_json
 from tykky.lists import worker
 from tykky.lists.runs import (
     BUILDING,
@@ -62,12 +62,8 @@ class Jobs:
             known = {int(number): (str(job), int(of)) for number, (job, of) in rows}
         return cls(runs, run, known)
 
-    def look(self) -> dict[int, Result]:
-        """What has become of each task. Raises ``ToolError`` where there is no Slurm."""
-        return self.by(slurm.jobs(self.run.user))
-
     def by(self, told: Mapping[str, slurm.Job] | None) -> dict[int, Result]:
-        """The same, by what the batch system has told, if anything."""
+        """What has become of each task, by what the batch system has told, if anything."""
         return {task.number: self._one(task, told) for task in self.run.tasks}
 
     def _one(self, task: Task, told: Mapping[str, slurm.Job] | None) -> Result:
@@ -82,7 +78,7 @@ class Jobs:
         if result is not None and result.is_good:
             return result
         if told is None and number:  # whether it has been requeued, nobody can tell
-            return run.began(at) or Result(WAITING, job=number)
+            return result or run.began(at) or Result(WAITING, job=number)
         if job is not None and not job.is_over:
             began = run.began(at)
             if job.state == "PENDING" or began is None:
@@ -191,10 +187,11 @@ def submit(
             runs.write(path, known)
             todo = [task for task in todo if task not in group]
     except BaseException:
-        with contextlib.suppress(TykkyError):
-            own = [job for job, owner in known.values() if owner == run.number]
+        own = [job for job, owner in known.values() if owner == run.number]
+        with contextlib.suppress(TykkyError, OSError):
             if own:
                 slurm.cancel(own)
+            discard(run.folder)
         raise
     runs.write(path, known)
     return Jobs(runs, run, known)
@@ -243,7 +240,8 @@ def follow(
     while True:
         told = slurm.jobs(jobs.run.user)
         now, changed = jobs.by(told), False
-        for task in jobs.run.tasks:
+        good = all(result.is_good for result in now.values())
+        for task in jobs.run.tasks if told is not None or good else ():
             result = now[task.number]
             if result.state == LOST:
                 lost[task.number] = lost.get(task.number, 0) + 1
@@ -254,9 +252,10 @@ def follow(
             if before is None or before.state != result.state:
                 tell(task, result)
                 changed = changed or before is not None
-        last = now
-        if all(map(is_over, now.values())):
-            return now
+        if told is not None or good:
+            last = now
+            if all(map(is_over, now.values())):
+                return now
         if told is None and not silent:
             say("Slurm does not answer; the jobs go on, and it is asked again")
         silent = told is None
@@ -280,7 +279,10 @@ def _stamp(folder: Path) -> int:
 
 def do(runs: Runs, run: Run, number: int, scratch: str) -> Result:
     """Do one task, within its job. Raises ``KeyboardInterrupt`` if that is ended."""
-    task = next(task for task in run.tasks if task.number == number)
+    task = next((task for task in run.tasks if task.number == number), None)
+    if task is None:
+        cause = f"the run {run.number} has no task {number}"
+        raise TykkyError(cause, remedy=f"see {run.folder}/run.json", code=Exit.NOT_FOUND)
     flags = dict(runs.flags(run).get(number, {}))
     if scratch:
         flags["build_dir"] = f"{os.path.expandvars(scratch)}/tykky-{{user}}"
@@ -336,9 +338,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()[-(8 << 20) :]
     except OSError:
         return b""
-
-
-def unfinished(runs: Runs, user: str) -> Sequence[Run]:
-    """The runs of a user through Slurm that have not ended, the latest first."""
-    found = [run for run in runs.all() if run.engine == "slurm" and run.user == user]
-    return [run for run in found if not all(map(is_over, Jobs.of(runs, run).look().values()))]

@@ -306,7 +306,7 @@ class _Look:
             raise ConfigError(cause, remedy=told, where=self.where(node))
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
-            name = str(key.value)
+            name = str(key.value) if isinstance(key.value, str) else "..."
             if known and name not in known:
                 remedy = did_you_mean(name, [*known]) or f"it has {', '.join(known)}"
                 cause = f"{what} has no '{name}'"

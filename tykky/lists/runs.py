@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import Timeout
 
@@ -32,6 +32,7 @@ from tykky.errors import Exit, StoreError, TykkyError, explained, masked
 from tykky.files import Permissions, discard, make_folder, read_json, write_file
 from tykky.host import host_name, now, user_name
 from tykky.store import claims
+from tykky.store.record import frozen, is_a
 
 #: How many finished ones are kept, besides the logs of what failed.
 KEPT = 30
@@ -41,6 +42,9 @@ TIME, MEMORY = "out of time", "out of memory"
 #: What may become of one that has not ended.
 WAITING, BUILDING, LOST = "waiting", "building", "lost"
 GOOD = (DONE, THERE)
+_Any = TypeVar("_Any")
+#: What is looked at in what was written by who may write here.
+_CHECKED = ("int", "float", "str", "tuple[int, ...]", "tuple[str, ...]", "Mapping[str, str]")
 
 
 @dataclass(frozen=True)
@@ -208,11 +212,8 @@ class Runs:
         folder = self.folder / str(number)
         try:
             data = read_json(folder / "run.json")
-            names = {each.name for each in fields(Task)}
-            rows = [{k: v for k, v in row.items() if k in names} for row in data.pop("tasks")]
-            lists = ("after", "words")
-            tasks = (Task(**{**r, **{k: tuple(r.get(k, ())) for k in lists}}) for r in rows)
-            return Run(**{**data, "folder": folder, "tasks": tuple(tasks)})
+            tasks = tuple(_made(Task, row) for row in data["tasks"])
+            return _made(Run, {**data, "folder": folder, "tasks": tasks})
         except FileNotFoundError:
             remedy = "'tykky builds' lists those that are known"
             raise StoreError(f"there is no run {number} in {self.folder}", remedy=remedy) from None
@@ -222,11 +223,19 @@ class Runs:
             raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED) from None
 
     def flags(self, run: Run) -> dict[int, dict[str, str]]:
-        """What the tasks set of the configuration. Raises ``TykkyError``."""
+        """What the tasks set of the configuration, of one's own only. Raises ``TykkyError``."""
+        path = run.folder / "flags.json"
         with explained("read what the run sets", "builds_dir"):
-            return {
-                int(number): each for number, each in read_json(run.folder / "flags.json").items()
-            }
+            owner = path.stat().st_uid
+            try:
+                rows = read_json(path)
+            except ValueError:
+                rows = None
+        if owner != os.geteuid() or not is_a("Mapping[str, Mapping[str, str]]", rows):
+            cause = f"{path} is not what you have written"
+            remedy = "whoever has begun the run can do its tasks"
+            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
+        return {int(number): each for number, each in rows.items() if number.isdecimal()}
 
     def _tidy(self, newest: int) -> None:
         """Remove what has ended long ago, as far as it is one's own."""
@@ -273,10 +282,20 @@ class Runs:
 
 def _result(path: Path) -> Result | None:
     try:
-        data = read_json(path)
-        return Result(**{each.name: data[each.name] for each in fields(Result)})
-    except (OSError, ValueError, KeyError, TypeError):
+        return _made(Result, read_json(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _made(kind: type[_Any], data: Mapping[str, Any]) -> _Any:
+    """A value from its JSON. Raises ``TypeError`` for what is missing or of another kind."""
+    kinds = {each.name: str(each.type) for each in fields(kind)}  # type: ignore[arg-type]
+    values = {name: frozen(value) for name, value in data.items() if name in kinds}
+    for name, value in values.items():
+        number = kinds[name] == "float" and type(value) in (int, float)
+        if kinds[name] in _CHECKED and not (number or is_a(kinds[name], value)):
+            raise TypeError(f"'{name}' is {value!r:.40}")
+    return kind(**values)
 
 
 @contextlib.contextmanager
