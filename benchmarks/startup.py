@@ -81,7 +81,9 @@ def measure_layers(subject: Subject, place: Path) -> Iterator[Row]:
         done = race({str(n): Runner(words, env[n]) for n in env}, budget=budget)
         for count in (1, 3):
             named = f"{case}, {count} layer{'s' * (count > 1)}"
-            yield done.row("layered start", named, f"{count}", "0", "one image", LAYERS[case, count])
+            yield done.row(
+                "layered start", named, f"{count}", "0", "one image", LAYERS[case, count]
+            )
 
 
 def _generation_with(subject: Subject, place: Path, count: int) -> int:
