@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, flag, named, option, said, specs, specs_of
-from tykky.cli.fetch import fetched
+from tykky.cli.common import Call, Result, flag, named, option, said, specs
+from tykky.cli.fetch import fetched, wanted
 from tykky.cli.push import chosen
 from tykky.exchange import archive, inputs
 from tykky.exchange.archive import Named
@@ -22,12 +22,13 @@ from tykky.store import signatures
 
 EXAMPLES = """\
   tykky bundle python-data fireworks -o stacks.tar     as they are installed here
-  tykky bundle --inputs python-data -o inputs.tar      what builds them
+  tykky bundle --inputs --list builds/site.yaml -o inputs.tar      what builds them
   tykky import stacks.tar                              on the other machine
 """
 
 ARGUMENTS = (
-    specs("what to write"),
+    specs("what to write", "*"),
+    option("--list", metavar="FILE", help="a stack list; what it names for this machine"),
     option("-o", "--output", type=Path, metavar="FILE", required=True, help="the file to write"),
     flag("--inputs", help="what builds them, and not the installs"),
 )
@@ -39,11 +40,12 @@ def run(call: Call) -> Result:
     sign, path = signatures.signer(call.config), call.args.output.absolute()
     made: dict[str, Named] = {}
     if call.args.inputs:
-        found = fetched(call, specs_of(call.args.spec))
+        found = fetched(call, wanted(call))
         for remark in found.remarks:
             console.warn(remark)
         made["inputs"] = Named("inputs", ("inputs",), inputs.artifact_of(found, call.config))
-    for record in chosen(call, named(call.args.spec)) if not call.args.inputs else ():
+    words = named(call.args.spec) if not call.args.list else [*map(str, wanted(call))]
+    for record in chosen(call, words or [""]) if not call.args.inputs else ():
         for each in (*needed(record), record):
             tags = tag_of(f"{each.version}{each.suffix}", each.arch), build_tag(each.build)
             if each.title not in made:
