@@ -35,6 +35,7 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     assert "above/1.0     x86_64   build, after one/1.0" in shown
     assert "not here: for aarch64" in shown and "not here: for another host" in shown
     assert not site.root.exists()
+    assert len(site.json("fetch", "--list", path)["specs"]) == 5  # of this machine alone
     # Without --keep-going nothing more is begun once one has failed.
     words = ("install", "--list", path, "--jobs", "2", "--json")
     assert "failed" in {row.get("state") for row in site.json(*words, status=13)["stacks"]}

@@ -1,30 +1,27 @@
 """Fetch what stacks are built from, ahead of time: then they are installed without a network.
 
 Packages of the locks and what recipes download go into the cache ('cache_dir'), images to the
-others. A recipe without a lock is resolved now; 'tykky lock' keeps what was chosen beside it. For
-other machines, 'tykky bundle --inputs' writes the same into one file.
+others. A recipe without a lock is resolved now; 'tykky lock' keeps what was chosen beside it. With
+--mirror they are also laid out as a mirror that others may name in 'mirrors' and 'pip.index_url'.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.bases import arch
-from tykky.cli.common import Call, Result, option, said, specs, specs_of
+from tykky.cli.common import Call, Result, check_named, listed, option, said, specs, specs_of
 from tykky.exchange.inputs import Fetcher, Inputs, shown
-from tykky.host import host_name
 from tykky.spec import Spec
 
 EXAMPLES = """\
   tykky fetch python-data fireworks            then 'tykky install' asks no network
-  tykky fetch --list builds/site.yaml          all that a stack list names for this machine
+  tykky fetch --list builds/site.yaml          for all that a stack list names
 """
 
 ARGUMENTS = (
     specs("what is to be built later", "*"),
-    option("--list", metavar="FILE", help="a stack list; what it names for this machine"),
+    option("--list", metavar="FILE", help="what a stack list names for this machine"),
 )
 
 
@@ -40,14 +37,10 @@ def run(call: Call) -> Result:
 
 
 def wanted(call: Call) -> list[Spec]:
-    """The specs of the command line, and those of a stack list. Raises ``TykkyError``."""
-    found = specs_of(call.args.spec) if call.args.spec or not call.args.list else []
-    if call.args.list:
-        from tykky.lists import reading
-
-        every = reading.read(Path(call.args.list), host_name(), call.config.cache_dir).stacks
-        found += [w.spec for w in every if w.here and arch() in (w.arch or (arch(),))]
-    return found
+    """The specs of the command line, and those of a list. Raises ``TykkyError``."""
+    check_named(call)
+    own = specs_of(call.args.spec) if call.args.spec else []
+    return [*own, *(each.spec for each in listed(call, here=True))]
 
 
 def fetched(call: Call, wished: list[Spec]) -> Inputs:
