@@ -453,7 +453,7 @@ def test_a_bundle_of_inputs_builds_where_there_is_no_network(site: Site, place: 
     assert "tabulate" in there.lmod("module load tiny; tabulate --help").stdout
     # The same without a file between: what is fetched is there when the network is not.
     cache = site.with_env(TYKKY_CACHE_DIR=str(place / "c2"), TYKKY_ROOT=str(place / "n2"))
-    (place / "list").write_text("tiny  # and no more\n")
+    (place / "list.yaml").write_text("stacks: [tiny, {spec: never, arch: aarch64}]\n")
     cache("lock", "tiny")
-    assert cache.json("fetch", "--list", place / "list")["specs"] == ["tiny@1.0"]
+    assert cache.json("fetch", "--list", place / "list.yaml")["specs"] == ["tiny@1.0"]
     assert json.loads(closed(cache, "fetch", "tiny", "--json").stdout)["status"] == "ok"
