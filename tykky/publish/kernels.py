@@ -32,6 +32,7 @@ from tykky.store.place import KERNELS
 FILE = "kernel.json"
 _SPECS = "share/jupyter/kernels"
 _PATH = re.compile(rf"(?:.*/)?{_SPECS}/([^/]+)/{re.escape(FILE)}")
+_FOLDS = ("env", "metadata")
 _LOGOS = ("logo-32x32.png", "logo-64x64.png", "logo-svg.svg")
 #: What Python's own kernel is called, and its command.
 _PYTHON = ("python3", "python", "python2")
@@ -119,7 +120,7 @@ def _own_specs(record: Record) -> Iterator[tuple[str, tuple[dict[str, Any], dict
                 spec["argv"] = [str(word) for word in spec["argv"]]
             except (ValueError, LookupError, TypeError):
                 continue
-            if not spec["argv"]:
+            if not spec["argv"] or not all(isinstance(spec.get(k) or {}, dict) for k in _FOLDS):
                 continue
             near = {name: f"{path.rpartition('/')[0]}/{name}" for name in _LOGOS}
             pictures = {
@@ -319,7 +320,8 @@ def course(record: Record, kernels: Sequence[Kernel], module_path: Path) -> str:
 
 
 def _for_course(kernel: Kernel) -> dict[str, Any]:
-    return {key: kernel.spec[key] for key in ("display_name", "language", "argv", "env")}
+    keys = ("display_name", "language", "argv", "env")
+    return {key: kernel.spec[key] for key in keys if key in kernel.spec}
 
 
 def write_course(path: Path, text: str, permissions: Permissions) -> None:

@@ -2,8 +2,9 @@
 
 Outside of namespaces only the set-user-id program ``fusermount3`` may mount, and only where its
 user may write. What has layers needs ``fuse-overlayfs``, since the kernel's own overlay is for
-root. Where these are not, there is still a namespace: then what is mounted is seen by one command
-only.
+root. Where these are not, there is still a namespace: then one command only sees what is mounted.
+
+Each mount is noted in a file, in a folder of the user's on this machine, until it is gone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,7 +126,7 @@ def during(images: Sequence[Layer], target: Path, server: str, action: Callable[
 
     Raises ``TykkyError`` where there are no namespaces.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    _make_ready(target)
     with tempfile.TemporaryDirectory(dir=folder()) as made:
 
         def mounting() -> None:
@@ -136,7 +138,10 @@ def during(images: Sequence[Layer], target: Path, server: str, action: Callable[
             kernel("mount", name, over, None, _MS_BIND, None)
             kernel("mount", None, over, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY, None)
 
-        return apart(mounting, lambda _: action())
+        try:
+            return apart(mounting, lambda _: action())
+        finally:
+            _forget(Mount(str(target), ""))
 
 
 def _make_ready(target: Path) -> None:
@@ -188,10 +193,13 @@ def _note(mount: Mount) -> Path:
 
 def _take(mount: Mount) -> None:
     """Take away what a mount stands on, and what is noted of it."""
-    there = _mounted()
     for path in (mount.target, *mount.parts):
-        if path in there:
-            subprocess.run([_fusermount(), "-u", path], capture_output=True, check=False)
+        for attempt in range(50):  # what stands on it takes a moment to end
+            if path not in _mounted():
+                break
+            how = "-uz" if attempt == 49 else "-u"
+            subprocess.run([_fusermount(), how, path], capture_output=True, check=False)
+            time.sleep(0.1 if path in _mounted() else 0)
     _forget(mount)
 
 
