@@ -44,8 +44,9 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     assert told["onbroken/1.0"] == "not begun" and told["broken/1.0"] == "failed"
     assert {*site.found()[0]} and states(site).keys() == {"above/1.0", "one/1.0", "two/1.0"}
     assert '"9"' in json.dumps(json.loads((site.root / "builds/1/flags.json").read_text()))
-    log = site.root / "builds/failed/broken-1.0.log"
+    log = site.root / "builds/failed/broken@1.0.log"
     assert "exit 3" in log.read_text() and f"{path}:1" in log.read_text()
+    assert site("log", "--failed", "broken", "--path").stdout == f"{log}\n"
     site.hello("broken")
     done = site("install", "--list", path, "--jobs", "2")
     assert done.stdout.count("there already") == 3 and done.stdout.count(" done ") == 2

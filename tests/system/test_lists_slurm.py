@@ -109,7 +109,7 @@ def test_twelve_stacks_on_two_nodes_with_a_kill_a_requeue_and_a_restart_of_slurm
     lines = {line.partition("/")[0]: line for line in table.splitlines()[1:]}
     there = {n for n in names if "there already" in lines[n]}
     assert there == {n for n in names if wanted[n] == "done"}
-    assert " done " in lines["killed"] and "bad1-1.0.log" in lines["bad1"]
+    assert " done " in lines["killed"] and "bad1@1.0.log" in lines["bad1"]
     found = {entry["module"].partition("/")[0]: entry["generation"] for entry in site.found()}
     assert found == {n: 1 for n in names if n not in ("bad1", "bad2", "onfailed")}
 

@@ -8,8 +8,8 @@
     <builds_dir>/<number>/3.out        what the build of the third task has said
     <builds_dir>/<number>/3.began      who builds it
     <builds_dir>/<number>/3.json       what became of it
-    <builds_dir>/failed/NAME-VERSION.log   the log of the last failure, until it is built
-    <builds_dir>/leases/NAME-VERSION   held while somebody builds it
+    <builds_dir>/failed/NAME@VERSION.log   the log of the last failure, until it is built
+    <builds_dir>/leases/NAME@VERSION   held while somebody builds it
 
 Everything is written whole, so that whoever looks needs no lock.
 """
@@ -69,7 +69,7 @@ class Task:
     @property
     def file_name(self) -> str:
         """What its files are called."""
-        return self.module.replace("/", "-")
+        return self.module.replace("/", "@")
 
 
 @dataclass(frozen=True)
