@@ -86,6 +86,10 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     assert [
         c for c in site.json("apply", path, "--dry-run") if c["does"] not in ("nothing", "remove")
     ] == []
+    # What is for another host is named as well.
+    write(site, "stacks: [user, hello@2.0, hello@1.0, {spec: other, when: {host: nowhere}}]\n")
+    shown = site("apply", path, "--prune", "--dry-run").stdout
+    assert "other/1.0  x86_64  not here" in shown and "remove" not in shown
     # What the list says no more is taken back; what it never said, is not.
     write(site, "stacks: [user, {spec: hello@2.0, default: yes}, hello@1.0]\n")
     answer = site.json("apply", path, "--prune")

@@ -73,6 +73,9 @@ def test_twelve_stacks_on_two_nodes_with_a_kill_a_requeue_and_a_restart_of_slurm
     kill_job(place / "killed.began")
     (place / "requeued.began").unlink()
     cluster.requeue(number["requeued"])
+    seen = {row["module"]: row["state"] for row in site.json("builds", "1")}
+    assert (seen["requeued/1.0"], seen["slow/1.0"]) == ("waiting", "building")
+    cluster.begin_again(number["requeued"])
     cluster.stop_controller()
     follower = site.start("builds", "--follow", "--json")
     cluster.start_controller()
