@@ -26,7 +26,7 @@ class Grow(PipStack):
     packages = ("numpy", "scipy"{more})
 """
 #: Pure packages that need nothing else; one is added in each round.
-ADDED = ("six", "toolz", "tabulate")
+ADDED = ("humanize", "inflection", "termcolor")
 
 
 def measure(tykky: Tykky, place: Path) -> Iterator[Row]:

@@ -17,7 +17,7 @@ const char *const fuzz_seeds[] = {
     "bind $HOME/my\\040data /data\ntry_bind $PWD $PWD\nbind $GENERATION/bin $PREFIX/bin\n"
     "command sh /usr/bin/sh\nother_stacks refuse\ninsert A $PREFIX/b\nexpand C ${HOME}/x\n"
     "default D 3\nactivate set E 1\ncontainer $GENERATION/host\napptainer /usr/bin/apptainer\n"
-    "gpu nvidia\noption --nv\n",
+    "extends x.sqfs\ngpu nvidia\noption --nv\n",
     "format 2\nname\n",
     "format 2\nname a/1\nprefix /s/a/1\ngeneration 7\nruntime native\nneed /s/b/1 3\n"
     "layer 0.sqfs 4096 /s/b/1\n",

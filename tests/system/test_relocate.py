@@ -168,14 +168,18 @@ def test_what_cannot_be_changed_is_refused_by_name_and_nothing_is_done(
 
 def test_a_conda_package_has_room_for_a_longer_path(place: Path, user: User) -> None:
     site = make(place, user)
-    conda_recipe(site, "data", 'packages = "prefixed"')
+    conda_recipe(site, "data", 'packages = "prefixed", "activated"')
     site("install", "data")
     longer = place / ("longer" * 5)
     site("relocate", "data", longer)
     prefix = longer / "store/data/1.0"
     assert user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
     assert f"# {prefix}/share\n" in inside(user, prefix, "-cat", "etc/prefixed.conf")
-    site("--root", longer, "verify")
+    there = site.with_env(TYKKY_ROOT=str(longer))
+    there("verify")
+    said = there.lmod("module load data; show-data").stdout
+    assert f"DATA_HOME={prefix}/share/data home\n" in said
+    assert str(site.root) not in said
     longest = place / ("x" * 250)
     said = site("relocate", "data", longest, status=int(Exit.PATH_TOO_LONG)).stderr
     assert f"bin/show-prefix: it is no text, and has room for {len(PLACEHOLDER)} bytes" in said

@@ -92,17 +92,15 @@ def planned(
     Raises ``StoreError``.
     """
     record = source.record
-    _check_names(record)
     if not record.has_module:
-        raise StoreError(
-            f"{record.prefix} was made by a classic command, and needs nothing for that"
-            if record.launch.get("relocatable")
-            else f"{record.prefix} lies over the path that it was made for, and works there only",
-            remedy="move it by 'mv', or copy it by 'rsync -al'"
-            if record.launch.get("relocatable")
-            else "make it again where it is to be",
-            code=Exit.USAGE,
-        )
+        cause = f"{record.prefix} was made by a classic command"
+        if record.launch.get("relocatable"):
+            cause, remedy = f"{cause}, and needs nothing for that", "use 'mv', or 'rsync -al'"
+        else:
+            cause = f"{cause} so that it lies over the path that it was made for, and works there"
+            remedy = "make it again by that command where it is to be"
+        raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
+    _check_names(record)
     check_path(here.prefix, "choose another root: --root DIR")
     if here.current and not here.original():
         there = here.record()
@@ -139,18 +137,24 @@ def _having(need: str, record: Record, store: Store, coming: Collection[Path]) -
     """
     prefix, _, number = need.rpartition("#")
     wanted, parts = record.needed.get(need), Path(prefix).parts[-2:]
-    own = store.place(*parts)
+    own, was = store.place(*parts), Place(Path(prefix))
     elsewhere = [each.place(*parts) for each in roots.searched(store)[0] if each is not store]
-    for there in (own, Place(Path(prefix)), *elsewhere):
+    # What is a layer on the images of another lies where that does, and on no layer of that.
+    parent = record.images[0].get("parent") if record.images and need == record.needs[0] else None
+    for there in (was,) if parent else (own, was, *elsewhere):
         with contextlib.suppress(StoreError, OSError):
             new = there.prefix in coming
             numbers = [n for n in there.numbers if new or not there.original(n)]
-            same = [n for n in numbers if there.record(n).build == wanted]
+            known = {n: there.record(n) for n in numbers}
+            same = [n for n in numbers if known[n].build == wanted]
+            same = [n for n in same if parent in (None, known[n].images[-1]["sha256"])]
             if found := next((n for n in same if str(n) == number), max(same, default=0)):
                 return f"{there.prefix}#{found}"
     title = "/".join(parts)
     remedy = f"install {title} as it was, or relocate it first: 'tykky relocate DIR/{title}'"
-    if own.current and own.original():
+    if parent:
+        remedy = "it lies on the images of that, and only there: 'tykky extend' makes it on another"
+    elif own.current and own.original():
         remedy = f"relocate that first: 'tykky relocate {shlex.quote(str(own.prefix))}'"
     cause = f"{record.module} needs {need}, which is not here as it was"
     raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)

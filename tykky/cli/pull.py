@@ -39,8 +39,8 @@ def run(call: Call) -> Result:
     answers: list[dict[str, Any]] = [
         {
             "did": each.did,
-            "fetched": each.fetched,
-            "there": each.there,
+            "bytes_fetched": each.fetched,
+            "bytes_there": each.there,
             "from": each.title,
             "digest": each.digest,
             **asdict(each.record),

@@ -12,6 +12,7 @@ What classic commands made is moved with 'mv', or copied with 'rsync -al', and n
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,6 +86,9 @@ def run(call: Call) -> Result:
                 raise
             errors.append(told(error, f"relocate {wish.here.prefix}"))
             console.error(errors[-1])  # the others are not to suffer from it
+        finally:
+            if wish.call is not call:
+                wish.call.settle()
     refused = any(answer.get("refused") for answer in answers)
     code = errors[0].code if errors else Exit.PATH_TOO_LONG if refused else Exit.OK
     return Result(answers, lambda: _show(answers), code, errors=tuple(errors))
@@ -213,6 +217,8 @@ def _relocate(wish: Wish) -> dict[str, Any]:
                 len(found.text) + len(found.links) + len(found.programs), "file"
             )
             line.update(f"{new.title}: {changed} anew, a layer of {console.size(layer)}")
+        folder = shlex.quote(str(call.config.module_path))
+        console.note(f"use it: module use {folder}; module load {new.module}")
         answer = {"did": "relocated", **_answer(wish, move), **vars(found)}
         answer |= {"generation": new.generation, "layer": layer}
     else:

@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-#: In the name of a file whose own name a later package has taken.
-_CLASH = "__clobber-from-"
+#: Where rattler has the files of packages whose names others have: then the package's name.
+_CLASHES = "__clobbers__"
 
 
 class Shared(Exception):
@@ -25,15 +25,18 @@ def take_out(prefix: Path, stems: Iterable[str]) -> None:
 
     Raises ``Shared``, with the environment half changed.
     """
+    clashes = {file for own in prefix.glob(f"{_CLASHES}/*") for file in _files(own)}
     folders: dict[Path, set[str]] = {}
     for stem in stems:
         path = prefix / "conda-meta" / f"{stem}.json"
         for name in json.loads(path.read_text(encoding="utf-8"))["files"]:
             file = prefix / name
+            if name in clashes or name.startswith(f"{_CLASHES}/"):
+                raise Shared(f"another package has {name} of {stem} as well")
             modules = folders.setdefault(file.parent, set())
             if file.suffix == ".py":
                 modules.add(file.stem)
-            if _CLASH in name or not (os.path.lexists(file) or file.suffix == ".pyc"):
+            if not os.path.lexists(file) and file.suffix != ".pyc":
                 raise Shared(f"something else has changed {name} of {stem}")
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 file.unlink()
@@ -42,35 +45,28 @@ def take_out(prefix: Path, stems: Iterable[str]) -> None:
         for code in folder.glob("__pycache__/*.pyc") if modules else ():
             if code.name.partition(".")[0] in modules:
                 code.unlink()
-    more = {above for each in folders for above in each.parents if prefix in above.parents}
-    for folder in sorted({*folders, *more} - {prefix}, key=lambda path: -len(path.parts)):
+    every = {each for folder in folders for each in (folder, *folder.parents)}
+    inside = (each for each in every if prefix in each.parents)
+    for folder in sorted(inside, key=lambda path: -len(path.parts)):
         for each in (folder / "__pycache__", folder):
             with contextlib.suppress(OSError):  # what is not empty stays
                 each.rmdir()
-    for folder in folders:
-        names = os.listdir(folder) if folder.is_dir() else ()  # noqa: PTH208
-        if found := next((name for name in names if _CLASH in name), ""):
-            raise Shared(f"{found} has been another package's as well")
+
+
+def _files(folder: Path) -> Iterable[str]:
+    for where, _, names in os.walk(folder):
+        yield from (str(Path(where, name).relative_to(folder)) for name in names)
 
 
 def put_in(side: Path, prefix: Path, where: str = "") -> None:
     """Move all from a folder beside into an environment. Raises ``Shared`` for what is there."""
+    if found := next(iter(_files(side / _CLASHES)), ""):
+        raise Shared(f"two packages that came have {found.partition('/')[2]}")
     for name in sorted(os.listdir(side)):  # noqa: PTH208
         own, there = side / name, prefix / name
-        if _CLASH in name:
-            raise Shared(f"two packages that came have {where}{name.partition(_CLASH)[0]}")
-        is_folder = own.is_dir() and not own.is_symlink()
-        if is_folder and there.is_dir() and not there.is_symlink():
+        if own.is_dir() and not own.is_symlink() and there.is_dir() and not there.is_symlink():
             put_in(own, there, f"{where}{name}/")
         elif os.path.lexists(there):
             raise Shared(f"something else has {where}{name} of what came")
         else:
-            if is_folder:
-                _check(own, f"{where}{name}/")
             own.rename(there)
-
-
-def _check(folder: Path, where: str) -> None:
-    for path in folder.rglob(f"*{_CLASH}*"):
-        name = path.name.partition(_CLASH)[0]
-        raise Shared(f"two packages that came have {where}{name}")

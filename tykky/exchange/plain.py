@@ -155,7 +155,7 @@ def unpacked(data: bytes, what: str) -> Files:
     """The files of such an archive. Raises ``StoreError`` if there is anything else in it."""
     found: Files = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for info in archive:
                 stream = archive.extractfile(info) if info.isreg() else None
                 if stream is None or ".." in Path(info.name).parts or info.name[:1] == "/":

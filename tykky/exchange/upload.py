@@ -267,5 +267,7 @@ def _said(text: bytes) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError, AttributeError):
         first = parse_json(text)["errors"][0]
         words = f"{first.get('code', '')}: {first.get('message') or first.get('detail') or ''}"
+        if '"Err":28' in json.dumps(first, separators=(",", ":")):
+            words = "no space left on its disk"  # as the registry of Docker tells it
         return re.sub(r"\s+", " ", words)[:200]
     return ""
