@@ -28,7 +28,8 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
         site.hello(name)
     path = write(
         site,
-        "stacks: [above, onbroken, {spec: one, settings: {squash.level: 9}}, broken, two,\n"
+        "stacks: [above, onbroken, {spec: one, settings: {squash.compression: gzip,\n"
+        "  pip.index_url: 'https://me:s3cret@localhost/simple'}}, broken, two,\n"
         "  {spec: arm, arch: aarch64}, {spec: far, when: {host: no-such-host}}]\n",
     )
     shown = site("install", "--list", path, "--dry-run").stdout
@@ -43,9 +44,10 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     told = {row["module"]: row.get("state") for row in first["result"]["stacks"]}
     assert told["onbroken/1.0"] == "not begun" and told["broken/1.0"] == "failed"
     assert {*site.found()[0]} and states(site).keys() == {"above/1.0", "one/1.0", "two/1.0"}
-    assert '"9"' in json.dumps(json.loads((site.root / "builds/1/flags.json").read_text()))
+    assert [site.images(name)[0].read_bytes()[20] for name in ("one", "two")] == [1, 6]  # gzip
+    assert not [p for p in site.root.rglob("*") if p.is_file() and b"s3cret" in p.read_bytes()]
     log = site.root / "builds/failed/broken@1.0.log"
-    assert "exit 3" in log.read_text() and f"{path}:1" in log.read_text()
+    assert "exit 3" in log.read_text() and f"{path}:2" in log.read_text()
     assert site("log", "--failed", "broken", "--path").stdout == f"{log}\n"
     site.hello("broken")
     done = site("install", "--list", path, "--jobs", "2")

@@ -144,6 +144,7 @@ def test_too_little_memory_or_time_is_said_and_jobs_can_be_cancelled(
     path = write(site, f"slurm: {{memory: 500M, time: 60}}\nstacks: [{stacks}]\n")
     call = site.start("install", "--list", path, "--slurm", "--json")
     wait_for(lambda: (place / "endless.began").exists())
+    assert (site.root / "builds/1/flags.json").stat().st_mode & 0o777 == 0o600
     wait_for(lambda: len(list((site.root / "builds/failed").glob("*.log"))) == 2)
     assert "1 job cancelled" in site("builds", "1", "--cancel").stderr
     answer = json.loads(call.communicate(timeout=60)[0])
