@@ -13,21 +13,24 @@ complete tykky \
         'c/--fail-on=/(low medium high critical)/' \
         'c/--format=/(text dot svg)/' \
         'c/--format=/(cyclonedx spdx)/' \
+        'c/--shared=/d/' \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all allow-shadow arch cache check commands days dry-run fail-on failed files fix force format full generations help images isolation json keep-going key last licences name notes only output packages path plan reason requirements reverse root runtime scope security signatures sizes store testing to undo until upstream use version vex why)/' \
+        'c/--/(advisories again all allow-shadow arch cache check commands course days dry-run fail-on failed files fix force format full generations gone help images isolation json keep-going key last licences name notes only output packages path plan reason requirements reverse root runtime sbatch scope security shared signatures sizes srun store testing to undo until upstream use user version vex while why)/' \
         'c/-/(- c h n r)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
         'n/--fail-on/(low medium high critical)/' \
         'n/--format/(text dot svg)/' \
         'n/--format/(cyclonedx spdx)/' \
+        'n/--shared/d/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh squash verify sign rebuild reindex doctor config completion)/' \
+        'p/1/(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash verify sign rebuild reindex doctor config completion)/' \
         'n/module/(path admin-list file)/' \
+        'n/kernel/(add list remove)/' \
         'n/base/(list pull verify)/' \
         'n/config/(get set why)/' \
         'n/completion/(bash zsh tcsh)/' \

@@ -283,7 +283,9 @@ def check_free(path: Path, record: Record) -> None:
 
 def write(kernel: Kernel, folder: Path, permissions: Permissions) -> Path:
     """Put a kernelspec into a folder, instead of an earlier one. Raises ``TykkyError``."""
-    path, new = folder / kernel.name, folder / f".{kernel.name}.{secrets.token_hex(4)}"
+    # Jupyter takes whatever is in the folder for a kernel, so drafts are beside that.
+    path = folder / kernel.name
+    new, old = (folder.parent / f".{kernel.name}.{secrets.token_hex(4)}" for _ in range(2))
     try:
         with explained(f"write {path}"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -293,14 +295,11 @@ def write(kernel: Kernel, folder: Path, permissions: Permissions) -> Path:
             for name, picture in kernel.pictures.items():
                 write_file(new / name, picture, permissions)
             if path.is_dir():
-                old = folder / f".{kernel.name}.{secrets.token_hex(4)}"
                 path.rename(old)
-                new.rename(path)
-                discard(old)
-            else:
-                new.rename(path)
+            new.rename(path)
     finally:
         discard(new)
+        discard(old)
     return path
 
 
