@@ -111,7 +111,19 @@ def stack_base(name: str, spec: str, config: Config, record: Record | None = Non
             remedy="name the container itself as the base",
             code=Exit.BASE,
         )
+    if "parent" in record.images[0]:
+        raise TykkyError(
+            f"the base 'stack:{spec}' is a layer on another stack itself",
+            remedy="name that stack as the base, with the packages of both",
+            code=Exit.BASE,
+        )
     images = tuple(image_path(prefix, image["file"]) for image in record.images)
+    if lost := next((path for path in images if not path.exists()), None):
+        raise TykkyError(
+            f"{record.title} is not whole: {lost} is missing",
+            remedy=f"who keeps it can mend it: 'tykky verify {record.module}' tells how",
+            code=Exit.DAMAGED,
+        )
     by_record = record.kind in ("pip", "extension")  # others have more than Python's
     return StackBase(
         name,

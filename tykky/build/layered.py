@@ -22,7 +22,7 @@ from tykky.inventory import files as listed
 from tykky.recipe.source import PUBLISHED, is_recipe, recipe_source
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
-from tykky.store.place import missing
+from tykky.store.place import damaged, missing
 from tykky.tools import layers, overlay
 from tykky.tools.apart import apart
 from tykky.tools.overlay import NoLayers
@@ -43,23 +43,27 @@ _OF_THE_LOCK = PUBLISHED | {"packages", "requirements", "pip", "environment", "t
 _SHARE = 0.25
 
 
-def ground(plan: Plan, config: Config) -> Record | None:
-    """The generation that a layer can and should be made on; ``None``: build whole.
+def ground(plan: Plan, config: Config, *, whole: bool) -> Record | None:
+    """The generation that a layer can and should be made on; ``None``: build ``whole``.
 
     It must be whole, of the same base and made by the same code, so that nothing but its packages
     can differ; and what changes must be little of it.
     """
-    if not (config.layers.most and plan.layout.has_image and plan.place.current):
+    if plan.layout.upon:
+        return plan.needs[0]
+    if whole or not (config.layers.most and plan.layout.has_image and plan.place.current):
         return None
     with contextlib.suppress(StoreError, LockError, OSError):
         record = plan.place.record()
         images = record.images
         size = sum(image["bytes"] for image in images)
         if (
-            size >= config.layers.above << 20
+            # What lets images work elsewhere lies on top of all others.
+            images == record.originals
+            and size >= config.layers.above << 20
             and len(images) <= config.layers.most
             and size - images[0]["bytes"] <= _SHARE * size
-            and not missing(record)
+            and not (missing(record) or damaged(record))
             and (plan.layout.changes or _differs_by_packages(plan, record))
         ):
             return record
@@ -145,7 +149,7 @@ def changed(work: Work, record: Record, make: Callable[[Work], _T]) -> _T:
     Raises ``TykkyError``; ``NoLayers`` if it cannot be done here, or not so.
     """
     plan, desk, scratch = work.plan, work.desk, work.scratch
-    images = [image_path(plan.place.prefix, image["file"]) for image in record.images]
+    images = [image_path(Path(record.prefix), image["file"]) for image in record.images]
     before = lock_of(record) if record.has_module else None
 
     def mount() -> overlay.Tree:
@@ -176,10 +180,15 @@ def changed(work: Work, record: Record, make: Callable[[Work], _T]) -> _T:
     return made
 
 
-def paths(place: Place, layer: Path) -> Iterator[str]:
-    """The paths of the files of the current generation with a layer on top of it."""
-    record = place.record()
-    kept = listed.read(place.generation(record.generation))
+def paths(plan: Plan, layer: Path) -> Iterator[str]:
+    """The paths of the files of the current generation with a layer on top of it.
+
+    Only those of the layer, if that lies on another stack.
+    """
+    if plan.layout.upon:
+        return layers.paths_with(layer, ())
+    record = plan.place.record()
+    kept = listed.read(plan.place.generation(record.generation))
     there = listed.of_images(record) if kept is None else kept.split("\n")
     own = (path for path in there if path[:1] not in ("", "/"))
     return layers.paths_with(layer, own)

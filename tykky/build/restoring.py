@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 NAME = ".tykky-record.json"
 #: More than any record has, in bytes.
 _MOST = 1 << 24
-
+#: What a copy says of the layer that it lies in.
+NAMELESS = {"file": "", "sha256": "", "bytes": 0}
 
 #: How an install is entered, as its site wants it unless its recipe says.
 _OF_THE_SITE = ("runtime", "isolation")
@@ -45,20 +45,21 @@ _OF_THE_SITE = ("runtime", "isolation")
 def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> None:
     """Put the copy of a record into the contents ``top`` of an image. Raises ``OSError``.
 
-    Of a layer it has the images ``below`` it.
+    Of a layer it has the images ``below`` it, and itself without a name.
 
     What a site has chosen is not in it, nor how often the stacks that it needs were built there:
     the same contents are the same image everywhere.
     """
     needs = [need.rpartition("#")[0] for need in record.needs]
     wishes = {key: guarded(recipe, key) or "" for key in _OF_THE_SITE}
+    launch = {key: value for key, value in record.launch.items() if key != "needed_images"}
     same = replace(
         record,
         installed="",
         by={},
         steps=(),
         generation=0,
-        images=tuple(map(dict, below)),
+        images=(*below, {**NAMELESS, "parent": below[-1]["sha256"]}) if below else (),
         files=0,
         notes={},
         marks={},
@@ -66,7 +67,7 @@ def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> No
         fetched=(),
         repository={},
         recipe={**record.recipe, "file": ""},  # which may lie anywhere
-        launch={**record.launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
+        launch={**launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
         needs=tuple(f"{prefix}#0" for prefix in needs),
         needed={f"{n.rpartition('#')[0]}#0": build for n, build in record.needed.items()},
     )
@@ -83,28 +84,49 @@ def copies(here: Place) -> list[Record]:
     found = []
     there = here.images.glob("*.sqfs") if here.images.is_dir() else ()
     for image in sorted(there, key=lambda path: path.lstat().st_mtime, reverse=True):
-        with contextlib.suppress(StoreError, OSError), tempfile.TemporaryDirectory() as folder:
-            line = [squash.program("unsquashfs"), "-cat", str(image), NAME]
-            null = subprocess.DEVNULL
-            with subprocess.Popen(line, stdin=null, stdout=subprocess.PIPE, stderr=null) as reading:
-                assert reading.stdout is not None
-                said = reading.stdout.read(_MOST + 1)  # whoever made the image may have put in more
-                reading.kill()
-            if len(said) > _MOST:
+        with contextlib.suppress(OSError, StoreError):
+            record = copy_in(image)
+            if record is None or record.prefix != str(here.prefix):
                 continue
-            Path(folder, records.NAME).write_bytes(said)
-            record = records.read(Path(folder))
             digest = digest_file(image)
-            same = record.prefix == str(here.prefix) and image.stem == digest[: squash.DIGITS]
+            whole = all(
+                place.is_image(here.images / i["file"], i["bytes"]) for i in record.images[:-1]
+            )
             # A name that is laid out must stay in its folder, whoever has made the image.
-            same = same and not any("/" in n or n.startswith(".") for n in record.commands)
-            if same:
+            odd = any("/" in name or name.startswith(".") for name in record.commands)
+            if image.stem == digest[: squash.DIGITS] and whole and not odd:
                 fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
-                below = record.images
-                if all(place.is_image(here.images / i["file"], i["bytes"]) for i in below):
-                    fact |= {"parent": below[-1]["sha256"]} if below else {}
-                    found.append(replace(record, images=(*below, fact)))
+                if record.images:
+                    fact = {**record.images[-1], **fact}
+                elif parent := _extended(record):
+                    fact["parent"] = parent
+                found.append(replace(record, images=(*record.images[:-1], fact)))
     return found
+
+
+def copy_in(image: Path) -> Record | None:
+    """The copy of the record in an image; in a layer, with all images, itself without a name."""
+    line = [squash.program("unsquashfs"), "-cat", str(image), NAME]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(line, stdin=null, stdout=subprocess.PIPE, stderr=null) as reading:
+        assert reading.stdout is not None
+        said = reading.stdout.read(_MOST + 1)  # whoever made the image may have put in more
+        reading.kill()
+    with contextlib.suppress(StoreError):
+        return records.read(image, text=said) if len(said) <= _MOST else None
+    return None
+
+
+def _extended(record: Record) -> str:
+    """The image of another install that the only one of this lies on, if it does.
+
+    Raises ``StoreError`` if that is gone.
+    """
+    if record.kind != "extension" or not record.launch.get("mount_at"):
+        return ""
+    need = record.needs[0]
+    prefix, _, number = _having(need, record.needed[need]).rpartition("#")
+    return str(Place(Path(prefix)).record(int(number)).images[-1]["sha256"])
 
 
 def restore(here: Place, config: Config, store: Store) -> Record:
@@ -167,10 +189,11 @@ def _of_image(here: Place, number: int, config: Config) -> Record:
     record = next((each for each in known if not each.files_of_images & others), known[0])
     numbers = {need: _having(need, build) for need, build in record.needed.items()}
     needs = [name.rpartition("#")[::2] for name in numbers.values()]
+    images = [Place(Path(p)).record(int(n)).names_of_images for p, n in needs]
     own = {key: record.launch.get(key) or str(config.get(key)) for key in _OF_THE_SITE}
     record = replace(
         record,
-        launch={**record.launch, **own, "needs": needs},
+        launch={**record.launch, **own, "needs": needs, "needed_images": images},
         needs=tuple(numbers[need] for need in record.needs),
         needed={numbers[need]: build for need, build in record.needed.items()},
     )

@@ -84,9 +84,10 @@ def _list_changed(real: RealBox) -> None:
     found: set[str] = set()
     for entry in walk(upper):
         path = Path(entry.path).relative_to(upper)
-        if entry.is_dir(follow_symlinks=False):
-            if path.name == "__pycache__":
-                found |= {str(p.relative_to(top)) for p in (top / path.parent).glob("*.py")}
+        if path.name == "__pycache__":  # which may be gone as a whole
+            found |= {str(p.relative_to(top)) for p in (top / path.parent).glob("*.py")}
+        elif entry.is_dir(follow_symlinks=False):
+            continue
         elif path.suffix == ".py":
             found.add(str(path))
             if is_whiteout(entry.stat(follow_symlinks=False)):

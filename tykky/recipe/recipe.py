@@ -59,6 +59,8 @@ class Recipe:
     """Modules of the site that the module depends on."""
     gpu: Literal["", "nvidia", "amd"] = ""
     """The make of graphics processors that the stack uses."""
+    slurm: Mapping[str, str] = _NOTHING
+    """What the job of a build needs: ``time``, ``memory``, ``cpus``, ``gpus``, ``constraint``."""
     network: bool = False
     """Whether the recipe's own steps and its test reach out to the network."""
     reads: tuple[str, ...] = ()

@@ -83,7 +83,9 @@ class Inspector:
             return
         if original := place.original(record.generation):
             wrong = f"is a copy of what was made at {original}, and works only there"
-            yield Fault(folder, wrong, f"install it anew where it is: {names.again}")
+            anew = f"'tykky relocate {shlex.quote(record.prefix)}' lets it work here"
+            again = anew if record.generation == place.current else names.again
+            yield Fault(folder, wrong, again)
         noted = state.notes(place)
         for path in (folder, folder / records.NAME):
             yield from self._noted(checker, place, path, noted, names.again)

@@ -24,12 +24,15 @@ def is_whiteout(status: os.stat_result) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def reduce(upper: Path, below: Path) -> None:
+def reduce(upper: Path, below: Path, *, instead: bool = False) -> None:
     """Make a layer of what an overlay has written over ``below``. Raises ``OSError``.
 
-    What is as it was goes; a directory that has taken the place of another one hides nothing that
-    was in that by itself, but name by name.
+    What is as it was goes; a directory that has come ``instead`` of another one, by itself or with
+    one above it, hides nothing that was in that, but name by name.
     """
+    if instead:
+        for name in sorted({*os.listdir(below)} - {*os.listdir(upper)}):  # noqa: PTH208
+            os.mknod(upper / name, stat.S_IFCHR, 0)
     with os.scandir(upper) as there:
         entries = sorted(there, key=lambda entry: entry.name)
     for entry in entries:
@@ -40,20 +43,16 @@ def reduce(upper: Path, below: Path) -> None:
                 path.unlink()
             continue
         if old is not None and stat.S_ISDIR(old.st_mode):
-            _hide(path, under)
-            reduce(path, under)
+            reduce(path, under, instead=_is_opaque(path) or instead)
             if path.lstat().st_mode == old.st_mode and not any(path.iterdir()):
                 path.rmdir()
         else:
             _only(path)
 
 
-def _hide(folder: Path, under: Path) -> None:
-    """Hide by name what was in a directory, if an overlay hides all that was."""
-    if _OPAQUE in os.listxattr(folder):
-        os.removexattr(folder, _OPAQUE)
-        for name in sorted({*os.listdir(under)} - {*os.listdir(folder)}):  # noqa: PTH208
-            os.mknod(folder / name, stat.S_IFCHR, 0)
+def _is_opaque(folder: Path) -> bool:
+    """Whether an overlay hides all that was in a directory of that name."""
+    return _OPAQUE in os.listxattr(folder)
 
 
 def _only(folder: Path) -> None:

@@ -355,6 +355,8 @@ def install(
     while True:
         try:
             box.run(line, env=env, say=f"{count} into {what}")
+            again = partial(_settle, packages=packages, line=line, env=env)
+            box.do("let files that packages dispute be the last one's, by name", again)
             if not source:
                 box.do("remove what uv has unpacked", lambda real: discard(real.real(cache)))
             return
@@ -368,6 +370,17 @@ def install(
         tools.append(needed)
         provide_tools = partial(_provide_tools, needed=needed, python=python)
         box.do(f"download what builds packages: {', '.join(needed)}", provide_tools)
+
+
+def _settle(
+    real: RealBox, packages: Sequence[Package], line: Sequence[str | Path], env: Mapping[str, str]
+) -> None:
+    """Install packages again that bring different files of one name, one after the other.
+
+    Which of them has won is chance otherwise, as uv installs them all at once.
+    """
+    for name in wheels.rivals(real.real("."), {package.name for package in packages}):
+        real.run([*line, "--reinstall-package", name], env=env, say=f"{name} once more")
 
 
 def _plain(said: Sequence[str]) -> tuple[str, ...]:

@@ -73,10 +73,18 @@ bool stack_join_layers(struct stack *stack, bool *user_namespace)
 {
     static struct stack apart;
     set_apart(&apart, stack);
-    if (stack_enter(&apart, user_namespace))
-        return true;
-    remedy("apptainer cannot join the layers of %s itself: use it on a node where user namespaces "
-           "and FUSE mounts work, or have 'tykky squash %s' make one image of them",
-           stack->confs[0].name, stack->confs[0].name);
-    return false;
+    return stack_enter(&apart, user_namespace);
+}
+
+bool layers_explain(const struct stack *stack)
+{
+    bool layered = false;
+    for (size_t i = 0; i < stack->count; i++)
+        for (size_t k = 0; k < stack->confs[i].mount_count; k++)
+            layered |= stack->confs[i].mounts[k].kind == MOUNT_LAYER;
+    return layered && problem.forbidden &&
+           remedy("layers need overlays of FUSE mounts in a user namespace, from Linux 5.11 on, in "
+                  "either runtime: use a node that has them (see 'tykky doctor'), or have 'tykky "
+                  "squash %s' make one image of them",
+                  stack->confs[0].name);
 }

@@ -123,7 +123,8 @@ static bool launch(char **argv)
     warn_of_gpu();
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
     enum activation activation = find_activation();
-    return launch_with(runtime, activation, argv) || inside_explain(&stack);
+    return launch_with(runtime, activation, argv) || layers_explain(&stack) ||
+           inside_explain(&stack);
 }
 
 int main(int argc, char **argv)

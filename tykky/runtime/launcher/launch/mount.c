@@ -289,7 +289,9 @@ static bool mount_bind(const struct mount *bind, int source)
 }
 
 /* Joins the layers and the image under them, each of which is mounted over that path, at that path.
- * The kernel judges the modes of each by itself, and finds what is deleted by the whiteouts. */
+ * The kernel judges the modes of each by itself, and finds what is deleted by the whiteouts. With
+ * xino=on all of it is of one device, and directories keep their numbers: tar and du, told to stay
+ * on one file system, leave nothing out. */
 static bool join_layers(const struct server *servers, const struct stack *stack, size_t top)
 {
     const struct mount *layer = &stack->mounts[top];
@@ -298,12 +300,11 @@ static bool join_layers(const struct server *servers, const struct stack *stack,
         lower = format("%s:/proc/self/fd/%d", lower, servers[(--layer)->image].root);
     while (layer->kind == MOUNT_LAYER);
     if (mount("overlay", layer->target, "overlay", MS_NOSUID | MS_NODEV | MS_RDONLY,
-              format("%s,userxattr", lower)) == 0)
+              format("%s,userxattr,xino=on", lower)) == 0)
         return true;
-    return fail("cannot lay the layers of %s over each other: %m\n"
-                "this needs Linux 5.11 or newer; where it is older, 'tykky squash' makes one image "
-                "of them",
-                stack->confs[0].name);
+    fail("cannot lay the layers of %s over each other: %m", stack->confs[0].name);
+    problem.forbidden = true;
+    return false;
 }
 
 static bool mount_image(struct server *servers, const struct stack *stack, size_t number)

@@ -83,9 +83,8 @@ bool place_check(const struct place *place, const char *prefix)
         return true;
     if (stat(place->prefix, &here) == 0 && stat(prefix, &there) == 0 && is_same_file(&here, &there))
         return true;
-    return fail("this install was made at %s and now lies at %s\n"
-                "move it back, or install the stack again at the new place",
-                prefix, place->prefix);
+    fail("this install was made at %s and now lies at %s", prefix, place->prefix);
+    return remedy("move it back, or let it work where it is: 'tykky relocate %s'", place->prefix);
 }
 
 /* --- pins ------------------------------------------------------------------------------------- */

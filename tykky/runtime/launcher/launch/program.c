@@ -102,6 +102,15 @@ static const char *choose(const struct place *place, const struct conf *conf, bo
     }
 }
 
+/* Whether what was executed is a command of the install, by whatever path. */
+static bool is_command(const struct place *place)
+{
+    const char *path = place->invoked, *slash = strrchr(path, '/');
+    struct stat folder, own;
+    return slash && stat(format("%.*s", (int)(slash - path) + 1, path), &folder) == 0 &&
+           stat(format("%s/bin", place->prefix), &own) == 0 && is_same_file(&folder, &own);
+}
+
 /* A program that the caller names: a path, or what is found along PATH, both as seen from here. */
 static bool execute_any(const struct conf *conf, char **argv)
 {
@@ -128,6 +137,10 @@ bool program_execute(const struct place *place, const struct conf *conf, char **
                     "this command was copied into the image, or its prefix is not where it was; "
                     "install the stack again",
                     program_path(place, conf));
+    /* Programs as Python look beside their path for what is theirs, which is where the stack lies
+     * that this one extends; but a virtual environment on top is to be found, too. */
+    if (conf->extends && is_command(place))
+        argv[0] = (char *)path;
     execv(path, argv);
     if (errno == ENOEXEC && !is_elf(path)) {
         execute_with_shell(path, argv);

@@ -62,6 +62,9 @@ bool stack_has_layers(const struct stack *stack);
  * is mounted, with its layers, where nothing else is, and makes a bind of each. */
 bool stack_join_layers(struct stack *stack, bool *user_namespace);
 
+/* Says, if this node forbids what layers need, what makes the stack do without. Returns false. */
+bool layers_explain(const struct stack *stack);
+
 /* Whether the commands of an install stay launchers when its images are mounted: the prefix is not
  * covered. */
 bool stays_outside(const struct conf *conf);
