@@ -132,6 +132,7 @@ def test_kernels_have_names_of_their_own_and_go_with_their_stack(site: Site) -> 
     foreign = shared / "kernels/toy-1.0-toy"
     shutil.rmtree(foreign)
     foreign.mkdir()
+    (foreign / "kernel.json").write_text("{}")
     assert "not made by Tykky" in site("kernel", "add", "toy", "--shared", shared, status=7).stderr
     seen = site.with_env(JUPYTER_PATH=str(shared))
     assert str(foreign) in seen("doctor", "toy", status=7).stdout
@@ -145,6 +146,11 @@ def test_kernels_have_names_of_their_own_and_go_with_their_stack(site: Site) -> 
         course,
         shared / "kernels/toy-1.0-hidden",
     }
+    own.chmod(0o500)  # what cannot be removed is said, and whole
+    assert "cannot be removed" in site("uninstall", "toy").stderr
+    own.chmod(0o700)
+    assert (own / "toy-1.0-toy/kernel.json").exists() and foreign.is_dir() and not course.exists()
+    site("uninstall", "--undo", "toy")
     site("uninstall", "toy")
     assert not any(path.exists() for path in everything) and foreign.is_dir()
     site("uninstall", "--undo", "toy")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -52,7 +53,9 @@ class Invisible(ToolError):
 
 def folder() -> Path:
     """The user's own folder on this machine. Raises ``TykkyError`` if somebody else has it."""
-    path = Path(tempfile.gettempdir(), f"tykky-mounts-{os.geteuid()}")
+    top = tempfile.gettempdir()
+    top = "/tmp" if re.search(r"[:,\\]", top) else top  # which would end a word of options
+    path = Path(top, f"tykky-mounts-{os.geteuid()}")
     with explained(f"use {path}"):
         path.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()
@@ -182,9 +185,10 @@ def _fusermount() -> str:
 
 
 def _mounted() -> set[str]:
-    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    words = (line.split(" ")[4] for line in lines)
-    return {word.encode("latin-1", "replace").decode("unicode_escape") for word in words}
+    lines = Path("/proc/self/mountinfo").read_bytes().split(b"\n")
+    words = (line.split(b" ")[4] for line in lines if line)
+    escaped = re.compile(rb"\\([0-7]{3})")
+    return {os.fsdecode(escaped.sub(lambda o: bytes([int(o[1], 8)]), word)) for word in words}
 
 
 def _note(mount: Mount) -> Path:
