@@ -180,7 +180,11 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
         run = known.begin(chosen, work.path, "here")
         teller = told_to(len(tasks))
         builder = here.Builder(known, run, at_once, args.keep_going, teller, console.note)
-        ended = builder.build()
+        try:
+            ended = builder.build()
+        except KeyboardInterrupt:
+            console.note("what was being built is stopped; the same command goes on from there")
+            raise
     return Built(run, results | {number - 1: result for number, result in ended.items()})
 
 
