@@ -25,6 +25,7 @@ from benchmarks import (
     classic,
     conda,
     containers,
+    layers,
     memory,
     peers,
     places,
@@ -42,6 +43,7 @@ RESULT = Path("build/bench.json")
 #: What a start costs, in the order in which it is measured; all share one subject.
 STARTS: dict[str, Callable[[Subject, Path], Iterator[Row]]] = {
     "start": lambda subject, _: startup.measure_warm(subject),
+    "layered": startup.measure_layers,
     "first": lambda subject, _: startup.measure_first(subject),
     "calls": calls.measure,
     "crowd": lambda subject, _: startup.measure_crowd(subject),
@@ -51,6 +53,7 @@ STARTS: dict[str, Callable[[Subject, Path], Iterator[Row]]] = {
 OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
     "containers": containers.measure,
     "install": program.measure_steps,
+    "layers": layers.measure,
     "conda": conda.measure,
     "program": program.measure_listing,
     "places": places.measure,

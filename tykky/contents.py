@@ -336,6 +336,13 @@ def put(packages: Sequence[Installed], box: RealBox) -> None:
     box.real(program).chmod(0o755)
 
 
+def take_out(box: RealBox) -> None:
+    """Take out what :func:`put` has put into contents, before others are made of them."""
+    if box.real("share/tykky/packages.json").is_file():
+        for name in ("share/tykky/packages.txt", "share/tykky/packages.json", f"bin/{COMMAND}"):
+            box.real(name).unlink(missing_ok=True)
+
+
 #: What a stack tells of its packages itself.
 _TOLD = ("name", "version", "build", "channel", "license")
 

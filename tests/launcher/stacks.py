@@ -136,7 +136,7 @@ class Stack:
         return wait_for(lambda: not self.processes(), seconds)
 
 
-PARTS = ("root", "needs", "image", "image_size", "mount_at", "binds")
+PARTS = ("root", "needs", "image", "image_size", "mount_at", "layers", "binds")
 
 
 def mounts(
@@ -147,11 +147,12 @@ def mounts(
     mount_at: Path | None = None,
     root: Root | None = None,
     needs: Iterable[Need] = (),
+    layers: Iterable[ImageMount] = (),
     binds: Iterable[Bind] = (),
 ) -> tuple[Mount, ...]:
     """What an install mounts, in the usual order."""
     images = [ImageMount(image, image_size, str(mount_at or prefix))] if image else []
-    return (*([root] if root else []), *needs, *images, *binds)
+    return (*([root] if root else []), *needs, *images, *layers, *binds)
 
 
 def parts_of(plan: LaunchPlan) -> dict[str, Any]:
@@ -159,9 +160,10 @@ def parts_of(plan: LaunchPlan) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "root": plan.root,
         "needs": [mount for mount in plan.mounts if isinstance(mount, Need)],
+        "layers": [image for image in plan.images if image.layer],
         "binds": [mount for mount in plan.mounts if isinstance(mount, Bind)],
     }
-    for image in plan.images:
+    for image in (image for image in plan.images if not image.layer):
         parts.update(image=image.file, image_size=image.size, mount_at=Path(image.target))
     return parts
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.indexes import index, wheel
 from tests.servers import Web
-from tests.stacks import Site, listing, recipe, settle
+from tests.stacks import LMOD, Site, listing, recipe, settle
 from tests.support import log_in, new_place, remove
 from tests.system.strangers import is_root, stranger
 from tykky.errors import Exit
 from tykky.resources import resource
 
-LOW = "packages = 'tykkylow=={}', 'tykkykeep==1.0'\ncommands = 'python*', 'say-low'"
+LOW = "packages = 'tykkylow=={}', 'tykkykeep==1.0', 'markupsafe'\ncommands = 'python*', 'say-low'"
 INDEX = "tykkyone==1.0", "tykkytwo==1.0", "tykkykeep==1.0", "tykkykeep==2.0"
 #: A command of the stack that tells whose Python runs it, and what that can import.
 SAY = """\
@@ -93,7 +93,8 @@ def test_extension_goes_into_a_root_of_ones_own_and_grows(people: tuple[Site, Si
     assert len([*(prefix / ".tykky/images").iterdir()]) == 1
     assert len([name for name in listing(prefix) if not name.startswith("bin/")]) <= 20
     # What one asks for again is added, and nothing else changes.
-    person("extend", "--name", "my-low", "low", "tykkytwo>=1")
+    said = person("extend", "--name", "my-low", "low", "tykkytwo>=1").stderr
+    assert "is kept there by somebody who cannot know of my-low/1: when it is gone" in said
     assert activated(person, "say-low tykkyone tykkytwo").split()[1:] == ["tykkyone", "tykkytwo"]
     text = (person.repo / "my-low/recipe.py").read_text()
     assert '    packages = "tykkyone", "tykkytwo>=1"\n' in text
@@ -101,6 +102,39 @@ def test_extension_goes_into_a_root_of_ones_own_and_grows(people: tuple[Site, Si
     assert "low/1 with tykkyone, tykkytwo." in person("find", "my-low").stdout
     person("--root", "mine", "verify", "my-low")
     assert "nothing" in person("--root", "mine", "outdated", "my-low").stderr
+
+
+def test_stack_of_somebody_else_is_relocated_into_a_root_of_ones_own(
+    people: tuple[Site, Site],
+) -> None:
+    owner, person = people
+    if not (person.repo / "my-low").exists():
+        person("extend", "low", "tykkyone")
+    before, theirs = listing(owner.root), owner.prefix("low")
+    version = owner.record("low")["packages"]
+    (answer,) = person.json("relocate", "low", "./own")
+    prefix = person.user.home / "own/store/low/1"
+    assert answer["prefix"] == str(prefix)
+    assert str(theirs) not in "".join(map(str, (answer["needs"], answer["refused"])))
+    code = "import markupsafe._speedups as m, tykkylow, sys; print(m.__file__, sys.prefix)"
+    library = f"{prefix}/lib/python3.11/site-packages"
+    found, at = person.user.run(prefix / "bin/python", "-c", code).stdout.split()
+    assert (found.rpartition("/")[0], at) == (f"{library}/markupsafe", str(prefix))
+    pip = (prefix / "bin/python", "-m", "pip", "list", "--format=freeze")
+    listed = person.user.run(*pip).stdout
+    assert listed.splitlines() == sorted("==".join(each) for each in version)
+    # What is on top of it takes it from there, where it is the same; and is one of two then.
+    (answer,) = person.json("--root", "mine", "relocate", "my-low", "./own")
+    assert answer["needs"] == {f"{theirs}#1": f"{prefix}#1"}
+    mine = prefix.parent.parent / "my-low/1"
+    says = person.user.run(mine / "bin/say-low", "tykkyone", "tykkytwo").stdout.split()
+    assert says[:2] == [str(mine), "tykkyone"]
+    assert person.user.run(mine / "bin/python", "-c", code).stdout.startswith(library)
+    person("--root", "./own", "verify")
+    load = "module load my-low; say-low tykkyone"
+    done = person.user.bash(f". {LMOD}; module use ~/own/modules; {load}")
+    assert done.stdout == f"{mine} tykkyone\n"
+    assert listing(owner.root) == before
 
 
 #: What cannot be, the code of the refusal, and what it says.

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from tests.stacks import Site, listing
-from tests.support import SPOILT
+from tests.support import SPOILT, remove
 from tests.system.sabotage import sabotaged
 from tests.system.wholeness import assert_no_litter, assert_nothing_is_half_done, assert_whole
 
@@ -40,6 +42,19 @@ def another_store(site: Site, name: str) -> Site:
     return site.with_env(TYKKY_ROOT=str(place / name), TYKKY_BUILD_DIR=str(place / f"build-{name}"))
 
 
+def kept(site: Site) -> Path:
+    """What the root of a store is made of again."""
+    return site.root.with_name(f"kept-{site.root.name}")
+
+
+def renew(site: Site) -> None:
+    """Give a store and its place for builds the state that was prepared."""
+    remove(site.root)
+    remove(Path(site.user.env["TYKKY_BUILD_DIR"]))
+    if kept(site).exists():
+        site.user.run("cp", "-a", kept(site), site.root)
+
+
 def stop_everywhere(
     site: Site,
     number: signal.Signals,
@@ -49,37 +64,44 @@ def stop_everywhere(
     check: Callable[[Site, int], None],
     every: int = 1,
 ) -> None:
-    """Send a signal before each operation of ``tykky VERB``, in a new store each time.
+    """Send a signal before each operation of ``tykky VERB``, in the same prepared store each time.
 
     Or only before one of ``every`` so many, or as TYKKY_TEST_EVERY says if that is more often.
 
-    ``check`` is given the store and the exit status; all its complaints fail the test.
+    ``check`` is given the store, with the operation's number as STOPPED_AT in the environment, and
+    the exit status; all its complaints fail the test.
     """
-
-    def prepared(name: str) -> Site:
-        here = another_store(site, name)
+    lanes: SimpleQueue[Site] = SimpleQueue()
+    for lane in range(os.cpu_count() or 1):
+        here = another_store(site, f"lane-{lane}")
         for arguments in prepare:
             here(*arguments)
-        return here
+        if prepare:
+            here.root.rename(kept(here))
+        lanes.put(here)
 
-    todo = operations(prepared("count"), *verb)
+    renew(here)
+    todo = operations(here, *verb)
     assert len(todo) > 4
     every = min(every, int(os.environ.get("TYKKY_TEST_EVERY", every)))
     chosen = [*todo][::every]
 
     def stop(at: int) -> str:
-        here = prepared(f"s{at}")
-        process = sabotaged(here, number, at=at).start(*verb)
-        _, said = process.communicate(timeout=100)
+        here = lanes.get()
         try:
+            renew(here)
+            process = sabotaged(here, number, at=at).start(*verb)
+            _, said = process.communicate(timeout=100)
             assert "Traceback" not in said
-            check(here, process.returncode)
+            check(here.with_env(STOPPED_AT=str(at)), process.returncode)
         except (AssertionError, pytest.fail.Exception) as error:
             return f"stopped before {todo[at]}:\n{said}\n{error}"
+        finally:
+            lanes.put(here)
         return ""
 
     SPOILT["kills"] += len(chosen)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(lanes.qsize()) as pool:
         wrong = [answer for answer in pool.map(stop, chosen) if answer]
     assert not wrong, "\n\n".join(wrong)
 
@@ -129,6 +151,25 @@ def test_install_terminated_anywhere_leaves_a_whole_install_or_none(site: Site) 
 
 
 @pytest.mark.slow
+def test_relocate_killed_anywhere_leaves_a_whole_install_or_none(site: Site) -> None:
+    site.hello()
+    there = another_store(site, "there")
+    there("install", "hello")
+    verb = ["relocate", str(there.root / "store/hello/1.0")]
+
+    def check(here: Site, status: int) -> None:
+        assert status == -signal.SIGKILL
+        assert_nothing_is_half_done(here)
+        here(*verb)
+        assert_whole(here)
+        here("gc", "--days", "0")
+        assert_no_litter(here)
+
+    stop_everywhere(site, signal.SIGKILL, verb, prepare=[], check=check, every=7)
+    there("verify")
+
+
+@pytest.mark.slow
 def test_uninstall_killed_anywhere_leaves_other_versions_as_they_were_and_can_be_repeated(
     site: Site,
 ) -> None:
@@ -140,9 +181,9 @@ def test_uninstall_killed_anywhere_leaves_other_versions_as_they_were_and_can_be
         assert here.lmod("module load hello; hello").stdout.startswith("hello ")
         whole = (here.root / "store/hello/2.0/.tykky/current").is_symlink()
         assert whole or here.modulefiles() == ["hello/1.0.lua"]
-        if here.root.name[-1] in "0369":  # each finishes what was begun
+        if here.user.env["STOPPED_AT"][-1] in "0369":  # each finishes what was begun
             here("uninstall", "hello/2.0", status=None)
-        elif here.root.name[-1] in "147":
+        elif here.user.env["STOPPED_AT"][-1] in "147":
             here("uninstall", "--undo", "hello/2.0", status=None)
             here("refresh", "hello/2.0")
             assert here.lmod("module load hello/2.0; hello").stdout == "hello 2.0\n"
@@ -174,7 +215,7 @@ def test_undoing_an_uninstall_killed_anywhere_loses_nothing_and_can_be_repeated(
 
     def check(here: Site, status: int) -> None:
         assert status == -signal.SIGKILL
-        if here.root.name[-1] in "02468":  # takes it for an uninstall that was killed
+        if here.user.env["STOPPED_AT"][-1] in "02468":  # takes it for an uninstall that was killed
             here("gc")
         here("uninstall", "--undo", "hello", status=None)
         assert here.lmod("module load hello; hello").stdout == "hello 1.0\n"

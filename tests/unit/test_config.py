@@ -15,12 +15,14 @@ from tykky.config.schema import (
     Advisories,
     Conda,
     Keep,
+    Layers,
     Licences,
     Module,
     Permissions,
     Pip,
     Python,
     Signing,
+    Slurm,
     Squash,
 )
 from tykky.config.tree import read_tree
@@ -85,9 +87,16 @@ def test_reference_has_every_key_with_its_default() -> None:
 
 
 def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
-    groups = {"squash": Squash, "permissions": Permissions, "module": Module, "pip": Pip}
+    groups = {
+        "squash": Squash,
+        "layers": Layers,
+        "permissions": Permissions,
+        "module": Module,
+        "pip": Pip,
+    }
     groups |= {"keep": Keep, "advisories": Advisories}
-    groups |= {"python": Python, "conda": Conda, "signing": Signing, "licences": Licences}
+    groups |= {"python": Python, "conda": Conda, "signing": Signing}
+    groups |= {"licences": Licences, "slurm": Slurm}
     own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains"}
     assert own == set(SECTIONS[""])
     for section, group in groups.items():

@@ -40,7 +40,8 @@ def make(here: Place) -> Make:
             description="For a test.",
             installed="2026-11-22T10:00:00Z",
             images=tuple(
-                {"file": name, "sha256": "", "bytes": len(text)} for name, text in images.items()
+                {"file": name, "sha256": "", "parent": "", "bytes": len(text)}
+                for name, text in images.items()
             ),
         )
         place.commit(draft, record, MODES)

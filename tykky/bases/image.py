@@ -230,9 +230,11 @@ def listing(image: ImageFile) -> Listing:
     return Listing(kinds, links, frozenset(programs))
 
 
-def unpack(image: ImageFile, folder: Path) -> None:
-    """Unpack all of an image into a folder that is there. Raises ``TykkyError``."""
-    _unsquashfs(image, "-no-progress", "-no-xattrs", "-force", "-d", str(folder))
+def unpack(image: ImageFile, folder: Path, *, leave_out: Sequence[str] = ()) -> None:
+    """Unpack an image, but for some paths, into a folder that is there. Raises ``TykkyError``."""
+    options = ["-no-progress", "-no-xattrs", "-force", "-d", str(folder)]
+    options += ["-no-wildcards", "-excludes"] if leave_out else []
+    _unsquashfs(image, *options, paths=leave_out)
 
 
 def extract(image: ImageFile, paths: Sequence[str], folder: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from tykky.bases.base import Base, host
-from tykky.bases.image import Listing, image_base, listing, open_image
+from tykky.bases.image import Listing, image_base
+from tykky.bases.layers import listing_of
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.spec import is_path
 
@@ -29,7 +30,7 @@ class StackBase(Base):
 
     prefix: Path
     generation: int
-    image: Path
+    images: tuple[Path, ...]
     below: Base
     packages: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
@@ -49,7 +50,7 @@ class StackBase(Base):
     @cached_property
     def listing(self) -> Listing:
         """Everything in the install, from its own top on. Raises ``TykkyError``."""
-        return listing(open_image(self.image))
+        return listing_of(self.images)
 
     def pythons(self) -> dict[str, Path]:
         """The stack's own Python, else those below it, by ``major.minor``."""
@@ -110,7 +111,19 @@ def stack_base(name: str, spec: str, config: Config, record: Record | None = Non
             remedy="name the container itself as the base",
             code=Exit.BASE,
         )
-    image = image_path(prefix, record.images[0]["file"])
+    if "parent" in record.images[0]:
+        raise TykkyError(
+            f"the base 'stack:{spec}' is a layer on another stack itself",
+            remedy="name that stack as the base, with the packages of both",
+            code=Exit.BASE,
+        )
+    images = tuple(image_path(prefix, image["file"]) for image in record.images)
+    if lost := next((path for path in images if not path.exists()), None):
+        raise TykkyError(
+            f"{record.title} is not whole: {lost} is missing",
+            remedy=f"who keeps it can mend it: 'tykky verify {record.module}' tells how",
+            code=Exit.DAMAGED,
+        )
     by_record = record.kind in ("pip", "extension")  # others have more than Python's
     return StackBase(
         name,
@@ -118,9 +131,9 @@ def stack_base(name: str, spec: str, config: Config, record: Record | None = Non
         record.build,
         prefix,
         record.generation,
-        image,
+        images,
         below,
-        dict(record.packages if by_record else _projects(listing(open_image(image)))),
+        dict(record.packages if by_record else _projects(listing_of(images))),
         record.title,
         record.commands,
         bool(record.launch.get("activation")),

@@ -22,7 +22,7 @@ from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
 from tykky.kinds import tree
 from tykky.runtime.base import PINS
-from tykky.tools import process, uv
+from tykky.tools import complaints, process, uv
 from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.process import Command
 from tykky.tools.scratch import Scratch, contained
@@ -58,6 +58,10 @@ class Box(ABC):
     seen: list[Path] = field(default_factory=list)
     #: Tells what is being done in a few words, for the progress line.
     say: Callable[[str], None] = lambda _: None
+    #: What was installed already, where the contents of another generation are to be changed.
+    before: Lock | None = None
+    #: Whether they are there to be changed, by whatever means.
+    changing: bool = False
     #: Warnings that are not to be lost among what is being done.
     remarks: list[str] = field(default_factory=list)
 
@@ -205,7 +209,7 @@ class RealBox(Box):
                 return process.run(shown, line, environment, self.cwd, self.log, self.network)
         except StepError as error:
             if self.network:
-                uv.of_script(error, shown, uv.indexes(self.config))
+                complaints.of_script(error, shown, uv.indexes(self.config))
             raise
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tykky.bases.layers import unpack_all
 from tykky.errors import explained
 from tykky.files import walk
-from tykky.tools.squash import program
 
 #: How many bytes are read at once, and how many are shown, of which so many are the same.
 _CHUNK, _SHOWN, _BEFORE = 1 << 20, 16, 4
@@ -30,17 +30,15 @@ class Difference:
     sides: tuple[str, ...] = ()
 
 
-def compare(
-    installed: Path, again: Path, scratch: Path, run: Callable[[list[str]], str]
-) -> list[Difference]:
-    """The files in which two images differ, sorted; they are unpacked in ``scratch``.
+def compare(installed: Sequence[Path], again: Path, scratch: Path) -> list[Difference]:
+    """The files in which images, and one that was built again, differ, sorted.
 
-    ``run`` runs a command. Raises ``TykkyError``.
+    They are unpacked in ``scratch``. Raises ``TykkyError``.
     """
     trees = scratch / "installed", scratch / "again"
-    for image, tree in zip((installed, again), trees, strict=True):
-        line = [program("unsquashfs"), "-quiet", "-no-progress", "-no-xattrs", "-dest", str(tree)]
-        run([*line, str(image)])
+    for images, tree in zip((installed, (again,)), trees, strict=True):
+        tree.mkdir()
+        unpack_all(images, tree)
     with explained("compare the two images"):
         names = {os.path.relpath(each.path, tree) for tree in trees for each in walk(tree)}
         return [d for name in sorted(names) for d in _different(name, *(t / name for t in trees))]

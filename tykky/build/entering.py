@@ -29,6 +29,7 @@ from tykky.runtime.base import (
     Runtime,
 )
 from tykky.store.record import is_a
+from tykky.tools.squash import DIGITS
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -210,7 +211,7 @@ def launch_plan(
 ) -> LaunchPlan:
     """What the launcher is told; ``images`` as a record has them, the lowest first."""
     target = entering.mount_at or ("$PREFIX" if entering.relocatable else str(place))
-    own = [ImageMount(image["file"], image["bytes"], target) for image in images]
+    own = [ImageMount(i["file"], i["bytes"], target, layer="parent" in i) for i in images]
     more, variables, options = libraries(entering.gpu, rooted=_root(entering) is not None)
     is_open = entering.isolation == "open"
     if not is_open:  # the home of $HOME is bound, and only where it shall be
@@ -235,6 +236,7 @@ def launch_plan(
         ),
         refuse_other_stacks=entering.isolation == "closed",
         gpu=entering.gpu,
+        extends=f"{images[0]['parent'][:DIGITS]}.sqfs" if images and own[0].layer else "",
         servers=(Path(config.server),) if config.server else (),
         container=_container(entering),
         options=options,

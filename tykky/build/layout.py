@@ -51,6 +51,10 @@ class Layout:
     keeps_all = True
     #: Whether what is built is a recipe's, which may lie in a repository.
     has_repository = True
+    #: Whether it is built by changing the contents that there are.
+    changes = False
+    #: Whether it is a layer on the images of its base.
+    upon = False
     #: What the log says is done.
     verb = "install"
 
@@ -100,6 +104,10 @@ class Layout:
 
     def fill(self, work: Work, draft: Draft, offer: Offer, images: Images) -> None:
         """Add files to a generation that is being written."""
+
+    def state(self) -> dict[str, Any]:
+        """What of itself is known only once the contents are made."""
+        return {}
 
     def failed(self, work: Work) -> None:
         """Before what was built is removed, because something failed."""

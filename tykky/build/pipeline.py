@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tykky import bases, console
 from tykky import lock as locks
-from tykky.build import gate, licensing, steps
+from tykky.build import gate, layered, licensing, steps
 from tykky.build import plan as plans
 from tykky.build.plan import Plan, record_of
 from tykky.build.work import Desk, Work
@@ -47,12 +47,22 @@ class Publisher(Protocol):
         """Show the current generation, if anything of that is missing."""
 
 
+class Taker(Protocol):
+    """What may have a stack already that would be built; see :mod:`tykky.exchange.taking`."""
+
+    def find(self, plan: Plan) -> bool:
+        """Whether somebody has it, and it may be taken; what it cannot be had for is told."""
+
+    def take(self, plan: Plan, *, held: bool) -> bool:
+        """Commit it at its place, which is claimed, if it can be had after all."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What ``install`` did: the record, and how it came about.
 
     ``did`` is ``nothing``, ``switched`` (to a generation that was there), ``published`` (a new
-    generation without building) or ``built``.
+    generation without building), ``taken`` (from elsewhere) or ``built``.
     """
 
     record: Record
@@ -67,14 +77,18 @@ def install(
     publisher: Publisher,
     *,
     force: bool = False,
+    whole: bool = False,
+    taker: Taker | None = None,
 ) -> Outcome:
     """Install what a spec selects, unless it is installed already, as it would be now.
 
-    With ``force`` it is built in any case. Raises ``TykkyError``; then everything is as it was,
-    and the error's details say where the build log is.
+    With ``force`` it is built in any case, and ``whole``; else it is taken if ``taker`` has it.
+    Raises ``TykkyError``; then everything is as it was, and the error's details say where the build
+    log is.
     """
     desk = Desk.of(config, store, spec, quiet=False)
-    return carry_out(desk, resolve(desk, repos), publisher, force=force)
+    plan = resolve(desk, repos)
+    return carry_out(desk, plan, publisher, force=force, whole=whole, taker=taker)
 
 
 def carry_out(
@@ -86,8 +100,12 @@ def carry_out(
     verb: str = "install",
     why: str = "",
     after: int = 0,
+    whole: bool = False,
+    taker: Taker | None = None,
 ) -> Outcome:
     """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history.
+
+    What is built is ``whole``, or a layer on the current generation where that pays.
 
     Makes a new generation, or switches to one that is there. Raises ``TykkyError``.
     """
@@ -100,7 +118,10 @@ def carry_out(
     if force or (found is None and plans.reusable(plan) is None):
         gate.check(plan.lock.packages, plan.module, desk)
         licensing.check_lock(plan.lock, plan.module, desk.config, lambda _: None)
-        plan = provide(desk, plan)
+        if force or whole or taker is None or not taker.find(plan):
+            taker, plan = None, provide(desk, plan)
+    else:
+        taker = None
     desk.store.prepare()
     sweep(desk.config.build_dir)
     publisher.check(plan.layout.amend(record_of(plan, (), {})))
@@ -121,11 +142,15 @@ def carry_out(
             )
             remedy = "run the same command again, which goes on from there"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        if taker is not None and taker.take(plan, held=held) and (found := plans.present(plan)):
+            publisher.switch(found, verb, why)
+            return Outcome(found, "taken")
         old = None if force else plans.reusable(plan)
         if old is None and isinstance(plan.base, bases.Pending):
             plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
-        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why)
-        return Outcome(record, "built" if old is None else "published")
+        whole = whole or force
+        record = build(desk, plan, publisher, old, held=held, verb=verb, why=why, whole=whole)
+        return Outcome(record, "built" if old is None else "taken" if taker else "published")
 
 
 def resolve(desk: Desk, repos: Repos) -> Plan:
@@ -182,10 +207,12 @@ def build(
     held: bool,
     verb: str = "install",
     why: str = "",
+    whole: bool = False,
 ) -> Record:
     """Make a new generation and let it be the current one. Hold the claim of the place.
 
-    With ``old``, it gets the contents of that generation. ``held`` tells whether the claim really
+    With ``old``, it gets the contents of that generation; else it may be a layer on the current
+    one, unless ``whole``. ``held`` tells whether the claim really
     keeps others away. Raises ``TykkyError``; then the place is as it was.
     """
     plan.place.check_formats()
@@ -194,7 +221,10 @@ def build(
     if held:
         place.sweep(plan.place)
     with _working(desk, plan, held=held) as (work, draft):
-        built = steps.reuse(work, old) if old is not None else steps.assemble(work)
+        if old is not None:
+            built = steps.reuse(work, old)
+        else:
+            built = steps.assemble(work, layered.ground(plan, desk.config, whole=whole))
         gate.check(built.packages, plan.module, desk)
         licensing.check(built.packages, plan.module, desk.config, desk.remark)
         launch = steps.write(work, draft, built)

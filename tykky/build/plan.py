@@ -19,6 +19,7 @@ from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
 from tykky.build.entering import triples
 from tykky.build.layout import Layout
+from tykky.build.upon import Upon
 from tykky.console import plural
 from tykky.errors import (
     Exit,
@@ -121,7 +122,8 @@ def make(
     entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
     publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
-    how = (settled.is_new, settled.instead, needs, build, publish, beside)
+    layout = Upon() if recipe.on_base else Layout()
+    how = (settled.is_new, settled.instead, needs, build, publish, beside, layout)
     return Plan(recipe, arch, base, lock, place, module, *how)
 
 
@@ -161,12 +163,23 @@ def check_selection(recipe: Stack, place: Place) -> None:
         there = place.record()
     except StoreError:
         return  # damaged, or of a newer Tykky: that is said by what needs to know more
+    if there.arch not in ("", bases.arch()):
+        raise mixed(there, bases.arch())
     if (there.version, there.suffix) != (str(recipe.version), recipe.suffix):
         raise StoreError(
             f"the module {there.module} belongs to another selection already: {there.spec}",
             remedy=f"uninstall that first ('tykky uninstall {place.prefix}'), or rename a version",
             code=Exit.CONFLICT,
         )
+
+
+def mixed(there: Record, arch: str) -> StoreError:
+    """The error where a place, or what a stack needs, is for another architecture."""
+    return StoreError(
+        f"{there.module} in {there.prefix} is for {there.arch}, and this would be for {arch}",
+        remedy="give each architecture a root of its own: --root DIR",
+        code=Exit.CONFLICT,
+    )
 
 
 def shown(recipe: Stack) -> dict[str, Any]:
@@ -265,13 +278,16 @@ def _beside(recipe: Stack) -> dict[str, str]:
 def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     try:
         store = roots.having(store, str(needed))
-        return store.record(store.one(str(needed)))
+        record = store.record(store.one(str(needed)))
     except StoreError as error:
         raise TykkyError(
             f"{recipe.spec} needs '{needed}': {error.cause}",
             remedy=roots.where_from(store, str(needed)),
             code=Exit.NOT_FOUND,
         ) from None
+    if record.arch not in ("", bases.arch()):
+        raise mixed(record, bases.arch())
+    return record
 
 
 def foresee(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from tykky import bases, console
 from tykky import lock as locks
 from tykky.bases.stacks import stack_base
-from tykky.build import keeping, steps
+from tykky.build import keeping, restoring, steps
 from tykky.build import plan as plans
 from tykky.build.comparing import Difference, compare
+from tykky.build.layered import ground
 from tykky.build.layout import Layout
 from tykky.build.locking import Settled
 from tykky.build.plan import Plan
+from tykky.build.upon import Upon
 from tykky.build.work import Desk, Work
 from tykky.errors import Exit, LockError, StoreError, TykkyError, explained
 from tykky.files import digest_file
@@ -49,9 +51,15 @@ class Proof:
     other: tuple[str, ...] = ()
 
     @property
+    def installed(self) -> str:
+        """The digest of what is installed."""
+        return str(self.record.originals[-1]["sha256"])
+
+    @property
     def is_same(self) -> bool:
         """Whether the image is the same, byte for byte."""
-        return bool(self.sha256 == self.record.images[-1]["sha256"])
+        layered = len(self.record.originals) > 1
+        return not self.differences if layered else self.sha256 == self.installed
 
 
 @dataclass(frozen=True)
@@ -78,9 +86,16 @@ class _Same(Layout):
         return self.options
 
 
+class _SameUpon(_Same, Upon):
+    """The same of what is a layer on its base."""
+
+
 def rebuild(record: Record, config: Config, store: Store) -> Proof:
-    """Build a generation again in scratch, and compare. Raises ``TykkyError``."""
-    image = _image_of(record)
+    """Build a generation again in scratch, and compare. Raises ``TykkyError``.
+
+    What has layers is compared file by file.
+    """
+    images = _images_of(record)
     lock, desk = _lock_of(record), Desk.of(config, store, parse_one(record.spec), quiet=False)
     sweep(config.build_dir)
     path = config.build_dir / locks.digest_of(["rebuild", record.prefix])[:16]
@@ -93,14 +108,19 @@ def rebuild(record: Record, config: Config, store: Store) -> Proof:
             (path / "images").mkdir()
             plan = _plan(record, lock, desk, path)
             work = Work(desk, plan, scratch)
-            plan = replace(plan, layout=_Same(_options(image, work)))
+            layout = _SameUpon if plan.layout.upon else _Same
+            plan = replace(plan, layout=layout(options_of(images[0], work.run)))
             work = replace(work, plan=plan)
-            made = steps.assemble(work).images[0]
+            made = steps.assemble(work, ground(plan, config, whole=True)).images[0]
             found = Proof(record, made["sha256"], other=tuple(_other(record, plan)))
-            if not found.is_same:
+            if found.sha256 != found.installed:
                 with console.step("compare", "the files of both images"):
                     there = plan.place.images / made["file"]
-                    found = replace(found, differences=tuple(compare(image, there, path, work.run)))
+                    different = compare(images, there, path)
+                    # The copy of a record says what it lies on.
+                    layered = len(images) > 1
+                    counts = [d for d in different if not (layered and d.path == restoring.NAME)]
+                    found = replace(found, differences=tuple(counts))
         except BaseException as error:
             desk.log.note(f"{type(error).__name__}: {error}")
             desk.log.settle()
@@ -114,21 +134,27 @@ def rebuild(record: Record, config: Config, store: Store) -> Proof:
     return found
 
 
-def _image_of(record: Record) -> Path:
-    """The image of a generation, which is whole. Raises ``StoreError``."""
+def _images_of(record: Record) -> list[Path]:
+    """The images of a generation, which are whole. Raises ``StoreError``."""
     if not record.has_module:
         cause = f"{record.prefix} was made by a classic command, which keeps no recipe"
         raise StoreError(cause, remedy="make it again by the same command", code=Exit.USAGE)
-    if len(record.images) != 1:
-        cause = f"{record.title} has {console.plural(len(record.images), 'image')}, and not one"
-        raise StoreError(cause, remedy="only what one build has made can be compared")
-    image: Path = Place(Path(record.prefix)).images / record.images[0]["file"]
-    with explained(f"read {image}"):
-        if not image.is_file() or digest_file(image) != record.images[0]["sha256"]:
-            cause = f"the image {image} is not what was installed"
-            remedy = f"'tykky verify {record.title}' says what brings it back"
-            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
-    return image
+    if {*record.made_with} - {record.prefix}:
+        cause = f"{record.title} was relocated together with what it needs"
+        remedy = "what it was made with lies elsewhere by now: 'tykky install --force' builds anew"
+        raise StoreError(cause, remedy=remedy)
+    if not record.images:
+        raise StoreError(f"{record.title} has no image", remedy="there is nothing to be compared")
+    found = []
+    for each in record.originals:
+        image = Place(Path(record.prefix)).images / each["file"]
+        with explained(f"read {image}"):
+            if not image.is_file() or digest_file(image) != each["sha256"]:
+                cause = f"the image {image} is not what was installed"
+                remedy = f"'tykky verify {record.title}' says what brings it back"
+                raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
+        found.append(image)
+    return found
 
 
 def _lock_of(record: Record) -> locks.Lock:
@@ -142,9 +168,9 @@ def _lock_of(record: Record) -> locks.Lock:
     raise StoreError(cause, remedy=f"'tykky verify {record.title}' tells more", code=Exit.DAMAGED)
 
 
-def _options(image: Path, work: Work) -> tuple[str, ...]:
+def options_of(image: Path, run: Callable[[list[str]], str]) -> tuple[str, ...]:
     """The options of mksquashfs that an image was made with, as it says itself."""
-    said = work.run([squash.program("unsquashfs"), "-stat", str(image)])
+    said = run([squash.program("unsquashfs"), "-stat", str(image)])
     compression = re.search(r"^Compression (\w+)", said, re.M)
     level = re.search(r"^\s+compression-level (\d+)", said, re.M)
     block = re.search(r"^Block size (\d+)", said, re.M)
@@ -162,7 +188,8 @@ def _plan(record: Record, lock: locks.Lock, desk: Desk, path: Path) -> Plan:
         plan = plans.make(
             parse_one(record.spec), desk.config, repos, desk.store, line.update, settled=settled
         )
-        place = _Aside(Path(record.prefix), path / "images")
+        made_at = Path(record.made_with.get(record.prefix, record.prefix))
+        place = _Aside(made_at, path / "images")
         plan = replace(plan, place=place, module=record.module, needs=needs)
         line.update(f"{record.title}, {console.plural(len(lock.packages), 'package')}")
         line.tell(plan=plan)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import tykky
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
+from tykky.build.layout import Images
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import copy_tree, digest_file, discard
 from tykky.host import host_name, now, user_name
@@ -35,14 +35,17 @@ if TYPE_CHECKING:
 NAME = ".tykky-record.json"
 #: More than any record has, in bytes.
 _MOST = 1 << 24
-
+#: What a copy says of the layer that it lies in.
+NAMELESS = {"file": "", "sha256": "", "bytes": 0}
 
 #: How an install is entered, as its site wants it unless its recipe says.
 _OF_THE_SITE = ("runtime", "isolation")
 
 
-def put_copy(top: Path, record: Record, recipe: Stack) -> None:
+def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> None:
     """Put the copy of a record into the contents ``top`` of an image. Raises ``OSError``.
+
+    Of a layer it has the images ``below`` it, and itself without a name.
 
     What a site has chosen is not in it, nor how often the stacks that it needs were built there:
     the same contents are the same image everywhere.
@@ -56,7 +59,7 @@ def put_copy(top: Path, record: Record, recipe: Stack) -> None:
         by={},
         steps=(),
         generation=0,
-        images=(),
+        images=(*below, {**NAMELESS, "parent": below[-1]["sha256"]}) if below else (),
         files=0,
         notes={},
         marks={},
@@ -81,25 +84,49 @@ def copies(here: Place) -> list[Record]:
     found = []
     there = here.images.glob("*.sqfs") if here.images.is_dir() else ()
     for image in sorted(there, key=lambda path: path.lstat().st_mtime, reverse=True):
-        with contextlib.suppress(StoreError, OSError), tempfile.TemporaryDirectory() as folder:
-            line = [squash.program("unsquashfs"), "-cat", str(image), NAME]
-            null = subprocess.DEVNULL
-            with subprocess.Popen(line, stdin=null, stdout=subprocess.PIPE, stderr=null) as reading:
-                assert reading.stdout is not None
-                said = reading.stdout.read(_MOST + 1)  # whoever made the image may have put in more
-                reading.kill()
-            if len(said) > _MOST:
+        with contextlib.suppress(OSError, StoreError):
+            record = copy_in(image)
+            if record is None or record.prefix != str(here.prefix):
                 continue
-            Path(folder, records.NAME).write_bytes(said)
-            record = records.read(Path(folder))
             digest = digest_file(image)
-            same = record.prefix == str(here.prefix) and image.stem == digest[: squash.DIGITS]
+            whole = all(
+                place.is_image(here.images / i["file"], i["bytes"]) for i in record.images[:-1]
+            )
             # A name that is laid out must stay in its folder, whoever has made the image.
-            same = same and not any("/" in n or n.startswith(".") for n in record.commands)
-            if same:
+            odd = any("/" in name or name.startswith(".") for name in record.commands)
+            if image.stem == digest[: squash.DIGITS] and whole and not odd:
                 fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
-                found.append(replace(record, images=(fact,)))
+                if record.images:
+                    fact = {**record.images[-1], **fact}
+                elif parent := _extended(record):
+                    fact["parent"] = parent
+                found.append(replace(record, images=(*record.images[:-1], fact)))
     return found
+
+
+def copy_in(image: Path) -> Record | None:
+    """The copy of the record in an image; in a layer, with all images, itself without a name."""
+    line = [squash.program("unsquashfs"), "-cat", str(image), NAME]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(line, stdin=null, stdout=subprocess.PIPE, stderr=null) as reading:
+        assert reading.stdout is not None
+        said = reading.stdout.read(_MOST + 1)  # whoever made the image may have put in more
+        reading.kill()
+    with contextlib.suppress(StoreError):
+        return records.read(image, text=said) if len(said) <= _MOST else None
+    return None
+
+
+def _extended(record: Record) -> str:
+    """The image of another install that the only one of this lies on, if it does.
+
+    Raises ``StoreError`` if that is gone.
+    """
+    if record.kind != "extension" or not record.launch.get("mount_at"):
+        return ""
+    need = record.needs[0]
+    prefix, _, number = _having(need, record.needed[need]).rpartition("#")
+    return str(Place(Path(prefix)).record(int(number)).images[-1]["sha256"])
 
 
 def restore(here: Place, config: Config, store: Store) -> Record:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +19,19 @@ from tykky.bases import Base, ImageBase, StackBase
 from tykky.build.commands import lay_commands, lay_launch
 from tykky.files import Permissions, make_folder
 from tykky.runtime import native
-from tykky.runtime.base import Bind, Command, EnvAction, EnvChange, LaunchPlan, Mount, Need, Root
-from tykky.store.place import Place, switch
+from tykky.runtime.base import (
+    IMAGES,
+    Bind,
+    Command,
+    EnvAction,
+    EnvChange,
+    ImageMount,
+    LaunchPlan,
+    Mount,
+    Need,
+    Root,
+)
+from tykky.store.place import HIDDEN, Place, switch
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -60,15 +72,31 @@ def box_around(
     return _laid("the build", prefix, mounts, config, closed=isolated)
 
 
+def view(images: Path, mounts: Sequence[ImageMount], scratch: Scratch, config: Config) -> Path:
+    """The command ``env`` of the host, which sees what is in images that lie in a folder."""
+    prefix = Path(tempfile.mkdtemp(prefix="view-", dir=scratch.path))
+    (prefix / HIDDEN).mkdir()
+    (prefix / HIDDEN / IMAGES).symlink_to(images)
+    program = Path(shutil.which("env") or "/usr/bin/env")
+    every: list[Mount] = [Root(Path("/")), *mounts]
+    return _laid("the contents of an install", prefix, every, config, closed=False, program=program)
+
+
 def _laid(
-    name: str, prefix: Path, mounts: Sequence[Mount], config: Config, *, closed: bool
+    name: str,
+    prefix: Path,
+    mounts: Sequence[Mount],
+    config: Config,
+    *,
+    closed: bool,
+    program: Path | None = None,
 ) -> Path:
-    """Lay out a place in scratch, whose one command is the box; the path of that."""
+    """Lay out a place in scratch, whose one command is the box or a program; the path of that."""
     plan = LaunchPlan(
         name=name,
         prefix=prefix,
         mounts=tuple(mounts),
-        commands=(Command("box", native.program("box")),),
+        commands=(Command("box", program or native.program("box")),),
         environment=(EnvChange(EnvAction.UNSET, "LD_LIBRARY_PATH"),) if closed else (),
         servers=(Path(config.server),) if config.server else (),
         idle=1,

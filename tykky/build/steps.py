@@ -10,10 +10,10 @@ from typing import Any
 
 import tykky
 from tykky import console, contents
-from tykky.build import commands, keeping, restoring
+from tykky.build import commands, keeping, layered, restoring
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan, of_needs
-from tykky.build.layout import Offer
+from tykky.build.layout import Images, Offer
 from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
 from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
@@ -41,35 +41,65 @@ class Built:
     old: Record | None = None  # the generation that they are taken from
 
 
-def assemble(work: Work) -> Built:
-    """Build, finish and squash the contents; from then on the scratch directory is empty."""
+def assemble(work: Work, ground: Record | None = None) -> Built:
+    """Build, finish and squash the contents; from then on the scratch directory is empty.
+
+    Where it can be, only what differs from the ``ground`` is built, as a layer on the images of
+    that generation.
+    """
+    built, top = None, work.scratch.top
+    below: Images = ()
+    if ground is not None:
+        try:
+            built = layered.changed(work, ground, _contents)
+            top, below = work.scratch.layer / "upper", ground.images
+        except layered.NoLayers as error:
+            if work.plan.layout.upon:
+                error.remedy = error.remedy or "ask for other packages"
+                raise
+            work.desk.remark(f"{error.cause}, so that all is built anew")
+            work.scratch.renew()
+            work.scratch.top.mkdir()
+    built = built or _contents(work)
+    return _squash(work, built, top, below) if work.plan.layout.has_image else built
+
+
+def _contents(work: Work) -> Built:
     with work.desk.step("build") as line:
         box = work.plan.layout.box(replace(work, line=line))
         work.plan.layout.start(work)
+        if work.before is not None:
+            contents.take_out(box)
         work.call(box, "assemble")
     work.tell(box)
-    built = _finish(work)
-    if not work.plan.layout.has_image:
-        return built
-    plan, top = work.plan, work.scratch.top
+    return _finish(work)
+
+
+def _squash(work: Work, built: Built, top: Path, below: Images) -> Built:
+    """Make an image of the tree ``top``; a layer, if there are images ``below``."""
+    plan = work.plan
     with work.desk.step("squash") as line:
         record = plan.layout.amend(_record(work, built))
         if record.has_module:
             with explained("put a copy of the record into the image", "build_dir"):
-                restoring.put_copy(top, record, plan.recipe)
+                restoring.put_copy(top, record, plan.recipe, () if plan.layout.upon else below)
         if plan.layout.settles:
             settle(top)
-        files, paths = count(top), tuple(listed.below(top))
-        line.update(f"{files} files into one image")
+        files, paths, what = count(top), tuple(listed.below(top)), "one image"
+        if below:
+            paths, what = tuple(layered.paths(plan, top)), "a layer"
+        line.update(f"{files} files into {what}")
         options, before = plan.layout.squash_options(work), {*plan.place.images.iterdir()}
         image = squash(top, plan.place.images, work.config, work.run, options)
         if (path := plan.place.images / image.file) not in before:  # else it is others' as well
             work.desk.store.permissions.apply(path)
         work.scratch.renew()
         line.tell(image=image)
-        line.update(f"{files} files into one image of {console.size(image.bytes)}")
+        line.update(f"{files} files into {what} of {console.size(image.bytes)}")
     work.desk.log.note(f"image {image.sha256}, place {plan.prefix}")
-    return replace(built, images=(asdict(image),), files=paths)
+    facts = asdict(image) | ({"parent": below[-1]["sha256"]} if below else {})
+    own = () if plan.layout.upon else map(dict, below)
+    return replace(built, images=(*own, facts), files=paths)
 
 
 def _finish(work: Work) -> Built:

@@ -26,6 +26,7 @@ from tykky.tools import process
 if TYPE_CHECKING:
     from tykky.build.plan import Plan
     from tykky.config import Config
+    from tykky.lock import Lock
     from tykky.spec import Spec
     from tykky.store import Store
     from tykky.tools.scratch import Scratch
@@ -179,7 +180,8 @@ class Desk:
 class Work:
     """A build under way: its desk, what is built, and where.
 
-    ``read`` is what it has read, ``fetched`` what it has downloaded.
+    ``read`` is what it has read, ``fetched`` what it has downloaded; ``before`` is the lock of
+    the contents that are changed, if it does not begin with nothing.
     """
 
     desk: Desk
@@ -188,6 +190,7 @@ class Work:
     line: Step | None = None
     read: dict[str, str] = field(default_factory=dict)
     fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
+    before: Lock | None = None
 
     @property
     def config(self) -> Config:
@@ -211,6 +214,8 @@ class Work:
             scratch=self.scratch,
             log=self.desk.log.stream,
             say=self.say,
+            before=self.before,
+            changing=self.scratch.upper is not None,
             read=self.read,
             fetched=self.fetched,
             network=plan.recipe.network,

@@ -46,7 +46,7 @@ def _answer(proof: Proof) -> dict[str, Any]:
     return {
         "title": proof.record.title,
         "same": proof.is_same,
-        "installed": proof.record.images[-1]["sha256"],
+        "installed": proof.installed,
         "rebuilt": proof.sha256,
         "differences": [asdict(each) for each in proof.differences],
         "inputs": [*proof.other],
@@ -55,6 +55,9 @@ def _answer(proof: Proof) -> dict[str, Any]:
 
 def _show(proof: Proof) -> None:
     title = proof.record.title
+    if proof.is_same and proof.sha256 != proof.installed:
+        console.say(f"{title} has the files that its recipe and its lock give, in layers")
+        return
     if proof.is_same:
         console.say(f"{title} is what its recipe and its lock give: sha256 {proof.sha256}")
         return

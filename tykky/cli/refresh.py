@@ -11,6 +11,7 @@ get the modes and the groups that are configured.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from tykky import console
@@ -97,7 +98,7 @@ def _refresh(entry: Entry, call: Call) -> dict[str, Any]:
             store.check_entry(record)
             if original := place.original():
                 cause = f"{record.title} is a copy of {original}, and works only there"
-                remedy = "install it anew, where it is to be"
+                remedy = f"'tykky relocate {shlex.quote(str(place.prefix))}' lets it work here"
                 raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
             if (path := damaged(record)) and not path.endswith(CONF_NAME):  # that is made anew
                 what = "the image " if path.endswith(".sqfs") else ""

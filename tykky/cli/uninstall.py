@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tykky import console
 from tykky.cli.common import Call, Result, flag, named, place_of, positional
+from tykky.cli.holding import hold, release
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
 from tykky.store import Entry, Store, place, spare, state, trash
@@ -48,7 +49,7 @@ def run(call: Call) -> Result:
     chosen = {entry.prefix: entry for entry in _installed(store, names)}
     some = [_generation(name, call) for name in names if "#" in name]
     going = {*chosen, *(f"{entry.module}#{number}" for entry, number in some)}
-    needing = {prefix: _check(entry, publisher, going) for prefix, entry in chosen.items()}
+    needing = {prefix: check(entry, publisher, going) for prefix, entry in chosen.items()}
     for entry, number in some:
         _check_generation(entry, number, call, going)
     answers = [_remove_generation(name, call) for name in names if "#" in name]
@@ -56,13 +57,14 @@ def run(call: Call) -> Result:
     for entry in map(chosen.__getitem__, spare.ordered(needing)):
         prefix = Path(entry.prefix)
         with store.claim(prefix, entry.module, console.note):
-            _check(entry, publisher, going)  # somebody may have begun to need it since
+            check(entry, publisher, going)  # somebody may have begun to need it since
             publisher.withdraw(entry)
             trash.put(store, entry)
         words = entry.module if store.places in prefix.parents else prefix
         undo = f"until 'tykky gc' deletes it, 'tykky uninstall --undo {words}' undoes that"
         console.note(f"uninstalled {entry.module}; {undo}")
         if entry.kind == "extension":
+            release(entry, entry.needs, call)
             console.note(f"the recipe that 'tykky extend' made of {entry.name} stays")
         if store.places not in prefix.parents and prefix.is_dir() and any(prefix.iterdir()):
             console.note(f"what else is in {prefix} is left as it is")
@@ -121,11 +123,13 @@ def _back(entry: Entry, call: Call) -> dict[str, object]:
         event = state.event("uninstall --undo", record.generation, 0)
         call.publisher.tell(record.module, event)
         trash.finish(store, prefix)
+    if record.kind == "extension":
+        hold(record, call)
     console.note(f"{record.title} is back")
     return {"module": record.module, "prefix": record.prefix, "generation": record.generation}
 
 
-def _check(entry: Entry, publisher: Publisher, going: Collection[str]) -> list[str]:
+def check(entry: Entry, publisher: Publisher, going: Collection[str]) -> list[str]:
     """Raise ``StoreError`` if an install cannot go, or others that do not go need it.
 
     Gives the prefixes of those that need it and go as well.

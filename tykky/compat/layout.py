@@ -30,7 +30,7 @@ import yaml
 
 from tykky import __version__
 from tykky.bases import Base, ImageBase, arch
-from tykky.bases.image import open_image, unpack
+from tykky.bases.layers import unpack_all
 from tykky.build.box import OpenBox, RealBox
 from tykky.build.entering import OWN, Entering, of_base, triples
 from tykky.build.layout import Images, Layout, Offer
@@ -66,6 +66,7 @@ class ClassicLayout(Layout):
         self.has_image = recipe.has_image
         self.settles = not os.environ.get("CW_NO_FIX_PERM")
         self.verb = recipe.program
+        self.changes = recipe.old is not None and bool(Place(recipe.prefix).current)
         self._box: OpenBox | None = None
         self.library = ""  # what is seen of a Python environment at the prefix
         self.pyvenv = b""
@@ -100,9 +101,10 @@ class ClassicLayout(Layout):
             folder.mkdir(parents=True, exist_ok=True)
         if self.recipe.old is None:
             return
-        image = image_of(self.recipe.prefix, self.recipe.old)
-        work.say(f"the contents of {image.name}")
-        unpack(open_image(image), scratch.top)
+        images = images_of(self.recipe.prefix, self.recipe.old)
+        if scratch.upper is None:
+            work.say(f"the contents of {images[0].name}")
+            unpack_all(images, scratch.top)
         link = scratch.top / "miniforge"
         if (scratch.top / "miniconda").is_dir() and not os.path.lexists(link):
             link.symlink_to("miniconda")
@@ -143,6 +145,10 @@ class ClassicLayout(Layout):
         _keep(self.recipe, contained(top, Path("previous_input")), Permissions())
         if self.recipe.is_bound or self.recipe.values.get("mask_wrap_install"):
             wrapping.lay_inside(top, offer.programs, self.recipe, work.plan.base)
+
+    def state(self) -> dict[str, Any]:
+        """What is seen of the contents at the prefix."""
+        return {key: getattr(self, key) for key in ("library", "pyvenv", "programs")}
 
     # -- entering ----------------------------------------------------------------------
 
@@ -218,7 +224,7 @@ class ClassicLayout(Layout):
                 (folder / "_bin").symlink_to("../bin")
             if images:
                 name = str(self.recipe.values["sqfs_image"])
-                (folder / name).symlink_to(_IMAGES / images[-1]["file"])
+                (folder / name).symlink_to(_IMAGES / images[0]["file"])
             if isinstance(base, ImageBase):
                 self._container(base, draft, folder, permissions)
             self._environment(folder, permissions)
@@ -309,12 +315,12 @@ class ClassicLayout(Layout):
         return replace(record, has_module=False, spec=f"{record.name}@1")
 
 
-def image_of(prefix: Path, values: Values) -> Path:
-    """The image of an installation, of ours or of an earlier Tykky. Raises ``StoreError``."""
+def images_of(prefix: Path, values: Values) -> list[Path]:
+    """The images of an installation, of ours or of an earlier Tykky. Raises ``StoreError``."""
     place = Place(prefix)
     if not place.current:
-        return prefix / str(values["sqfs_image"])
-    return place.images / str(place.record().images[-1]["file"])
+        return [prefix / str(values["sqfs_image"])]
+    return [place.images / str(image["file"]) for image in place.record().images]
 
 
 def share_of(prefix: Path) -> Path:

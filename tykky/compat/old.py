@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tykky.compat import settings, wrapping
 from tykky.compat.classic import Classic
-from tykky.compat.layout import image_of, share_of
+from tykky.compat.layout import images_of, share_of
 from tykky.compat.settings import Values
 from tykky.errors import Exit, StoreError, TykkyError
 from tykky.store import Place
@@ -39,7 +39,8 @@ def find(prefix: Path, kind: type[Classic]) -> Values:
         cause = f"the installation in {prefix} is of another kind"
         remedy = f"use '{maker} update'" if maker else "make it anew: what is wrapped stays so"
         raise TykkyError(cause, remedy=remedy, code=Exit.CONFLICT)
-    if not (image := image_of(prefix, values)).is_file():
+    missing = [path for path in images_of(prefix, values) if not path.is_file()]
+    for image in missing:
         cause = f"the image of the installation is missing: {image}"
         raise StoreError(cause, remedy="make the installation anew", code=Exit.DAMAGED)
     return values

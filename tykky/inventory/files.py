@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tykky.bases import Base, ImageBase
-from tykky.bases.image import Listing, image_base, listing, open_image
+from tykky.bases.image import Listing, image_base
+from tykky.bases.layers import listing_of
 from tykky.errors import Exit, StoreError
 from tykky.files import walk
 from tykky.inventory.wanted import glob
@@ -70,9 +71,9 @@ def of_images(record: Record) -> Iterator[str]:
 
     Raises ``TykkyError``.
     """
-    for image in record.images:
-        path = image_path(Path(record.prefix), image["file"])
-        yield from (each.lstrip("/") for each in _of_listing(listing(open_image(path))))
+    images = [image_path(Path(record.prefix), image["file"]) for image in record.images]
+    if images:
+        yield from (each.lstrip("/") for each in _of_listing(listing_of(images)))
     root = str(record.launch.get("root", "")).replace("$PREFIX", record.prefix)
     if root and record.kind in _WRAPPED:
         yield from of_base(image_base("", "", Path(root), {}))

@@ -32,6 +32,7 @@ class Extension(PipStack):
     """
 
     shadows: bool = False
+    layers = False  # it is small, and commands of the stack go and come with its own
 
     def resolve(
         self, config: Config, arch: str, held: Sequence[Package] | None = None

@@ -18,6 +18,7 @@ from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_environment
 from tykky.errors import Exit, RecipeError, StepError, Where
 from tykky.kinds import bytecode
+from tykky.kinds.changing import added, change
 from tykky.kinds.python import PythonStack, check_prefix, seal
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
@@ -45,6 +46,7 @@ class PipStack(PythonStack):
     requirements: str = ""
     source: tuple[str, ...] = ()
     commands = ("*",)
+    layers = True
 
     def _required(self) -> list[str]:
         lines = requirements(self, "packages")
@@ -118,6 +120,9 @@ class PipStack(PythonStack):
     def assemble(self, box: Box) -> None:
         """Make the virtual environment and install exactly what the lock says."""
         what = f"a virtual environment with Python {self.python}"
+        if box.before is not None:
+            change(box, box.prefix / "bin/python", self.source, self.python, what)
+            return
         line: list[str | Path] = [uv.program(), "venv", "--quiet", "--allow-existing"]
         line += ["--python", self._interpreter(box.base), box.prefix]
         box.run(line, env=uv.offline(box.config), say=what)
@@ -129,7 +134,7 @@ class PipStack(PythonStack):
         if isinstance(box.base, StackBase):
             words.append("on-stack")
         else:
-            packages, python = box.lock.packages, self._interpreter(box.base)
+            packages, python = added(box), self._interpreter(box.base)
             box.do(
                 "have the byte code of the packages compiled, unless it was before",
                 lambda real: words.extend(bytecode.provide(real, packages, python)),

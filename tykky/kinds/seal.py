@@ -77,6 +77,9 @@ if getattr(sys, '_home', None) and sys.prefix != sys.base_prefix:
 # Byte code in a file: which, offset and size there; the offset and length of the path in it.
 Ready = tuple[str, int, int, int, int]
 
+#: The sources that alone may have no byte code, a path a line; if it is there.
+CHANGED = ".tykky-changed"
+
 KEEP = "# The packages of the base belong to it."
 FORGET = """\
 site.PREFIXES.clear()  # not the packages of the base
@@ -207,14 +210,22 @@ def compile_all(
     folders: list[str], jobs: int, ready: dict[str, Ready] | None = None, *, new: bool = True
 ) -> None:
     """Compile the sources below folders; with ``new``, only those without good byte code."""
-    sources = [
-        str(Path(where, name))
-        for folder in folders
-        for where, _, names in os.walk(folder)
-        for name in names
-        # The base's own files are linked here, and are none of ours.
-        if name.endswith(".py") and not os.path.islink(Path(where, name))  # noqa: PTH114
-    ]
+    changed = Path(__file__).with_name(CHANGED)
+    if changed.exists():
+        lines = changed.read_text(encoding="utf-8").splitlines()
+        there = [line for line in lines if line.startswith(tuple(f"{f}/" for f in folders))]
+        sources = [line for line in there if os.path.isfile(line)]  # noqa: PTH113
+        changed.unlink()
+    else:
+        sources = [
+            str(Path(where, name))
+            for folder in folders
+            for where, _, names in os.walk(folder)
+            for name in names
+            if name.endswith(".py")
+        ]
+    # The base's own files are linked here, and are none of ours.
+    sources = [source for source in sources if not os.path.islink(source)]  # noqa: PTH114
     with ProcessPoolExecutor(jobs) as pool:
         known = map((ready or {}).get, sources)
         list(pool.map(partial(compile_one, new=new), sources, known, chunksize=32))

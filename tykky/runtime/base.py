@@ -107,12 +107,14 @@ class ImageMount:
     """An image in ``<place>/.tykky/images``, of ``size`` bytes, that covers ``target``.
 
     ``target`` is mostly the place itself; it need not exist on the host, and may begin with
-    ``$PREFIX``.
+    ``$PREFIX``. A ``layer`` is laid over the image, and the layers, at its target before it: all
+    of these are there, and of one name the last one's.
     """
 
     file: str
     size: int
     target: str
+    layer: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,9 @@ class LaunchPlan:
     ``refuse_other_stacks`` makes calls from inside another stack an error. ``gpu`` (``nvidia``
     or ``amd``) lets commands say on a terminal that a node has none.
 
+    With ``extends``, the first image is a layer on that one of what is needed, and on no other; its
+    commands are told that they are where that lies.
+
     ``servers`` are candidates for ``squashfuse_ll``, ``apptainers`` for ``apptainer``; empty
     means that the launcher looks in the usual places. ``container`` and ``options`` (words for
     ``apptainer exec``) are for that runtime. ``idle`` and ``idle_step`` are the seconds that an
@@ -180,6 +185,7 @@ class LaunchPlan:
     commands: tuple[Command, ...] = ()
     refuse_other_stacks: bool = False
     gpu: str = ""
+    extends: str = ""
     servers: tuple[Path, ...] = ()
     container: PurePath | None = None
     apptainers: tuple[Path, ...] = ()
@@ -268,6 +274,8 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, ...]]:
     yield "runtime", "", plan.runtime.value
     if plan.relocatable:
         yield "relocatable", "", "yes"
+    if plan.extends:
+        yield "extends", "f", plan.extends
     if plan.container is not None:
         yield "container", "o", str(plan.container)
     if plan.host_roots:
@@ -302,8 +310,9 @@ def _mount(mount: Mount) -> tuple[str, ...]:
         case Need(place, generation, images):
             words = [str(place), generation, *([images] if images else [])]
             return "need", "p#f"[: len(words)], *words
-        case ImageMount(file, size, target):
-            return "image", "f#t", file, str(size), str(PurePath(target))
+        case ImageMount(file, size, target, layer):
+            key = "layer" if layer else "image"
+            return key, "f#t", file, str(size), str(PurePath(target))
         case Bind(source, target, optional):
             return "try_bind" if optional else "bind", "sd", source, target
 

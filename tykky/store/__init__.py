@@ -19,6 +19,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,7 +139,8 @@ class Store:
                 if own.samefile(entry.prefix):
                     return True
             if is_folder(own) or is_folder(Path(entry.prefix, HIDDEN)):  # another root acts on that
-                copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}"
+                copy = f"{own} is a copy of {entry.prefix}; install it anew in {self.root}, "
+                copy += f"or 'tykky relocate {own}'"
                 self.unreadable.append(copy)
             return False
         return is_folder(Path(entry.prefix, HIDDEN))  # outside, where its owner may delete it
@@ -354,7 +356,9 @@ class Store:
         """Whether the database has this generation as its record says it."""
         try:
             path = self.entry_path(record)
-            return not path.is_symlink() and records.read_entry(path) == record.entry()
+            known = records.read_entry(path)
+            known = known if known.arch else replace(known, arch=record.arch)  # of an older Tykky
+            return not path.is_symlink() and known == record.entry()
         except StoreError:
             return False
 

@@ -38,7 +38,7 @@ def strays(store: Store) -> Iterator[Fault]:
             inside = Path(entry.prefix).parts[-3:-2] == store.places.parts[-1:]
             mine = not inside or os.path.realpath(entry.prefix) in known
             if not mine and own.is_dir() and Path(entry.prefix).parts[-3:] == own.parts[-3:]:
-                remedy = f"install it anew in {store.root}, or {removing(own)}, then {_REINDEX}"
+                remedy = f"'tykky relocate {own}', or {removing(own)}, then {_REINDEX}"
                 yield Fault(path, f"came with a copy of {entry.prefix}, and speaks of it", remedy)
             elif not mine or path != store.entry_path(entry):
                 yield Fault(path, f"speaks of {entry.prefix}, which it is not for", _REINDEX)
@@ -95,7 +95,7 @@ def _enter(store: Store, place: Place) -> Iterator[str]:
         yield f"{place.generation() / NAME} is not what was written; left as it is"
         return
     if original := place.original():
-        yield f"{place.prefix} is a copy of {original}; left as it is"
+        yield f"{place.prefix} is a copy of {original}; 'tykky relocate' lets it work there"
         return
     with store.claim(place.prefix, record.module, lambda _: None, wait=False) as held:
         if not held:

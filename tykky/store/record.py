@@ -7,6 +7,7 @@ listing thousands of them reads little.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tykky.errors import Exit, StoreError
-from tykky.files import read_json
+from tykky.files import parse_json, read_json
 
 NAME = "record.json"
+#: By this, an image of a record is known to be a layer that lets those below work elsewhere: which
+#: paths in them it has changed, and into what.
+PATHS = "paths"
 #: What makes the data of one format that of the next: the first one is for format 1.
 _LADDER: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
 
@@ -55,6 +59,7 @@ class Entry:
     versions: tuple[str, ...] = ()
     deprecated: bool = False
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    arch: str = ""
 
     @property
     def title(self) -> str:
@@ -66,8 +71,9 @@ class Entry:
 class Record(Entry):
     """All that is known of a generation.
 
-    ``images`` have ``file``, ``sha256`` and ``bytes``, the lowest first; ``base`` has ``name``,
-    ``id`` and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is
+    ``images`` have ``file``, ``sha256`` and ``bytes``, the lowest first; one that is a layer also
+    has its ``parent``, the sha256 of what it was made to lie on; ``base`` has ``name``, ``id``
+    and ``digest``; ``recipe`` has ``file`` and ``digest``; ``launch`` says how it is
     entered (see :mod:`tykky.build.entering`); ``shown`` is what the modulefile tells and sets;
     ``by`` has ``user``, ``host``, ``tykky`` (its version), ``kernel``, and ``commit`` of a
     Tykky used from its repository; ``repository`` has ``commit``, ``state`` (``clean`` or
@@ -82,7 +88,6 @@ class Record(Entry):
     """
 
     spec: str = ""
-    arch: str = ""
     publish: str = ""
     asked: tuple[str, ...] = ()
     homepage: str = ""
@@ -115,6 +120,17 @@ class Record(Entry):
         root = str(self.launch.get("root", ""))
         own = {root.rpartition("/")[2]} if "/.tykky/images/" in root else set()
         return own | {image["file"] for image in self.images}
+
+    @property
+    def originals(self) -> tuple[Mapping[str, Any], ...]:
+        """Its images without the layer that lets them work elsewhere than where they were made."""
+        return self.images[:-1] if self.images and PATHS in self.images[-1] else self.images
+
+    @property
+    def made_with(self) -> Mapping[str, str]:
+        """What its paths are in these images, where they name others."""
+        paths = self.images[-1].get(PATHS, {}) if self.images else {}
+        return {new: old for old, new in paths.items()}
 
     @property
     def names_of_images(self) -> str:
@@ -161,9 +177,12 @@ def render(entry: Entry) -> bytes:
     return (json.dumps(data, indent=1) + "\n").encode()
 
 
-def read(folder: Path, missing: str = "") -> Record:
-    """The record in the folder of a generation. Raises ``StoreError``."""
-    return _read(folder / NAME, Record, missing)
+def read(folder: Path, missing: str = "", text: bytes | None = None) -> Record:
+    """The record in the folder of a generation, or its ``text`` if there is one already.
+
+    Raises ``StoreError``.
+    """
+    return _read(folder / NAME, Record, missing, text)
 
 
 def read_entry(path: Path) -> Entry:
@@ -177,9 +196,11 @@ def name_of(prefix: Path) -> str:
     return name if name[:1].isalpha() else f"env-{name}".strip("-")
 
 
-def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
+def _read(
+    path: Path, kind: type[AnyEntry], missing: str = "", text: bytes | None = None
+) -> AnyEntry:
     try:
-        data = read_json(path)
+        data = read_json(path) if text is None else parse_json(text)
         found = data.pop("format")
         if type(found) is not int or found < 1:
             raise ValueError(f"{found!r} is no format")
@@ -219,6 +240,12 @@ def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
             is_a("Mapping[str, Any]", image) and [*map(type, map(image.get, _OF_IMAGES))] == _IMAGE
         ):
             raise TypeError(f"an image is {json.dumps(image)[:40]}")
+        if not is_a("Mapping[str, str]", image.get(PATHS, {})):
+            raise TypeError(f"an image has changed {json.dumps(image[PATHS])[:40]}")
+    images = values.get("images", ())
+    for below, layer in itertools.pairwise(images):
+        if layer.get("parent") != below["sha256"]:
+            raise ValueError(f"{layer['file']} is no layer that lies on {below['file']}")
     found = kind(**values)
     for word in (found.name, f"{found.version}{found.suffix}"):
         if not _WORD.fullmatch(word):

@@ -34,11 +34,13 @@ _PLAIN = (stat.S_IFREG, stat.S_IFDIR)
 class Scratch:
     """The folders of one build; ``top`` becomes the image.
 
-    ``below`` is where in that the environment is, if it is not all of it.
+    ``below`` is where in that the environment is, if it is not all of it. ``upper`` has what was
+    changed, if there was something at ``top`` before.
     """
 
     path: Path
     below: str = ""
+    upper: Path | None = None
 
     @property
     def top(self) -> Path:
@@ -61,13 +63,18 @@ class Scratch:
         return self.path / "tmp"
 
     @property
+    def layer(self) -> Path:
+        """Where what is built on top of images is taken apart from these."""
+        return self.path / "layer"
+
+    @property
     def empty(self) -> Path:
         """Where the tests of a stack start."""
         return self.path / "empty"
 
     def renew(self) -> None:
         """Remove what was built and what building left beside it: a stack works without."""
-        for folder in (self.top, self.home, self.tmp, self.empty):
+        for folder in (self.top, self.layer, self.home, self.tmp, self.empty):
             discard(folder)
         for folder in (self.home, self.tmp, self.empty):
             folder.mkdir()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tykky.errors import OF_DISKS, Exit, StepError, ToolError, from_os_error
 from tykky.files import digest_file, sync, walk
+from tykky.tools.layers import is_whiteout
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -57,7 +58,7 @@ def settle(tree: Path) -> None:
     """Make a tree readable by everybody and writable by nobody else; refuse odd files.
 
     An image has no business with devices, sockets or setuid programs: the first two raise
-    ``StepError``, the third loses its bit.
+    ``StepError``, the third loses its bit. Whiteouts of a layer stay.
     """
     _settle(tree)
     for entry in walk(tree):  # which reads a folder only after it was made readable here
@@ -65,8 +66,8 @@ def settle(tree: Path) -> None:
 
 
 def _settle(path: Path) -> None:
-    mode = path.lstat().st_mode
-    if stat.S_ISLNK(mode):
+    mode = (status := path.lstat()).st_mode
+    if stat.S_ISLNK(mode) or is_whiteout(status):
         return
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise StepError(

@@ -23,6 +23,7 @@ enum {
 struct problem {
     int status;
     bool out_of_sight; /* what is missing may be hidden by another stack around this process */
+    bool forbidden;    /* by this node: a user namespace, or a mount in one */
     char cause[1536];
     char remedy[1024];
 };

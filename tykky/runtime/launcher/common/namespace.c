@@ -18,8 +18,8 @@ static long sysctl_value(const char *path)
     return read_text(path, text, sizeof text) > 0 ? strtol(text, NULL, 10) : -1;
 }
 
-/* Asked only after a failure: names the setting of this node that forbids it. */
-static bool explain(const char *what)
+/* Names the setting of this node that forbids it. */
+static bool find_setting(const char *what)
 {
     int error = errno;
     static const char ask[] = "ask the administrator of this node to allow user namespaces, or "
@@ -42,6 +42,14 @@ static bool explain(const char *what)
     if (errno == ENOSPC)
         return remedy("too many namespaces are in use or nested (see sysctl user.max_*)");
     return remedy("%s", ask);
+}
+
+/* Asked only after a failure. */
+static bool explain(const char *what)
+{
+    find_setting(what);
+    problem.forbidden = true;
+    return false;
 }
 
 static bool write_file(const char *path, const char *text)

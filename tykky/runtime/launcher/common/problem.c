@@ -39,6 +39,7 @@ bool fail(const char *format, ...)
     if (end < sizeof problem.cause)
         problem.cause[end] = '\0';
     problem.status = STATUS_LAUNCHER;
+    problem.forbidden = false;
     is_limit = (errno == EMFILE || errno == ENFILE) && strstr(format, "%m");
     const char *text = is_limit ? more_files : advice ? advice + 1 : "";
     snprintf(problem.remedy, sizeof problem.remedy, "%s", text);

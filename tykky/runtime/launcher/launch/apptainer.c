@@ -184,7 +184,7 @@ static const char *keep_image_directory(struct line *line, const struct stack *s
     if (!works_in_image(stack))
         return path;
     add(line, "--no-mount=cwd");
-    return *path == '/' ? path : place->exe;
+    return *path == '/' || place->runs_any ? path : place->exe;
 }
 
 /* Apptainer takes the home from /etc/passwd, whatever the user's $HOME is; it cannot be one that is
@@ -226,21 +226,28 @@ static bool check_container(const struct conf *conf)
                 conf->name, conf->container);
 }
 
-bool apptainer_execute(const struct stack *stack, const struct place *place, char **argv)
+bool apptainer_execute(struct stack *stack, const struct place *place, char **argv)
 {
     const struct conf *conf = &stack->confs[0];
     const char *program;
     struct line line = {0};
+    bool user_namespace = false;
     if (!check_container(conf) || !stack_check_images(stack) || !(program = find(conf)))
+        return false;
+    if (stack_has_layers(stack) && !stack_join_layers(stack, &user_namespace))
         return false;
     prepare_environment(stack, program);
     add(&line, program);
     add(&line, "--silent");
     add(&line, "exec");
+    if (user_namespace) /* where a set-user-id program has no power */
+        add(&line, "--userns");
     for (size_t i = 0; i < conf->options.count; i++)
         add(&line, conf->options.items[i]);
     keep_home(&line);
     const char *path = keep_image_directory(&line, stack, place);
+    if (place->runs_any)
+        path = *++argv;
     if (!add_mounts(&line, stack))
         return false;
     add(&line, conf->container);

@@ -58,6 +58,7 @@ static const struct key keys[] = {
     {"gpu", "", ONCE, CHOICE, IN(gpu), gpu_names, 0},
     {"idle", "", ONCE, SECONDS, IN(idle), NULL, 0},
     {"idle_step", "", ONCE, SECONDS, IN(idle_step), NULL, 0},
+    {"extends", "f", ONCE, STRING, IN(extends), NULL, 0},
     {"container", "o", ONCE, STRING, IN(container), NULL, 0},
     {"server", "p", REPEATED, LIST, IN(servers), NULL, 0},
     {"apptainer", "p", REPEATED, LIST, IN(apptainers), NULL, 0},
@@ -66,6 +67,7 @@ static const struct key keys[] = {
     {"root", "onn", ONCE, ROOT, 0, NULL, 0},
     {"need", "pgf", REPEATED, MOUNT, 0, NULL, MOUNT_NEED},
     {"image", "f#t", REPEATED, MOUNT, 0, NULL, MOUNT_IMAGE},
+    {"layer", "f#t", REPEATED, MOUNT, 0, NULL, MOUNT_LAYER},
     {"bind", "sd", REPEATED, MOUNT, 0, NULL, MOUNT_BIND},
     {"try_bind", "sd", REPEATED, MOUNT, 0, NULL, MOUNT_TRY_BIND},
 };
@@ -179,7 +181,8 @@ static bool read_value(struct parser *p, const struct key *key, char *value)
         conf->mounts[conf->mount_count++] =
             (struct mount){.kind = (enum mount_kind)key->kind,
                            .source = words[0],
-                           .target = words[key->kind == MOUNT_IMAGE ? 2 : 1],
+                           .target = words[key->kind == MOUNT_IMAGE || key->kind == MOUNT_LAYER
+                                               ? 2 : 1],
                            .images = key->kind == MOUNT_NEED ? words[2] : NULL,
                            .size = numbers[1]};
         break;
@@ -312,7 +315,7 @@ bool conf_read(struct conf *conf, const char *file)
 bool conf_has_image(const struct conf *conf, const char *target)
 {
     for (size_t i = 0; i < conf->mount_count; i++)
-        if (conf->mounts[i].kind == MOUNT_IMAGE &&
+        if (is_image(&conf->mounts[i]) &&
             (!target || strcmp(conf->mounts[i].target, target) == 0))
             return true;
     return false;

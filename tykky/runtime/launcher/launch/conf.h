@@ -12,6 +12,7 @@
  *     relocatable yes              it may be moved: $PREFIX is where it lies
  *     host_roots yes               with a root or container: and what else the host has in /
  *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
+ *     extends 0123abcd.sqfs        the image of what it needs that its layer was made to lie on
  *     other_stacks refuse          when called from inside another stack; default: allow
  *     set OMP_NUM_THREADS 1        also: prepend, append (joined by :) and unset
  *     insert PATH /s/x/bin         prepend, unless it is somewhere in the list
@@ -34,6 +35,8 @@
  *                                  given anew where all of an install was deleted
  *     image 0123abcd.sqfs 81234567 /s/python-data/26.11     in <prefix>/.tykky/images; its size in
  *                                  bytes; what it covers, mostly the prefix
+ *     layer 89abcdef.sqfs 4096 /s/python-data/26.11         the same, laid over what covers that path
+ *                                  already: all of both is there, and of one name the layer's
  *     bind /appl /appl             source on the host, target inside; $HOME/x is understood
  *     try_bind /scratch /scratch   the same, if the source exists; for $PWD, if the target does not
  *
@@ -68,14 +71,14 @@ struct env_op {
     bool activates;    /* left out where the stack is not activated */
 };
 
-enum mount_kind { MOUNT_BIND, MOUNT_TRY_BIND, MOUNT_IMAGE, MOUNT_NEED };
+enum mount_kind { MOUNT_BIND, MOUNT_TRY_BIND, MOUNT_IMAGE, MOUNT_LAYER, MOUNT_NEED };
 
 struct mount {
     enum mount_kind kind;
-    const char *source; /* of a bind; the file's name of an image; the place of a need */
+    const char *source; /* of a bind; the file's name of an image or layer; the place of a need */
     const char *target; /* the generation of a need */
     const char *images; /* of a need; NULL: an earlier Tykky did not say which */
-    uint64_t size;      /* of an image's file */
+    uint64_t size;      /* of the file */
     size_t image;       /* which one of the stack's */
     bool if_missing;    /* not over what is there inside: the working directory */
     bool read_only;
@@ -84,6 +87,11 @@ struct mount {
 static inline bool is_bind(const struct mount *mount)
 {
     return mount->kind == MOUNT_BIND || mount->kind == MOUNT_TRY_BIND;
+}
+
+static inline bool is_image(const struct mount *mount)
+{
+    return mount->kind == MOUNT_IMAGE || mount->kind == MOUNT_LAYER;
 }
 
 struct command {
@@ -114,6 +122,7 @@ struct conf {
     int refuse_other_stacks;
     unsigned idle, idle_step;
     const char *container;
+    const char *extends;
     int gpu; /* of gpu_names; -1: none */
 
     struct mount *mounts;
@@ -136,7 +145,7 @@ bool conf_parse(struct conf *conf, const char *file, char *text, size_t size);
  * the directory that is called `generation` (NULL: the number in the file). */
 void conf_relocate(struct conf *conf, const char *prefix, const char *generation);
 
-/* Whether it has an image, or with `target` one that covers just that path. */
+/* Whether it has an image or a layer, or with `target` one that covers just that path. */
 bool conf_has_image(const struct conf *conf, const char *target);
 
 /* <prefix>/.tykky/<directory>/<name> */

@@ -80,13 +80,12 @@ static bool lies_below(const char *path, const char *directory)
 }
 
 /* At the end, or before the first that lies below it, which it would cover. */
-static void insert(struct stack *stack, struct mount mount)
+static void insert(struct stack *stack, const struct mount *mount)
 {
     size_t at = 0;
-    while (at < stack->mount_count && !lies_below(stack->mounts[at].target, mount.target))
+    while (at < stack->mount_count && !lies_below(stack->mounts[at].target, mount->target))
         at++;
-    memmove(&stack->mounts[at + 1], &stack->mounts[at], (stack->mount_count++ - at) * sizeof mount);
-    stack->mounts[at] = mount;
+    stack_insert(stack, at, mount);
 }
 
 /* Of two for one place the first counts, and what the install cannot do without before any. */
@@ -134,7 +133,7 @@ static bool add_entry(const struct wish *wish, char *text)
     bool there = mount.kind == MOUNT_BIND && !stack->confs[0].root && !mount.read_only &&
                  strcmp(mount.source, mount.target) == 0;
     if (found && !there)
-        insert(stack, mount);
+        insert(stack, &mount);
     return true;
 }
 

@@ -12,10 +12,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "mount.h"
 #include "process.h"
 #include "program.h"
-#include "shared.h"
 
 /* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
  * The placeholders close on exec: the program finds them closed, as it was started. */
@@ -32,19 +30,6 @@ static void hold_stdio(void)
 static struct place place;
 static struct stack stack;
 static const struct conf *const own = &stack.confs[0];
-
-/* In the namespace that all commands of this user share, or else in one of its own. A working
- * directory that the user may not enter (sudo -u, in root's home) could not be entered again either,
- * and is kept only by who makes the namespace. */
-static bool enter(const struct directory *directory, bool *user_namespace)
-{
-    static struct server servers[MAX_IMAGES];
-    switch (directory->closed ? IMPOSSIBLE : shared_enter(&stack, user_namespace)) {
-    case DONE: return true;
-    case FAILED: return false;
-    default: return mount_prepare(servers, &stack) && mount_enter(servers, &stack, user_namespace);
-    }
-}
 
 /* What is needed comes first: the stack's own settings win. */
 static void apply_environment(enum activation activation)
@@ -97,19 +82,11 @@ static bool choose_runtime(int *runtime)
 
 static bool launch_native(enum activation activation, char **argv)
 {
-    static struct directory directory;
     bool user_namespace = false;
     if (own->relocatable)
         apptainer_forget();
-    if (!extra_add_of_apptainer(&stack))
+    if (!extra_add_of_apptainer(&stack) || !stack_enter(&stack, &user_namespace))
         return false;
-    directory_save(&directory);
-    if (!enter(&directory, &user_namespace))
-        return false;
-    if (!directory_restore(&directory))
-        warn("you may not enter the working directory %s, and %s has a root of its own: it starts "
-             "in / instead",
-             directory.path, own->name);
     apply_environment(activation);
     /* In a user namespace set-user-id programs gain nothing anyway. Root keeps them: it may go on
      * as another user, for whom they work. */
@@ -146,7 +123,8 @@ static bool launch(char **argv)
     warn_of_gpu();
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
     enum activation activation = find_activation();
-    return launch_with(runtime, activation, argv) || inside_explain(&stack);
+    return launch_with(runtime, activation, argv) || layers_explain(&stack) ||
+           inside_explain(&stack);
 }
 
 int main(int argc, char **argv)

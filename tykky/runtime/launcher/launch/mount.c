@@ -288,15 +288,41 @@ static bool mount_bind(const struct mount *bind, int source)
                 bind->target);
 }
 
+/* Joins the layers and the image under them, each of which is mounted over that path, at that path.
+ * The kernel judges the modes of each by itself, and finds what is deleted by the whiteouts. With
+ * xino=on all of it is of one device, and directories keep their numbers: tar and du, told to stay
+ * on one file system, leave nothing out. */
+static bool join_layers(const struct server *servers, const struct stack *stack, size_t top)
+{
+    const struct mount *layer = &stack->mounts[top];
+    const char *lower = format("lowerdir=/proc/self/fd/%d", servers[layer->image].root);
+    do
+        lower = format("%s:/proc/self/fd/%d", lower, servers[(--layer)->image].root);
+    while (layer->kind == MOUNT_LAYER);
+    if (mount("overlay", layer->target, "overlay", MS_NOSUID | MS_NODEV | MS_RDONLY,
+              format("%s,userxattr,xino=on", lower)) == 0)
+        return true;
+    fail("cannot lay the layers of %s over each other: %m", stack->confs[0].name);
+    problem.forbidden = true;
+    return false;
+}
+
+static bool mount_image(struct server *servers, const struct stack *stack, size_t number)
+{
+    const struct mount *mount = &stack->mounts[number];
+    if (!tree_make(mount->target, true) || !server_mount(&servers[mount->image], mount->target))
+        return false;
+    bool more = number + 1 < stack->mount_count && mount[1].kind == MOUNT_LAYER;
+    return mount->kind != MOUNT_LAYER || more || join_layers(servers, stack, number);
+}
+
 static bool mount_all(struct server *servers, const struct stack *stack, const int *sources)
 {
     if (root_is_needed(stack) && !root_make(stack, &servers[0]))
         return false;
     for (size_t i = 0; i < stack->mount_count; i++) {
         const struct mount *mount = &stack->mounts[i];
-        if (is_bind(mount) ? !mount_bind(mount, sources[i])
-                           : !tree_make(mount->target, true) ||
-                                 !server_mount(&servers[mount->image], mount->target))
+        if (is_bind(mount) ? !mount_bind(mount, sources[i]) : !mount_image(servers, stack, i))
             return false;
     }
     return true;

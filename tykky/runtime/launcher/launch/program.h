@@ -60,6 +60,6 @@ void apptainer_forget(void);
 
 /* Executes the command in the container. The environment must have been applied. Returns (false)
  * only on failure. */
-bool apptainer_execute(const struct stack *stack, const struct place *place, char **argv);
+bool apptainer_execute(struct stack *stack, const struct place *place, char **argv);
 
 #endif

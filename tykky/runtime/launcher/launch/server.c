@@ -149,6 +149,7 @@ static int mount_device(const char *source, const char *target)
         fail("cannot open /dev/fuse: %m\n"
              "ask the administrator of this node to load the module 'fuse' and to set /dev/fuse to "
              "mode 0666");
+        problem.forbidden = true;
         return -1;
     }
     snprintf(options, sizeof options,
@@ -162,6 +163,7 @@ static int mount_device(const char *source, const char *target)
     else
         remedy("mounting FUSE in a user namespace needs Linux 4.18 or newer, and a node "
                "that does not forbid it; 'tykky doctor' tells more");
+    problem.forbidden = errno != ENOENT && errno != ENOTDIR;
     close(fuse);
     return -1;
 }

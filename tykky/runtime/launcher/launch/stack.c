@@ -48,7 +48,7 @@ static bool check_images(const struct stack *stack, const struct conf *conf,
 {
     const char *images = "";
     for (size_t i = 0; i < conf->mount_count; i++)
-        if (conf->mounts[i].kind == MOUNT_IMAGE)
+        if (is_image(&conf->mounts[i]))
             images = format("%s%s%s", images, *images ? "," : "", conf->mounts[i].source);
     if (!need->images || strcmp(images, need->images) == 0)
         return true;
@@ -77,8 +77,9 @@ static bool read_need(struct stack *stack, const char *by, const struct mount *n
     struct conf *conf = &stack->confs[stack->count];
     if (!read_conf(conf, need->source, need->target)) {
         if (conf->error)
-            remedy("%s needs generation %s of the install at %s; install %s again", by,
-                   need->target, need->source, by);
+            remedy("%s needs generation %s of the install at %s, which its owner may have deleted: "
+                   "'tykky update %s' goes on from the one that is there now",
+                   by, need->target, need->source, by);
         return false;
     }
     stack->count++;
@@ -144,6 +145,13 @@ struct image *stack_add_image(struct stack *stack, const char *file, const char 
     return image;
 }
 
+void stack_insert(struct stack *stack, size_t at, const struct mount *mount)
+{
+    struct mount *place = &stack->mounts[at];
+    memmove(place + 1, place, (stack->mount_count++ - at) * sizeof *place);
+    *place = *mount;
+}
+
 static bool add_root(struct stack *stack)
 {
     const struct conf *conf = &stack->confs[0];
@@ -159,15 +167,48 @@ static bool add_root(struct stack *stack)
     return true;
 }
 
+/* Where a mount goes: behind all others. A layer becomes a part of what it lies on and goes right
+ * behind that, so that what was mounted in there before (a bind of a need) stays. 0: the last mount
+ * at its path is no image, or there is none. */
+static size_t find_position(const struct stack *stack, const struct mount *mount)
+{
+    size_t i = stack->mount_count;
+    if (mount->kind != MOUNT_LAYER)
+        return i;
+    while (i > 0 && strcmp(stack->mounts[i - 1].target, mount->target) != 0)
+        i--;
+    return i > 0 && is_bind(&stack->mounts[i - 1]) ? 0 : i;
+}
+
+/* What extends another install is a layer for the image that was there, and for no other; or one on
+ * such a layer. */
+static bool check_below(const struct conf *conf, const struct mount *layer, const char *below)
+{
+    if (layer->kind != MOUNT_LAYER || !conf->extends || strcmp(conf->extends, below) == 0)
+        return true;
+    for (size_t i = 0; i < conf->mount_count; i++)
+        if (conf->mounts[i].kind == MOUNT_LAYER && strcmp(conf->mounts[i].source, below) == 0)
+            return true;
+    fail("%s was made on top of another %s than there is now", conf->name, layer->target);
+    return remedy("have it made anew: tykky update %s", conf->name);
+}
+
 static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount)
 {
+    size_t at = find_position(stack, mount);
+    if (!at && mount->kind == MOUNT_LAYER)
+        return fail("%s: there is no image under the layer %s\n"
+                    "install the stack again",
+                    conf->file, mount->source);
+    if (at && !check_below(conf, mount, stack->mounts[at - 1].source))
+        return false;
     const char *file = install_file(conf->prefix, "images", mount->source);
     struct image *image = stack_add_image(stack, file, mount->target);
     if (!image)
         return false;
     image->size = mount->size;
     mount->image = (size_t)(image - stack->images);
-    stack->mounts[stack->mount_count++] = *mount;
+    stack_insert(stack, at, mount);
     return true;
 }
 

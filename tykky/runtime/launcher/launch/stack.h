@@ -46,8 +46,24 @@ bool stack_find(struct stack *stack);
 /* Looks at the file of an image that covers `target`, and adds it to the images; or NULL. */
 struct image *stack_add_image(struct stack *stack, const char *file, const char *target);
 
+/* Puts a mount before the one that has that number; there must be room for it. */
+void stack_insert(struct stack *stack, size_t at, const struct mount *mount);
+
 /* Checks that every image is whole; for the one who mounts them. */
 bool stack_check_images(const struct stack *stack);
+
+/* Enters the namespace of the stack: that of its keeper, or a new one. Afterwards it says whether
+ * the process is in a user namespace of ours. The working directory stays, by its path. */
+bool stack_enter(const struct stack *stack, bool *user_namespace);
+
+bool stack_has_layers(const struct stack *stack);
+
+/* For Apptainer, whose overlays lie over / and nowhere else: enters a namespace in which each image
+ * is mounted, with its layers, where nothing else is, and makes a bind of each. */
+bool stack_join_layers(struct stack *stack, bool *user_namespace);
+
+/* Says, if this node forbids what layers need, what makes the stack do without. Returns false. */
+bool layers_explain(const struct stack *stack);
 
 /* Whether the commands of an install stay launchers when its images are mounted: the prefix is not
  * covered. */

@@ -1,0 +1,237 @@
+"""Updates by layers: cheap, and the same as what is built whole."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from tests.indexes import address, wheel
+from tests.servers import Web, serve
+from tests.stacks import Site
+from tests.support import SPOILT
+from tests.system.test_kill import processes_of
+from tests.system.test_kill_everywhere import stop_everywhere
+from tests.system.wholeness import assert_no_litter
+from tykky.errors import Exit
+from tykky.inventory import files
+
+PUBLIC = "https://pypi.org/simple"  # which has pip
+RECIPE = """
+from tykky import PipStack
+
+class Lay(PipStack):
+    \"\"\"Has layers.\"\"\"
+
+    homepage = "https://example.org"
+    license = "MIT"
+    versions = "1"
+    packages = {packages}
+
+    def finish(self, box):
+        # Byte code and what makes it a base for others is there already, in a layer.
+        there = "ls lib/python3*/site-packages | grep -v -e __pycache__ -e _tykky"
+        box.run(f"mkdir -p etc && {{there}} | sort >etc/all")
+        box.run("ln -sf all etc/link")
+
+    def test(self, box):
+        box.run(["python", "-c", "import " + ", ".join({names})])
+"""
+BIG = "".join(random.Random(1).choices("abcdefghijklmnop\n", k=400_000))
+#: What each package has besides a module of its name, by version.
+FILES: dict[str, dict[str, str]] = {
+    "big-1": {"bigs/x.py": "x = 1\n", "bigs/gone.py": "", "bigs/data/a": BIG},
+    # A module that has become a package, and a folder that has become a file.
+    "big-2": {"bigs/x/y.py": "x = 2\n", "bigs/data": BIG},
+    "tool-1": {
+        "tool-1.data/scripts/tool": "#!python\nimport tool; print(tool.version)\n",
+        "tool-1.data/data/share/tool/t.txt": "t",
+    },
+    "parta-1": {"names/a.py": "", "names/deep/a.py": ""},
+    "partb-1": {"names/b.py": ""},
+    "same-1": {"names/b.py": "b = 2\n"},
+    "single-1": {},
+}
+
+
+@pytest.fixture
+def lay(site: Site) -> Iterator[Site]:
+    """A site with an index of the packages, where every image gets layers."""
+    with serve() as web:
+        web.heads = True
+        for each, more in FILES.items():
+            put(web, *each.split("-"), more)
+        yield site.with_env(
+            TYKKY_PIP_INDEX_URL=address(web),
+            TYKKY_PIP_EXTRA_INDEX_URLS=PUBLIC,
+            TYKKY_LAYERS_ABOVE="0",
+        )
+
+
+def put(web: Web, name: str, version: str, more: dict[str, str]) -> None:
+    file = f"{name}-{version}-py3-none-any.whl"
+    web.files[f"/files/{file}"] = wheel(name, version, **more)
+    link, page = f'<a href="/files/{file}">{file}</a>\n'.encode(), f"/simple/{name}/"
+    web.files[page] = web.files.get(page, b"<!DOCTYPE html>\n") + link
+
+
+def install(site: Site, *packages: str, options: tuple[str, ...] = ()) -> CompletedProcess[str]:
+    names = [package.partition("==")[0] for package in packages]
+    site.write("lay", RECIPE.format(packages=packages, names=names))
+    return site("install", *options, "lay")
+
+
+def images(site: Site) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = site.record("lay")["images"]
+    return found
+
+
+#: Prints everything below a prefix as its commands see it, but for the copy of the record.
+LOOK = """
+import hashlib, json, os, sys
+found = {}
+for where, folders, files in os.walk(sys.prefix):
+    for name in (*folders, *files):
+        path = os.path.join(where, name)
+        mode, file = os.lstat(path).st_mode, os.path.isfile(path) and not os.path.islink(path)
+        what = os.readlink(path) if os.path.islink(path) else ""
+        what = hashlib.sha256(open(path, "rb").read()).hexdigest() if file else what
+        found[os.path.relpath(path, sys.prefix)] = (mode, what, os.path.isdir(path))
+del found[".tykky-record.json"]
+print(json.dumps(found))
+"""
+
+
+def content(site: Site) -> dict[str, tuple[int, str, bool]]:
+    """What is in the current generation, looked at by its own Python."""
+    python = site.prefix("lay") / "bin/python"
+    found: dict[str, tuple[int, str, bool]] = json.loads(
+        site.user.run(python, "-I", "-c", LOOK).stdout
+    )
+    kept = (files.read(site.generation("lay")) or "").split("\n")
+    there = {path for path, (mode, _, _) in found.items() if not stat.S_ISDIR(mode)}
+    assert {path for path in kept if path[:1] != "/"} - {".tykky-record.json"} == there
+    return found
+
+
+CHANGES = [
+    ("big==1", "parta", "partb", "single"),
+    ("big==1", "parta", "partb", "single", "tool"),
+    ("big==2", "parta", "partb", "single", "tool"),
+    ("big==2", "parta"),
+    ("big==1", "partb", "single", "tool"),
+]
+
+
+def test_layers_have_the_files_of_what_is_built_whole(lay: Site) -> None:
+    for number, packages in enumerate(CHANGES):
+        said = install(lay, *packages).stderr
+        layered = number not in (0, 4)  # three are enough
+        assert ("into a layer of" in said) == layered, said
+        assert len(images(lay)) == (number + 1 if layered else 1)
+        if not number:
+            continue
+        found = content(lay)
+        if layered and number > 1:
+            assert images(lay)[-1]["parent"] == images(lay)[-2]["sha256"]
+            assert lay.json("rebuild", "--check", "lay")["same"]
+        if number == 3:
+            current = lay.generation("lay").name
+            # What is squashed is what would have been built, bit for bit.
+            assert "is one image of" in lay("squash", "lay").stderr
+            squashed = images(lay)
+            install(lay, *packages, options=("--force",))
+            assert images(lay) == squashed
+            assert content(lay) == found
+            lay("rollback", "lay", "--to", current)
+    lay("verify", "lay")
+
+
+def test_what_cannot_be_a_layer_is_built_whole_and_that_is_said(lay: Site) -> None:
+    install(lay, "big==1", "partb")
+    said = install(lay, "big==1", "partb", "same").stderr
+    assert "partb and same have the same file, names/b.py, so that all is built anew" in said
+    assert len(images(lay)) == 1
+    for options, packages in (
+        (("--full",), ("big==1", "partb", "tool")),
+        (("-c", "layers.most=0"), ("big==1", "tool")),
+        (("-c", "layers.above=1000"), ("big==1",)),
+    ):
+        assert "into one image" in install(lay, *packages, options=options).stderr
+    # Another finish may have left something else, so that nobody knows what there would be.
+    file = lay.repo / "lay/recipe.py"
+    for old, new in (("ln -sf", "ln -fs"), ("    def test", "    whole = True\n\n    def test")):
+        file.write_text(file.read_text().replace(old, new))
+        assert "into one image" in lay("install", "lay").stderr
+
+
+def test_what_runs_and_what_is_killed_or_damaged_keeps_the_old_state(lay: Site) -> None:
+    install(lay, "big==1")
+    before, python = content(lay), lay.prefix("lay") / "bin/python"
+    line = [str(python), "-c", "input(); import bigs.gone, bigs.x; print(bigs.x.x)"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, env=lay.user.env, **pipes) as running:  # type: ignore[call-overload]
+        for whom in ("killpg(0, signal.SIGKILL)", "kill(os.getpid(), signal.SIGKILL)"):
+            text = f"import os, signal\ndef after_finish(build):\n    os.{whom}\n"
+            hooks = ("-c", f"hooks={lay.hooks(text)}")
+            lay.write("lay", RECIPE.format(packages=("big==2", "tool"), names=("big", "tool")))
+            killed = lay.start("install", "lay", *hooks)
+            _, said = killed.communicate(timeout=60)
+            SPOILT["kills"] += 1
+            assert killed.returncode in (-signal.SIGKILL, Exit.FAILED), said
+            assert content(lay) == before
+            assert lay.found()[0]["generation"] == 1
+        assert len(processes_of(lay.root.parent)) == 1  # this
+        install(lay, "big==2", "tool")
+        lay("gc", "--days", "0")
+        said, _ = running.communicate("\n")
+        assert said == "1\n"  # of the generation that it had begun in
+    # One image is missing or another: nothing is started, and what is installed next is whole.
+    lower = lay.prefix("lay") / ".tykky/images" / images(lay)[0]["file"]
+    whole = lower.read_bytes()
+    lower.chmod(0o644)
+    lower.write_bytes(whole[:-4096])
+    done = lay.user.run(lay.prefix("lay") / "bin/tool", status=None, env={"TYKKY_NO_SHARE": "1"})
+    assert done.returncode == 126 or done.returncode == 125, done.stderr
+    assert lower.name in done.stderr
+    assert lower.name in lay("verify", "lay", status=Exit.DAMAGED).stdout
+    assert "into one image" in install(lay, "big==2", "tool", "single").stderr
+    content(lay)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["install", "squash"])
+def test_what_is_killed_anywhere_is_one_generation_or_the_other(lay: Site, verb: str) -> None:
+    repos = [lay.repo / "first", lay.repo / "then"]
+    for repo, packages in zip(repos, (("big==1",), ("big==2", "tool")), strict=True):
+        names = [package.partition("==")[0] for package in packages]
+        Site(lay.user, repo).write("lay", RECIPE.format(packages=packages, names=names))
+    prepare, install = (["-c", f"repos={repo}", "install", "lay"] for repo in repos)
+    says = "import big; print(big.version)"
+
+    def check(here: Site, status: int) -> None:
+        assert status == -signal.SIGKILL
+        python = here.prefix("lay") / "bin/python"
+        before = {"install": "12", "squash": "2"}[verb]
+        assert here.user.run(python, "-c", says).stdout.strip() in before
+        here(*install)
+        if verb == "squash":
+            here("squash", "lay")
+        assert here.user.run(python, "-c", says).stdout == "2\n"
+        assert len(images(here)) == (2 if verb == "install" else 1)
+        here("gc", "--days", "0")
+        here("verify")
+        assert_no_litter(here)
+
+    if verb == "install":
+        stop_everywhere(lay, signal.SIGKILL, install, prepare=[prepare], check=check, every=12)
+    else:
+        line = ["squash", "lay"]
+        stop_everywhere(lay, signal.SIGKILL, line, prepare=[prepare, install], check=check, every=9)
