@@ -175,3 +175,33 @@ def test_extension_goes_on_from_the_stack_that_there_is(site: Site) -> None:
     current.write_text(conf.replace("extends ", "extends 0"))
     assert "on top of another" in own.user.run(program, status=125).stderr
     current.write_text(conf)
+
+
+def test_a_stack_of_layers_and_an_extension_work_at_another_path(site: Site) -> None:
+    write(site, "moving", "ballast prefixed shared=1")
+    site("install", "moving")
+    write(site, "moving", "ballast prefixed activated")
+    site("install", "moving")
+    count, before = images(site, "moving"), looks(site, "moving")
+    assert count > 1
+    there = site.with_env(TYKKY_ROOT=str(site.root.with_name("u")))
+    answer = site.json("relocate", "moving", there.root)[0]
+    assert images(there, "moving") == count + 1
+    prefix = there.root / "store/moving/1.0"
+    assert site.user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
+    after = looks(there, "moving")
+    # What was removed stays so, and all that does not name the path is what it was.
+    changed = {line.split()[1] for line in {*before} ^ {*after} if " ./" in line}
+    assert changed == {f"./{name}" for name in (*answer["text"], *answer["programs"])}
+    # An extension lies where the stack does, and on its images only.
+    own = site.with_env(TYKKY_ROOT=str(site.root.with_name("v")))
+    own("extend", str(site.root / "store/low/1.0"), "--conda", "activated", "--name", "mine")
+    site.json("relocate", str(own.root / "store/mine/1.0"), there.root)
+    said = site.user.run(there.root / "store/mine/1.0/bin/show-data").stdout
+    assert f"DATA_HOME={site.root}/store/low/1.0/share/data home\n" in said
+    there("verify")
+    low = site.root / "store/low"
+    low.rename(low.with_name("away"))
+    said = own("relocate", "mine", there.root.with_name("w"), status=int(Exit.NOT_FOUND)).stderr
+    low.with_name("away").rename(low)
+    assert "lies on the images of that, and only there" in said

@@ -16,9 +16,12 @@ import pytest
 
 from tests.faults import Fault, Front, stand_before
 from tests.images import PASSWORD, USER, Registry, has_registry, run_registry
-from tests.stacks import TINY, Site, listing, settle
+from tests.stacks import TINY, Site, listing, recipe, settle
 from tests.support import log_in, new_place, remove
 from tests.system.strangers import OtherUser
+from tests.system.test_kill_everywhere import stop_everywhere
+from tests.system.wholeness import assert_nothing_is_half_done, assert_whole
+from tests.tokens import give_tokens
 from tykky.errors import Exit
 
 pytestmark = pytest.mark.skipif(
@@ -213,7 +216,7 @@ REFUSALS = {
     "broken": (Fault("PATCH", 503), Exit.NETWORK, "what has come is kept"),
     "lies": (Fault("PUT.*uploads", 400), Exit.DAMAGED, "another sha256"),
     "denied": (Fault("PUT.*manifests", 403), Exit.NOT_WRITABLE, "podman login"),
-    "gone": (Fault(".", cuts=0), Exit.NETWORK, "cannot be downloaded"),
+    "gone": (Fault(".", cuts=0), Exit.NETWORK, "cannot be reached"),
 }
 
 
@@ -330,7 +333,10 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
             f"{session}/manifests/{tag}", "-X", "PUT", "-H", f"Content-Type: {MANIFEST}", "-d", text
         )
         said = error_of(site("pull", "signed/1.0", status=Exit.DAMAGED))
-        assert re.search("changed|does not have|not speak|no signature|not made", said), (number, said)
+        assert re.search("changed|does not have|not speak|no signature|not made", said), (
+            number,
+            said,
+        )
         assert nothing(site)
     _curl(
         f"{session}/manifests/{tag}",
@@ -362,3 +368,129 @@ def _upload(session: str, data: bytes) -> dict[str, Any]:
     where = requests.post(f"{session}/blobs/uploads/").headers["Location"]
     requests.put(where, params={"digest": digest}, data=data).raise_for_status()
     return {"digest": digest, "size": len(data)}
+
+
+def test_an_image_is_of_use_to_plain_apptainer(pushed: Pushed, place: Path, debian: Path) -> None:
+    """The command of share/doc/how-to/between-machines.md, and no Tykky."""
+    pushed.site("push", "hello", "--to", pushed.path)
+    session = f"http://{pushed.registry.host}/v2/site/hello"
+    manifest = json.loads(
+        _curl(f"{session}/manifests/1.0-{os.uname().machine}", "-H", f"Accept: {MANIFEST}")
+    )
+    (layer,) = [each for each in manifest["layers"] if each["mediaType"].endswith(".squashfs")]
+    (place / "image.sqfs").write_bytes(_curl(f"{session}/blobs/{layer['digest']}"))
+    prefix = manifest["annotations"]["org.tykky.prefix"]
+    pushed.site.user.run(
+        "mv", pushed.site.prefix("hello"), place / "away"
+    )  # which is not seen by accident
+    try:
+        line = ["apptainer", "exec", "-B", f"{place}/image.sqfs:{prefix}:image-src=/", debian]
+        said = pushed.site.user.run(*line, f"{prefix}/bin/hello", "plainly").stdout
+        assert said == "hello 1.0 plainly\n"
+    finally:
+        (place / "away").rename(prefix)
+
+
+def closed(site: Site, *words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command where there is no network at all."""
+    return site.user.run("unshare", "-rn", "tykky", *words, status=status)
+
+
+def test_a_bundle_of_stacks_is_installed_where_there_is_no_network(
+    site: Site, place: Path, scratch: Path
+) -> None:
+    """With what they need, the image that one wraps, and the signature that is asked for."""
+    line = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / "anna"]
+    subprocess.run(line, check=True)
+    (place / "allowed").write_text(f"anna@x {(place / 'anna.pub').read_text()}")
+    site.hello("low")
+    site.hello("up", more='needs = "low"')
+    recipe(site, f'image = "docker-archive:{scratch}"\ncommands = "/opt/tools/hello"')
+    site("install", "low", "up", "wrapped")
+    signing = {"TYKKY_SIGNING_KEY": str(place / "anna")}
+    site("bundle", "up", "wrapped", "-o", place / "f.tar", env=signing)
+    own = {"TYKKY_ROOT": str(place / "n"), "TYKKY_CACHE_DIR": str(place / "c"), "TYKKY_REPOS": ""}
+    asked = {
+        "TYKKY_SIGNING_ALLOWED_SIGNERS": str(place / "allowed"),
+        "TYKKY_SIGNING_POLICY": "require",
+    }
+    there = site.with_env(**own, **asked)
+    said = closed(there, "import", place / "f.tar", "--list").stdout
+    assert re.findall(r"^(\w+) 1", said, re.MULTILINE) == ["low", "up", "wrapped"]
+    whole = (place / "f.tar").read_bytes()
+    for at in range(600, len(whole), len(whole) // 6):
+        other = there.with_env(TYKKY_ROOT=str(place / f"at{at}"))
+        for text in (whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :], whole[:at]):
+            (place / "bad.tar").write_bytes(text)
+            done = other("import", place / "bad.tar", status=None)
+            if done.returncode == 0:  # what lies between the files of an archive
+                break
+            assert done.returncode == Exit.DAMAGED, done.stderr
+            error_of(done)
+    site("bundle", "up", "-o", place / "unsigned.tar")
+    done = closed(there, "import", place / "unsigned.tar", status=Exit.DAMAGED)
+    assert "nobody has signed it" in error_of(done)
+    assert nothing(there)
+    said = closed(there, "import", place / "f.tar").stdout
+    assert said == "imported low/1.0#1\nimported up/1.0#1\nimported wrapped/1#1\n"
+    assert there.record("up")["needs"] == [f"{there.prefix('low')}#1"]
+    for name in ("up", "wrapped"):
+        assert there.lmod(f"module load {name}; hello").stdout.startswith("hello")
+    there("verify", "low", "up", env={"TYKKY_SIGNING_POLICY": "warn"})
+    assert str(place / "n/bases") in there.record("wrapped")["launch"]["root"]
+
+
+def test_a_bundle_of_inputs_builds_where_there_is_no_network(site: Site, place: Path) -> None:
+    site.write("tiny", TINY)
+    (site.repo / "tiny/table.txt").write_text("1 2\n")
+    osv = place / "osv.zip"
+    osv.write_bytes(b"PK\x05\x06" + bytes(18))
+    site("bundle", "--inputs", "tiny", "-o", place / "in.tar", "-c", f"advisories.osv={osv}")
+    own = {"TYKKY_ROOT": str(place / "n"), "TYKKY_CACHE_DIR": str(place / "c")}
+    there = site.with_env(**own, TYKKY_REPOS=str(place / "n/recipes/repo"))
+    said = closed(there, "import", place / "in.tar").stdout
+    assert "imported 3 files and 0 images, for tiny@1.0" in said
+    assert f"advisories: tykky config set advisories.osv {place}/n/advisories.zip" in said
+    assert (place / "n/recipes/repo/tiny/table.txt").read_text() == "1 2\n"
+    assert "not locked" not in closed(there, "install", "tiny").stderr
+    assert "tabulate" in there.lmod("module load tiny; tabulate --help").stdout
+    # The same without a file between: what is fetched is there when the network is not.
+    cache = site.with_env(TYKKY_CACHE_DIR=str(place / "c2"), TYKKY_ROOT=str(place / "n2"))
+    (place / "list.yaml").write_text("stacks: [tiny, {spec: never, arch: aarch64}]\n")
+    cache("lock", "tiny")
+    assert cache.json("fetch", "--list", place / "list.yaml")["specs"] == ["tiny@1.0"]
+    assert json.loads(closed(cache, "fetch", "tiny", "--json").stdout)["status"] == "ok"
+
+
+def test_a_registry_that_wants_tokens_gets_one_for_reading_and_one_for_writing(
+    pushed: Pushed, place: Path
+) -> None:
+    (place / "tokens").mkdir()
+    (place / "private").mkdir()
+    login = {"APPTAINER_DOCKER_USERNAME": USER, "APPTAINER_DOCKER_PASSWORD": PASSWORD}
+    with (
+        give_tokens(place / "tokens") as tokens,
+        run_registry(place / "private", private=True, auth=tokens.auth) as registry,
+    ):
+        target = f"{registry.host}/own"
+        said = error_of(pushed.site("push", "hello", "--to", target, status=Exit.NOT_FOUND))
+        assert f"podman login {registry.host}" in said
+        pushed.site.with_env(**login)("push", "hello", "--to", target)
+        assert tokens.asked[-1] == (USER, "repository:own/hello:pull,push")
+        there = pushed.elsewhere(place, TYKKY_REGISTRIES=target, **login)
+        there("pull", "hello")
+        kept = [p for top in (there.root, place / "c") for p in top.rglob("*") if p.is_file()]
+        assert kept and not [p for p in kept if PASSWORD.encode() in p.read_bytes()]
+
+
+def test_a_pull_stopped_before_any_operation_leaves_nothing_half_done(
+    pushed: Pushed, place: Path
+) -> None:
+    def check(here: Site, status: int) -> None:
+        assert_nothing_is_half_done(here)
+        here("pull", "hello/1.0")
+        assert_whole(here)
+        assert here.lmod("module load hello; hello").stdout == "hello 1.0\n"
+
+    site = pushed.elsewhere(place)
+    stop_everywhere(site, signal.SIGKILL, ["pull", "hello/1.0"], prepare=[], check=check, every=6)

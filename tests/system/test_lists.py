@@ -28,13 +28,15 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
         site.hello(name)
     path = write(
         site,
-        "stacks: [above, onbroken, {spec: one, settings: {squash.level: 9}}, broken, two,\n"
+        "stacks: [above, onbroken, {spec: one, settings: {squash.compression: gzip,\n"
+        "  pip.index_url: 'https://me:s3cret@localhost/simple'}}, broken, two,\n"
         "  {spec: arm, arch: aarch64}, {spec: far, when: {host: no-such-host}}]\n",
     )
     shown = site("install", "--list", path, "--dry-run").stdout
     assert "above/1.0     x86_64   build, after one/1.0" in shown
     assert "not here: for aarch64" in shown and "not here: for another host" in shown
     assert not site.root.exists()
+    assert len(site.json("fetch", "--list", path)["specs"]) == 5  # of this machine alone
     # Without --keep-going nothing more is begun once one has failed.
     words = ("install", "--list", path, "--jobs", "2", "--json")
     assert "failed" in {row.get("state") for row in site.json(*words, status=13)["stacks"]}
@@ -42,9 +44,11 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     told = {row["module"]: row.get("state") for row in first["result"]["stacks"]}
     assert told["onbroken/1.0"] == "not begun" and told["broken/1.0"] == "failed"
     assert {*site.found()[0]} and states(site).keys() == {"above/1.0", "one/1.0", "two/1.0"}
-    assert '"9"' in json.dumps(json.loads((site.root / "builds/1/flags.json").read_text()))
-    log = site.root / "builds/failed/broken-1.0.log"
-    assert "exit 3" in log.read_text() and f"{path}:1" in log.read_text()
+    assert [site.images(name)[0].read_bytes()[20] for name in ("one", "two")] == [1, 6]  # gzip
+    assert not [p for p in site.root.rglob("*") if p.is_file() and b"s3cret" in p.read_bytes()]
+    log = site.root / "builds/failed/broken@1.0.log"
+    assert "exit 3" in log.read_text() and f"{path}:2" in log.read_text()
+    assert site("log", "--failed", "broken", "--path").stdout == f"{log}\n"
     site.hello("broken")
     done = site("install", "--list", path, "--jobs", "2")
     assert done.stdout.count("there already") == 3 and done.stdout.count(" done ") == 2
@@ -84,6 +88,10 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     assert [
         c for c in site.json("apply", path, "--dry-run") if c["does"] not in ("nothing", "remove")
     ] == []
+    # What is for another host is named as well.
+    write(site, "stacks: [user, hello@2.0, hello@1.0, {spec: other, when: {host: nowhere}}]\n")
+    shown = site("apply", path, "--prune", "--dry-run").stdout
+    assert "other/1.0  x86_64  not here" in shown and "remove" not in shown
     # What the list says no more is taken back; what it never said, is not.
     write(site, "stacks: [user, {spec: hello@2.0, default: yes}, hello@1.0]\n")
     answer = site.json("apply", path, "--prune")

@@ -66,6 +66,8 @@ def test_recipe_with_more_in_it_is_its_authors(
 
 def test_requirements_are_one_for_each_project() -> None:
     assert merged(["Foo_bar==1", "x"], ["foo.bar>=2", "a"]) == ("a", "foo.bar>=2", "x")
+    both = ("a<2; python_version<'3.10'", "a>=2; python_version>='3.10'")
+    assert merged(["a==1", "b"], [*both, both[0]]) == (*both, "b")
     there = {"Foo_Bar": "2.1", "x": "1"}
     asked = ("foo-bar>=2", "foo-bar<2", "foo-bar[more]", "y", "x @ file:///x-1-py3-none-any.whl")
     assert [is_there(text, there) for text in asked] == [True, False, False, False, False]

@@ -112,11 +112,7 @@ def as_built(
     config: Config,
 ) -> Entering:
     """How a new install is entered; ``more`` are variables that the image sets by scripts."""
-    plain = Entering(
-        mount_at=str(recipe.mount_at() or ""),
-        needs=tuple((record.prefix, str(record.generation)) for record in needs),
-        needed_images=tuple(record.names_of_images for record in needs),
-    )
+    plain = Entering(mount_at=str(recipe.mount_at() or ""), **of_needs(needs))
     return as_published(replace(plain, **of_base(base, str(prefix), more)), recipe, config)
 
 
@@ -133,6 +129,14 @@ def as_published(entering: Entering, recipe: Stack, config: Config) -> Entering:
         binds=tuple(_pair(text) for text in guarded(recipe, "binds")),
         gpu=guarded(recipe, "gpu"),
     )
+
+
+def of_needs(needs: Sequence[Record]) -> dict[str, Any]:
+    """What names the generations of other places that one needs, as fields of ``Entering``."""
+    return {
+        "needs": tuple((record.prefix, str(record.generation)) for record in needs),
+        "needed_images": tuple(record.names_of_images for record in needs),
+    }
 
 
 def of_base(base: Base, prefix: str, more: Mapping[str, str]) -> dict[str, Any]:

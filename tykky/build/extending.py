@@ -98,7 +98,7 @@ class Sheet:
 
     def text(self, name: str) -> str:
         """The recipe, under a name."""
-        names = [*map(conda_name, self.conda), *map(project, self.packages)]
+        names = [*dict.fromkeys([*map(conda_name, self.conda), *map(project, self.packages)])]
         some = names if len(names) < 6 else [*names[:4], f"{len(names) - 4} more"]
         title = "".join(part.capitalize() for part in re.split("[-_]", name))
         head = _HEAD.format(
@@ -172,9 +172,14 @@ def asked(words: Sequence[str], files: Sequence[Path]) -> tuple[str, ...]:
 def merged(
     old: Iterable[str], new: Iterable[str], name_of: Callable[[str], str] | None = None
 ) -> tuple[str, ...]:
-    """All requirements, sorted, one for each project: the last that was asked for."""
-    found = {(name_of or project)(text): text for text in (*old, *new)}
-    return tuple(found[name] for name in sorted(found))
+    """All requirements, sorted by project; the new ones of a project instead of the old ones.
+
+    There may be several, for one Python each.
+    """
+    name, asked = name_of or project, dict.fromkeys(new)
+    anew = {*map(name, asked)}
+    kept = (text for text in old if name(text) not in anew)
+    return tuple(sorted((*kept, *asked), key=name))
 
 
 def project(text: str) -> str:

@@ -116,7 +116,7 @@ def planned(
     for old, new in needs.items():
         paths[old.rpartition("#")[0]] = new.rpartition("#")[0]
     if image := str(record.launch.get("root", "")):
-        paths[image] = _root(image, record, store, config)
+        paths[image] = _root(image, source, store, config)
     return Move(source, here.prefix, paths, needs)
 
 
@@ -141,34 +141,42 @@ def _having(need: str, record: Record, store: Store, coming: Collection[Path]) -
     """
     prefix, _, number = need.rpartition("#")
     wanted, parts = record.needed.get(need), Path(prefix).parts[-2:]
-    own = store.place(*parts)
+    own, was = store.place(*parts), Place(Path(prefix))
     elsewhere = [each.place(*parts) for each in roots.searched(store)[0] if each is not store]
-    for there in (own, Place(Path(prefix)), *elsewhere):
+    # What is a layer on the images of another lies where that does, and on no layer of that.
+    parent = record.images[0].get("parent") if record.images and need == record.needs[0] else None
+    for there in (was,) if parent else (own, was, *elsewhere):
         with contextlib.suppress(StoreError, OSError):
             new = there.prefix in coming
             numbers = [n for n in there.numbers if new or not there.original(n)]
-            same = [n for n in numbers if there.record(n).build == wanted]
+            known = {n: there.record(n) for n in numbers}
+            same = [n for n in numbers if known[n].build == wanted]
+            same = [n for n in same if parent in (None, known[n].images[-1]["sha256"])]
             if found := next((n for n in same if str(n) == number), max(same, default=0)):
                 return f"{there.prefix}#{found}"
     title = "/".join(parts)
     remedy = f"install {title} as it was, or relocate it first: 'tykky relocate DIR/{title}'"
-    if own.current and own.original():
+    if parent:
+        remedy = "it lies on the images of that, and only there: 'tykky extend' makes it on another"
+    elif own.current and own.original():
         remedy = f"relocate that first: 'tykky relocate {shlex.quote(str(own.prefix))}'"
     cause = f"{record.module} needs {need}, which is not here as it was"
     raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)
 
 
-def _root(image: str, record: Record, store: Store, config: Config) -> str:
+def _root(image: str, source: Source, store: Store, config: Config) -> str:
     """Where the image is that an install is entered with. Raises ``StoreError``."""
-    size, old = int(record.launch.get("root_size", 0)), Path(image)
-    above = Path(record.prefix).parents[2]
-    copied = [store.root / old.relative_to(above)] if above in old.parents else []
+    record, old = source.record, Path(image)
+    size, above = int(record.launch.get("root_size", 0)), Path(record.prefix).parents[2]
+    # It may have come along with its root, or be in that which the files are in now.
+    there = (store.root, *[*source.images.parents][4:5]) if above in old.parents else ()
+    copied = [root / old.relative_to(above) for root in there]
     for path in (*copied, old, config.bases_dir / old.name):
         with contextlib.suppress(OSError):
             if path.is_dir() if not size else path.stat().st_size >= size:
                 return str(path)
     cause = f"{record.module} runs in the image {old}, which is not here"
-    remedy = f"copy it to {config.bases_dir}, where {record.base.get('name')} is looked for"
+    remedy = f"copy it to {config.bases_dir / old.name}, where it is looked for as well"
     raise StoreError(cause, remedy=remedy, code=Exit.BASE)
 
 

@@ -12,7 +12,7 @@ import tykky
 from tykky import console, contents
 from tykky.build import commands, keeping, layered, restoring
 from tykky.build.box import TestBox
-from tykky.build.entering import Entering, as_published, launch_plan
+from tykky.build.entering import Entering, as_published, launch_plan, of_needs
 from tykky.build.layout import Images, Offer
 from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
@@ -138,7 +138,9 @@ def reuse(work: Work, old: Record) -> Built:
     if commands.are_plain(recipe):
         chosen = set(commands.choose_again(recipe, there))
         names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
-    entering = as_published(Entering.read(old.launch), recipe, work.config)
+    # What it needs may have got another number, with the same contents.
+    entering = replace(Entering.read(old.launch), **of_needs(work.plan.needs))
+    entering = as_published(entering, recipe, work.config)
     folder = work.plan.place.generation(old.generation)
     if completing.lacks(folder):
         found = completing.completed(work.plan.place, old, work.config)

@@ -116,8 +116,10 @@ class View:
         self, folder: Path, images: Sequence[Mapping[str, Any]], *words: str, given: str
     ) -> str:
         """What a Python of this machine prints that sees images of a folder at ``top``."""
+        # What is a layer on images of another install is looked at by itself.
         mounts = [
-            ImageMount(i["file"], i["bytes"], str(self.top), layer="parent" in i) for i in images
+            ImageMount(image["file"], image["bytes"], str(self.top), layer=index > 0)
+            for index, image in enumerate(images)
         ]
         self.top.mkdir(exist_ok=True)
         command = root.view(folder, mounts, self.scratch, self.config)

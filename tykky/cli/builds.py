@@ -64,7 +64,7 @@ def run(call: Call) -> Result:
         {"module": task.module, "root": task.root, "arch": task.arch, **asdict(result)}
         for task, result in zip(chosen.tasks, ordered, strict=True)
     ]
-    titles = [task.module for task in chosen.tasks]
+    titles = building.titled([(task.module, task.arch) for task in chosen.tasks])
     code = errors[0].code if errors else Exit.OK
     return Result(value, lambda: building.table(titles, ordered), code, errors)
 

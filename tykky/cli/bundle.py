@@ -11,9 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, flag, named, option, said, specs, specs_of
+from tykky.cli.common import (
+    Call,
+    Result,
+    check_named,
+    flag,
+    listed,
+    named,
+    option,
+    said,
+    specs,
+    specs_of,
+)
 from tykky.cli.fetch import fetched
 from tykky.cli.push import chosen
+from tykky.errors import StoreError
 from tykky.exchange import archive, inputs
 from tykky.exchange.archive import Named
 from tykky.exchange.artifact import build_tag, tag_of
@@ -27,7 +39,8 @@ EXAMPLES = """\
 """
 
 ARGUMENTS = (
-    specs("what to write"),
+    specs("what to write", "*"),
+    option("--list", metavar="FILE", help="also what a stack list names for this machine"),
     option("-o", "--output", type=Path, metavar="FILE", required=True, help="the file to write"),
     flag("--inputs", help="what builds them, and not the installs"),
 )
@@ -38,12 +51,18 @@ def run(call: Call) -> Result:
     signatures.check_key(call.config)
     sign, path = signatures.signer(call.config), call.args.output.absolute()
     made: dict[str, Named] = {}
+    check_named(call)
+    words = [*call.args.spec]
+    words += [word for each in listed(call, here=True) for word in str(each.spec).split()]
+    if not words:
+        remedy = "'tykky apply FILE --dry-run' tells what it names for which machine"
+        raise StoreError(f"{call.args.list} names nothing for this machine", remedy=remedy)
     if call.args.inputs:
-        found = fetched(call, specs_of(call.args.spec))
+        found = fetched(call, specs_of(words))
         for remark in found.remarks:
             console.warn(remark)
         made["inputs"] = Named("inputs", ("inputs",), inputs.artifact_of(found, call.config))
-    for record in chosen(call, named(call.args.spec)) if not call.args.inputs else ():
+    for record in chosen(call, named(words)) if not call.args.inputs else ():
         for each in (*needed(record), record):
             tags = tag_of(f"{each.version}{each.suffix}", each.arch), build_tag(each.build)
             if each.title not in made:

@@ -1,29 +1,27 @@
 """Fetch what stacks are built from, ahead of time: then they are installed without a network.
 
 Packages of the locks and what recipes download go into the cache ('cache_dir'), images to the
-others. A recipe without a lock is resolved now; 'tykky lock' keeps what was chosen beside it. With
---mirror they are also laid out as a mirror that others may name in 'mirrors' and 'pip.index_url'.
+others. A recipe without a lock is resolved now; 'tykky lock' keeps what was chosen beside it. For
+other machines, 'tykky bundle --inputs' writes the same into one file.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, option, said, specs, specs_of
-from tykky.errors import Exit, StoreError, explained
+from tykky.cli.common import Call, Result, check_named, listed, option, said, specs, specs_of
 from tykky.exchange.inputs import Fetcher, Inputs, shown
 from tykky.spec import Spec
 
 EXAMPLES = """\
   tykky fetch python-data fireworks            then 'tykky install' asks no network
-  tykky fetch --list builds/site.txt           specs in a file, one a line
+  tykky fetch --list builds/site.yaml          for all that a stack list names
 """
 
 ARGUMENTS = (
     specs("what is to be built later", "*"),
-    option("--list", type=Path, metavar="FILE", help="a file with a spec in each line"),
+    option("--list", metavar="FILE", help="what a stack list names for this machine"),
 )
 
 
@@ -40,15 +38,9 @@ def run(call: Call) -> Result:
 
 def wanted(call: Call) -> list[Spec]:
     """The specs of the command line, and those of a list. Raises ``TykkyError``."""
-    words, path = list(call.args.spec), call.args.list
-    if path is not None:
-        with explained(f"read {path}"):
-            lines = path.read_text(encoding="utf-8").splitlines()
-        words += [line.partition("#")[0].strip() for line in lines]
-    if not any(words):
-        cause = "nothing says for what to fetch"
-        raise StoreError(cause, remedy="name it, or give --list FILE", code=Exit.USAGE)
-    return specs_of([word for word in words if word])
+    check_named(call)
+    own = specs_of(call.args.spec) if call.args.spec else []
+    return [*own, *(each.spec for each in listed(call, here=True))]
 
 
 def fetched(call: Call, wished: list[Spec]) -> Inputs:

@@ -6,20 +6,27 @@ says, so that a stack can be built again years later, or on another machine.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases, console
 from tykky import lock as locks
 from tykky.build import locking
-from tykky.cli.common import Call, Result, check_named, flag, option, selected, specs, specs_of
+from tykky.cli.common import (
+    Call,
+    Result,
+    check_named,
+    flag,
+    listed,
+    option,
+    selected,
+    specs,
+    specs_of,
+)
 from tykky.config import Config
-from tykky.errors import Exit, LockError
-from tykky.host import host_name
+from tykky.errors import Exit, LockError, TykkyError
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
-    from tykky.lists.reading import Wanted
 
 EXAMPLES = """\
   tykky lock python-data                   the default version and choices
@@ -49,22 +56,26 @@ def run(call: Call) -> Result:
     check_named(call)
     chosen: list[tuple[Stack, str, Config]] = []
     archs = args.arch or [bases.arch()]
-    for wanted in _listed(call) if args.list else ():
+    for wanted in listed(call):
         recipe = cast("Stack", repos.select(wanted.spec))
         config = Config.load({**args.flags, **wanted.settings})
         chosen += [(recipe, arch, config) for arch in args.arch or wanted.arch or archs]
     for spec in specs_of(args.spec) if args.spec else ():
         found = selected(repos, spec.name) if args.all else [cast("Stack", repos.select(spec))]
         chosen += [(recipe, arch, call.config) for recipe in found for arch in archs]
-    answers = [_lock(*each, write=not args.check) for each in chosen]
+    answers: list[dict[str, Any]] = []
+    errors: list[TykkyError] = []
+    for each in chosen:
+        try:
+            answers.append(_lock(*each, write=not args.check))
+        except TykkyError as error:
+            if not args.list:
+                raise
+            console.error(error)  # of forty stacks, the others are to have their locks
+            errors.append(error)
     differs = args.check and any(answer["changed"] for answer in answers)
-    return Result(answers, code=Exit.LOCK if differs else Exit.OK)
-
-
-def _listed(call: Call) -> tuple[Wanted, ...]:
-    from tykky.lists import reading
-
-    return reading.read(Path(call.args.list), host_name(), call.config.cache_dir).stacks
+    code = errors[0].code if errors else Exit.LOCK if differs else Exit.OK
+    return Result(answers, code=code, errors=tuple(errors))
 
 
 def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:

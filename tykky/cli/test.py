@@ -27,8 +27,8 @@ EXAMPLES = """\
   tykky test python-data
   tykky test python-data/26.11#6 snakemake    an earlier generation, and another stack
   tykky test --all                            all that is installed
-  tykky test --all --srun '-p small -t 30'    on a compute node
-  tykky test gromacs --sbatch '-p gpu --gres=gpu:1 -t 10'
+  tykky test --all --srun='-p small -t 30'    on a compute node
+  tykky test gromacs --sbatch='-p gpu --gres=gpu:1 -t 10'
 """
 
 ARGUMENTS = (
@@ -116,7 +116,7 @@ def _error(answer: dict[str, Any]) -> TykkyError:
 
 def _in_job(call: Call) -> list[dict[str, Any]]:
     """The answers of the same verb in a job."""
-    from tykky.tools import batch
+    from tykky.tools import slurm
 
     args = call.args
     program = shutil.which(sys.argv[0]) or sys.argv[0]
@@ -125,9 +125,9 @@ def _in_job(call: Call) -> list[dict[str, Any]]:
     words += ["--all"] if args.all else ["--", *args.install]
     console.note(f"as a job: {shlex.join(words)}")
     if args.srun is not None:
-        said = batch.through_srun(args.srun, words)
+        said = slurm.through_srun(args.srun, words)
     else:
-        said = batch.through_sbatch(args.sbatch, words, Path.cwd())
+        said = slurm.through_sbatch(args.sbatch, words, Path.cwd())
     try:
         found = json.loads(said)
         for error in found["errors"] if found["result"] is None else ():

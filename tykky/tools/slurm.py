@@ -1,15 +1,20 @@
-"""Slurm: jobs are submitted, looked at and cancelled by its own programs, without accounting."""
+"""Slurm: jobs are submitted, looked at and cancelled by its own programs, without accounting.
+
+And a command is run in a job that is waited for, for what it prints.
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tykky.errors import Exit, ToolError, TykkyError
+from tykky.errors import Exit, ToolError, TykkyError, explained
 
 #: States of jobs that have ended, for good; one that was requeued has none of them.
 ENDED = frozenset(
@@ -54,6 +59,7 @@ def submit(
     folder = str(output.parent).replace("%", "%%")
     words = [
         "--parsable",
+        "--export=ALL",
         "--requeue",
         "--open-mode=append",
         f"--job-name={name}",
@@ -100,12 +106,47 @@ def cancel(numbers: Sequence[str]) -> None:
         raise TykkyError(cause, remedy=remedy, code=Exit.JOB)
 
 
+def through_srun(options: str, words: Sequence[str]) -> str:
+    """What a command prints as one task of srun. Raises ``TykkyError`` if it prints nothing."""
+    line = [_program("srun"), "--quiet", "--ntasks=1", *shlex.split(options), *words]
+    done = subprocess.run(line, capture_output=True, text=True)
+    return _said("srun", done.stdout, done.stderr)
+
+
+def through_sbatch(options: str, words: Sequence[str], folder: Path) -> str:
+    """The same in a batch job, which is waited for.
+
+    ``folder`` is seen by its node as well; what it prints goes by a file in there.
+    """
+    program = _program("sbatch")
+    with explained(f"write into {folder}"), tempfile.TemporaryDirectory(dir=folder) as made:
+        output, errors = Path(made, "out"), Path(made, "err")
+        line = [program, "--wait", "--quiet", "--ntasks=1", f"--output={output}"]
+        line += [f"--error={errors}", *shlex.split(options)]
+        script = f"#!/bin/sh\nexec {shlex.join(words)}\n"
+        done = subprocess.run(line, input=script, capture_output=True, text=True)
+        texts = [p.read_text(errors="replace") if p.exists() else "" for p in (output, errors)]
+        return _said("sbatch", texts[0], texts[1] or done.stderr)
+
+
+def _said(program: str, output: str, errors: str) -> str:
+    if output.strip():
+        return output
+    told = tuple(line for line in errors.splitlines() if line.strip())[-6:]
+    raise TykkyError(f"the job of {program} gave no answer", details=told)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if not found:
+        remedy = "call it where Slurm is, or without that option"
+        raise ToolError(f"there is no {name} on this machine", remedy=remedy)
+    return found
+
+
 def _run(program: str, words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
     """Run a program of Slurm. Raises ``ToolError`` if it is not there."""
-    path = shutil.which(program)
-    if path is None:
-        remedy = "run this where Slurm is, or leave out --slurm: then it is built on this machine"
-        raise ToolError(f"{program} of Slurm is not there", remedy=remedy)
+    path = _program(program)
     # A job that submits others hands them nothing of what it was given itself.
     variables = {n: v for n, v in os.environ.items() if n[:6] != "SLURM_" or n == "SLURM_CONF"}
     try:

@@ -180,14 +180,17 @@ static size_t find_position(const struct stack *stack, const struct mount *mount
     return i > 0 && is_bind(&stack->mounts[i - 1]) ? 0 : i;
 }
 
-/* What extends another install is a layer for the image that was there, and for no other. */
+/* What extends another install is a layer for the image that was there, and for no other; or one on
+ * such a layer. */
 static bool check_below(const struct conf *conf, const struct mount *layer, const char *below)
 {
     if (layer->kind != MOUNT_LAYER || !conf->extends || strcmp(conf->extends, below) == 0)
         return true;
-    return fail("%s was made on top of another %s than there is now\n"
-                "have it made anew: tykky update %s",
-                conf->name, layer->target, conf->name);
+    for (size_t i = 0; i < conf->mount_count; i++)
+        if (conf->mounts[i].kind == MOUNT_LAYER && strcmp(conf->mounts[i].source, below) == 0)
+            return true;
+    fail("%s was made on top of another %s than there is now", conf->name, layer->target);
+    return remedy("have it made anew: tykky update %s", conf->name);
 }
 
 static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount)
