@@ -493,4 +493,5 @@ def test_a_pull_stopped_before_any_operation_leaves_nothing_half_done(
         assert here.lmod("module load hello; hello").stdout == "hello 1.0\n"
 
     site = pushed.elsewhere(place)
-    stop_everywhere(site, signal.SIGKILL, ["pull", "hello/1.0"], prepare=[], check=check, every=6)
+    site = site.with_env(TYKKY_ROOT=str(place / "root"))
+    stop_everywhere(site, signal.SIGKILL, ["pull", "hello/1.0"], prepare=[], check=check, every=12)
