@@ -306,10 +306,10 @@ def do(runs: Runs, run: Run, number: int, scratch: str) -> Result:
             break
         except Timeout:
             time.sleep(1)
-        if failed := runs.failed_since(task, started):
-            return runs.settle(run, task, failed, _bytes(Path(failed.log)))
     build = worker.Build(runs, run, task, flags, limit, job)
     try:
+        if failed := runs.failed_since(task, started):  # somebody else, while this one waited
+            return runs.settle(run, task, failed, _bytes(Path(failed.log)))
         build.start()
         while (result := build.poll()) is None:
             time.sleep(0.1)
