@@ -140,7 +140,9 @@ class Jobs:
 
     def cancel(self) -> list[str]:
         """Cancel those of the run's own that go on; their numbers. Raises ``TykkyError``."""
-        told = slurm.jobs(self.run.user) or {}
+        told = slurm.jobs(self.run.user)
+        if told is None:
+            raise TykkyError("Slurm does not answer", remedy="try again later", code=Exit.JOB)
         going = [
             job
             for job, owner in self.known.values()
