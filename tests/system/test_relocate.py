@@ -237,6 +237,8 @@ def test_one_that_moves_to_another_root_leaves_its_own(site: Site, place: Path) 
     assert "is needed by upper/1.0#1" in said
     assert not (place / "u").exists()
     site("uninstall", "upper")
+    wrong = place / "u/store/hello/2.0"
+    assert "name the root alone" in site("relocate", "hello", wrong, status=2).stderr
     # Where it is is told by the root, its name, or the whole path.
     words = ("-c", f"roots=own={place}/u", "relocate", "--move", "hello", "own")
     assert site.json(*words)[0]["prefix"] == f"{place}/u/store/hello/1.0"

@@ -118,6 +118,12 @@ def stack_base(name: str, spec: str, config: Config, record: Record | None = Non
             code=Exit.BASE,
         )
     images = tuple(image_path(prefix, image["file"]) for image in record.images)
+    if lost := next((path for path in images if not path.exists()), None):
+        raise TykkyError(
+            f"{record.title} is not whole: {lost} is missing",
+            remedy=f"who keeps it can mend it: 'tykky verify {record.module}' tells how",
+            code=Exit.DAMAGED,
+        )
     by_record = record.kind in ("pip", "extension")  # others have more than Python's
     return StackBase(
         name,

@@ -1,8 +1,8 @@
 """Fetch what stacks are built from, ahead of time: then they are installed without a network.
 
 Packages of the locks and what recipes download go into the cache ('cache_dir'), images to the
-others. A recipe without a lock is resolved now; 'tykky lock' keeps what was chosen beside it. With
---mirror they are also laid out as a mirror that others may name in 'mirrors' and 'pip.index_url'.
+others. A recipe without a lock is resolved now; 'tykky lock' keeps what was chosen beside it. For
+other machines, 'tykky bundle --inputs' writes the same into one file.
 """
 
 from __future__ import annotations

@@ -56,7 +56,10 @@ def run(call: Call) -> Result:
                 raise
             console.error(error)  # the others are not to suffer from it
             errors.append(error)
-    lines = [f"pushed {answer['module']}: {answer['name']}" for answer in answers]
+    lines = [
+        f"{'pushed' if answer['tags'] else 'there already:'} {answer['module']}: {answer['name']}"
+        for answer in answers
+    ]
     code = errors[0].code if errors else Exit.OK
     return Result(answers, said(lines), code, tuple(errors))
 

@@ -27,7 +27,7 @@ from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError, told
 from tykky.host import real
 from tykky.spec import is_path, parse_one
-from tykky.store import HIDDEN, Place, Record, place, spare, state
+from tykky.store import HIDDEN, Place, Record, place, signatures, spare, state
 from tykky.store.place import below
 
 EXAMPLES = """\
@@ -72,7 +72,7 @@ def run(call: Call) -> Result:
     """Relocate one, or one after the other; each is whole before the next begins, or is named."""
     args = call.args
     if bool(args.install) == args.all or (args.all and args.move):
-        remedy = "name one, or give --all (and not both, nor --move with that)"
+        remedy = "name one, or give --all, and the root of that by --root (and not --move)"
         raise StoreError("nothing says what to relocate", remedy=remedy, code=Exit.USAGE)
     wishes = [*_copied(call)] if args.all else [_wish(call)]
     answers: list[dict[str, Any]] = []
@@ -102,7 +102,8 @@ def _wish(call: Call) -> Wish:
     if is_path(words) or (Path(words) / HIDDEN).is_dir():
         origin = Place(real(Path(words)))
     else:
-        copies = [wish.here for wish in _copied(call) if _is_meant(words, wish.record)]
+        named = _copied(call, parse_one(words).name)
+        copies = [wish.here for wish in named if _is_meant(words, wish.record)]
         store = call.having(words).store
         origin = copies[0] if len(copies) == 1 else place_of(store.one(words))
     origin.check_open()
@@ -122,9 +123,13 @@ def _on(call: Call, wanted: str | None, record: Record) -> Call:
     """The call on the root that is wanted, which may be told by the path of the place in it."""
     if not wanted:
         return call
-    parts = Path(wanted).parts
-    if parts[-3:] == ("store", record.name, f"{record.version}{record.suffix}"):
+    own = ("store", *record.module.split("/", 1))
+    if Path(wanted).parts[-3:] == own:
         wanted = str(Path(wanted).parents[2])
+    elif Path(wanted).parts[-3:-1] == own[:2]:
+        cause = f"{record.module} cannot be at {wanted}"
+        remedy = f"name the root alone: its place there is {'/'.join(own)}"
+        raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
     return Call(call.args, Config.load({**call.args.flags, "root": wanted}))
 
 
@@ -134,9 +139,14 @@ def _is_meant(words: str, record: Record) -> bool:
     return record.name == spec.name and spec.version in (None, record.version, version)
 
 
-def _copied(call: Call) -> Iterator[Wish]:
-    """The installs of the root that were made elsewhere; those first that others need."""
-    found = {here.prefix: here for here in below(call.store.places) if _is_elsewhere(here)}
+def _copied(call: Call, name: str = "") -> Iterator[Wish]:
+    """The installs of the root that were made elsewhere, all or those of one name.
+
+    Those first that others need.
+    """
+    hidden = (call.store.places / name).glob(f"*/{HIDDEN}") if name else ()
+    there = map(Place, sorted(path.parent for path in hidden)) if name else below(call.store.places)
+    found = {here.prefix: here for here in there if _is_elsewhere(here)}
     needs: dict[str, list[str]] = {}
     for prefix, here in found.items():
         near = [Path(n.rpartition("#")[0]).parts[-2:] for n in here.record().needs]
@@ -209,8 +219,12 @@ def _relocate(wish: Wish) -> dict[str, Any]:
                 )
                 why = f"from {record.prefix}"
                 call.publisher.switch(new, "relocate", why)
-                # What works only where it was made; all of it is in the new one.
-                if wish.is_copy and f"{state.HELD}#{wish.number}" not in new.marks:
+                if not wish.is_copy:
+                    signed = (source.folder / signatures.NAME).exists()
+                    if signed and not (here.generation() / signatures.NAME).exists():
+                        console.warn(f"{new.title} is not signed, as {record.title} was")
+                elif f"{state.HELD}#{wish.number}" not in new.marks:
+                    # It works only where it was made, and all of it is in the new one.
                     place.remove_generation(here, wish.number)
             layer = sum(image["bytes"] for image in new.images[len(new.originals) :])
             changed = console.plural(

@@ -90,11 +90,13 @@ class CondaExtension(CondaStack):
         found = self._solved(wanted, config, arch, base, [*conda], held or ())
         new = [p for p in found if p.name not in conda or conda[p.name].sha256 != p.sha256]
         lost = [(p.name, conda[p.name].version, p.version) for p in new if p.name in conda]
+        if wanted.pip and not (python := self.python or contents.python_of(found)):
+            raise self._wrong("asks for Python packages, and has no Python", "add 'python'", "pip")
         if wanted.pip:
             present = {p.name: p.version for p in new} | dict(base.packages)
             new += uv.resolve(
                 wanted.pip,
-                python=self.python or contents.python_of(there.packages),
+                python=python,
                 arch=arch,
                 source=guarded(self, "source"),
                 config=config,
