@@ -161,6 +161,7 @@ def test_two_with_the_same_list_finish_it_together(site: Site, place: Path) -> N
 def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> None:
     site.hello()
     site.hello("above", more='needs = "hello"')
+    site.hello("onit", more='base = "stack:hello"')
     site("install", "hello")
     assert "ARCH" not in site("find").stdout
     for file in (site.generation("hello") / "record.json", site.root / "db/hello/1.0.json"):
@@ -170,7 +171,7 @@ def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> N
     shown = site("find").stdout
     assert "ARCH" in shown and "aarch64" in shown
     assert site("find", "--format", "{arch}").stdout == "aarch64\n"
-    for name in ("hello", "above"):
+    for name in ("hello", "above", "onit"):
         refused = site("install", name, status=7).stderr
         assert "is for aarch64, and this would be for x86_64" in refused
     site.hello("new")
