@@ -8,6 +8,7 @@ whole; what has come stays with the downloads, and the next call goes on with it
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -254,7 +255,8 @@ class Puller:
         """All files of an install, checked, before anything is done with them."""
         record, layers = found.record, found.artifact.layers
         images: dict[str, Path] = {}
-        there = 0
+        there, downloads = 0, self.config.cache_dir / "downloads"
+        counted = {file for each in here.records() for file in each.files_of_images}
         wanted = [p for p in layers if p.kind in (IMAGE, ROOT)]
         for number, part in enumerate(wanted, 1):
 
@@ -274,14 +276,20 @@ class Puller:
                 path = here.images / files[0]
                 with explained(f"read {path}"):
                     if path.is_file() and digest_file(path) == part.sha256:
-                        there += part.size
-                        continue
+                        if files[0] in counted:
+                            there += part.size
+                            continue
+                        # A pull that was killed has left it, and it will be swept.
+                        downloads.mkdir(parents=True, exist_ok=True)
+                        with contextlib.suppress(OSError):
+                            os.link(path, downloads / part.sha256)
+            there += part.size if (downloads / part.sha256).exists() else 0
             images[part.sha256] = found.source.fetch(found.name, part, tell)
         try:
             with tempfile.TemporaryDirectory(prefix="tykky-") as top:
                 folder = Path(top, str(record.generation))
                 folder.mkdir()
-                size = self._beside(found, folder)
+                size = self._beside(found, folder) + sum(part.size for part in wanted) - there
                 yield Fetched(self, found, here, folder, images, there, size)
         except OSError as error:
             raise from_os_error(error, f"pull {found.title}") from error
@@ -322,7 +330,10 @@ def _strange(found: Found, part: Part) -> StoreError:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The files of an install that was found, ready to be laid where it belongs."""
+    """The files of an install that was found, ready to be laid where it belongs.
+
+    So many ``bytes`` were fetched, and so many more were ``there``.
+    """
 
     puller: Puller
     found: Found
@@ -330,13 +341,7 @@ class Fetched:
     folder: Path
     images: Mapping[str, Path]
     there: int
-    small: int
-
-    @property
-    def bytes(self) -> int:
-        """How much was fetched."""
-        sizes = {part.sha256: part.size for part in self.found.artifact.layers}
-        return self.small + sum(sizes[sha256] for sha256 in self.images)
+    bytes: int
 
     def lay(self, say: Callable[[str], None], *, held: bool) -> Record:
         """Commit the generation; hold the claim of the place, as ``lay`` of placing wants it.
