@@ -178,6 +178,7 @@ def test_extension_goes_on_from_the_stack_that_there_is(site: Site) -> None:
 
 
 def test_a_stack_of_layers_and_an_extension_work_at_another_path(site: Site) -> None:
+    (site.user.home / ".config/tykky/config.yaml").unlink(missing_ok=True)  # the other roots
     write(site, "moving", "ballast prefixed shared=1")
     site("install", "moving")
     write(site, "moving", "ballast prefixed activated")
