@@ -6,6 +6,7 @@ enforced.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -109,10 +110,13 @@ class Cluster:
         self._end(self.place / "slurmctld.pid")
 
     def requeue(self, job: str) -> None:
-        """Let a running job begin anew, as after the end of its node."""
+        """End a running job, which is to begin anew, as after the end of its node."""
         self.run("scontrol", "requeue", job)
         wait_for(lambda: self.jobs()[job] == "PENDING")
-        self.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # else in two minutes
+
+    def begin_again(self, job: str) -> None:
+        """Let one that was requeued begin now, and not in two minutes."""
+        self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def jobs(self) -> dict[str, str]:
         """The state of each job."""
@@ -120,8 +124,9 @@ class Cluster:
         return dict(line.split() for line in lines)
 
     def stop(self) -> None:
-        subprocess.run(["scancel", f"--user={getpass.getuser()}"], env={**os.environ, **self.env})
-        wait_for(lambda: not {"RUNNING", "COMPLETING"} & {*self.jobs().values()}, 20)
+        with contextlib.suppress(AssertionError):  # it may not have come up
+            self.run("scancel", f"--user={getpass.getuser()}")
+            wait_for(lambda: not {"RUNNING", "COMPLETING"} & {*self.jobs().values()}, 20)
         for file in self.place.glob("*.pid"):
             self._end(file, signal.SIGKILL if file.name != "munged.pid" else signal.SIGTERM)
 

@@ -319,6 +319,7 @@ def test_what_a_held_generation_needs_is_kept_as_well(site: Site) -> None:
         site("install", "--force", name)
     said = site("gc", "--days", "0").stderr
     assert "top/1.0#1 is kept: it is held" in said
+    assert "mid/1.0#1 is kept: top/1.0 needs it" in said
     site("verify")
     site("hold", "--undo", "top/1.0#1")
     # A chain of three goes in one call.

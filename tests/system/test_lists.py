@@ -28,7 +28,8 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
         site.hello(name)
     path = write(
         site,
-        "stacks: [above, onbroken, {spec: one, settings: {squash.level: 9}}, broken, two,\n"
+        "stacks: [above, onbroken, {spec: one, settings: {squash.compression: gzip,\n"
+        "  pip.index_url: 'https://me:s3cret@localhost/simple'}}, broken, two,\n"
         "  {spec: arm, arch: aarch64}, {spec: far, when: {host: no-such-host}}]\n",
     )
     shown = site("install", "--list", path, "--dry-run").stdout
@@ -43,9 +44,11 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     told = {row["module"]: row.get("state") for row in first["result"]["stacks"]}
     assert told["onbroken/1.0"] == "not begun" and told["broken/1.0"] == "failed"
     assert {*site.found()[0]} and states(site).keys() == {"above/1.0", "one/1.0", "two/1.0"}
-    assert '"9"' in json.dumps(json.loads((site.root / "builds/1/flags.json").read_text()))
-    log = site.root / "builds/failed/broken-1.0.log"
-    assert "exit 3" in log.read_text() and f"{path}:1" in log.read_text()
+    assert [site.images(name)[0].read_bytes()[20] for name in ("one", "two")] == [1, 6]  # gzip
+    assert not [p for p in site.root.rglob("*") if p.is_file() and b"s3cret" in p.read_bytes()]
+    log = site.root / "builds/failed/broken@1.0.log"
+    assert "exit 3" in log.read_text() and f"{path}:2" in log.read_text()
+    assert site("log", "--failed", "broken", "--path").stdout == f"{log}\n"
     site.hello("broken")
     done = site("install", "--list", path, "--jobs", "2")
     assert done.stdout.count("there already") == 3 and done.stdout.count(" done ") == 2
@@ -72,7 +75,8 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     site("hold", "hello/0.9")
     path = write(
         site,
-        "stacks:\n  - user\n  - hello@2.0\n  - {spec: hello@1.0, default: true,\n"
+        "stacks:\n  - user\n  - {spec: hello@2.0, hidden: yes}\n"
+        "  - {spec: hello@1.0, default: true,\n"
         "     deprecated: {until: 2099-01-01, use: hello/2.0, reason: old}}\n",
     )
     plan = site("apply", path, "--dry-run")
@@ -82,9 +86,16 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     assert "hello/0.9 stays: it is held" in plan.stderr
     site("apply", path)
     assert states(site)["hello/1.0"] == {"default", "deprecated"} and "other/1.0" in states(site)
+    assert states(site)["hello/2.0"] == {"hidden"}
+    # It was so from the first, and nobody has seen it before.
+    assert [event["verb"] for event in site.json("history", "hello/2.0")["events"]] == ["install"]
     assert [
         c for c in site.json("apply", path, "--dry-run") if c["does"] not in ("nothing", "remove")
     ] == []
+    # What is for another host is named as well.
+    write(site, "stacks: [user, hello@2.0, hello@1.0, {spec: other, when: {host: nowhere}}]\n")
+    shown = site("apply", path, "--prune", "--dry-run").stdout
+    assert "other/1.0  x86_64  not here" in shown and "remove" not in shown
     # What the list says no more is taken back; what it never said, is not.
     write(site, "stacks: [user, {spec: hello@2.0, default: yes}, hello@1.0]\n")
     answer = site.json("apply", path, "--prune")
@@ -150,6 +161,7 @@ def test_two_with_the_same_list_finish_it_together(site: Site, place: Path) -> N
 def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> None:
     site.hello()
     site.hello("above", more='needs = "hello"')
+    site.hello("onit", more='base = "stack:hello"')
     site("install", "hello")
     assert "ARCH" not in site("find").stdout
     for file in (site.generation("hello") / "record.json", site.root / "db/hello/1.0.json"):
@@ -159,7 +171,7 @@ def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> N
     shown = site("find").stdout
     assert "ARCH" in shown and "aarch64" in shown
     assert site("find", "--format", "{arch}").stdout == "aarch64\n"
-    for name in ("hello", "above"):
+    for name in ("hello", "above", "onit"):
         refused = site("install", name, status=7).stderr
         assert "is for aarch64, and this would be for x86_64" in refused
     site.hello("new")

@@ -220,7 +220,10 @@ def test_a_root_that_was_copied_works_where_it_is(site: Site, place: Path) -> No
     # What needs another that has not come yet says so; by its name it is found.
     said = third("relocate", "upper", status=int(Exit.NOT_FOUND)).stderr
     assert f"relocate that first: 'tykky relocate {place}/t3/store/low/1.0'" in said
-    third("relocate", "low")
+    both = [third.start("relocate", "low") for _ in range(2)]
+    for each in both:  # one of them has nothing left to do
+        assert each.communicate()[1].count("Traceback") == each.returncode == 0
+    assert len([*(place / "t3/store/low/1.0/.tykky/generations").iterdir()]) == 1
     third("relocate", place / "t3/store/upper/1.0")
     assert third.lmod("module load upper; hello").stdout == "hello 1.0 upper 1.0\n"
     third("gc", "--days", "0")
@@ -237,6 +240,8 @@ def test_one_that_moves_to_another_root_leaves_its_own(site: Site, place: Path) 
     assert "is needed by upper/1.0#1" in said
     assert not (place / "u").exists()
     site("uninstall", "upper")
+    wrong = place / "u/store/hello/2.0"
+    assert "name the root alone" in site("relocate", "hello", wrong, status=2).stderr
     # Where it is is told by the root, its name, or the whole path.
     words = ("-c", f"roots=own={place}/u", "relocate", "--move", "hello", "own")
     assert site.json(*words)[0]["prefix"] == f"{place}/u/store/hello/1.0"

@@ -100,6 +100,10 @@ def planned(
             cause = f"{cause} so that it lies over the path that it was made for, and works there"
             remedy = "make it again by that command where it is to be"
         raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
+    if record.images and "parent" in record.images[0]:
+        cause = f"{record.module} is a layer on {record.needs[0]}, and has the path of that in it"
+        remedy = "make it anew where it is to be: 'tykky extend' with the same packages"
+        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     _check_names(record)
     check_path(here.prefix, "choose another root: --root DIR")
     if here.current and not here.original():
@@ -112,7 +116,7 @@ def planned(
     for old, new in needs.items():
         paths[old.rpartition("#")[0]] = new.rpartition("#")[0]
     if image := str(record.launch.get("root", "")):
-        paths[image] = _root(image, record, store, config)
+        paths[image] = _root(image, source, store, config)
     return Move(source, here.prefix, paths, needs)
 
 
@@ -160,17 +164,19 @@ def _having(need: str, record: Record, store: Store, coming: Collection[Path]) -
     raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)
 
 
-def _root(image: str, record: Record, store: Store, config: Config) -> str:
+def _root(image: str, source: Source, store: Store, config: Config) -> str:
     """Where the image is that an install is entered with. Raises ``StoreError``."""
-    size, old = int(record.launch.get("root_size", 0)), Path(image)
-    above = Path(record.prefix).parents[2]
-    copied = [store.root / old.relative_to(above)] if above in old.parents else []
+    record, old = source.record, Path(image)
+    size, above = int(record.launch.get("root_size", 0)), Path(record.prefix).parents[2]
+    # It may have come along with its root, or be in that which the files are in now.
+    there = (store.root, *[*source.images.parents][4:5]) if above in old.parents else ()
+    copied = [root / old.relative_to(above) for root in there]
     for path in (*copied, old, config.bases_dir / old.name):
         with contextlib.suppress(OSError):
             if path.is_dir() if not size else path.stat().st_size >= size:
                 return str(path)
     cause = f"{record.module} runs in the image {old}, which is not here"
-    remedy = f"copy it to {config.bases_dir}, where {record.base.get('name')} is looked for"
+    remedy = f"copy it to {config.bases_dir / old.name}, where it is looked for as well"
     raise StoreError(cause, remedy=remedy, code=Exit.BASE)
 
 

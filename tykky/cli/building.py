@@ -156,15 +156,15 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
         elif row.is_open or ("--force" in words and row.does == "nothing"):
             needs = resources(row, Config.load(row.flags))
             after = tuple(number + 1 for number in row.after)
+            own = ("--testing",) if row.wanted.hidden and "--testing" not in words else ()
             what = (str(row.wanted.spec), row.module, str(row.root), row.arch)
-            tasks.append(Task(index + 1, *what, after, needs, row.place, words, row.flags))
+            tasks.append(Task(index + 1, *what, after, needs, row.place, (*words, *own), row.flags))
         elif row.does == "nothing":
             results[index] = runs.Result(runs.THERE)
     if not tasks:
         return Built(None, results)
-    store, chosen = call.store, tuple(tasks)
-    store.prepare()
-    known = Runs(call.config.builds_dir, store.permissions)
+    chosen = tuple(tasks)
+    known = Runs(call.config.builds_dir, call.store.permissions)
     at_once = args.jobs or 0
     if args.slurm:
         run = known.begin(chosen, work.path, "slurm")
@@ -181,7 +181,11 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
         run = known.begin(chosen, work.path, "here")
         teller = told_to(len(tasks))
         builder = here.Builder(known, run, at_once, args.keep_going, teller, console.note)
-        ended = builder.build()
+        try:
+            ended = builder.build()
+        except KeyboardInterrupt:
+            console.note("what was being built is stopped; the same command goes on from there")
+            raise
     return Built(run, results | {number - 1: result for number, result in ended.items()})
 
 
@@ -220,6 +224,12 @@ def _where(result: runs.Result) -> str:
     return " ".join(filter(None, (result.host, f"job {result.job}" if result.job else "")))
 
 
+def titled(stacks: Sequence[tuple[str, str]]) -> list[str]:
+    """The names of stacks with their architectures, these where there are several."""
+    several = len({arch for _, arch in stacks}) > 1
+    return [f"{title} {arch}" if several else title for title, arch in stacks]
+
+
 def table(titles: Sequence[str], results: Sequence[runs.Result]) -> None:
     """What became of each, with the logs of what failed."""
     rows = [
@@ -242,7 +252,7 @@ def errors_of(results: Sequence[runs.Result]) -> tuple[TykkyError, ...]:
 def answer(work: Work, built: Built) -> Result:
     """The answer of a verb that has built what a list wants."""
     chosen = [index for index in range(len(work.rows)) if index in built.results]
-    titles = [work.rows[index].title for index in chosen]
+    titles = titled([(work.rows[index].title, work.rows[index].arch) for index in chosen])
     results = [built.results[index] for index in chosen]
     errors = errors_of(results)
     value = {

@@ -23,7 +23,7 @@ EXAMPLES = """\
   tykky exec python-data -- python script.py
   tykky exec python-data/26.11 -- pyright src     a program of the host sees the stack's files
   tykky exec python-data#6 -- python -V           an earlier generation
-  tykky exec python-data -- sh -c 'grep -rn polyfit $(dirname "$(which python)")/../lib'
+  tykky exec python-data -- code .                an editor, and all that it starts
 """
 
 ARGUMENTS = (

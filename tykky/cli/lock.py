@@ -23,7 +23,7 @@ from tykky.cli.common import (
     specs_of,
 )
 from tykky.config import Config
-from tykky.errors import Exit, LockError
+from tykky.errors import Exit, LockError, TykkyError
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
@@ -63,9 +63,19 @@ def run(call: Call) -> Result:
     for spec in specs_of(args.spec) if args.spec else ():
         found = selected(repos, spec.name) if args.all else [cast("Stack", repos.select(spec))]
         chosen += [(recipe, arch, call.config) for recipe in found for arch in archs]
-    answers = [_lock(*each, write=not args.check) for each in chosen]
+    answers: list[dict[str, Any]] = []
+    errors: list[TykkyError] = []
+    for each in chosen:
+        try:
+            answers.append(_lock(*each, write=not args.check))
+        except TykkyError as error:
+            if not args.list:
+                raise
+            console.error(error)  # of forty stacks, the others are to have their locks
+            errors.append(error)
     differs = args.check and any(answer["changed"] for answer in answers)
-    return Result(answers, code=Exit.LOCK if differs else Exit.OK)
+    code = errors[0].code if errors else Exit.LOCK if differs else Exit.OK
+    return Result(answers, code=code, errors=tuple(errors))
 
 
 def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:

@@ -63,8 +63,10 @@ def run(call: Call) -> Result:
     target = _target(record, args.dir)
     if args.command is not None:
         return Result(code=_during(call, record, images, target))
+    made = Mount(str(target), record.title)
     try:
-        made = mounts.mount(images, target, record.title, call.config.server)
+        if made not in [Mount(each.target, each.what) for each in mounts.present()]:
+            made = mounts.mount(images, target, record.title, call.config.server)
     except mounts.Invisible as error:
         inside = f"look from inside: tykky shell {args.install}; or for one command: --while"
         error.remedy = error.remedy or inside

@@ -27,8 +27,8 @@ EXAMPLES = """\
   tykky test python-data
   tykky test python-data/26.11#6 snakemake    an earlier generation, and another stack
   tykky test --all                            all that is installed
-  tykky test --all --srun '-p small -t 30'    on a compute node
-  tykky test gromacs --sbatch '-p gpu --gres=gpu:1 -t 10'
+  tykky test --all --srun='-p small -t 30'    on a compute node
+  tykky test gromacs --sbatch='-p gpu --gres=gpu:1 -t 10'
 """
 
 ARGUMENTS = (

@@ -275,7 +275,7 @@ def change(
     old, new = _by_file(before), _by_file(after)
     gone = [package for key, package in old.items() if key not in new]
     come = [package for key, package in new.items() if key not in old]
-    if any(package.name == "python" for package in (*gone, *come)):
+    if any(package.name == "python" for package in gone):
         raise NoLayers("Python itself is another one")
     kept = [
         {**_row(package, {}), "package": package.name, "moved": package.url != old[key].url}
@@ -290,7 +290,7 @@ def change(
         "packages": [_row(package, files) for package in come],
         "gone": [_stem_of(package.file) for package in gone],
         "kept": kept,
-        "python": [_stem_of(p.file) for p in new.values() if p.name == "python"],
+        "python": [_stem_of(p.file) for p in old.values() if p.name == "python"],
         "specs": list(after.asked.get("specs", ())),
         "earlier": list(before.asked.get("specs", ())),
         "files": list(map(str, files.values())),

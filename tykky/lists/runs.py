@@ -3,13 +3,13 @@
 ::
 
     <builds_dir>/<number>/run.json     who began it, when and how, and its tasks
-    <builds_dir>/<number>/flags.json   what they set besides, for its user only
+    <builds_dir>/<number>/flags.json   what the jobs set besides, for its user only
     <builds_dir>/<number>/jobs.json    the jobs of the batch system
     <builds_dir>/<number>/3.out        what the build of the third task has said
     <builds_dir>/<number>/3.began      who builds it
     <builds_dir>/<number>/3.json       what became of it
-    <builds_dir>/failed/NAME-VERSION.log   the log of the last failure, until it is built
-    <builds_dir>/leases/NAME-VERSION   held while somebody builds it
+    <builds_dir>/failed/NAME@VERSION.log   the log of the last failure, until it is built
+    <builds_dir>/leases/NAME@VERSION   held while somebody builds it
 
 Everything is written whole, so that whoever looks needs no lock.
 """
@@ -36,6 +36,8 @@ from tykky.store.record import frozen, is_a
 
 #: How many finished ones are kept, besides the logs of what failed.
 KEPT = 30
+#: Seconds after which one counts as finished that has never said so: its jobs are gone.
+_OLD = 30 * 86400
 #: What may have become of a task.
 DONE, THERE, FAILED, SKIPPED, STOPPED = "done", "there already", "failed", "not begun", "stopped"
 TIME, MEMORY = "out of time", "out of memory"
@@ -69,7 +71,7 @@ class Task:
     @property
     def file_name(self) -> str:
         """What its files are called."""
-        return self.module.replace("/", "-")
+        return self.module.replace("/", "@")
 
 
 @dataclass(frozen=True)
@@ -181,10 +183,11 @@ class Runs:
             open_tasks = [{k: v for k, v in asdict(t).items() if k != "flags"} for t in tasks]
             data = {**asdict(replace(run, tasks=())), "tasks": open_tasks}
             del data["folder"]
-            flags = {str(task.number): dict(task.flags) for task in tasks}
-            path = folder / "flags.json"
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(flags, file)
+            if engine == "slurm":
+                flags = {str(task.number): dict(task.flags) for task in tasks}
+                how = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+                with os.fdopen(os.open(folder / "flags.json", how, 0o600), "w") as file:
+                    json.dump(flags, file)
             self.write(folder / "run.json", data)
         self._tidy(number)
         return run
@@ -245,7 +248,8 @@ class Runs:
             with contextlib.suppress(OSError, StoreError):
                 run = self.one(number)
                 ended = all(run.result(task.number) for task in run.tasks)
-                if ended and not run.is_held:
+                old = time.time() - run.folder.stat().st_mtime > _OLD
+                if (ended or run.engine == "here" or old) and not run.is_held:
                     discard(run.folder)
 
     # -- tasks -----------------------------------------------------------------------

@@ -10,6 +10,7 @@ A place notes what was made of it, for who takes that away with it::
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -31,7 +32,8 @@ from tykky.store.place import KERNELS
 
 FILE = "kernel.json"
 _SPECS = "share/jupyter/kernels"
-_PATH = re.compile(rf"(?:.*/)?{_SPECS}/([^/]+)/{re.escape(FILE)}")
+_PATH = re.compile(rf"(?!.*/site-packages/)(?:.*/)?{_SPECS}/([^/]+)/{re.escape(FILE)}")
+_FOLDS = ("env", "metadata")
 _LOGOS = ("logo-32x32.png", "logo-64x64.png", "logo-svg.svg")
 #: What Python's own kernel is called, and its command.
 _PYTHON = ("python3", "python", "python2")
@@ -119,7 +121,7 @@ def _own_specs(record: Record) -> Iterator[tuple[str, tuple[dict[str, Any], dict
                 spec["argv"] = [str(word) for word in spec["argv"]]
             except (ValueError, LookupError, TypeError):
                 continue
-            if not spec["argv"]:
+            if not spec["argv"] or not all(isinstance(spec.get(k) or {}, dict) for k in _FOLDS):
                 continue
             near = {name: f"{path.rpartition('/')[0]}/{name}" for name in _LOGOS}
             pictures = {
@@ -272,7 +274,8 @@ def present(folders: Sequence[Path], more: Sequence[Path]) -> Iterator[Found]:
 
 def check_free(path: Path, record: Record) -> None:
     """Raise ``StoreError`` if something that is not of this install has the path."""
-    if os.path.lexists(path):
+    is_empty = path.is_dir() and not any(path.iterdir())  # of one who was killed
+    if os.path.lexists(path) and not is_empty:
         prefix, module = owner_of(path)
         if prefix != record.prefix and (not prefix or Place(Path(prefix)).current):
             whose = f"belongs to {module}, {prefix}" if prefix else "was not made by Tykky"
@@ -282,7 +285,9 @@ def check_free(path: Path, record: Record) -> None:
 
 def write(kernel: Kernel, folder: Path, permissions: Permissions) -> Path:
     """Put a kernelspec into a folder, instead of an earlier one. Raises ``TykkyError``."""
-    path, new = folder / kernel.name, folder / f".{kernel.name}.{secrets.token_hex(4)}"
+    # Jupyter takes whatever is in the folder for a kernel, so drafts are beside that.
+    path = folder / kernel.name
+    new, old = (folder.parent / f".{kernel.name}.{secrets.token_hex(4)}" for _ in range(2))
     try:
         with explained(f"write {path}"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -291,15 +296,12 @@ def write(kernel: Kernel, folder: Path, permissions: Permissions) -> Path:
             write_file(new / FILE, data, permissions)
             for name, picture in kernel.pictures.items():
                 write_file(new / name, picture, permissions)
-            if path.is_dir():
-                old = folder / f".{kernel.name}.{secrets.token_hex(4)}"
+            if os.path.lexists(path):
                 path.rename(old)
-                new.rename(path)
-                discard(old)
-            else:
-                new.rename(path)
+            new.rename(path)
     finally:
         discard(new)
+        discard(old)
     return path
 
 
@@ -319,7 +321,8 @@ def course(record: Record, kernels: Sequence[Kernel], module_path: Path) -> str:
 
 
 def _for_course(kernel: Kernel) -> dict[str, Any]:
-    return {key: kernel.spec[key] for key in ("display_name", "language", "argv", "env")}
+    keys = ("display_name", "language", "argv", "env")
+    return {key: kernel.spec[key] for key in keys if key in kernel.spec}
 
 
 def write_course(path: Path, text: str, permissions: Permissions) -> None:
@@ -332,7 +335,14 @@ def write_course(path: Path, text: str, permissions: Permissions) -> None:
 def remove(path: Path) -> None:
     """Remove a kernelspec or a course's file. Raises ``TykkyError``."""
     with explained(f"remove {path}"):
-        discard(path)
+        _away(path)
+
+
+def _away(path: Path) -> None:
+    """Discard all of it, or nothing. Raises ``OSError``."""
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    discard(path)
 
 
 # -- what a place has noted ----------------------------------------------------------------------
@@ -363,7 +373,7 @@ def withdraw(place: Place) -> Iterator[str]:
     for path in noted(place):
         if owner_of(path)[0] == str(place.prefix):
             try:
-                discard(path)
+                _away(path)
             except OSError as error:
                 yield f"{path}, a kernel of it, cannot be removed: {error.strerror}"
 

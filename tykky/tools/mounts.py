@@ -2,8 +2,9 @@
 
 Outside of namespaces only the set-user-id program ``fusermount3`` may mount, and only where its
 user may write. What has layers needs ``fuse-overlayfs``, since the kernel's own overlay is for
-root. Where these are not, there is still a namespace: then what is mounted is seen by one command
-only.
+root. Where these are not, there is still a namespace: then one command only sees what is mounted.
+
+Each mount is noted in a file, in a folder of the user's on this machine, until it is gone.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +26,7 @@ from tykky.errors import Exit, ToolError, TykkyError, explained
 from tykky.tools import overlay
 from tykky.tools.apart import apart, kernel
 
-_MS_BIND, _MS_RDONLY, _MS_REMOUNT = 4096, 1, 32
+_MS_BIND = 4096
 _SAFE = "ro,nosuid,nodev"
 
 
@@ -50,7 +53,9 @@ class Invisible(ToolError):
 
 def folder() -> Path:
     """The user's own folder on this machine. Raises ``TykkyError`` if somebody else has it."""
-    path = Path(tempfile.gettempdir(), f"tykky-mounts-{os.geteuid()}")
+    top = tempfile.gettempdir()
+    top = "/tmp" if re.search(r"[:,\\]", top) else top  # which would end a word of options
+    path = Path(top, f"tykky-mounts-{os.geteuid()}")
     with explained(f"use {path}"):
         path.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()
@@ -124,7 +129,7 @@ def during(images: Sequence[Layer], target: Path, server: str, action: Callable[
 
     Raises ``TykkyError`` where there are no namespaces.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    _make_ready(target)
     with tempfile.TemporaryDirectory(dir=folder()) as made:
 
         def mounting() -> None:
@@ -132,11 +137,13 @@ def during(images: Sequence[Layer], target: Path, server: str, action: Callable[
                 raise overlay.NoLayers("an image within a file cannot be mounted here")
             top = Path(made, "top")
             tree = overlay.join([Path(image.file) for image in images], Path(made), top, server)
-            name, over = os.fsencode(tree.below), os.fsencode(target)
-            kernel("mount", name, over, None, _MS_BIND, None)
-            kernel("mount", None, over, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY, None)
+            words = (os.fsencode(tree.below), os.fsencode(target), None, _MS_BIND, None)
+            kernel("mount", *words)
 
-        return apart(mounting, lambda _: action())
+        try:
+            return apart(mounting, lambda _: action())
+        finally:
+            _forget(Mount(str(target), ""))
 
 
 def _make_ready(target: Path) -> None:
@@ -177,9 +184,10 @@ def _fusermount() -> str:
 
 
 def _mounted() -> set[str]:
-    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    words = (line.split(" ")[4] for line in lines)
-    return {word.encode("latin-1", "replace").decode("unicode_escape") for word in words}
+    lines = Path("/proc/self/mountinfo").read_bytes().split(b"\n")
+    words = (line.split(b" ")[4] for line in lines if line)
+    escaped = re.compile(rb"\\([0-7]{3})")
+    return {os.fsdecode(escaped.sub(lambda o: bytes([int(o[1], 8)]), word)) for word in words}
 
 
 def _note(mount: Mount) -> Path:
@@ -188,10 +196,13 @@ def _note(mount: Mount) -> Path:
 
 def _take(mount: Mount) -> None:
     """Take away what a mount stands on, and what is noted of it."""
-    there = _mounted()
     for path in (mount.target, *mount.parts):
-        if path in there:
-            subprocess.run([_fusermount(), "-u", path], capture_output=True, check=False)
+        for attempt in range(50):  # what stands on it takes a moment to end
+            if path not in _mounted():
+                break
+            how = "-uz" if attempt == 49 else "-u"
+            subprocess.run([_fusermount(), how, path], capture_output=True, check=False)
+            time.sleep(0.1 if path in _mounted() else 0)
     _forget(mount)
 
 

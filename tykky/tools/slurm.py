@@ -59,6 +59,7 @@ def submit(
     folder = str(output.parent).replace("%", "%%")
     words = [
         "--parsable",
+        "--export=ALL",
         "--requeue",
         "--open-mode=append",
         f"--job-name={name}",
