@@ -328,26 +328,30 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
         other = json.loads(good)
         other["layers"][number].update(_upload(session, b"something else"))
         bad.append(other)
+    # Nobody has to be deceived for these: no record of Tykky's says such a thing.
+    lax = site.with_env(TYKKY_SIGNING_POLICY="ignore", TYKKY_ROOT=str(place / "evil"))
+    for strange in (
+        {"launch": {**record["launch"], "runtime": "evil"}},
+        {"commands": ["../../../evil"]},
+        {"notes": {"../../evil": "644 0 0"}},
+        {"shown": {}},
+        {"needs": ["x"], "needed": {"x": "y"}},
+    ):
+        evil = json.loads(good)
+        evil["config"].update(_upload(session, json.dumps({**record, **strange}).encode()))
+        _tag(session, tag, json.dumps(evil))
+        error_of(lax("pull", "signed/1.0", status=Exit.DAMAGED))
+        assert nothing(lax)
     for number, each in enumerate(bad):
         text = json.dumps(each)
-        _curl(
-            f"{session}/manifests/{tag}", "-X", "PUT", "-H", f"Content-Type: {MANIFEST}", "-d", text
-        )
+        _tag(session, tag, text)
         said = error_of(site("pull", "signed/1.0", status=Exit.DAMAGED))
         assert re.search("changed|does not have|not speak|no signature|not made", said), (
             number,
             said,
         )
         assert nothing(site)
-    _curl(
-        f"{session}/manifests/{tag}",
-        "-X",
-        "PUT",
-        "-H",
-        f"Content-Type: {MANIFEST}",
-        "-d",
-        good.decode(),
-    )
+    _tag(session, tag, good.decode())
     site("pull", "signed/1.0")
     assert site.record("signed")["by"]["signed"].startswith("anna@x 20")
 
@@ -357,6 +361,12 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 def _curl(url: str, *words: str) -> bytes:
     return subprocess.run(["curl", "-sSfL", *words, url], check=True, stdout=subprocess.PIPE).stdout
+
+
+def _tag(session: str, tag: str, manifest: str) -> None:
+    """Let a tag mean another manifest."""
+    kind = f"Content-Type: {MANIFEST}"
+    _curl(f"{session}/manifests/{tag}", "-X", "PUT", "-H", kind, "-d", manifest)
 
 
 def _upload(session: str, data: bytes) -> dict[str, Any]:

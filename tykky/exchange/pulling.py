@@ -14,9 +14,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tykky import bases, console, fetch
+from tykky.build.entering import Entering
+from tykky.config.schema import Isolation
 from tykky.errors import Exit, StepError, StoreError, TykkyError, explained, from_os_error
 from tykky.exchange import placing, plain
 from tykky.exchange.artifact import (
@@ -32,6 +34,7 @@ from tykky.exchange.artifact import (
 )
 from tykky.exchange.sources import Source, small
 from tykky.files import digest_file
+from tykky.runtime.base import Runtime
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store import record as records
 from tykky.store.written import what
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from tykky.config import Config
 
 _IMAGE_FILE = re.compile(r"[0-9a-f]{16}\.sqfs")
+_RUNTIMES, _ISOLATIONS = {each.value for each in Runtime}, get_args(Isolation)
+#: What modulefiles are made of.
+_SHOWN = {"description", "about", "homepage", "license", "keywords", "family", "setenv"}
 #: A generation of another place: its name and version are the end of its path.
 _NEED = re.compile(r"/.+(/[A-Za-z0-9][\w.+-]*){2}#[1-9][0-9]*", re.ASCII)
 
@@ -120,7 +126,10 @@ def _check_names(found: Found) -> None:
     """Raise ``StoreError`` if a record says what no record of Tykky's does, whoever has made it."""
     record, why = found.record, ""
     images = {part.sha256: part for part in found.artifact.of_kind(IMAGE)}
+    names = (*record.commands, *record.programs)
     odd = [n for n in record.commands if "/" in n or n[:1] in (".", "")]
+    odd += [n for n in names if not n.isprintable()]
+    entered = Entering.read(record.launch)
     files = [image["file"] for image in record.images]
     told = [(i["sha256"], i["bytes"]) for i in record.originals]
     if record.name != found.name or not record.has_module:
@@ -131,6 +140,10 @@ def _check_names(found: Found) -> None:
         or not all(map(_NEED.fullmatch, (f"{record.prefix}#1", *record.needs, *record.needed)))
     ):
         why = "it has names that cannot be"
+    elif entered.runtime not in _RUNTIMES or entered.isolation not in _ISOLATIONS:
+        why = "it is entered in a way that this Tykky does not know"
+    elif not record.shown.keys() >= _SHOWN or not isinstance(record.shown["setenv"], dict):
+        why = "it does not say what its module does"
     elif any(s not in images or images[s].size != size for s, size in told):
         why = "it speaks of an image that the artifact does not have"
     if why:
