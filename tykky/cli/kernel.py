@@ -87,7 +87,7 @@ def _course(call: Call, record: Record, found: Sequence[Kernel]) -> dict[Path, A
 
 
 def _all(call: Call) -> list[Found]:
-    """The kernels of ours that can be known of here; of what is noted, those that one may change."""
+    """The kernels of ours that can be known of here, but for those in homes of others."""
     more = [
         path
         for store in call.stores
