@@ -19,6 +19,9 @@ from tests.images import PASSWORD, USER, Registry, has_registry, run_registry
 from tests.stacks import TINY, Site, listing, recipe, settle
 from tests.support import log_in, new_place, remove
 from tests.system.strangers import OtherUser
+from tests.system.test_kill_everywhere import stop_everywhere
+from tests.system.wholeness import assert_nothing_is_half_done, assert_whole
+from tests.tokens import give_tokens
 from tykky.errors import Exit
 
 pytestmark = pytest.mark.skipif(
@@ -213,7 +216,7 @@ REFUSALS = {
     "broken": (Fault("PATCH", 503), Exit.NETWORK, "what has come is kept"),
     "lies": (Fault("PUT.*uploads", 400), Exit.DAMAGED, "another sha256"),
     "denied": (Fault("PUT.*manifests", 403), Exit.NOT_WRITABLE, "podman login"),
-    "gone": (Fault(".", cuts=0), Exit.NETWORK, "cannot be downloaded"),
+    "gone": (Fault(".", cuts=0), Exit.NETWORK, "cannot be reached"),
 }
 
 
@@ -319,7 +322,8 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
     evil["config"].update(_upload(session, json.dumps(record).encode()))
     bad = [evil]
     for number, layer in enumerate(manifest["layers"]):
-        if layer["annotations"]["org.opencontainers.image.title"] in ("files.gz", "sbom.cdx.json"):
+        title = layer["annotations"]["org.opencontainers.image.title"]
+        if title in ("files.gz", "packages.json", "recipe.tar", "sbom.cdx.json"):
             continue  # as lock.json
         other = json.loads(good)
         other["layers"][number].update(_upload(session, b"something else"))
@@ -415,7 +419,7 @@ def test_a_bundle_of_stacks_is_installed_where_there_is_no_network(
     said = closed(there, "import", place / "f.tar", "--list").stdout
     assert re.findall(r"^(\w+) 1", said, re.MULTILINE) == ["low", "up", "wrapped"]
     whole = (place / "f.tar").read_bytes()
-    for at in range(600, len(whole), len(whole) // 6):
+    for at in range(600, len(whole), len(whole) // 3):
         other = there.with_env(TYKKY_ROOT=str(place / f"at{at}"))
         for text in (whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :], whole[:at]):
             (place / "bad.tar").write_bytes(text)
@@ -457,3 +461,38 @@ def test_a_bundle_of_inputs_builds_where_there_is_no_network(site: Site, place: 
     cache("lock", "tiny")
     assert cache.json("fetch", "--list", place / "list.yaml")["specs"] == ["tiny@1.0"]
     assert json.loads(closed(cache, "fetch", "tiny", "--json").stdout)["status"] == "ok"
+
+
+def test_a_registry_that_wants_tokens_gets_one_for_reading_and_one_for_writing(
+    pushed: Pushed, place: Path
+) -> None:
+    (place / "tokens").mkdir()
+    (place / "private").mkdir()
+    login = {"APPTAINER_DOCKER_USERNAME": USER, "APPTAINER_DOCKER_PASSWORD": PASSWORD}
+    with (
+        give_tokens(place / "tokens") as tokens,
+        run_registry(place / "private", private=True, auth=tokens.auth) as registry,
+    ):
+        target = f"{registry.host}/own"
+        said = error_of(pushed.site("push", "hello", "--to", target, status=Exit.NOT_FOUND))
+        assert f"podman login {registry.host}" in said
+        pushed.site.with_env(**login)("push", "hello", "--to", target)
+        assert tokens.asked[-1] == (USER, "repository:own/hello:pull,push")
+        there = pushed.elsewhere(place, TYKKY_REGISTRIES=target, **login)
+        there("pull", "hello")
+        kept = [p for top in (there.root, place / "c") for p in top.rglob("*") if p.is_file()]
+        assert kept and not [p for p in kept if PASSWORD.encode() in p.read_bytes()]
+
+
+def test_a_pull_stopped_before_any_operation_leaves_nothing_half_done(
+    pushed: Pushed, place: Path
+) -> None:
+    def check(here: Site, status: int) -> None:
+        assert_nothing_is_half_done(here)
+        here("pull", "hello/1.0")
+        assert_whole(here)
+        assert here.lmod("module load hello; hello").stdout == "hello 1.0\n"
+
+    site = pushed.elsewhere(place)
+    site = site.with_env(TYKKY_ROOT=str(place / "root"))
+    stop_everywhere(site, signal.SIGKILL, ["pull", "hello/1.0"], prepare=[], check=check, every=12)

@@ -41,7 +41,8 @@ def _is_in(path: str, folders: set[str]) -> bool:
 
 def extract_all(images: Sequence[Path], name: str, folder: Path) -> None:
     """Unpack a directory at the top of images that lie over each other. Raises ``TykkyError``."""
-    for path in images:
+    extract(open_image(images[0]), [name], folder)
+    for path in images[1:]:
         image = open_image(path)
         kinds = listing(image).kinds
         below = [each for each in kinds if each == f"/{name}" or each.startswith(f"/{name}/")]

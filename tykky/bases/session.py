@@ -196,6 +196,12 @@ class Session:
                 return answer, answer.raw.read(most, decode_content=True)
         except (requests.RequestException, HTTPError) as error:
             why = fetch.reason(error, self.patience)
+            if self.what != "image":
+                raise StepError(
+                    f"the registry {self.host} cannot be reached: {why}",
+                    remedy="check its name ('tykky config why registries'), the network, proxies",
+                    code=Exit.NETWORK,
+                ) from error
             raise fetch.unreachable(
                 url, why, silent=fetch.is_silence(error), mirrors="registry_mirrors"
             ) from error

@@ -14,8 +14,9 @@ from tykky import bases, console
 from tykky.cli.common import Call, Result, option, said, specs, specs_of
 from tykky.errors import Exit, SpecError, StoreError
 from tykky.exchange.artifact import tag_of
-from tykky.exchange.pulling import Got, Puller, Remote, find, shown
+from tykky.exchange.pulling import Got, Puller, find, shown
 from tykky.exchange.registries import Registry
+from tykky.exchange.sources import Remote
 from tykky.spec import Spec
 
 EXAMPLES = """\
@@ -61,12 +62,12 @@ def _pull(puller: Puller, spec: Spec, call: Call) -> Got:
                 got = puller.pull(found, line.update)
                 line.update(shown(got).removeprefix("pulled "))
                 return got
-    there = ", ".join(source.title for source in puller.sources)
-    what = f"{spec.name}/{version}" if version else spec.name
-    raise StoreError(
-        f"there is no {what} for {bases.arch()} at {there}",
-        remedy=f"'tykky registry list {spec.name}' shows what there is; 'tykky install' builds it",
-    )
+        there = ", ".join(source.title for source in puller.sources)
+        what = f"{spec.name}/{version}" if version else spec.name
+        raise StoreError(
+            f"there is no {what} for {bases.arch()} at {there}",
+            remedy=f"'tykky registry list {spec.name}' tells what is; 'tykky install' builds it",
+        )
 
 
 def _version(spec: Spec, call: Call) -> str:

@@ -52,7 +52,7 @@ def _rows(registry: Registry, names: list[str]) -> Iterator[dict[str, Any]]:
             row: dict[str, Any] = {"name": name, "version": version, "arch": arch}
             row |= {"registry": registry.path, "tag": tag}
             if names and (text := registries.manifest(registry.session(name), tag)):
-                told = registries.summary(text)
+                told = registries.summary(text, f"{name}:{tag} of {registry.path}")
                 row |= {key: told.get(key, "") for key in ("created", "build", "prefix", "spec")}
                 row |= {"bytes": told["bytes"], "size": console.size(told["bytes"])}
             yield row

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import secrets
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,13 +153,14 @@ class Archive:
             raise _damaged(self.path, f"a manifest has another sha256 than {sha256}")
         return data
 
-    def fetch(self, name: str, part: Part, say: fetch.Say) -> Path:
-        """A part in the cache of downloads, whole. Raises ``TykkyError``."""
-        kept = self.config.cache_dir / "downloads" / part.sha256
-        if fetch.kept(part.sha256, self.config.cache_dir) is not None:
+    def fetch(self, name: str, part: Part, say: fetch.Say, cache: Path | None = None) -> Path:
+        """A part in the cache of downloads, or in another one, whole. Raises ``TykkyError``."""
+        cache = cache or self.config.cache_dir
+        kept = cache / "downloads" / part.sha256
+        if fetch.kept(part.sha256, cache) is not None:
             return kept
         say(f"unpacking {part.title or part.sha256[:12]}")
-        new = kept.with_name(f".{part.sha256}.new")
+        new = kept.with_name(f".{part.sha256}.{secrets.token_hex(4)}")
         with explained(f"unpack {self.path}", "cache_dir"):
             kept.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -26,7 +26,7 @@ from tykky.errors import Exit, StoreError, explained
 from tykky.exchange import plain
 from tykky.exchange.archive import Archive
 from tykky.exchange.artifact import INPUT, INPUTS, Artifact, Part
-from tykky.exchange.pulling import small
+from tykky.exchange.sources import small
 from tykky.files import digest_file, make_folder, parse_json, write_file
 from tykky.recipe import guarded, recipe_code
 from tykky.resources import resource

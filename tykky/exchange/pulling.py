@@ -8,99 +8,41 @@ whole; what has come stays with the downloads, and the next call goes on with it
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tykky import bases, console, fetch
 from tykky.errors import Exit, StepError, StoreError, TykkyError, explained, from_os_error
-from tykky.exchange import placing, plain, registries
+from tykky.exchange import placing, plain
 from tykky.exchange.artifact import (
     FILE,
     FOLDER,
     IMAGE,
     INSTALL,
-    MOST,
     ROOT,
     Artifact,
     Part,
     build_tag,
     read,
 )
-from tykky.exchange.registries import Registry
+from tykky.exchange.sources import Source, small
 from tykky.files import digest_file
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store import record as records
 from tykky.store.written import what
 
 if TYPE_CHECKING:
-    from tykky.bases.session import Session
     from tykky.build.pipeline import Publisher
     from tykky.config import Config
 
 _IMAGE_FILE = re.compile(r"[0-9a-f]{16}\.sqfs")
-
-
-class Source(Protocol):
-    """What has artifacts: a registry, or a file that was made of some."""
-
-    @property
-    def title(self) -> str:
-        """What people know it by."""
-
-    def manifest(self, name: str, tag: str) -> bytes | None:
-        """The manifest of a stack by a tag, if there is one. Raises ``TykkyError``."""
-
-    def fetch(self, name: str, part: Part, say: fetch.Say) -> Path:
-        """A part in the cache of downloads, whole. Raises ``TykkyError``."""
-
-
-@dataclass
-class Remote:
-    """A registry as a source; each stack's repository is asked with one token as long as it is."""
-
-    registry: Registry
-    config: Config
-    sessions: dict[str, Session] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """Its path."""
-        return self.registry.path
-
-    def session(self, name: str) -> Session:
-        """What talks about a stack."""
-        if name not in self.sessions:
-            self.sessions[name] = self.registry.session(name)
-        return self.sessions[name]
-
-    def manifest(self, name: str, tag: str) -> bytes | None:
-        """One request, whether there is one or not."""
-        return registries.manifest(self.session(name), tag)
-
-    def fetch(self, name: str, part: Part, say: fetch.Say) -> Path:
-        """A part, resumed where an earlier download broke off."""
-        session = self.session(name)
-        try:
-            return fetch.fetch(
-                session.blob(part.digest),
-                part.sha256,
-                self.config.cache_dir,
-                headers=session.headers,
-                renew=session.renew,
-                patience=self.config.timeout,
-                say=say,
-            )
-        except StepError as error:
-            if error.code is Exit.BUILD:  # it has the manifest, and not the part
-                error.code = Exit.NOT_FOUND
-                error.remedy = "push it again, or ask who runs the registry"
-            elif error.code is Exit.DAMAGED:
-                error.remedy = "the registry is damaged or not to be trusted: ask who runs it"
-            raise
+#: A generation of another place: its name and version are the end of its path.
+_NEED = re.compile(r"/.+(/[A-Za-z0-9][\w.+-]*){2}#[1-9][0-9]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -162,18 +104,6 @@ def opened(source: Source, name: str, text: bytes, config: Config) -> Found:
     return replace(found, signed=trusted(found.title, data, signature, config))
 
 
-def small(source: Source, name: str, part: Part) -> bytes:
-    """What is in a small part, of which no copy is kept."""
-    if part.size > MOST:
-        cause = f"{part.title or 'a part'} of {name} in {source.title} is far too large"
-        raise StepError(cause, remedy="ask who has made it", code=Exit.DAMAGED)
-    path = source.fetch(name, part, lambda _: None)
-    with explained(f"read {path}", "cache_dir"):
-        data = path.read_bytes()
-        path.unlink(missing_ok=True)
-    return data
-
-
 def _parsed(data: bytes, title: str) -> Record:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, records.NAME).write_bytes(data)
@@ -195,7 +125,11 @@ def _check_names(found: Found) -> None:
     told = [(i["sha256"], i["bytes"]) for i in record.originals]
     if record.name != found.name or not record.has_module:
         why = f"it is the record of {record.module}"
-    elif odd or not all(map(_IMAGE_FILE.fullmatch, files)) or not Path(record.prefix).is_absolute():
+    elif (
+        odd
+        or not all(map(_IMAGE_FILE.fullmatch, files))
+        or not all(map(_NEED.fullmatch, (f"{record.prefix}#1", *record.needs, *record.needed)))
+    ):
         why = "it has names that cannot be"
     elif any(s not in images or images[s].size != size for s, size in told):
         why = "it speaks of an image that the artifact does not have"
@@ -235,6 +169,8 @@ class Puller:
     config: Config
     store: Store
     publisher: Publisher
+    #: What is being pulled: nothing needs itself, whoever has made the records.
+    under_way: set[str] = field(default_factory=set)
 
     def pull(self, found: Found, say: fetch.Say) -> Got:
         """Have an install, with what it needs, as the current one of its place.
@@ -248,13 +184,22 @@ class Puller:
             self.publisher.repair(here.record())
             return Got(here.record(), "nothing", title=found.title, digest=found.digest)
         self.check(record)
-        before = [got for need in self._missing(found) for got in [self.pull(need, say)]]
+        if found.digest in self.under_way:
+            cause = f"{found.title} needs itself, so nothing can be done with it"
+            raise StoreError(cause, remedy="ask who has pushed it", code=Exit.DAMAGED)
+        self.under_way.add(found.digest)
+        try:
+            before = [got for need in self._missing(found) for got in [self.pull(need, say)]]
+        finally:
+            self.under_way.discard(found.digest)
         store.check_outside(here.prefix)
         store.prepare()
         self.publisher.check(replace(record, prefix=str(here.prefix)))
         with self.fetched(found, here, say) as files:
             with store.claim(here.prefix, record.module, console.note) as held:
                 here.check_formats()
+                if self._is_there(here, record):  # somebody else has pulled it meanwhile
+                    return Got(here.record(), "nothing", title=found.title, digest=found.digest)
                 if held:
                     place.sweep(here)
                 new = files.lay(say, held=held)
@@ -310,7 +255,8 @@ class Puller:
         """All files of an install, checked, before anything is done with them."""
         record, layers = found.record, found.artifact.layers
         images: dict[str, Path] = {}
-        there = 0
+        there, downloads = 0, self.config.cache_dir / "downloads"
+        counted = {file for each in here.records() for file in each.files_of_images}
         wanted = [p for p in layers if p.kind in (IMAGE, ROOT)]
         for number, part in enumerate(wanted, 1):
 
@@ -330,14 +276,20 @@ class Puller:
                 path = here.images / files[0]
                 with explained(f"read {path}"):
                     if path.is_file() and digest_file(path) == part.sha256:
-                        there += part.size
-                        continue
+                        if files[0] in counted:
+                            there += part.size
+                            continue
+                        # A pull that was killed has left it, and it will be swept.
+                        downloads.mkdir(parents=True, exist_ok=True)
+                        with contextlib.suppress(OSError):
+                            os.link(path, downloads / part.sha256)
+            there += part.size if (downloads / part.sha256).exists() else 0
             images[part.sha256] = found.source.fetch(found.name, part, tell)
         try:
             with tempfile.TemporaryDirectory(prefix="tykky-") as top:
                 folder = Path(top, str(record.generation))
                 folder.mkdir()
-                size = self._beside(found, folder)
+                size = self._beside(found, folder) + sum(part.size for part in wanted) - there
                 yield Fetched(self, found, here, folder, images, there, size)
         except OSError as error:
             raise from_os_error(error, f"pull {found.title}") from error
@@ -378,7 +330,10 @@ def _strange(found: Found, part: Part) -> StoreError:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The files of an install that was found, ready to be laid where it belongs."""
+    """The files of an install that was found, ready to be laid where it belongs.
+
+    So many ``bytes`` were fetched, and so many more were ``there``.
+    """
 
     puller: Puller
     found: Found
@@ -386,13 +341,7 @@ class Fetched:
     folder: Path
     images: Mapping[str, Path]
     there: int
-    small: int
-
-    @property
-    def bytes(self) -> int:
-        """How much was fetched."""
-        sizes = {part.sha256: part.size for part in self.found.artifact.layers}
-        return self.small + sum(sizes[sha256] for sha256 in self.images)
+    bytes: int
 
     def lay(self, say: Callable[[str], None], *, held: bool) -> Record:
         """Commit the generation; hold the claim of the place, as ``lay`` of placing wants it.
@@ -406,6 +355,9 @@ class Fetched:
         say("its images")
         for image in record.originals:
             if (path := self.images.get(image["sha256"])) is not None:
+                if not path.exists():  # who has pulled the same into another root needs it no more
+                    (part,) = (p for p in self.found.artifact.layers if p.sha256 == image["sha256"])
+                    path = self.found.source.fetch(self.found.name, part, say)
                 placing.keep_image(path, self.here, image["file"], store)
         by = {**record.by, "pulled": f"{self.found.source.title} sha256:{self.found.digest}"}
         if self.found.signed and self.found.signed.is_good:

@@ -108,13 +108,14 @@ def manifest(session: Session, name: str) -> bytes | None:
     return text
 
 
-def summary(text: bytes) -> Mapping[str, Any]:
+def summary(text: bytes, what: str) -> Mapping[str, Any]:
     """What a manifest tells of an install: its annotations, the sum of all sizes."""
     try:
         found = parse_json(text)
         notes = dict(found.get("annotations") or {})
         total = sum(part["size"] for part in found["layers"])
     except (ValueError, KeyError, TypeError):
-        raise StepError("is no manifest", code=Exit.DAMAGED) from None
+        cause = f"{what} is nothing that can be understood"
+        raise StepError(cause, remedy="ask who runs the registry", code=Exit.DAMAGED) from None
     told = {re.sub(r".*\.", "", key): value for key, value in notes.items()}
     return {**told, "bytes": total}

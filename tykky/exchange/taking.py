@@ -10,8 +10,9 @@ from tykky import console
 from tykky.build.locking import has_same_inputs
 from tykky.errors import TykkyError
 from tykky.exchange.artifact import build_tag
-from tykky.exchange.pulling import Fetched, Found, Puller, Remote, find, refused
+from tykky.exchange.pulling import Fetched, Found, Puller, find, refused
 from tykky.exchange.registries import Registry
+from tykky.exchange.sources import Remote
 from tykky.fetch import Say
 
 if TYPE_CHECKING:

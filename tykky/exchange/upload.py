@@ -184,7 +184,6 @@ class _Upload:
         except StepError as error:
             if error.code is not Exit.NETWORK:
                 raise
-            error.cause = error.cause.replace("cannot be downloaded", "does not take more")
             raise _Again(error) from error
 
     def _go_on(self, answer: requests.Response, text: bytes, url: str, *wanted: int) -> None:

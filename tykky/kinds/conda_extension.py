@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tykky import lock as locks
 from tykky.bases.layers import extract_all
-from tykky.bases.stacks import StackBase, stack_base
+from tykky.bases.stacks import StackBase, find_stack, stack_base
 from tykky.conda import packages as contents
 from tykky.conda.channels import subdir_of, taken_out
 from tykky.conda.environment import Environment, names_of
@@ -51,12 +51,17 @@ class CondaExtension(CondaStack):
     commands = ("bin/*",)  # what came, and what the stack offers: chosen once it is there
     layers = False
 
-    def _stack(self, config: Config, arch: str) -> StackBase:
+    def _named(self, config: Config, arch: str) -> str:
         named = self._named_base(config, arch)
         if not named.startswith("stack:"):
             remedy = 'name a stack: base = "stack:python-data@26.11"'
             raise self._wrong(f"extends '{named}', which is no stack", remedy, "base")
-        return stack_base(named, named.removeprefix("stack:"), config)
+        return named
+
+    def _there(self, config: Config, arch: str) -> Lock:
+        """The lock of the stack. Raises ``TykkyError``."""
+        record = find_stack(self._named(config, arch).removeprefix("stack:"), config)
+        return locks.read(Place(Path(record.prefix)).generation(record.generation) / "lock.json")
 
     def _wanted(self, config: Config, arch: str) -> tuple[Environment, Config]:
         own, config = super()._wanted(config, arch)
@@ -64,17 +69,17 @@ class CondaExtension(CondaStack):
             own = replace(own, specs=tuple(spec for spec in own.specs if spec != "pip"))
         if guarded(self, "channels"):
             return own, config
-        there = tuple(_lock_of(self._stack(config, arch)).asked.get("channels", ()))
+        there = tuple(self._there(config, arch).asked.get("channels", ()))
         return taken_out(replace(own, channels=there or own.channels), config)
 
     def _virtual_packages(self, config: Config, arch: str) -> tuple[tuple[str, str, str], ...]:
-        said = _lock_of(self._stack(config, arch)).asked.get("virtual_packages", ())
+        said = self._there(config, arch).asked.get("virtual_packages", ())
         found = (f"{text}==".split("=")[:3] for text in said)
         return tuple((name, version, build or "0") for name, version, build in found)
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from: also what the stack has."""
-        there = _lock_of(self._stack(config, arch)).packages
+        there = self._there(config, arch).packages
         on = [f"{p.name}=={p.version}" + (f"={p.build}" if p.build else "") for p in there]
         return {**super().asked(config, arch), "on": sorted(on)}
 
@@ -82,8 +87,8 @@ class CondaExtension(CondaStack):
         self, config: Config, arch: str, held: Sequence[Package] | None = None
     ) -> tuple[Package, ...]:
         """The packages that the stack lacks. Raises ``StepError`` if one of its own had to go."""
-        base = self._stack(config, arch)
-        there = _lock_of(base)
+        named, there = self._named(config, arch), self._there(config, arch)
+        base = stack_base(named, named.removeprefix("stack:"), config)
         self._check_python(there, base.title)
         wanted, config = self._wanted(config, arch)
         conda = {p.name: p for p in there.packages if p.is_conda}
@@ -218,11 +223,6 @@ def together(there: Lock, own: Lock) -> Lock:
     specs += [text for text in own.asked.get("specs", ()) if names & {*names_of([text])}]
     asked: Mapping[str, Any] = {**own.asked, **there.asked, "specs": specs}
     return replace(own, asked=asked, packages=(*kept, *own.packages))
-
-
-def _lock_of(base: StackBase) -> Lock:
-    """The lock of a stack. Raises ``LockError``."""
-    return locks.read(Place(base.prefix).generation(base.generation) / "lock.json")
 
 
 def _readable(present: Mapping[str, str]) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Builder:
     begun: float = field(default_factory=moment)
     #: What somebody else builds; and what was said of that.
     waited_for: set[int] = field(default_factory=set)
-    said: set[str] = field(default_factory=set)
+    said: set[int] = field(default_factory=set)
 
     def build(self) -> dict[int, Result]:
         """Build all; what became of each. What was begun is stopped if this is."""
@@ -111,35 +111,29 @@ class Builder:
                 return True
         if len(self.under_way) >= self.at_once:
             return False
-        if failed := self.runs.failed_since(task, self.begun):
-            self._done(task, self._of_another(task, failed))
-            return True
         try:
             lease = self.runs.lease(task)
         except Timeout:
             self.waited_for.add(task.number)
             return False
-        if not self._is_free(task):
-            self.waited_for.add(task.number)
+        # Who had it has noted a failure before it was free.
+        failed = self.runs.failed_since(task, self.begun)
+        free = lease is None or self._is_free(task)
+        if failed or not free:
             if lease is not None:
                 lease.release()
-            return False
-        # Somebody may have ended it, in vain, just before the lease was free.
-        if task.number in self.waited_for and (failed := self.runs.failed_since(task, self.begun)):
-            if lease is not None:
-                lease.release()
-            self._done(task, self._of_another(task, failed))
-            return True
+            if failed:
+                self.runs.write(self.run.path(task.number, "json"), vars(failed))
+                self._done(task, failed)
+            else:
+                self.waited_for.add(task.number)
+            return failed is not None
         build = Build(self.runs, self.run, task, task.flags)
         self.under_way[task.number] = (build, lease)
         self.waited_for.discard(task.number)
         self.say(f"building {task.module}")
         build.start()
         return True
-
-    def _of_another(self, task: Task, failed: Result) -> Result:
-        self.runs.write(self.run.path(task.number, "json"), vars(failed))
-        return failed
 
     def _is_free(self, task: Task) -> bool:
         """Whether nobody changes the place meanwhile, with 'tykky install' say."""
@@ -151,12 +145,10 @@ class Builder:
             return held
 
     def _wait(self, todo: list[Task]) -> None:
-        """Say once what is waited for, and by whom it is built."""
+        """Say once what is waited for, and by whom it is built, as soon as that is known."""
         for task in todo:
-            if task.number in self.waited_for:
-                prefix = Store(Path(task.root)).place(*task.module.split("/", 1)).prefix
-                owner = text_at(prefix / HIDDEN / "owner")[:300].strip() or "somebody else"
-                key = f"{task.module} is being built by {owner}; waiting for that"
-                if key not in self.said:
-                    self.said.add(key)
-                    self.say(key)
+            prefix = Store(Path(task.root)).place(*task.module.split("/", 1)).prefix
+            owner = text_at(prefix / HIDDEN / "owner")[:300].strip()
+            if owner and task.number in self.waited_for - self.said:
+                self.said.add(task.number)
+                self.say(f"{task.module} is being built by {owner}; waiting for that")
