@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -80,14 +81,14 @@ def _updates(
 
 
 def _classic(tykky: Tykky, place: Path) -> Iterator[Row]:
-    user = tykky.user
+    user, program = tykky.user, Path(sys.executable).with_name("pip-containerize")
     (user.home / "data.txt").write_text("numpy\nscipy\npandas\nmatplotlib\nscikit-learn\n")
     layered: list[float] = []
     whole: list[float] = []
-    user.run("pip-containerize", "new", "--prefix", place / "cl", "data.txt")
+    user.run(program, "new", "--prefix", place / "cl", "data.txt")
     for each in ADDED:
         (user.home / "one.txt").write_text(f"{each}\n")
-        words = ("pip-containerize", "update", "-r", "one.txt")
+        words = (program, "update", "-r", "one.txt")
         copy = place / f"cl-{each}"
         shutil.copytree(place / "cl", copy, symlinks=True)
         layered.append(_seconds(tykky, *words, copy))

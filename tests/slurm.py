@@ -6,6 +6,7 @@ enforced.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -123,8 +124,9 @@ class Cluster:
         return dict(line.split() for line in lines)
 
     def stop(self) -> None:
-        subprocess.run(["scancel", f"--user={getpass.getuser()}"], env={**os.environ, **self.env})
-        wait_for(lambda: not {"RUNNING", "COMPLETING"} & {*self.jobs().values()}, 20)
+        with contextlib.suppress(AssertionError):  # it may not have come up
+            self.run("scancel", f"--user={getpass.getuser()}")
+            wait_for(lambda: not {"RUNNING", "COMPLETING"} & {*self.jobs().values()}, 20)
         for file in self.place.glob("*.pid"):
             self._end(file, signal.SIGKILL if file.name != "munged.pid" else signal.SIGTERM)
 

@@ -88,6 +88,8 @@ def plain(place: Path, entered_with: Runtime) -> Iterator[Stack]:
     files = {"data/old": "old", "data/changed": "1", "data/gone": "1", "data/.wh.old": "odd"}
     made = make_stack(place / "stack", files=files, runtime=entered_with)
     yield made
+    for pid in made.processes("tykky-keeper"):  # which would stay for a second, in each test
+        os.kill(pid, signal.SIGKILL)
     assert made.is_gone()
 
 

@@ -75,7 +75,8 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     site("hold", "hello/0.9")
     path = write(
         site,
-        "stacks:\n  - user\n  - hello@2.0\n  - {spec: hello@1.0, default: true,\n"
+        "stacks:\n  - user\n  - {spec: hello@2.0, hidden: yes}\n"
+        "  - {spec: hello@1.0, default: true,\n"
         "     deprecated: {until: 2099-01-01, use: hello/2.0, reason: old}}\n",
     )
     plan = site("apply", path, "--dry-run")
@@ -85,6 +86,9 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     assert "hello/0.9 stays: it is held" in plan.stderr
     site("apply", path)
     assert states(site)["hello/1.0"] == {"default", "deprecated"} and "other/1.0" in states(site)
+    assert states(site)["hello/2.0"] == {"hidden"}
+    # It was so from the first, and nobody has seen it before.
+    assert [event["verb"] for event in site.json("history", "hello/2.0")["events"]] == ["install"]
     assert [
         c for c in site.json("apply", path, "--dry-run") if c["does"] not in ("nothing", "remove")
     ] == []
@@ -157,6 +161,7 @@ def test_two_with_the_same_list_finish_it_together(site: Site, place: Path) -> N
 def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> None:
     site.hello()
     site.hello("above", more='needs = "hello"')
+    site.hello("onit", more='base = "stack:hello"')
     site("install", "hello")
     assert "ARCH" not in site("find").stdout
     for file in (site.generation("hello") / "record.json", site.root / "db/hello/1.0.json"):
@@ -166,7 +171,7 @@ def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> N
     shown = site("find").stdout
     assert "ARCH" in shown and "aarch64" in shown
     assert site("find", "--format", "{arch}").stdout == "aarch64\n"
-    for name in ("hello", "above"):
+    for name in ("hello", "above", "onit"):
         refused = site("install", name, status=7).stderr
         assert "is for aarch64, and this would be for x86_64" in refused
     site.hello("new")

@@ -34,9 +34,11 @@ def finish(self, box):
 @pytest.fixture
 def cluster(place: Path) -> Iterator[Cluster]:
     cluster = Cluster(place / "slurm")
-    cluster.start()
-    yield cluster
-    cluster.stop()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 def write(site: Site, text: str, name: str = "site.yaml") -> Path:

@@ -114,6 +114,9 @@ def make(
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
         records.insert(0, find_stack(base.reference.target, config))
+    for record in records:
+        if record.arch not in ("", arch):
+            raise mixed(record, arch)
     needs = tuple({record.prefix: record for record in records}.values())  # each once
     beside = _beside(recipe)
     build = build_digest(recipe, arch, base, lock, needs, beside)
@@ -278,16 +281,13 @@ def _beside(recipe: Stack) -> dict[str, str]:
 def _needed(recipe: Stack, needed: Spec, store: Store) -> Record:
     try:
         store = roots.having(store, str(needed))
-        record = store.record(store.one(str(needed)))
+        return store.record(store.one(str(needed)))
     except StoreError as error:
         raise TykkyError(
             f"{recipe.spec} needs '{needed}': {error.cause}",
             remedy=roots.where_from(store, str(needed)),
             code=Exit.NOT_FOUND,
         ) from None
-    if record.arch not in ("", bases.arch()):
-        raise mixed(record, bases.arch())
-    return record
 
 
 def foresee(plan: Plan) -> str:

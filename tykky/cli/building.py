@@ -156,8 +156,9 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
         elif row.is_open or ("--force" in words and row.does == "nothing"):
             needs = resources(row, Config.load(row.flags))
             after = tuple(number + 1 for number in row.after)
+            own = ("--testing",) if row.wanted.hidden and "--testing" not in words else ()
             what = (str(row.wanted.spec), row.module, str(row.root), row.arch)
-            tasks.append(Task(index + 1, *what, after, needs, row.place, words, row.flags))
+            tasks.append(Task(index + 1, *what, after, needs, row.place, (*words, *own), row.flags))
         elif row.does == "nothing":
             results[index] = runs.Result(runs.THERE)
     if not tasks:

@@ -73,8 +73,6 @@ def _all(known: Runs) -> Result:
     rows, facts = [], []
     answers: dict[str, Mapping[str, slurm.Job] | None] = {}
     for each in known.all():
-        if each.engine == "slurm" and each.user not in answers:
-            answers[each.user] = _asked(each.user)
         states = [r.state for r in _results(known, each, answers).values()]
         told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         facts.append({**asdict(each), "tasks": len(each.tasks), "states": states})
@@ -99,12 +97,17 @@ def _asked(user: str) -> Mapping[str, slurm.Job] | None:
 
 
 def _results(
-    known: Runs, run: Run, told: Mapping[str, Mapping[str, slurm.Job] | None] | None = None
+    known: Runs, run: Run, answers: dict[str, Mapping[str, slurm.Job] | None] | None = None
 ) -> dict[int, runs.Result]:
-    """What has become of each task until now, by what the batch system has ``told``, perhaps."""
+    """What has become of each task until now; ``answers`` has what was asked of Slurm, by user."""
     if run.engine == "slurm":
-        answer = told[run.user] if told is not None else _asked(run.user)
-        return batch.Jobs.of(known, run).by(answer)
+        jobs, answers = batch.Jobs.of(known, run), {} if answers is None else answers
+        written = jobs.by(None)
+        if all(result.is_good for result in written.values()):
+            return written
+        if run.user not in answers:
+            answers[run.user] = _asked(run.user)
+        return jobs.by(answers[run.user])
     found, held = {}, run.is_held
     for task in run.tasks:
         began = run.began(task.number) if held else None

@@ -21,6 +21,7 @@ from typing import Any
 from tykky import console
 from tykky.build import relocating
 from tykky.build.relocating import Move, Source, planned
+from tykky.build.rewire import Found
 from tykky.cli import uninstall
 from tykky.cli.common import Call, Result, flag, place_of, positional
 from tykky.config import Config
@@ -50,7 +51,10 @@ _KINDS = {"text": "texts", "links": "links", "programs": "programs", "emptied": 
 
 @dataclass(frozen=True)
 class Wish:
-    """A place whose generation is to work at another, and the call on the root of that."""
+    """A place of which a generation is to work at another, and the call on the root of that.
+
+    It is the current one if there is no ``number``.
+    """
 
     call: Call
     origin: Place
@@ -116,7 +120,7 @@ def _wish(call: Call) -> Wish:
     here = there.store.place(record.name, f"{record.version}{record.suffix}")
     if is_copy and here.prefix.exists() and here.prefix.samefile(origin.prefix):
         here = origin
-    return Wish(there, origin, record.generation, here)
+    return Wish(there, origin, int(number or 0), here)
 
 
 def _on(call: Call, wanted: str | None, record: Record) -> Call:
@@ -153,7 +157,7 @@ def _copied(call: Call, name: str = "") -> Iterator[Wish]:
         needs[str(prefix)] = [str(p) for p in found if p.parts[-2:] in near]
     for name in spare.ordered(needs):
         here = found[Path(name)]
-        yield Wish(call, here, here.current, here)
+        yield Wish(call, here, 0, here)
 
 
 def _is_elsewhere(here: Place) -> bool:
@@ -206,35 +210,15 @@ def _survey(wish: Wish, coming: Collection[Path]) -> dict[str, Any]:
 def _relocate(wish: Wish) -> dict[str, Any]:
     """Make a generation at the new place, and let it be the current one."""
     call, here, source = wish.call, wish.here, _source(wish)
-    move, record = planned(source, here, call.store, call.config), source.record
+    move = planned(source, here, call.store, call.config)
     leave = _leaving(wish) if call.args.move else None
-    if not _is_there(wish, record):
-        call.store.check_outside(here.prefix)
-        call.store.prepare()
-        with console.step("relocate", record.module) as line:
-            call.publisher.check(_named(record, here))
-            with call.changing(here, record.module) as held:
-                new, found = relocating.relocate(
-                    move, here, call.config, call.store, line.update, held=held
-                )
-                why = f"from {record.prefix}"
-                call.publisher.switch(new, "relocate", why)
-                if not wish.is_copy:
-                    signed = (source.folder / signatures.NAME).exists()
-                    if signed and not (here.generation() / signatures.NAME).exists():
-                        console.warn(f"{new.title} is not signed, as {record.title} was")
-                elif f"{state.HELD}#{wish.number}" not in new.marks:
-                    # It works only where it was made, and all of it is in the new one.
-                    place.remove_generation(here, wish.number)
-            layer = sum(image["bytes"] for image in new.images[len(new.originals) :])
-            changed = console.plural(
-                len(found.text) + len(found.links) + len(found.programs), "file"
-            )
-            line.update(f"{new.title}: {changed} anew, a layer of {console.size(layer)}")
+    made = None if _is_there(wish, source.record) else _made(wish, move)
+    if made is not None:
+        new, found = made
         folder = shlex.quote(str(call.config.module_path))
         console.note(f"use it: module use {folder}; module load {new.module}")
         answer = {"did": "relocated", **_answer(wish, move), **vars(found)}
-        answer |= {"generation": new.generation, "layer": layer}
+        answer |= {"generation": new.generation, "layer": _size_of_layer(new)}
     else:
         call.publisher.repair(here.record())  # who has made it may have been stopped
         answer = {"did": "nothing", **_answer(wish, move), "generation": here.current}
@@ -243,8 +227,39 @@ def _relocate(wish: Wish) -> dict[str, Any]:
     return answer
 
 
-def _named(record: Record, here: Place) -> Record:
-    return replace(record, prefix=str(here.prefix))
+def _made(wish: Wish, move: Move) -> tuple[Record, Found] | None:
+    """The new generation, which is current, and what was written anew; ``None`` if it was there.
+
+    Somebody else may have made it meanwhile.
+    """
+    call, here, source = wish.call, wish.here, move.source
+    old = source.record
+    call.store.check_outside(here.prefix)
+    call.store.prepare()
+    with console.step("relocate", old.module) as line:
+        call.publisher.check(replace(old, prefix=str(here.prefix)))
+        with call.changing(here, old.module) as held:
+            if _is_there(wish, old):
+                return None
+            new, found = relocating.relocate(
+                move, here, call.config, call.store, line.update, held=held
+            )
+            call.publisher.switch(new, "relocate", f"from {old.prefix}")
+            if not wish.is_copy:
+                signed = (source.folder / signatures.NAME).exists()
+                if signed and not (here.generation() / signatures.NAME).exists():
+                    console.warn(f"{new.title} is not signed, as {old.title} was")
+            elif f"{state.HELD}#{old.generation}" not in new.marks:
+                # It works only where it was made, and all of it is in the new one.
+                place.remove_generation(here, old.generation)
+        files = console.plural(len(found.text) + len(found.links) + len(found.programs), "file")
+        layer = console.size(_size_of_layer(new))
+        line.update(f"{new.title}: {files} anew, a layer of {layer}")
+    return new, found
+
+
+def _size_of_layer(record: Record) -> int:
+    return sum(image["bytes"] for image in record.images[len(record.originals) :])
 
 
 def _leaving(wish: Wish) -> Callable[[], None]:

@@ -8,14 +8,17 @@ whole; what has come stays with the downloads, and the next call goes on with it
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tykky import bases, console, fetch
+from tykky.build.entering import Entering
+from tykky.config.schema import Isolation
 from tykky.errors import Exit, StepError, StoreError, TykkyError, explained, from_os_error
 from tykky.exchange import placing, plain
 from tykky.exchange.artifact import (
@@ -31,6 +34,7 @@ from tykky.exchange.artifact import (
 )
 from tykky.exchange.sources import Source, small
 from tykky.files import digest_file
+from tykky.runtime.base import Runtime
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store import record as records
 from tykky.store.written import what
@@ -40,6 +44,9 @@ if TYPE_CHECKING:
     from tykky.config import Config
 
 _IMAGE_FILE = re.compile(r"[0-9a-f]{16}\.sqfs")
+_RUNTIMES, _ISOLATIONS = {each.value for each in Runtime}, get_args(Isolation)
+#: What modulefiles are made of.
+_SHOWN = {"description", "about", "homepage", "license", "keywords", "family", "setenv"}
 #: A generation of another place: its name and version are the end of its path.
 _NEED = re.compile(r"/.+(/[A-Za-z0-9][\w.+-]*){2}#[1-9][0-9]*", re.ASCII)
 
@@ -119,7 +126,10 @@ def _check_names(found: Found) -> None:
     """Raise ``StoreError`` if a record says what no record of Tykky's does, whoever has made it."""
     record, why = found.record, ""
     images = {part.sha256: part for part in found.artifact.of_kind(IMAGE)}
+    names = (*record.commands, *record.programs)
     odd = [n for n in record.commands if "/" in n or n[:1] in (".", "")]
+    odd += [n for n in names if not n.isprintable()]
+    entered = Entering.read(record.launch)
     files = [image["file"] for image in record.images]
     told = [(i["sha256"], i["bytes"]) for i in record.originals]
     if record.name != found.name or not record.has_module:
@@ -130,6 +140,10 @@ def _check_names(found: Found) -> None:
         or not all(map(_NEED.fullmatch, (f"{record.prefix}#1", *record.needs, *record.needed)))
     ):
         why = "it has names that cannot be"
+    elif entered.runtime not in _RUNTIMES or entered.isolation not in _ISOLATIONS:
+        why = "it is entered in a way that this Tykky does not know"
+    elif not record.shown.keys() >= _SHOWN or not isinstance(record.shown["setenv"], dict):
+        why = "it does not say what its module does"
     elif any(s not in images or images[s].size != size for s, size in told):
         why = "it speaks of an image that the artifact does not have"
     if why:
@@ -254,7 +268,8 @@ class Puller:
         """All files of an install, checked, before anything is done with them."""
         record, layers = found.record, found.artifact.layers
         images: dict[str, Path] = {}
-        there = 0
+        there, downloads = 0, self.config.cache_dir / "downloads"
+        counted = {file for each in here.records() for file in each.files_of_images}
         wanted = [p for p in layers if p.kind in (IMAGE, ROOT)]
         for number, part in enumerate(wanted, 1):
 
@@ -274,14 +289,20 @@ class Puller:
                 path = here.images / files[0]
                 with explained(f"read {path}"):
                     if path.is_file() and digest_file(path) == part.sha256:
-                        there += part.size
-                        continue
+                        if files[0] in counted:
+                            there += part.size
+                            continue
+                        # A pull that was killed has left it, and it will be swept.
+                        downloads.mkdir(parents=True, exist_ok=True)
+                        with contextlib.suppress(OSError):
+                            os.link(path, downloads / part.sha256)
+            there += part.size if (downloads / part.sha256).exists() else 0
             images[part.sha256] = found.source.fetch(found.name, part, tell)
         try:
             with tempfile.TemporaryDirectory(prefix="tykky-") as top:
                 folder = Path(top, str(record.generation))
                 folder.mkdir()
-                size = self._beside(found, folder)
+                size = self._beside(found, folder) + sum(part.size for part in wanted) - there
                 yield Fetched(self, found, here, folder, images, there, size)
         except OSError as error:
             raise from_os_error(error, f"pull {found.title}") from error
@@ -322,7 +343,10 @@ def _strange(found: Found, part: Part) -> StoreError:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The files of an install that was found, ready to be laid where it belongs."""
+    """The files of an install that was found, ready to be laid where it belongs.
+
+    So many ``bytes`` were fetched, and so many more were ``there``.
+    """
 
     puller: Puller
     found: Found
@@ -330,13 +354,7 @@ class Fetched:
     folder: Path
     images: Mapping[str, Path]
     there: int
-    small: int
-
-    @property
-    def bytes(self) -> int:
-        """How much was fetched."""
-        sizes = {part.sha256: part.size for part in self.found.artifact.layers}
-        return self.small + sum(sizes[sha256] for sha256 in self.images)
+    bytes: int
 
     def lay(self, say: Callable[[str], None], *, held: bool) -> Record:
         """Commit the generation; hold the claim of the place, as ``lay`` of placing wants it.

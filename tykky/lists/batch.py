@@ -140,7 +140,9 @@ class Jobs:
 
     def cancel(self) -> list[str]:
         """Cancel those of the run's own that go on; their numbers. Raises ``TykkyError``."""
-        told = slurm.jobs(self.run.user) or {}
+        told = slurm.jobs(self.run.user)
+        if told is None:
+            raise TykkyError("Slurm does not answer", remedy="try again later", code=Exit.JOB)
         going = [
             job
             for job, owner in self.known.values()
@@ -306,10 +308,10 @@ def do(runs: Runs, run: Run, number: int, scratch: str) -> Result:
             break
         except Timeout:
             time.sleep(1)
-        if failed := runs.failed_since(task, started):
-            return runs.settle(run, task, failed, _bytes(Path(failed.log)))
     build = worker.Build(runs, run, task, flags, limit, job)
     try:
+        if failed := runs.failed_since(task, started):  # somebody else, while this one waited
+            return runs.settle(run, task, failed, _bytes(Path(failed.log)))
         build.start()
         while (result := build.poll()) is None:
             time.sleep(0.1)

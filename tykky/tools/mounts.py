@@ -26,7 +26,7 @@ from tykky.errors import Exit, ToolError, TykkyError, explained
 from tykky.tools import overlay
 from tykky.tools.apart import apart, kernel
 
-_MS_BIND, _MS_RDONLY, _MS_REMOUNT = 4096, 1, 32
+_MS_BIND = 4096
 _SAFE = "ro,nosuid,nodev"
 
 
@@ -137,9 +137,8 @@ def during(images: Sequence[Layer], target: Path, server: str, action: Callable[
                 raise overlay.NoLayers("an image within a file cannot be mounted here")
             top = Path(made, "top")
             tree = overlay.join([Path(image.file) for image in images], Path(made), top, server)
-            name, over = os.fsencode(tree.below), os.fsencode(target)
-            kernel("mount", name, over, None, _MS_BIND, None)
-            kernel("mount", None, over, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY, None)
+            words = (os.fsencode(tree.below), os.fsencode(target), None, _MS_BIND, None)
+            kernel("mount", *words)
 
         try:
             return apart(mounting, lambda _: action())
