@@ -22,6 +22,7 @@ find . ! -name .tykky-record.json ! -name . -printf '%P %y %m %l\\n' | sort
 _LINES = """\
 packages = {}
 pip = {}
+whole = False
 
 def finish(self, box):
     script = box.write("bin/look", {!r}.format(box.prefix))

@@ -86,8 +86,8 @@ def _differs_by_packages(plan: Plan, record: Record) -> bool:
     known = sum(package.size for package in before.packages)
     if (
         not recipe.layers
-        or recipe.whole
         or is_recipe(_owner(cls, "assemble"))
+        or (_has_steps(cls) if recipe.whole is None else recipe.whole)
         or record.by.get("tykky") != tykky.__version__
         or record.kind != recipe.kind
         or record.arch != plan.arch
@@ -99,6 +99,11 @@ def _differs_by_packages(plan: Plan, record: Record) -> bool:
         return False
     inputs = (recipe, plan.arch, plan.base, before, plan.needs, plan.beside)
     return plans.build_digest(*inputs) == record.build or _has_same_code(plan, record)
+
+
+def _has_steps(cls: type) -> bool:
+    """Whether a recipe does something to the contents, which it need not be able to do twice."""
+    return any(is_recipe(_owner(cls, name)) for name in ("equip", "finish", "seal"))
 
 
 def _owner(cls: type, name: str) -> type:
