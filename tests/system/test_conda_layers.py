@@ -38,10 +38,10 @@ def write(site: Site, name: str, packages: str, pip: str = "") -> None:
 def site() -> Iterator[Site]:
     """A site with the conda stack ``low``, which has Python and something of pip."""
     place = new_place()
-    with index("tykkyone==1.0", "tykkytwo==1.0") as web:
+    with index("tykkyone==1.0", "tykkytwo==1.0", "tykkythree==1.0") as web:
         env = {"TYKKY_PIP_INDEX_URL": address(web), "TYKKY_LAYERS_ABOVE": "0"}
         found = make(place, log_in(place)).with_env(**env)
-        write(found, "low", "python=3.11 six=1.17 prefixed ballast", "tykkyone")
+        write(found, "low", "python=3.11 six=1.17 shared=1 ballast", "tykkyone")
         found("install", "low")
         yield found
     remove(place)
@@ -98,10 +98,10 @@ def test_conda_packages_of_ones_own_are_a_layer_on_a_stack(site: Site) -> None:
     own = site.with_env(TYKKY_ROOT=str(site.root.with_name("own")))
     own("config", "set", "roots", f"central={site.root}")
     low, before = site.prefix("low"), listing(site.root)
-    answer = own.json("extend", "low", "tykkyone", "--conda", "prefixed", "packaging")
+    answer = own.json("extend", "low", "tykkythree", "--conda", "prefixed", "packaging")
     place = Path(answer["prefix"])
-    assert {*answer["added"]} == {"tykkyone", "prefixed", "packaging"}
-    code = "import sys, six, packaging, tykkyone; print(sys.prefix, packaging.__file__)"
+    assert {*answer["added"]} == {"tykkythree", "prefixed", "packaging"}
+    code = "import sys, six, packaging, tykkythree; print(sys.prefix, packaging.__file__)"
     prefix, file = own.lmod(f"module load my-low; python -c '{code}'").stdout.split()
     assert (prefix, file.startswith(str(low))) == (str(low), True)
     assert own.user.run(place / "bin/show-prefix").stdout == f"{low}\n"
@@ -178,6 +178,7 @@ def test_extension_goes_on_from_the_stack_that_there_is(site: Site) -> None:
 
 
 def test_a_stack_of_layers_and_an_extension_work_at_another_path(site: Site) -> None:
+    (site.user.home / ".config/tykky/config.yaml").unlink(missing_ok=True)  # the other roots
     write(site, "moving", "ballast prefixed shared=1")
     site("install", "moving")
     write(site, "moving", "ballast prefixed activated")
@@ -195,10 +196,10 @@ def test_a_stack_of_layers_and_an_extension_work_at_another_path(site: Site) -> 
     assert changed == {f"./{name}" for name in (*answer["text"], *answer["programs"])}
     # An extension lies where the stack does, and on its images only.
     own = site.with_env(TYKKY_ROOT=str(site.root.with_name("v")))
-    own("extend", str(site.root / "store/low/1.0"), "--conda", "activated", "--name", "mine")
+    own("extend", str(site.root / "store/low/1.0"), "--conda", "prefixed", "--name", "mine")
     site.json("relocate", str(own.root / "store/mine/1.0"), there.root)
-    said = site.user.run(there.root / "store/mine/1.0/bin/show-data").stdout
-    assert f"DATA_HOME={site.root}/store/low/1.0/share/data home\n" in said
+    said = site.user.run(there.root / "store/mine/1.0/bin/show-prefix").stdout
+    assert said == f"{site.root}/store/low/1.0\n"
     there("verify")
     low = site.root / "store/low"
     low.rename(low.with_name("away"))

@@ -17,6 +17,7 @@ import pytest
 import requests
 import uv
 
+from tests import slurm
 from tests.browser import browser
 from tests.stacks import Site
 from tests.support import DOWNLOADS
@@ -96,15 +97,26 @@ def test_a_recipe_is_tested_on_what_is_installed_as_whoever_calls(site: Site) ->
     said = broken("test", "toy", "plain", status=15)
     assert "toy/1.0#1    failed" in said.stdout and f"a $ b {site.root}" in said.stderr
     assert broken.envelope("test", "toy", status=15)["errors"][0]["code"] == 15
-    # A job is a command that prints what the same verb answers.
-    script = '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"\n'
-    srun = site.user.home / "srun"
-    srun.write_text(script)
-    srun.chmod(0o755)
-    inside = site.with_env(PATH=f"{site.user.home}:{site.user.env['PATH']}")
-    assert "toy/1.0#1  ok" in inside("test", "toy", "--srun=--time=1").stdout
-    srun.write_text("#!/bin/sh\necho no such partition >&2; exit 1\n")
-    assert "no such partition" in inside("test", "toy", "--srun=-p x", status=1).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not slurm.is_there(), reason="Slurm is missing: tools/provision slurm")
+def test_what_is_installed_is_tested_in_a_job_that_is_waited_for(site: Site, place: Path) -> None:
+    site.write("toy", TOY)
+    site("install", "toy")
+    cluster = slurm.Cluster(place / "slurm", {"n1": ""})
+    cluster.start()
+    try:
+        site = site.with_env(**cluster.env)
+        assert "toy/1.0#1  ok" in site("test", "toy", "--srun=--time=1").stdout
+        broken = site.with_env(BREAK="x").envelope("test", "toy", "--sbatch=-t 1", status=15)
+        assert broken["result"][0]["result"] == "failed"
+        assert "not installed" in site("test", "nosuch", "--srun=", status=6).stderr
+        for option in ("--srun=-p nosuch", "--sbatch=-p nosuch"):
+            assert "invalid partition" in site("test", "toy", option, status=1).stderr
+        assert not [*site.user.home.glob("tmp*")]
+    finally:
+        cluster.stop()
 
 
 def test_kernels_have_names_of_their_own_and_go_with_their_stack(site: Site) -> None:

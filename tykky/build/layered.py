@@ -19,6 +19,7 @@ from tykky.build import plan as plans
 from tykky.errors import LockError, StoreError, explained
 from tykky.files import digest_file
 from tykky.inventory import files as listed
+from tykky.recipe import guarded
 from tykky.recipe.source import PUBLISHED, is_recipe, recipe_source
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
@@ -52,6 +53,9 @@ def ground(plan: Plan, config: Config, *, whole: bool) -> Record | None:
     if plan.layout.upon:
         return plan.needs[0]
     if whole or not (config.layers.most and plan.layout.has_image and plan.place.current):
+        return None
+    # Its users may be where only Apptainer can mount, and that lays nothing over an image.
+    if "apptainer" in (config.runtime, guarded(plan.recipe, "runtime")):
         return None
     with contextlib.suppress(StoreError, LockError, OSError):
         record = plan.place.record()

@@ -309,7 +309,14 @@ def present(plan: Plan) -> Record | None:
 def reusable(plan: Plan) -> Record | None:
     """The newest generation with the contents that the plan would build."""
     found = (_readable(plan, number) for number in reversed(plan.place.numbers))
-    return next(filter(None, found), None)
+    return next((record for record in found if record and _goes_on(plan, record)), None)
+
+
+def _goes_on(plan: Plan, record: Record) -> bool:
+    """Whether contents go on top of what the plan needs, if they are a layer on just one image."""
+    parent = record.images[0].get("parent") if record.images else None
+    tops = [image["sha256"] for needed in plan.needs[:1] for image in needed.images[-1:]]
+    return not parent or tops == [parent]
 
 
 def _readable(plan: Plan, number: int) -> Record | None:

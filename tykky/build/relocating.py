@@ -100,10 +100,6 @@ def planned(
             cause = f"{cause} so that it lies over the path that it was made for, and works there"
             remedy = "make it again by that command where it is to be"
         raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
-    if record.images and "parent" in record.images[0]:
-        cause = f"{record.module} is a layer on {record.needs[0]}, and has the path of that in it"
-        remedy = "make it anew where it is to be: 'tykky extend' with the same packages"
-        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     _check_names(record)
     check_path(here.prefix, "choose another root: --root DIR")
     if here.current and not here.original():

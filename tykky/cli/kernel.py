@@ -87,12 +87,13 @@ def _course(call: Call, record: Record, found: Sequence[Kernel]) -> dict[Path, A
 
 
 def _all(call: Call) -> list[Found]:
-    """The kernels of ours that can be known of here."""
+    """The kernels of ours that can be known of here, but for those in homes of others."""
     more = [
         path
         for store in call.stores
         for entry in store.open_entries()
         for path in kernels.noted(place_of(entry))
+        if os.access(path.parent, os.W_OK)
     ]
     return list(kernels.present(kernels.searched(os.environ), more))
 
