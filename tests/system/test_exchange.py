@@ -151,7 +151,7 @@ def test_nothing_that_is_pushed_names_a_home_or_a_password(pushed: Pushed, place
     site = pushed.site
     home = str(site.user.home)
     blobs = [p for p in pushed.registry.folder.rglob("data") if p.is_file()]
-    assert len(blobs) > 8
+    assert len(blobs) > 6
     for blob in blobs:
         data = blob.read_bytes()
         if data[:4] == b"hsqs":
