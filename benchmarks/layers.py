@@ -58,6 +58,7 @@ def _updates(
     tykky("install", name)
     layered: list[float] = []
     whole: list[float] = []
+    tests: list[float] = []
     sizes: list[int] = []
     for each in ADDED:
         more = f', "{each}"' if name == "grow" else f'        yield "{each}"\n'
@@ -67,6 +68,7 @@ def _updates(
         record = Place(Path(entry["prefix"])).record()
         assert len(record.images) == 2, "it is no layer"
         sizes.append(record.images[-1]["bytes"])
+        tests.append(sum(step.seconds for step in record.steps if step.name == "test"))
         if each == ADDED[0]:
             whole.append(_seconds(tykky, "tykky", "install", "--force", name))
         tykky("rollback", name, "--to", "1")
@@ -74,6 +76,11 @@ def _updates(
         *("layers", f"{what}, one package more", median(layered)),
         peer="built whole",
         peer_value=median(whole),
+        rounds=len(layered),
+    )
+    yield Row(
+        *("layers", f"{what}, all but the recipe's test"),
+        median(taken - test for taken, test in zip(layered, tests, strict=True)),
         rounds=len(layered),
         target=Target("value", limit),
     )
