@@ -206,6 +206,9 @@ def test_what_runs_and_what_is_killed_or_damaged_keeps_the_old_state(lay: Site) 
     lower = lay.prefix("lay") / ".tykky/images" / images(lay)[0]["file"]
     whole = lower.read_bytes()
     lower.chmod(0o644)
+    # What cannot be read of it is not as if there were nothing.
+    lower.write_bytes(whole[:4096] + bytes(4096) + whole[8192:])
+    assert lower.name in lay("squash", "lay", status=Exit.DAMAGED).stderr
     lower.write_bytes(whole[:-4096])
     done = lay.user.run(lay.prefix("lay") / "bin/tool", status=None, env={"TYKKY_NO_SHARE": "1"})
     assert done.returncode == 126 or done.returncode == 125, done.stderr
