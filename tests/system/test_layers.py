@@ -25,6 +25,7 @@ from tykky.inventory import files
 
 PUBLIC = "https://pypi.org/simple"  # which has pip
 RECIPE = """
+import os, signal
 from tykky import PipStack
 
 class Lay(PipStack):
@@ -38,6 +39,7 @@ class Lay(PipStack):
 
     def finish(self, box):
         # Byte code and what makes it a base for others is there already, in a layer.
+        exec(os.environ.get("SAYS", ""))
         there = "ls lib/python3*/site-packages | grep -v -e __pycache__ -e _tykky"
         box.run(f"mkdir -p etc && {{there}} | sort >etc/all")
         box.run("ln -sf all etc/link")
@@ -170,6 +172,10 @@ def test_what_cannot_be_a_layer_is_built_whole_and_that_is_said(lay: Site) -> No
         (("-c", "layers.above=1000"), ("big==1",)),
     ):
         assert "into one image" in install(lay, *packages, options=options).stderr
+    # What a site does to the contents, it would do once more.
+    hooks = lay.hooks("def before_squash(build):\n    (build.scratch.top / 'bin/tool').stat()\n")
+    said = install(lay, "big==1", "tool", "parta", options=("-c", f"hooks={hooks}")).stderr
+    assert "into one image" in said
     # Another finish may have left something else, so that nobody knows what there would be.
     file = lay.repo / "lay/recipe.py"
     for old, new in (
@@ -188,10 +194,9 @@ def test_what_runs_and_what_is_killed_or_damaged_keeps_the_old_state(lay: Site) 
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(line, env=lay.user.env, **pipes) as running:  # type: ignore[call-overload]
         for whom in ("killpg(0, signal.SIGKILL)", "kill(os.getpid(), signal.SIGKILL)"):
-            text = f"import os, signal\ndef after_finish(build):\n    os.{whom}\n"
-            hooks = ("-c", f"hooks={lay.hooks(text)}")
+            hurt = lay.with_env(SAYS=f"os.{whom}")
             lay.write("lay", RECIPE.format(packages=("big==2", "tool"), names=("big", "tool")))
-            killed = lay.start("install", "lay", *hooks)
+            killed = hurt.start("install", "lay")
             _, said = killed.communicate(timeout=60)
             SPOILT["kills"] += 1
             assert killed.returncode in (-signal.SIGKILL, Exit.FAILED), said
