@@ -60,7 +60,7 @@ FILES: dict[str, dict[str, str]] = {
     },
     "parta-1": {"names/a.py": "", "names/deep/a.py": ""},
     "partb-1": {"names/b.py": ""},
-    "same-1": {"names/b.py": "b = 2\n"},
+    "same-1": {"names/./b.py": "b = 2\n"},
     "single-1": {},
     # As uv puts it there; pip does not, and no RECORD says it.
     "hollow-1": {"hollows/deep/void/": ""},
@@ -180,13 +180,14 @@ def test_what_cannot_be_a_layer_is_built_whole_and_that_is_said(lay: Site) -> No
     hooks = lay.hooks("def before_squash(build):\n    (build.scratch.top / 'bin/tool').stat()\n")
     said = install(lay, "big==1", "tool", "parta", options=("-c", f"hooks={hooks}")).stderr
     assert "into one image" in said
-    # Another finish may have left something else, so that nobody knows what there would be.
     file = lay.repo / "lay/recipe.py"
     # A command that is a link is no package's, and would stay.
     commands = '    commands = {"hi": "tool", "python": "python"}\n    packages ='
+    file.write_text(file.read_text().replace("    packages =", commands))
+    assert "into one image" in lay("install", "lay").stderr
+    assert "into one image" in install(lay, "big==1", "tool", "partb").stderr
+    # Another finish may have left something else, so that nobody knows what there would be.
     for old, new in (
-        ("    packages =", commands),
-        (commands, "    packages ="),
         ("ln -sf", "ln -fs"),
         ("whole = False", "whole = True"),
         ("    whole = True\n", ""),

@@ -100,11 +100,14 @@ def _is_hollow(path: Path) -> bool:
 
 
 def _files(record: Path) -> Iterator[str]:
-    """The files of a package: as its RECORD says, but for byte code, which is made of them."""
+    """The files of a package: as its RECORD says, but for byte code, which is made of them.
+
+    Each has one name, whatever dots and slashes the package has in it.
+    """
     with record.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         for row in csv.reader(stream):
             if row and not row[0].endswith(".pyc"):
-                yield row[0]
+                yield os.path.normpath(row[0])
 
 
 def check_conda(real: RealBox) -> None:
