@@ -15,7 +15,10 @@ from tests.servers import Web, serve
 
 
 def wheel(name: str, version: str = "1.0", **more: str) -> bytes:
-    """A package that has one module with its version in it, and files, whose dots are two lines."""
+    """A package that has one module with its version in it, and files, whose dots are two lines.
+
+    A name that ends with a slash is an empty folder.
+    """
     stream = io.BytesIO()
     info = f"{name}-{version}.dist-info"
     head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -29,7 +32,8 @@ def wheel(name: str, version: str = "1.0", **more: str) -> bytes:
     with zipfile.ZipFile(stream, "w") as archive:
         for path, text in files.items():
             archive.writestr(zipfile.ZipInfo(path), text)  # the same bytes whenever it is made
-        lines = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+        kept = [path for path in files if path[-1] != "/"]
+        lines = "".join(f"{path},,\n" for path in (*kept, f"{info}/RECORD"))
         archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), lines)
     return stream.getvalue()
 

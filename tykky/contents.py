@@ -6,6 +6,7 @@ command ``list-packages``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -341,6 +342,8 @@ def take_out(box: RealBox) -> None:
     if box.real("share/tykky/packages.json").is_file():
         for name in ("share/tykky/packages.txt", "share/tykky/packages.json", f"bin/{COMMAND}"):
             box.real(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody else's files are in it as well
+            box.real("share/tykky").rmdir()
 
 
 #: What a stack tells of its packages itself.

@@ -16,15 +16,17 @@ import pytest
 from tests.indexes import address, wheel
 from tests.servers import Web, serve
 from tests.stacks import Site
-from tests.support import SPOILT
+from tests.support import DOWNLOADS, SPOILT
 from tests.system.test_kill import processes_of
 from tests.system.test_kill_everywhere import stop_everywhere
 from tests.system.wholeness import assert_no_litter
+from tykky import lock as locks
 from tykky.errors import Exit
 from tykky.inventory import files
 
 PUBLIC = "https://pypi.org/simple"  # which has pip
 RECIPE = """
+import os, signal
 from tykky import PipStack
 
 class Lay(PipStack):
@@ -38,6 +40,7 @@ class Lay(PipStack):
 
     def finish(self, box):
         # Byte code and what makes it a base for others is there already, in a layer.
+        exec(os.environ.get("SAYS", ""))
         there = "ls lib/python3*/site-packages | grep -v -e __pycache__ -e _tykky"
         box.run(f"mkdir -p etc && {{there}} | sort >etc/all")
         box.run("ln -sf all etc/link")
@@ -57,8 +60,10 @@ FILES: dict[str, dict[str, str]] = {
     },
     "parta-1": {"names/a.py": "", "names/deep/a.py": ""},
     "partb-1": {"names/b.py": ""},
-    "same-1": {"names/b.py": "b = 2\n"},
+    "same-1": {"names/./b.py": "b = 2\n"},
     "single-1": {},
+    # As uv puts it there; pip does not, and no RECORD says it.
+    "hollow-1": {"hollows/deep/void/": ""},
 }
 
 
@@ -142,6 +147,9 @@ def test_layers_have_the_files_of_what_is_built_whole(lay: Site) -> None:
         found = content(lay)
         if layered and number > 1:
             assert images(lay)[-1]["parent"] == images(lay)[-2]["sha256"]
+            # When a file was downloaded, or what was done to it since, is not what is in it.
+            for package in locks.read(lay.generation("lay") / "lock.json").packages:
+                (DOWNLOADS / "downloads" / package.sha256).chmod(0o644)
             assert lay.json("rebuild", "--check", "lay")["same"]
         if number == 3:
             current = lay.generation("lay").name
@@ -156,7 +164,9 @@ def test_layers_have_the_files_of_what_is_built_whole(lay: Site) -> None:
 
 
 def test_what_cannot_be_a_layer_is_built_whole_and_that_is_said(lay: Site) -> None:
-    install(lay, "big==1", "partb")
+    install(lay, "big==1", "partb", "hollow")
+    said = install(lay, "big==1", "partb").stderr
+    assert "site-packages/hollows has no files, and may be what goes, so that all is" in said
     said = install(lay, "big==1", "partb", "same").stderr
     assert "partb and same have the same file, names/b.py, so that all is built anew" in said
     assert len(images(lay)) == 1
@@ -166,8 +176,17 @@ def test_what_cannot_be_a_layer_is_built_whole_and_that_is_said(lay: Site) -> No
         (("-c", "layers.above=1000"), ("big==1",)),
     ):
         assert "into one image" in install(lay, *packages, options=options).stderr
-    # Another finish may have left something else, so that nobody knows what there would be.
+    # What a site does to the contents, it would do once more.
+    hooks = lay.hooks("def before_squash(build):\n    (build.scratch.top / 'bin/tool').stat()\n")
+    said = install(lay, "big==1", "tool", "parta", options=("-c", f"hooks={hooks}")).stderr
+    assert "into one image" in said
     file = lay.repo / "lay/recipe.py"
+    # A command that is a link is no package's, and would stay.
+    commands = '    commands = {"hi": "tool", "python": "python"}\n    packages ='
+    file.write_text(file.read_text().replace("    packages =", commands))
+    assert "into one image" in lay("install", "lay").stderr
+    assert "into one image" in install(lay, "big==1", "tool", "partb").stderr
+    # Another finish may have left something else, so that nobody knows what there would be.
     for old, new in (
         ("ln -sf", "ln -fs"),
         ("whole = False", "whole = True"),
@@ -184,10 +203,9 @@ def test_what_runs_and_what_is_killed_or_damaged_keeps_the_old_state(lay: Site) 
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(line, env=lay.user.env, **pipes) as running:  # type: ignore[call-overload]
         for whom in ("killpg(0, signal.SIGKILL)", "kill(os.getpid(), signal.SIGKILL)"):
-            text = f"import os, signal\ndef after_finish(build):\n    os.{whom}\n"
-            hooks = ("-c", f"hooks={lay.hooks(text)}")
+            hurt = lay.with_env(SAYS=f"os.{whom}")
             lay.write("lay", RECIPE.format(packages=("big==2", "tool"), names=("big", "tool")))
-            killed = lay.start("install", "lay", *hooks)
+            killed = hurt.start("install", "lay")
             _, said = killed.communicate(timeout=60)
             SPOILT["kills"] += 1
             assert killed.returncode in (-signal.SIGKILL, Exit.FAILED), said
@@ -202,6 +220,9 @@ def test_what_runs_and_what_is_killed_or_damaged_keeps_the_old_state(lay: Site) 
     lower = lay.prefix("lay") / ".tykky/images" / images(lay)[0]["file"]
     whole = lower.read_bytes()
     lower.chmod(0o644)
+    # What cannot be read of it is not as if there were nothing.
+    lower.write_bytes(whole[:4096] + bytes(4096) + whole[8192:])
+    assert lower.name in lay("squash", "lay", status=Exit.DAMAGED).stderr
     lower.write_bytes(whole[:-4096])
     done = lay.user.run(lay.prefix("lay") / "bin/tool", status=None, env={"TYKKY_NO_SHARE": "1"})
     assert done.returncode == 126 or done.returncode == 125, done.stderr

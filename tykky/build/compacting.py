@@ -14,8 +14,8 @@ from tykky.bases.layers import unpack_all
 from tykky.build.renewing import renew
 from tykky.build.restoring import NAME
 from tykky.build.work import Desk
-from tykky.errors import explained
-from tykky.files import parse_json
+from tykky.errors import Exit, StoreError, explained
+from tykky.files import digest_file, parse_json
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
 from tykky.tools import overlay, process
@@ -38,6 +38,8 @@ def compact(here: Place, record: Record, config: Config, store: Store) -> Record
     scratch = Scratch(config.build_dir / locks.digest_of(["squash", record.prefix])[:16])
     with scratch.held(), desk.step("squash") as line:
         images = [image_path(here.prefix, image["file"]) for image in record.images]
+        line.update("whether the images are whole")
+        _check_whole(images, record)
         line.update(f"{len(images)} images into one")
         before = {*here.images.iterdir()}
         image = as_one(images, scratch, here.images, config, desk)
@@ -46,6 +48,17 @@ def compact(here: Place, record: Record, config: Config, store: Store) -> Record
         line.update(f"{len(images)} images into one of {console.size(image.bytes)}")
     one: dict[str, Any] = asdict(image)
     return renew(here, replace(record, images=(one,)), config, store, None, None)
+
+
+def _check_whole(images: Sequence[Path], record: Record) -> None:
+    """Raise ``StoreError`` if an image is not what was installed: what is made of it would be."""
+    for path, image in zip(images, record.images, strict=True):
+        with explained(f"read {path}"):
+            whole = path.is_file() and digest_file(path) == image["sha256"]
+        if not whole:
+            cause = f"the image {path} is not what was installed, or is gone"
+            remedy = f"build it again: 'tykky install --force {record.spec}'"
+            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
 
 
 def as_one(

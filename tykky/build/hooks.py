@@ -40,6 +40,15 @@ class Hooks:
                     remedy=did_you_mean(name, known) or f"the steps are {', '.join(steps)}",
                 )
 
+    @property
+    def see_contents(self) -> bool:
+        """Whether one is called while the contents are made: it may look at them, or change them.
+
+        Nobody knows whether it could do so a second time, to what it has changed already.
+        """
+        steps = ("before_build", "after_build", "before_finish", "after_finish", "before_squash")
+        return not self._functions.keys().isdisjoint(steps)
+
     def call(self, name: str, build: object) -> None:
         """Call one function if it is there. Raises ``ConfigError`` with its line if it fails."""
         function = self._functions.get(name)

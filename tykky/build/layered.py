@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tykky
 from tykky import lock as locks
 from tykky.build import plan as plans
+from tykky.build.commands import are_plain
 from tykky.errors import LockError, StoreError, explained
 from tykky.files import digest_file
 from tykky.inventory import files as listed
 from tykky.recipe import guarded
-from tykky.recipe.source import PUBLISHED, is_recipe, recipe_source
+from tykky.recipe.source import PUBLISHED, assigned, is_recipe, recipe_source
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
 from tykky.store.place import damaged, missing
@@ -86,6 +87,7 @@ def _differs_by_packages(plan: Plan, record: Record) -> bool:
     known = sum(package.size for package in before.packages)
     if (
         not recipe.layers
+        or not are_plain(recipe)  # its links may lead to what goes
         or is_recipe(_owner(cls, "assemble"))
         or (_has_steps(cls) if recipe.whole is None else recipe.whole)
         or record.by.get("tykky") != tykky.__version__
@@ -123,8 +125,24 @@ def _has_same_code(plan: Plan, record: Record) -> bool:
         file = name.removeprefix("0/")
         if file not in read and digest_file(kept / "beside" / name) != digest:
             return False
-    same = beside - read == {name.removeprefix("0/") for name in plan.beside} - read
+    # What was linked under another name is not a package's, and would stay.
+    same = _has_plain_commands(old)
+    same = same and beside - read == {name.removeprefix("0/") for name in plan.beside} - read
     return same and _code(old) == _code(recipe_source(classes[0]) or b"")
+
+
+def _has_plain_commands(text: bytes) -> bool:
+    """Whether a recipe says itself that its commands are names in ``bin``."""
+    classes = (each for each in ast.parse(text).body if isinstance(each, ast.ClassDef))
+    for part in (part for each in classes for part in each.body):
+        if "commands" in assigned(part):
+            try:
+                names = ast.literal_eval(getattr(part, "value", None))  # type: ignore[arg-type]
+            except ValueError:
+                return False
+            if isinstance(names, dict) or any("/" in name for name in names):
+                return False
+    return True
 
 
 def _code(text: bytes) -> str:

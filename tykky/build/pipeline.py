@@ -224,6 +224,7 @@ def build(
         if old is not None:
             built = steps.reuse(work, old)
         else:
+            whole = whole or desk.hooks.see_contents
             built = steps.assemble(work, layered.ground(plan, desk.config, whole=whole))
         gate.check(built.packages, plan.module, desk)
         licensing.check(built.packages, plan.module, desk.config, desk.remark)

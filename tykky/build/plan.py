@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tykky.store.record import Step
 
 #: Raised whenever the same inputs would give another image than before.
-FORMAT = 2
+FORMAT = 3
 #: What lies beside a recipe and is no input of a build.
 _NO_INPUT = ("locks", "__pycache__", "recipe.py")
 #: The steps of what installing may do, by what ``foresee`` says.

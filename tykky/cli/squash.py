@@ -43,7 +43,9 @@ def _squash(entry: Entry, call: Call) -> dict[str, Any]:
     with call.changing(place, entry.module):
         record = place.record()
         if path := damaged(record):
-            raise StoreError(f"{path} is damaged or missing", remedy="install it again")
+            remedy = f"build it again: 'tykky install --force {record.spec}'"
+            cause = f"{path} is damaged or missing"
+            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
         before, count = record.bytes, len(record.images)
         if count > 1:
             call.store.check_entry(record)

@@ -73,8 +73,11 @@ def _alone(real: RealBox, names: Collection[str]) -> list[Path]:
 
 
 def _prune(real: RealBox, files: Sequence[Path]) -> None:
-    """Remove the folders of files that are gone, as far as they are empty."""
-    top = real.real(".")
+    """Remove the folders of files that are gone, as far as they are empty.
+
+    Raises ``NoLayers`` for one with nothing but folders in it: no RECORD tells whose they are.
+    """
+    top, stay = real.real("."), set[Path]()
     for folder in sorted({Path(os.path.normpath(file)).parent for file in files}, reverse=True):
         while top in folder.parents:
             try:
@@ -82,16 +85,29 @@ def _prune(real: RealBox, files: Sequence[Path]) -> None:
             except FileNotFoundError:
                 pass
             except OSError:
+                stay.add(folder)
                 break
             folder = folder.parent
+    for folder in stay:
+        for child in folder.iterdir():
+            if _is_hollow(child):
+                raise NoLayers(f"{child.relative_to(top)} has no files, and may be what goes")
+
+
+def _is_hollow(path: Path) -> bool:
+    """Whether it is a folder with nothing in it, or folders of which that holds."""
+    return path.is_dir() and not path.is_symlink() and all(map(_is_hollow, path.iterdir()))
 
 
 def _files(record: Path) -> Iterator[str]:
-    """The files of a package: as its RECORD says, but for byte code, which is made of them."""
+    """The files of a package: as its RECORD says, but for byte code, which is made of them.
+
+    Each has one name, whatever dots and slashes the package has in it.
+    """
     with record.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         for row in csv.reader(stream):
             if row and not row[0].endswith(".pyc"):
-                yield row[0]
+                yield os.path.normpath(row[0])
 
 
 def check_conda(real: RealBox) -> None:

@@ -147,6 +147,16 @@ def clean(prefix: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def forget_files(packages: Path) -> None:
+    """Remove what uv has noted of the files that it installed: when each last changed, here."""
+    for path in packages.glob("*.dist-info/uv_cache.json"):
+        path.unlink()
+        record = path.with_name("RECORD")
+        lines = record.read_bytes().splitlines(keepends=True)
+        own = f"{path.parent.name}/{path.name},".encode()
+        record.write_bytes(b"".join(line for line in lines if not line.startswith(own)))
+
+
 def is_good(source: str) -> bool:
     """Whether there is byte code for exactly this source that is never checked."""
     try:
@@ -235,6 +245,7 @@ def finish_venv(jobs: int) -> None:
     """Do all of it for the virtual environment whose Python this is."""
     prefix = Path(sys.prefix)
     packages = Path(sysconfig.get_path("purelib"))
+    forget_files(packages)
     allow_user_packages(prefix)
     hook(prefix, packages, KEEP if "on-stack" in sys.argv else FORGET)
     if "on-stack" in sys.argv:
@@ -251,6 +262,7 @@ def main() -> None:
     if what == "venv":
         finish_venv(jobs)
     elif what == "all":
+        forget_files(Path(sysconfig.get_path("purelib")))
         compile_all([str(Path(os.__file__).parent)], jobs, new=False)
     else:
         if what == "new":

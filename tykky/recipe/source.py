@@ -64,7 +64,7 @@ def attribute_place(cls: type, name: str, path: Sequence[int | str] | None = Non
     """
     owner = next((base for base in cls.__mro__ if name in vars(base) and is_recipe(base)), cls)
     node = _class_node(owner)
-    found = [s for s in _statements(node.body if node else []) if name in _assigned(s)]
+    found = [s for s in _statements(node.body if node else []) if name in assigned(s)]
     if not found:
         return class_place(owner)
     value = getattr(found[-1], "value", None)
@@ -123,7 +123,7 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(getattr(statement, part, []))
 
 
-def _assigned(statement: ast.stmt) -> set[str]:
+def assigned(statement: ast.stmt) -> set[str]:
     """The names that a statement of a class body gives a value to."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
@@ -198,7 +198,7 @@ def _sets_only(statement: ast.stmt, names: frozenset[str]) -> bool:
             return False
     elif not isinstance(statement, ast.AnnAssign | ast.FunctionDef):
         return False
-    return _assigned(statement) <= names
+    return assigned(statement) <= names
 
 
 def _plain(node: object) -> object:

@@ -46,6 +46,7 @@ def options(config: Config, more: Sequence[str] = ()) -> list[str]:
     """The options of mksquashfs by which the same tree gives the same bytes; ``more`` come last."""
     wanted = config.squash
     line = ["-noappend", "-no-progress", "-quiet", "-b", wanted.block_size]
+    line.append("-exit-on-error")  # else what cannot be read is there, with nothing in it
     if "-comp" not in more:
         line += ["-comp", wanted.compression]
         if wanted.compression in ("zstd", "gzip"):

@@ -6,6 +6,7 @@ A lock names each file and its digest, and not where it is; so any index that ha
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -44,6 +45,7 @@ def rivals(prefix: Path, names: Container[str]) -> list[str]:
         name = canonical(record.parent.name.partition("-")[0])
         for line in read_within(prefix, record).decode(errors="replace").splitlines():
             path, _, digest = line.rpartition(",")[0].rpartition(",")
+            path = os.path.normpath(path)
             known = found.setdefault(path, {})
             if known and (not digest or {digest} != known.keys()):
                 disputed |= {name, *known.values()}
