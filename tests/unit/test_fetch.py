@@ -36,6 +36,17 @@ def test_download_goes_on_where_it_broke_off(web: Web, tmp_path: Path) -> None:
     assert [span for _, span in web.asked] == ["", "bytes=300000-", "bytes=600000-"]
 
 
+def test_no_more_is_taken_than_a_file_is_said_to_have(web: Web, tmp_path: Path) -> None:
+    web.files["/a/data.bin"] = DATA * 3
+    for size in (0, len(DATA)):
+        with pytest.raises(StepError) as caught:
+            fetch(web.address + "/a/data.bin", DIGEST, tmp_path, size=size)
+        assert caught.value.code is Exit.DAMAGED
+        assert hashlib.sha256(DATA * 3).hexdigest() not in caught.value.cause  # not all came
+    web.files["/a/data.bin"] = DATA
+    assert fetch(web.address + "/a/data.bin", DIGEST, tmp_path, size=len(DATA)).exists()
+
+
 def test_later_run_goes_on_where_an_earlier_one_gave_up(web: Web, tmp_path: Path) -> None:
     web.breaks = [300_000, 0, 0, 0]
     with pytest.raises(StepError) as caught:

@@ -165,7 +165,10 @@ class Archive:
             kept.parent.mkdir(parents=True, exist_ok=True)
             try:
                 blob = f"blobs/sha256/{part.sha256}"
-                with _open(self.stream, blob, self.path) as source, new.open("wb") as target:
+                with (
+                    _open(self.stream, blob, self.path, part.size) as source,
+                    new.open("wb") as target,
+                ):
                     shutil.copyfileobj(source, target, _BLOCK)
                 if (found := digest_file(new)) != part.sha256:
                     raise _damaged(self.path, f"{part.title or 'a part'} has the sha256 {found}")
@@ -193,13 +196,15 @@ def reading(path: Path, config: Config) -> Iterator[Archive]:
 
 
 @contextmanager
-def _open(stream: tarfile.TarFile, name: str, path: Path) -> Iterator[Any]:
+def _open(stream: tarfile.TarFile, name: str, path: Path, size: int = -1) -> Iterator[Any]:
     try:
-        opened = stream.extractfile(name)
+        info = stream.getmember(name)
+        # A sparse file of a few bytes would fill the disk.
+        opened = stream.extractfile(info) if info.isreg() and not info.issparse() else None
     except KeyError:
         opened = None
-    if opened is None:
-        raise _damaged(path, f"it has no {name}")
+    if opened is None or size not in (-1, info.size):
+        raise _damaged(path, f"it has no {name}, or not of that size")
     with opened:
         yield opened
 
