@@ -26,10 +26,12 @@ from tests.system.wholeness import assert_nothing_is_half_done, assert_whole
 from tests.tokens import give_tokens
 from tykky.config import Config
 from tykky.errors import Exit, StoreError
-from tykky.exchange.archive import reading
-from tykky.exchange.artifact import Part
+from tykky.exchange import inputs
+from tykky.exchange.archive import Named, reading, write
+from tykky.exchange.artifact import INPUTS, Artifact, Part
 from tykky.exchange.plain import unpacked
 from tykky.inventory import files
+from tykky.store import Store
 
 pytestmark = pytest.mark.skipif(
     not has_registry(),
@@ -541,6 +543,17 @@ def test_an_archive_of_a_few_bytes_does_not_fill_a_disk_or_the_memory(place: Pat
             archive.fetch("", part, print)
         with pytest.raises(StoreError, match="that Tykky has not made"):
             unpacked((place / "x.tar").read_bytes(), "x")
+    for text in (b"[]", b"{", b'{"specs": 1}'):
+        strange = Artifact(INPUTS, Part.of(text, INPUTS), ())
+        write(place / "x.tar", [Named("x", ("x",), strange)], None, print)
+        opened = reading(place / "x.tar", config)
+        with opened as archive, pytest.raises(StoreError, match="what its inputs are for"):
+            inputs.take(archive, strange, Store.of(config), config, print)
+    index = '{"manifests": [{"digest": "", "annotations": {"%s": {"a:b": 1}}}]}'
+    (place / "index.json").write_text(index % "org.opencontainers.image.ref.name")
+    subprocess.run(["tar", "-cf", "x.tar", "index.json"], cwd=place, check=True)
+    with pytest.raises(StoreError, match="nothing that"), reading(place / "x.tar", config):
+        pass
     (place / "files.gz").write_bytes(gzip.compress(bytes(100))[:-20])
     with pytest.raises(StoreError, match="ends too early"):
         files.read(place)

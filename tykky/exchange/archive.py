@@ -33,6 +33,8 @@ _INDEX, _LAYOUT = "index.json", "oci-layout"
 _REFERENCE = "org.opencontainers.image.ref.name"
 _ALSO = "org.tykky.tags"
 _BLOCK = 1 << 20
+#: What something that is of another kind than it should be leads to.
+_NONE = (TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -189,8 +191,8 @@ def reading(path: Path, config: Config) -> Iterator[Archive]:
                 signature = _small(stream, signatures.NAME, path) if signed else None
                 entries = parse_json(index)["manifests"]
                 for entry in entries:
-                    str(entry["annotations"][_REFERENCE]).index(":")
-            except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
+                    entry["annotations"][_REFERENCE].index(":"), entry["digest"]
+            except (tarfile.TarError, EOFError, ValueError, LookupError, *_NONE) as error:
                 raise _damaged(path, str(error).partition("\n")[0]) from error
         yield Archive(path, config, stream, entries, index, signature)
 
