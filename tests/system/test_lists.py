@@ -61,6 +61,12 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     assert site("install", "--list", path).stdout.count("there already") == 5
     runs = site.json("builds")
     assert runs[0]["states"] == ["done", "done"]
+    # What is no name of a root is no folder of wherever somebody happens to be.
+    write(site, "stacks: [{spec: two, root: elsewhere}]\n")
+    assert "is no name of 'roots'" in site("install", "--list", path, status=5).stderr
+    write(site, "stacks: [{spec: two, when: {host: no-such-host}}]\n")
+    done = site("install", "--list", path)
+    assert "nothing to be built" in done.stderr and not done.stdout
     # One that cannot even be planned stops all, unless that is wanted otherwise.
     write(site, "stacks:\n  - two\n  - nope\n")
     problem = site("install", "--list", path, status=3).stderr
