@@ -29,9 +29,10 @@ from tykky.errors import Exit, StoreError
 from tykky.exchange import inputs
 from tykky.exchange.archive import Named, reading, write
 from tykky.exchange.artifact import INPUTS, Artifact, Part
+from tykky.exchange.placing import keep_image
 from tykky.exchange.plain import unpacked
 from tykky.inventory import files
-from tykky.store import Store
+from tykky.store import Place, Store
 
 pytestmark = pytest.mark.skipif(
     not has_registry(),
@@ -557,3 +558,13 @@ def test_an_archive_of_a_few_bytes_does_not_fill_a_disk_or_the_memory(place: Pat
     (place / "files.gz").write_bytes(gzip.compress(bytes(100))[:-20])
     with pytest.raises(StoreError, match="ends too early"):
         files.read(place)
+
+
+def test_an_image_that_somebody_else_has_put_into_the_cache_is_not_theirs_any_more(
+    place: Path, other_user: OtherUser
+) -> None:
+    kept, here = other_user.home / "kept", Place(place / "hello/1.0")
+    other_user.run("sh", "-c", f"echo image > {kept}; chmod 666 {kept}")
+    keep_image(kept, here, "x.sqfs", Store(place))
+    image = here.images / "x.sqfs"
+    assert image.read_text() == "image\n" and not image.samefile(kept)

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _IMAGE_FILE = re.compile(r"[0-9a-f]{16}\.sqfs")
 _RUNTIMES, _ISOLATIONS = {each.value for each in Runtime}, get_args(Isolation)
+#: More than any stack needs that needs others.
+_DEEPEST = 50
 #: What modulefiles are made of, and of which kind that is.
 _SHOWN = {
     **dict.fromkeys(("description", "about", "homepage", "license", "family"), "str"),
@@ -224,8 +226,8 @@ class Puller:
             self.publisher.repair(here.record())
             return Got(here.record(), "nothing", title=found.title, digest=found.digest)
         self.check(record)
-        if found.digest in self.under_way:
-            cause = f"{found.title} needs itself, so nothing can be done with it"
+        if found.digest in self.under_way or len(self.under_way) > _DEEPEST:
+            cause = f"{found.title} needs itself, or too much, so nothing can be done with it"
             raise StoreError(cause, remedy="ask who has pushed it", code=Exit.DAMAGED)
         self.under_way.add(found.digest)
         try:
