@@ -109,7 +109,9 @@ def test_what_is_installed_is_tested_in_a_job_that_is_waited_for(site: Site, pla
     try:
         site = site.with_env(**cluster.env)
         assert "toy/1.0#1  ok" in site("test", "toy", "--srun=--time=1").stdout
-        broken = site.with_env(BREAK="x").envelope("test", "toy", "--sbatch=-t 1", status=15)
+        words = ("test", "toy", "--sbatch=-t 1")
+        (odd := place / "at%j").mkdir()  # which Slurm takes for the number of a job
+        broken = site.with_env(BREAK="x").envelope(*words, status=15, cwd=odd)
         assert broken["result"][0]["result"] == "failed"
         assert "not installed" in site("test", "nosuch", "--srun=", status=6).stderr
         for option in ("--srun=-p nosuch", "--sbatch=-p nosuch"):

@@ -56,7 +56,6 @@ def submit(
     ``output`` ends with what is to be the index. Gives its number. Raises ``TykkyError``.
     """
     limit = f"%{at_once}" if at_once else ""
-    folder = str(output.parent).replace("%", "%%")
     words = [
         "--parsable",
         "--export=ALL",
@@ -64,7 +63,7 @@ def submit(
         "--open-mode=append",
         f"--job-name={name}",
         f"--array={','.join(map(str, indexes))}{limit}",
-        f"--output={folder}/{output.name}",
+        f"--output={_plain(output.parent)}/{output.name}",
         f"--chdir={directory}",
         *(f"--{_OPTIONS.get(key, key)}={value}" for key, value in resources.items()),
     ]
@@ -122,12 +121,17 @@ def through_sbatch(options: str, words: Sequence[str], folder: Path) -> str:
     own, program = _own(options), _program("sbatch")
     with explained(f"write into {folder}"), tempfile.TemporaryDirectory(dir=folder) as made:
         output, errors = Path(made, "out"), Path(made, "err")
-        line = [program, "--wait", "--quiet", "--ntasks=1", f"--output={output}"]
-        line += [f"--error={errors}", *own]
+        line = [program, "--wait", "--quiet", "--ntasks=1", f"--output={_plain(output)}"]
+        line += [f"--error={_plain(errors)}", *own]
         script = f"#!/bin/sh\nexec {shlex.join(words)}\n"
         done = subprocess.run(line, input=script, capture_output=True, text=True)
         texts = [p.read_text(errors="replace") if p.exists() else "" for p in (output, errors)]
         return _said("sbatch", texts[0], texts[1] or done.stderr)
+
+
+def _plain(path: Path) -> str:
+    """A path in which Slurm puts in nothing."""
+    return str(path).replace("%", "%%")
 
 
 def _own(options: str) -> list[str]:
