@@ -75,12 +75,11 @@ static bool run(const struct command *command, char **argv)
     snprintf(place.exe, sizeof place.exe, "%s/bin/%s", prefix, command->name);
     place.launcher = parts.carrier.status;
     place.invoked = place.exe;
-    enum activation activation = environment_activation(place.invoked);
     if (!place_images() || !stack_find(&stack) || !stack_enter(&stack, &user_namespace))
         return layers_explain(&stack);
     if (!getenv("PATH"))
         set_variable("PATH", "/usr/bin:/bin");
-    environment_apply(own, activation);
+    environment_apply(own, ACTIVATION_ON);
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     argv[0] = (char *)command->program;
