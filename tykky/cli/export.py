@@ -1,9 +1,10 @@
 """Write a stack into one executable file, which runs on machines without Tykky.
 
 FILE COMMAND ARGUMENTS runs a command of the stack, FILE alone lists them. In it are the images of
-the stack, of what it needs and of what it runs on, and an image server; the machine has to have user
-namespaces and /dev/fuse. What is bound from the host is seen where the machine has it, too. The same
-install gives the same file. Not for stacks that are entered by Apptainer or through a directory.
+the stack, of what it needs and of what it runs on, and an image server; the machine has to have
+user namespaces and /dev/fuse. What is bound from the host is seen where the machine has it, too.
+The same install gives the same file. Not for stacks that are entered by Apptainer, or through a
+directory.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ _ROOT = "root.sqfs"
 
 @dataclass(frozen=True)
 class Part:
-    """What is appended: ``data``, or a piece of a file; with ``sha256``, it is held against that."""
+    """What is appended: ``data``, or a piece of a file, which is held against a ``sha256``."""
 
     name: str
     data: bytes = b""
@@ -80,6 +80,11 @@ def prepare(record: Record, config: Config) -> Runnable:
     for each in dict.fromkeys(_mounts(record.prefix, plans, set())):
         if isinstance(each, Bind) and not each.optional:
             made.left_out.append(f"{each.source}, unless it is on the machine")
+    if not own.root:
+        system = record.base.get("id") or "like here"
+        made.left_out.append(
+            f"the system of the host ({system}), which it uses: that has to be there"
+        )
     if record.loads:
         made.left_out.append(f"what the modules {', '.join(record.loads)} set")
     made.plan = _whole(record, plans)
@@ -101,7 +106,7 @@ def write(path: Path, made: Runnable, config: Config, say: Callable[[str], None]
     new = path.with_name(f".{path.name}.new-{os.getpid()}")
     with explained(f"write {path}"):
         try:
-            with open(new, "xb", opener=lambda name, how: os.open(name, how, 0o777)) as file:  # noqa: PTH123
+            with open(new, "xb", opener=lambda name, how: os.open(name, how, 0o777)) as file:
                 file.write(native.program("runnable").read_bytes())
                 table = ""
                 for number, part in enumerate(parts, 1):
@@ -142,12 +147,17 @@ def _plan(record: Record, config: Config) -> LaunchPlan:
         return f"{known.get(first, first)}{colon}{more}{slash}{rest}"
 
     mounts: list[Mount] = []
+    commands = made.commands
     for mount in made.mounts:
         match mount:
             case Root(path, offset, size):
                 mounts.append(Root(PurePath(there(str(path))), offset, size))
             case ImageMount():
                 mounts.append(replace(mount, target=there(mount.target)))
+            case Bind("$GENERATION/bin", "$PREFIX/bin"):  # the links of a classic install
+                commands = tuple(_links(Path(own, "bin")))
+            case Bind("$PREFIX", "$PREFIX"):
+                pass  # in which these are found
             case Bind(source, target, optional):
                 mounts.append(Bind(there(source), there(target), optional))
             case Need():
@@ -157,7 +167,17 @@ def _plan(record: Record, config: Config) -> LaunchPlan:
             raise _refused(record, f"{mount.source} of the install is bound over {mount.target}")
     changes = (*made.activation, *made.environment)
     environment = tuple(replace(change, value=there(change.value)) for change in changes)
-    return replace(made, mounts=tuple(mounts), environment=environment, activation=())
+    return replace(
+        made, mounts=tuple(mounts), environment=environment, activation=(), commands=commands
+    )
+
+
+def _links(folder: Path) -> Iterator[Command]:
+    """The commands that are links to programs inside."""
+    with explained(f"read {folder}"):
+        for link in sorted(folder.iterdir()):
+            if link.is_symlink() and (target := link.readlink()).is_absolute():
+                yield Command(link.name, target)
 
 
 def _whole(record: Record, plans: dict[str, LaunchPlan]) -> LaunchPlan:
@@ -171,8 +191,12 @@ def _whole(record: Record, plans: dict[str, LaunchPlan]) -> LaunchPlan:
     for prefix in order:
         needs = (str(each.place) for each in plans[prefix].mounts if isinstance(each, Need))
         order += [each for each in needs if each not in order]
-    folder = f"{own.images[-1].target if own.images else record.prefix}/bin"
     programs = {command.name: command.program for command in own.commands}
+    folder = PurePath(own.images[-1].target if own.images else record.prefix, "bin")
+    if not own.relocatable:
+        programs = {name: programs.get(name, folder / name) for name in record.commands}
+    folders = dict.fromkeys(program.parent for program in programs.values())
+    path = ":".join(map(str, folders or (folder,)))
     module = [
         EnvChange(EnvAction.SET, name, str(value))
         for name, value in record.shown.get("setenv", {}).items()
@@ -182,12 +206,11 @@ def _whole(record: Record, plans: dict[str, LaunchPlan]) -> LaunchPlan:
         mounts=((Root(PurePath(f"/{_ROOT}")), *mounts) if own.root else mounts),
         environment=(
             *module,
-            EnvChange(EnvAction.PREPEND, "PATH", folder),
+            EnvChange(EnvAction.PREPEND, "PATH", path),
             *(change for prefix in reversed(order) for change in plans[prefix].environment),
+            *([EnvChange(EnvAction.PREPEND, "PATH", path)] if own.relocatable else ()),
         ),
-        commands=tuple(
-            Command(name, programs.get(name, PurePath(folder, name))) for name in record.commands
-        ),
+        commands=tuple(Command(*each) for each in programs.items()),
         runtime=Runtime.NATIVE,
         relocatable=False,
         refuse_other_stacks=False,
