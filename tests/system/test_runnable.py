@@ -110,6 +110,10 @@ def test_what_is_entered_as_root_goes_along_and_what_cannot_is_refused(
     expected = site.user.run(site.prefix("wrapped") / "bin/hello").stdout
     (place / "data").rmdir()
     assert elsewhere(site.user, site.root)(place / "file", "hello").stdout == expected
+    assert site.user.run(place / "file", "hello").stdout == expected
+    site.root.rename(place / "away")  # with the directory that the shared mount lies on
+    assert site.user.run(place / "file", "hello").stdout == expected
+    (place / "away").rename(site.root)
     before = (place / "file").read_bytes()
     image = site.images("wrapped")[0]
     image.chmod(0o644)

@@ -7,6 +7,7 @@
  * it depends on the environment.
  */
 #define _GNU_SOURCE
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,8 @@ static bool place_images(void)
         own->root_size = (uint64_t)parts.carrier.status.st_size;
     }
     for (size_t i = 0; i < own->mount_count; i++) {
+        if (own->mounts[i].kind == MOUNT_NEED)
+            return fail("%s needs an install, and can have none", parts.carrier.file);
         if (!is_image(&own->mounts[i]))
             continue;
         if (!(part = find_image(format("images/%s", own->mounts[i].source))))
@@ -63,6 +66,22 @@ static bool place_images(void)
         own->mounts[i].offset = part->offset;
     }
     return true;
+}
+
+/* The mount that is shared lies on directories of the machine, and goes with them: what is there by
+ * another name now, as an install that was moved away, is another place. */
+static void mark_places(void)
+{
+    for (size_t i = 0; i < stack.mount_count; i++) {
+        struct mount *mount = &stack.mounts[i];
+        char *path = format("%s", mount->target), *slash; /* of which all exists */
+        struct stat status = {0};
+        while (stat(path, &status) != 0 && (slash = strrchr(path, '/')))
+            *slash = '\0';
+        if (is_image(mount))
+            mount->source = format("%s %ju:%ju", mount->source, (uintmax_t)status.st_dev,
+                                   (uintmax_t)status.st_ino);
+    }
 }
 
 static bool run(const struct command *command, char **argv)
@@ -75,7 +94,10 @@ static bool run(const struct command *command, char **argv)
     snprintf(place.exe, sizeof place.exe, "%s/bin/%s", prefix, command->name);
     place.launcher = parts.carrier.status;
     place.invoked = place.exe;
-    if (!place_images() || !stack_find(&stack) || !stack_enter(&stack, &user_namespace))
+    if (!place_images() || !stack_find(&stack))
+        return false;
+    mark_places();
+    if (!stack_enter(&stack, &user_namespace))
         return layers_explain(&stack);
     if (!getenv("PATH"))
         set_variable("PATH", "/usr/bin:/bin");
