@@ -106,7 +106,7 @@ def test_what_is_entered_as_root_goes_along_and_what_cannot_is_refused(
     recipe(site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'\n{binds}")
     site("install", "wrapped")
     made = site("export", "--runnable", "wrapped", "-o", place / "file")
-    assert f"left out: {place}/data, unless" in made.stderr
+    assert f"not in the file: {place}/data, which" in made.stderr
     expected = site.user.run(site.prefix("wrapped") / "bin/hello").stdout
     (place / "data").rmdir()
     assert elsewhere(site.user, site.root)(place / "file", "hello").stdout == expected

@@ -40,7 +40,7 @@ def run(call: Call) -> Result:
     record = meant(call, call.args.install)
     made = runnable.prepare(record, call.config)
     for each in made.left_out:
-        console.warn(f"left out: {each}")
+        console.warn(f"not in the file: {each}")
     with console.step("export", record.title) as line:
         size = runnable.write(path, made, call.config, line.update)
         line.update(f"{path}, {console.size(size)}")

@@ -79,12 +79,10 @@ def prepare(record: Record, config: Config) -> Runnable:
     made = Runnable(own)
     for each in dict.fromkeys(_mounts(record.prefix, plans, set())):
         if isinstance(each, Bind) and not each.optional:
-            made.left_out.append(f"{each.source}, unless it is on the machine")
+            made.left_out.append(f"{each.source}, which is bound where a machine has it")
     if not own.root:
         system = record.base.get("id") or "like here"
-        made.left_out.append(
-            f"the system of the host ({system}), which it uses: that has to be there"
-        )
+        made.left_out.append(f"the system of this machine ({system}), which it uses")
     if record.loads:
         made.left_out.append(f"what the modules {', '.join(record.loads)} set")
     made.plan = _whole(record, plans)

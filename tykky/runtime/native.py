@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tykky.errors import ToolError
@@ -79,8 +80,9 @@ def build(outdir: Path) -> None:
     Raises ``ToolError`` if there is no compiler, or none that can compile them.
     """
     outdir.mkdir(parents=True, exist_ok=True)
-    for name in PROGRAMS:
-        _compile(name, outdir / name)
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(_compile, name, outdir / name) for name in PROGRAMS]:
+            done.result()
 
 
 def _cache() -> Path:

@@ -105,7 +105,12 @@ static bool run(const struct command *command, char **argv)
     if (user_namespace)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     argv[0] = (char *)command->program;
-    return program_execute(&place, own, argv);
+    program_execute(&place, own, argv);
+    if (problem.status == STATUS_NOT_FOUND)
+        remedy("it may be a link to a program of the system that %s was made on, and this machine "
+               "has another one",
+               own->name);
+    return false;
 }
 
 static bool say(bool commands)
