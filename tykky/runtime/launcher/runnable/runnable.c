@@ -158,7 +158,7 @@ int main(int argc, char **argv)
     title_remember(argv);
     if (start(argv))
         return 0;
-    if (problem.forbidden && !stack_has_layers(&stack))
+    if (problem.forbidden && !stack_has_layers(&stack) && !strstr(problem.cause, "/dev/fuse"))
         remedy("%s", "a runnable file needs user namespaces and FUSE mounts in them: use a machine "
                      "that allows these, or ask its administrator to");
     problem_print();
