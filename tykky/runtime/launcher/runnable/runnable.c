@@ -3,8 +3,8 @@
  * `tykky export --runnable` appends to this program what a launcher has of an install: launch.conf,
  * the images, and the image server, since the machine may have none (see runnable.h). As a launcher
  * does, it enters a namespace in which the images lie at the path that they were made for, the same
- * one for all starts of a user, and becomes the program. What it executes is in the file: nothing of
- * it depends on the environment.
+ * one for all starts of a user, and becomes the program. What it executes is in the file: nothing
+ * of it depends on the environment.
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -89,7 +89,7 @@ static bool run(const struct command *command, char **argv)
     static struct place place;
     bool user_namespace = false;
     const char *prefix = own->prefix;
-    /* In the place of the command that an install would have; the program itself may lie elsewhere. */
+    /* As the command that an install would have; the program itself may lie elsewhere. */
     snprintf(place.prefix, sizeof place.prefix, "%s", prefix);
     snprintf(place.exe, sizeof place.exe, "%s/bin/%s", prefix, command->name);
     place.launcher = parts.carrier.status;
