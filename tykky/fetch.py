@@ -77,6 +77,7 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     renew: Renew | None = None,
     patience: int = PATIENCE,
+    size: int | None = None,
     say: Say = lambda _: None,
 ) -> Path:
     """The path of the file with this digest in the cache, downloaded if it is not there.
@@ -84,8 +85,9 @@ def fetch(
     The ``mirrors`` are tried first, in order, then ``url`` itself (``https``, ``http`` or
     ``file``), or in its stead ``source``, which is the same with credentials; ``headers`` go there
     only, and ``renew`` gives others for those that the server does not accept, or no longer.
-    ``patience`` is how many seconds a server may send nothing before it is asked again.
-    ``say`` is told what is under way.
+    ``patience`` is how many seconds a server may send nothing before it is asked again. Of one that
+    sends more than the ``size`` that the file is said to have, no more is taken. ``say`` is told
+    what is under way.
 
     Raises ``StepError``: with code ``DAMAGED`` and both digests if the last source has another
     file, with ``NETWORK`` if none can be reached.
@@ -104,7 +106,7 @@ def fetch(
                 return there.verified(sha256).replace(kept)
             except StepError as error:
                 say(f"{error.cause}; trying the next source")
-        last = _Download(source or url, partial, patience, say, headers or {}, renew)
+        last = _Download(source or url, partial, patience, say, headers or {}, renew, size)
         return last.verified(sha256).replace(kept)
 
 
@@ -201,6 +203,7 @@ class _Download:
     say: Say
     headers: Mapping[str, str] = field(default_factory=dict)
     renew: Renew | None = None
+    most: int | None = None
 
     def verified(self, sha256: str) -> Path:
         """Receive the file that has this digest. Raises ``StepError`` for another one."""
@@ -302,11 +305,13 @@ class _Download:
                 for block in answer.raw.stream(_PIECE, decode_content=False):
                     stream.write(block)
                     have += len(block)
+                    if self.most is not None and have > self.most:
+                        break  # which the digest tells
                     if time.monotonic() - told > 0.5:
                         told = time.monotonic()
                         of = f" of {size(end)}" if end else ""
                         self.say(f"downloading {name}, {size(have)}{of}")
-        if end is not None and have < end:
+        if end is not None and have < (end if self.most is None else min(end, self.most)):
             raise _BrokenOff(f"it broke off after {have} of {end} bytes")
 
 

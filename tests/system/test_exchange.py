@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -23,7 +24,15 @@ from tests.system.strangers import OtherUser
 from tests.system.test_kill_everywhere import stop_everywhere
 from tests.system.wholeness import assert_nothing_is_half_done, assert_whole
 from tests.tokens import give_tokens
-from tykky.errors import Exit
+from tykky.config import Config
+from tykky.errors import Exit, StoreError
+from tykky.exchange import inputs
+from tykky.exchange.archive import Named, reading, write
+from tykky.exchange.artifact import INPUTS, Artifact, Part
+from tykky.exchange.placing import keep_image
+from tykky.exchange.plain import unpacked
+from tykky.inventory import files
+from tykky.store import Place, Store
 
 pytestmark = pytest.mark.skipif(
     not has_registry(),
@@ -338,10 +347,20 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
         {"commands": ["../../../evil"]},
         {"notes": {"../../evil": "644 0 0"}},
         {"shown": {}},
+        {"shown": {**record["shown"], "setenv": {"LD_PRELOAD": "/tmp/evil.so"}}},
+        {"shown": {**record["shown"], "about": 1}},
+        {"homepage": "\ud800"},
+        {"launch": {**record["launch"], "gpu": "evil"}},
+        {"launch": {**record["launch"], "of_image": [["evil", "A", "b"]]}},
+        {"notes": {"evil": "evil"}},
+        {"notes": {"evil\0": "644 0 0"}},
+        {"base": {"digest": "../../evil", "image": hashlib.sha256(b"evil").hexdigest()}},
         {"needs": ["x"], "needed": {"x": "y"}},
     ):
         evil = json.loads(good)
         evil["config"].update(_upload(session, json.dumps({**record, **strange}).encode()))
+        if "base" in strange:  # what it runs on is to be written where that says
+            evil["layers"].append(_upload(session, b"evil") | {"mediaType": ROOT})
         _tag(session, tag, json.dumps(evil))
         error_of(lax("pull", "signed/1.0", status=Exit.DAMAGED))
         assert nothing(lax)
@@ -360,6 +379,7 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
 
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+ROOT = "application/vnd.tykky.root.v1"
 
 
 def _curl(url: str, *words: str) -> bytes:
@@ -374,8 +394,6 @@ def _tag(session: str, tag: str, manifest: str) -> None:
 
 def _upload(session: str, data: bytes) -> dict[str, Any]:
     """Put a part into a registry as anybody may who may push; its digest and size."""
-    import hashlib
-
     import requests
 
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -509,3 +527,44 @@ def test_a_pull_stopped_before_any_operation_leaves_nothing_half_done(
     site = pushed.elsewhere(place)
     site = site.with_env(TYKKY_ROOT=str(place / "root"))
     stop_everywhere(site, signal.SIGKILL, ["pull", "hello/1.0"], prepare=[], check=check, every=12)
+
+
+def test_an_archive_of_a_few_bytes_does_not_fill_a_disk_or_the_memory(place: Path) -> None:
+    part, config = Part("", 64 * "0", 1 << 40), Config.load({"cache_dir": str(place)})
+    blob = place / f"blobs/sha256/{part.sha256}"
+    blob.parent.mkdir(parents=True)
+    blob.touch()
+    os.truncate(blob, part.size)
+    (place / "index.json").write_text('{"manifests": []}')
+    for name in ("--format=gnu", "--format=posix"):
+        line = ["tar", "-S", name, "-cf", "x.tar", "index.json", "blobs"]
+        subprocess.run(line, cwd=place, check=True)
+        opened = reading(place / "x.tar", config)
+        with opened as archive, pytest.raises(StoreError, match="has no blobs"):
+            archive.fetch("", part, print)
+        with pytest.raises(StoreError, match="that Tykky has not made"):
+            unpacked((place / "x.tar").read_bytes(), "x")
+    for text in (b"[]", b"{", b'{"specs": 1}'):
+        strange = Artifact(INPUTS, Part.of(text, INPUTS), ())
+        write(place / "x.tar", [Named("x", ("x",), strange)], None, print)
+        opened = reading(place / "x.tar", config)
+        with opened as archive, pytest.raises(StoreError, match="what its inputs are for"):
+            inputs.take(archive, strange, Store.of(config), config, print)
+    index = '{"manifests": [{"digest": "", "annotations": {"%s": {"a:b": 1}}}]}'
+    (place / "index.json").write_text(index % "org.opencontainers.image.ref.name")
+    subprocess.run(["tar", "-cf", "x.tar", "index.json"], cwd=place, check=True)
+    with pytest.raises(StoreError, match="nothing that"), reading(place / "x.tar", config):
+        pass
+    (place / "files.gz").write_bytes(gzip.compress(bytes(100))[:-20])
+    with pytest.raises(StoreError, match="ends too early"):
+        files.read(place)
+
+
+def test_an_image_that_somebody_else_has_put_into_the_cache_is_not_theirs_any_more(
+    place: Path, other_user: OtherUser
+) -> None:
+    kept, here = other_user.home / "kept", Place(place / "hello/1.0")
+    other_user.run("sh", "-c", f"echo image > {kept}; chmod 666 {kept}")
+    keep_image(kept, here, "x.sqfs", Store(place))
+    image = here.images / "x.sqfs"
+    assert image.read_text() == "image\n" and not image.samefile(kept)

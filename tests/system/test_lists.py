@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import getpass
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.slurm import wait_for
 from tests.stacks import Site
+from tests.system.strangers import OtherUser
 from tests.system.test_lists_slurm import GATE, write
 
 
@@ -56,6 +61,12 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     assert site("install", "--list", path).stdout.count("there already") == 5
     runs = site.json("builds")
     assert runs[0]["states"] == ["done", "done"]
+    # What is no name of a root is no folder of wherever somebody happens to be.
+    write(site, "stacks: [{spec: two, root: elsewhere}]\n")
+    assert "is no name of 'roots'" in site("install", "--list", path, status=5).stderr
+    write(site, "stacks: [{spec: two, when: {host: no-such-host}}]\n")
+    done = site("install", "--list", path)
+    assert "nothing to be built" in done.stderr and not done.stdout
     # One that cannot even be planned stops all, unless that is wanted otherwise.
     write(site, "stacks:\n  - two\n  - nope\n")
     problem = site("install", "--list", path, status=3).stderr
@@ -181,3 +192,47 @@ def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> N
     assert "would be in the same place" in problem and "{arch}" in problem
     path = write(site, "arch: aarch64\nstacks: [hello]\n")
     assert "there already" in site("install", "--list", path).stdout
+
+
+#: What somebody may put where several keep their runs: a file of theirs for each name.
+PLANT = """
+import json, os, pathlib, sys
+from socket import gethostname
+top, user, process, secret = sys.argv[1:]
+task = {"number": 1, "spec": "x@1", "module": "x/1", "root": "/r", "arch": "x86_64"}
+run = {"list": "l", "user": user, "host": gethostname(), "when": "", "cwd": "/", "tasks": [task]}
+os.mkdir(top)
+os.chmod(top, 0o1777)
+for number, engine in ((1, "here"), (2, "slurm")):
+    folder = pathlib.Path(top, str(number))
+    folder.mkdir()
+    folder.chmod(0o777)
+    facts = {**run, "engine": engine, "process": int(process)}
+    (folder / "run.json").write_text(json.dumps(facts))
+pathlib.Path(top, "1/lock").touch()
+(folder / "1.job").write_text("oom_kill event")
+(folder / "1.out").symlink_to(secret)
+"""
+
+
+def test_what_somebody_else_says_of_runs_ends_no_process_and_shows_no_file(
+    site: Site, place: Path, other_user: OtherUser
+) -> None:
+    shared, secret = other_user.home / "shared", place / "secret"
+    secret.write_text("only mine")
+    site = site.with_env(TYKKY_BUILDS_DIR=str(shared))
+    sleeping = subprocess.Popen(["sleep", "60"])
+    words = (shared, getpass.getuser(), sleeping.pid, secret)
+    other_user.run(sys.executable, "-c", PLANT, *map(str, words))
+    with (shared / "1/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "somebody else has written it" in site("builds", "1", "--cancel", status=7).stderr
+        site("builds", "--cancel", status=6)
+    assert sleeping.poll() is None
+    sleeping.kill()
+    sleeping.wait()
+    (shared / "1/1.json").write_text('{"state": "failed", "code": 999}')
+    site("builds", "1", "--follow", status=1)
+    assert site.json("builds")[0]["states"] == ["out of memory"]
+    seen = [p for p in shared.rglob("*") if p.is_file() and not p.is_symlink()]
+    assert not [p for p in seen if "only mine" in p.read_text()]

@@ -109,7 +109,9 @@ def test_what_is_installed_is_tested_in_a_job_that_is_waited_for(site: Site, pla
     try:
         site = site.with_env(**cluster.env)
         assert "toy/1.0#1  ok" in site("test", "toy", "--srun=--time=1").stdout
-        broken = site.with_env(BREAK="x").envelope("test", "toy", "--sbatch=-t 1", status=15)
+        words = ("test", "toy", "--sbatch=-t 1")
+        (odd := place / "at%j").mkdir()  # which Slurm takes for the number of a job
+        broken = site.with_env(BREAK="x").envelope(*words, status=15, cwd=odd)
         assert broken["result"][0]["result"] == "failed"
         assert "not installed" in site("test", "nosuch", "--srun=", status=6).stderr
         for option in ("--srun=-p nosuch", "--sbatch=-p nosuch"):
@@ -178,6 +180,7 @@ def test_a_mount_shows_the_files_of_a_stack_to_programs_outside(
     installed: Site, place: Path
 ) -> None:
     target, tykky = place / "look", installed
+    target.mkdir()
     assert tykky("mount", "hello@1.0", target).stdout == f"{target}\n"
     try:
         tykky("mount", "hello@1.0", target)  # which changes nothing
@@ -187,9 +190,11 @@ def test_a_mount_shows_the_files_of_a_stack_to_programs_outside(
         assert "not empty" in tykky("mount", "tiny", place, status=7).stderr
     finally:
         tykky("mount", "--undo", target)
-    assert not target.exists() and tykky.json("mount") == []
+    assert tykky.json("mount") == []
+    target.rmdir()  # what one has made oneself stays
     script = f"cat {target}/bin/hello; exit 4"
     tykky("mount", "hello@1.0", target, "--while", "sh", "-c", script, status=4)
+    assert not target.exists()
     bare = place / "bare"  # a machine that has no fusermount3
     bare.mkdir()
     for name in ("sh", "cat", "touch", "tykky", "readlink", "env", "bash"):

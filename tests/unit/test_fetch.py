@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.servers import Web, serve
+from tykky.bases.session import Session
 from tykky.errors import Exit, StepError
 from tykky.fetch import fetch, fetch_unpinned
 
@@ -34,6 +37,17 @@ def test_download_goes_on_where_it_broke_off(web: Web, tmp_path: Path) -> None:
     web.breaks = [300_000, 300_000]
     assert fetch(web.address + "/a/data.bin", DIGEST, tmp_path).read_bytes() == DATA
     assert [span for _, span in web.asked] == ["", "bytes=300000-", "bytes=600000-"]
+
+
+def test_no_more_is_taken_than_a_file_is_said_to_have(web: Web, tmp_path: Path) -> None:
+    web.files["/a/data.bin"] = DATA * 3
+    for size in (0, len(DATA)):
+        with pytest.raises(StepError) as caught:
+            fetch(web.address + "/a/data.bin", DIGEST, tmp_path, size=size)
+        assert caught.value.code is Exit.DAMAGED
+        assert hashlib.sha256(DATA * 3).hexdigest() not in caught.value.cause  # not all came
+    web.files["/a/data.bin"] = DATA
+    assert fetch(web.address + "/a/data.bin", DIGEST, tmp_path, size=len(DATA)).exists()
 
 
 def test_later_run_goes_on_where_an_earlier_one_gave_up(web: Web, tmp_path: Path) -> None:
@@ -65,6 +79,37 @@ def test_token_that_ends_in_the_middle_is_renewed(web: Web, tmp_path: Path) -> N
     assert fetch(url, DIGEST, tmp_path, renew=renew).read_bytes() == DATA
     assert given == [url, url]
     assert [span for _, span in web.asked] == ["", "", "bytes=300000-", "bytes=300000-"]
+
+
+def test_a_password_is_not_told_to_a_server_that_a_registry_leads_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            own = "127.0.0.1" in self.headers["Host"]
+            elsewhere = f"http://localhost:{self.server.server_address[1]}"
+            self.send_response(307 if own else 401)
+            self.send_header("Location", f"{elsewhere}/blob")
+            self.send_header("WWW-Authenticate", f'Bearer realm="{elsewhere}/token"')
+            self.end_headers()
+            told.append((self.path, self.headers["Authorization"]))
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"APPTAINER_DOCKER_{name}", "secret")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        session = Session(f"127.0.0.1:{server.server_address[1]}", "stacks/x", 5)
+        for ask in (session.renew, lambda url: session.ask("GET", url)):
+            with pytest.raises(StepError, match="localhost"):
+                ask(session.blob("sha256:0"))
+        server.shutdown()
+    assert [path for path, _ in told] == 2 * ["/v2/stacks/x/blobs/sha256:0", "/blob"]
+    assert not any(given for _, given in told)
 
 
 def test_token_that_is_new_and_denied_is_one_error(web: Web, tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tykky import jobs
-from tykky.errors import ConfigError, TykkyError
+from tykky.errors import ConfigError, Exit, TykkyError
 from tykky.lists.reading import StackList, Wanted, read
 from tykky.repos import Repos
 from tykky.resources import resource
+from tykky.tools import slurm
 
 HOST = "login3.cluster.site"
 
@@ -193,3 +194,10 @@ def test_the_lists_that_come_with_tykky_name_recipes_that_do(tmp_path: Path) -> 
 def test_times_are_those_of_slurm(text: str, seconds: int) -> None:
     assert not jobs.problem("time", text)
     assert jobs.seconds(text) == seconds
+
+
+def test_options_of_slurm_that_cannot_be_taken_apart_are_a_mistake(tmp_path: Path) -> None:
+    for action in (slurm.through_srun, lambda o, w: slurm.through_sbatch(o, w, tmp_path)):
+        with pytest.raises(TykkyError, match="No closing quotation") as caught:
+            action("-p 'x", [])
+        assert caught.value.code == Exit.USAGE

@@ -135,6 +135,8 @@ class Session:
 
     def _log_in(self, answer: requests.Response, url: str) -> None:
         """Learn the header that a registry's answer asks for: a password, or a token for one."""
+        if urlsplit(answer.url).hostname != urlsplit(url).hostname:
+            raise self.refused(answer, answer.url)  # who was led elsewhere tells no password there
         challenges = _challenges(answer.headers.get("WWW-Authenticate", ""))
         self.known = credentials(self.host, self.repository)
         if (words := challenges.get("bearer")) and "realm" in words:

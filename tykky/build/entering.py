@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases import PATH, Base, ImageBase, StackBase
-from tykky.build.gpu import libraries
+from tykky.build.gpu import KINDS, libraries
 from tykky.errors import Exit, StoreError
 from tykky.recipe import guarded
 from tykky.runtime.base import (
@@ -47,6 +47,7 @@ _IDENTITY = (
 )
 #: Directories that an image has as well, and that are the host's when everything is visible.
 _SHARED = ("/home", "/root", "/tmp", "/var/tmp", "/mnt", "/media", "/srv", "/run", "/var/spool")
+_TRIPLES, _ACTIONS = "tuple[tuple[str, str, str], ...]", {each.value for each in EnvAction}
 #: What users have with them; only $PWD makes commands in different directories enter separately.
 _OWN = {
     "open": ("$HOME", "$TMPDIR"),
@@ -93,7 +94,10 @@ class Entering:
         known = {field.name: str(field.type) for field in fields(cls)}
         values = {key: _frozen(value) for key, value in data.items() if key in known}
         for key, value in values.items():
-            if not is_a(known[key], value):
+            good = is_a(known[key], value)
+            if good and known[key] == _TRIPLES:
+                good = all(len(each) == 3 and each[0] in _ACTIONS for each in value)
+            if not good or (key == "gpu" and value and value not in KINDS):
                 cause = f"the record says '{key}: {value}' of how the install is entered"
                 raise StoreError(cause, remedy="install it again", code=Exit.DAMAGED)
         return cls(**values)

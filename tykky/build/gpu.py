@@ -21,7 +21,8 @@ _NVIDIA = (
     *("libEGL_nvidia.so.0", "libGLX_nvidia.so.0", "libnvidia-allocator.so.1"),
 )
 _NVIDIA_PROGRAMS = ("nvidia-smi", "nvidia-debugdump", "nvidia-persistenced")
-_APPTAINER = {"nvidia": "--nv", "amd": "--rocm"}
+#: The options of Apptainer for each kind of processor that there is.
+KINDS = {"nvidia": "--nv", "amd": "--rocm"}
 
 
 def libraries(
@@ -31,7 +32,7 @@ def libraries(
 
     ``rooted`` tells whether the stack has a root of its own; in the host's, everything is there.
     """
-    options = (_APPTAINER[gpu],) if gpu else ()
+    options = (KINDS[gpu],) if gpu else ()
     if not gpu or not rooted:
         return (), (), options
     if gpu == "amd":

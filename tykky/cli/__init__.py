@@ -71,6 +71,7 @@ VERBS: dict[str, dict[str, str]] = {
         "push": "send installs to a registry",
         "registry": "list what registries have",
         "bundle": "write stacks, or what builds them, into one file",
+        "export": "write a stack into one file that runs without Tykky",
         "fetch": "fetch what stacks are built from, ahead of time",
         "verify": "check whether installs are what was installed",
         "sign": "sign installs with an ssh key",

@@ -236,6 +236,9 @@ def table(titles: Sequence[str], results: Sequence[runs.Result]) -> None:
         (title, r.state, console.duration(r.seconds) if r.seconds else "", _where(r), r.log)
         for title, r in zip(titles, results, strict=True)
     ]
+    if not rows:
+        console.note("there is nothing to be built here")
+        return
     console.table(rows, ("STACK", "STATE", "TIME", "WHERE", "LOG"))
     counts = [r.state for r in results]
     told = ", ".join(f"{counts.count(each)} {each}" for each in dict.fromkeys(counts))

@@ -140,7 +140,7 @@ def _chosen(known: Runs, number: str | None) -> Run:
             cause = f"'{number}' is no number of a run"
             raise StoreError(cause, remedy="'tykky builds' lists them", code=Exit.USAGE)
         return known.one(int(number))
-    own = [each for each in known.all() if each.user == user_name()]
+    own = [each for each in known.all() if each.is_own]
     going = (e for e in own if not all(map(batch.is_over, _results(known, e).values())))
     chosen = next(going, None)
     if chosen is None:
@@ -149,6 +149,10 @@ def _chosen(known: Runs, number: str | None) -> Run:
 
 
 def _cancel(known: Runs, chosen: Run) -> Result:
+    if chosen.user == user_name() and not chosen.is_own:
+        cause = f"{chosen.folder} says that it is yours, and somebody else has written it"
+        remedy = f"whose it is, 'ls -l {chosen.folder}' tells"
+        raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     if chosen.engine == "slurm":
         ended = batch.Jobs.of(known, chosen).cancel()
         console.note(f"run {chosen.number}: {console.plural(len(ended), 'job')} cancelled")

@@ -7,6 +7,7 @@ recipes into 'recipes' below the root.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,13 @@ def run(call: Call) -> Result:
 
 def _told(done: dict[str, Any], call: Call) -> list[str]:
     files, images = (console.plural(done[key], key[:-1]) for key in ("files", "images"))
-    lines = [f"imported {files} and {images}, for {', '.join(done['specs'] or ())}"]
+    lines = [f"imported {files} and {images}, for {', '.join(done['specs'])}"]
     known = {str(path) for path in call.config.repos}
     if new := [folder for folder in done["recipes"] if folder not in known]:
         every = ":".join([*new, *(str(path) for path in call.config.repos[:-1])])
-        lines.append(f"the recipes are in {', '.join(new)}: tykky config set repos {every}")
+        lines.append(
+            f"the recipes are in {', '.join(new)}: tykky config set repos {shlex.quote(every)}"
+        )
     if done["advisories"]:
         lines.append(f"advisories: tykky config set advisories.osv {done['advisories']}")
     return lines

@@ -33,6 +33,8 @@ _INDEX, _LAYOUT = "index.json", "oci-layout"
 _REFERENCE = "org.opencontainers.image.ref.name"
 _ALSO = "org.tykky.tags"
 _BLOCK = 1 << 20
+#: What something that is of another kind than it should be leads to.
+_NONE = (TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,10 @@ class Archive:
             kept.parent.mkdir(parents=True, exist_ok=True)
             try:
                 blob = f"blobs/sha256/{part.sha256}"
-                with _open(self.stream, blob, self.path) as source, new.open("wb") as target:
+                with (
+                    _open(self.stream, blob, self.path, part.size) as source,
+                    new.open("wb") as target,
+                ):
                     shutil.copyfileobj(source, target, _BLOCK)
                 if (found := digest_file(new)) != part.sha256:
                     raise _damaged(self.path, f"{part.title or 'a part'} has the sha256 {found}")
@@ -186,20 +191,22 @@ def reading(path: Path, config: Config) -> Iterator[Archive]:
                 signature = _small(stream, signatures.NAME, path) if signed else None
                 entries = parse_json(index)["manifests"]
                 for entry in entries:
-                    str(entry["annotations"][_REFERENCE]).index(":")
-            except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
+                    entry["annotations"][_REFERENCE].index(":"), entry["digest"]
+            except (tarfile.TarError, EOFError, ValueError, LookupError, *_NONE) as error:
                 raise _damaged(path, str(error).partition("\n")[0]) from error
         yield Archive(path, config, stream, entries, index, signature)
 
 
 @contextmanager
-def _open(stream: tarfile.TarFile, name: str, path: Path) -> Iterator[Any]:
+def _open(stream: tarfile.TarFile, name: str, path: Path, size: int = -1) -> Iterator[Any]:
     try:
-        opened = stream.extractfile(name)
+        info = stream.getmember(name)
+        # A sparse file of a few bytes would fill the disk.
+        opened = stream.extractfile(info) if info.isreg() and not info.issparse() else None
     except KeyError:
         opened = None
-    if opened is None:
-        raise _damaged(path, f"it has no {name}")
+    if opened is None or size not in (-1, info.size):
+        raise _damaged(path, f"it has no {name}, or not of that size")
     with opened:
         yield opened
 

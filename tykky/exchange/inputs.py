@@ -204,6 +204,7 @@ def take(
 
     Raises ``TykkyError``.
     """
+    specs = _specs(small(archive, "inputs", artifact.config), archive.title)
     counts = {"files": 0, "images": 0}
     recipes: list[str] = []
     advisories = ""
@@ -227,8 +228,16 @@ def take(
                 new.replace(target)
                 path.unlink()
             advisories = str(target)
-    told = parse_json(small(archive, "inputs", artifact.config))
-    return {**counts, "recipes": recipes, "advisories": advisories, "specs": told.get("specs")}
+    return {**counts, "recipes": recipes, "advisories": advisories, "specs": specs}
+
+
+def _specs(text: bytes, title: str) -> list[str]:
+    """What the inputs are said to be for."""
+    try:
+        return [*map(str, parse_json(text)["specs"])]
+    except (ValueError, KeyError, TypeError):
+        cause = f"{title} does not say what its inputs are for"
+        raise StoreError(cause, remedy="ask who has made it", code=Exit.DAMAGED) from None
 
 
 def _keep_image(archive: Archive, part: Part, config: Config, say: Callable[[str], None]) -> None:

@@ -17,6 +17,7 @@ from tykky.build.relocating import Source, planned, relocate
 from tykky.errors import explained
 from tykky.exchange.artifact import Part
 from tykky.exchange.pushing import SETTINGS
+from tykky.files import bring
 from tykky.host import now
 from tykky.store import Place, Record, Store, roots
 
@@ -62,12 +63,8 @@ def keep_image(path: Path, here: Place, file: str, store: Store) -> None:
     with explained(f"bring {new}"):
         here.images.mkdir(parents=True, exist_ok=True)
         new.unlink(missing_ok=True)  # which is not what it was
-        try:
-            os.link(path, new)
-        except OSError:  # on another file system
-            aside = new.with_name(f"{new.name}.new")
-            shutil.copyfile(path, aside)
-            aside.replace(new)
+        # Whoever has put it into a cache that is shared could still write to it.
+        bring(path, new, store.permissions, link=path.stat().st_uid == os.geteuid())
         store.permissions.apply(new)
 
 

@@ -157,7 +157,8 @@ def unpacked(data: bytes, what: str) -> Files:
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for info in archive:
-                stream = archive.extractfile(info) if info.isreg() else None
+                is_file = info.isreg() and not info.issparse()  # which may be of any size
+                stream = archive.extractfile(info) if is_file else None
                 if stream is None or ".." in Path(info.name).parts or info.name[:1] == "/":
                     raise ValueError(f"it has {info.name!r}")
                 found[info.name] = (stream.read(), bool(info.mode & 0o100))

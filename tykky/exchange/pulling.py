@@ -8,6 +8,7 @@ whole; what has come stays with the downloads, and the next call goes on with it
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -33,11 +34,13 @@ from tykky.exchange.artifact import (
     read,
 )
 from tykky.exchange.sources import Source, small
+from tykky.fetch import is_sha256
 from tykky.files import digest_file
+from tykky.recipe.fields import WrongValue, check_setenv
 from tykky.runtime.base import Runtime
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store import record as records
-from tykky.store.written import what
+from tykky.store.written import is_note, what
 
 if TYPE_CHECKING:
     from tykky.build.pipeline import Publisher
@@ -45,8 +48,14 @@ if TYPE_CHECKING:
 
 _IMAGE_FILE = re.compile(r"[0-9a-f]{16}\.sqfs")
 _RUNTIMES, _ISOLATIONS = {each.value for each in Runtime}, get_args(Isolation)
-#: What modulefiles are made of.
-_SHOWN = {"description", "about", "homepage", "license", "keywords", "family", "setenv"}
+#: More than any stack needs that needs others.
+_DEEPEST = 50
+#: What modulefiles are made of, and of which kind that is.
+_SHOWN = {
+    **dict.fromkeys(("description", "about", "homepage", "license", "family"), "str"),
+    **dict.fromkeys(("keywords", "maintainers", "loads"), "tuple[str, ...]"),
+    **{"setenv": "Mapping[str, str]", "deprecation": "str"},
+}
 #: A generation of another place: its name and version are the end of its path.
 _NEED = re.compile(r"/.+(/[A-Za-z0-9][\w.+-]*){2}#[1-9][0-9]*", re.ASCII)
 
@@ -132,18 +141,22 @@ def _check_names(found: Found) -> None:
     entered = Entering.read(record.launch)
     files = [image["file"] for image in record.images]
     told = [(i["sha256"], i["bytes"]) for i in record.originals]
+    roots = found.artifact.of_kind(ROOT)
     if record.name != found.name or not record.has_module:
         why = f"it is the record of {record.module}"
     elif (
         odd
+        or any("\0" in name or not is_note(noted) for name, noted in record.notes.items())
         or not all(map(_IMAGE_FILE.fullmatch, files))
         or not all(map(_NEED.fullmatch, (f"{record.prefix}#1", *record.needs, *record.needed)))
     ):
         why = "it has names that cannot be"
     elif entered.runtime not in _RUNTIMES or entered.isolation not in _ISOLATIONS:
         why = "it is entered in a way that this Tykky does not know"
-    elif not record.shown.keys() >= _SHOWN or not isinstance(record.shown["setenv"], dict):
-        why = "it does not say what its module does"
+    elif told_wrong := _told_wrong(record):
+        why = told_wrong
+    elif roots and not is_sha256(record.base.get("digest", "")):
+        why = "it does not say in which image it runs"
     elif any(s not in images or images[s].size != size for s, size in told):
         why = "it speaks of an image that the artifact does not have"
     if why:
@@ -152,6 +165,22 @@ def _check_names(found: Found) -> None:
             remedy="ask who has pushed it",
             code=Exit.DAMAGED,
         )
+
+
+def _told_wrong(record: Record) -> str:
+    """What is wrong with what a module would tell and set; nothing if it is as of a recipe."""
+    shown = {key: records.frozen(value) for key, value in record.shown.items()}
+    if any(not records.is_a(kind, shown.get(key)) for key, kind in _SHOWN.items()):
+        return "it does not say what its module does"
+    texts = (record.description, record.homepage, record.license, record.maintainers, shown)
+    try:
+        json.dumps(texts, ensure_ascii=False).encode()
+        check_setenv(shown["setenv"])
+    except UnicodeEncodeError:
+        return "it has characters that are none"
+    except WrongValue as wrong:
+        return wrong.cause
+    return ""
 
 
 def trusted(
@@ -197,8 +226,8 @@ class Puller:
             self.publisher.repair(here.record())
             return Got(here.record(), "nothing", title=found.title, digest=found.digest)
         self.check(record)
-        if found.digest in self.under_way:
-            cause = f"{found.title} needs itself, so nothing can be done with it"
+        if found.digest in self.under_way or len(self.under_way) > _DEEPEST:
+            cause = f"{found.title} needs itself, or too much, so nothing can be done with it"
             raise StoreError(cause, remedy="ask who has pushed it", code=Exit.DAMAGED)
         self.under_way.add(found.digest)
         try:

@@ -66,6 +66,7 @@ class Remote:
                 headers=session.headers,
                 renew=session.renew,
                 patience=self.config.timeout,
+                size=part.size,
                 say=say,
             )
         except StepError as error:

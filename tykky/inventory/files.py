@@ -25,6 +25,8 @@ from tykky.store import Record
 
 #: The name of the list, in the folder of a generation.
 FILE = "files.gz"
+#: More bytes of names than any install has: who has made the file may be anybody.
+_MOST = 1 << 30
 #: The kinds of installs whose contents are those of their bases.
 _WRAPPED = ("container", "wrapcont")
 
@@ -57,7 +59,11 @@ def read(folder: Path) -> str | None:
     """
     path = folder / FILE
     try:
-        return gzip.decompress(path.read_bytes()).decode(errors="surrogateescape")
+        unpacking = zlib.decompressobj(wbits=31)
+        text = unpacking.decompress(path.read_bytes(), _MOST)
+        if not unpacking.eof:
+            raise EOFError("it ends too early, or is far too large")
+        return text.decode(errors="surrogateescape")
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, zlib.error) as error:

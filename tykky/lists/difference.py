@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,11 @@ class Looker:
             try:
                 if root := wanted.root_for(arch):
                     flags["root"] = root
-                row = replace(row, root=_configured(flags, wanted).root)
+                config = _configured(flags, wanted)
+                if root and not re.search("^[~$]|/", root) and root not in dict(config.roots):
+                    cause = f"'{root}' is no name of 'roots', and no path"
+                    raise ConfigError(cause, remedy=f"write a path in full, or as ./{root}")
+                row = replace(row, root=config.root)
                 flags["root"] = str(row.root)
                 recipe = cast("Stack", self.repos.select(wanted.spec))
                 read_all(recipe)

@@ -97,7 +97,8 @@ class Result:
     def error(self) -> TykkyError:
         """The error that it ended with."""
         cause = self.cause or self.state
-        return TykkyError(cause, remedy=self.remedy, code=Exit(self.code or Exit.FAILED))
+        code = Exit(self.code) if self.code in {*Exit} else Exit.FAILED
+        return TykkyError(cause, remedy=self.remedy, code=code or Exit.FAILED)
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,15 @@ class Run:
     def began(self, task: int) -> Result | None:
         """Who builds a task, or has built it."""
         return _result(self.path(task, "began"))
+
+    @property
+    def is_own(self) -> bool:
+        """Whether whoever asks has begun it, and not somebody else who only says so."""
+        try:
+            owner = (self.folder / "run.json").lstat().st_uid
+        except OSError:
+            return False
+        return self.user == user_name() and owner == os.geteuid()
 
     @property
     def is_held(self) -> bool:

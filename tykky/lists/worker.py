@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -69,11 +70,9 @@ class Build:
         line, variables = _line(self.task, self.flags)
         with (
             explained("start a build", "builds_dir"),
-            self._path("answer").open("wb") as answer,
-            self._path("out").open("ab") as out,
+            open(self._path("answer"), "wb", opener=_private) as answer,
+            open(self._path("out"), "ab", opener=_private) as out,
         ):
-            self._path("out").chmod(0o600)  # which may quote what is secret
-            self._path("answer").chmod(0o600)
             self.child = subprocess.Popen(
                 line,
                 env={**os.environ, **variables},
@@ -147,9 +146,9 @@ class Build:
 
     def _log(self) -> bytes:
         """What the build has said, and the log of its steps, which only this node may have."""
-        said = _tail(self._path("out"))
+        said = _text(self._path("out"))
         found = re.findall(r"(?:the whole log|Log): (/.*)", said)
-        own = _tail(Path(found[-1])) if found else ""
+        own = _text(Path(found[-1])) if found else ""
         head = f"# {self.task.spec} on {machine()}, {self.task.where}\n"
         text = f"{head}{said}" + (f"\n# {found[-1]}\n{own}" if own else "")
         return masked(text).encode(errors="surrogateescape")
@@ -175,7 +174,7 @@ def remedy_of(state: str) -> str:
 
 def ran_out_of_memory(out: Path) -> bool:
     """Whether the batch system says so in what a job has printed."""
-    return bool(_SAYS_MEMORY.search(_tail(out, 1 << 16)))
+    return bool(_SAYS_MEMORY.search(_text(out, 1 << 16)))
 
 
 def wrong_machine(task: Task) -> Result | None:
@@ -201,13 +200,25 @@ def _line(task: Task, flags: Mapping[str, str]) -> tuple[list[str], dict[str, st
     return line, {variable_of(key): value for key, value in secret.items()}
 
 
-def _tail(path: Path, size: int = _LINES) -> str:
+def tail(path: Path, size: int = _LINES) -> bytes:
+    """The end of a file; nothing of a link, by which others would have files of ours shown."""
     try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - size))
-            return stream.read().decode(errors="surrogateescape")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            stream.seek(max(0, status.st_size - size))
+            return stream.read(size) if stat.S_ISREG(status.st_mode) else b""
     except OSError:
-        return ""
+        return b""
+
+
+def _text(path: Path, size: int = _LINES) -> str:
+    return tail(path, size).decode(errors="surrogateescape")
+
+
+def _private(path: str, flags: int) -> int:
+    """Open what may quote secrets, and is nobody else's link."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _memory_ran_out() -> bool:
@@ -222,6 +233,6 @@ def _memory_ran_out() -> bool:
             top = Path("/sys/fs/cgroup", names)
             name = "memory.oom_control" if names else "memory.events"
             for folder in (top / path.lstrip("/"), (top / path.lstrip("/")).parent):
-                if re.search(r"^oom_kill [1-9]", _tail(folder / name), re.MULTILINE):
+                if re.search(r"^oom_kill [1-9]", _text(folder / name), re.MULTILINE):
                     return True
     return False

@@ -268,6 +268,10 @@ def _variables(variables: Mapping[str, str], refused: str) -> None:
             raise WrongValue(cause, remedy, (name,))
 
 
+#: Raises ``WrongValue`` for variables that no module may set.
+check_setenv = partial(_variables, refused=_OUTSIDE)
+
+
 def _reads(places: tuple[str, ...]) -> None:
     for index, place in enumerate(places):
         if not place.startswith("/"):
@@ -291,5 +295,5 @@ _RULES: dict[str, Callable[[Any], None]] = {
     "reads": _reads,
     "slurm": _slurm,
     "env": partial(_variables, refused=_INSIDE),
-    "setenv": partial(_variables, refused=_OUTSIDE),
+    "setenv": check_setenv,
 }

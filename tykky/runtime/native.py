@@ -1,4 +1,4 @@
-"""The C programs of the native runtime: ``launch``, ``box`` and ``ask``.
+"""The C programs of the native runtime: ``launch``, ``box``, ``ask`` and ``runnable``.
 
 The sources of each are in a folder of its name below ``launcher``, and what they share is in
 ``common``. A wheel brings the programs, in ``launcher/bin/<machine>/``. Where it does not, they
@@ -16,13 +16,17 @@ import stat
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tykky.errors import ToolError
 
 SOURCES = Path(__file__).parent / "launcher"
 
-PROGRAMS = ("launch", "box", "ask")
+PROGRAMS = ("launch", "box", "ask", "runnable")
+
+# What a program has of another one, but for the main function of that.
+_OF_OTHERS = {"runnable": "launch"}
 
 _FLAGS = (
     "-std=gnu11",
@@ -64,7 +68,10 @@ def program(name: str) -> Path:
 
 def sources(name: str) -> tuple[Path, ...]:
     """What a program is made of; ``tests/launcher/Makefile`` asks for this too."""
-    return tuple(sorted(path for f in ("common", name) for path in (SOURCES / f).glob("*.c")))
+    other = _OF_OTHERS.get(name)
+    folders = ("common", name, *([other] if other else []))
+    found = (path for folder in folders for path in (SOURCES / folder).glob("*.c"))
+    return tuple(sorted(path for path in found if path.stem != other))
 
 
 def build(outdir: Path) -> None:
@@ -73,8 +80,9 @@ def build(outdir: Path) -> None:
     Raises ``ToolError`` if there is no compiler, or none that can compile them.
     """
     outdir.mkdir(parents=True, exist_ok=True)
-    for name in PROGRAMS:
-        _compile(name, outdir / name)
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(_compile, name, outdir / name) for name in PROGRAMS]:
+            done.result()
 
 
 def _cache() -> Path:

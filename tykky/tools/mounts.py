@@ -40,11 +40,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Mount:
-    """A mount at ``target``; ``parts`` are those that it stands on, ``what`` says whose it is."""
+    """A mount at ``target``; ``parts`` are those that it stands on, ``what`` says whose it is.
+
+    ``made`` tells whether the folder was made for it, and goes with it.
+    """
 
     target: str
     what: str
     parts: tuple[str, ...] = ()
+    made: bool = True
 
 
 class Invisible(ToolError):
@@ -71,7 +75,8 @@ def present() -> Iterator[Mount]:
     for path in sorted(folder().glob("*.json")):
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            found = Mount(facts["target"], facts["what"], tuple(facts["parts"]))
+            made = bool(facts.get("made", True))
+            found = Mount(facts["target"], facts["what"], tuple(facts["parts"]), made)
         except (OSError, ValueError, LookupError, TypeError):
             path.unlink(missing_ok=True)
             continue
@@ -92,7 +97,7 @@ def mount(images: Sequence[Layer], target: Path, what: str, server: str) -> Moun
     if len(images) > 1 and not joiner:
         many = f"its {len(images)} layers cannot be shown to other programs as one tree"
         raise Invisible(f"{many}: fuse-overlayfs is not on this machine")
-    _make_ready(target)
+    new = _make_ready(target)
     parts: list[str] = []
     try:
         if len(images) == 1:
@@ -103,11 +108,11 @@ def mount(images: Sequence[Layer], target: Path, what: str, server: str) -> Moun
                 _serve(program, image, Path(parts[-1]))
             lower = ":".join(reversed(parts))  # ours, with nothing in them that would end one
             _run([str(joiner), "-o", f"{_SAFE},lowerdir={lower}", str(target)], target)
-        made = Mount(str(target), what, tuple(parts))
+        made = Mount(str(target), what, tuple(parts), new)
         text = json.dumps(asdict(made)) + "\n"
         _note(made).write_text(text, encoding="utf-8")
     except BaseException:
-        _take(Mount(str(target), what, tuple(parts)))
+        _take(Mount(str(target), what, tuple(parts), new))
         raise
     return made
 
@@ -129,7 +134,7 @@ def during(images: Sequence[Layer], target: Path, server: str, action: Callable[
 
     Raises ``TykkyError`` where there are no namespaces.
     """
-    _make_ready(target)
+    new = _make_ready(target)
     with tempfile.TemporaryDirectory(dir=folder()) as made:
 
         def mounting() -> None:
@@ -143,11 +148,12 @@ def during(images: Sequence[Layer], target: Path, server: str, action: Callable[
         try:
             return apart(mounting, lambda _: action())
         finally:
-            _forget(Mount(str(target), ""))
+            _forget(Mount(str(target), "", (), new))
 
 
-def _make_ready(target: Path) -> None:
-    """Make the folder for a mount. Raises ``TykkyError`` if it is of no use."""
+def _make_ready(target: Path) -> bool:
+    """Make the folder for a mount; whether it was not there. Raises ``TykkyError`` if no use."""
+    new = not target.exists()
     with explained(f"mount something at {target}"):
         target.mkdir(parents=True, exist_ok=True)
         empty = not any(target.iterdir())
@@ -155,6 +161,7 @@ def _make_ready(target: Path) -> None:
         what = "is not empty" if str(target) not in _mounted() else "has a mount already"
         remedy = "name an empty folder, or one that is not there"
         raise TykkyError(f"{target} {what}", remedy=remedy, code=Exit.CONFLICT)
+    return new
 
 
 def _serve(program: str, image: Layer, target: Path) -> None:
@@ -207,7 +214,7 @@ def _take(mount: Mount) -> None:
 
 
 def _forget(mount: Mount) -> None:
-    for path in (mount.target, *mount.parts):
+    for path in (*([mount.target] if mount.made else []), *mount.parts):
         try:
             Path(path).rmdir()  # what is not empty, or not ours, stays
         except OSError:

@@ -32,7 +32,7 @@ SERVER_PLACES = (
     "/usr/lib/x86_64-linux-gnu/apptainer/bin",
     "/usr/lib/aarch64-linux-gnu/apptainer/bin",
 )
-_SERVER = "squashfuse_ll"
+SERVER = "squashfuse_ll"
 
 
 class NoLayers(TykkyError):
@@ -47,10 +47,10 @@ def find_server(configured: str) -> str:
     Raises ``ToolError``.
     """
     places = os.pathsep.join(SERVER_PLACES)
-    found = configured or shutil.which(_SERVER, path=places) or shutil.which(_SERVER)
+    found = configured or shutil.which(SERVER, path=places) or shutil.which(SERVER)
     if not found:
         remedy = "ask the administrator to install the package squashfuse (or apptainer, with one)"
-        raise ToolError(f"{_SERVER} is nowhere on this machine", remedy=remedy)
+        raise ToolError(f"{SERVER} is nowhere on this machine", remedy=remedy)
     return found
 
 

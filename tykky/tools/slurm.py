@@ -56,7 +56,6 @@ def submit(
     ``output`` ends with what is to be the index. Gives its number. Raises ``TykkyError``.
     """
     limit = f"%{at_once}" if at_once else ""
-    folder = str(output.parent).replace("%", "%%")
     words = [
         "--parsable",
         "--export=ALL",
@@ -64,7 +63,7 @@ def submit(
         "--open-mode=append",
         f"--job-name={name}",
         f"--array={','.join(map(str, indexes))}{limit}",
-        f"--output={folder}/{output.name}",
+        f"--output={_plain(output.parent)}/{output.name}",
         f"--chdir={directory}",
         *(f"--{_OPTIONS.get(key, key)}={value}" for key, value in resources.items()),
     ]
@@ -108,7 +107,8 @@ def cancel(numbers: Sequence[str]) -> None:
 
 def through_srun(options: str, words: Sequence[str]) -> str:
     """What a command prints as one task of srun. Raises ``TykkyError`` if it prints nothing."""
-    line = [_program("srun"), "--quiet", "--ntasks=1", *shlex.split(options), *words]
+    own = _own(options)
+    line = [_program("srun"), "--quiet", "--ntasks=1", *own, *words]
     done = subprocess.run(line, capture_output=True, text=True)
     return _said("srun", done.stdout, done.stderr)
 
@@ -118,15 +118,29 @@ def through_sbatch(options: str, words: Sequence[str], folder: Path) -> str:
 
     ``folder`` is seen by its node as well; what it prints goes by a file in there.
     """
-    program = _program("sbatch")
+    own, program = _own(options), _program("sbatch")
     with explained(f"write into {folder}"), tempfile.TemporaryDirectory(dir=folder) as made:
         output, errors = Path(made, "out"), Path(made, "err")
-        line = [program, "--wait", "--quiet", "--ntasks=1", f"--output={output}"]
-        line += [f"--error={errors}", *shlex.split(options)]
+        line = [program, "--wait", "--quiet", "--ntasks=1", f"--output={_plain(output)}"]
+        line += [f"--error={_plain(errors)}", *own]
         script = f"#!/bin/sh\nexec {shlex.join(words)}\n"
         done = subprocess.run(line, input=script, capture_output=True, text=True)
         texts = [p.read_text(errors="replace") if p.exists() else "" for p in (output, errors)]
         return _said("sbatch", texts[0], texts[1] or done.stderr)
+
+
+def _plain(path: Path) -> str:
+    """A path in which Slurm puts in nothing."""
+    return str(path).replace("%", "%%")
+
+
+def _own(options: str) -> list[str]:
+    """Somebody's own options, each a word."""
+    try:
+        return shlex.split(options)
+    except ValueError as error:
+        cause = f"the options {options!r} cannot be taken apart: {error}"
+        raise TykkyError(cause, remedy="quote them as for a shell", code=Exit.USAGE) from None
 
 
 def _said(program: str, output: str, errors: str) -> str:

@@ -72,6 +72,10 @@ static inline int open_file(const char *path, int flags)
     return openat(AT_FDCWD, path, flags | O_CLOEXEC);
 }
 
+/* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
+ * The placeholders close on exec: the program finds them closed, as it was started. */
+void hold_stdio(void);
+
 /* Reads at most `size` - 1 bytes of a small file, as a text: how many, or -1 with errno. */
 ssize_t read_text(const char *path, char *text, size_t size);
 

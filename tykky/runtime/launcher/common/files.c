@@ -1,11 +1,22 @@
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common.h"
+
+void hold_stdio(void)
+{
+    struct pollfd stdio[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+    if (poll(stdio, 3, 0) <= 0)
+        return;
+    for (int i = 0; i < 3; i++)
+        if (stdio[i].revents & POLLNVAL && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+            return;
+}
 
 ssize_t read_text(const char *path, char *text, size_t size)
 {

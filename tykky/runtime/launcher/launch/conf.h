@@ -80,6 +80,7 @@ struct mount {
     const char *images; /* of a need; NULL: an earlier Tykky did not say which */
     uint64_t size;      /* of the file */
     size_t image;       /* which one of the stack's */
+    uint64_t offset;    /* in the carrier of the stack, if it has one */
     bool if_missing;    /* not over what is there inside: the working directory */
     bool read_only;
 };

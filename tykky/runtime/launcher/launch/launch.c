@@ -7,25 +7,12 @@
  * exit status and pid are those of the program.
  */
 #define _GNU_SOURCE
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "process.h"
 #include "program.h"
-
-/* If the caller closed stdin, stdout or stderr, what is opened here must not take its number.
- * The placeholders close on exec: the program finds them closed, as it was started. */
-static void hold_stdio(void)
-{
-    struct pollfd stdio[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
-    if (poll(stdio, 3, 0) <= 0)
-        return;
-    for (int i = 0; i < 3; i++)
-        if (stdio[i].revents & POLLNVAL && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
-            return;
-}
 
 static struct place place;
 static struct stack stack;

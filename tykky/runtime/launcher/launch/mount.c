@@ -215,15 +215,15 @@ static bool enter(const char *stage, int new_root)
  * `server` serves, or of a directory, or that of the host with new names in it. */
 static bool root_make(const struct stack *stack, struct server *server)
 {
-    /* Made on top of the prefix: a directory that is there for certain. By its name, commands that
-     * are called inside know the root again. */
-    const char *stage = stack->confs[0].prefix;
+    /* Made on top of a directory that is there for certain: the prefix, but for what is carried.
+     * By the name of the prefix, commands that are called inside know the root again. */
+    const char *stage = stack->carrier ? SPARE_DIRECTORY : stack->confs[0].prefix;
     int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), directory = -1;
     if (stack->root_directory)
         directory = open(stack->root_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (host < 0 || (stack->root_directory && directory < 0))
         return failed("open the root directory");
-    if (!tree_mount_empty(stage, stage))
+    if (!tree_mount_empty(stage, stack->confs[0].prefix))
         return false;
     int new_root = open(stage, O_PATH | O_DIRECTORY | O_CLOEXEC);
     bool entered = fill(stack, stage, host, directory, server) && enter(stage, new_root);
@@ -246,11 +246,13 @@ bool mount_prepare(struct server *servers, const struct stack *stack)
 {
     for (size_t i = 0; i < MAX_IMAGES; i++)
         servers[i].channel = -1;
-    if (!stack_check_images(stack) ||
-        (stack->image_count && !server_find(&servers[0], &stack->confs[0])))
+    servers[0].program = stack->carrier ? stack->carrier->file : NULL;
+    if (!stack_check_images(stack) || (stack->image_count && !servers[0].program &&
+                                       !server_find(&servers[0], &stack->confs[0])))
         return false;
     for (size_t i = 0; i < stack->image_count; i++) {
         servers[i].program = servers[0].program;
+        servers[i].carrier = stack->carrier;
         if (!server_start(&servers[i], &stack->images[i]))
             return hang_up(servers);
     }

@@ -16,6 +16,7 @@
 struct server {
     const char *program;
     const struct image *image;
+    const struct carrier *carrier; /* which has the program, or NULL */
     int channel; /* to the process that will be the server; -1 if there is none */
     int other_end;
     int root; /* open on the root of the image, when that is mounted */

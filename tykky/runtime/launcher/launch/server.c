@@ -47,16 +47,20 @@ bool server_find(struct server *server, const struct conf *conf)
  * if it cannot be, the error goes there. */
 static void execute_server(const struct server *server, int channel, int socket)
 {
-    char mount_point[32], options[48];
+    char mount_point[32], options[48], *words[WORDS_BEFORE + 6];
+    size_t before = 0;
     static char *const environment[] = {SERVER_MARK, "PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
     snprintf(mount_point, sizeof mount_point, "/dev/fd/%d", socket);
     snprintf(options, sizeof options, "-ooffset=%" PRIu64, server->image->offset);
     char *const arguments[] = {SERVER_NAME, "-f", options, (char *)server->image->file,
                                mount_point, NULL};
+    bool ready = !server->carrier || (before = server->carrier->unpack(server->carrier, words));
+    size_t named = before > 0; /* it has its name already */
+    memcpy(words + before, arguments + named, sizeof arguments - named * sizeof *words);
     /* It has nothing to do without the relay, however that may end. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (fcntl(socket, F_SETFD, 0) == 0)
-        execve(server->program, arguments, environment);
+    if (ready && fcntl(socket, F_SETFD, 0) == 0)
+        execve(before ? words[0] : server->program, words, environment);
     int error = errno;
     if (send(channel, &error, sizeof error, MSG_NOSIGNAL) < 0)
         _exit(STATUS_LAUNCHER);

@@ -202,11 +202,14 @@ static bool add_image(struct stack *stack, const struct conf *conf, struct mount
                     conf->file, mount->source);
     if (at && !check_below(conf, mount, stack->mounts[at - 1].source))
         return false;
-    const char *file = install_file(conf->prefix, "images", mount->source);
+    const char *file = stack->carrier ? stack->carrier->file
+                                      : install_file(conf->prefix, "images", mount->source);
     struct image *image = stack_add_image(stack, file, mount->target);
     if (!image)
         return false;
-    image->size = mount->size;
+    image->offset = mount->offset;
+    if (!stack->carrier)
+        image->size = mount->size;
     mount->image = (size_t)(image - stack->images);
     stack_insert(stack, at, mount);
     return true;

@@ -22,7 +22,19 @@ bool image_missing(const char *path);
 /* Whether it has extended attributes, as far as can be told. */
 bool image_has_attributes(const struct image *image);
 
-enum { MAX_INSTALLS = 16, MAX_IMAGES = 32 };
+/* A file that has the images in it, and the image server with them (see ../runnable). */
+struct carrier {
+    const char *file;
+    struct stat status;
+    /* Makes the server ready, in a namespace of the process's own: how many `words`, at most
+     * WORDS_BEFORE, stand before its arguments on its command line; 0: it cannot, with errno. */
+    size_t (*unpack)(const struct carrier *carrier, char **words);
+};
+
+/* A directory that each node has, and nobody keeps files in. */
+#define SPARE_DIRECTORY "/proc/sys"
+
+enum { MAX_INSTALLS = 16, MAX_IMAGES = 32, WORDS_BEFORE = 4 };
 
 struct stack {
     struct conf confs[MAX_INSTALLS]; /* [0] is the command's own */
@@ -32,6 +44,7 @@ struct stack {
     const char *root_directory; /* instead of a root image */
     struct mount *mounts;       /* of all of them, in their order, without needs and the root */
     size_t mount_count;
+    const struct carrier *carrier; /* NULL: the images are those of the installs */
 };
 
 /* Reads the command's own launch.conf, of the generation that it is pinned to or else the current
