@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -160,6 +161,14 @@ def test_layers_have_the_files_of_what_is_built_whole(lay: Site) -> None:
             assert images(lay) == squashed
             assert content(lay) == found
             lay("rollback", "lay", "--to", current)
+    # What is made again is the one that was lost, though others have all of its images but one.
+    lay("rollback", "lay", "--to", "2")
+    line = [lay.prefix("lay") / "bin/list-packages"]
+    before = lay.user.run(*line).stdout
+    shutil.rmtree(lay.generation("lay"))
+    lay("doctor", "--store", "--fix", status=None)
+    assert lay.generation("lay").name == "2"
+    assert lay.user.run(*line).stdout == before
     lay("verify", "lay")
 
 

@@ -176,9 +176,9 @@ def _of_record(here: Place, number: int) -> Record | None:
 
 def _of_image(here: Place, number: int, config: Config) -> Record:
     """The record from the newest image, but one that another generation has."""
-    others = {
-        f for each in here.records() if each.generation != number for f in each.files_of_images
-    }
+    # Layers of the same images are another generation each: what lies on top tells which.
+    tops = (e.images[-1]["file"] for e in here.records() if e.generation != number and e.images)
+    others = {*tops}
     known = copies(here)
     if not known:
         raise StoreError(
@@ -186,7 +186,7 @@ def _of_image(here: Place, number: int, config: Config) -> Record:
             remedy="install it again; it was made by an earlier Tykky, or its image is gone, too",
             code=Exit.DAMAGED,
         )
-    record = next((each for each in known if not each.files_of_images & others), known[0])
+    record = next((each for each in known if each.images[-1]["file"] not in others), known[0])
     numbers = {need: _having(need, build) for need, build in record.needed.items()}
     needs = [name.rpartition("#")[::2] for name in numbers.values()]
     images = [Place(Path(p)).record(int(n)).names_of_images for p, n in needs]
