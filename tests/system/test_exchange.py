@@ -25,12 +25,13 @@ from tests.system.test_kill_everywhere import stop_everywhere
 from tests.system.wholeness import assert_nothing_is_half_done, assert_whole
 from tests.tokens import give_tokens
 from tykky.config import Config
-from tykky.errors import Exit, StoreError
+from tykky.errors import Exit, StepError, StoreError
 from tykky.exchange import inputs
 from tykky.exchange.archive import Named, reading, write
 from tykky.exchange.artifact import INPUTS, Artifact, Part
 from tykky.exchange.placing import keep_image
 from tykky.exchange.plain import unpacked
+from tykky.exchange.registries import summary
 from tykky.inventory import files
 from tykky.store import Place, Store
 
@@ -555,6 +556,8 @@ def test_an_archive_of_a_few_bytes_does_not_fill_a_disk_or_the_memory(place: Pat
     subprocess.run(["tar", "-cf", "x.tar", "index.json"], cwd=place, check=True)
     with pytest.raises(StoreError, match="nothing that"), reading(place / "x.tar", config):
         pass
+    with pytest.raises(StepError, match="can be understood"):
+        summary(b'{"layers": [{"size": 1e400}]}', "x")
     (place / "files.gz").write_bytes(gzip.compress(bytes(100))[:-20])
     with pytest.raises(StoreError, match="ends too early"):
         files.read(place)

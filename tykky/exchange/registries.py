@@ -114,6 +114,8 @@ def summary(text: bytes, what: str) -> Mapping[str, Any]:
         found = parse_json(text)
         notes = dict(found.get("annotations") or {})
         total = sum(part["size"] for part in found["layers"])
+        if type(total) is not int:  # JSON knows numbers that no answer of ours may have
+            raise TypeError(total)
     except (ValueError, KeyError, TypeError):
         cause = f"{what} is nothing that can be understood"
         raise StepError(cause, remedy="ask who runs the registry", code=Exit.DAMAGED) from None
