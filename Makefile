@@ -11,6 +11,9 @@ export T ?=
 export B ?=
 export JSON ?= build/bench.json
 
+# Each processor is at work on a file of tests of its own, the longest ones first.
+export parallel := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 root := $(filter 0,$(shell id -u))
@@ -45,12 +48,12 @@ ifdef root
 # Nobody uses Tykky as root, so nothing is tested as root.
 test check bench:
 	@tools/provision base dev $($@_parts)
-	@tools/as-tester make --keep-going $@
+	@tools/as-tester make --keep-going $(if $(filter check,$@),--jobs=$(shell nproc) --output-sync) $@
 	@[ $@ != bench ] || install -D --mode=644 ~tykky-test/checkout/$(JSON) $(JSON)
 else
 test: venv
 	@tools/provision $(test_parts)
-	@$(venv)/bin/pytest $(T)
+	@$(venv)/bin/pytest $(parallel) $(T)
 
 check: check-python check-types check-shell check-c
 

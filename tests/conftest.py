@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +49,30 @@ def user(place: Path) -> User:
 def tykky(user: User) -> Tykky:
     """The program, run by ``user``."""
     return Tykky(user)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with the files that take longest, so that none is at work alone for long.
+
+    Each takes a whole file at a time.
+    """
+    if hasattr(config, "workerinput"):
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: (-slow[item.path], "unit" in item.path.parts))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker tell what it has counted to the process that started it."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["spoilt"] = SPOILT
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a worker has counted."""
+    for what, count in getattr(node, "workeroutput", {}).get("spoilt", {}).items():
+        SPOILT[what] += count
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
