@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 root := $(filter 0,$(shell id -u))
 venv := build/venv
 # What of the host each target needs beyond what the virtual environment is made with.
-test_parts := apptainer bases bench modules registry mpi slurm
+test_parts := apptainer bases bench browser modules registry mpi slurm
 bench_parts := apptainer bases bench
 check_parts := bench
 c_sources = $(wildcard tykky/runtime/launcher/*/*.c benchmarks/*.c tests/system/*.c)

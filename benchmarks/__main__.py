@@ -43,6 +43,7 @@ RESULT = Path("build/bench.json")
 #: What a start costs, in the order in which it is measured; all share one subject.
 STARTS: dict[str, Callable[[Subject, Path], Iterator[Row]]] = {
     "start": lambda subject, _: startup.measure_warm(subject),
+    "layered": startup.measure_layers,
     "first": lambda subject, _: startup.measure_first(subject),
     "calls": calls.measure,
     "crowd": lambda subject, _: startup.measure_crowd(subject),

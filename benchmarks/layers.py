@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +27,7 @@ class Grow(PipStack):
     packages = ("numpy", "scipy"{more})
 """
 #: Pure packages that need nothing else; one is added in each round.
-ADDED = ("six", "toolz", "tabulate")
+ADDED = ("humanize", "inflection", "termcolor")
 
 
 def measure(tykky: Tykky, place: Path) -> Iterator[Row]:
@@ -57,6 +58,7 @@ def _updates(
     tykky("install", name)
     layered: list[float] = []
     whole: list[float] = []
+    tests: list[float] = []
     sizes: list[int] = []
     for each in ADDED:
         more = f', "{each}"' if name == "grow" else f'        yield "{each}"\n'
@@ -66,6 +68,7 @@ def _updates(
         record = Place(Path(entry["prefix"])).record()
         assert len(record.images) == 2, "it is no layer"
         sizes.append(record.images[-1]["bytes"])
+        tests.append(sum(step.seconds for step in record.steps if step.name == "test"))
         if each == ADDED[0]:
             whole.append(_seconds(tykky, "tykky", "install", "--force", name))
         tykky("rollback", name, "--to", "1")
@@ -74,20 +77,25 @@ def _updates(
         peer="built whole",
         peer_value=median(whole),
         rounds=len(layered),
+    )
+    yield Row(
+        *("layers", f"{what}, all but the recipe's test"),
+        median(taken - test for taken, test in zip(layered, tests, strict=True)),
+        rounds=len(layered),
         target=Target("value", limit),
     )
     yield Row("layers", f"{what}, bytes of the layer", median(sizes), rounds=3, unit="B")
 
 
 def _classic(tykky: Tykky, place: Path) -> Iterator[Row]:
-    user = tykky.user
+    user, program = tykky.user, Path(sys.executable).with_name("pip-containerize")
     (user.home / "data.txt").write_text("numpy\nscipy\npandas\nmatplotlib\nscikit-learn\n")
     layered: list[float] = []
     whole: list[float] = []
-    user.run("pip-containerize", "new", "--prefix", place / "cl", "data.txt")
+    user.run(program, "new", "--prefix", place / "cl", "data.txt")
     for each in ADDED:
         (user.home / "one.txt").write_text(f"{each}\n")
-        words = ("pip-containerize", "update", "-r", "one.txt")
+        words = (program, "update", "-r", "one.txt")
         copy = place / f"cl-{each}"
         shutil.copytree(place / "cl", copy, symlinks=True)
         layered.append(_seconds(tykky, *words, copy))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from benchmarks.measure import Row, Runner, Target, race
 from benchmarks.subject import Subject
+from tests.launcher.layers import make_layer
+from tests.support import remove
+from tykky.runtime.base import PINS, conf_path, image_path
+from tykky.store import Place
 
 PROGRAMS = {
     "true": ["true"],
@@ -53,6 +58,58 @@ def measure_first(subject: Subject) -> Iterator[Row]:
             budget=8,
         )
         yield done.row("first start", case, "stack", "disk", PLAIN, Target("excess", 0.010))
+
+
+LAYERS = {
+    ("python -c pass", 1): Target("excess", 0.003),
+    ("python -c pass", 3): Target("excess", 0.005),
+    ("python -c 'import scipy.stats'", 1): Target("ratio", 1.05),
+    ("python -c 'import scipy.stats'", 3): None,
+}
+
+
+def measure_layers(subject: Subject, place: Path) -> Iterator[Row]:
+    """The same with layers on the image, each of which adds a package, against the image alone."""
+    env = {0: subject.env}
+    for count in (1, 3):
+        pin = f"{subject.prefix}={_generation_with(subject, place, count)}"
+        env[count] = {**subject.env, PINS: pin}
+    for case in dict.fromkeys(case for case, _ in LAYERS):
+        name, *arguments = PROGRAMS[case]
+        words = [subject.stack / name, *arguments]
+        budget = 2 * BUDGETS[case]
+        done = race({str(n): Runner(words, env[n]) for n in env}, budget=budget)
+        for count in (1, 3):
+            named = f"{case}, {count} layer{'s' * (count > 1)}"
+            yield done.row(
+                "layered start", named, f"{count}", "0", "one image", LAYERS[case, count]
+            )
+
+
+def _generation_with(subject: Subject, place: Path, count: int) -> int:
+    """The number of another generation of the stack, with so many layers on its image."""
+    current = Place(subject.prefix).record()
+    packages = next(subject.venv.parent.glob("lib/python3*/site-packages"))
+    lines = conf_path(subject.prefix).read_text(encoding="utf-8").splitlines()
+    (image,) = (line for line in lines if line.startswith("image "))
+    lines[lines.index(f"generation {current.generation}")] = f"generation {(new := 100 + count)}"
+    for number in range(count):
+        lower, full = place / "lower", place / "full"
+        for tree in (lower, full):
+            (tree / packages.relative_to(subject.venv.parent)).mkdir(parents=True)
+        package = full / packages.relative_to(subject.venv.parent) / f"extra{number}"
+        for folder in (package, package.with_name(f"{package.name}-1.0.dist-info")):
+            folder.mkdir()
+            (folder / "__init__.py").touch()
+        file = f"layer-{count}-{number}.sqfs"
+        size = make_layer(lower, full, image_path(subject.prefix, file))
+        lines.insert(lines.index(image) + 1 + number, f"layer {file} {size} {subject.prefix}")
+        for tree in (lower, full):
+            remove(tree)
+    conf = conf_path(subject.prefix, f"{new}")
+    conf.parent.mkdir()
+    conf.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return new
 
 
 def measure_crowd(subject: Subject) -> Iterator[Row]:

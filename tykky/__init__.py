@@ -15,6 +15,7 @@ __version__ = "1.0.0.dev0"
 
 if TYPE_CHECKING:
     from tykky.kinds.conda import CondaStack as CondaStack
+    from tykky.kinds.conda_extension import CondaExtension as CondaExtension
     from tykky.kinds.container import ContainerStack as ContainerStack
     from tykky.kinds.disk import DiskStack as DiskStack
     from tykky.kinds.extension import Extension as Extension
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tykky.recipe import variant as variant
 
 _HOMES = {
+    "CondaExtension": "tykky.kinds.conda_extension",
     "CondaStack": "tykky.kinds.conda",
     "ContainerStack": "tykky.kinds.container",
     "DiskStack": "tykky.kinds.disk",

@@ -60,11 +60,14 @@ def _discard(stream: TextIO) -> None:
 
 
 def flush() -> None:
-    """Flush stdout and stderr; to be called last, so that a closed pipe stays quiet."""
+    """Flush stdout and stderr; to be called last, so that a closed pipe stays quiet.
+
+    So does a disk that is full: that was told when it was written to.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             _discard(stream)
 
 
@@ -200,7 +203,7 @@ step = Step
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None:
     """Aligned columns on stdout, two blanks apart; headers, on a terminal in bold."""
-    cells = [[_visible(masked(str(cell)), keep="") for cell in row] for row in rows]
+    cells = [[masked(str(cell)) for cell in row] for row in rows]
     shown = columns([headers, *cells] if headers else cells)
     if headers:
         shown[0] = _coloured(sys.stdout, _BOLD, shown[0])
@@ -210,6 +213,8 @@ def table(rows: Sequence[Sequence[object]], headers: Sequence[str] = ()) -> None
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table: its columns are aligned, two blanks apart."""
+    # Also for a file that somebody prints: see 'list-packages'.
+    rows = [[_visible(cell, keep="") for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip_longest(*rows, fillvalue="")]
     padded = (
         [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=False)]

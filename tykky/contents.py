@@ -82,7 +82,8 @@ def of_environment(prefix: Path, name_of: Callable[[str], str] = str) -> Iterato
     there: list[dict[str, Any]] = []
     provided: dict[str, str] = {}  # which conda package a Python project is part of
     for record in records(prefix):
-        files.update(own := record.get("files", ()))
+        own = [file for file in _listed(record.get("files")) if isinstance(file, str)]
+        files.update(own)
         metadata = [file for file in own if file.endswith(_METADATA)]
         if all((prefix / file).exists() for file in metadata):
             there.append(record)
@@ -124,7 +125,7 @@ def records(prefix: Path) -> Iterator[dict[str, Any]]:
         except ValueError:
             record = None
         told = [*map(record.get, ("name", "version", "build"))] if isinstance(record, dict) else []
-        if [*map(type, told)] != [str] * 3:
+        if [*map(type, told)] != [str] * 3 or not all(told[:2]):
             cause = f"{path.name}, which the environment says of a package, cannot be read"
             remedy = "it came with what was installed last: install another version of that"
             raise StepError(cause, remedy=remedy)
@@ -250,15 +251,15 @@ def of_r(prefix: Path, but: Container[str] = ()) -> Iterator[Installed]:
 
 def paragraph(text: str) -> dict[str, str]:
     """The fields of a paragraph as Debian and R write them, continued lines and all."""
-    fields: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
         if line[:1] in (" ", "\t") and name:
-            fields[name] += f"\n{line.strip()}"
+            fields[name].append(line.strip())
         elif ":" in line:
             name, _, value = line.partition(":")
-            fields[name] = value.strip()
-    return fields
+            fields[name] = [value.strip()]
+    return {name: "\n".join(lines) for name, lines in fields.items()}
 
 
 def own(packages: Iterable[Installed]) -> tuple[Installed, ...]:

@@ -57,6 +57,7 @@ class Exit(IntEnum):
     NEWER = 29  # written by a newer Tykky, and so left alone
     VULNERABLE = 30  # packages with known holes
     LICENCE = 31  # packages under licences that the site does not allow
+    JOB = 32  # the batch system gave a build too little time or memory, or has lost it
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM
 

@@ -13,22 +13,26 @@ complete tykky \
         'c/--fail-on=/(low medium high critical)/' \
         'c/--format=/(text dot svg)/' \
         'c/--format=/(cyclonedx spdx)/' \
+        'c/--shared=/d/' \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all allow-shadow arch cache check commands days dry-run fail-on failed files fix force format full generations help images isolation json keep-going key last licences move name notes only output packages path plan reason requirements reverse root runtime scope security signatures sizes store testing to undo until upstream use version vex why)/' \
-        'c/-/(- c h n r)/' \
+        'c/--/(advisories again all allow-shadow arch cache cancel check commands conda course days dry-run fail-on failed files fix follow force format from full generations gone help images inputs isolation jobs json keep-going key last licences list move name notes only output packages path plan prune reason requirements reverse root runtime sbatch scope security shared signatures sizes slurm srun store task testing to undo until upstream use user version vex while why)/' \
+        'c/-/(- c h n o r)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
         'n/--fail-on/(low medium high critical)/' \
         'n/--format/(text dot svg)/' \
         'n/--format/(cyclonedx spdx)/' \
+        'n/--shared/d/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install extend update rollback uninstall retire gc find which outdated diff graph history log sbom module default hide deprecate hold base refresh squash relocate verify sign rebuild reindex doctor config completion)/' \
+        'p/1/(list info lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle fetch verify sign rebuild reindex doctor config completion)/' \
         'n/module/(path admin-list file)/' \
+        'n/kernel/(add list remove)/' \
         'n/base/(list pull verify)/' \
+        'n/registry/(list)/' \
         'n/config/(get set why)/' \
         'n/completion/(bash zsh tcsh)/' \
         'p/*/()/'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ def packages() -> Iterator[Package]:
     )
     yield Package("shared", "1.0", {"share/shared/version": File(b"1\n")}, noarch="generic")
     yield Package("shared", "2.0", {"share/shared/version": File(b"2\n")}, noarch="generic")
+    yield Package("twin", "1.0", {"share/shared/version": File(b"t\n")}, noarch="generic")
+    weight = random.Random(1).randbytes(1 << 18)  # beside which a change is little
+    yield Package("ballast", "1.0", {"share/ballast": File(weight)}, noarch="generic")
     for name, wanted in (("left", "shared 1.*"), ("right", "shared 2.*")):
         text = File(f"{name}\n".encode())
         yield Package(name, "1.0", {f"share/{name}": text}, (wanted,), noarch="generic")

@@ -32,6 +32,7 @@ def test_an_installation_may_be_moved(classic: Classic, pip: Path, how: str) -> 
     assert shown[0] == f"{classic.home}/else/bin/python"
     assert shown[1].startswith(f"{classic.home}/else/lib")
     assert classic.says("echo 1 | else/bin/tabulate") == "-\n1\n-"
+    assert "use 'mv', or 'rsync -al'" in classic.sh("tykky relocate else ./r", status=2).stderr
 
 
 def test_a_prefix_bound_installation_that_was_moved_says_so(classic: Classic) -> None:

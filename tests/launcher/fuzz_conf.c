@@ -8,17 +8,20 @@
 
 const char *const fuzz_seeds[] = {
     "format 2\n# comment\nname a/1\nprefix /s/a/1\ngeneration 7\nruntime native\n"
-    "need /s/b/1 3\nimage img.sqfs 4096 /s/a/1\nidle 60\nidle_step 10\n"
+    "need /s/b/1 3\nneed /s/c/1 3 a.sqfs,b.sqfs\nimage img.sqfs 4096 /s/a/1\nidle 60\nidle_step 10\n"
     "server /usr/bin/squashfuse_ll\nset A b c\nprepend PATH /s/a/1/bin\nappend X y\nunset Z\n",
     "format 2\nname a/1\nprefix /s/a/1\ngeneration 12\nruntime auto\nrelocatable yes\n"
     "root $PREFIX/.tykky/base.sif 40960 99999\nbind /around /LOCAL\n"
-    "image img.sqfs 4096 /LOCAL/a\nimage more.sqfs 1 $PREFIX/more\nhost_roots yes\n"
+    "image img.sqfs 4096 /LOCAL/a\nlayer more.sqfs 1 /LOCAL/a\nimage x 1 $PREFIX/more\n"
+    "layer y.sqfs 2 $PREFIX/more\nhost_roots yes\n"
     "bind $HOME/my\\040data /data\ntry_bind $PWD $PWD\nbind $GENERATION/bin $PREFIX/bin\n"
     "command sh /usr/bin/sh\nother_stacks refuse\ninsert A $PREFIX/b\nexpand C ${HOME}/x\n"
     "default D 3\nactivate set E 1\ncontainer $GENERATION/host\napptainer /usr/bin/apptainer\n"
-    "gpu nvidia\noption --nv\n",
+    "extends x.sqfs\ngpu nvidia\noption --nv\n",
     "format 2\nname\n",
-    "format 3\nlayer x\n",
+    "format 2\nname a/1\nprefix /s/a/1\ngeneration 7\nruntime native\nneed /s/b/1 3\n"
+    "layer 0.sqfs 4096 /s/b/1\n",
+    "format 3\nwhatever x\n",
     "",
     NULL,
 };
@@ -31,7 +34,7 @@ static void check(const struct conf *conf)
         abort();
     for (size_t i = 0; i < conf->mount_count; i++) {
         const struct mount *mount = &conf->mounts[i];
-        bool image = mount->kind == MOUNT_IMAGE;
+        bool image = is_image(mount);
         if (image ? !is_file_name(mount->source) || !mount->size
                   : mount->source[0] != '/' && mount->source[0] != '$')
             abort();

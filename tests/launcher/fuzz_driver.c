@@ -39,6 +39,7 @@ static const char *const pieces[] = {
     "unset ",
     "need /",
     "image a.sqfs 1 /b",
+    "layer b.sqfs 1 /b",
     "$PREFIX",
     "$GENERATION/",
     "/s/a/1=",

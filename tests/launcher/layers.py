@@ -11,10 +11,10 @@ import os
 import shutil
 import stat
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.launcher.stacks import Stack, parts_of, squash
+from tests.launcher.stacks import squash
 from tests.support import remove
 
 Links = dict[int, frozenset[str]]
@@ -44,15 +44,15 @@ class _Difference:
 
     def fill(self, lower: Path, full: Path, layer: Path) -> None:
         layer.mkdir()
-        below = os.listdir(lower) if is_folder(lower) else []
-        for name in sorted({*below, *os.listdir(full)}):
+        below = lower.iterdir() if is_folder(lower) else ()
+        for name in sorted({path.name for path in (*below, *full.iterdir())}):
             old, new, path = lower / name, full / name, layer / name
             if not os.path.lexists(new):
                 os.mknod(path, stat.S_IFCHR)
             elif is_folder(new):
                 self.fill(old, new, path)
                 modes = [one.lstat().st_mode for one in (old, new) if os.path.lexists(one)]
-                if not os.listdir(path) and modes == modes[:1] * 2:
+                if not any(path.iterdir()) and modes == modes[:1] * 2:
                     path.rmdir()
             elif not os.path.lexists(old) or is_folder(old) or not self._is_same(old, new):
                 self._copy(new, path)
@@ -65,7 +65,7 @@ class _Difference:
         if self.lower.get(before.st_ino) != self.full.get(after.st_ino):
             return False
         if stat.S_ISLNK(after.st_mode):
-            return os.readlink(old) == os.readlink(new)
+            return old.readlink() == new.readlink()
         return filecmp.cmp(old, new, shallow=False)
 
     def _copy(self, new: Path, path: Path) -> None:
@@ -90,11 +90,3 @@ def make_layer(lower: Path, full: Path, image: Path) -> int:
     size = squash(folder, image)
     remove(folder)
     return size
-
-
-def lay(stack: Stack, lower: Path, full: Path) -> Stack:
-    """The stack with a layer more, at the path of its last image: what full has over lower."""
-    below = stack.plan.images[-1]
-    image = stack.image.with_name(f"img-{len(stack.plan.images) + 1}.sqfs")
-    layer = replace(below, file=image.name, size=make_layer(lower, full, image), layer=True)
-    return stack.change(layers=[*parts_of(stack.plan)["layers"], layer])

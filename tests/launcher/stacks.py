@@ -78,7 +78,8 @@ class Stack:
 
     @property
     def need(self) -> Need:
-        return Need(self.prefix, self.plan.generation)
+        images = ",".join(image.file for image in self.plan.images)
+        return Need(self.prefix, self.plan.generation, images)
 
     def pinned(self, generation: str = "") -> dict[str, str]:
         """An environment that is pinned to it, or to another generation of the same place."""

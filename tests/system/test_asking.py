@@ -74,6 +74,9 @@ def _names_and_files(stacks: Site, place: Path) -> None:
     assert not stacks("which", "--files", "libhdf5.so.1.0").stderr
     (stacks.generation("hello@2.0") / "files.gz").write_bytes(gzip.compress(b"lib/lies"))
     assert "files.gz is not what was written" in stacks("verify", "hello@2.0", status=28).stdout
+    head = gzip.compress(b"")[:10]
+    (stacks.generation("hello@2.0") / "files.gz").write_bytes(head + b"\xff" * 30)
+    assert "files.gz cannot be read" in stacks("which", "--files", "nothing", status=6).stderr
 
 
 def _differences(stacks: Site) -> None:

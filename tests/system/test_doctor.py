@@ -44,6 +44,7 @@ def test_machine_of_the_tests_is_healthy(site: Site) -> None:
     report = site.json("doctor")
     assert verdicts(report)["a stack on trial"] == "ok"
     assert verdicts(report)["mounts of images"] == "ok"
+    assert verdicts(report)["layers on trial"] == verdicts(report)["layers in build_dir"] == "ok"
     assert verdicts(report)["Lmod"] == "ok"
     assert report["run"] is True
 
@@ -76,6 +77,18 @@ def test_forbidden_user_namespaces_are_named_with_their_sysctl(site: Site) -> No
     assert "user.max_user_namespaces=0" in found["found"]
     assert "ask the administrator" in found["remedy"]
     assert verdicts(report)["mounts of images"] == "no"
+
+
+def test_a_build_dir_that_can_have_no_layers_is_named(site: Site, place: Path) -> None:
+    for name in ("lower", "upper", "work", "build"):
+        (place / name).mkdir(mode=0o700)
+    options = "lowerdir=lower,upperdir=upper,workdir=work,userxattr"  # no ground for another one
+    script = f"cd {place}; mount -t overlay none -o {options} build; {BACK}"
+    report = examine(site, *AS_ROOT, script, "bash", status=0, TYKKY_BUILD_DIR=f"{place}/build")
+    found = probe(report, "layers in build_dir")
+    assert (found["verdict"], "whole stack (mount: " in found["found"]) == ("limited", True)
+    assert "local disk" in found["remedy"]
+    assert report["install"] is True
 
 
 def without(place: Path, *missing: str) -> str:

@@ -93,7 +93,8 @@ def test_extension_goes_into_a_root_of_ones_own_and_grows(people: tuple[Site, Si
     assert len([*(prefix / ".tykky/images").iterdir()]) == 1
     assert len([name for name in listing(prefix) if not name.startswith("bin/")]) <= 20
     # What one asks for again is added, and nothing else changes.
-    person("extend", "--name", "my-low", "low", "tykkytwo>=1")
+    said = person("extend", "--name", "my-low", "low", "tykkytwo>=1").stderr
+    assert "is kept there by somebody who cannot know of my-low/1: when it is gone" in said
     assert activated(person, "say-low tykkyone tykkytwo").split()[1:] == ["tykkyone", "tykkytwo"]
     text = (person.repo / "my-low/recipe.py").read_text()
     assert '    packages = "tykkyone", "tykkytwo>=1"\n' in text

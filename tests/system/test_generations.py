@@ -183,6 +183,15 @@ def test_a_stack_is_built_again_when_what_it_needs_has_changed(site: Site) -> No
     assert site.record("upper")["needs"] == [f"{site.prefix('lower')}#2"]
     # The old one goes with the last that needs it.
     assert site.json("gc", "--days", "0")["generations"] == ["upper/1.0#1", "lower/1.0#1"]
+    # With the same contents under another number, it needs that one.
+    for name in ("lower", "upper"):
+        file = site.repo / name / "recipe.py"
+        file.write_text(file.read_text().replace("Says hello.", "Says it again."))
+        assert did(site, name) == ("published", 3)
+    assert site.record("upper")["needs"] == [f"{site.prefix('lower')}#3"]
+    assert (
+        f"need {site.prefix('lower')} 3 " in (site.generation("upper") / "launch.conf").read_text()
+    )
 
 
 def test_a_generation_that_is_needed_stays(site: Site) -> None:
@@ -310,6 +319,7 @@ def test_what_a_held_generation_needs_is_kept_as_well(site: Site) -> None:
         site("install", "--force", name)
     said = site("gc", "--days", "0").stderr
     assert "top/1.0#1 is kept: it is held" in said
+    assert "mid/1.0#1 is kept: top/1.0 needs it" in said
     site("verify")
     site("hold", "--undo", "top/1.0#1")
     # A chain of three goes in one call.

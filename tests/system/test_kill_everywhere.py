@@ -151,6 +151,25 @@ def test_install_terminated_anywhere_leaves_a_whole_install_or_none(site: Site) 
 
 
 @pytest.mark.slow
+def test_relocate_killed_anywhere_leaves_a_whole_install_or_none(site: Site) -> None:
+    site.hello()
+    there = another_store(site, "there")
+    there("install", "hello")
+    verb = ["relocate", str(there.root / "store/hello/1.0")]
+
+    def check(here: Site, status: int) -> None:
+        assert status == -signal.SIGKILL
+        assert_nothing_is_half_done(here)
+        here(*verb)
+        assert_whole(here)
+        here("gc", "--days", "0")
+        assert_no_litter(here)
+
+    stop_everywhere(site, signal.SIGKILL, verb, prepare=[], check=check, every=7)
+    there("verify")
+
+
+@pytest.mark.slow
 def test_uninstall_killed_anywhere_leaves_other_versions_as_they_were_and_can_be_repeated(
     site: Site,
 ) -> None:

@@ -188,6 +188,8 @@ def test_a_broken_squashfs_does_not_hang(stack: Stack, entered_with: Runtime) ->
         ("format 2\nbind /a /b\nroot /a 0 0\n", ["launch.conf:3", "before"]),
         ("format 2\nneed /a\n", ["launch.conf:2", "words"]),
         ("format 2\nneed /a ../b\n", ["launch.conf:2", "generation"]),
+        ("format 2\nneed /a 1 ../b\n", ["launch.conf:2", "file name"]),
+        ("format 2\nneed /a 1 b c\n", ["launch.conf:2", "words"]),
         ("format 2\nset A=B c\n", ["launch.conf:2", "variable"]),
         ("format 2\nidle 0\n", ["launch.conf:2", "seconds"]),
         ("format 2\nruntime docker\n", ["launch.conf:2", "docker"]),

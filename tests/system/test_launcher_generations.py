@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -215,6 +216,10 @@ def test_a_needed_generation_that_is_gone_or_another_one_is_refused(
     done = top.run("true")
     assert done.returncode == 125
     assert "generation 9 of the install at" in done.stderr
+    assert top.change(needs=[stack.need]).run("true").returncode == 0
+    done = top.change(needs=[replace(stack.need, images="other.sqfs")]).run("true")
+    assert done.returncode == 125
+    assert "another generation 1 of demo" in done.stderr.replace("26.11/1", "demo")
     update(stack, "2")
     middle = make_stack(place / "middle", needs=[Need(stack.prefix, "1")])
     done = top.change(needs=[Need(stack.prefix, "2"), middle.need]).run("true")

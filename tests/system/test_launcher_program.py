@@ -62,6 +62,15 @@ def test_closed_standard_descriptors_stay_closed(
     assert done.returncode == (sum(1 << fd for fd in closed) if native else 0)
 
 
+def test_by_its_own_name_the_launcher_runs_any_program_inside(stack: Stack) -> None:
+    launch, inner = "../.tykky/launch", 'test -e "$1/bin/show" && ! test -e "$1/.tykky" && exit 7'
+    for program in ("sh", "/bin/sh"):
+        done = stack.run(launch, program, "-c", inner, "x y", str(stack.prefix), cwd=stack.prefix)
+        assert (done.returncode, done.stderr) == (7, "")
+    assert "which program is to be run" in stack.run(launch).stderr
+    assert stack.run(launch, "no-such-program").returncode in (127, 255)
+
+
 @argv0
 def test_argv0_is_what_the_caller_gave(stack: Stack, entered_with: Runtime) -> None:
     done = subprocess.run(

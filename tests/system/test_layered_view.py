@@ -175,7 +175,7 @@ def test_layers_look_like_the_full_tree(
     number = itertools.count()
 
     @settings(
-        max_examples=int(os.environ.get("EX", 0)) or (40 if entered_with is Runtime.NATIVE else 5),
+        max_examples=30 if entered_with is Runtime.NATIVE else 4,
         phases=[Phase.generate],  # to find a smaller one would take minutes
         derandomize=True,
         database=None,

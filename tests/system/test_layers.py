@@ -18,6 +18,8 @@ from tests.servers import Web, serve
 from tests.stacks import Site
 from tests.support import SPOILT
 from tests.system.test_kill import processes_of
+from tests.system.test_kill_everywhere import stop_everywhere
+from tests.system.wholeness import assert_no_litter
 from tykky.errors import Exit
 from tykky.inventory import files
 
@@ -32,6 +34,7 @@ class Lay(PipStack):
     license = "MIT"
     versions = "1"
     packages = {packages}
+    whole = False
 
     def finish(self, box):
         # Byte code and what makes it a base for others is there already, in a layer.
@@ -165,7 +168,11 @@ def test_what_cannot_be_a_layer_is_built_whole_and_that_is_said(lay: Site) -> No
         assert "into one image" in install(lay, *packages, options=options).stderr
     # Another finish may have left something else, so that nobody knows what there would be.
     file = lay.repo / "lay/recipe.py"
-    for old, new in (("ln -sf", "ln -fs"), ("    def test", "    whole = True\n\n    def test")):
+    for old, new in (
+        ("ln -sf", "ln -fs"),
+        ("whole = False", "whole = True"),
+        ("    whole = True\n", ""),
+    ):
         file.write_text(file.read_text().replace(old, new))
         assert "into one image" in lay("install", "lay").stderr
 
@@ -202,3 +209,34 @@ def test_what_runs_and_what_is_killed_or_damaged_keeps_the_old_state(lay: Site) 
     assert lower.name in lay("verify", "lay", status=Exit.DAMAGED).stdout
     assert "into one image" in install(lay, "big==2", "tool", "single").stderr
     content(lay)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["install", "squash"])
+def test_what_is_killed_anywhere_is_one_generation_or_the_other(lay: Site, verb: str) -> None:
+    repos = [lay.repo / "first", lay.repo / "then"]
+    for repo, packages in zip(repos, (("big==1",), ("big==2", "tool")), strict=True):
+        names = [package.partition("==")[0] for package in packages]
+        Site(lay.user, repo).write("lay", RECIPE.format(packages=packages, names=names))
+    prepare, install = (["-c", f"repos={repo}", "install", "lay"] for repo in repos)
+    says = "import big; print(big.version)"
+
+    def check(here: Site, status: int) -> None:
+        assert status == -signal.SIGKILL
+        python = here.prefix("lay") / "bin/python"
+        before = {"install": "12", "squash": "2"}[verb]
+        assert here.user.run(python, "-c", says).stdout.strip() in before
+        here(*install)
+        if verb == "squash":
+            here("squash", "lay")
+        assert here.user.run(python, "-c", says).stdout == "2\n"
+        assert len(images(here)) == (2 if verb == "install" else 1)
+        here("gc", "--days", "0")
+        here("verify")
+        assert_no_litter(here)
+
+    if verb == "install":
+        stop_everywhere(lay, signal.SIGKILL, install, prepare=[prepare], check=check, every=12)
+    else:
+        line = ["squash", "lay"]
+        stop_everywhere(lay, signal.SIGKILL, line, prepare=[prepare, install], check=check, every=9)

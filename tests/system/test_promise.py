@@ -323,6 +323,19 @@ def test_what_one_build_can_write_is_not_trusted_by_the_next(
     assert said == "good\n"
 
 
+def test_of_a_file_that_several_packages_bring_always_the_same_is_installed(
+    site: Site, web: Web
+) -> None:
+    names = [f"tykky{letter}" for letter in "abcd"]
+    every = {name: wheel(name, shared__py=f"of = {name!r}", same__py="1") for name in names}
+    site = site.with_env(**offer(web, **every))
+    site.write("rivals", PACKAGES.format(title="Rivals", name='", "'.join(names), source=()))
+    site("install", "rivals")
+    python = site.prefix() / "bin/python"
+    code = "import shared, same, tykkya, tykkyd; print(shared.of)"
+    assert site.user.run(str(python), "-c", code).stdout == "tykkyd\n"
+
+
 def test_a_file_that_was_spoilt_in_the_cache_is_not_installed(
     site: Site, web: Web, place: Path
 ) -> None:

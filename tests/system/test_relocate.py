@@ -168,14 +168,18 @@ def test_what_cannot_be_changed_is_refused_by_name_and_nothing_is_done(
 
 def test_a_conda_package_has_room_for_a_longer_path(place: Path, user: User) -> None:
     site = make(place, user)
-    conda_recipe(site, "data", 'packages = "prefixed"')
+    conda_recipe(site, "data", 'packages = "prefixed", "activated"')
     site("install", "data")
     longer = place / ("longer" * 5)
     site("relocate", "data", longer)
     prefix = longer / "store/data/1.0"
     assert user.run(prefix / "bin/show-prefix").stdout == f"{prefix}\n"
     assert f"# {prefix}/share\n" in inside(user, prefix, "-cat", "etc/prefixed.conf")
-    site("--root", longer, "verify")
+    there = site.with_env(TYKKY_ROOT=str(longer))
+    there("verify")
+    said = there.lmod("module load data; show-data").stdout
+    assert f"DATA_HOME={prefix}/share/data home\n" in said
+    assert str(site.root) not in said
     longest = place / ("x" * 250)
     said = site("relocate", "data", longest, status=int(Exit.PATH_TOO_LONG)).stderr
     assert f"bin/show-prefix: it is no text, and has room for {len(PLACEHOLDER)} bytes" in said
@@ -216,7 +220,10 @@ def test_a_root_that_was_copied_works_where_it_is(site: Site, place: Path) -> No
     # What needs another that has not come yet says so; by its name it is found.
     said = third("relocate", "upper", status=int(Exit.NOT_FOUND)).stderr
     assert f"relocate that first: 'tykky relocate {place}/t3/store/low/1.0'" in said
-    third("relocate", "low")
+    both = [third.start("relocate", "low") for _ in range(2)]
+    for each in both:  # one of them has nothing left to do
+        assert each.communicate()[1].count("Traceback") == each.returncode == 0
+    assert len([*(place / "t3/store/low/1.0/.tykky/generations").iterdir()]) == 1
     third("relocate", place / "t3/store/upper/1.0")
     assert third.lmod("module load upper; hello").stdout == "hello 1.0 upper 1.0\n"
     third("gc", "--days", "0")
@@ -233,6 +240,8 @@ def test_one_that_moves_to_another_root_leaves_its_own(site: Site, place: Path) 
     assert "is needed by upper/1.0#1" in said
     assert not (place / "u").exists()
     site("uninstall", "upper")
+    wrong = place / "u/store/hello/2.0"
+    assert "name the root alone" in site("relocate", "hello", wrong, status=2).stderr
     # Where it is is told by the root, its name, or the whole path.
     words = ("-c", f"roots=own={place}/u", "relocate", "--move", "hello", "own")
     assert site.json(*words)[0]["prefix"] == f"{place}/u/store/hello/1.0"
@@ -253,3 +262,34 @@ def test_one_that_moves_to_another_root_leaves_its_own(site: Site, place: Path) 
         said = site("relocate", source, place / "w", status=int(Exit.DAMAGED)).stderr
         assert f"{what} is not what was" in said
     assert not (place / "w/store/hello").exists()
+
+
+#: What somebody writes into a record of theirs who wants files of whoever relocates it elsewhere.
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a module that leads elsewhere": {"module": "../../hello"},
+    "a command that leads elsewhere": {"commands": ["../../../../../home/pwned"]},
+    "no path": {"prefix": "/x"},
+    "a need of no place": {"needs": ["/x#1"], "needed": {"/x#1": "0"}},
+    "an image that leads elsewhere": {"images": [{"file": "../../../../home/pwned"}]},
+    "no paths": {"images": [{"paths": 7}]},
+    "a pipe": {},
+}
+
+
+def test_a_record_that_somebody_has_made_up_leads_nowhere_else(site: Site, place: Path) -> None:
+    site.hello()
+    site("install", "hello")
+    folder = site.generation("hello")
+    good = (folder / "record.json").read_text()
+    (site.prefix("hello") / ".tykky/state.json").unlink()  # in which a note would tell of it
+    for what, change in HOSTILE.items():
+        facts = json.loads(good)
+        images = [{**facts["images"][0], **image} for image in change.get("images", [{}])]
+        (folder / "record.json").write_text(json.dumps({**facts, **change, "images": images}))
+        if what == "a pipe":
+            os.mkfifo(folder / "pipe")
+        source = folder.parents[2]
+        done = site("relocate", source, place / "u", status=int(Exit.DAMAGED))
+        assert "Traceback" not in done.stderr, what
+    assert not (place / "home/pwned").exists()
+    assert not (place / "u/store/hello").exists()

@@ -158,6 +158,30 @@ def test_what_another_root_needs_stays(three: Site) -> None:
     three("uninstall", "on")
 
 
+def test_a_number_that_is_given_anew_is_not_what_was_needed(site: Site) -> None:
+    site.hello("lower")
+    site("install", "lower")
+    site.hello("upper", more='needs = "lower"')
+    own = configure(site, mine=site.repo.parent / "mine", central=site.root)
+    own("install", "upper")
+    hello = own.prefix("upper") / "bin/hello"
+    assert own.user.run(hello).stdout.split() == ["hello", "1.0"]
+    file = own.user.home / ".config/tykky/config.yaml"
+    file.rename(file.with_suffix(".away"))  # whoever owns the other root does not know of it
+    site("uninstall", "lower")
+    site("gc", "--days", "0")
+    recipe = site.repo / "lower/recipe.py"
+    recipe.write_text(recipe.read_text().replace("echo hello", "echo hallo"))
+    site("install", "lower")
+    file.with_suffix(".away").rename(file)
+    assert own.record("lower")["generation"] == 1
+    done = own.user.run(hello, status=125)
+    assert "another generation 1 of lower/1.0 than there is now" in done.stderr
+    assert "upper" in own("verify", status=int(Exit.DAMAGED)).stdout
+    own("install", "upper")
+    assert own.user.run(hello).stdout.split() == ["hello", "1.0"]
+
+
 def test_half_an_install_in_the_first_hides_no_whole_one_in_the_second(three: Site) -> None:
     three("install", "hello@2.0")
     own = three.repo.parent / "mine/store/hello/2.0"

@@ -306,6 +306,7 @@ def test_hostile_and_broken_files_are_told_of_and_left_out(tmp_path: Path) -> No
         "events.json": json.dumps(osv("x", "0") | {"id": "E"}).replace(
             '[{"introduced": "0"}]', "7"
         ),
+        "null.json": json.dumps(osv("x", "5", id="N")).replace('"5"', "null"),
         "long.json": json.dumps(osv("x", "0 <" + "1" * 5000, id="L")),
         "many.json": json.dumps(osv("x", "1 " * 6000, id="M")),
         "latin.json": b'{"id": "\xff"}',

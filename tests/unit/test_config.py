@@ -22,6 +22,7 @@ from tykky.config.schema import (
     Pip,
     Python,
     Signing,
+    Slurm,
     Squash,
 )
 from tykky.config.tree import read_tree
@@ -94,7 +95,8 @@ def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
         "pip": Pip,
     }
     groups |= {"keep": Keep, "advisories": Advisories}
-    groups |= {"python": Python, "conda": Conda, "signing": Signing, "licences": Licences}
+    groups |= {"python": Python, "conda": Conda, "signing": Signing}
+    groups |= {"licences": Licences, "slurm": Slurm}
     own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains"}
     assert own == set(SECTIONS[""])
     for section, group in groups.items():

@@ -139,6 +139,7 @@ def test_control_characters_reach_the_terminal_as_text(
 ) -> None:
     console.note("a\x1b[31mb\rc")
     assert capsys.readouterr().err == "a\\x1b[31mb\\x0dc\n"
+    assert console.columns([("a\x1b", "x"), ("a", "y")]) == ["a\\x1b  x", "a      y"]
 
 
 def test_name_that_is_no_text_is_shown_with_its_bytes_written_out() -> None:
@@ -178,6 +179,23 @@ def test_reader_that_goes_away_is_no_error(stream: str) -> None:
     assert os.read(reader, 100) == b"ended"
     os.close(reader)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_standard_output_is_told_once() -> None:
+    code = "import sys; from tykky.cli import main; sys.exit(main(['config', 'get', 'root']))"
+    env = {**os.environ, "PYTHONPATH": str(Path(console.__file__).parent.parent)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=env,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 20
+    assert done.stderr.startswith("tykky: error: cannot go on: No space left on device")
+    assert len(done.stderr.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,12 @@ SHEET = Sheet(
     shadows=True,
 )
 MANY = Sheet("h", "l", "1", "stack:/a/low/1", "3.12", tuple(f"package-{n}" for n in range(30)))
+ONE = Sheet("h", "l", "1", "stack:low@1", "3.9", ("a",))
+BARE = Sheet("h", "l", "1", "stack:low@1", "", conda=("samtools >=1.20",), shadows=True)
+MIXED = Sheet("h", "l", "1", "stack:low@1", "3.9", ("a", "b>1"), ("bcftools", "conda-forge::x=1"))
 
 
-@pytest.mark.parametrize("sheet", [SHEET, MANY, Sheet("h", "l", "1", "stack:low@1", "3.9", ("a",))])
+@pytest.mark.parametrize("sheet", [SHEET, MANY, ONE, BARE, MIXED])
 def test_recipe_of_an_extension_is_a_recipe_and_is_read_again(sheet: Sheet, tmp_path: Path) -> None:
     file = tmp_path / "9-my_low/recipe.py"
     file.parent.mkdir()
@@ -32,7 +35,9 @@ def test_recipe_of_an_extension_is_a_recipe_and_is_read_again(sheet: Sheet, tmp_
     assert read(file) == sheet
     assert sheet.name == "low"
     recipe = Repos([tmp_path]).select(Spec("9-my_low"))
-    assert (recipe.packages, recipe.setenv) == (sheet.packages, sheet.setenv)  # type: ignore[attr-defined]
+    packages = sheet.conda or sheet.packages
+    assert (recipe.packages, recipe.setenv) == (packages, sheet.setenv)  # type: ignore[attr-defined]
+    assert getattr(recipe, "pip", sheet.packages) == sheet.packages
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,8 @@ def test_recipe_with_more_in_it_is_its_authors(
 
 def test_requirements_are_one_for_each_project() -> None:
     assert merged(["Foo_bar==1", "x"], ["foo.bar>=2", "a"]) == ("a", "foo.bar>=2", "x")
+    both = ("a<2; python_version<'3.10'", "a>=2; python_version>='3.10'")
+    assert merged(["a==1", "b"], [*both, both[0]]) == (*both, "b")
     there = {"Foo_Bar": "2.1", "x": "1"}
     asked = ("foo-bar>=2", "foo-bar<2", "foo-bar[more]", "y", "x @ file:///x-1-py3-none-any.whl")
     assert [is_there(text, there) for text in asked] == [True, False, False, False, False]

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tykky.bases.image import image_base
-from tykky.contents import Installed, of_environment, own
+from tykky.contents import Installed, of_environment, own, paragraph
+from tykky.errors import StepError
 from tykky.inventory import filling
 from tykky.inventory.licences import conjunction, expression
 from tykky.lock import Lock, Package
@@ -100,6 +101,8 @@ file LICENSE =
 UNKNOWN =
 WITH =
 ) =
+( ) =
+( and GPL-3.0 =
 see the file COPYING, or ask the authors =
 """
 
@@ -109,6 +112,11 @@ def test_what_people_write_of_a_licence_is_spdx_where_it_is_clear(line: str) -> 
     text, _, wanted = line.rpartition(" =")
     assert expression(text) == wanted.strip()
     assert expression(wanted) == wanted.strip()  # and stays so
+
+
+def test_a_field_of_any_length_is_read_in_a_moment() -> None:
+    """It took minutes, in which each line was copied once for each line after it."""
+    assert paragraph("A: b\n" + " c\n" * 500_000 + "D: e") == {"A": "b" + "\nc" * 500_000, "D": "e"}
 
 
 def test_licences_that_count_together_are_clear_if_all_are() -> None:
@@ -173,6 +181,7 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     row["paths_data"] = {"paths": [{"size_in_bytes": 5}, {"size_in_bytes": 6}, {}]}
     (tmp_path / "conda-meta/pytorch.json").write_text(json.dumps(row))
     left = {"name": "left", "version": "1", "build": "0", "depends": 3, "paths_data": [1]}
+    left["files"] = True
     (tmp_path / "conda-meta/left.json").write_text(json.dumps(left))
     found = {each.name: each for each in of_environment(tmp_path)}
     assert [*found] == ["left", "pytorch", "mine", "added"]
@@ -180,6 +189,9 @@ def test_conda_packages_tell_what_pip_and_r_ones_beside_them_require(tmp_path: P
     assert (torch.type, torch.size, torch.requires) == ("conda", 11, ("left",))
     assert torch.url == "https://host/t/***/c/pytorch.conda"
     assert found["mine"].requires == ("pytorch",)
+    (tmp_path / "conda-meta/left.json").write_text(json.dumps({**left, "version": ""}))
+    with pytest.raises(StepError, match=r"left\.json, which the environment says of a package"):
+        list(of_environment(tmp_path))
     added = found["added"]
     assert (added.type, added.version, added.channel) == ("cran", "0.4-2", "CRAN")
     packages = (Package("mine", "1", "m.whl", "cd"), Package("other", "1", "o.whl", "ef"))

@@ -72,7 +72,8 @@ def test_spaces_in_the_words_of_a_bind_are_escaped() -> None:
 def test_mounts_keep_their_order() -> None:
     mounts: tuple[Mount, ...] = (
         Root(PurePosixPath("$GENERATION/root"), 40960, 99999),
-        Need(Path("/s/other"), "3"),
+        Need(Path("/s/other"), "3", "a.sqfs,b.sqfs"),
+        Need(Path("/s/third"), "4"),
         Bind("/a", "/b"),
         IMAGE,
         Bind("$GENERATION/links", "/s/demo/1/bin"),
@@ -81,7 +82,8 @@ def test_mounts_keep_their_order() -> None:
     written = [line for line in lines(replace(PLAN, mounts=mounts)) if line.split()[0] in keys]
     assert written == [
         "root $GENERATION/root 40960 99999",
-        "need /s/other 3",
+        "need /s/other 3 a.sqfs,b.sqfs",
+        "need /s/third 4",
         "bind /a /b",
         "image img-a.sqfs 4096 /s/demo/1",
         "bind $GENERATION/links /s/demo/1/bin",
@@ -129,6 +131,7 @@ def test_files_of_a_place_are_found() -> None:
         {"mounts": (Root(Path("$PREFIX/root")),)},
         {"mounts": (IMAGE, Need(Path("relative"), "1"))},
         {"mounts": (IMAGE, Need(Path("/s/other"), ""))},
+        {"mounts": (IMAGE, Need(Path("/s/other"), "1", "../a"))},
         {"mounts": (IMAGE, Need(Path("/s/other"), "../1"))},
         {"servers": (Path("squashfuse_ll"),)},
         {"environment": (EnvChange(EnvAction.SET, "A=B", "c"),)},

@@ -8,7 +8,7 @@ import pytest
 
 from tykky.config import Config
 from tykky.errors import Exit
-from tykky.tools import uv
+from tykky.tools import complaints, uv
 
 UNKNOWN = """\
   x No solution found when resolving dependencies:
@@ -115,7 +115,7 @@ BUILD = """\
 def test_what_uv_says_has_a_cause_a_remedy_and_a_code(output: str, code: Exit, says: str) -> None:
     flags = {"pip.index_url": "https://one/simple"}
     flags |= {"pip.extra_index_urls": "https://me:hunter2@two/simple https://three/simple"}
-    error = uv.explain(output, uv.indexes(Config.load(flags, {"HOME": "/nowhere"})))
+    error = complaints.explain(output, uv.indexes(Config.load(flags, {"HOME": "/nowhere"})))
     assert "hunter2" not in f"{error.cause} {error.remedy}"
     assert error.code is code
     assert says in error.cause

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from tykky.bases.image import Listing, listing, open_image, unpack
+from tykky.bases.image import Listing, extract, listing, open_image, unpack
 from tykky.files import discard
 
 
@@ -37,6 +37,18 @@ def _is_in(path: str, folders: set[str]) -> bool:
     if not folders:
         return False
     return path in folders or any(str(parent) in folders for parent in PurePosixPath(path).parents)
+
+
+def extract_all(images: Sequence[Path], name: str, folder: Path) -> None:
+    """Unpack a directory at the top of images that lie over each other. Raises ``TykkyError``."""
+    extract(open_image(images[0]), [name], folder)
+    for path in images[1:]:
+        image = open_image(path)
+        kinds = listing(image).kinds
+        below = [each for each in kinds if each == f"/{name}" or each.startswith(f"/{name}/")]
+        for gone in (each for each in below if kinds[each] == "c"):
+            discard(folder / gone.lstrip("/"))
+        extract(image, [each for each in below if kinds[each] not in "cd"], folder)
 
 
 def unpack_all(images: Sequence[Path], folder: Path) -> None:

@@ -62,14 +62,18 @@ class Credentials:
 class Session:
     """One repository of a registry, with the token that it asks for.
 
-    ``headers`` are what requests have to bring along, as far as it is known by now.
+    ``headers`` are what requests have to bring along, as far as it is known by now. Errors speak
+    of ``what`` is wanted, and have the ``code`` where it is refused.
     """
 
-    def __init__(self, host: str, repository: str, patience: int) -> None:
+    def __init__(
+        self, host: str, repository: str, patience: int, what: str = "image", code: Exit = Exit.BASE
+    ) -> None:
         scheme = "http" if _is_local(host) else "https"
         self.host = host
         self.repository = repository
         self.patience = patience
+        self.what, self.code = what, code
         self.address = f"{scheme}://{host}/v2/{repository}"
         self.headers: Mapping[str, str] = {}
         self.known: Credentials | None = None
@@ -83,7 +87,7 @@ class Session:
             self._log_in(answer, url)
             answer, text = self._get(url, {**accept, **self.headers})
         if answer.status_code != 200:
-            raise self._refused(answer, url)
+            raise self.refused(answer, url)
         found = hashlib.sha256(text).hexdigest()
         if name.startswith("sha256:") and name != f"sha256:{found}":
             raise StepError(
@@ -97,6 +101,28 @@ class Session:
         """The address of a part of an image."""
         return f"{self.address}/blobs/{digest}"
 
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        data: bytes | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
+    ) -> tuple[requests.Response, bytes]:
+        """An answer, whatever it is, with a new token where that is wanted, and its text.
+
+        Raises ``StepError`` if there is none.
+        """
+        for again in (False, True):
+            wanted = {**(headers or {}), **self.headers}
+            answer, text = self._get(url, wanted, query, method=method, data=data)
+            # Tokens end, and one that lets read may not let write.
+            if answer.status_code != 401 or again or "WWW-Authenticate" not in answer.headers:
+                break
+            self._log_in(answer, url)
+        return answer, text
+
     def renew(self, url: str) -> Mapping[str, str]:
         """The headers for an address that was refused with those known. Raises ``StepError``."""
         answer, _ = self._get(url, {}, most=0)
@@ -104,7 +130,7 @@ class Session:
         if answer.status_code == 401:
             self._log_in(answer, url)
         elif answer.status_code >= 400:
-            raise self._refused(answer, url)
+            raise self.refused(answer, url)
         return self.headers
 
     def _log_in(self, answer: requests.Response, url: str) -> None:
@@ -116,17 +142,18 @@ class Session:
         elif "basic" in challenges and self.known:
             self.headers = self.known.header
         else:
-            raise self._refused(answer, url)
+            raise self.refused(answer, url)
 
     def _token(self, words: Mapping[str, str]) -> dict[str, str]:
         realm = words["realm"]
-        query = {"scope": words.get("scope") or f"repository:{self.repository}:pull"}
+        scope = words.get("scope") or f"repository:{self.repository}:pull"
+        query: dict[str, str | list[str]] = {"scope": scope.split(" ")}  # to mount there are two
         query |= {"service": words["service"]} if words.get("service") else {}
         # Who has no password, or would have to send it in the clear, reads what anybody may.
         safe = realm.startswith("https://") or _is_local(urlsplit(realm).netloc)
         given, text = self._get(realm, self.known.header if self.known and safe else {}, query)
         if given.status_code != 200:
-            raise self._refused(given, realm)
+            raise self.refused(given, realm)
         try:
             values = parse_json(text)
             token = values.get("token") or values["access_token"]
@@ -144,8 +171,10 @@ class Session:
         self,
         url: str,
         headers: Mapping[str, str],
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         most: int = _MOST,
+        method: str = "GET",
+        data: bytes | None = None,
     ) -> tuple[requests.Response, bytes]:
         """An answer, and as much of what it holds as may be asked for."""
         import requests
@@ -153,10 +182,12 @@ class Session:
 
         timeout = (fetch.CONNECT, self.patience)
         try:
-            with requests.get(
+            with requests.request(
+                method,
                 url,
                 headers=headers,
                 params=query,
+                data=data,
                 timeout=timeout,
                 stream=True,
                 auth=fetch.as_it_is,
@@ -165,26 +196,33 @@ class Session:
                 return answer, answer.raw.read(most, decode_content=True)
         except (requests.RequestException, HTTPError) as error:
             why = fetch.reason(error, self.patience)
+            if self.what != "image":
+                raise StepError(
+                    f"the registry {self.host} cannot be reached: {why}",
+                    remedy="check its name ('tykky config why registries'), the network, proxies",
+                    code=Exit.NETWORK,
+                ) from error
             raise fetch.unreachable(
                 url, why, silent=fetch.is_silence(error), mirrors="registry_mirrors"
             ) from error
 
-    def _refused(self, answer: requests.Response, url: str) -> TykkyError:
+    def refused(self, answer: requests.Response, url: str) -> TykkyError:
+        """The error for an answer that is not what was asked for."""
         status = answer.status_code
         cause = f"the registry does not give {url}: it answers {status} {answer.reason}"
-        remedy, code = "check the name and the tag of the image", Exit.BASE
+        remedy, code = f"check the name and the tag of the {self.what}", self.code
         if status not in (401, 403, 404):
             remedy, code = "try again later, or ask who runs the registry", Exit.NETWORK
         elif status != 404 and self.known:
             cause += f" to '{self.known.user}' of {self.known.source}"
             remedy = (
-                "check the name of the image and whether that user may read it; as "
+                f"check the name of the {self.what} and whether that user may read it; as "
                 f"somebody else, or with a new password: podman login {self.host}"
             )
         elif status != 404:
             remedy = (
-                "the image is not public, or there is none of that name; if you may read it: "
-                f"podman login {self.host} (docker, skopeo or apptainer do, too)"
+                f"the {self.what} is not public, or there is none of that name; if you may read "
+                f"it: podman login {self.host} (docker, skopeo or apptainer do, too)"
             )
         return StepError(cause, remedy=remedy, code=code)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -111,7 +111,19 @@ def stack_base(name: str, spec: str, config: Config, record: Record | None = Non
             remedy="name the container itself as the base",
             code=Exit.BASE,
         )
+    if "parent" in record.images[0]:
+        raise TykkyError(
+            f"the base 'stack:{spec}' is a layer on another stack itself",
+            remedy="name that stack as the base, with the packages of both",
+            code=Exit.BASE,
+        )
     images = tuple(image_path(prefix, image["file"]) for image in record.images)
+    if lost := next((path for path in images if not path.exists()), None):
+        raise TykkyError(
+            f"{record.title} is not whole: {lost} is missing",
+            remedy=f"who keeps it can mend it: 'tykky verify {record.module}' tells how",
+            code=Exit.DAMAGED,
+        )
     by_record = record.kind in ("pip", "extension")  # others have more than Python's
     return StackBase(
         name,
@@ -121,16 +133,17 @@ def stack_base(name: str, spec: str, config: Config, record: Record | None = Non
         record.generation,
         images,
         below,
-        dict(record.packages if by_record else _projects(listing_of(images))),
+        dict(record.packages if by_record else _projects(images)),
         record.title,
         record.commands,
         bool(record.launch.get("activation")),
     )
 
 
-def _projects(inside: Listing) -> Iterator[tuple[str, str]]:
-    """The names and versions of the Python projects in an image."""
-    for path in inside.glob("/lib/python3*/site-packages/*.dist-info"):
-        name, _, version = PurePosixPath(path).name.removesuffix(".dist-info").rpartition("-")
-        if name:
-            yield name, version
+@lru_cache(maxsize=1)
+def _projects(images: tuple[Path, ...]) -> tuple[tuple[str, str], ...]:
+    """The names and versions of the Python projects in images, which are named by their digests."""
+    found = listing_of(images).glob("/lib/python3*/site-packages/*.dist-info")
+    names = (PurePosixPath(path).name.removesuffix(".dist-info") for path in found)
+    parts = (name.rpartition("-") for name in names)
+    return tuple((name, version) for name, _, version in parts if name)

@@ -22,7 +22,7 @@ from tykky.errors import RecipeError, StepError, masked
 from tykky.host import user_name
 from tykky.kinds import tree
 from tykky.runtime.base import PINS
-from tykky.tools import process, uv
+from tykky.tools import complaints, process, uv
 from tykky.tools.enclosure import Access, closed, enclosed
 from tykky.tools.process import Command
 from tykky.tools.scratch import Scratch, contained
@@ -209,7 +209,7 @@ class RealBox(Box):
                 return process.run(shown, line, environment, self.cwd, self.log, self.network)
         except StepError as error:
             if self.network:
-                uv.of_script(error, shown, uv.indexes(self.config))
+                complaints.of_script(error, shown, uv.indexes(self.config))
             raise
 
     def do(self, what: str, action: Callable[[RealBox], None]) -> None:

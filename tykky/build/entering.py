@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from tykky.runtime.base import (
     Runtime,
 )
 from tykky.store.record import is_a
+from tykky.tools.squash import DIGITS
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -62,8 +64,9 @@ class Entering:
     need (``{image}`` in a value is one for each content). ``root`` is the image or directory that
     is entered as ``/``, empty for the host's own; ``bare`` are directories that an image leaves
     empty. ``binds`` are pairs of a place on the host and one inside; ``mounts`` are places that are
-    visible if they are there; ``needs`` pairs of a place and the number of a generation of it. With
-    ``relocatable``, the install may be moved, and ``$PREFIX`` is where it lies.
+    visible if they are there; ``needs`` pairs of a place and the number of a generation of it, and
+    ``needed_images`` the images of each, as records name them. With ``relocatable``, the install
+    may be moved, and ``$PREFIX`` is where it lies.
     """
 
     runtime: str = "native"
@@ -77,6 +80,7 @@ class Entering:
     bare: tuple[str, ...] = ()
     mount_at: str = ""
     needs: tuple[tuple[str, str], ...] = ()
+    needed_images: tuple[str, ...] = ()
     binds: tuple[tuple[str, str], ...] = ()
     mounts: tuple[str, ...] = ()
     relocatable: bool = False
@@ -108,10 +112,7 @@ def as_built(
     config: Config,
 ) -> Entering:
     """How a new install is entered; ``more`` are variables that the image sets by scripts."""
-    plain = Entering(
-        mount_at=str(recipe.mount_at() or ""),
-        needs=tuple((record.prefix, str(record.generation)) for record in needs),
-    )
+    plain = Entering(mount_at=str(recipe.mount_at() or ""), **of_needs(needs))
     return as_published(replace(plain, **of_base(base, str(prefix), more)), recipe, config)
 
 
@@ -128,6 +129,14 @@ def as_published(entering: Entering, recipe: Stack, config: Config) -> Entering:
         binds=tuple(_pair(text) for text in guarded(recipe, "binds")),
         gpu=guarded(recipe, "gpu"),
     )
+
+
+def of_needs(needs: Sequence[Record]) -> dict[str, Any]:
+    """What names the generations of other places that one needs, as fields of ``Entering``."""
+    return {
+        "needs": tuple((record.prefix, str(record.generation)) for record in needs),
+        "needed_images": tuple(record.names_of_images for record in needs),
+    }
 
 
 def of_base(base: Base, prefix: str, more: Mapping[str, str]) -> dict[str, Any]:
@@ -227,6 +236,7 @@ def launch_plan(
         ),
         refuse_other_stacks=entering.isolation == "closed",
         gpu=entering.gpu,
+        extends=f"{images[0]['parent'][:DIGITS]}.sqfs" if images and own[0].layer else "",
         servers=(Path(config.server),) if config.server else (),
         container=_container(entering),
         options=options,
@@ -259,7 +269,9 @@ def _mounts(
     Binds are the recipe's own and ``more``; but what would cover an image comes before it.
     """
     binds = [*(Bind(*pair) for pair in entering.binds), *more]
-    needs = [Need(Path(place), number) for place, number in entering.needs]
+    known = chain(entering.needed_images, repeat(""))  # an earlier Tykky has noted none
+    pairs = zip(entering.needs, known, strict=False)
+    needs = [Need(Path(need[0]), need[1], each) for need, each in pairs]
     covered = [*(image.target for image in own), *(place for place, _ in entering.needs)]
     root = _root(entering)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tykky import bases
 from tykky import lock as locks
 from tykky.build import locking
+from tykky.conda.environment import checked, names_of
 from tykky.errors import (
     Exit,
     LockError,
@@ -51,20 +52,28 @@ KIND = "extension"
 _HEAD = """\
 # Made by 'tykky extend', which adds to 'packages' when it is called again. To take some out, remove
 # them here, and run 'tykky install {name}'.
-from tykky import Extension
+from tykky import {kind}
 
 
-class {title}(Extension):
+class {title}({kind}):
     \"\"\"{about}\"\"\"
 
 """
+_KINDS = ("Extension", "CondaExtension")
+_ORDER = (
+    *("homepage", "license", "versions", "base", "python", "packages", "pip"),
+    *("family", "setenv", "shadows"),
+)
 _ABOUT = re.compile(r"\S+ with [^\n]*\.")
 _PYTHON = re.compile(r"python3\.(\d+)")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What the recipe of an extension says; ``packages`` are requirements, as pip writes them."""
+    """What the recipe of an extension says; ``packages`` are requirements, as pip writes them.
+
+    With ``conda`` packages, it is of the kind that has these.
+    """
 
     homepage: str
     license: str
@@ -72,6 +81,7 @@ class Sheet:
     base: str
     python: str
     packages: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
     family: str = ""
     setenv: Mapping[str, str] = field(default_factory=dict)
     shadows: bool = False
@@ -88,16 +98,18 @@ class Sheet:
 
     def text(self, name: str) -> str:
         """The recipe, under a name."""
-        names = [project(each) for each in self.packages]
+        names = [*dict.fromkeys([*map(conda_name, self.conda), *map(project, self.packages)])]
         some = names if len(names) < 6 else [*names[:4], f"{len(names) - 4} more"]
         title = "".join(part.capitalize() for part in re.split("[-_]", name))
         head = _HEAD.format(
             name=name,
+            kind=_KINDS[bool(self.conda)],
             title=title if title[:1].isalpha() else f"My{title}",
             about=f"{self.name}/{self.versions} with {', '.join(some) or 'nothing more'}.",
         )
-        optional = ("family", "setenv", "shadows")
-        values = {key: value for key, value in vars(self).items() if value or key not in optional}
+        optional = ("pip", "conda", "family", "setenv", "shadows")
+        said = vars(self) | ({"packages": self.conda, "pip": self.packages} if self.conda else {})
+        values = {key: said[key] for key in _ORDER if said.get(key) or key not in optional}
         return head + "".join(f"    {key} = {_code(value)}\n" for key, value in values.items())
 
 
@@ -120,12 +132,16 @@ def read(file: Path) -> Sheet | None:
         assert isinstance(cls, ast.ClassDef)
         about, *fields = cls.body
         values = {each.targets[0].id: ast.literal_eval(each.value) for each in fields}  # type: ignore[attr-defined]
-        packages = values.get("packages", ())
-        values["packages"] = (packages,) if isinstance(packages, str) else tuple(packages)
+        for key in {"packages", "pip"} & {*values}:
+            listed = values[key]
+            values[key] = (listed,) if isinstance(listed, str) else tuple(listed)
+        kind = ast.unparse(cls.bases[0])
+        if kind == _KINDS[True]:
+            values |= {"conda": values["packages"], "packages": values.pop("pip", ())}
         sheet = Sheet(**values)
         head, own = (
-            [ast.unparse(imported), ast.unparse(cls.bases[0]), len(cls.bases), _comments(text)],
-            ["from tykky import Extension", "Extension", 1, 2],
+            [ast.unparse(imported), kind in _KINDS, len(cls.bases), _comments(text)],
+            [f"from tykky import {kind}", True, 1, 2],
         )
         if head == own and _ABOUT.fullmatch(about.value.value) and not cls.decorator_list:  # type: ignore[attr-defined]
             return sheet
@@ -153,16 +169,35 @@ def asked(words: Sequence[str], files: Sequence[Path]) -> tuple[str, ...]:
     return merged((), found)
 
 
-def merged(old: Iterable[str], new: Iterable[str]) -> tuple[str, ...]:
-    """All requirements, sorted, one for each project: the last that was asked for."""
-    found = {project(text): text for text in (*old, *new)}
-    return tuple(found[name] for name in sorted(found))
+def merged(
+    old: Iterable[str], new: Iterable[str], name_of: Callable[[str], str] | None = None
+) -> tuple[str, ...]:
+    """All requirements, sorted by project; the new ones of a project instead of the old ones.
+
+    There may be several, for one Python each.
+    """
+    name, asked = name_of or project, dict.fromkeys(new)
+    anew = {*map(name, asked)}
+    kept = (text for text in old if name(text) not in anew)
+    return tuple(sorted((*kept, *asked), key=name))
 
 
 def project(text: str) -> str:
     """The project that a requirement is for, or the file that it names instead."""
     wanted = _parsed(text)
     return locks.canonical(wanted.name) if wanted else Path(text.partition(" ")[0]).name
+
+
+def asked_of_conda(words: Sequence[str]) -> tuple[str, ...]:
+    """The conda packages that are named. Raises ``RecipeError``."""
+    return merged(
+        (), [checked(text, Where(Path("the command line"))) for text in words], conda_name
+    )
+
+
+def conda_name(spec: str) -> str:
+    """The name of a conda package in a spec."""
+    return next(iter(names_of([spec])), spec)
 
 
 def _parsed(text: str) -> Requirement | None:
@@ -202,7 +237,7 @@ def find(words: str, stores: Sequence[Store]) -> Record:
     return place.record()
 
 
-def check(record: Record, name: str) -> None:
+def check(record: Record, name: str, *, conda: bool = False) -> None:
     """Raise ``StoreError`` if nothing of that name can be put on top of an install."""
     launch, why, remedy = record.launch, "", "'tykky find' shows what else there is"
     if facts := record.marks.get(state.RETIRED):
@@ -214,7 +249,10 @@ def check(record: Record, name: str) -> None:
     elif not record.images:
         why = "is a wrapped container, which has no image of its own to put anything on"
         remedy = f"make a pip stack on that container: base = {launch.get('root', '')!r}"
-    elif not python_of(record):
+    elif conda and record.kind != "conda" and record.kind != KIND:
+        why = f"is a {record.kind} stack, and conda packages go on top of a conda stack"
+        remedy = "ask for it as Python has it, without --conda"
+    elif not conda and not python_of(record):
         why = "has no Python of its own"
     elif record.base["digest"] in record.needed.values():
         why = f"is on top of another stack itself, {record.base['name']}"
@@ -244,7 +282,13 @@ def reference(record: Record, store: Store) -> str:
 
 
 def sheet_of(
-    base: Record, store: Store, old: Sheet | None, packages: Iterable[str], *, shadows: bool
+    base: Record,
+    store: Store,
+    old: Sheet | None,
+    packages: Iterable[str],
+    conda: Iterable[str] = (),
+    *,
+    shadows: bool,
 ) -> Sheet:
     """The recipe of an extension of a stack, for a root: what it had already, and more packages."""
     return Sheet(
@@ -254,6 +298,7 @@ def sheet_of(
         reference(base, store),
         python_of(base),
         merged(old.packages if old else (), packages),
+        merged(old.conda if old else (), conda, conda_name),
         base.shown.get("family", ""),
         dict(base.shown.get("setenv", {})),
         shadows or (old is not None and old.shadows),
@@ -264,6 +309,12 @@ def kept(name: str, store: Store) -> Sheet | None:
     """What the newest extension of that name was made from, if its recipe is gone."""
     found = [e for e in store.entries(name) if e.kind == KIND]
     return read(Place(Path(found[-1].prefix)).generation() / "recipe/recipe.py") if found else None
+
+
+def needs_of(name: str, version: str, store: Store) -> tuple[str, ...]:
+    """What an extension needs by now, if it is there."""
+    found = (e.needs for e in store.entries(name) if f"{e.version}{e.suffix}" == version)
+    return next(found, ())
 
 
 # -- where it goes --------------------------------------------------------------------------
@@ -389,6 +440,6 @@ def settled(
         old = locks.read(place.generation() / "lock.json") if place.current else None
     if old is not None and names:
         with contextlib.suppress(TykkyError):
-            lock = locking.fresh_lock(recipe, config, arch, old, {*map(project, names)})
+            lock = locking.fresh_lock(recipe, config, arch, old, {*names})
             return locking.Settled(lock), old
     return locking.Settled(locking.fresh_lock(recipe, config, arch)), old

@@ -19,6 +19,7 @@ from tykky.build import plan as plans
 from tykky.errors import LockError, StoreError, explained
 from tykky.files import digest_file
 from tykky.inventory import files as listed
+from tykky.recipe import guarded
 from tykky.recipe.source import PUBLISHED, is_recipe, recipe_source
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
@@ -43,13 +44,18 @@ _OF_THE_LOCK = PUBLISHED | {"packages", "requirements", "pip", "environment", "t
 _SHARE = 0.25
 
 
-def ground(plan: Plan, config: Config) -> Record | None:
-    """The generation that a layer can and should be made on; ``None``: build whole.
+def ground(plan: Plan, config: Config, *, whole: bool) -> Record | None:
+    """The generation that a layer can and should be made on; ``None``: build ``whole``.
 
     It must be whole, of the same base and made by the same code, so that nothing but its packages
     can differ; and what changes must be little of it.
     """
-    if not (config.layers.most and plan.layout.has_image and plan.place.current):
+    if plan.layout.upon:
+        return plan.needs[0]
+    if whole or not (config.layers.most and plan.layout.has_image and plan.place.current):
+        return None
+    # Its users may be where only Apptainer can mount, and that lays nothing over an image.
+    if "apptainer" in (config.runtime, guarded(plan.recipe, "runtime")):
         return None
     with contextlib.suppress(StoreError, LockError, OSError):
         record = plan.place.record()
@@ -80,8 +86,8 @@ def _differs_by_packages(plan: Plan, record: Record) -> bool:
     known = sum(package.size for package in before.packages)
     if (
         not recipe.layers
-        or recipe.whole
         or is_recipe(_owner(cls, "assemble"))
+        or (_has_steps(cls) if recipe.whole is None else recipe.whole)
         or record.by.get("tykky") != tykky.__version__
         or record.kind != recipe.kind
         or record.arch != plan.arch
@@ -93,6 +99,11 @@ def _differs_by_packages(plan: Plan, record: Record) -> bool:
         return False
     inputs = (recipe, plan.arch, plan.base, before, plan.needs, plan.beside)
     return plans.build_digest(*inputs) == record.build or _has_same_code(plan, record)
+
+
+def _has_steps(cls: type) -> bool:
+    """Whether a recipe does something to the contents, which it need not be able to do twice."""
+    return any(is_recipe(_owner(cls, name)) for name in ("equip", "finish", "seal"))
 
 
 def _owner(cls: type, name: str) -> type:
@@ -147,7 +158,7 @@ def changed(work: Work, record: Record, make: Callable[[Work], _T]) -> _T:
     Raises ``TykkyError``; ``NoLayers`` if it cannot be done here, or not so.
     """
     plan, desk, scratch = work.plan, work.desk, work.scratch
-    images = [image_path(plan.place.prefix, image["file"]) for image in record.images]
+    images = [image_path(Path(record.prefix), image["file"]) for image in record.images]
     before = lock_of(record) if record.has_module else None
 
     def mount() -> overlay.Tree:
@@ -178,10 +189,15 @@ def changed(work: Work, record: Record, make: Callable[[Work], _T]) -> _T:
     return made
 
 
-def paths(place: Place, layer: Path) -> Iterator[str]:
-    """The paths of the files of the current generation with a layer on top of it."""
-    record = place.record()
-    kept = listed.read(place.generation(record.generation))
+def paths(plan: Plan, layer: Path) -> Iterator[str]:
+    """The paths of the files of the current generation with a layer on top of it.
+
+    Only those of the layer, if that lies on another stack.
+    """
+    if plan.layout.upon:
+        return layers.paths_with(layer, ())
+    record = plan.place.record()
+    kept = listed.read(plan.place.generation(record.generation))
     there = listed.of_images(record) if kept is None else kept.split("\n")
     own = (path for path in there if path[:1] not in ("", "/"))
     return layers.paths_with(layer, own)

@@ -53,6 +53,8 @@ class Layout:
     has_repository = True
     #: Whether it is built by changing the contents that there are.
     changes = False
+    #: Whether it is a layer on the images of its base.
+    upon = False
     #: What the log says is done.
     verb = "install"
 

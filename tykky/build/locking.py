@@ -162,6 +162,11 @@ def known_lock(recipe: Stack, config: Config, arch: str, place: Place) -> Settle
     return Settled(lock) if lock is not None else None
 
 
+def has_packages(recipe: Stack, config: Config, arch: str) -> bool:
+    """Whether there is anything to be resolved."""
+    return any(_asked(recipe, config, arch).values())
+
+
 def different(old: Iterable[Package], new: Iterable[Package]) -> bool:
     """Whether two locks name other files, whatever else they tell of them."""
     one, other = ({(p.name, p.version, p.build, p.sha256) for p in each} for each in (old, new))

@@ -47,12 +47,22 @@ class Publisher(Protocol):
         """Show the current generation, if anything of that is missing."""
 
 
+class Taker(Protocol):
+    """What may have a stack already that would be built; see :mod:`tykky.exchange.taking`."""
+
+    def find(self, plan: Plan) -> bool:
+        """Whether somebody has it, and it may be taken; what it cannot be had for is told."""
+
+    def take(self, plan: Plan, *, held: bool) -> bool:
+        """Commit it at its place, which is claimed, if it can be had after all."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What ``install`` did: the record, and how it came about.
 
     ``did`` is ``nothing``, ``switched`` (to a generation that was there), ``published`` (a new
-    generation without building) or ``built``.
+    generation without building), ``taken`` (from elsewhere) or ``built``.
     """
 
     record: Record
@@ -68,14 +78,17 @@ def install(
     *,
     force: bool = False,
     whole: bool = False,
+    taker: Taker | None = None,
 ) -> Outcome:
     """Install what a spec selects, unless it is installed already, as it would be now.
 
-    With ``force`` it is built in any case, and ``whole``. Raises ``TykkyError``; then everything
-    is as it was, and the error's details say where the build log is.
+    With ``force`` it is built in any case, and ``whole``; else it is taken if ``taker`` has it.
+    Raises ``TykkyError``; then everything is as it was, and the error's details say where the build
+    log is.
     """
     desk = Desk.of(config, store, spec, quiet=False)
-    return carry_out(desk, resolve(desk, repos), publisher, force=force, whole=whole)
+    plan = resolve(desk, repos)
+    return carry_out(desk, plan, publisher, force=force, whole=whole, taker=taker)
 
 
 def carry_out(
@@ -88,6 +101,7 @@ def carry_out(
     why: str = "",
     after: int = 0,
     whole: bool = False,
+    taker: Taker | None = None,
 ) -> Outcome:
     """Install what is planned ``after`` a generation; ``verb`` and ``why`` are for the history.
 
@@ -104,7 +118,10 @@ def carry_out(
     if force or (found is None and plans.reusable(plan) is None):
         gate.check(plan.lock.packages, plan.module, desk)
         licensing.check_lock(plan.lock, plan.module, desk.config, lambda _: None)
-        plan = provide(desk, plan)
+        if force or whole or taker is None or not taker.find(plan):
+            taker, plan = None, provide(desk, plan)
+    else:
+        taker = None
     desk.store.prepare()
     sweep(desk.config.build_dir)
     publisher.check(plan.layout.amend(record_of(plan, (), {})))
@@ -125,12 +142,15 @@ def carry_out(
             )
             remedy = "run the same command again, which goes on from there"
             raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
+        if taker is not None and taker.take(plan, held=held) and (found := plans.present(plan)):
+            publisher.switch(found, verb, why)
+            return Outcome(found, "taken")
         old = None if force else plans.reusable(plan)
         if old is None and isinstance(plan.base, bases.Pending):
             plan = provide(desk, plan)  # what it would have been taken from is gone meanwhile
         whole = whole or force
         record = build(desk, plan, publisher, old, held=held, verb=verb, why=why, whole=whole)
-        return Outcome(record, "built" if old is None else "published")
+        return Outcome(record, "built" if old is None else "taken" if taker else "published")
 
 
 def resolve(desk: Desk, repos: Repos) -> Plan:
@@ -204,7 +224,7 @@ def build(
         if old is not None:
             built = steps.reuse(work, old)
         else:
-            built = steps.assemble(work, None if whole else layered.ground(plan, desk.config))
+            built = steps.assemble(work, layered.ground(plan, desk.config, whole=whole))
         gate.check(built.packages, plan.module, desk)
         licensing.check(built.packages, plan.module, desk.config, desk.remark)
         launch = steps.write(work, draft, built)

@@ -19,6 +19,7 @@ from tykky.build.box import PlanBox
 from tykky.build.commands import are_plain
 from tykky.build.entering import triples
 from tykky.build.layout import Layout
+from tykky.build.upon import Upon
 from tykky.console import plural
 from tykky.errors import (
     Exit,
@@ -113,6 +114,9 @@ def make(
     records = [_needed(recipe, needed, store) for needed in guarded(recipe, "needs")]
     if isinstance(base, bases.Pending) and base.reference.scheme == "stack":
         records.insert(0, find_stack(base.reference.target, config))
+    for record in records:
+        if record.arch not in ("", arch):
+            raise mixed(record, arch)
     needs = tuple({record.prefix: record for record in records}.values())  # each once
     beside = _beside(recipe)
     build = build_digest(recipe, arch, base, lock, needs, beside)
@@ -121,7 +125,8 @@ def make(
     entered["shields"] = [list(change) for change in triples(recipe.shields(config))]
     publish = locks.digest_of({"shown": shown(recipe), "entered": entered})
     module = f"{recipe.name}/{version}"
-    how = (settled.is_new, settled.instead, needs, build, publish, beside)
+    layout = Upon() if recipe.on_base else Layout()
+    how = (settled.is_new, settled.instead, needs, build, publish, beside, layout)
     return Plan(recipe, arch, base, lock, place, module, *how)
 
 
@@ -161,12 +166,23 @@ def check_selection(recipe: Stack, place: Place) -> None:
         there = place.record()
     except StoreError:
         return  # damaged, or of a newer Tykky: that is said by what needs to know more
+    if there.arch not in ("", bases.arch()):
+        raise mixed(there, bases.arch())
     if (there.version, there.suffix) != (str(recipe.version), recipe.suffix):
         raise StoreError(
             f"the module {there.module} belongs to another selection already: {there.spec}",
             remedy=f"uninstall that first ('tykky uninstall {place.prefix}'), or rename a version",
             code=Exit.CONFLICT,
         )
+
+
+def mixed(there: Record, arch: str) -> StoreError:
+    """The error where a place, or what a stack needs, is for another architecture."""
+    return StoreError(
+        f"{there.module} in {there.prefix} is for {there.arch}, and this would be for {arch}",
+        remedy="give each architecture a root of its own: --root DIR",
+        code=Exit.CONFLICT,
+    )
 
 
 def shown(recipe: Stack) -> dict[str, Any]:
@@ -293,7 +309,14 @@ def present(plan: Plan) -> Record | None:
 def reusable(plan: Plan) -> Record | None:
     """The newest generation with the contents that the plan would build."""
     found = (_readable(plan, number) for number in reversed(plan.place.numbers))
-    return next(filter(None, found), None)
+    return next((record for record in found if record and _goes_on(plan, record)), None)
+
+
+def _goes_on(plan: Plan, record: Record) -> bool:
+    """Whether contents go on top of what the plan needs, if they are a layer on just one image."""
+    parent = record.images[0].get("parent") if record.images else None
+    tops = [image["sha256"] for needed in plan.needs[:1] for image in needed.images[-1:]]
+    return not parent or tops == [parent]
 
 
 def _readable(plan: Plan, number: int) -> Record | None:

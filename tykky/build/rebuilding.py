@@ -19,9 +19,11 @@ from tykky.bases.stacks import stack_base
 from tykky.build import keeping, restoring, steps
 from tykky.build import plan as plans
 from tykky.build.comparing import Difference, compare
+from tykky.build.layered import ground
 from tykky.build.layout import Layout
 from tykky.build.locking import Settled
 from tykky.build.plan import Plan
+from tykky.build.upon import Upon
 from tykky.build.work import Desk, Work
 from tykky.errors import Exit, LockError, StoreError, TykkyError, explained
 from tykky.files import digest_file
@@ -84,6 +86,10 @@ class _Same(Layout):
         return self.options
 
 
+class _SameUpon(_Same, Upon):
+    """The same of what is a layer on its base."""
+
+
 def rebuild(record: Record, config: Config, store: Store) -> Proof:
     """Build a generation again in scratch, and compare. Raises ``TykkyError``.
 
@@ -102,9 +108,10 @@ def rebuild(record: Record, config: Config, store: Store) -> Proof:
             (path / "images").mkdir()
             plan = _plan(record, lock, desk, path)
             work = Work(desk, plan, scratch)
-            plan = replace(plan, layout=_Same(options_of(images[0], work.run)))
+            layout = _SameUpon if plan.layout.upon else _Same
+            plan = replace(plan, layout=layout(options_of(images[0], work.run)))
             work = replace(work, plan=plan)
-            made = steps.assemble(work).images[0]
+            made = steps.assemble(work, ground(plan, config, whole=True)).images[0]
             found = Proof(record, made["sha256"], other=tuple(_other(record, plan)))
             if found.sha256 != found.installed:
                 with console.step("compare", "the files of both images"):

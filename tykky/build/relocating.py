@@ -9,39 +9,32 @@ one: who relocates again leaves it out and begins with the same images.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky import console
 from tykky import lock as locks
-from tykky.build import rewire, root
+from tykky.build import rewire
 from tykky.build.commands import lay_launch
 from tykky.build.entering import Entering, launch_plan
 from tykky.build.keeping import keep_bill
 from tykky.build.plan import check_path
-from tykky.build.rebuilding import options_of
-from tykky.build.restoring import NAME, NAMELESS, copy_in
+from tykky.build.viewing import View, moved, viewed
 from tykky.contents import of_install
-from tykky.errors import Exit, StoreError, TykkyError, explained
-from tykky.files import bring, copy_tree, count, digest_file, discard
+from tykky.errors import Exit, StoreError, explained
+from tykky.files import bring, count, digest_file, discard, walk
 from tykky.host import host_name, now, user_name
 from tykky.inventory import cyclonedx
-from tykky.runtime.base import CONF_NAME, ImageMount
+from tykky.runtime.base import CONF_NAME
 from tykky.store import Place, Record, Store, place, roots, signatures
 from tykky.store import record as records
-from tykky.store.record import PATHS
 from tykky.store.written import note, what
-from tykky.tools import process
-from tykky.tools.scratch import Scratch
-from tykky.tools.squash import squash
+from tykky.tools.squash import DIGITS
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -100,15 +93,14 @@ def planned(
     """
     record = source.record
     if not record.has_module:
-        raise StoreError(
-            f"{record.prefix} was made by a classic command, and needs nothing for that"
-            if record.launch.get("relocatable")
-            else f"{record.prefix} lies over the path that it was made for, and works there only",
-            remedy="move it by 'mv', or copy it by 'rsync -al'"
-            if record.launch.get("relocatable")
-            else "make it again where it is to be",
-            code=Exit.USAGE,
-        )
+        cause = f"{record.prefix} was made by a classic command"
+        if record.launch.get("relocatable"):
+            cause, remedy = f"{cause}, and needs nothing for that", "use 'mv', or 'rsync -al'"
+        else:
+            cause = f"{cause} so that it lies over the path that it was made for, and works there"
+            remedy = "make it again by that command where it is to be"
+        raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
+    _check_names(record)
     check_path(here.prefix, "choose another root: --root DIR")
     if here.current and not here.original():
         there = here.record()
@@ -120,8 +112,22 @@ def planned(
     for old, new in needs.items():
         paths[old.rpartition("#")[0]] = new.rpartition("#")[0]
     if image := str(record.launch.get("root", "")):
-        paths[image] = _root(image, record, store, config)
+        paths[image] = _root(image, source, store, config)
     return Move(source, here.prefix, paths, needs)
+
+
+def _check_names(record: Record) -> None:
+    """Raise ``StoreError`` for names that lead elsewhere: anybody may have written the record."""
+    places = [record.prefix, *(need.rpartition("#")[0] for need in record.needs)]
+    if (
+        record.module != f"{record.name}/{record.version}{record.suffix}"
+        or any("/" in name or name[:1] in ("", ".") for name in record.commands)
+        or any(i["file"] != f"{i['sha256'][:DIGITS]}.sqfs" for i in record.images)
+        or any(not path.startswith("/") for path in (*places, *record.made_with.values()))
+        or (record.has_module and any(len(Path(path).parts) < 4 for path in places))
+    ):
+        cause = f"the record of {record.title} has names that none has that Tykky writes"
+        raise StoreError(cause, remedy="do not use it", code=Exit.DAMAGED)
 
 
 def _having(need: str, record: Record, store: Store, coming: Collection[Path]) -> str:
@@ -131,103 +137,54 @@ def _having(need: str, record: Record, store: Store, coming: Collection[Path]) -
     """
     prefix, _, number = need.rpartition("#")
     wanted, parts = record.needed.get(need), Path(prefix).parts[-2:]
-    own = store.place(*parts)
+    own, was = store.place(*parts), Place(Path(prefix))
     elsewhere = [each.place(*parts) for each in roots.searched(store)[0] if each is not store]
-    for there in (own, Place(Path(prefix)), *elsewhere):
+    # What is a layer on the images of another lies where that does, and on no layer of that.
+    parent = record.images[0].get("parent") if record.images and need == record.needs[0] else None
+    for there in (was,) if parent else (own, was, *elsewhere):
         with contextlib.suppress(StoreError, OSError):
             new = there.prefix in coming
             numbers = [n for n in there.numbers if new or not there.original(n)]
-            same = [n for n in numbers if there.record(n).build == wanted]
+            known = {n: there.record(n) for n in numbers}
+            same = [n for n in numbers if known[n].build == wanted]
+            same = [n for n in same if parent in (None, known[n].images[-1]["sha256"])]
             if found := next((n for n in same if str(n) == number), max(same, default=0)):
                 return f"{there.prefix}#{found}"
     title = "/".join(parts)
     remedy = f"install {title} as it was, or relocate it first: 'tykky relocate DIR/{title}'"
-    if own.current and own.original():
+    if parent:
+        remedy = "it lies on the images of that, and only there: 'tykky extend' makes it on another"
+    elif own.current and own.original():
         remedy = f"relocate that first: 'tykky relocate {shlex.quote(str(own.prefix))}'"
     cause = f"{record.module} needs {need}, which is not here as it was"
     raise StoreError(cause, remedy=remedy, code=Exit.NOT_FOUND)
 
 
-def _root(image: str, record: Record, store: Store, config: Config) -> str:
+def _root(image: str, source: Source, store: Store, config: Config) -> str:
     """Where the image is that an install is entered with. Raises ``StoreError``."""
-    size, old = int(record.launch.get("root_size", 0)), Path(image)
-    above = Path(record.prefix).parents[2]
-    copied = [store.root / old.relative_to(above)] if above in old.parents else []
+    record, old = source.record, Path(image)
+    size, above = int(record.launch.get("root_size", 0)), Path(record.prefix).parents[2]
+    # It may have come along with its root, or be in that which the files are in now.
+    there = (store.root, *[*source.images.parents][4:5]) if above in old.parents else ()
+    copied = [root / old.relative_to(above) for root in there]
     for path in (*copied, old, config.bases_dir / old.name):
         with contextlib.suppress(OSError):
             if path.is_dir() if not size else path.stat().st_size >= size:
                 return str(path)
     cause = f"{record.module} runs in the image {old}, which is not here"
-    remedy = f"copy it to {config.bases_dir}, where {record.base.get('name')} is looked for"
+    remedy = f"copy it to {config.bases_dir / old.name}, where it is looked for as well"
     raise StoreError(cause, remedy=remedy, code=Exit.BASE)
-
-
-@dataclass
-class _View:
-    """The contents of images, mounted where a build has its scratch."""
-
-    move: Move
-    scratch: Scratch
-    config: Config
-
-    def run(
-        self, images: Path, layers: Sequence[Mapping[str, Any]], *words: str, given: str
-    ) -> str:
-        """What a Python of this machine prints that sees them at ``top``."""
-        mounts = [
-            ImageMount(i["file"], i["bytes"], str(self.top), layer="parent" in i) for i in layers
-        ]
-        self.top.mkdir(exist_ok=True)
-        command = root.view(images, mounts, self.scratch, self.config)
-        clean = {"PATH": "/usr/bin:/bin", "HOME": str(self.scratch.home), "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(
-            [command, sys.executable, "-I", *words],
-            input=given.encode(errors="surrogateescape"),
-            capture_output=True,
-            env=clean,
-            check=False,
-        )
-        if done.returncode:
-            said = done.stderr.decode(errors="replace")
-            error = process.failure("look at the contents of the install", done.returncode, said)
-            error.remedy = error.remedy or "'tykky doctor' tells whether this machine can do it"
-            raise error
-        return done.stdout.decode(errors="surrogateescape")
-
-    @property
-    def top(self) -> Path:
-        """Where they are seen."""
-        return self.scratch.path / "seen"
 
 
 def survey(move: Move, config: Config) -> rewire.Found:
     """What would be written anew, and what cannot be; nothing is written."""
-    with _scratch(move, config) as scratch:
-        return _looked_at(_View(move, scratch, config), move.source.images)
+    with _view(move, config) as view:
+        return view.rewired(move.source.images)
 
 
-@contextlib.contextmanager
-def _scratch(move: Move, config: Config) -> Iterator[Scratch]:
+def _view(move: Move, config: Config) -> contextlib.AbstractContextManager[View]:
     name = locks.digest_of(["relocate", str(move.prefix)])[:16]
-    scratch = Scratch(config.build_dir / name)
-    with scratch.held():
-        scratch.home.mkdir()
-        yield scratch
-    with contextlib.suppress(OSError):
-        config.build_dir.rmdir()
-
-
-def _looked_at(view: _View, images: Path) -> rewire.Found:
-    """Write anew what names a path, in the top of the scratch directory."""
-    below, within = view.move.source.record.originals, view.move.within
-    if not below or not within:
-        return rewire.Found()
-    wish: dict[str, Any] = {"top": str(view.top), "out": str(view.scratch.top), "paths": within}
-    wish |= {"jobs": view.config.jobs, "without": [NAME]}
-    said = view.run(images, [*below], str(Path(rewire.__file__)), given=json.dumps(wish))
-    found = rewire.Found(**json.loads(said))
-    found.refused = [(name, why) for name, why in found.refused]
-    return found
+    return viewed(move.source.record.originals, move.within, config, name)
 
 
 def check(found: rewire.Found, move: Move, store: Store) -> None:
@@ -270,16 +227,13 @@ def relocate(
     _check_whole(source, config)
     draft = place.begin(here, permissions)
     try:
-        with explained(f"relocate {record.module}"), _scratch(move, config) as scratch:
+        with explained(f"relocate {record.module}"), _view(move, config) as view:
             say("the files that name its path")
-            view = _View(move, scratch, config)
-            found = _looked_at(view, source.images)
+            found = view.rewired(source.images)
             check(found, move, store)
             _bring(source, here, store, say)
-            images = [*record.originals, *_layer(view, here, store)]
-            copy_tree(source.folder, draft.path)
-            for name in _OWN:
-                discard(draft.path / name)
+            images = [*record.originals, *view.layer(here, permissions)]
+            _take_over(source.folder, draft.path)
             permissions.apply_again(draft.path)
             record = _record(move, images, draft.number)
             entering, number = Entering.read(record.launch), draft.number
@@ -317,6 +271,21 @@ def _check_whole(source: Source, config: Config) -> None:
         raise StoreError(wrong, remedy=_WHOLE, code=Exit.DAMAGED)
 
 
+def _take_over(folder: Path, new: Path) -> None:
+    """Copy what lies beside a record, but for what is made anew. Raises ``OSError``."""
+    for entry in walk(folder):
+        name = Path(entry.path).relative_to(folder)
+        if name.parts[0] in _OWN:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            (new / name).mkdir()
+        elif entry.is_file(follow_symlinks=False):
+            shutil.copy2(entry.path, new / name, follow_symlinks=False)
+        else:  # a link to somebody's own file, or a pipe
+            cause = f"{entry.path} is nothing that Tykky has put there"
+            raise StoreError(cause, remedy="do not use it", code=Exit.DAMAGED)
+
+
 def _bring(source: Source, here: Place, store: Store, say: Callable[[str], None]) -> None:
     """Let the images be among those of a place: by another name, or copied."""
     for image in source.record.originals:
@@ -329,71 +298,13 @@ def _bring(source: Source, here: Place, store: Store, say: Callable[[str], None]
                 raise StoreError(cause, remedy=_WHOLE, code=Exit.DAMAGED)
 
 
-def _layer(view: _View, here: Place, store: Store) -> Iterator[Mapping[str, Any]]:
-    """What was written anew, as an image that lies on the others; nothing, if that is nothing.
-
-    It is seen on them once, as commands will see it.
-    """
-    scratch, below = view.scratch, [*view.move.source.record.originals]
-    if not any(scratch.top.iterdir()):
-        return
-    fact = {"parent": below[-1]["sha256"], PATHS: view.move.within}
-    _put_copy(view, here.images, fact)
-    lowest = here.images / below[0]["file"]
-    before = {*here.images.iterdir()}
-    with tempfile.TemporaryFile() as log:
-
-        def run(line: list[str]) -> str:
-            return process.run(" ".join(line), line, os.environ, Path("/"), log)
-
-        image = squash(scratch.top, here.images, view.config, run, options_of(lowest, run))
-    if (path := here.images / image.file) not in before:
-        store.permissions.apply(path)
-    layer = {**asdict(image), **fact}
-    try:
-        view.run(here.images, [*below, layer], "-c", _SAME, given=str(scratch.top))
-    except TykkyError as error:
-        error.cause = "the layer that was written cannot be laid over the image on this machine"
-        error.code = Exit.NODE
-        raise
-    yield layer
-
-
-#: Whether all in the tree that is named is seen in the mounted one, which is beside it.
-_SAME = """
-import filecmp, os, sys
-top = sys.stdin.read()
-seen = os.path.join(os.path.dirname(top), "seen")
-for where, folders, files in os.walk(top):
-    for name in files + [n for n in folders if os.path.islink(os.path.join(where, n))]:
-        ours = os.path.join(where, name)
-        theirs = os.path.join(seen, os.path.relpath(ours, top))
-        if os.path.islink(ours):
-            same = os.readlink(ours) == os.readlink(theirs)
-        else:
-            same = filecmp.cmp(ours, theirs, shallow=False)
-        if not same:
-            sys.exit(f"{theirs} is not what was written")
-"""
-
-
-def _put_copy(view: _View, images: Path, fact: Mapping[str, Any]) -> None:
-    """Put the copy of the record into the layer, as it is in the images, with the paths of now."""
-    below = view.move.source.record.originals
-    copies = (copy_in(images / each["file"]) for each in reversed(below))
-    if (record := next(filter(None, copies), None)) is not None:
-        same = _moved(asdict(record), view.move.within)
-        # The layer itself comes last; its name and digest are not known in it.
-        own = {**NAMELESS, **fact}
-        data = records.render(replace(record, **{**same, "images": (*below, own), "steps": ()}))
-        (view.scratch.top / NAME).write_bytes(data)
-
-
 def _record(move: Move, images: Sequence[Mapping[str, Any]], number: int) -> Record:
     """The record of the new generation."""
     old, paths = move.source.record, {o: n for o, n in move.paths.items() if o != n}
-    launch = _moved(dict(old.launch), paths)
+    launch = moved(dict(old.launch), paths)
     launch["needs"] = [need.rpartition("#")[::2] for need in move.needs.values()]
+    there = (Place(Path(prefix)).record(int(number)) for prefix, number in launch["needs"])
+    launch["needed_images"] = [needed.names_of_images for needed in there]
     return replace(
         old,
         prefix=str(move.prefix),
@@ -403,20 +314,8 @@ def _record(move: Move, images: Sequence[Mapping[str, Any]], number: int) -> Rec
         needs=tuple(move.needs.values()),
         needed={move.needs.get(need, need): build for need, build in old.needed.items()},
         launch=launch,
-        shown=_moved(dict(old.shown), paths),
+        shown=moved(dict(old.shown), paths),
         images=tuple(images),
         notes={},
         marks={},
     )
-
-
-def _moved(value: Any, paths: Mapping[str, str]) -> Any:
-    """Facts of a record with the paths as they are by now."""
-    match value:
-        case str():
-            return rewire.moved(value, paths)
-        case dict():
-            return {_moved(key, paths): _moved(each, paths) for key, each in value.items()}
-        case list() | tuple():
-            return tuple(_moved(each, paths) for each in value)
-    return value

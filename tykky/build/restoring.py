@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +52,7 @@ def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> No
     """
     needs = [need.rpartition("#")[0] for need in record.needs]
     wishes = {key: guarded(recipe, key) or "" for key in _OF_THE_SITE}
+    launch = {key: value for key, value in record.launch.items() if key != "needed_images"}
     same = replace(
         record,
         installed="",
@@ -67,7 +67,7 @@ def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> No
         fetched=(),
         repository={},
         recipe={**record.recipe, "file": ""},  # which may lie anywhere
-        launch={**record.launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
+        launch={**launch, **wishes, "needs": [(prefix, "0") for prefix in needs]},
         needs=tuple(f"{prefix}#0" for prefix in needs),
         needed={f"{n.rpartition('#')[0]}#0": build for n, build in record.needed.items()},
     )
@@ -84,7 +84,7 @@ def copies(here: Place) -> list[Record]:
     found = []
     there = here.images.glob("*.sqfs") if here.images.is_dir() else ()
     for image in sorted(there, key=lambda path: path.lstat().st_mtime, reverse=True):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             record = copy_in(image)
             if record is None or record.prefix != str(here.prefix):
                 continue
@@ -96,8 +96,11 @@ def copies(here: Place) -> list[Record]:
             odd = any("/" in name or name.startswith(".") for name in record.commands)
             if image.stem == digest[: squash.DIGITS] and whole and not odd:
                 fact = {"file": image.name, "sha256": digest, "bytes": image.stat().st_size}
-                own = {**record.images[-1], **fact} if record.images else fact
-                found.append(replace(record, images=(*record.images[:-1], own)))
+                if record.images:
+                    fact = {**record.images[-1], **fact}
+                elif parent := _extended(record):
+                    fact["parent"] = parent
+                found.append(replace(record, images=(*record.images[:-1], fact)))
     return found
 
 
@@ -109,11 +112,21 @@ def copy_in(image: Path) -> Record | None:
         assert reading.stdout is not None
         said = reading.stdout.read(_MOST + 1)  # whoever made the image may have put in more
         reading.kill()
-    with contextlib.suppress(StoreError, OSError), tempfile.TemporaryDirectory() as folder:
-        if len(said) <= _MOST:
-            Path(folder, records.NAME).write_bytes(said)
-            return records.read(Path(folder))
+    with contextlib.suppress(StoreError):
+        return records.read(image, text=said) if len(said) <= _MOST else None
     return None
+
+
+def _extended(record: Record) -> str:
+    """The image of another install that the only one of this lies on, if it does.
+
+    Raises ``StoreError`` if that is gone.
+    """
+    if record.kind != "extension" or not record.launch.get("mount_at"):
+        return ""
+    need = record.needs[0]
+    prefix, _, number = _having(need, record.needed[need]).rpartition("#")
+    return str(Place(Path(prefix)).record(int(number)).images[-1]["sha256"])
 
 
 def restore(here: Place, config: Config, store: Store) -> Record:
@@ -176,10 +189,11 @@ def _of_image(here: Place, number: int, config: Config) -> Record:
     record = next((each for each in known if not each.files_of_images & others), known[0])
     numbers = {need: _having(need, build) for need, build in record.needed.items()}
     needs = [name.rpartition("#")[::2] for name in numbers.values()]
+    images = [Place(Path(p)).record(int(n)).names_of_images for p, n in needs]
     own = {key: record.launch.get(key) or str(config.get(key)) for key in _OF_THE_SITE}
     record = replace(
         record,
-        launch={**record.launch, **own, "needs": needs},
+        launch={**record.launch, **own, "needs": needs, "needed_images": images},
         needs=tuple(numbers[need] for need in record.needs),
         needed={numbers[need]: build for need, build in record.needed.items()},
     )

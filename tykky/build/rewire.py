@@ -215,7 +215,7 @@ def _padded(data: bytes, word: re.Pattern[bytes], paths: Mapping[bytes, bytes], 
 
     def padded(found: re.Match[bytes]) -> bytes:
         text, zeros = found[1], found[2]
-        most = len(text) + len(zeros) - 1  # which ends with one
+        most = len(text) + max(len(zeros) - 1, 0)  # a text ends with one
         longest = len(text)
         for each in word.finditer(text):
             longest += max(room, len(each[0])) - len(each[0])

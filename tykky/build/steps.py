@@ -12,7 +12,7 @@ import tykky
 from tykky import console, contents
 from tykky.build import commands, keeping, layered, restoring
 from tykky.build.box import TestBox
-from tykky.build.entering import Entering, as_published, launch_plan
+from tykky.build.entering import Entering, as_published, launch_plan, of_needs
 from tykky.build.layout import Images, Offer
 from tykky.build.plan import keep_inputs, record_of
 from tykky.build.work import Work
@@ -54,6 +54,9 @@ def assemble(work: Work, ground: Record | None = None) -> Built:
             built = layered.changed(work, ground, _contents)
             top, below = work.scratch.layer / "upper", ground.images
         except layered.NoLayers as error:
+            if work.plan.layout.upon:
+                error.remedy = error.remedy or "ask for other packages"
+                raise
             work.desk.remark(f"{error.cause}, so that all is built anew")
             work.scratch.renew()
             work.scratch.top.mkdir()
@@ -79,12 +82,12 @@ def _squash(work: Work, built: Built, top: Path, below: Images) -> Built:
         record = plan.layout.amend(_record(work, built))
         if record.has_module:
             with explained("put a copy of the record into the image", "build_dir"):
-                restoring.put_copy(top, record, plan.recipe, below)
+                restoring.put_copy(top, record, plan.recipe, () if plan.layout.upon else below)
         if plan.layout.settles:
             settle(top)
         files, paths, what = count(top), tuple(listed.below(top)), "one image"
         if below:
-            paths, what = tuple(layered.paths(plan.place, top)), "a layer"
+            paths, what = tuple(layered.paths(plan, top)), "a layer"
         line.update(f"{files} files into {what}")
         options, before = plan.layout.squash_options(work), {*plan.place.images.iterdir()}
         image = squash(top, plan.place.images, work.config, work.run, options)
@@ -95,7 +98,8 @@ def _squash(work: Work, built: Built, top: Path, below: Images) -> Built:
         line.update(f"{files} files into {what} of {console.size(image.bytes)}")
     work.desk.log.note(f"image {image.sha256}, place {plan.prefix}")
     facts = asdict(image) | ({"parent": below[-1]["sha256"]} if below else {})
-    return replace(built, images=(*map(dict, below), facts), files=paths)
+    own = () if plan.layout.upon else map(dict, below)
+    return replace(built, images=(*own, facts), files=paths)
 
 
 def _finish(work: Work) -> Built:
@@ -134,7 +138,9 @@ def reuse(work: Work, old: Record) -> Built:
     if commands.are_plain(recipe):
         chosen = set(commands.choose_again(recipe, there))
         names = tuple(sorted(chosen | ({contents.COMMAND} & {*old.commands})))
-    entering = as_published(Entering.read(old.launch), recipe, work.config)
+    # What it needs may have got another number, with the same contents.
+    entering = replace(Entering.read(old.launch), **of_needs(work.plan.needs))
+    entering = as_published(entering, recipe, work.config)
     folder = work.plan.place.generation(old.generation)
     if completing.lacks(folder):
         found = completing.completed(work.plan.place, old, work.config)

@@ -31,14 +31,15 @@ def check(
         read_all(recipe)
     for number, recipe in enumerate(recipes):
         say(str(recipe.spec))
-        if not _counts_on(recipe, config) & {before.name for before in recipes[:number]}:
+        names = {needed.name for needed in counts_on(recipe, config)}
+        if not names & {before.name for before in recipes[:number]}:
             plans.make(recipe.spec, config, repos, store, say)
 
 
-def _counts_on(recipe: Stack, config: Config) -> set[str]:
-    """The names of the stacks that a recipe needs, or that are its base."""
-    found = {needed.name for needed in guarded(recipe, "needs")}
+def counts_on(recipe: Stack, config: Config) -> list[Spec]:
+    """The stacks that a recipe needs, or that are its base. Raises ``TykkyError``."""
+    found = [*guarded(recipe, "needs")]
     named = guarded(recipe, "base") or config.base
     named = named.get(bases.arch(), "") if isinstance(named, Mapping) else named
     base = resolve(str(named), config.bases, recipe.directory)
-    return found | ({parse_one(base.target).name} if base.scheme == "stack" else set())
+    return [*found, parse_one(base.target)] if base.scheme == "stack" else found

@@ -19,6 +19,7 @@ from tykky.errors import Exit, SpecError, TykkyError, did_you_mean
 if TYPE_CHECKING:
     from tykky.contents import Installed
     from tykky.kinds.stack import Stack
+    from tykky.lists.reading import Wanted
     from tykky.publish import Publisher
     from tykky.repos import Repos
     from tykky.spec import Spec
@@ -214,6 +215,25 @@ def specs_of(words: Sequence[str]) -> list[Spec]:
 
     # Words that hold nothing are answered like a missing one.
     return parse(words) or [parse_one(words)]
+
+
+def listed(call: Call, *, here: bool = False) -> tuple[Wanted, ...]:
+    """What the stack list of ``--list`` wants, if one is named; all of it, or what is for here."""
+    from tykky.bases import arch
+    from tykky.host import host_name
+    from tykky.lists import reading
+
+    if not call.args.list:
+        return ()
+    found = reading.read(Path(call.args.list), host_name(), call.config.cache_dir).stacks
+    return tuple(w for w in found if not here or (w.here and arch() in (w.arch or (arch(),))))
+
+
+def check_named(call: Call) -> None:
+    """Raise ``TykkyError`` where neither specs nor a list are given."""
+    if not call.args.spec and not call.args.list:
+        remedy = f"name one, or a file with --list; 'tykky {call.args.verb} --help' has examples"
+        raise TykkyError("a spec is missing", remedy=remedy, code=Exit.USAGE)
 
 
 def recipes(repos: Repos, patterns: Iterable[str]) -> list[str]:

@@ -24,6 +24,7 @@ from tykky.build import plan as plans
 from tykky.build.extending import Sheet
 from tykky.build.work import Desk
 from tykky.cli.common import Call, Result, flag, option, positional
+from tykky.cli.holding import hold
 from tykky.config import Config
 from tykky.config.edit import put_first
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   tykky extend python-data whatshap                makes the module my-python-data
   tykky extend python-data 'pysam>=0.22'           adds to it
+  tykky extend bio-tools --conda samtools          conda packages, on top of a conda stack
   tykky extend python-data/26.05 -r requirements.txt --name thesis
   tykky --root /projappl/abc/tykky extend python-data whatshap --name abc-python
   tykky update my-python-data                      the newest packages, on the stack as it is now
@@ -72,6 +74,14 @@ ARGUMENTS = (
         metavar="FILE",
         help="add what a file of requirements names; repeatable",
     ),
+    option(
+        "--conda",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="PACKAGE",
+        help="add conda packages, if the stack is one of conda",
+    ),
     option("--name", metavar="NAME", help="what the result is called (default: my-STACK)"),
     flag("--allow-shadow", help="let packages hide those of the stack, where they have to"),
 )
@@ -81,6 +91,7 @@ def run(call: Call) -> Result:
     """Write the recipe and install it, or leave everything as it was."""
     args = call.args
     wanted = extending.asked(args.package, [Path(file) for file in args.requirements])
+    conda = extending.asked_of_conda(args.conda)
     stores = roots.searched(call.store)[0]
     record = extending.find(args.stack, stores)
     own = record.kind == extending.KIND and args.name in (None, record.name)
@@ -91,21 +102,24 @@ def run(call: Call) -> Result:
     with extending.written(folder, console.note) as (old, write):
         old = old or extending.kept(name, here.store)
         base = _base(args.stack, record, old, stores, own=own)
-        extending.check(base, name)
-        sheet = extending.sheet_of(base, here.store, old, wanted, shadows=args.allow_shadow)
+        sheet = extending.sheet_of(base, here.store, old, wanted, conda, shadows=args.allow_shadow)
+        extending.check(base, name, conda=bool(sheet.conda))
         packages = stack_base(sheet.base, sheet.stack, here.config).packages
         there = [text for text in wanted if extending.is_there(text, packages)]
         for text in there:
             console.note(f"{base.title} has {text} already")
-        if len(there) == len(sheet.packages):
+        if len(there) == len(sheet.packages) and not sheet.conda:
             raise SpecError(
                 f"there is nothing to put on top of {base.title}",
                 remedy="name packages that it lacks; its 'list-packages' lists what it has",
             )
         write(sheet.text(name))
         repos = Repos([*dict.fromkeys([folder.parent, *call.repos.paths])])
-        answer = _install(Spec(name, sheet.versions), wanted, packages, base, here, repos)
+        names = [*map(extending.project, wanted), *map(extending.conda_name, conda)]
+        was = extending.needs_of(name, sheet.versions, here.store)
+        answer = _install(Spec(name, sheet.versions), names, packages, base, here, repos)
     file = folder / "recipe.py"
+    hold(here.store.one(answer["prefix"]), here, was)
     console.note(f"its recipe is {file}")
     _remember(call.config, here.config, folder.parent)
     module, where = answer["module"], shlex.quote(str(here.config.module_path))
@@ -152,7 +166,7 @@ def _base(
 
 def _install(
     spec: Spec,
-    wanted: Sequence[str],
+    names: Sequence[str],
     packages: Mapping[str, str],
     base: Record,
     call: Call,
@@ -164,7 +178,12 @@ def _install(
     with desk.step("resolve") as line:
         recipe = cast("Stack", repos.select(spec))
         place = store.place(recipe.name, f"{recipe.version}{recipe.suffix}")
-        settled, old = extending.settled(recipe, config, place, wanted)
+        settled, old = extending.settled(recipe, config, place, names)
+        if not settled.lock.packages:
+            raise SpecError(
+                f"there is nothing to put on top of {base.title}",
+                remedy="name packages that it lacks; its 'list-packages' lists what it has",
+            )
         plan = plans.make(spec, config, repos, store, line.update, settled=settled)
         count = console.plural(len(plan.lock.packages), "package")
         line.update(f"{plan.module}: {count} on top of {base.title}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 from dataclasses import asdict, fields
@@ -132,10 +133,13 @@ def _show(
         console.table(rows, ("MODULE", *several, *heads))
     else:
         chosen = _chosen(call, found, where)
+        # So is what an install is for, where that is not always this machine.
+        archs = ("ARCH",) if {e.arch for e in found} - {"", os.uname().machine} else ()
         lines = [
             (
                 e.module,
                 *root[e.prefix],
+                *(e.arch for _ in archs),
                 f"#{e.generation}",
                 e.kind,
                 e.installed[:10],
@@ -145,7 +149,7 @@ def _show(
             for e in found
         ]
         heads = ("GEN", "KIND", "INSTALLED", "STATE", "DESCRIPTION")
-        console.table(lines, ("MODULE", *several, *heads))
+        console.table(lines, ("MODULE", *several, *archs, *heads))
 
 
 def _inside(found: list[Entry], pattern: str | None) -> dict[str, list[Installed]]:

@@ -14,9 +14,11 @@ from typing import Any
 from tykky import console
 from tykky.build import pipeline, together
 from tykky.build import plan as plans
-from tykky.cli.common import Call, Result, flag, specs, specs_of
+from tykky.cli import building
+from tykky.cli.common import Call, Result, check_named, flag, option, specs, specs_of
 from tykky.doctor.places import others
-from tykky.errors import TykkyError
+from tykky.errors import Exit, TykkyError
+from tykky.exchange.taking import Taker
 from tykky.spec import Spec
 from tykky.store import state
 
@@ -28,6 +30,8 @@ EXAMPLES = """\
   tykky install --force python-data            build it again, though nothing has changed
   tykky install --keep-going a b c             go on with the others if one fails
   tykky install --root /appl/stacks snakemake  into another root
+  tykky install --list builds/site.yaml        what a list names and is not there
+  tykky install --list builds/site.yaml --slurm --keep-going       in jobs, a stack each
 """
 
 #: What was done, for people.
@@ -35,6 +39,7 @@ _DID = {
     "nothing": "{0} is installed already: {1}",
     "switched": "switched to {0}, which was there already: {1}",
     "published": "published {0}, with the contents it had: {1}",
+    "taken": "installed {0} as it was built elsewhere: {1}",
 }
 #: What a plan says of what is there.
 _STATE = {
@@ -46,18 +51,27 @@ _STATE = {
 }
 
 ARGUMENTS = (
-    specs("what to install"),
+    specs("what to install", "*"),
+    option("--list", metavar="FILE", help="install what a stack list names and is not there"),
     flag("--plan", help="show each step's commands, and do nothing"),
     flag("--force", help="build a new generation, though nothing has changed"),
     flag("--full", help="build all of it anew, and not as a layer on what there is"),
     flag("--testing", help="hide what is new until 'tykky hide --undo': it is to be tested"),
     flag("--keep-going", help="go on with the next spec if one fails"),
+    *building.ENGINE,
 )
 
 
 def run(call: Call) -> Result:
     """Install, or plan, each spec in turn."""
     args = call.args
+    check_named(call)
+    if args.list:
+        return _list(call)
+    if args.slurm or args.jobs or args.dry_run:
+        cause = "--slurm, --jobs and --dry-run are for lists"
+        remedy = "name one with --list; '--plan' tells what installing a spec would do"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     answers: list[dict[str, Any]] = []
     errors: list[TykkyError] = []
     wanted = specs_of(args.spec)
@@ -90,14 +104,29 @@ def run(call: Call) -> Result:
     return Result(answers, show, code, tuple(errors))
 
 
+def _list(call: Call) -> Result:
+    args = call.args
+    if args.spec or args.plan:
+        cause = "a list says itself what is installed, and --dry-run shows that"
+        raise TykkyError(cause, remedy="give it without specs and --plan", code=Exit.USAGE)
+    path, rows = building.looked(call, args.list, far=args.slurm)
+    work = building.Work(path, rows, [], [], [])
+    if args.dry_run:
+        return building.looked_only(work, prune=False)
+    if work.problems and not args.keep_going:
+        raise work.problems[0]
+    words = [name for name in ("--force", "--testing") if getattr(args, name[2:])]
+    return building.answer(work, building.build(call, work, tuple(words)))
+
+
 def _install(spec: Spec, call: Call) -> dict[str, Any]:
     config, repos, force = call.config, call.repos, call.args.force
     recipe = repos.select(spec)
     if recipe.deprecation:
         console.warn(f"{recipe.spec} is deprecated: {recipe.deprecation}")
-    outcome = pipeline.install(
-        spec, config, repos, call.store, call.publisher, force=force, whole=call.args.full
-    )
+    taker = Taker.of(config, call.store, call.publisher)
+    how = {"force": force, "whole": call.args.full}
+    outcome = pipeline.install(spec, config, repos, call.store, call.publisher, taker=taker, **how)
     record = outcome.record
     if outcome.did in _DID:
         console.note(_DID[outcome.did].format(record.title, record.prefix))

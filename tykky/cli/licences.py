@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict
 from typing import Any
 
 from tykky import console
@@ -29,7 +28,7 @@ def run(call: Call) -> Result:
             "prefix": entry.prefix,
             "root": str(where[entry.prefix].root),
             "generation": entry.generation,
-            "packages": [asdict(verdict) for verdict in found[entry.prefix]],
+            "packages": [{**vars(verdict)} for verdict in found[entry.prefix]],
         }
         for entry in entries
         if not place_of(entry).is_closed

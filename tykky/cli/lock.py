@@ -11,22 +11,34 @@ from typing import TYPE_CHECKING, Any, cast
 from tykky import bases, console
 from tykky import lock as locks
 from tykky.build import locking
-from tykky.cli.common import Call, Result, flag, option, selected, specs, specs_of
-from tykky.errors import Exit, LockError
+from tykky.cli.common import (
+    Call,
+    Result,
+    check_named,
+    flag,
+    listed,
+    option,
+    selected,
+    specs,
+    specs_of,
+)
+from tykky.config import Config
+from tykky.errors import Exit, LockError, TykkyError
 
 if TYPE_CHECKING:
-    from tykky.config import Config
     from tykky.kinds.stack import Stack
 
 EXAMPLES = """\
   tykky lock python-data                   the default version and choices
   tykky lock --all python-data             every version and every combination of choices
   tykky lock --arch aarch64 python-data    for another architecture
+  tykky lock --list builds/site.yaml       all that a list names, for each of its architectures
   tykky lock --check python-data           only say what would change
 """
 
 ARGUMENTS = (
-    specs("what to lock"),
+    specs("what to lock", "*"),
+    option("--list", metavar="FILE", help="what a stack list names, for its architectures"),
     flag("--all", help="every version and choice of the recipes named"),
     option(
         "--arch",
@@ -41,16 +53,29 @@ ARGUMENTS = (
 def run(call: Call) -> Result:
     """Write locks and say what changed in each."""
     args, repos = call.args, call.repos
-    chosen: list[Stack] = []
-    for spec in specs_of(args.spec):
-        chosen += selected(repos, spec.name) if args.all else [cast("Stack", repos.select(spec))]
-    answers = [
-        _lock(recipe, arch, call.config, write=not args.check)
-        for recipe in chosen
-        for arch in args.arch or [bases.arch()]
-    ]
+    check_named(call)
+    chosen: list[tuple[Stack, str, Config]] = []
+    archs = args.arch or [bases.arch()]
+    for wanted in listed(call):
+        recipe = cast("Stack", repos.select(wanted.spec))
+        config = Config.load({**args.flags, **wanted.settings})
+        chosen += [(recipe, arch, config) for arch in args.arch or wanted.arch or archs]
+    for spec in specs_of(args.spec) if args.spec else ():
+        found = selected(repos, spec.name) if args.all else [cast("Stack", repos.select(spec))]
+        chosen += [(recipe, arch, call.config) for recipe in found for arch in archs]
+    answers: list[dict[str, Any]] = []
+    errors: list[TykkyError] = []
+    for each in chosen:
+        try:
+            answers.append(_lock(*each, write=not args.check))
+        except TykkyError as error:
+            if not args.list:
+                raise
+            console.error(error)  # of forty stacks, the others are to have their locks
+            errors.append(error)
     differs = args.check and any(answer["changed"] for answer in answers)
-    return Result(answers, code=Exit.LOCK if differs else Exit.OK)
+    code = errors[0].code if errors else Exit.LOCK if differs else Exit.OK
+    return Result(answers, code=code, errors=tuple(errors))
 
 
 def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:

@@ -62,6 +62,10 @@ def _any(call: Call) -> Path:
         raise
 
 
+def _is_of(title: str, stack: str, version: str) -> bool:
+    return title.startswith(f"{stack}@") and version in ("", title.partition("@")[2])
+
+
 def _failed(call: Call) -> Path:
     name, logs = str(call.args.install), call.config.build_dir / "logs"
     stack, _, version = name.replace("@", "/").partition("/")
@@ -70,6 +74,9 @@ def _failed(call: Call) -> Path:
     every = [] if "/" in version or ".." in stack else (logs / stack).glob("*.log")
     begins = f"{version}-" if version else ""
     found = [path for path in every if path.name.startswith(begins) and path.exists()]
+    # Of a stack list: on whichever node it was built.
+    kept = call.config.builds_dir / "failed"
+    found += [path for path in kept.glob("*.log") if _is_of(path.stem, stack, version)]
     if not found:
-        raise StoreError(f"no failed build of '{name}' has left a log in {logs}")
+        raise StoreError(f"no failed build of '{name}' has left a log in {logs} or {kept}")
     return max(found, key=lambda path: path.stat().st_mtime)

@@ -12,6 +12,7 @@ What classic commands made is moved with 'mv', or copied with 'rsync -al', and n
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +21,14 @@ from typing import Any
 from tykky import console
 from tykky.build import relocating
 from tykky.build.relocating import Move, Source, planned
+from tykky.build.rewire import Found
 from tykky.cli import uninstall
 from tykky.cli.common import Call, Result, flag, place_of, positional
 from tykky.config import Config
 from tykky.errors import Exit, StoreError, TykkyError, told
 from tykky.host import real
 from tykky.spec import is_path, parse_one
-from tykky.store import HIDDEN, Place, Record, place, spare, state
+from tykky.store import HIDDEN, Place, Record, place, signatures, spare, state
 from tykky.store.place import below
 
 EXAMPLES = """\
@@ -49,7 +51,10 @@ _KINDS = {"text": "texts", "links": "links", "programs": "programs", "emptied": 
 
 @dataclass(frozen=True)
 class Wish:
-    """A place whose generation is to work at another, and the call on the root of that."""
+    """A place of which a generation is to work at another, and the call on the root of that.
+
+    It is the current one if there is no ``number``.
+    """
 
     call: Call
     origin: Place
@@ -71,7 +76,7 @@ def run(call: Call) -> Result:
     """Relocate one, or one after the other; each is whole before the next begins, or is named."""
     args = call.args
     if bool(args.install) == args.all or (args.all and args.move):
-        remedy = "name one, or give --all (and not both, nor --move with that)"
+        remedy = "name one, or give --all, and the root of that by --root (and not --move)"
         raise StoreError("nothing says what to relocate", remedy=remedy, code=Exit.USAGE)
     wishes = [*_copied(call)] if args.all else [_wish(call)]
     answers: list[dict[str, Any]] = []
@@ -85,6 +90,9 @@ def run(call: Call) -> Result:
                 raise
             errors.append(told(error, f"relocate {wish.here.prefix}"))
             console.error(errors[-1])  # the others are not to suffer from it
+        finally:
+            if wish.call is not call:
+                wish.call.settle()
     refused = any(answer.get("refused") for answer in answers)
     code = errors[0].code if errors else Exit.PATH_TOO_LONG if refused else Exit.OK
     return Result(answers, lambda: _show(answers), code, errors=tuple(errors))
@@ -98,7 +106,8 @@ def _wish(call: Call) -> Wish:
     if is_path(words) or (Path(words) / HIDDEN).is_dir():
         origin = Place(real(Path(words)))
     else:
-        copies = [wish.here for wish in _copied(call) if _is_meant(words, wish.record)]
+        named = _copied(call, parse_one(words).name)
+        copies = [wish.here for wish in named if _is_meant(words, wish.record)]
         store = call.having(words).store
         origin = copies[0] if len(copies) == 1 else place_of(store.one(words))
     origin.check_open()
@@ -111,16 +120,20 @@ def _wish(call: Call) -> Wish:
     here = there.store.place(record.name, f"{record.version}{record.suffix}")
     if is_copy and here.prefix.exists() and here.prefix.samefile(origin.prefix):
         here = origin
-    return Wish(there, origin, record.generation, here)
+    return Wish(there, origin, int(number or 0), here)
 
 
 def _on(call: Call, wanted: str | None, record: Record) -> Call:
     """The call on the root that is wanted, which may be told by the path of the place in it."""
     if not wanted:
         return call
-    parts = Path(wanted).parts
-    if parts[-3:] == ("store", record.name, f"{record.version}{record.suffix}"):
+    own = ("store", *record.module.split("/", 1))
+    if Path(wanted).parts[-3:] == own:
         wanted = str(Path(wanted).parents[2])
+    elif Path(wanted).parts[-3:-1] == own[:2]:
+        cause = f"{record.module} cannot be at {wanted}"
+        remedy = f"name the root alone: its place there is {'/'.join(own)}"
+        raise StoreError(cause, remedy=remedy, code=Exit.USAGE)
     return Call(call.args, Config.load({**call.args.flags, "root": wanted}))
 
 
@@ -130,16 +143,21 @@ def _is_meant(words: str, record: Record) -> bool:
     return record.name == spec.name and spec.version in (None, record.version, version)
 
 
-def _copied(call: Call) -> Iterator[Wish]:
-    """The installs of the root that were made elsewhere; those first that others need."""
-    found = {here.prefix: here for here in below(call.store.places) if _is_elsewhere(here)}
+def _copied(call: Call, name: str = "") -> Iterator[Wish]:
+    """The installs of the root that were made elsewhere, all or those of one name.
+
+    Those first that others need.
+    """
+    hidden = (call.store.places / name).glob(f"*/{HIDDEN}") if name else ()
+    there = map(Place, sorted(path.parent for path in hidden)) if name else below(call.store.places)
+    found = {here.prefix: here for here in there if _is_elsewhere(here)}
     needs: dict[str, list[str]] = {}
     for prefix, here in found.items():
         near = [Path(n.rpartition("#")[0]).parts[-2:] for n in here.record().needs]
         needs[str(prefix)] = [str(p) for p in found if p.parts[-2:] in near]
     for name in spare.ordered(needs):
         here = found[Path(name)]
-        yield Wish(call, here, here.current, here)
+        yield Wish(call, here, 0, here)
 
 
 def _is_elsewhere(here: Place) -> bool:
@@ -169,9 +187,17 @@ def _is_there(wish: Wish, record: Record) -> bool:
     return there.build == record.build and not (place.damaged(there) or place.missing(there))
 
 
+def _source(wish: Wish) -> Source:
+    """The files of what is relocated. Raises ``StoreError`` for what cannot be whole."""
+    if path := place.damaged(wish.record):
+        cause = f"{wish.record.title} cannot be relocated: {path} is damaged or missing"
+        raise StoreError(cause, remedy="'tykky verify' tells more", code=Exit.DAMAGED)
+    return Source.at(wish.origin, wish.number)
+
+
 def _survey(wish: Wish, coming: Collection[Path]) -> dict[str, Any]:
     """What relocating would do, together with others that are to come to their places."""
-    call, source = wish.call, Source.at(wish.origin, wish.number)
+    call, source = wish.call, _source(wish)
     move = planned(source, wish.here, call.store, call.config, coming)
     if _is_there(wish, source.record):
         return {"did": "nothing", **_answer(wish, move)}
@@ -183,39 +209,57 @@ def _survey(wish: Wish, coming: Collection[Path]) -> dict[str, Any]:
 
 def _relocate(wish: Wish) -> dict[str, Any]:
     """Make a generation at the new place, and let it be the current one."""
-    call, here, source = wish.call, wish.here, Source.at(wish.origin, wish.number)
-    move, record = planned(source, here, call.store, call.config), source.record
+    call, here, source = wish.call, wish.here, _source(wish)
+    move = planned(source, here, call.store, call.config)
     leave = _leaving(wish) if call.args.move else None
-    if not _is_there(wish, record):
-        call.store.check_outside(here.prefix)
-        call.store.prepare()
-        with console.step("relocate", record.module) as line:
-            call.publisher.check(_named(record, here))
-            with call.changing(here, record.module) as held:
-                new, found = relocating.relocate(
-                    move, here, call.config, call.store, line.update, held=held
-                )
-                why = f"from {record.prefix}"
-                call.publisher.switch(new, "relocate", why)
-                # What works only where it was made; all of it is in the new one.
-                if wish.is_copy and f"{state.HELD}#{wish.number}" not in new.marks:
-                    place.remove_generation(here, wish.number)
-            layer = sum(image["bytes"] for image in new.images[len(new.originals) :])
-            changed = console.plural(
-                len(found.text) + len(found.links) + len(found.programs), "file"
-            )
-            line.update(f"{new.title}: {changed} anew, a layer of {console.size(layer)}")
+    made = None if _is_there(wish, source.record) else _made(wish, move)
+    if made is not None:
+        new, found = made
+        folder = shlex.quote(str(call.config.module_path))
+        console.note(f"use it: module use {folder}; module load {new.module}")
         answer = {"did": "relocated", **_answer(wish, move), **vars(found)}
-        answer |= {"generation": new.generation, "layer": layer}
+        answer |= {"generation": new.generation, "layer": _size_of_layer(new)}
     else:
+        call.publisher.repair(here.record())  # who has made it may have been stopped
         answer = {"did": "nothing", **_answer(wish, move), "generation": here.current}
     if leave is not None:
         leave()
     return answer
 
 
-def _named(record: Record, here: Place) -> Record:
-    return replace(record, prefix=str(here.prefix))
+def _made(wish: Wish, move: Move) -> tuple[Record, Found] | None:
+    """The new generation, which is current, and what was written anew; ``None`` if it was there.
+
+    Somebody else may have made it meanwhile.
+    """
+    call, here, source = wish.call, wish.here, move.source
+    old = source.record
+    call.store.check_outside(here.prefix)
+    call.store.prepare()
+    with console.step("relocate", old.module) as line:
+        call.publisher.check(replace(old, prefix=str(here.prefix)))
+        with call.changing(here, old.module) as held:
+            if _is_there(wish, old):
+                return None
+            new, found = relocating.relocate(
+                move, here, call.config, call.store, line.update, held=held
+            )
+            call.publisher.switch(new, "relocate", f"from {old.prefix}")
+            if not wish.is_copy:
+                signed = (source.folder / signatures.NAME).exists()
+                if signed and not (here.generation() / signatures.NAME).exists():
+                    console.warn(f"{new.title} is not signed, as {old.title} was")
+            elif f"{state.HELD}#{old.generation}" not in new.marks:
+                # It works only where it was made, and all of it is in the new one.
+                place.remove_generation(here, old.generation)
+        files = console.plural(len(found.text) + len(found.links) + len(found.programs), "file")
+        layer = console.size(_size_of_layer(new))
+        line.update(f"{new.title}: {files} anew, a layer of {layer}")
+    return new, found
+
+
+def _size_of_layer(record: Record) -> int:
+    return sum(image["bytes"] for image in record.images[len(record.originals) :])
 
 
 def _leaving(wish: Wish) -> Callable[[], None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tykky import console
 from tykky.cli.common import Call, Result, flag, named, place_of, positional
+from tykky.cli.holding import hold, release
 from tykky.errors import Exit, StoreError
 from tykky.publish import Publisher
 from tykky.store import Entry, Store, place, spare, state, trash
@@ -63,6 +64,7 @@ def run(call: Call) -> Result:
         undo = f"until 'tykky gc' deletes it, 'tykky uninstall --undo {words}' undoes that"
         console.note(f"uninstalled {entry.module}; {undo}")
         if entry.kind == "extension":
+            release(entry, entry.needs, call)
             console.note(f"the recipe that 'tykky extend' made of {entry.name} stays")
         if store.places not in prefix.parents and prefix.is_dir() and any(prefix.iterdir()):
             console.note(f"what else is in {prefix} is left as it is")
@@ -121,6 +123,8 @@ def _back(entry: Entry, call: Call) -> dict[str, object]:
         event = state.event("uninstall --undo", record.generation, 0)
         call.publisher.tell(record.module, event)
         trash.finish(store, prefix)
+    if record.kind == "extension":
+        hold(record, call)
     console.note(f"{record.title} is back")
     return {"module": record.module, "prefix": record.prefix, "generation": record.generation}
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from tykky import console
-from tykky.build import gate, pipeline, securing
+from tykky.build import extending, gate, pipeline, securing
 from tykky.build.updating import Update, prepare
 from tykky.build.work import Desk, Step
 from tykky.cli.common import Call, Result, flag, named, option, place_of, positional
+from tykky.cli.holding import hold
 from tykky.errors import Exit, LockError, SpecError, StoreError, TykkyError, told
 from tykky.spec import is_path
 from tykky.store import Entry, state
@@ -159,6 +160,8 @@ def _carried_out(update: Update, call: Call, desk: Desk, why: str = "") -> dict[
         desk, update.plan, call.publisher, verb="update", why=why, after=after, whole=args.full
     )
     record = outcome.record
+    if record.kind == extending.KIND:
+        hold(record, call, update.old.needs)
     kept = _keep_lock(update) if outcome.did != "nothing" else False
     console.note(
         f"updated {title} to {record.title}, {console.size(record.bytes)}: {record.prefix}"

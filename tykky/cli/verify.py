@@ -216,6 +216,8 @@ class _Look:
             path = cache.file_of(config, pulled)
         if not (root or pulled) or path.is_dir():
             return
+        if digest and digest in record.needed.values():
+            return  # what the stack runs on that this one is on top of, and told of with that
         wrong, size = "", record.launch.get("root_size") or (pulled.bytes if pulled else 0)
         if not path.is_file():
             wrong = "is missing"

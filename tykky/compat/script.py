@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tykky.compat.settings import SCRIPTS, TEXT
 from tykky.errors import Exit, StepError
 from tykky.resources import resource
-from tykky.tools import indexes, process, uv
+from tykky.tools import complaints, indexes, process
 
 if TYPE_CHECKING:
     from tykky.build.box import OpenBox
@@ -52,7 +52,7 @@ def run(recipe: Classic, box: OpenBox, shown: bool) -> None:
             if int((box.tmp / "uv.status").read_text(**TEXT)):
                 asked = recipe.named("requirements_file")
                 output = (box.tmp / "uv.said").read_text(**TEXT)
-                error = uv.explain(output, indexes.addresses(recipe.config, asked))
+                error = complaints.explain(output, indexes.addresses(recipe.config, asked))
         again = "correct the files that were given, then run the same command again"
         if recipe.config.classic_hides and _NO_KEYS.search(said):
             again = (

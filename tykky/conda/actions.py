@@ -29,8 +29,6 @@ _HARMLESS = (
     *("remote_connect_timeout_secs", "remote_max_retries", "remote_read_timeout_secs"),
 )
 
-_NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)")
-
 
 def install(target: Target, args: Namespace) -> int:
     """Add packages; what is there stays as it is if it can."""
@@ -44,7 +42,13 @@ def install(target: Target, args: Namespace) -> int:
         kept = _present(target, but={package.name for package in added})
         _apply(replace(target, config=config), [*kept.values(), *added], args)
     if wanted or not pinned:
-        _solve(target, args, wanted, more, free=_names(wanted) if args.freeze_installed else ())
+        _solve(
+            target,
+            args,
+            wanted,
+            more,
+            free=environment.names_of(wanted) if args.freeze_installed else (),
+        )
     return 0
 
 
@@ -52,14 +56,17 @@ def update(target: Target, args: Namespace) -> int:
     """Take newer versions of some packages, or of all."""
     present = _present(target)
     wanted = list(present) if args.all else args.packages
-    _check_present(_names(wanted), present)
-    _solve(target, args, wanted, args.channel, free=_names(wanted))
+    _check_present(environment.names_of(wanted), present)
+    _solve(target, args, wanted, args.channel, free=environment.names_of(wanted))
     return 0
 
 
 def remove(target: Target, args: Namespace) -> int:
     """Take packages away, and those that need them."""
-    needs = {record["name"]: _names(record.get("depends", ())) for record in records(target.prefix)}
+    needs = {
+        record["name"]: environment.names_of(record.get("depends", ()))
+        for record in records(target.prefix)
+    }
     gone: set[str] = set()
     more = set(args.packages)
     _check_present(more, needs)
@@ -130,7 +137,7 @@ def env_update(target: Target, args: Namespace) -> int:
     for name, file in files.items():
         if file.specs:
             wanted = named if args.prune else file.specs
-            _solve(target, args, wanted, file.channels, free=_names(wanted))
+            _solve(target, args, wanted, file.channels, free=environment.names_of(wanted))
         if file.pip:
             _call(["pip", "install", *file.pip], {}, f"pip could not install what {name} names")
     return 0
@@ -164,7 +171,7 @@ def _solve(
     free: Iterable[str],
 ) -> None:
     """Solve for what is there and what is wanted, and make the environment so."""
-    named = _names(wanted)
+    named = environment.names_of(wanted)
     kept = [
         spec
         for record in records(target.prefix)
@@ -254,12 +261,6 @@ def _present(target: Target, but: Iterable[str] = ()) -> dict[str, Package]:
         for record in records(target.prefix)
         if record["name"] not in but
     }
-
-
-def _names(specs: Iterable[str]) -> set[str]:
-    """The names of packages in specs."""
-    found = (_NAME.match(spec) for spec in specs)
-    return {match[1].lower() for match in found if match}
 
 
 # -- what changes nothing -----------------------------------------------------------------

@@ -4,20 +4,22 @@
 starts it goes by that file and not by the exit status, because rattler's threads now and then
 crash while the interpreter ends; for the same reason it leaves without ending it.
 
-Two jobs: ``solve`` finds the packages that satisfy specs, ``install`` makes an environment have
-exactly the packages given, from files that are there already. A result is ``{"packages": ...}``,
+Three jobs: ``solve`` finds the packages that satisfy specs, ``install`` makes an environment have
+exactly the packages given, from files that are there already, and ``change`` takes some out and
+puts others in, without a look at all the rest. A result is ``{"packages": ...}``,
 ``{"done": ..., "machine": ...}`` or ``{"error": {"kind": ..., "text": ...}}``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ from rattler.networking.middleware import (
 )
 
 from tykky.conda.channels import login
+from tykky.conda.exchange import Shared, put_in, take_out
 
 Job = Mapping[str, Any]
 Result = dict[str, Any]
@@ -245,36 +248,95 @@ async def _bad_channel(job: Job, gateway: rattler.Gateway) -> str:
 
 async def _install(job: Job) -> Result:
     prefix = Path(job["prefix"])
-    unpacked = prefix / UNPACKED
-    unpacked.mkdir(parents=True)
-    try:
+    with _unpacking(prefix):
         records = [await _record(prefix, package) for package in job["packages"]]
+        await _link(records, prefix, job)
+    asked = _asked(job["specs"])
+    for package in job["packages"]:
+        _settle(prefix, package, asked)
+    return _done(records)
+
+
+async def _change(job: Job) -> Result:
+    """Link what has come in a folder beside, as if it were the prefix, and move it there then."""
+    prefix = Path(job["prefix"])
+    asked, earlier = _asked(job["specs"]), _asked(job["earlier"])
+    try:
+        with _unpacking(prefix):
+            take_out(prefix, job["gone"])
+            side = prefix / UNPACKED / "side"
+            own = side / "conda-meta"
+            own.mkdir(parents=True)
+            # What is for any Python is linked for the one that there is.
+            there = [_alone(prefix, own, stem) for stem in job["python"]]
+            records = [await _record(prefix, package) for package in job["packages"]]
+            more = {"installed_packages": there, "alternative_target_prefix": prefix}
+            await _link([*there, *records], side, job, **more)
+            for name in ("history", *(f"{stem}.json" for stem in job["python"])):
+                (own / name).unlink(missing_ok=True)
+            for package in job["packages"]:
+                _settle(side, package, asked)
+            put_in(side, prefix)
+    except Shared as error:
+        raise Refused("layers", str(error)) from None
+    for package in job["kept"]:
+        wanted = asked.get(name := package["package"], [])
+        if package["moved"] or wanted != earlier.get(name, []):
+            _settle(prefix, package, {name: wanted})
+    return _done(records)
+
+
+@contextlib.contextmanager
+def _unpacking(prefix: Path) -> Iterator[None]:
+    """Have a folder where packages are unpacked, for as long as they are linked from it."""
+    (prefix / UNPACKED).mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(prefix / UNPACKED, ignore_errors=True)
+
+
+async def _link(
+    records: Sequence[rattler.RepoDataRecord], prefix: Path, job: Job, **more: Any
+) -> None:
+    try:
         await rattler.install(
-            records,
+            list(records),
             prefix,
-            cache_dir=unpacked,
+            cache_dir=Path(job["prefix"]) / UNPACKED,
             show_progress=False,
             execute_link_scripts=False,
             platform=rattler.Subdir(job["subdir"]),
+            **more,
         )
-    except Refused:
-        raise
     except Exception as error:  # rattler has many classes for it
         raise Refused("install", str(error)) from None
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
     (prefix / "CACHEDIR.TAG").unlink(missing_ok=True)
+
+
+def _asked(specs: Sequence[str]) -> dict[str, list[str]]:
     asked: dict[str, list[str]] = {}
-    for text in job["specs"]:
+    for text in specs:
         asked.setdefault(_name(_spec(text)), []).append(text)
-    for package in job["packages"]:
-        _settle(prefix, package, asked)
+    return asked
+
+
+def _done(records: Sequence[rattler.RepoDataRecord]) -> Result:
     order = rattler.PackageRecord.sort_topologically(list(records))
     machine = _virtual([("machine", "", "")])
     return {
         "done": [record.name.normalized for record in order],
         "machine": {package.name.normalized: str(package.version) for package in machine},
     }
+
+
+def _alone(prefix: Path, folder: Path, stem: str) -> rattler.PrefixRecord:
+    """A package that is there, in a folder as if it had no files."""
+    path = folder / f"{stem}.json"
+    record = json.loads((prefix / "conda-meta" / path.name).read_text(encoding="utf-8"))
+    record |= {"files": [], "paths_data": {"paths_version": 1, "paths": []}}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return rattler.PrefixRecord.from_path(path)
 
 
 async def _record(prefix: Path, package: Mapping[str, str]) -> rattler.RepoDataRecord:
@@ -309,7 +371,7 @@ def _settle(prefix: Path, package: Mapping[str, str], asked: Mapping[str, Sequen
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-_JOBS = {"solve": _solve, "install": _install}
+_JOBS = {"solve": _solve, "install": _install, "change": _change}
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,8 @@ _SPEC = re.compile(
     r"(?:\S+::)?[A-Za-z0-9_.*-]+"
     r"(?:(?:\s*(?:===|[=!~]?=|[<>]=?)(?![<>=!~])|\s+)(?=\S*[\d*])[\w.*+!|,<>=~^$()-]+(?:\s+[\w.*+|^$-]+)?)?"
 )
+#: Its name, whatever its channel.
+_NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 _TERM = re.compile(r"\s*(not\s+)?(\S+)\s*")
 _SEL_KEY = re.compile(r"sel\((.*)\)")
 _KNOWN_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
@@ -87,6 +89,12 @@ def checked(spec: str, where: Where) -> str:
             where=where,
         )
     return spec
+
+
+def names_of(specs: Iterable[str]) -> set[str]:
+    """The names of packages in specs."""
+    found = (_NAME.match(spec) for spec in specs)
+    return {match[1].lower() for match in found if match}
 
 
 @dataclass(frozen=True)

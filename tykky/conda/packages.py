@@ -23,10 +23,12 @@ from tykky.contents import of_python
 from tykky.errors import Exit, RecipeError, StepError
 from tykky.files import digest_file, parse_json, read_within
 from tykky.lock import Package
+from tykky.tools.overlay import NoLayers
 from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
     from tykky.config import Config
+    from tykky.lock import Lock
 
 
 def solve(
@@ -197,7 +199,7 @@ def with_pip(
     return (*conda, *found)
 
 
-def _download(
+def download(
     packages: Sequence[Package], config: Config, say: Callable[[str], None]
 ) -> dict[str, Path]:
     """The files of packages in the cache, by sha256, downloaded if they are not there.
@@ -236,23 +238,70 @@ def install(
     ``StepError``.
     """
     missing = [package for package in packages if package.sha256 not in present]
-    files = _download(missing, scene.config, say)
-    rows = [
-        {
-            "file": str(files.get(package.sha256, "")),
-            "name": package.file,
-            "stem": _stem_of(package.file),
-            "url": package.url,
-            "channel": package.channel,
-            "sha256": package.sha256,
-        }
-        for package in packages
-    ]
+    files = download(missing, scene.config, say)
+    rows = [_row(package, files) for package in packages]
     say(f"{plural(len(packages), 'package')} into a conda environment")
     job = {"do": "install", "prefix": str(prefix), "packages": rows, "specs": list(specs)}
     job["files"] = list(map(str, files.values()))
     result = perform({**job, "subdir": subdir}, scene)
     return result["done"], result["machine"]
+
+
+def _row(package: Package, files: Mapping[str, Path]) -> dict[str, str]:
+    return {
+        "file": str(files.get(package.sha256, "")),
+        "name": package.file,
+        "stem": _stem_of(package.file),
+        "url": package.url,
+        "channel": package.channel,
+        "sha256": package.sha256,
+    }
+
+
+def change(
+    before: Lock,
+    after: Lock,
+    prefix: Path,
+    scene: Scene,
+    *,
+    subdir: str,
+    say: Callable[[str], None],
+) -> tuple[list[str], dict[str, str]]:
+    """Make of the conda packages of one lock, which are at ``prefix``, those of another.
+
+    What ``install`` returns, of what has come. Raises ``StepError``; ``NoLayers`` if the result
+    would not be what a new environment is.
+    """
+    old, new = _by_file(before), _by_file(after)
+    gone = [package for key, package in old.items() if key not in new]
+    come = [package for key, package in new.items() if key not in old]
+    if any(package.name == "python" for package in gone):
+        raise NoLayers("Python itself is another one")
+    kept = [
+        {**_row(package, {}), "package": package.name, "moved": package.url != old[key].url}
+        for key, package in new.items()
+        if key in old
+    ]
+    files = download(come, scene.config, say)
+    say(f"{plural(len(come), 'package')} into a conda environment, {len(gone)} out")
+    job = {
+        "do": "change",
+        "prefix": str(prefix),
+        "packages": [_row(package, files) for package in come],
+        "gone": [_stem_of(package.file) for package in gone],
+        "kept": kept,
+        "python": [_stem_of(p.file) for p in old.values() if p.name == "python"],
+        "specs": list(after.asked.get("specs", ())),
+        "earlier": list(before.asked.get("specs", ())),
+        "files": list(map(str, files.values())),
+        "subdir": subdir,
+    }
+    result = perform(job, scene)
+    return result["done"], result["machine"]
+
+
+def _by_file(lock: Lock) -> dict[tuple[str, str], Package]:
+    return {(p.name, p.sha256): p for p in lock.packages if p.is_conda}
 
 
 def link_scripts(

@@ -18,6 +18,7 @@ from tykky import fetch
 from tykky.conda.channels import on_disk, public
 from tykky.errors import Exit, StepError, ToolError, TykkyError, explained, masked
 from tykky.tools.enclosure import Access, closed, enclosed
+from tykky.tools.overlay import NoLayers
 from tykky.tools.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ def _explained(problem: Mapping[str, Any], job: Mapping[str, Any]) -> TykkyError
         return _unsolvable(problem, text, lines, job.get("channels", ()))
     if kind == "channel":
         return _channel(str(problem.get("channel", "")), text, lines, job)
+    if kind == "layers":
+        return NoLayers(text)
     if kind == "spec":
         return StepError(
             f"'{problem['spec']}' is no package as conda writes them: {text}",

@@ -28,6 +28,7 @@ from tykky.config.schema import (
     Permissions,
     Pip,
     Python,
+    Slurm,
     Squash,
     Values,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Pip",
     "Python",
     "Setting",
+    "Slurm",
     "Squash",
     "check_key",
     "variable_of",

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tykky import jobs
+
 Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native", "apptainer", "auto"]
 Compression = Literal["zstd", "gzip", "lz4", "xz"]
@@ -136,6 +138,13 @@ def _restriction(text: str) -> tuple[str, str]:
     return name, _text(group.strip())
 
 
+def _feature(text: str) -> tuple[str, str]:
+    name, _, feature = text.partition("=")
+    if name not in ("x86_64", "aarch64") or jobs.problem("constraint", feature):
+        raise BadValueError("is not ARCHITECTURE=FEATURE, such as aarch64=arm")
+    return name, feature
+
+
 def _licence(text: str) -> str:
     if not re.fullmatch(r"[\w.+*?-]+( WITH [\w.+*?-]+)?", text.strip()):
         raise BadValueError("is no SPDX identifier or glob of such, as MIT and GPL-3.0* are")
@@ -155,6 +164,13 @@ def _registry_mirror(text: str) -> tuple[str, str]:
     if not found:
         raise BadValueError("is not REGISTRY=MIRROR, such as docker.io=mirror.site:5000/hub")
     return found[1], found[3]
+
+
+def registry_path(text: str) -> str:
+    """The path of a registry below which stacks are. Raises :class:`BadValueError`."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", text):
+        raise BadValueError("is no HOST/PATH, such as ghcr.io/centre/stacks")
+    return text.rstrip("/")
 
 
 def _channel_alias(text: str) -> str:
@@ -329,6 +345,33 @@ class Signing:
     policy: Policy = _choice(Policy)
 
 
+def _resource(name: str) -> Any:
+    def parse(text: str) -> str:
+        if text and (problem := jobs.problem(name, text)):
+            raise BadValueError(problem)
+        return text
+
+    return _key(f"{jobs.RESOURCES[name][1].partition(' such')[0]}, or empty", parse)
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """What the jobs get that build stacks; see :mod:`tykky.jobs`."""
+
+    partition: str = _resource("partition")
+    account: str = _resource("account")
+    qos: str = _resource("qos")
+    time: str = _resource("time")
+    memory: str = _resource("memory")
+    cpus: str = _resource("cpus")
+    gpus: str = _resource("gpus")
+    constraint: str = _resource("constraint")
+    architectures: tuple[tuple[str, str], ...] = _key(
+        "architectures with features of nodes", _feature, is_list=True, is_table=True
+    )
+    scratch: str = _key("path on the nodes, or empty", _text, raw=True)
+
+
 def _licences() -> Any:
     return _key("list of SPDX identifiers or globs", _licence, is_list=True, separator=",")
 
@@ -369,8 +412,10 @@ class Values:
         "names with their references", _alias, is_list=True, is_table=True
     )
     bases_dir: Path = _path()
+    builds_dir: Path = _path()
     mirrors: tuple[str, ...] = _list("addresses", _url)
     registry_mirrors: tuple[tuple[str, str], ...] = _list("REGISTRY=MIRROR", _registry_mirror)
+    registries: tuple[str, ...] = _list("HOST/PATH", registry_path)
     timeout: int = _number(1, 86400)
     repos: tuple[Path, ...] = _paths()
     builtin_repo: bool = _key("true | false", _switch)
@@ -394,13 +439,14 @@ class Values:
     advisories: Advisories
     signing: Signing
     licences: Licences
+    slurm: Slurm
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
         *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda),
-        *(Advisories, Signing, Licences),
+        *(Advisories, Signing, Licences, Slurm),
     )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.

@@ -59,7 +59,8 @@ def examine(config: Config) -> Report:
         "run": {
             **node,
             "squashfuse_ll": tools.server(config),
-            "a stack on trial": tools.stack(config),
+            "a stack on trial": (trial := tools.stack(config)),
+            "layers on trial": tools.stack(config, layers=2) if trial[0] == "ok" else None,
             "roots": places.roots(config),
             "programs in root": places.execution(config),
         },
@@ -73,6 +74,7 @@ def examine(config: Config) -> Report:
             "locks in root": places.locks(config),
             "space for stacks": places.room(config.root, "root", 5),
             "build_dir": places.build_dir(config),
+            "layers in build_dir": places.layers(config),
             "space for builds": places.room(config.build_dir, "build_dir", 10),
             "group": places.group(config),
             "others": places.others(config),

@@ -16,6 +16,7 @@ from tykky.errors import ConfigError, TykkyError
 from tykky.files import Permissions
 from tykky.store import Store
 from tykky.store.roots import searched
+from tykky.tools.overlay import layers_work
 from tykky.tools.scratch import own_folder
 from tykky.trust import Opening, opening
 
@@ -102,6 +103,18 @@ def build_dir(config: Config) -> Finding:
     if os.statvfs(place).f_flag & os.ST_NOEXEC:
         return "no", f"{place} is mounted with noexec", "set build_dir to a place without 'noexec'"
     return "ok", str(config.build_dir)
+
+
+def layers(config: Config) -> Finding | None:
+    """Whether what an update changes can become a layer, built there."""
+    place = existing(config.build_dir)
+    if not writable(place):
+        return None
+    why = layers_work(place)
+    if not why:
+        return "ok", "an update builds only what changes"
+    remedy = "needs Linux 5.11, user namespaces, FUSE, and build_dir on a local disk"
+    return "limited", f"each update builds the whole stack ({why})", remedy
 
 
 def room(path: Path, key: str, wanted: int) -> Finding:

@@ -19,6 +19,7 @@ from pathlib import Path
 from tykky import contents
 from tykky.bases.layers import listing_of
 from tykky.build.entering import Entering
+from tykky.publish import kernels
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
 
@@ -198,6 +199,18 @@ def _kernels(stack: _Stack, user: Mapping[str, str]) -> Iterator[Shadow]:
             where, ours = str(file.parent), f"{stack.python} of the stack"
             remedy = f"'unset JUPYTER_PATH JUPYTER_PREFER_ENV_PATH', or 'rm -r {where}'"
             yield Shadow("kernel", name, program, ours, where, remedy)
+    yield from _offered(stack.prefix, user)
+
+
+def _offered(prefix: Path, user: Mapping[str, str]) -> Iterator[Shadow]:
+    """What Jupyter takes instead of the kernels that were made of a stack."""
+    folders = kernels.searched(user)
+    for path in kernels.noted(Place(prefix)):
+        before = folders[: folders.index(path.parent)] if path.parent in folders else []
+        for other in (folder / path.name for folder in before):
+            if other.is_dir() and kernels.owner_of(other)[0] != str(prefix):
+                remedy = f"'rm -r {other}'"
+                yield Shadow("kernel", path.name, "", str(path), str(other), remedy)
 
 
 def _r_packages(stack: _Stack, user: Mapping[str, str]) -> Iterator[Shadow]:

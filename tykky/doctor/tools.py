@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tykky.bases import host
@@ -17,18 +18,9 @@ from tykky.doctor.places import existing, writable
 from tykky.errors import TykkyError
 from tykky.resources import resource
 from tykky.runtime import base, native
-from tykky.tools import squash
+from tykky.tools import overlay, squash
 from tykky.tools.uv import program as uv_program
 
-# Where the launcher looks for an image server before PATH.
-_SERVER_PLACES = (
-    "/usr/bin",
-    "/usr/local/bin",
-    "/usr/libexec/apptainer/bin",
-    "/usr/local/libexec/apptainer/bin",
-    "/usr/lib/x86_64-linux-gnu/apptainer/bin",
-    "/usr/lib/aarch64-linux-gnu/apptainer/bin",
-)
 _LMOD = Path("/usr/share/lmod/lmod/libexec/lmod")
 
 
@@ -60,13 +52,10 @@ def server(config: Config) -> Finding:
     if config.server and not os.access(config.server, os.X_OK):
         remedy = f"correct 'server' ({config.origin('server').place}), or leave it out"
         return "no", f"{config.server} cannot be executed", remedy
-    path: str | None = config.server
-    if not path:
-        name = "squashfuse_ll"
-        path = shutil.which(name, path=os.pathsep.join(_SERVER_PLACES)) or shutil.which(name)
-    if path is None:
-        remedy = "ask the administrator to install the package squashfuse (or apptainer, with one)"
-        return "no", "is nowhere", remedy
+    try:
+        path = overlay.find_server(config.server)
+    except TykkyError as error:
+        return "no", "is nowhere", error.remedy
     return "ok", f"{_version(_output(path, '--version'))} ({path})"
 
 
@@ -163,16 +152,16 @@ def shell() -> Finding:
     return "limited", "is not in use", f"for 'tykky activate' and completion: . {script}"
 
 
-def stack(config: Config) -> Finding:
+def stack(config: Config, layers: int = 0) -> Finding:
     """A stack of nothing but one script, made and entered through the real launcher.
 
     It tells what no probe of a single part can: that the parts work together. Its failure comes
-    in the launcher's own words.
+    in the launcher's own words. With ``layers``, as many lie on its image.
     """
     try:
         program = squash.program()
         with tempfile.TemporaryDirectory(prefix=".tykky-doctor-", dir=_place(config)) as folder:
-            return _try(config, program, Path(folder))
+            return _try(config, program, Path(folder), layers)
     except OSError as error:
         return "limited", f"not tried: {error.strerror}"
     except (TykkyError, subprocess.SubprocessError) as error:
@@ -185,7 +174,7 @@ def _place(config: Config) -> Path:
     return next(filter(writable, places), Path(tempfile.gettempdir()))
 
 
-def _try(config: Config, program: str, folder: Path) -> Finding:
+def _try(config: Config, program: str, folder: Path, layers: int) -> Finding:
     tree, prefix = folder / "tree", folder / "prefix"
     script, command = tree / "bin" / "try", prefix / "bin" / "try"
     image = base.image_path(prefix, "image.sqfs")
@@ -203,7 +192,8 @@ def _try(config: Config, program: str, folder: Path) -> Finding:
     )
     servers = (Path(config.server),) if config.server else ()
     mount = base.ImageMount(image.name, image.stat().st_size, str(prefix))
-    plan = base.LaunchPlan("trial", prefix, generation, (mount,), servers=servers, idle=1)
+    mounts = (mount, *[replace(mount, layer=True)] * layers)
+    plan = base.LaunchPlan("trial", prefix, generation, mounts, servers=servers, idle=1)
     conf.write_text(base.render(plan))
     hidden = prefix / base.CONF_DIRECTORY
     (hidden / base.CURRENT).symlink_to(conf.parent.relative_to(hidden))
@@ -214,4 +204,6 @@ def _try(config: Config, program: str, folder: Path) -> Finding:
         return "ok", "starts"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     found = lines[0] if lines else f"ended with status {done.returncode}"
+    if layers:
+        return "limited", f"do not: {found}", "stacks with layers: 'tykky squash' makes one image"
     return "no", found, " ".join(lines[1:])

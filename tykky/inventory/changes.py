@@ -156,8 +156,9 @@ def _others(old: Record, new: Record) -> Iterator[tuple[str, str]]:
         yield "base", " -> ".join(names)
     if old.needs != new.needs:
         yield "needs", " -> ".join(", ".join(each.needs) or "nothing" for each in (old, new))
-    # Where they lie makes no difference in how they are entered.
-    if told := _told(_plain(old, old.launch), _plain(new, new.launch), lambda name: name != "root"):
+    # Where they lie makes no difference in how they are entered, and what they need was told.
+    pair = _plain(old, old.launch), _plain(new, new.launch)
+    if told := _told(*pair, lambda name: name not in ("root", "needs", "needed_images")):
         yield "entered", told
     if told := _told(old.shown, new.shown, lambda name: old.name == new.name):
         yield "module", told

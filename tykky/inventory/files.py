@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def read(folder: Path) -> str | None:
         return gzip.decompress(path.read_bytes()).decode(errors="surrogateescape")
     except FileNotFoundError:
         return None
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         code = Exit.NOT_WRITABLE if isinstance(error, PermissionError) else Exit.DAMAGED
         cause = f"{path} cannot be read: {error}"
         raise StoreError(cause, remedy="install the stack again", code=code) from None

@@ -173,8 +173,6 @@ def _licensing() -> Any:
 
 def _spdx(text: str) -> str:
     """An expression that is one already, in its usual spelling; empty for any other text."""
-    from license_expression import ExpressionError
-
     if not _UNCLEAR.isdisjoint(re.split(r"[\s()]+", text.casefold())):
         return ""
     licensing = _licensing()
@@ -182,7 +180,7 @@ def _spdx(text: str) -> str:
     own = {f"LicenseRef-{word}" for word in re.findall(r"\bLicenseRef-([A-Za-z0-9.-]+)", text)}
     try:
         parsed = licensing.parse(text)
-    except (ExpressionError, ValueError, AttributeError):
+    except Exception:  # whatever comes to the library's mind: "( )" is an IndexError
         return ""
     unknown = {str(key) for key in licensing.unknown_license_keys(parsed)} - own
     return "" if parsed is None or unknown else str(parsed.render())

@@ -272,8 +272,8 @@ def _range(data: Mapping[str, Any]) -> Range:
     for event in _list(data, "events"):
         for kind, version in _mapping(event, "events").items():
             if kind in _KINDS:
-                if len(_text(version, kind)) > _VERSION:
-                    raise ValueError(f"'{kind}' is longer than any version")
+                if not 0 < len(_text(version, kind)) <= _VERSION:
+                    raise ValueError(f"'{kind}' is no version")
                 events.append((kind, version))
     return Range(_text(data.get("type"), "type"), tuple(events))
 

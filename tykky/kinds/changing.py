@@ -1,4 +1,4 @@
-"""Making of the Python packages that are there those of another lock, with nothing left over."""
+"""Making of the packages that are there those of another lock, with nothing left over."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky import contents
 from tykky.console import plural
 from tykky.lock import Package, canonical
 from tykky.tools import uv
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
 
 
 def added(box: Box) -> Sequence[Package]:
-    """The packages of the lock, but for those that are there already."""
-    if box.before is None:
-        return box.lock.packages
-    there = {(package.name, package.sha256) for package in box.before.packages}
-    return [p for p in box.lock.packages if (p.name, p.sha256) not in there]
+    """The wheels of the lock, but for those that are there already."""
+    before = box.before.packages if box.before is not None else ()
+    there = {(package.name, package.sha256) for package in before}
+    packages = box.lock.packages
+    return [p for p in packages if not p.is_conda and (p.name, p.sha256) not in there]
 
 
 def gone(box: Box) -> list[str]:
-    """The names of the packages that are there and not in the lock, or as another file."""
+    """The names of wheels that are there and not in the lock, or as another file."""
     kept = {(package.name, package.sha256) for package in box.lock.packages}
     before = box.before.packages if box.before is not None else ()
-    return [p.name for p in before if (p.name, p.sha256) not in kept]
+    return [p.name for p in before if not p.is_conda and (p.name, p.sha256) not in kept]
 
 
 def change(box: Box, python: Path, source: Sequence[str], version: str, what: str) -> None:
@@ -91,3 +92,35 @@ def _files(record: Path) -> Iterator[str]:
         for row in csv.reader(stream):
             if row and not row[0].endswith(".pyc"):
                 yield row[0]
+
+
+def check_conda(real: RealBox) -> None:
+    """Raise ``NoLayers`` if one cannot tell what a change of conda packages would come to.
+
+    What packages do when they are in place is done once all are there: it may look at any.
+    """
+    programs = real.real("bin")
+    for end in ("post-link", "pre-unlink"):
+        for path in programs.glob(f".*-{end}.sh"):
+            name = path.name.removesuffix(f"-{end}.sh")[1:]
+            raise NoLayers(f"{name} has a script that may look at what changes")
+
+
+def check_apart(real: RealBox) -> None:
+    """Raise ``NoLayers`` if a conda package and one of pip have a file in common.
+
+    It is the latter's, and with that the former's would have to come back.
+    """
+    before = real.before.packages if real.before is not None else ()
+    if all(package.is_conda for package in (*before, *real.lock.packages)):
+        return
+    top, own = real.real("."), dict[str, str]()
+    for path in top.glob("lib/python3*/site-packages/*.dist-info/INSTALLER"):
+        if path.read_bytes().strip() == b"uv" and (record := path.with_name("RECORD")).is_file():
+            folder = path.parents[1].relative_to(top)
+            for file in _files(record):
+                own[os.path.normpath(folder / file)] = path.parent.name
+    for conda in contents.records(top):
+        for file in conda.get("files", ()):
+            if file in own and not file.endswith(".pyc"):
+                raise NoLayers(f"{conda['name']} and {own[file]} have the same file, {file}")

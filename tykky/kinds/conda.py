@@ -24,11 +24,13 @@ from tykky.conda.process import Scene
 from tykky.conda.target import FOLDER
 from tykky.console import plural
 from tykky.contents import Installed, of_environment
+from tykky.kinds.changing import change, check_apart, check_conda
 from tykky.kinds.pip import requirements
 from tykky.kinds.python import PythonStack, check_prefix, seal
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
 from tykky.tools import uv
+from tykky.tools.overlay import NoLayers
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -57,6 +59,7 @@ class CondaStack(PythonStack):
     virtual_packages: tuple[str, ...] = ()
     unlocked: str = ""
     commands = ("*",)
+    layers = True
 
     def _wanted(self, config: Config, arch: str) -> tuple[Environment, Config]:
         """The file's wishes and the recipe's own, as one; and the configuration for these.
@@ -163,35 +166,52 @@ class CondaStack(PythonStack):
     def assemble(self, box: Box) -> None:
         """Install exactly what the lock says."""
         conda = [package for package in box.lock.packages if package.is_conda]
-        subdir = known.subdir_of(box.lock.arch)
 
         def install(real: RealBox) -> None:
             wanted, config = self._wanted(box.config, box.lock.arch)
             real.seen = _seen(wanted, config)
             scene = Scene.of(real, config)
-            specs = box.lock.asked.get("specs", ())
-            names, machine = contents.install(
-                conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
-            )
+            subdir = known.subdir_of(box.lock.arch)
+            if box.before is not None:
+                if not self.on_base:
+                    check_conda(real)
+                    check_apart(real)
+                names, machine = contents.change(
+                    box.before, box.lock, box.prefix, scene, subdir=subdir, say=real.say
+                )
+            else:
+                specs = box.lock.asked.get("specs", ())
+                names, machine = contents.install(
+                    conda, box.prefix, scene, subdir=subdir, specs=specs, say=real.say
+                )
             declared = box.lock.asked.get("virtual_packages", ())
             host = isinstance(box.base, HostBase)
             real.remarks += known.lacking(declared, machine, glibc=host)
             for what, line, variables in contents.link_scripts(real.real("."), box.prefix, names):
+                if box.before and not self.on_base and len(conda) < len(box.lock.packages):
+                    raise NoLayers(f"{what} is to be done before pip's packages are there")
                 real.run(line, env=variables, say=what)
 
         box.do(f"install {plural(len(conda), 'conda package')}", install)
         pip = [package for package in box.lock.packages if not package.is_conda]
+        python, what = contents.python_of(conda), "it from the package index"
+        source = guarded(self, "source")
+        if box.before is not None:
+            change(box, box.prefix / "bin/python", source, python, what)
+            if not self.on_base:
+                box.do("see that no package has files of another", check_apart)
+        elif pip:
+            uv.install(box, pip, source, python, what)
         if pip:
-            python = contents.python_of(conda)
-            uv.install(box, pip, guarded(self, "source"), python, "it from the package index")
-            requirements = box.prefix / ".tykky-requirements.txt"
             say = f"{plural(len(conda), 'conda package')}, {len(pip)} of pip"
-            box.run(["/bin/rm", requirements], say=say)
+            box.run(["/bin/rm", "-f", box.prefix / ".tykky-requirements.txt"], say=say)
         variables = dict(item.partition("=")[::2] for item in box.lock.asked.get("variables", ()))
         if variables:
             # Where conda keeps the variables of an environment.
             state = json.dumps({"env_vars": variables}, indent=1, sort_keys=True)
             box.write("conda-meta/state", state + "\n")
+        elif box.before is not None and box.before.asked.get("variables"):
+            box.run(["/bin/rm", box.prefix / "conda-meta/state"])
 
     def equip(self, box: Box) -> None:
         """Activate the environment for the recipe's commands, and give them ``conda``."""

@@ -33,6 +33,9 @@ class Stack(Recipe):
     layers: ClassVar[bool] = False
     """Whether ``assemble`` can change what was built by another lock: see ``Box.before``."""
 
+    on_base: ClassVar[bool] = False
+    """Whether it is one layer on the images of its base, which is a stack, at the path of that."""
+
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from: strings and lists of strings by name."""
         return {}

@@ -121,6 +121,11 @@ class Publisher:
             retired.take_back(self.store, record.module)
             paths = self.modules.write(record)
             notes = {_note_of(path): written.note(path) for path in paths}
+        if (here.hidden / place.KERNELS).exists():
+            from tykky.publish import kernels  # few places have any
+
+            for problem in kernels.follow(record, permissions):
+                console.warn(problem)
         self.tell(record.module, state.add(here, verb, before, permissions, why, notes))
 
     def tell(self, module: str, event: state.Event | None) -> None:
@@ -243,6 +248,11 @@ class Publisher:
             self.modules.remove(entry)
         except TykkyError as error:
             console.warn(f"{error.cause}; 'tykky refresh {entry.name}' mends that")
+        if (Path(entry.prefix, HIDDEN, place.KERNELS)).exists():
+            from tykky.publish import kernels
+
+            for problem in kernels.withdraw(Place(Path(entry.prefix))):
+                console.warn(problem)
 
 
 def _note_of(module: Path) -> str:

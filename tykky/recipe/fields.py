@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
+from tykky import jobs
 from tykky.errors import TykkyError, did_you_mean
 from tykky.recipe.choices import Version
 from tykky.recipe.source import kind_of
@@ -274,10 +275,21 @@ def _reads(places: tuple[str, ...]) -> None:
             raise WrongValue(cause, 'write it from / on: "/appl/gcc"', (index,))
 
 
+def _slurm(resources: Mapping[str, str]) -> None:
+    own = ("time", "memory", "cpus", "gpus", "constraint")
+    for name, value in resources.items():
+        if name not in own:
+            hint = did_you_mean(name, [*own]) or f"a recipe says {', '.join(own)}; a site the rest"
+            raise WrongValue(f"'slurm' has no {name!r}", hint, (name,))
+        if problem := jobs.problem(name, value):
+            raise WrongValue(f"{value!r} {problem}", "write it as Slurm does", (name,))
+
+
 _RULES: dict[str, Callable[[Any], None]] = {
     "versions": _versions,
     "commands": _commands,
     "reads": _reads,
+    "slurm": _slurm,
     "env": partial(_variables, refused=_INSIDE),
     "setenv": partial(_variables, refused=_OUTSIDE),
 }

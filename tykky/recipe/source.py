@@ -24,6 +24,7 @@ MARK = "__tykky_recipe__"
 PUBLISHED = frozenset(
     {"versions", "homepage", "license", "maintainers", "deprecated", "keywords", "family"}
     | {"loads", "setenv", "env", "isolation", "runtime", "binds", "gpu", "commands", "user_site"}
+    | {"slurm"}
 )
 
 

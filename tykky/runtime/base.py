@@ -92,10 +92,14 @@ class Root:
 
 @dataclass(frozen=True)
 class Need:
-    """Another install, of exactly this generation: what it mounts is mounted here."""
+    """Another install, of exactly this generation: what it mounts is mounted here.
+
+    ``images`` are the names of its images, joined by commas; without them, the number has to do.
+    """
 
     place: Path
     generation: str
+    images: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,9 @@ class LaunchPlan:
     ``refuse_other_stacks`` makes calls from inside another stack an error. ``gpu`` (``nvidia``
     or ``amd``) lets commands say on a terminal that a node has none.
 
+    With ``extends``, the first image is a layer on that one of what is needed, and on no other; its
+    commands are told that they are where that lies.
+
     ``servers`` are candidates for ``squashfuse_ll``, ``apptainers`` for ``apptainer``; empty
     means that the launcher looks in the usual places. ``container`` and ``options`` (words for
     ``apptainer exec``) are for that runtime. ``idle`` and ``idle_step`` are the seconds that an
@@ -178,6 +185,7 @@ class LaunchPlan:
     commands: tuple[Command, ...] = ()
     refuse_other_stacks: bool = False
     gpu: str = ""
+    extends: str = ""
     servers: tuple[Path, ...] = ()
     container: PurePath | None = None
     apptainers: tuple[Path, ...] = ()
@@ -266,6 +274,8 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, ...]]:
     yield "runtime", "", plan.runtime.value
     if plan.relocatable:
         yield "relocatable", "", "yes"
+    if plan.extends:
+        yield "extends", "f", plan.extends
     if plan.container is not None:
         yield "container", "o", str(plan.container)
     if plan.host_roots:
@@ -297,8 +307,9 @@ def _mount(mount: Mount) -> tuple[str, ...]:
     match mount:
         case Root(path, offset, size):
             return "root", "onn", str(path), str(offset), str(size)
-        case Need(place, generation):
-            return "need", "p#", str(place), generation
+        case Need(place, generation, images):
+            words = [str(place), generation, *([images] if images else [])]
+            return "need", "p#f"[: len(words)], *words
         case ImageMount(file, size, target, layer):
             key = "layer" if layer else "image"
             return key, "f#t", file, str(size), str(PurePath(target))

@@ -19,6 +19,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -355,7 +356,9 @@ class Store:
         """Whether the database has this generation as its record says it."""
         try:
             path = self.entry_path(record)
-            return not path.is_symlink() and records.read_entry(path) == record.entry()
+            known = records.read_entry(path)
+            known = known if known.arch else replace(known, arch=record.arch)  # of an older Tykky
+            return not path.is_symlink() and known == record.entry()
         except StoreError:
             return False
 

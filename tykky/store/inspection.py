@@ -18,7 +18,7 @@ from tykky.files import Permissions, digest_file
 from tykky.runtime.base import CONF_NAME, CURRENT, GENERATIONS, IMAGES, LAUNCHER_NAME
 from tykky.store import record as records
 from tykky.store import signatures, state, written
-from tykky.store.place import HIDDEN, Place, is_image, is_launcher, missing
+from tykky.store.place import HIDDEN, KERNELS, Place, is_image, is_launcher, missing
 from tykky.store.record import NewerFormat
 from tykky.store.written import Checker, Fault, removing
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tykky.store import Record
 
 #: What Tykky has in a place; the last two are there while somebody changes it, or after it.
-_OWN = (LAUNCHER_NAME, CURRENT, GENERATIONS, IMAGES, state.NAME, f"{state.NAME}.damaged")
+_OWN = (LAUNCHER_NAME, CURRENT, GENERATIONS, IMAGES, KERNELS, state.NAME, f"{state.NAME}.damaged")
 _PASSING = ("lock", "owner")
 #: What of a generation its record has no note of, or is looked at by itself.
 _APART = (records.NAME, CONF_NAME, signatures.NAME)

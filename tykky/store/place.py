@@ -55,6 +55,8 @@ from tykky.store.record import NewerFormat, Record
 
 #: The folder of a place that is Tykky's own; everything else is the user's view.
 HIDDEN = CONF_DIRECTORY
+#: What it has noted of the kernels that were made of it, see :mod:`tykky.publish.kernels`.
+KERNELS = "kernels.json"
 #: What a generation is called before it has a number, and while it is deleted.
 _DRAFT, _GONE = "new-", "old-"
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
@@ -181,7 +183,7 @@ class Place:
         """
         lines = text_at(self.generation(number) / CONF_NAME).splitlines()
         words = [line.split() for line in lines if line.startswith("need ")]
-        whole = [line for line in words if len(line) == 3 and _NUMBER.fullmatch(line[2])]
+        whole = [line for line in words if len(line) in (3, 4) and _NUMBER.fullmatch(line[2])]
         return [f"{unescaped(line[1])}#{line[2]}" for line in whole]
 
     def check_formats(self) -> None:
@@ -205,7 +207,15 @@ class Place:
 
 
 def missing(record: Record) -> str:
-    """The first of what a generation needs that is not there, or not what it was; or nothing."""
+    """The first of what a generation needs that is not there, or not what it was; or nothing.
+
+    What is a layer on the first of them lies on the topmost image that it had.
+    """
+    parent = record.images[0].get("parent") if record.images else None
+    known: dict[str, str] = {}
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        pairs = zip(record.launch["needs"], record.launch["needed_images"], strict=True)
+        known = {f"{prefix}#{number}": images for (prefix, number), images in pairs}
     for need in record.needs:
         prefix, _, number = need.rpartition("#")
         if Place(Path(prefix)).is_closed:  # nobody knows better
@@ -215,6 +225,11 @@ def missing(record: Record) -> str:
         except StoreError:
             return need
         if found.build != record.needed.get(need, found.build):
+            return need
+        if parent and need == record.needs[0] and found.images[-1]["sha256"] != parent:
+            return need
+        # Numbers begin at 1 again where all of a place was deleted.
+        if found.names_of_images != known.get(need, found.names_of_images):
             return need
     return ""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tykky.errors import Exit, StoreError
-from tykky.files import read_json
+from tykky.files import parse_json, read_json
 
 NAME = "record.json"
 #: By this, an image of a record is known to be a layer that lets those below work elsewhere: which
@@ -59,6 +59,7 @@ class Entry:
     versions: tuple[str, ...] = ()
     deprecated: bool = False
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    arch: str = ""
 
     @property
     def title(self) -> str:
@@ -87,7 +88,6 @@ class Record(Entry):
     """
 
     spec: str = ""
-    arch: str = ""
     publish: str = ""
     asked: tuple[str, ...] = ()
     homepage: str = ""
@@ -133,6 +133,11 @@ class Record(Entry):
         return {new: old for old, new in paths.items()}
 
     @property
+    def names_of_images(self) -> str:
+        """The files of its own images, the lowest first, as what needs it tells the launcher."""
+        return ",".join(image["file"] for image in self.images)
+
+    @property
     def bytes(self) -> int:
         """The size of its images, in bytes."""
         return sum(image["bytes"] for image in self.images)
@@ -172,9 +177,12 @@ def render(entry: Entry) -> bytes:
     return (json.dumps(data, indent=1) + "\n").encode()
 
 
-def read(folder: Path, missing: str = "") -> Record:
-    """The record in the folder of a generation. Raises ``StoreError``."""
-    return _read(folder / NAME, Record, missing)
+def read(folder: Path, missing: str = "", text: bytes | None = None) -> Record:
+    """The record in the folder of a generation, or its ``text`` if there is one already.
+
+    Raises ``StoreError``.
+    """
+    return _read(folder / NAME, Record, missing, text)
 
 
 def read_entry(path: Path) -> Entry:
@@ -188,9 +196,11 @@ def name_of(prefix: Path) -> str:
     return name if name[:1].isalpha() else f"env-{name}".strip("-")
 
 
-def _read(path: Path, kind: type[AnyEntry], missing: str = "") -> AnyEntry:
+def _read(
+    path: Path, kind: type[AnyEntry], missing: str = "", text: bytes | None = None
+) -> AnyEntry:
     try:
-        data = read_json(path)
+        data = read_json(path) if text is None else parse_json(text)
         found = data.pop("format")
         if type(found) is not int or found < 1:
             raise ValueError(f"{found!r} is no format")
@@ -230,6 +240,8 @@ def parse(data: Mapping[str, Any], kind: type[AnyEntry]) -> AnyEntry:
             is_a("Mapping[str, Any]", image) and [*map(type, map(image.get, _OF_IMAGES))] == _IMAGE
         ):
             raise TypeError(f"an image is {json.dumps(image)[:40]}")
+        if not is_a("Mapping[str, str]", image.get(PATHS, {})):
+            raise TypeError(f"an image has changed {json.dumps(image[PATHS])[:40]}")
     images = values.get("images", ())
     for below, layer in itertools.pairwise(images):
         if layer.get("parent") != below["sha256"]:

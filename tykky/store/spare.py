@@ -91,7 +91,14 @@ def plan(store: Store, keep: Keep, warn: Callable[[str], None]) -> Plan:
     unsure = _unsure({**entries, **far})
     old, whole, kept = _candidates(titles, entries, sure - unsure, {*retired} - unsure, keep)
     needs = _needs({*titles, *every, *far})
+    wish = {prefix: {*numbers} for prefix, numbers in old.items()}
     old, whole = _unneeded(old, needs, whole)
+    by = {need: path for (path, _), wanted in needs.items() for need in wanted}
+    for prefix, numbers in wish.items():
+        for number in sorted(numbers - old.get(prefix, set())):
+            needing = by.get(os.path.realpath(f"{prefix}#{number}"), prefix)
+            known = titles.get(needing) or f"{needing.parent.name}/{needing.name}"
+            kept.append((f"{titles[prefix]}#{number}", f"{known} needs it"))
     found: list[Spare] = []
     begun: list[tuple[str, Path]] = []
     for prefix, module in titles.items():
@@ -196,8 +203,8 @@ def _candidates(
         except (StoreError, OSError):  # which is said when it would be changed
             continue
         for number in going:
-            if state.HELD in known or f"{state.HELD}#{number}" in known:
-                stays[number] = "it is held"
+            if facts := known.get(state.HELD, known.get(f"{state.HELD}#{number}")):
+                stays[number] = "it is held" + (f": {facts['why']}" if facts.get("why") else "")
         if prefix in retired and not stays:
             whole.add(prefix)
         old[prefix] = numbers.difference(stays)

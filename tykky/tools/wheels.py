@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from tykky import fetch
 from tykky.errors import Exit, StepError, masked
-from tykky.files import parse_json
+from tykky.files import parse_json, read_within
+from tykky.lock import canonical
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -33,6 +34,21 @@ def toml(text: str) -> dict[str, Any]:
     else:
         import tomli as tomllib
     return tomllib.loads(text)
+
+
+def rivals(prefix: Path, names: Container[str]) -> list[str]:
+    """Which of some projects below a prefix bring other files than others by the same names."""
+    found: dict[str, dict[str, str]] = {}  # of each file, the digests, and a project with it
+    disputed = set()
+    for record in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/RECORD")):
+        name = canonical(record.parent.name.partition("-")[0])
+        for line in read_within(prefix, record).decode(errors="replace").splitlines():
+            path, _, digest = line.rpartition(",")[0].rpartition(",")
+            known = found.setdefault(path, {})
+            if known and (not digest or {digest} != known.keys()):
+                disputed |= {name, *known.values()}
+            known.setdefault(digest, name)
+    return sorted(name for name in disputed if name in names)
 
 
 def provide(

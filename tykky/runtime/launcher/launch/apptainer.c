@@ -184,7 +184,7 @@ static const char *keep_image_directory(struct line *line, const struct stack *s
     if (!works_in_image(stack))
         return path;
     add(line, "--no-mount=cwd");
-    return *path == '/' ? path : place->exe;
+    return *path == '/' || place->runs_any ? path : place->exe;
 }
 
 /* Apptainer takes the home from /etc/passwd, whatever the user's $HOME is; it cannot be one that is
@@ -246,6 +246,8 @@ bool apptainer_execute(struct stack *stack, const struct place *place, char **ar
         add(&line, conf->options.items[i]);
     keep_home(&line);
     const char *path = keep_image_directory(&line, stack, place);
+    if (place->runs_any)
+        path = *++argv;
     if (!add_mounts(&line, stack))
         return false;
     add(&line, conf->container);

@@ -58,13 +58,14 @@ static const struct key keys[] = {
     {"gpu", "", ONCE, CHOICE, IN(gpu), gpu_names, 0},
     {"idle", "", ONCE, SECONDS, IN(idle), NULL, 0},
     {"idle_step", "", ONCE, SECONDS, IN(idle_step), NULL, 0},
+    {"extends", "f", ONCE, STRING, IN(extends), NULL, 0},
     {"container", "o", ONCE, STRING, IN(container), NULL, 0},
     {"server", "p", REPEATED, LIST, IN(servers), NULL, 0},
     {"apptainer", "p", REPEATED, LIST, IN(apptainers), NULL, 0},
     {"option", "-", REPEATED, LIST, IN(options), NULL, 0},
     {"command", "fp", REPEATED, COMMAND, 0, NULL, 0},
     {"root", "onn", ONCE, ROOT, 0, NULL, 0},
-    {"need", "pg", REPEATED, MOUNT, 0, NULL, MOUNT_NEED},
+    {"need", "pgf", REPEATED, MOUNT, 0, NULL, MOUNT_NEED},
     {"image", "f#t", REPEATED, MOUNT, 0, NULL, MOUNT_IMAGE},
     {"layer", "f#t", REPEATED, MOUNT, 0, NULL, MOUNT_LAYER},
     {"bind", "sd", REPEATED, MOUNT, 0, NULL, MOUNT_BIND},
@@ -159,6 +160,8 @@ static bool read_value(struct parser *p, const struct key *key, char *value)
     size_t count = strlen(key->words);
     void *field = (char *)conf + key->field;
     struct list *list = field;
+    if (key->kind == MOUNT_NEED && strchr(value, ' ') == strrchr(value, ' '))
+        count = 2; /* written by an earlier Tykky */
     if (count > 1 && !split_words(value, words, count))
         return refuse(p, "not as many words as there must be:", value);
     for (size_t i = 0; i < count; i++)
@@ -175,10 +178,13 @@ static bool read_value(struct parser *p, const struct key *key, char *value)
         break;
     case ROOT: return read_root(p, words[0], numbers);
     case MOUNT:
-        conf->mounts[conf->mount_count++] = (struct mount){.kind = (enum mount_kind)key->kind,
-                                                           .source = words[0],
-                                                           .target = words[count - 1],
-                                                           .size = numbers[1]};
+        conf->mounts[conf->mount_count++] =
+            (struct mount){.kind = (enum mount_kind)key->kind,
+                           .source = words[0],
+                           .target = words[key->kind == MOUNT_IMAGE || key->kind == MOUNT_LAYER
+                                               ? 2 : 1],
+                           .images = key->kind == MOUNT_NEED ? words[2] : NULL,
+                           .size = numbers[1]};
         break;
     }
     return true;

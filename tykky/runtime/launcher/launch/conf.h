@@ -12,6 +12,7 @@
  *     relocatable yes              it may be moved: $PREFIX is where it lies
  *     host_roots yes               with a root or container: and what else the host has in /
  *     command samtools /usr/bin/samtools     the program of a command, if it is not its own path
+ *     extends 0123abcd.sqfs        the image of what it needs that its layer was made to lie on
  *     other_stacks refuse          when called from inside another stack; default: allow
  *     set OMP_NUM_THREADS 1        also: prepend, append (joined by :) and unset
  *     insert PATH /s/x/bin         prepend, unless it is somewhere in the list
@@ -29,7 +30,9 @@
  *
  *     root /s/bases/debian.sif 40960 88000000     what is entered as /: a squashfs that begins at
  *                                  a byte of a file of that size, or a directory (0 0); before all
- *     need /s/other/5.1 3          what another install mounts, of exactly this generation
+ *     need /s/other/5.1 3 0123abcd.sqfs         what another install mounts, of exactly this
+ *                                  generation; its images, joined by commas, since a number may be
+ *                                  given anew where all of an install was deleted
  *     image 0123abcd.sqfs 81234567 /s/python-data/26.11     in <prefix>/.tykky/images; its size in
  *                                  bytes; what it covers, mostly the prefix
  *     layer 89abcdef.sqfs 4096 /s/python-data/26.11         the same, laid over what covers that path
@@ -74,6 +77,7 @@ struct mount {
     enum mount_kind kind;
     const char *source; /* of a bind; the file's name of an image or layer; the place of a need */
     const char *target; /* the generation of a need */
+    const char *images; /* of a need; NULL: an earlier Tykky did not say which */
     uint64_t size;      /* of the file */
     size_t image;       /* which one of the stack's */
     bool if_missing;    /* not over what is there inside: the working directory */
@@ -118,6 +122,7 @@ struct conf {
     int refuse_other_stacks;
     unsigned idle, idle_step;
     const char *container;
+    const char *extends;
     int gpu; /* of gpu_names; -1: none */
 
     struct mount *mounts;

@@ -5,6 +5,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "conf.h"
 #include "place.h"
 
 static bool is_launcher(const struct place *place, const char *path)
@@ -37,6 +38,14 @@ static bool strip_last(char *path)
     return true;
 }
 
+/* Whether a path is that of the launcher itself, and not of a command. */
+static bool has_own_name(const char *path)
+{
+    static const char own[] = "/" CONF_DIRECTORY "/" LAUNCHER_NAME;
+    size_t length = strlen(path), tail = sizeof own - 1;
+    return length > tail && strcmp(path + length - tail, own) == 0;
+}
+
 bool place_find(struct place *place, char **argv)
 {
     static const char gone[] = " (deleted)";
@@ -60,7 +69,11 @@ bool place_find(struct place *place, char **argv)
                     "a command was copied or moved; make a symbolic link instead",
                     place->exe);
     place->invoked = invoked_path(place, argv);
-    return true;
+    place->runs_any = has_own_name(place->exe) && has_own_name(place->invoked);
+    if (!place->runs_any || argv[1])
+        return true;
+    fail("nothing says which program is to be run inside of %s", place->prefix);
+    return remedy("name it: %s PROGRAM ARGUMENTS...", place->exe);
 }
 
 bool place_check(const struct place *place, const char *prefix)

@@ -1,5 +1,7 @@
 /* Where this command lies, which path it has to execute, and which generation it goes on with.
  *
+ * By its own name, <prefix>/.tykky/launch PROGRAM ARGUMENTS... runs any program inside.
+ *
  * The same path means the real program once the image is mounted over the prefix, so the path
  * that was invoked is kept as it was: Python finds a virtual environment by it.
  *
@@ -16,6 +18,7 @@ struct place {
     char prefix[PATH_MAX]; /* as found from exe */
     struct stat launcher;  /* of exe: the inode of every command of this install */
     const char *invoked;   /* the path to execute again */
+    bool runs_any;         /* it is <prefix>/.tykky/launch, which runs the program that it is given */
 };
 
 bool place_find(struct place *place, char **argv);

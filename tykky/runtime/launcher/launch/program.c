@@ -102,9 +102,33 @@ static const char *choose(const struct place *place, const struct conf *conf, bo
     }
 }
 
+/* Whether what was executed is a command of the install, by whatever path. */
+static bool is_command(const struct place *place)
+{
+    const char *path = place->invoked, *slash = strrchr(path, '/');
+    struct stat folder, own;
+    return slash && stat(format("%.*s", (int)(slash - path) + 1, path), &folder) == 0 &&
+           stat(format("%s/bin", place->prefix), &own) == 0 && is_same_file(&folder, &own);
+}
+
+/* A program that the caller names: a path, or what is found along PATH, both as seen from here. */
+static bool execute_any(const struct conf *conf, char **argv)
+{
+    execvp(argv[0], argv);
+    if (errno != ENOENT && errno != ENOTDIR)
+        return cannot_execute(argv[0]);
+    fail("there is no program %s in the stack %s, nor along PATH in there: %m\n"
+         "'tykky which --files NAME' tells which stacks have a file of that name",
+         argv[0], conf->name);
+    problem.status = STATUS_NOT_FOUND;
+    return false;
+}
+
 bool program_execute(const struct place *place, const struct conf *conf, char **argv)
 {
     bool found;
+    if (place->runs_any)
+        return execute_any(conf, argv + 1);
     const char *path = choose(place, conf, &found);
     if (!path && !found)
         return not_found(program_path(place, conf), conf);
@@ -113,6 +137,10 @@ bool program_execute(const struct place *place, const struct conf *conf, char **
                     "this command was copied into the image, or its prefix is not where it was; "
                     "install the stack again",
                     program_path(place, conf));
+    /* Programs as Python look beside their path for what is theirs, which is where the stack lies
+     * that this one extends; but a virtual environment on top is to be found, too. */
+    if (conf->extends && is_command(place))
+        argv[0] = (char *)path;
     execv(path, argv);
     if (errno == ENOEXEC && !is_elf(path)) {
         execute_with_shell(path, argv);

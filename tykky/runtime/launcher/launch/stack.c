@@ -42,6 +42,22 @@ static bool check_generation(const struct stack *stack, const struct conf *conf,
                   stack->confs[0].name);
 }
 
+/* Whether the generation is the one that was needed, or another has got its number. */
+static bool check_images(const struct stack *stack, const struct conf *conf,
+                         const struct mount *need)
+{
+    const char *images = "";
+    for (size_t i = 0; i < conf->mount_count; i++)
+        if (is_image(&conf->mounts[i]))
+            images = format("%s%s%s", images, *images ? "," : "", conf->mounts[i].source);
+    if (!need->images || strcmp(images, need->images) == 0)
+        return true;
+    fail("%s needs another generation %s of %s than there is now: it was deleted, and installed "
+         "anew",
+         stack->confs[0].name, need->target, conf->name);
+    return remedy("install %s again", stack->confs[0].name);
+}
+
 static bool read_conf(struct conf *conf, const char *prefix, const char *generation)
 {
     const char *directory = format("generations/%s", generation ? generation : "");
@@ -61,8 +77,9 @@ static bool read_need(struct stack *stack, const char *by, const struct mount *n
     struct conf *conf = &stack->confs[stack->count];
     if (!read_conf(conf, need->source, need->target)) {
         if (conf->error)
-            remedy("%s needs generation %s of the install at %s; install %s again", by,
-                   need->target, need->source, by);
+            remedy("%s needs generation %s of the install at %s, which its owner may have deleted: "
+                   "'tykky update %s' goes on from the one that is there now",
+                   by, need->target, need->source, by);
         return false;
     }
     stack->count++;
@@ -100,6 +117,8 @@ bool stack_read(struct stack *stack, const struct place *place)
             size_t known = find_read(stack, need->source);
             if (known < stack->count ? !check_generation(stack, &stack->confs[known], need)
                                      : !read_need(stack, stack->confs[i].name, need))
+                return false;
+            if (!check_images(stack, &stack->confs[known], need))
                 return false;
         }
     return true;
@@ -161,6 +180,19 @@ static size_t find_position(const struct stack *stack, const struct mount *mount
     return i > 0 && is_bind(&stack->mounts[i - 1]) ? 0 : i;
 }
 
+/* What extends another install is a layer for the image that was there, and for no other; or one on
+ * such a layer. */
+static bool check_below(const struct conf *conf, const struct mount *layer, const char *below)
+{
+    if (layer->kind != MOUNT_LAYER || !conf->extends || strcmp(conf->extends, below) == 0)
+        return true;
+    for (size_t i = 0; i < conf->mount_count; i++)
+        if (conf->mounts[i].kind == MOUNT_LAYER && strcmp(conf->mounts[i].source, below) == 0)
+            return true;
+    fail("%s was made on top of another %s than there is now", conf->name, layer->target);
+    return remedy("have it made anew: tykky update %s", conf->name);
+}
+
 static bool add_image(struct stack *stack, const struct conf *conf, struct mount *mount)
 {
     size_t at = find_position(stack, mount);
@@ -168,6 +200,8 @@ static bool add_image(struct stack *stack, const struct conf *conf, struct mount
         return fail("%s: there is no image under the layer %s\n"
                     "install the stack again",
                     conf->file, mount->source);
+    if (at && !check_below(conf, mount, stack->mounts[at - 1].source))
+        return false;
     const char *file = install_file(conf->prefix, "images", mount->source);
     struct image *image = stack_add_image(stack, file, mount->target);
     if (!image)

@@ -1,0 +1,75 @@
+"""Write stacks, or what builds them, into one file for a network that nothing is pulled into.
+
+'tykky import FILE' installs them there. With --inputs, the file has packages, images, recipes with
+their locks, and the site's advisories, and 'tykky install' builds there. With 'signing.key' set, it
+is signed. The file is an archive of an OCI layout, which skopeo and oras read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tykky import console
+from tykky.cli.common import (
+    Call,
+    Result,
+    check_named,
+    flag,
+    listed,
+    named,
+    option,
+    said,
+    specs,
+    specs_of,
+)
+from tykky.cli.fetch import fetched
+from tykky.cli.push import chosen
+from tykky.errors import StoreError
+from tykky.exchange import archive, inputs
+from tykky.exchange.archive import Named
+from tykky.exchange.artifact import build_tag, tag_of
+from tykky.exchange.pushing import artifact_of, needed
+from tykky.store import signatures
+
+EXAMPLES = """\
+  tykky bundle python-data fireworks -o stacks.tar     as they are installed here
+  tykky bundle --inputs python-data -o inputs.tar      what builds them
+  tykky import stacks.tar                              on the other machine
+"""
+
+ARGUMENTS = (
+    specs("what to write", "*"),
+    option("--list", metavar="FILE", help="also what a stack list names for this machine"),
+    option("-o", "--output", type=Path, metavar="FILE", required=True, help="the file to write"),
+    flag("--inputs", help="what builds them, and not the installs"),
+)
+
+
+def run(call: Call) -> Result:
+    """Write the file, whole or not at all."""
+    signatures.check_key(call.config)
+    sign, path = signatures.signer(call.config), call.args.output.absolute()
+    made: dict[str, Named] = {}
+    check_named(call)
+    words = [*call.args.spec]
+    words += [word for each in listed(call, here=True) for word in str(each.spec).split()]
+    if not words:
+        remedy = "'tykky apply FILE --dry-run' tells what it names for which machine"
+        raise StoreError(f"{call.args.list} names nothing for this machine", remedy=remedy)
+    if call.args.inputs:
+        found = fetched(call, specs_of(words))
+        for remark in found.remarks:
+            console.warn(remark)
+        made["inputs"] = Named("inputs", ("inputs",), inputs.artifact_of(found, call.config))
+    for record in chosen(call, named(words)) if not call.args.inputs else ():
+        for each in (*needed(record), record):
+            tags = tag_of(f"{each.version}{each.suffix}", each.arch), build_tag(each.build)
+            if each.title not in made:
+                made[each.title] = Named(each.name, tags, artifact_of(each, call.config, sign))
+    with console.step("bundle", path.name) as line:
+        size = archive.write(path, [*made.values()], sign, line.update)
+        line.update(f"{path}, {console.size(size)}")
+    answer: dict[str, Any] = {"file": path, "bytes": size, "has": sorted(made)}
+    answer["signed"] = sign is not None
+    return Result(answer, said([f"wrote {path}: {', '.join(sorted(made))}"]))

@@ -1,0 +1,360 @@
+"""How a list and reality differ: what would be built, has another state, or is in no list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from tykky import bases
+from tykky.build import locking, together
+from tykky.build import plan as plans
+from tykky.config import Config
+from tykky.errors import ConfigError, Exit, StoreError, TykkyError
+from tykky.recipe import Version, guarded, read_all, source_digest
+from tykky.store import Entry, Store, state
+
+if TYPE_CHECKING:
+    from tykky.kinds.stack import Stack
+    from tykky.lists.reading import StackList, Wanted
+    from tykky.repos import Repos
+    from tykky.spec import Spec
+
+#: What is to be done about a stack: ``build`` makes it, ``publish`` and ``switch`` take what is
+#: there; ``elsewhere`` is for another architecture or host, ``fails`` cannot be planned.
+DOES = ("nothing", "switch", "publish", "build", "elsewhere", "fails")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is to be done about one stack of a list, for one architecture.
+
+    ``after`` are the indexes of the rows that it counts on, as far as these are to be built.
+    """
+
+    wanted: Wanted
+    arch: str
+    root: Path
+    does: str
+    flags: Mapping[str, str]
+    module: str = ""
+    why: str = ""
+    after: tuple[int, ...] = ()
+    recipe: Stack | None = None
+    error: TykkyError | None = None
+
+    @property
+    def title(self) -> str:
+        """What people know it by."""
+        return self.module or str(self.wanted.spec)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to be built or switched."""
+        return self.does in ("switch", "publish", "build")
+
+    @property
+    def place(self) -> str:
+        """The line of the list."""
+        return f"{self.wanted.where.path}:{self.wanted.where.line}"
+
+
+@dataclass(frozen=True)
+class Looker:
+    """Compares lists; ``far`` tells whether other architectures can be built for as well."""
+
+    flags: Mapping[str, str]
+    repos: Repos
+    say: Callable[[str], None]
+    far: bool = False
+
+    def rows(self, found: StackList) -> list[Row]:
+        """A row for each stack and architecture, in an order in which they can be built.
+
+        What cannot be planned has its error in its row.
+        """
+        rows = [row for wanted in found.stacks for row in self._begun(wanted)]
+        rows = _ordered(_without_mixed(rows, far=self.far))
+        done: list[Row] = []
+        for row in rows:
+            self.say(row.title)
+            done.append(self._looked(row, done))
+        return done
+
+    def _begun(self, wanted: Wanted) -> list[Row]:
+        """The rows of a stack, with recipe and root, and nothing looked up yet."""
+        rows = []
+        for arch in wanted.arch or (bases.arch(),):
+            flags = {**self.flags, **wanted.settings}
+            row = Row(wanted, arch, Path(), "build", flags)
+            try:
+                if root := wanted.root_for(arch):
+                    flags["root"] = root
+                row = replace(row, root=_configured(flags, wanted).root)
+                flags["root"] = str(row.root)
+                recipe = cast("Stack", self.repos.select(wanted.spec))
+                read_all(recipe)
+                module = f"{recipe.name}/{recipe.version}{recipe.suffix}"
+                row = replace(row, recipe=recipe, module=module)
+            except TykkyError as error:
+                row = replace(row, does="fails", error=_at(error, wanted))
+            if not wanted.here:
+                row = replace(row, does="elsewhere", why="for another host")
+            rows.append(row)
+        return rows
+
+    def _looked(self, row: Row, before: Sequence[Row]) -> Row:
+        """A row with what is to be done, once that of those ``before`` it is known."""
+        recipe, wanted = row.recipe, row.wanted
+        if recipe is None or row.does in ("fails", "elsewhere"):
+            return row
+        try:
+            config = _configured(row.flags, wanted)
+            store = Store.of(config)
+            place = store.place(recipe.name, f"{recipe.version}{recipe.suffix}")
+            after = _after(row, before, config)
+            row = replace(row, after=tuple(n for n in after if before[n].is_open))
+            if failing := [before[n] for n in after if before[n].does == "fails"]:
+                cause = f"{row.title} counts on {failing[0].title}, which cannot be built"
+                raise TykkyError(cause, remedy="correct that first", code=Exit.NOT_FOUND)
+            if place.current and (there := place.record()).arch not in ("", row.arch):
+                raise plans.mixed(there, row.arch)
+            settled = locking.known_lock(recipe, config, row.arch, place)
+            if row.arch != bases.arch():
+                return self._far(row, settled.lock.digest if settled else "", store)
+            does = "build"
+            if settled is None and locking.has_packages(recipe, config, row.arch):
+                row = replace(row, why="not locked")
+            elif not row.after:
+                plan = plans.make(recipe.spec, config, self.repos, store, self.say, settled=settled)
+                does = plans.foresee(plan)
+            return replace(row, does=does)
+        except TykkyError as error:
+            return replace(row, does="fails", error=_at(error, wanted))
+
+    def _far(self, row: Row, lock: str, store: Store) -> Row:
+        """A row for another architecture, of which only a machine of that knows all."""
+        assert row.recipe is not None
+        if not lock and locking.has_packages(
+            row.recipe, _configured(row.flags, row.wanted), row.arch
+        ):
+            row = replace(row, why=f"not locked for {row.arch}")
+        if entry := entry_of(row, store):
+            record, digest = store.record(entry), source_digest(type(row.recipe))
+            if lock == record.lock and record.recipe.get("digest") == digest:
+                return replace(row, does="nothing")
+        if not self.far:
+            why = ", ".join(filter(None, (f"for {row.arch}", row.why)))
+            return replace(row, does="elsewhere", why=why)
+        return replace(row, does="build")
+
+
+def entry_of(row: Row, store: Store) -> Entry | None:
+    """The install of a row, if there is one."""
+    name = row.wanted.spec.name
+    found = (e for e in store.entries(name) if e.module == row.module)
+    return next(found, None)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A state of a version that is to be another one; without ``facts`` it is taken back."""
+
+    row: Row
+    mark: str
+    facts: Mapping[str, str] | None
+    why: str = ""
+
+    @property
+    def verb(self) -> str:
+        """The verb that does it by hand."""
+        name = {state.DEFAULT: "default", state.HIDDEN: "hide"}.get(self.mark, "deprecate")
+        return name if self.facts is not None else f"{name} --undo"
+
+    @property
+    def text(self) -> str:
+        """What is to be, for people."""
+        if self.facts is None:
+            return f"no longer {self.mark}"
+        told = {"until": "until {}", "use": "use {}"}
+        more = [told[key].format(value) for key, value in self.facts.items() if key in told]
+        return f"{self.mark} {', '.join(more)}".strip()
+
+
+def changes(rows: Sequence[Row], store: Store) -> list[Change]:
+    """The states that differ between the stacks of a list in one root and reality."""
+    found = []
+    own = [row for row in rows if row.module and row.wanted.here]
+    named = {row.module.partition("/")[0] for row in own if row.wanted.default}
+    for row in own:
+        entry = entry_of(row, store)
+        marks = dict(entry.marks) if entry else {}
+        wanted: dict[str, Mapping[str, str] | None] = {
+            state.DEFAULT: {} if row.wanted.default else None,
+            state.HIDDEN: {} if row.wanted.hidden else None,
+            state.DEPRECATED: None,
+        }
+        if row.module.partition("/")[0] not in named:
+            del wanted[state.DEFAULT]  # no list says which
+        reason = ""
+        if row.wanted.deprecated is not None:
+            facts = {k: v for k, v in row.wanted.deprecated.items() if k != "reason"}
+            reason = row.wanted.deprecated.get("reason", "")
+            wanted[state.DEPRECATED] = facts
+        if state.RETIRED in marks:
+            continue
+        for mark, said in wanted.items():
+            why = reason if mark == state.DEPRECATED else ""
+            there = marks.get(mark)
+            if said is None and there is None:
+                continue
+            if said is not None and there is not None:
+                old = {key: there[key] for key in ("until", "use") if key in there}
+                if old == said and there.get("why", "") == why:
+                    continue
+            found.append(Change(row, mark, said, why))
+    return found
+
+
+def surplus(rows: Sequence[Row], store: Store) -> tuple[list[Entry], list[str]]:
+    """The installs in a root that no list names, and a sentence for each that stays all the same.
+
+    Whatever a list names stays, also for other hosts and architectures. What is not made of a
+    recipe of the site, held or retired stays, and what others need that stay.
+    """
+    named = {row.module for row in rows}
+    gone, kept = [], []
+    for entry in store.entries():
+        if entry.module in named or store.places not in Path(entry.prefix).parents:
+            continue
+        if state.RETIRED in entry.marks:
+            continue
+        if entry.kind == "extension":
+            kept.append(f"{entry.module} stays: it was made by 'tykky extend'")
+        elif any(mark.partition("#")[0] == state.HELD for mark in entry.marks):
+            kept.append(f"{entry.module} stays: it is held")
+        else:
+            gone.append(entry)
+    while True:
+        going = {entry.prefix for entry in gone}
+        needing = {
+            entry.prefix: next(
+                (t for t, prefix in store.dependents(entry).items() if prefix not in going), ""
+            )
+            for entry in gone
+        }
+        kept += [f"{e.module} stays: {t} needs it" for e in gone if (t := needing[e.prefix])]
+        rest = [entry for entry in gone if not needing[entry.prefix]]
+        if len(rest) == len(gone):
+            return gone, kept
+        gone = rest
+
+
+def _configured(flags: Mapping[str, str], wanted: Wanted) -> Config:
+    try:
+        return Config.load(flags)
+    except ConfigError as error:
+        raise _at(error, wanted) from None
+
+
+def _at(error: TykkyError, wanted: Wanted) -> TykkyError:
+    """An error of a stack, with its line of the list if it has no place of its own."""
+    error.where = error.where or wanted.where
+    return error
+
+
+def _after(row: Row, before: Sequence[Row], config: Config) -> list[int]:
+    """The indexes of the rows that one counts on."""
+    assert row.recipe is not None
+    counts = together.counts_on(row.recipe, config)
+    return [
+        number
+        for number, other in enumerate(before)
+        if other.root == row.root and other.recipe and any(_is(other.recipe, s) for s in counts)
+    ]
+
+
+def _is(recipe: Stack, spec: Spec) -> bool:
+    version = f"{recipe.version}{recipe.suffix}"
+    return recipe.name == spec.name and (
+        spec.version in (None, version) or Version(str(recipe.version)).matches(str(spec.version))
+    )
+
+
+def _ordered(rows: list[Row]) -> list[Row]:
+    """The rows with each behind those that it counts on; others stay as they were."""
+    names = {row.recipe.name for row in rows if row.recipe}
+
+    def needed(row: Row) -> list[Spec]:
+        if row.recipe is None:
+            return []
+        try:
+            counts = together.counts_on(row.recipe, _configured(row.flags, row.wanted))
+        except TykkyError:
+            return []  # which is told when it is looked at
+        return [spec for spec in counts if spec.name in names]
+
+    waits = [(row, needed(row)) for row in rows]
+    done: list[Row] = []
+    while waits:
+        free = [
+            (row, specs)
+            for row, specs in waits
+            if not any(
+                other is not row
+                and other.recipe
+                and other.root == row.root
+                and _is(other.recipe, s)
+                for other, _ in waits
+                for s in specs
+            )
+        ]
+        free = free or waits[:1]  # they count on each other, which building them tells
+        done += [row for row, _ in free]
+        taken = {id(row) for row, _ in free}
+        waits = [pair for pair in waits if id(pair[0]) not in taken]
+    return done
+
+
+def _without_mixed(rows: list[Row], *, far: bool) -> list[Row]:
+    """Let those fail that would be made twice, or put two architectures into one place."""
+    first: dict[tuple[Path, str], Row] = {}
+    found: list[Row] = []
+    for row in rows:
+        error: TykkyError | None = None
+        other = first.setdefault((row.root, row.module), row) if row.module else row
+        if other.arch != row.arch and far:
+            cause = f"{row.title} for {other.arch} and for {row.arch} would be in the same place"
+            remedy = "give each architecture a root of its own, 'root: /appl/{arch}', say"
+            error = StoreError(cause, remedy=remedy, code=Exit.CONFLICT, where=row.wanted.where)
+        elif other is not row and other.arch == row.arch:
+            if row.does == "elsewhere":
+                continue
+            if other.does == "elsewhere":  # for another host; here, this one counts
+                found.remove(other)
+                first[(row.root, row.module)] = row
+            else:
+                cause = f"{row.title} is in the list twice, first at {other.place}"
+                remedy = "remove one of the two"
+                error = ConfigError(cause, remedy=remedy, where=row.wanted.where)
+        found.append(replace(row, does="fails", error=error) if error else row)
+    return found
+
+
+def resources(row: Row, config: Config) -> dict[str, str]:
+    """What the job of a build gets: of the configuration, the list, the recipe, and its entry.
+
+    Raises ``RecipeError``.
+    """
+    given = {
+        name: value
+        for name in vars(config.slurm)
+        if name not in ("architectures", "scratch") and (value := getattr(config.slurm, name))
+    }
+    own = guarded(row.recipe, "slurm") if row.recipe else {}
+    found = {**given, **row.wanted.slurm_of_list, **own, **row.wanted.slurm}
+    features = [found.get("constraint", ""), dict(config.slurm.architectures).get(row.arch, "")]
+    if any(features):
+        found["constraint"] = "&".join(f"({f})" if "|" in f else f for f in features if f)
+    return found
