@@ -16,8 +16,9 @@ complete tykky \
         'c/--shared=/d/' \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
+        'c/--mirror=/d/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all allow-shadow arch cache cancel check commands conda course days dry-run fail-on failed files fix follow force format from full generations gone help images inputs isolation jobs json keep-going key last licences list move name notes only output packages path plan prune reason requirements reverse root runnable runtime sbatch scope security shared signatures sizes slurm srun store task testing to undo until upstream use user version vex while why)/' \
+        'c/--/(advisories again all allow-shadow arch cache cancel check commands conda course days dry-run fail-on failed files fix follow force format from full generations gone help images inputs isolation jobs json keep-going key last licences list mirror move name notes only output packages path plan prune reason requirements reverse root runnable runtime sbatch scope security shared signatures sizes slurm srun store task testing to undo until upstream use user version vex while why)/' \
         'c/-/(- c h n o r)/' \
         'n/--root/d/' \
         'n/--arch/(x86_64 aarch64)/' \
@@ -27,6 +28,7 @@ complete tykky \
         'n/--shared/d/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
+        'n/--mirror/d/' \
         'n/--scope/(user site system)/' \
         'p/1/(list info lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion)/' \
         'n/module/(path admin-list file)/' \

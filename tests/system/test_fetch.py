@@ -145,6 +145,17 @@ def test_mirror_of_the_site_serves_when_the_address_is_gone(site: Site, web: Web
     site("-c", f"mirrors={web.address}/mirror", "install", "fetched")
 
 
+def test_fetch_fills_a_mirror_for_machines_without_a_network(
+    site: Site, web: Web, place: Path
+) -> None:
+    write(site, web, DIGEST)
+    site("fetch", "fetched", "--mirror", place / "mirror")
+    del web.files["/say"]
+    site = site.with_env(TYKKY_CACHE_DIR=str(place / "empty"))
+    site("install", "fetched", status=Exit.BUILD)
+    site("-c", f"mirrors=file://{place}/mirror", "install", "fetched")
+
+
 def test_digest_that_is_none_is_a_mistake_with_its_line(site: Site, web: Web) -> None:
     write(site, web, "abc")
     done = site("install", "fetched", status=Exit.RECIPE)

@@ -7,21 +7,24 @@ other machines, 'tykky bundle --inputs' writes the same into one file.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tykky import console
 from tykky.cli.common import Call, Result, check_named, listed, option, said, specs, specs_of
-from tykky.exchange.inputs import Fetcher, Inputs, shown
+from tykky.exchange.inputs import Fetcher, Inputs, put_on_mirror, shown
 from tykky.spec import Spec
 
 EXAMPLES = """\
   tykky fetch python-data fireworks            then 'tykky install' asks no network
   tykky fetch --list builds/site.yaml          for all that a stack list names
+  tykky fetch gromacs --mirror /appl/mirror    'mirrors: [file:///appl/mirror]' then has it
 """
 
 ARGUMENTS = (
     specs("what is to be built later", "*"),
     option("--list", metavar="FILE", help="what a stack list names for this machine"),
+    option("--mirror", type=Path, metavar="DIR", help="put what recipes download into a mirror"),
 )
 
 
@@ -30,6 +33,8 @@ def run(call: Call) -> Result:
     inputs = fetched(call, wanted(call))
     for remark in inputs.remarks:
         console.warn(remark)
+    if call.args.mirror:
+        put_on_mirror(inputs, call.args.mirror.expanduser().absolute(), call.store)
     answer: dict[str, Any] = {"specs": inputs.specs, "bytes": inputs.size}
     answer["files"] = sorted(name for name, _ in inputs.files.values())
     answer["images"] = [pulled.file for pulled in inputs.images.values()]

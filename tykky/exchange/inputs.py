@@ -27,7 +27,7 @@ from tykky.exchange import plain
 from tykky.exchange.archive import Archive
 from tykky.exchange.artifact import INPUT, INPUTS, Artifact, Part
 from tykky.exchange.sources import small
-from tykky.files import digest_file, make_folder, parse_json, write_file
+from tykky.files import bring, digest_file, make_folder, parse_json, write_file
 from tykky.recipe import guarded, recipe_code
 from tykky.resources import resource
 from tykky.spec import parse_one
@@ -53,6 +53,7 @@ class _FetchBox(PlanBox):
 
     say: Callable[[str], None] = lambda _: None
     files: dict[str, Path] = field(default_factory=dict)
+    addresses: dict[str, Path] = field(default_factory=dict)
     unpinned: list[str] = field(default_factory=list)
 
     def fetch(self, url: str, *, sha256: str = "", name: str = "") -> Path:
@@ -64,15 +65,19 @@ class _FetchBox(PlanBox):
         config = self.config
         how: dict[str, Any] = {"mirrors": config.mirrors, "patience": config.timeout}
         kept = fetch.fetch(url, sha256, config.cache_dir, say=self.say, **how)
-        self.files[path.relative_to(FETCHED).name] = kept
+        self.files[path.relative_to(FETCHED).name] = self.addresses[url] = kept
         return path
 
 
 @dataclass
 class Inputs:
-    """What was fetched: files with their names, images, folders of recipes with further files."""
+    """What was fetched: files with their names, images, folders of recipes with further files.
+
+    ``addresses`` are those of what recipes download by themselves.
+    """
 
     files: dict[str, tuple[str, Path]] = field(default_factory=dict)
+    addresses: dict[str, Path] = field(default_factory=dict)
     images: dict[str, Pulled] = field(default_factory=dict)
     recipes: dict[str, tuple[bytes, bool]] = field(default_factory=dict)
     specs: list[str] = field(default_factory=list)
@@ -120,6 +125,7 @@ class Fetcher:
             with recipe_code(recipe, method):
                 getattr(recipe, method)(box)
         self.inputs.files |= {path.name: (name, path) for name, path in box.files.items()}
+        self.inputs.addresses |= box.addresses
         for url in box.unpinned:
             self.inputs.remarks.append(f"{title} downloads {url}, which has no digest: not fetched")
         if source := guarded(recipe, "source") if hasattr(recipe, "source") else ():
@@ -170,6 +176,20 @@ def _stack_below(recipe: Stack, arch: str, config: Config) -> Spec | None:
     named = named.get(arch, "") if isinstance(named, Mapping) else named
     base = resolve(str(named), config.bases, recipe.directory)
     return parse_one(base.target) if base.scheme == "stack" else None
+
+
+def put_on_mirror(inputs: Inputs, folder: Path, store: Store) -> int:
+    """Put what recipes download where a mirror in a folder has it; how many files. ``mirrors``
+    then names that folder, or where a server shows it. Raises ``TykkyError``.
+    """
+    for url, kept in inputs.addresses.items():
+        target = Path(fetch.on_mirror(str(folder), url))
+        if ".." in target.parts:
+            raise StoreError(f"{url} can be on no mirror", remedy="correct the recipe")
+        with explained(f"write to the mirror {folder}"):
+            make_folder(target.parent, store.permissions)
+            bring(kept, target, store.permissions, link=False)
+    return len(inputs.addresses)
 
 
 def artifact_of(inputs: Inputs, config: Config) -> Artifact:
