@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StepError, TykkyError, explained
-from tykky.files import discard
+from tykky.files import discard, insist
 from tykky.host import user_name
 
 if TYPE_CHECKING:
@@ -181,9 +181,13 @@ def own_folder(path: Path) -> None:
 
     It usually lies below /tmp, where anybody may have made a folder or link of that name.
     """
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.lstat()
+
+    def make() -> os.stat_result:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path.lstat()  # unless the last build there has just removed it
+
+    status = insist(make, 100)
     is_folder = stat.S_ISDIR(status.st_mode)
     if not is_folder or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise TykkyError(
