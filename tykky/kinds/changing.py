@@ -41,8 +41,8 @@ def change(box: Box, python: Path, source: Sequence[str], version: str, what: st
     """
     out, files = gone(box), list[Path]()
     if out:
-        what = "see that nothing else has files of what goes"
-        box.do(what, lambda real: files.extend(_alone(real, out)))
+        alone = "see that nothing else has files of what goes"
+        box.do(alone, lambda real: files.extend(_alone(real, out)))
         line: list[str | Path] = [uv.program(), "pip", "uninstall", "--python", python, *out]
         box.run(line, env=uv.offline(box.config), say=f"{plural(len(out), 'package')} out")
         box.do("remove folders with nothing in them any more", lambda real: _prune(real, files))
@@ -50,8 +50,8 @@ def change(box: Box, python: Path, source: Sequence[str], version: str, what: st
     if new:
         uv.install(box, new, source, version, what)
         names = [package.name for package in new]
-        what = "see that nothing else has files of what came"
-        box.do(what, lambda real: files.extend(_alone(real, names)))
+        alone = "see that nothing else has files of what came"
+        box.do(alone, lambda real: files.extend(_alone(real, names)))
 
 
 def _alone(real: RealBox, names: Collection[str]) -> list[Path]:
