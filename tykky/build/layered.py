@@ -215,7 +215,4 @@ def paths(plan: Plan, layer: Path) -> Iterator[str]:
     if plan.layout.upon:
         return layers.paths_with(layer, ())
     record = plan.place.record()
-    kept = listed.read(plan.place.generation(record.generation))
-    there = listed.of_images(record) if kept is None else kept.split("\n")
-    own = (path for path in there if path[:1] not in ("", "/"))
-    return layers.paths_with(layer, own)
+    return layers.paths_with(layer, listed.own(plan.place.generation(record.generation), record))

@@ -149,10 +149,8 @@ def reuse(work: Work, old: Record) -> Built:
     work.read.update(old.read)
     work.fetched.update({facts["sha256"]: dict(facts) for facts in old.fetched})
     images = tuple(map(dict, old.images))
-    kept = listed.read(folder)
-    paths = listed.of_images(old) if kept is None else kept.split("\n")
-    own = tuple(path for path in paths if path[:1] not in ("", "/"))
-    return Built(Offer(names), there, found, entering, images, own, old)
+    paths = tuple(listed.own(folder, old))
+    return Built(Offer(names), there, found, entering, images, paths, old)
 
 
 def write(work: Work, draft: Draft, built: Built) -> LaunchPlan:

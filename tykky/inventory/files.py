@@ -85,6 +85,16 @@ def of_images(record: Record) -> Iterator[str]:
         yield from of_base(image_base("", "", Path(root), {}))
 
 
+def own(folder: Path, record: Record) -> Iterator[str]:
+    """The paths of the contents of the generation in a folder, from its prefix on.
+
+    Raises ``TykkyError``.
+    """
+    kept = read(folder)
+    there = of_images(record) if kept is None else kept.split("\n")
+    return (path for path in there if path[:1] not in ("", "/"))
+
+
 def matching(paths: str, asked: str, prefix: str) -> list[str]:
     """Those of the paths that somebody asks for: by their names, by their ends, or whole.
 

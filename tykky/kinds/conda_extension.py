@@ -51,16 +51,9 @@ class CondaExtension(CondaStack):
     commands = ("bin/*",)  # what came, and what the stack offers: chosen once it is there
     layers = False
 
-    def _named(self, config: Config, arch: str) -> str:
-        named = self._named_base(config, arch)
-        if not named.startswith("stack:"):
-            remedy = 'name a stack: base = "stack:python-data@26.11"'
-            raise self._wrong(f"extends '{named}', which is no stack", remedy, "base")
-        return named
-
     def _there(self, config: Config, arch: str) -> Lock:
         """The lock of the stack. Raises ``TykkyError``."""
-        record = find_stack(self._named(config, arch).removeprefix("stack:"), config)
+        record = find_stack(self._named_stack(config, arch).removeprefix("stack:"), config)
         return locks.read(Place(Path(record.prefix)).generation(record.generation) / "lock.json")
 
     def _wanted(self, config: Config, arch: str) -> tuple[Environment, Config]:
@@ -87,7 +80,7 @@ class CondaExtension(CondaStack):
         self, config: Config, arch: str, held: Sequence[Package] | None = None
     ) -> tuple[Package, ...]:
         """The packages that the stack lacks. Raises ``StepError`` if one of its own had to go."""
-        named, there = self._named(config, arch), self._there(config, arch)
+        named, there = self._named_stack(config, arch), self._there(config, arch)
         base = stack_base(named, named.removeprefix("stack:"), config)
         self._check_python(there, base.title)
         wanted, config = self._wanted(config, arch)

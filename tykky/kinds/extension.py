@@ -53,10 +53,7 @@ class Extension(PipStack):
         return found
 
     def _stack(self, config: Config, arch: str) -> StackBase:
-        named = self._named_base(config, arch)
-        if not named.startswith("stack:"):
-            remedy = 'name a stack: base = "stack:python-data@26.11"'
-            raise self._wrong(f"extends '{named}', which is no stack", remedy, "base")
+        named = self._named_stack(config, arch)
         return stack_base(named, named.removeprefix("stack:"), config)
 
     def _present(self, config: Config, arch: str) -> Mapping[str, str]:

@@ -69,6 +69,13 @@ class Stack(Recipe):
             named = named[arch]
         return str(named)
 
+    def _named_stack(self, config: Config, arch: str) -> str:
+        named = self._named_base(config, arch)
+        if not named.startswith("stack:"):
+            remedy = 'name a stack: base = "stack:python-data@26.11"'
+            raise self._wrong(f"extends '{named}', which is no stack", remedy, "base")
+        return named
+
     def _wrong(self, problem: str, remedy: str, field: str = "") -> RecipeError:
         """The error for what this recipe does, at the line of a field or else of the class."""
         where = attribute_place(type(self), field)

@@ -67,7 +67,7 @@ def _be_child(
 ) -> None:
     """Do it, tell what came of it, and end without anything that this process was to do later."""
     try:
-        kernel("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        end_with_parent()
         uid, gid = os.geteuid(), os.getegid()
         # Root needs the second only, if it may make that.
         if power := uid != 0 or not _may(kernel, "unshare", _CLONE_NEWNS):
@@ -131,6 +131,11 @@ def _may(call: Callable[..., None], *words: Any) -> bool:
     except OSError:
         return False
     return True
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it ends, however that does."""
+    kernel("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def kernel(call: str, *words: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -17,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky.errors import Exit, ToolError, TykkyError
-from tykky.tools.apart import apart, kernel
+from tykky.tools.apart import apart, end_with_parent, kernel
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV = 1, 2, 4
 _FUSE = "/dev/fuse"
-_PR_SET_PDEATHSIG = 1
 
 #: Where the launcher looks for an image server before PATH.
 SERVER_PLACES = (
@@ -157,13 +155,9 @@ def _serve(image: Path, target: Path, server: str) -> Path:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
         start_new_session=True,  # an interrupt of the terminal is not for it
     )
     os.close(device)
     target.stat()  # which waits until it answers
     return target
-
-
-def _end_with_parent() -> None:
-    kernel("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
