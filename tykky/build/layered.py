@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tykky
-from tykky import lock as locks
 from tykky.build import plan as plans
 from tykky.build.commands import are_plain
-from tykky.errors import LockError, StoreError, explained
+from tykky.build.updating import lock_of
+from tykky.errors import StoreError, explained
 from tykky.files import digest_file
 from tykky.inventory import files as listed
 from tykky.recipe import guarded
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tykky.build.plan import Plan
     from tykky.build.work import Work
     from tykky.config import Config
-    from tykky.lock import Lock
 
 __all__ = ["NoLayers", "changed", "ground", "paths"]
 
@@ -58,7 +57,7 @@ def ground(plan: Plan, config: Config, *, whole: bool) -> Record | None:
     # Its users may be where only Apptainer can mount, and that lays nothing over an image.
     if "apptainer" in (config.runtime, guarded(plan.recipe, "runtime")):
         return None
-    with contextlib.suppress(StoreError, LockError, OSError):
+    with contextlib.suppress(StoreError, OSError):
         record = plan.place.record()
         images = record.images
         size = sum(image["bytes"] for image in images)
@@ -162,11 +161,6 @@ def _is_told(part: ast.stmt) -> bool:
     if isinstance(part, ast.FunctionDef):
         return part.name in _OF_THE_LOCK
     return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
-
-
-def lock_of(record: Record) -> Lock:
-    """The lock that a generation was built from. Raises ``LockError``."""
-    return locks.read(Place(Path(record.prefix)).generation(record.generation) / "lock.json")
 
 
 def changed(work: Work, record: Record, make: Callable[[Work], _T]) -> _T:
