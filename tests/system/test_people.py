@@ -250,13 +250,23 @@ def jupyterlab(site: Site) -> Iterator[str]:
     ) as server:
         try:
             end = time.monotonic() + 60
-            while not (told := [*(site.user.home / "run").glob("jpserver-*.json")]):
+            while not (address := _answering(site.user.home / "run")):
                 assert server.poll() is None and time.monotonic() < end, "no server"
                 time.sleep(0.1)
-            yield json.loads(told[0].read_text())["url"]
+            yield address
         finally:
             server.kill()
             log.close()
+
+
+def _answering(run: Path) -> str:
+    """The address of a server that has told where it will be, once it is there."""
+    try:
+        address = str(json.loads(next(run.glob("jpserver-*.json")).read_text())["url"])
+        requests.get(f"{address}api?token=t", timeout=30).raise_for_status()
+    except (StopIteration, ValueError, requests.ConnectionError):
+        return ""
+    return address
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tykky.bases.layers import listing_of, unpack_all
+from tykky.bases.layers import extract_all, listing_of, unpack_all
 from tykky.errors import Exit
 from tykky.files import discard, walk
 from tykky.tools import layers
@@ -145,6 +145,30 @@ def test_a_layer_on_its_images_is_the_tree_that_was_made(
 
         once = layer(here / "once", images[:2], all_anew)
         assert once.read_bytes() == images[2].read_bytes()
+
+
+def test_nothing_is_written_where_a_link_leads(tmp_path: Path) -> None:
+    below, above = tmp_path / "below", tmp_path / "above"
+    mine = tmp_path / "mine"
+    for folder in (below, above / "top/deep", mine):
+        folder.mkdir(parents=True)
+    (mine / "file").write_text("mine")
+    for name in ("file", "top/kept"):
+        (below / name).parent.mkdir(exist_ok=True)
+        (below / name).symlink_to(mine / "file")
+    (below / "top/deep").symlink_to(mine)
+    for name in ("file", "top/deep/file", "top/kept"):
+        (above / name).write_text("theirs")
+    images = [squash(below, tmp_path / "0.sqfs"), squash(above, tmp_path / "1.sqfs")]
+    for way in (lambda to: unpack_all(images, to), lambda to: extract_all(images, "top", to)):
+        out = tmp_path / "out"
+        out.mkdir()
+        way(out)
+        assert [*mine.iterdir()] == [mine / "file"]
+        assert (mine / "file").read_text() == "mine"
+        assert (out / "top/deep/file").read_text() == (out / "top/kept").read_text() == "theirs"
+        assert (out / "top/deep").is_dir() and not (out / "top/deep").is_symlink()
+        shutil.rmtree(out)
 
 
 def test_where_nothing_can_be_mounted_it_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tykky.bases.image import Listing, extract, listing, open_image, unpack
@@ -44,11 +48,9 @@ def extract_all(images: Sequence[Path], name: str, folder: Path) -> None:
     extract(open_image(images[0]), [name], folder)
     for path in images[1:]:
         image = open_image(path)
-        kinds = listing(image).kinds
-        below = [each for each in kinds if each == f"/{name}" or each.startswith(f"/{name}/")]
-        for gone in (each for each in below if kinds[each] == "c"):
-            discard(folder / gone.lstrip("/"))
-        extract(image, [each for each in below if kinds[each] not in "cd"], folder)
+        kinds = {p: k for p, k in listing(image).kinds.items() if f"{p}/".startswith(f"/{name}/")}
+        with _upon(folder, (p for p, kind in kinds.items() if kind == "c")) as layer:
+            extract(image, [p for p, kind in kinds.items() if kind not in "cd"], layer)
 
 
 def unpack_all(images: Sequence[Path], folder: Path) -> None:
@@ -56,16 +58,41 @@ def unpack_all(images: Sequence[Path], folder: Path) -> None:
 
     It needs nothing of the kernel, and is the way where that has no overlay.
     """
-    below: Listing | None = None
-    for path in images:
+    unpack(open_image(images[0]), folder)
+    for path in images[1:]:
         image = open_image(path)
-        here = listing(image)
-        if below is None:
-            unpack(image, folder)
-            below = here
-            continue
-        for gone in _hidden(here, below):
-            discard(folder / gone.lstrip("/"))
-        whiteouts = [p.lstrip("/") for p, kind in here.kinds.items() if kind == "c"]
-        unpack(image, folder, leave_out=whiteouts)
-        below = _over(here, below)
+        gone = [path for path, kind in listing(image).kinds.items() if kind == "c"]
+        with _upon(folder, gone) as layer:
+            unpack(image, layer, leave_out=[path.lstrip("/") for path in gone])
+            shutil.copymode(layer, folder)
+
+
+@contextmanager
+def _upon(folder: Path, gone: Iterable[str]) -> Iterator[Path]:
+    """Put what comes into another folder over all that is in ``folder``, without what is gone.
+
+    It is not unpacked where it belongs: there may be a link, and nothing is to be written, or
+    deleted, where that leads.
+    """
+    with tempfile.TemporaryDirectory(prefix=".tykky-", dir=folder) as name:
+        yield Path(name)
+        for path in gone:
+            target = folder / path.lstrip("/")
+            real = folder.resolve() / target.parent.relative_to(folder)
+            if target.parent.is_dir() and target.parent.resolve() == real:
+                discard(target)
+        _move(Path(name), folder)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move all that is in a directory over what is in another one."""
+    with os.scandir(source) as there:
+        entries = [*there]
+    for entry in entries:
+        path = target / entry.name
+        if entry.is_dir(follow_symlinks=False) and path.is_dir() and not path.is_symlink():
+            _move(Path(entry.path), path)
+            shutil.copymode(entry.path, path)
+        else:
+            discard(path)
+            Path(entry.path).rename(path)
