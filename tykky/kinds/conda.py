@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,8 @@ class CondaStack(PythonStack):
     """Packages from conda channels, and from the package index as well if need be.
 
     ``packages`` are specs as conda writes them; ``environment`` names a file beside the recipe
-    instead, or in addition: an ``environment.yml``, an explicit list, or a list of specs. ``pip``
-    are requirements that are resolved against the environment's own Python; ``source`` names
+    instead, or in addition: an ``environment.yml``, an explicit list, or a list of specs; perhaps
+    another by architecture. ``pip`` are requirements that are resolved against the environment's own Python; ``source`` names
     those of them that may be built from source. ``channels`` are names that the configuration
     resolves, or addresses; ``virtual_packages`` what the machines have that the stack is for.
     ``unlocked`` says why no lock comes with the recipe, if none does.
@@ -53,7 +53,7 @@ class CondaStack(PythonStack):
 
     channels: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    environment: str = ""
+    environment: str | Mapping[str, str] = ""
     pip: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
     virtual_packages: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class CondaStack(PythonStack):
         addresses of channels have of passwords.
         """
         config = honoured(config)
-        name = guarded(self, "environment")
+        name = self._file_for(arch)
         path = self.beside(name) if name else None
         file = self._read(path, arch) if path else Environment()
         own = guarded(self, "packages")
@@ -94,6 +94,15 @@ class CondaStack(PythonStack):
             names=file.names,
         )
         return taken_out(wanted, config)
+
+    def _file_for(self, arch: str) -> str:
+        named = guarded(self, "environment")
+        if isinstance(named, Mapping):
+            if arch not in named:
+                remedy = f"add one: {arch!r}: 'FILE'; it has those for {', '.join(named)}"
+                raise self._wrong(f"names no packages for {arch}", remedy, "environment")
+            named = named[arch]
+        return str(named)
 
     def _read(self, path: Path, arch: str) -> Environment:
         return read(path, arch)
