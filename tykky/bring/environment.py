@@ -150,7 +150,9 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
             exact.note_channels([channel], leave, line(spec).line)
         specs.append(f"{channel}{separator}{rest}")
     pip = [one for text in wanted.pip for one in exact.pip_line(text, leave, line(text))]
-    return replace(wanted, channels=tuple(channels), specs=tuple(specs), pip=tuple(dict.fromkeys(pip)))
+    return replace(
+        wanted, channels=tuple(channels), specs=tuple(specs), pip=tuple(dict.fromkeys(pip))
+    )
 
 
 def _file(wanted: Mapping[str, Environment], source: str) -> str:

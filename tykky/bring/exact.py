@@ -32,8 +32,8 @@ _OF_INDEXES = re.compile(r"-i\b|--(extra-)?index-url|--find-links|-f\b|--trusted
 #: What only its address says: a directory, a file of this machine, a commit.
 _UNRELEASED = re.compile(r"^(-e\b|--editable|\S+\s*@\s*file:|[./]|file:)|\b(git|hg|svn|bzr)\+")
 _DEFAULTS = (
-    "it stays what it is, Anaconda's own, repo.anaconda.com, which larger organisations have to pay "
-    "for: write 'conda-forge' in its place if that will do"
+    "it stays what it is, Anaconda's own, repo.anaconda.com, which larger organisations have to "
+    "pay for: write 'conda-forge' in its place if that will do"
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tykky import bases
 from tykky.bring.conda_lock import line_of, mapping
 from tykky.bring.environment import text_of
-from tykky.bring.exact import MANY, Leaving
+from tykky.bring.exact import Leaving
 from tykky.bring.found import Found
 from tykky.config import Config
 from tykky.errors import RecipeError, TykkyError, Where, masked
@@ -65,11 +65,14 @@ def read(source: Path, config: Config) -> Found:
         leave("the day of the snapshot", why, line_of(text, '"Repositories"'))
     for key in said.keys() - {"R", "Packages", "Bioconductor", "renv"}:
         leave(key, "a recipe of R packages has R only", line_of(text, f'"{key}"'))
-    packages, releases = [], []
+    packages: list[str] = []
+    releases: list[str] = []
     for name, row in sorted(mapping(said.get("Packages")).items()):
         packages += _package(name, mapping(row), leave, text, releases)
     if not packages:
-        raise RecipeError(f"{path.name} names no packages that are in a repository", where=Where(path))
+        raise RecipeError(
+            f"{path.name} names no packages that are in a repository", where=Where(path)
+        )
     release = str(mapping(said.get("Bioconductor")).get("Version") or "")
     if releases and not re.fullmatch(r"\d+\.\d+", release):
         release = next((found[0] for one in releases if (found := re.search(r"\d+\.\d+", one))), "")
