@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tykky.bring import locks, project, requirements, venv
 from tykky.bring.found import Found
+from tykky.errors import Exit, TykkyError, did_you_mean
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -29,4 +32,44 @@ class Format:
 
 #: In the order in which they are tried: the first that recognises something reads it, so what is
 #: told by its name or marks stands before what is told by looking like it.
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (
+    Format("uv-lock", "the lock of a project of uv", locks.is_uv, locks.read_uv),
+    Format("pylock", "a lock as PEP 751 has it", locks.is_pylock, locks.read_pylock),
+    Format("pyproject", "a Python project", project.is_one, project.read),
+    Format("venv", "a virtual environment", venv.is_one, venv.read),
+    Format(
+        "requirements",
+        "a requirements file, or what 'pip freeze' prints",
+        requirements.is_one,
+        requirements.read,
+    ),
+)
+
+
+def told() -> dict[str, str]:
+    """What the formats are, by their names."""
+    return {each.name: each.what for each in FORMATS}
+
+
+def read(source: str, config: Config, name: str = "") -> tuple[str, Found]:
+    """What ``source`` is, and what it has; ``name`` is the format, if that need not be told.
+
+    Raises ``TykkyError``.
+    """
+    path = Path(source).expanduser()
+    if not os.path.lexists(path):
+        cause = f"there is no {source}"
+        remedy = "give a file or directory that is there, or a container: docker://NAME:TAG"
+        raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+    names = [each.name for each in FORMATS]
+    if name and name not in names:
+        remedy = did_you_mean(name, names) or f"there is {', '.join(names)}"
+        raise TykkyError(f"there is no format '{name}'", remedy=remedy, code=Exit.USAGE)
+    for each in FORMATS:
+        if each.name == name or (not name and each.is_one(path)):
+            return each.name, each.read(path, config)
+    raise TykkyError(
+        f"nothing tells what {source} is",
+        remedy=f"say it: --format {'|'.join(names)}",
+        code=Exit.USAGE,
+    )

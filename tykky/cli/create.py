@@ -1,0 +1,143 @@
+"""Write a recipe: one to fill in, or one made of what you have.
+
+What --from names is recognised by its name and content: files of requirements and locks, a
+project, an environment, a container or its file, a directory, an install. Nothing of it is
+run. The recipe goes into the first of your repositories, with the files it needs beside it; its
+packages are locked and it is audited. What cannot be carried over is named, here and in the recipe.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tykky import bases, console
+from tykky.bring import drafts, formats, imports, python, writing
+from tykky.bring.found import Found
+from tykky.cli import audit, lock
+from tykky.cli.common import Call, Result, flag, option, positional
+from tykky.cli.extend import remember
+from tykky.errors import Exit, TykkyError
+from tykky.lock import Lock, asked_names, path_of
+from tykky.lock import read as read_lock
+from tykky.repos import Repos
+from tykky.spec import Spec, parse_one
+
+if TYPE_CHECKING:
+    from tykky.kinds.stack import Stack
+
+EXAMPLES = """\
+  tykky create lab --from requirements.txt
+  tykky create lab@26.11 --from ~/venvs/lab         the packages of an environment, as they are
+  tykky create samtools --from docker://quay.io/biocontainers/samtools:1.21--h50ea8bc_0
+  tykky create lab --from pyproject.toml --dry-run  only show the recipe
+  tykky create lab --kind container                 a recipe to fill in
+"""
+
+ARGUMENTS = (
+    positional("NAME", "what the stack is called: NAME[@VERSION]"),
+    option(
+        "--from",
+        dest="source",
+        metavar="X",
+        help="what to make it of: a file, a directory, an environment, docker://...",
+    ),
+    option("--format", metavar="NAME", help="what that is, if it cannot be told by looking"),
+    option("--kind", choices=writing.KINDS, help="of a recipe to fill in (default: pip)"),
+    option("--repo", metavar="DIR", help="the repository (default: the first that is yours)"),
+    flag("--no-lock", help="leave locking and the audit to later"),
+    flag("--dry-run", help="show the recipe and write nothing"),
+)
+
+
+def run(call: Call) -> Result:
+    """Write the recipe, lock and audit it, and tell what is not in it."""
+    args = call.args
+    spec = parse_one(args.name)
+    if spec.choices:
+        remedy = "write NAME or NAME@VERSION; variants are for the recipe to declare"
+        raise TykkyError("a new recipe has no variants yet", remedy=remedy, code=Exit.USAGE)
+    if args.source is None and args.format:
+        remedy = "name what it is made of: --from X"
+        raise TykkyError("--format is about what --from names", remedy=remedy, code=Exit.USAGE)
+    if args.source is not None and args.kind:
+        remedy = "the kind follows from what it is made of: leave --kind out"
+        raise TykkyError("--kind is for a recipe to fill in", remedy=remedy, code=Exit.USAGE)
+    repo = drafts.repository(call.config, args.repo or "")
+    drafts.check_free(repo, spec.name)
+    if args.source is None:
+        text = writing.template(args.kind or "pip", spec.name, spec.version or "")
+        return _put(call, spec, repo, text, None)
+    format, found = formats.read(args.source, call.config, args.format or "")
+    console.note(f"{args.source} is {dict(formats.told())[format]}")
+    text = writing.recipe(spec.name, found, spec.version or "")
+    return _put(call, spec, repo, text, found)
+
+
+def _put(call: Call, spec: Spec, repo: Path, text: str, found: Found | None) -> Result:
+    """Write the recipe; answer with what there is then."""
+    file = repo / spec.name / "recipe.py"
+    left = found.left if found else ()
+    value: dict[str, Any] = {
+        "recipe": str(file),
+        "kind": found.kind if found else "",
+        "files": sorted(found.files) if found else [],
+        "left": [vars(each) for each in left],
+        "locked": False,
+    }
+    if call.args.dry_run:
+        for each in left:
+            console.warn(f"not carried over: {writing.said(each)}")
+        return Result({**value, "text": text}, lambda: _show(text, file, found))
+    problem: TykkyError | None = None
+    with drafts.draft(repo, spec.name) as draft:
+        draft.write(text, found.files if found else {})
+        recipe = cast("Stack", Repos([draft.top]).select(spec))
+        if found is not None and not call.args.no_lock:
+            try:
+                lock.make(recipe, bases.arch(), call.config, write=True)
+                made = read_lock(path_of(recipe, bases.arch()))
+                value["locked"] = True
+                tested = _tested(found, made, call) if found.kind == "PipStack" else found
+                draft.write(writing.recipe(spec.name, tested, spec.version or ""), {})
+            except TykkyError as error:
+                problem = error
+        draft.publish()
+    console.note(f"wrote {file}")
+    for each in left:
+        console.warn(f"not carried over: {writing.said(each)}")
+    if repo not in call.config.repos:
+        if call.args.repo:
+            console.warn(
+                f"{repo} is no configured repository: tykky repo add {shlex.quote(str(repo))}"
+            )
+        else:
+            remember(call.config, call.config, repo)
+    repos = Repos([*dict.fromkeys([repo, *call.config.repos])])
+    if problem is None and value["locked"]:
+        recipe = cast("Stack", repos.select(spec))
+        audit.visit(recipe, call.config, console.warn)
+        console.note(f"audited {recipe.spec}")
+    if problem is not None:
+        problem.remedy += f"; the recipe is there: correct it, then 'tykky lock {spec.name}'"
+        raise problem
+    after = "fill it in, then: tykky lock" if found is None else "next: tykky install"
+    console.note(f"{after} {spec.name}")
+    return Result(value)
+
+
+def _tested(found: Found, made: Lock, call: Call) -> Found:
+    """The recipe with a test that imports what was asked for, now that it is known what that is."""
+    names = imports.modules(made, asked_names(made), call.config)
+    return replace(found, tests=python.tests((), names)) if names else found
+
+
+def _show(text: str, file: Path, found: Found | None) -> None:
+    """Print what would be written."""
+    console.say(f"# {file}")
+    console.say(text.rstrip("\n"))
+    for name, content in sorted(found.files.items()) if found else ():
+        console.say(f"\n# {file.parent / name}")
+        console.say(content.decode(errors="replace").rstrip("\n"))
