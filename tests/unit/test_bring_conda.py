@@ -60,11 +60,11 @@ package:
 - {{name: pytest, version: 8, manager: conda, platform: linux-64, category: dev,
    url: "{FORGE}/noarch/pytest-8-h2_0.conda", hash: {{md5: '{MD5}'}}}}
 - {{name: numpy, version: 1.26.4, manager: pip, platform: linux-64, category: main,
-   url: "{WHEELS}/numpy-1.26.4-cp311-x.whl", hash: {{sha256: '{SHA}'}}}}
+   url: "{WHEELS}/numpy-1.26.4-cp311-cp311-x.whl", hash: {{sha256: '{SHA}'}}}}
 - {{name: numpy, version: 1.26.4, manager: pip, platform: linux-aarch64, category: main,
-   url: "{WHEELS}/numpy-1.26.4-cp311-y.whl", hash: {{sha256: '{OTHER}'}}}}
+   url: "{WHEELS}/numpy-1.26.4-cp311-cp311-y.whl", hash: {{sha256: '{OTHER}'}}}}
 - {{name: torch, version: 2.3+cpu, manager: pip, platform: linux-64, category: main,
-   url: "https://own.org/torch-2.3%2Bcpu-cp311-x.whl", hash: {{sha256: '{SHA}'}}}}
+   url: "https://own.org/torch-2.3%2Bcpu-cp311-cp311-x.whl", hash: {{sha256: '{SHA}'}}}}
 """
 PIXI = """\
 [workspace]
@@ -126,7 +126,8 @@ environments:
   test: {{channels: [], packages: {{}}}}
 packages:
 - {{conda: "{FORGE}/linux-64/python-3.11.4-h0_0.conda", sha256: '{SHA}', md5: '{MD5}'}}
-- {{pypi: "{WHEELS}/six-1.17.0-py2.py3-none-any.whl", name: six, version: 1.17.0, sha256: '{OTHER}'}}
+- {{pypi: "{WHEELS}/six-1.17.0-py2.py3-none-any.whl", name: six, version: 1.17.0,
+   sha256: '{OTHER}'}}
 - {{pypi: ./, name: mine, version: '0.1', editable: true}}
 """
 PIXI_LOCK_5 = f"""\
@@ -135,7 +136,9 @@ environments:
   default:
     channels: [{{url: {FORGE}/}}]
     packages:
-      linux-64: [conda: {FORGE}/noarch/tzdata-2024a-h0_0.conda, pypi: ./links/six-1-py3-none-any.whl]
+      linux-64:
+      - conda: {FORGE}/noarch/tzdata-2024a-h0_0.conda
+      - pypi: ./links/six-1-py3-none-any.whl
 packages:
 - {{kind: conda, name: tzdata, url: "{FORGE}/noarch/tzdata-2024a-h0_0.conda", sha256: '{SHA}'}}
 - {{kind: pypi, name: six, version: '1', path: ./links/six-1-py3-none-any.whl}}
@@ -229,8 +232,11 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
             "explicit-x86_64.txt": f"{FORGE}/linux-64/python-3.11.4-h0_0.conda#{SHA}\n",
             "explicit-aarch64.txt": f"{FORGE}/linux-aarch64/python-3.11.4-h1_0.conda#{MD5}\n",
             "requirements.txt": f"""\
-                numpy==1.26.4 --hash=sha256:{SHA} --hash=sha256:{OTHER}
-                torch @ https://own.org/torch-2.3%2Bcpu-cp311-x.whl#sha256={SHA} ; \
+                numpy @ {WHEELS}/numpy-1.26.4-cp311-cp311-x.whl#sha256={SHA} ; \
+platform_machine == 'x86_64'
+                numpy @ {WHEELS}/numpy-1.26.4-cp311-cp311-y.whl#sha256={OTHER} ; \
+platform_machine == 'aarch64'
+                torch @ https://own.org/torch-2.3%2Bcpu-cp311-cp311-x.whl#sha256={SHA} ; \
 platform_machine == 'x86_64'
                 """,
         },
@@ -302,7 +308,7 @@ platform_machine == 'x86_64'
         "pixi-lock",
         {"channels": ("conda-forge",), "environment": "explicit.txt"},
         {"explicit.txt": f"{FORGE}/noarch/tzdata-2024a-h0_0.conda#{SHA}\n"},
-        "6: six @ ./links/six-1-py3-none-any.whl",
+        "8: six @ ./links/six-1-py3-none-any.whl",
     ),
     "renv.lock": (
         json.dumps(RENV, indent=2),

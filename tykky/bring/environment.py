@@ -109,7 +109,9 @@ def of_environments(
     env = exact.variables(any_of_them.variables, leave, line("variables").line)
     if not any_of_them.channels:
         leave("channels", "the file names none: those that are configured count, or conda-forge")
-    fields: dict[str, object] = {"channels": any_of_them.channels}
+    packages = sorted(names_of(any_of_them.specs))
+    fields = exact.about_packages(packages, any_of_them.channels)
+    fields["channels"] = any_of_them.channels
     files = {}
     sizes = [len(each.specs) + len(each.pip) for each in wanted.values()]
     if len({(each.specs, each.pip) for each in wanted.values()}) == 1 and sizes[0] <= exact.MANY:
@@ -189,23 +191,10 @@ def read_list(source: Path, config: Config) -> Found:
         # How conda-lock and micromamba have packages of pip in such a list.
         if found := re.fullmatch(r"# pip (\S+) @ (\S+?)(?:#sha256[=:]([0-9a-f]{64}))?\s*", text):
             name, url, sha256 = found.groups(default="")
-            version = _version_in(url)
-            if version or not url.startswith("http"):
-                pip += exact.requirement(name, version, url, sha256, leave, number)
-            else:
-                pip += exact.pip_line(f"{name} @ {url}", leave, number)
+            pip += exact.requirement(name, "", url, sha256, leave, number)
     each = exact.by_platform(wanted.pinned, leave)
     by_arch = {arch: Exact(conda, tuple(pip)) for arch, conda in each.items()}
     return exact.found(by_arch, leave, config, about=f"The packages of {path.name}.")
-
-
-def _version_in(url: str) -> str:
-    """The version that the name of a wheel or of a source archive says."""
-    name = url.partition("#")[0].rpartition("/")[2]
-    if name.endswith(".whl"):
-        return name.split("-")[1] if name.count("-") > 3 else ""
-    stem = re.sub(r"\.(tar\.gz|zip)$", "", name)
-    return stem.rpartition("-")[2] if stem != name else ""
 
 
 def _of_names(wanted: Environment, leave: Leaving, config: Config, lines: Sequence[str]) -> Found:

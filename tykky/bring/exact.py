@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from tykky.bring import python
 from tykky.bring.found import Found, Left
 from tykky.conda.channels import DEFAULTS, name_of, public
 from tykky.conda.environment import Pinned
 from tykky.config import Config
-from tykky.contents import canonical
 from tykky.errors import RecipeError, Where, masked
 from tykky.fetch import is_sha256
 from tykky.kinds.pip import check_requirement
@@ -23,14 +23,18 @@ ARCHS = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 #: More packages than a recipe names itself; they stay in a file then.
 MANY = 30
 NO_LINUX = "stacks are for Linux on x86_64 and aarch64"
-#: How a file of the public index is known: whatever mirrors it has the same release.
-_PUBLIC_INDEX = "https://files.pythonhosted.org/"
+#: The public index, and how its files are known.
+_PYPI = "https://pypi.org/"
+_OF_PUBLIC_INDEX = re.compile(
+    r"(\S+) @ https://files\.pythonhosted\.org/[^\s#]*?([^/\s#]+)(?:#sha256=([0-9a-f]{64}))?"
+)
 _SECRET = re.compile(
     r"passw(or)?d|passphrase|secret|token|credential|api_?key|access_?key|private_?key", re.I
 )
 _OF_INDEXES = re.compile(r"-i\b|--(extra-)?index-url|--find-links|-f\b|--trusted-host|--no-index")
 #: What only its address says: a directory, a file of this machine, a commit.
 _UNRELEASED = re.compile(r"^(-e\b|--editable|\S+\s*@\s*file:|[./]|file:)|\b(git|hg|svn|bzr)\+")
+_NO_RELEASE = "it is no released package: make a wheel of it, and name that"
 _DEFAULTS = (
     "it stays what it is, Anaconda's own, repo.anaconda.com, which larger organisations have to "
     "pay for: write 'conda-forge' in its place if that will do"
@@ -71,11 +75,12 @@ def found(
     version: str = "",
     note: str = "",
     more: Mapping[str, object] | None = None,
+    modules: Sequence[str] = (),
 ) -> Found:
     """The recipe for what is ``wanted`` by architecture.
 
-    ``note`` is a remark in the list of files, ``more`` are further fields. Raises ``RecipeError``
-    if there is nothing.
+    ``note`` is a remark in the list of files, ``more`` are further fields; the test imports the
+    ``modules``, if they are known. Raises ``RecipeError`` if there is nothing.
     """
     wanted = {arch: _open(exact, leave) for arch, exact in wanted.items() if exact.conda}
     if not wanted:
@@ -89,7 +94,7 @@ def found(
     urls = [one.url for exact in wanted.values() for one in exact.conda]
     channels = _channels(urls, config)
     note_channels(channels, leave)
-    pip = _by_arch({arch: exact.pip for arch, exact in wanted.items()})
+    pip = _by_arch({a: [_released(p, config) for p in e.pip] for a, e in wanted.items()})
     files = {names[a]: _list(exact, a, leave.file, note).encode() for a, exact in wanted.items()}
     fields = {
         "channels": channels,
@@ -100,12 +105,12 @@ def found(
     has_python = any(name_in(url) == "python" for url in urls)
     return Found(
         "CondaStack",
-        fields,
+        about_packages([name_in(url) for url in urls], channels) | fields,
         files,
         tuple(leave.found),
         version,
         about,
-        tests(has_python, pip),
+        tests(has_python, pip, modules),
     )
 
 
@@ -223,19 +228,48 @@ def by_platform(pinned: Iterable[Pinned], leave: Leaving) -> dict[str, tuple[Pin
 def requirement(
     name: str, version: str, url: str, sha256: str, leave: Leaving, line: int = 0
 ) -> Iterator[str]:
-    """The requirement for a package of a lock; nothing if only its address says what it is."""
+    """The requirement for a package of a lock: by its file, or else by its version.
+
+    Nothing for what is no file on the network, which is told.
+    """
     if _UNRELEASED.search(url) or not re.match(r"(https?://|$)", url):
-        what = f"{name} @ {url}"
-        leave(what, "it is no released package: make a wheel of it, and name that", line)
-    elif not url or url.startswith(_PUBLIC_INDEX):
-        yield f"{name}=={version}" + (f" --hash=sha256:{sha256}" if is_sha256(sha256) else "")
-        if url.endswith((".tar.gz", ".zip")):
-            why = "there was no wheel of it: if there still is none, name it in 'source'"
-            leave(f"{name}=={version} as source", why, line)
-    else:
-        url = url.partition("#")[0]
-        plain = pip_line(f"{name} @ {url}" + (f"#sha256={sha256}" if sha256 else ""), leave, line)
-        yield from plain
+        leave(
+            f"{name} @ {url}", "it is no released package: make a wheel of it, and name that", line
+        )
+        return
+    if url.endswith((".tar.gz", ".zip")):
+        why = "there was no wheel of it: if there still is none, name it in 'source'"
+        leave(f"{name} {version} as source", why, line)
+    digest = f"#sha256={sha256}" if is_sha256(sha256) else ""
+    yield from pip_line(
+        f"{name} @ {url.partition('#')[0]}{digest}" if url else f"{name}=={version}", leave, line
+    )
+
+
+def _released(line: str, config: Config) -> str:
+    """A requirement by its version if it is a file of the public index that any index has.
+
+    That is one for every machine, which its digest tells, too. Of others there may be several of
+    one version; so they stay files, unless the site has an index of its own.
+    """
+    found = _OF_PUBLIC_INDEX.fullmatch(line)
+    if found is None:
+        return line
+    name, file, sha256 = found.groups(default="")
+    pure = file.endswith("-none-any.whl")
+    version = version_in(file)
+    if not version or (file.endswith(".whl") and not pure and _PYPI in config.pip.index_url):
+        return line
+    return f"{name}=={version}" + (f" --hash=sha256:{sha256}" if pure and sha256 else "")
+
+
+def version_in(file: str) -> str:
+    """The version that the name of a wheel or of a source archive says; empty if it says none."""
+    parts = unquote(file).split("-")
+    if file.endswith(".whl"):
+        return parts[1] if len(parts) > 4 else ""
+    stem = re.sub(r"\.(tar\.gz|zip)$", "", unquote(file))
+    return stem.rpartition("-")[2] if stem != unquote(file) else ""
 
 
 def pip_line(text: str, leave: Leaving, line: Where | int = 0) -> Iterator[str]:
@@ -246,7 +280,7 @@ def pip_line(text: str, leave: Leaving, line: Where | int = 0) -> Iterator[str]:
     elif masked(text) != text:
         leave(text, "it has a password or token in it, and a recipe is for everybody", line)
     elif _UNRELEASED.search(text):
-        leave(text, "it is no released package: make a wheel of it, and name that", line)
+        leave(text, _NO_RELEASE, line)
     else:
         try:
             check_requirement(text, Where(Path(leave.file)))
@@ -277,17 +311,22 @@ def variables(given: Mapping[str, str], leave: Leaving, at: int = 0) -> dict[str
     return kept
 
 
-def tests(has_python: bool, pip: Iterable[str]) -> tuple[str, ...]:
+def about_packages(names: Sequence[str], channels: Sequence[str]) -> dict[str, object]:
+    """The fields that say where packages are documented, and under which licences they are."""
+    plain = next((each for each in channels if re.fullmatch(r"[a-z][\w-]*", each)), "")
+    homepage = "https://docs.conda.io"
+    if plain and plain != "defaults":
+        homepage = f"https://anaconda.org/{plain}" + (f"/{names[0]}" if len(names) == 1 else "")
+    return {"homepage": homepage, "license": python.LICENCES}
+
+
+def tests(has_python: bool, pip: Iterable[str], modules: Sequence[str] = ()) -> tuple[str, ...]:
     """Commands that fail if the stack is broken, as far as one can tell without knowing it."""
+    if modules:
+        return python.tests((), modules)
     if not has_python and not pip:
         return ("list-packages",)
-    plain = [line for line in pip if ";" not in line]
-    names = [match[0] for line in plain if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))]
     found = ["python -c 'import sys; assert sys.prefix in sys.executable'"]
-    if names:
-        listed = ", ".join(f'"{canonical(name)}"' for name in names)
-        found.append(
-            "python -c 'from importlib.metadata import version;"
-            f" [version(name) for name in ({listed},)]'"
-        )
+    if names := [*filter(None, (python.name_of(line) for line in pip if ";" not in line))]:
+        found += python.tests(names)
     return tuple(found)

@@ -6,7 +6,7 @@ import ast
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tykky.bring.conda_lock import PACKAGE, mapping
 from tykky.bring.environment import of_environments
 from tykky.bring.exact import ARCHS, Exact, Leaving
 from tykky.bring.found import Found
+from tykky.bring.imports import chosen
 from tykky.conda.channels import public
 from tykky.conda.environment import Environment, Pinned, names_of
 from tykky.config import Config
@@ -25,6 +26,9 @@ from tykky.files import parse_json, read_within
 
 #: What history says was asked for, or taken away.
 _HISTORY = re.compile(r"#\s*(update|install|remove|uninstall|neutered) specs?:\s*(\[.*\])\s*$")
+#: A file of a package that Python finds, below the folder where it looks for those.
+_MODULE = re.compile(r"lib/python3[^/]*/site-packages/(.+)")
+_SEEDS = ("python", "pip", "setuptools", "wheel")
 #: Programs that conda puts into environments itself, and how many of others are named.
 _OF_CONDA, _SHOWN = ("activate", "deactivate", "conda"), 10
 
@@ -59,7 +63,8 @@ def read(source: Path, config: Config) -> Found:
     note = (
         ", ".join(asked) and f"Asked for were {', '.join(asked)}: for newer versions, 'packages'."
     )
-    return exact.found(wanted, leave, config, about=about, note=note, more=more)
+    modules = _modules(rows, {*names_of(asked)}) if asked else ()
+    return exact.found(wanted, leave, config, about=about, note=note, more=more, modules=modules)
 
 
 def _pinned(row: Mapping[str, Any]) -> Pinned:
@@ -127,6 +132,16 @@ def _asked(prefix: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                         asked[name] = spec
     there = {row["name"] for row in rows}
     yield from (public(spec) for name, spec in sorted(asked.items()) if name in there)
+
+
+def _modules(rows: Sequence[Mapping[str, Any]], asked: Container[str]) -> list[str]:
+    """The Python modules of the packages that were asked for, but for Python's own tools."""
+    found = []
+    for row in rows:
+        if row["name"] in asked and row["name"] not in _SEEDS:
+            files = map(_MODULE.fullmatch, map(str, row.get("files") or ()))
+            found += chosen(row["name"], [file[1] for file in files if file])
+    return found
 
 
 def _specs(text: str) -> list[str]:

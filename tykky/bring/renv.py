@@ -13,6 +13,7 @@ from tykky.bring.conda_lock import line_of, mapping
 from tykky.bring.environment import text_of
 from tykky.bring.exact import Leaving
 from tykky.bring.found import Found
+from tykky.bring.python import LICENCES
 from tykky.config import Config
 from tykky.errors import RecipeError, TykkyError, Where, masked
 from tykky.files import parse_json
@@ -80,6 +81,8 @@ def read(source: Path, config: Config) -> Found:
         why = "set 'bioconductor' to the release that goes with this R"
         leave("the release of Bioconductor", why, line_of(text, "Bioconductor"))
     fields: dict[str, object] = {
+        "homepage": "https://cran.r-project.org",
+        "license": LICENCES,
         "base": _base(r, config, leave, line_of(text, '"Version"')),
         "r": ".".join(r.split(".")[:2]),
         "snapshot": day or "latest",
