@@ -8,17 +8,17 @@ in libraries of its site is not seen, so that the lock tells all that there is.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tykky import bases
+from tykky import bases, fetch
 from tykky.bases import HostBase, ImageBase, StackBase
 from tykky.console import plural
 from tykky.contents import Installed, of_r, paragraph
 from tykky.errors import Exit, StepError
-from tykky.files import read_within
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tykky.bases import Base
     from tykky.build.box import Box, RealBox
     from tykky.config import Config
-    from tykky.lock import Package
+    from tykky.lock import Lock, Package
 
 #: Where the stack's packages are below the prefix, and what is read instead of the site's own file.
 _LIBRARY, _SITE = "lib/R/library", "lib/R/etc/Renviron.site"
@@ -38,7 +38,7 @@ _FILES, _SCRIPT = Path("/tmp/r"), Path("/tmp/install.R")
 #: The parts of Bioconductor that are repositories.
 _PARTS = ("bioc", "data/annotation", "data/experiment")
 #: What the script says last if a package cannot be installed.
-_FAILED = re.compile(r"cannot install (\S+) (\S+)(?:; on the system, it needs (.*))?")
+_FAILED = re.compile(r"cannot install (\S+) ([^\s;]+)(?:; on the system, it needs (.*))?")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class RStack(Stack):
                 error.where = where or error.where
                 raise error from None
         if not found:
-            raise self._wrong("names no packages", "set 'packages': \"tidyverse\", \"data.table\"")
+            raise self._wrong("names no packages", 'set \'packages\': "tidyverse", "data.table"')
         return found
 
     def _repositories(self, config: Config) -> list[cran.Repository]:
@@ -187,14 +187,7 @@ class RStack(Stack):
             box.link(f"bin/{name}", box.base.which(name) or f"/usr/bin/{name}")
 
     def _provide(self, real: RealBox) -> None:
-        from tykky import fetch
-
-        repositories, packages = self._repositories(real.config), real.lock.packages
-
-        def one(package: Package) -> Path:
-            return cran.download(package, repositories, real.config, real.say)
-
-        for package, path in zip(packages, fetch.together(one, packages), strict=True):
+        for package, path in files_of(self, real.lock, real.config, real.say).items():
             real.files[path] = _FILES / f"{package.name}.tar.gz"
             real.note_fetched(package.file, package.url, package.sha256, path)
         real.files[Path(__file__).with_name("install.R")] = _SCRIPT
@@ -220,15 +213,36 @@ class RStack(Stack):
         return [*found, EnvChange(EnvAction.DEFAULT, "R_LIBS_USER", own)]
 
     def contents(self, box: RealBox) -> Sequence[Installed]:
-        """The packages of the library."""
-        return sorted(of_r(box.real(".")), key=lambda package: package.name.lower())
+        """The packages of the library, with where they are from."""
+        release = f"/packages/{guarded(self, 'bioconductor')}/"
+        urls = {package.name: package.url for package in box.lock.packages}
+        bioc = partial(replace, channel=f"Bioconductor {self.bioconductor}", type="bioconductor")
+        found = (
+            bioc(each) if release in urls.get(each.name, "") else each
+            for each in of_r(box.real("."))
+        )
+        return sorted(found, key=lambda package: package.name.lower())
 
     def prove(self, box: Box) -> None:
         """Load each package that is asked for."""
         if "Rscript" in guarded(self, "commands"):
             names = ", ".join(f'"{wish.name}"' for wish in self._wishes())
-            code = f"for (p in c({names})) suppressPackageStartupMessages(library(p, character = T))"
+            code = (
+                f"for (p in c({names})) suppressPackageStartupMessages(library(p, character = T))"
+            )
             box.run(["Rscript", "-e", code], say="whether the packages can be loaded")
+
+
+def files_of(
+    recipe: RStack, lock: Lock, config: Config, say: Callable[[str], None]
+) -> dict[Package, Path]:
+    """The files of a lock's packages, downloaded if they are not kept. Raises ``TykkyError``."""
+    repositories = recipe._repositories(config)
+
+    def one(package: Package) -> Path:
+        return cran.download(package, repositories, config, say)
+
+    return dict(zip(lock.packages, fetch.together(one, lock.packages), strict=True))
 
 
 def language_of(base: Base) -> Language | None:
@@ -290,8 +304,9 @@ def _explained(error: StepError) -> StepError:
     for line in reversed(error.details):
         if told := _FAILED.search(line):
             error.cause = f"the R package {told[1]} {told[2]} cannot be installed"
-            needs = f", which has to have {told[3]}" if told[3] else ""
-            error.remedy = f"the log says why; most often the base{needs or ''} lacks something: "
-            error.remedy += "name one with compilers and the '-dev' packages of libraries"
+            needs = (
+                f"says that it needs {told[3]}" if told[3] else "often needs a compiler, or more"
+            )
+            error.remedy = f"it {needs}: name a base that has it; what went wrong is above"
             break
     return error

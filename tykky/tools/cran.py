@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 
 #: What R itself consists of, which no repository has.
 _R = frozenset(
-    ("R", "base", "compiler", "datasets", "graphics", "grDevices", "grid", "methods", "parallel")
-    + ("splines", "stats", "stats4", "tcltk", "tools", "translations", "utils")
+    (
+        *("R", "base", "compiler", "datasets", "graphics", "grDevices", "grid", "methods"),
+        *("parallel", "splines", "stats", "stats4", "tcltk", "tools", "translations", "utils"),
+    )
 )
 _NEEDS = ("Depends", "Imports", "LinkingTo")
-_WISH = re.compile(r"\s*([A-Za-z][A-Za-z0-9.]*)\s*\(?\s*((?:(?:>=|<=|==|!=|>|<)\s*[^,)]+,?\s*)*)\)?\s*")
+_WISH = re.compile(
+    r"\s*([A-Za-z][A-Za-z0-9.]*)\s*\(?\s*((?:(?:>=|<=|==|!=|>|<)\s*[^,)]+,?\s*)*)\)?\s*"
+)
 _BOUND = re.compile(r"(>=|<=|==|!=|>|<)\s*([0-9][0-9A-Za-z]*(?:[.-][0-9A-Za-z]+)*)")
 
 
@@ -80,8 +84,12 @@ def _holds(version: tuple[int, ...], sign: str, bound: tuple[int, ...]) -> bool:
         return version == bound
     if sign == "!=":
         return version != bound
-    return version > bound if sign == ">" else version < bound if sign == "<" else (
-        version >= bound if sign == ">=" else version <= bound
+    return (
+        version > bound
+        if sign == ">"
+        else version < bound
+        if sign == "<"
+        else (version >= bound if sign == ">=" else version <= bound)
     )
 
 
@@ -130,7 +138,7 @@ class Resolver:
                 queue += [(need, said["Package"]) for need in needs(said)]
             version = chosen[wish.name][0]["Version"]
             if not wish.allows(version):
-                raise self._unfit(wish, by, version)
+                raise _unfit(wish, by, version, asked.get(wish.name))
         rows = [chosen[name] for name in sorted(chosen)]
         return tuple(fetch.together(lambda row: self._package(*row), rows))
 
@@ -159,10 +167,10 @@ class Resolver:
             if said is None:
                 continue
             file = f"{wish.name}_{said['Version']}.tar.gz"
-            path = f"{said['Path']}/{file}" if said.get("Path") else file
+            place = f"{said['Path']}/{file}" if said.get("Path") else file
             if wish.exact and not wish.allows(said["Version"]):
-                return self._archived(wish, repository)
-            return said, f"{repository.contrib}/{path}", repository
+                return self._archived(wish, repository, said["Version"])
+            return said, f"{repository.contrib}/{place}", repository
         names = {name for each in self.repositories for name in self._index(each)}
         needs = f", which {by} needs" if by else ""
         raise StepError(
@@ -173,11 +181,22 @@ class Resolver:
             code=Exit.UNKNOWN_PACKAGE,
         )
 
-    def _archived(self, wish: Wish, repository: Repository) -> tuple[dict[str, str], str, Repository]:
-        url = (
-            f"{repository.contrib}/Archive/{wish.name}/{wish.name}_{wish.exact}.tar.gz"
-        )
-        path, _ = self._downloaded(url, repository)
+    def _archived(
+        self, wish: Wish, repository: Repository, newest: str
+    ) -> tuple[dict[str, str], str, Repository]:
+        """What :meth:`_found` gives, of a version that is not the newest."""
+        url = f"{repository.contrib}/Archive/{wish.name}/{wish.name}_{wish.exact}.tar.gz"
+        try:
+            path, _ = self._downloaded(url, repository)
+        except StepError as error:
+            if error.code == Exit.NETWORK:
+                raise
+            raise StepError(
+                f"{repository.url} has {wish.name} {newest}, and no {wish.exact} in its archive",
+                remedy="choose another version, or a 'snapshot' of the day when it was the newest",
+                code=Exit.UNKNOWN_PACKAGE,
+                details=(error.cause,),
+            ) from error
         return description(path, url), url, repository
 
     def _index(self, repository: Repository) -> Mapping[str, dict[str, str]]:
@@ -198,7 +217,9 @@ class Resolver:
         for part in re.split(r"\n\s*\n", text):
             said = paragraph(part)
             name, version = said.get("Package", ""), said.get("Version", "")
-            if not (re.fullmatch(r"[A-Za-z][A-Za-z0-9.]*", name) and _BOUND.fullmatch(f"=={version}")):
+            if not (
+                re.fullmatch(r"[A-Za-z][A-Za-z0-9.]*", name) and _BOUND.fullmatch(f"=={version}")
+            ):
                 continue
             if name not in found or order(found[name]["Version"]) < order(version):
                 found[name] = said
@@ -237,14 +258,20 @@ class Resolver:
         file = url.rpartition("/")[2]
         return Package(name, version, file, sha256, path.stat().st_size, url=url, license=licence)
 
-    def _unfit(self, wish: Wish, by: str, version: str) -> StepError:
-        who = f"{by} needs" if by else "the recipe asks for"
-        return StepError(
-            f"{who} {wish}, and what the repositories have is {wish.name} {version}",
-            remedy="choose another 'snapshot', or name the version: "
-            f"'{wish.name}==...' is taken from the archive",
-            code=Exit.RESOLVE,
-        )
+
+def _unfit(wish: Wish, by: str, version: str, own: Wish | None) -> StepError:
+    remedy = (
+        f"choose a later 'snapshot', or an earlier version that the archive has: '{wish.name}==...'"
+    )
+    if by and own and own.bounds:
+        remedy = f"ask for another {wish.name} than {own}, or for another version of {by}"
+    elif by:
+        remedy = f"choose another 'snapshot', or another version of {by} or {wish.name}"
+    return StepError(
+        f"{by or 'the recipe'} needs {wish}, and {wish.name} would be {version}",
+        remedy=remedy,
+        code=Exit.RESOLVE,
+    )
 
 
 def needs(said: Mapping[str, str]) -> Iterator[Wish]:
