@@ -183,14 +183,14 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
         3: the password or token for https://conda.anaconda.org/corp
         9: pywin32 # [win]
         10: the channel 'defaults'
-        13: -r ../outside.txt
-        14: -e .
-        15: git+https://***@github.com/a/b
-        16: --extra-index-url https://***@pypi.corp/simple
-        17: the variable API_TOKEN
-        17: the variable INDEX
-        17: the variable PATH
-        18: prefix
+        14: -r ../outside.txt
+        15: -e .
+        16: git+https://***@github.com/a/b
+        17: --extra-index-url https://***@pypi.corp/simple
+        18: the variable API_TOKEN
+        18: the variable INDEX
+        18: the variable PATH
+        19: prefix
         """,
     ),
     "list.txt": (
@@ -324,7 +324,7 @@ platform_machine == 'x86_64'
         {},
         """\
         11: the repository https://***@r.corp/repo
-        33: dev 0.1 (kim/dev@0123456789ab)
+        32: dev 0.1 (kim/dev@0123456789ab)
         """,
     ),
 }

@@ -154,7 +154,7 @@ def by_count(found: Counter[str]) -> list[tuple[str, int]]:
 
 def pip_fields(pip: Sequence[str], files: dict[str, bytes]) -> dict[str, object]:
     """The field for requirements; many, or those with digests, are put into a file."""
-    if len(pip) > MANY or any(" --hash=" in line for line in pip):
+    if len(pip) > MANY or any("sha256" in line for line in pip):
         files["requirements.txt"] = "".join(f"{line}\n" for line in pip).encode()
         return {"requirements": "requirements.txt"}
     return {"pip": tuple(pip)} if pip else {}

@@ -113,7 +113,7 @@ def _add(
     """Put a package that an environment names where it belongs."""
     kind, address = _key(named)
     row = known.get((kind, address), {})
-    line = partial(line_of, text, address)
+    line = partial(line_of, text, f"{kind}: {address}\n")
     if kind == "pypi":
         name, version, sha256 = (str(row.get(key) or "") for key in ("name", "version", "sha256"))
         pip += exact.requirement(name, version, address, sha256, leave, line())
@@ -243,7 +243,7 @@ def _wanted(
         channels += [_channel(each) for each in feature.get("channels") or ()]
     channels += [_channel(each) for each in manifest.about.get("channels") or ()]
     if python := project.get("requires-python"):
-        specs.setdefault("python", f"python {python}".replace(" ", "", python.count(" ")))
+        specs.setdefault("python", "python " + str(python).replace(" ", ""))
     pip += [str(text) for text in project.get("dependencies") or ()]
     return Environment(
         channels=tuple(dict.fromkeys(channels)),

@@ -71,9 +71,8 @@ def read(source: Path, config: Config) -> Found:
     for name, row in sorted(mapping(said.get("Packages")).items()):
         packages += _package(name, mapping(row), leave, text, releases)
     if not packages:
-        raise RecipeError(
-            f"{path.name} names no packages that are in a repository", where=Where(path)
-        )
+        cause = f"{path.name} names no packages that are in a repository"
+        raise RecipeError(cause, remedy="write a recipe by hand", where=Where(path))
     release = str(mapping(said.get("Bioconductor")).get("Version") or "")
     if releases and not re.fullmatch(r"\d+\.\d+", release):
         release = next((found[0] for one in releases if (found := re.search(r"\d+\.\d+", one))), "")
