@@ -16,7 +16,7 @@ from tykky.bring.found import Found
 from tykky.conda.channels import name_of
 from tykky.conda.environment import Environment, names_of, read
 from tykky.config import Config
-from tykky.errors import RecipeError, TykkyError, Where
+from tykky.errors import RecipeError, TykkyError, Where, masked
 from tykky.text import decoded, read_bytes, read_text
 
 #: Finds the place of a word.
@@ -150,7 +150,12 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
         if separator:
             channel = name_of(exact.open_channel(channel, leave, line(spec).line), config)
             exact.note_channels([channel], leave, line(spec).line)
-        specs.append(f"{channel}{separator}{rest}")
+        whole = f"{channel}{separator}{rest}"
+        if masked(whole) != whole:
+            why = "it has a password or token in it, and a recipe is for everybody"
+            leave(whole, why, line(spec))
+            continue
+        specs.append(whole)
     pip = [one for text in wanted.pip for one in exact.pip_line(text, leave, line(text))]
     return replace(
         wanted, channels=tuple(channels), specs=tuple(specs), pip=tuple(dict.fromkeys(pip))
@@ -159,7 +164,7 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
 
 def _file(wanted: Mapping[str, Environment], source: str) -> str:
     """An environment file: what is only for one architecture says so behind it."""
-    lines = [f"# The packages of {source}.", "dependencies:"]
+    lines = [exact.comment(f"The packages of {source}."), "dependencies:"]
     lines += _items({arch: each.specs for arch, each in wanted.items()}, "  - ")
     if any(each.pip for each in wanted.values()):
         lines.append("  - pip:")

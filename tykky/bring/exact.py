@@ -22,6 +22,8 @@ from tykky.kinds.pip import check_requirement
 ARCHS = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 #: More packages than a recipe names itself; they stay in a file then.
 MANY = 30
+#: Channels whose packages have pages of their own.
+_DOCUMENTED = ("conda-forge", "bioconda")
 NO_LINUX = "stacks are for Linux on x86_64 and aarch64"
 #: The public index, and how its files are known.
 _PYPI = "https://pypi.org/"
@@ -31,9 +33,12 @@ _OF_PUBLIC_INDEX = re.compile(
 _SECRET = re.compile(
     r"passw(or)?d|passphrase|secret|token|credential|api_?key|access_?key|private_?key", re.I
 )
+#: What a project is called, and its version: anything else would be another line of a file.
+_NAME, _VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]*", r"[A-Za-z0-9][A-Za-z0-9.!+_-]*"
 _OF_INDEXES = re.compile(r"-i\b|--(extra-)?index-url|--find-links|-f\b|--trusted-host|--no-index")
 #: What only its address says: a directory, a file of this machine, a commit.
 _UNRELEASED = re.compile(r"^(-e\b|--editable|\S+\s*@\s*file:|[./]|file:)|\b(git|hg|svn|bzr)\+")
+_ON_DISK = "it is a folder of this machine: others may not have it, and builds see all that it has"
 _NO_RELEASE = "it is no released package: make a wheel of it, and name that"
 _DEFAULTS = (
     "it stays what it is, Anaconda's own, repo.anaconda.com, which larger organisations have to "
@@ -136,6 +141,9 @@ def open_channel(address: str, leave: Leaving, line: int = 0) -> str:
 
 def note_channels(names: Iterable[str], leave: Leaving, line: int = 0) -> None:
     """Say of a channel that is not for everybody what it is."""
+    for name in names:
+        if name.startswith(("file:", "/")):
+            leave(f"the channel {name}", _ON_DISK, line)
     if any(name == "defaults" or "repo.anaconda.com" in name for name in names):
         leave("the channel 'defaults'", _DEFAULTS, line)
 
@@ -187,12 +195,21 @@ def _by_arch(wanted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 def _list(exact: Exact, arch: str, source: str, note: str) -> str:
     """An explicit list as conda writes it."""
     platform = next(name for name, known in ARCHS.items() if known == arch)
-    lines = [f"# The packages of {source}, file by file.", *([f"# {note}"] if note else [])]
+    lines = [
+        comment(f"The packages of {source}, file by file."),
+        *([comment(note)] if note else []),
+    ]
     lines += [f"# platform: {platform}", "@EXPLICIT"]
     for one in exact.conda:
         digest = one.sha256 or one.md5
         lines.append(f"{one.url}#{digest}" if digest else one.url)
     return "\n".join([*lines, ""])
+
+
+def comment(text: str) -> str:
+    """A line for people in a file, whatever the text has in it."""
+    line = " ".join(masked(text).split())
+    return "# " + "".join(c for c in line if c.isprintable())
 
 
 def name_in(url: str) -> str:
@@ -232,6 +249,10 @@ def requirement(
 
     Nothing for what is no file on the network, which is told.
     """
+    version = version or "0"
+    if not (re.fullmatch(_NAME, name) and re.fullmatch(_VERSION, version)):
+        leave(f"{name} {version}", "that is no name and version of a project", line)
+        return
     if _UNRELEASED.search(url) or not re.match(r"(https?://|$)", url):
         leave(
             f"{name} @ {url}", "it is no released package: make a wheel of it, and name that", line
@@ -279,6 +300,9 @@ def pip_line(text: str, leave: Leaving, line: Where | int = 0) -> Iterator[str]:
         leave(text, why, line)
     elif masked(text) != text:
         leave(text, "it has a password or token in it, and a recipe is for everybody", line)
+    elif re.search(r"[\0-\x1f\x7f]|\s--(?!hash=sha256:[0-9a-fA-F]{64}(\s|$))", text):
+        why = "only the requirement itself and its digests are carried over: write it by hand"
+        leave(text, why, line)
     elif _UNRELEASED.search(text):
         leave(text, _NO_RELEASE, line)
     else:
@@ -313,10 +337,9 @@ def variables(given: Mapping[str, str], leave: Leaving, at: int = 0) -> dict[str
 
 def about_packages(names: Sequence[str], channels: Sequence[str]) -> dict[str, object]:
     """The fields that say where packages are documented, and under which licences they are."""
-    plain = next((each for each in channels if re.fullmatch(r"[a-z][\w-]*", each)), "")
-    homepage = "https://docs.conda.io"
-    if plain and plain != "defaults":
-        homepage = f"https://anaconda.org/{plain}" + (f"/{names[0]}" if len(names) == 1 else "")
+    known = next((each for each in channels if each in _DOCUMENTED), "")
+    homepage = f"https://anaconda.org/{known}" if known else "https://docs.conda.io"
+    homepage += f"/{names[0]}" if known and len(names) == 1 else ""
     return {"homepage": homepage, "license": python.LICENCES}
 
 

@@ -212,9 +212,14 @@ def read_manifest(source: Path, config: Config) -> Found:
         config,
         line=lambda word: Where(path, manifest.line(re.split(r"[^\w.-]", word)[0])),
         about=described or (title and f"The workspace '{title}'."),
-        version=str(manifest.about.get("version") or project.get("version") or ""),
+        version=_version(str(manifest.about.get("version") or project.get("version") or "")),
         more=_machine(features, manifest),
     )
+
+
+def _version(text: str) -> str:
+    """A version that a recipe can have, or none."""
+    return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) else ""
 
 
 def _wanted(

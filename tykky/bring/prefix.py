@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import os
 import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from tykky.bring.imports import chosen
 from tykky.conda.channels import public
 from tykky.conda.environment import Environment, Pinned, names_of
 from tykky.config import Config
-from tykky.contents import COMMAND, Installed, of_environment, records
+from tykky.contents import COMMAND, Installed, canonical, of_environment, records
 from tykky.errors import TykkyError
 from tykky.fetch import is_sha256
 from tykky.files import parse_json, read_within
@@ -40,7 +41,8 @@ def is_one(path: Path) -> bool:
 
 def read(source: Path, config: Config) -> Found:
     """The recipe that has the same packages. Raises ``TykkyError``."""
-    leave = Leaving("")
+    source = Path(os.path.realpath(source))
+    leave = Leaving(source.name)
     there = [*of_environment(source)]
     names = {package.name for package in there if package.type == "conda"}
     rows = [row for row in records(source) if row["name"] in names]
@@ -60,10 +62,9 @@ def read(source: Path, config: Config) -> Found:
         return _by_names(rows, pip, leave, config, about, more)
     each = exact.by_platform(map(_pinned, rows), leave)
     wanted = {arch: Exact(conda, tuple(pip)) for arch, conda in each.items()}
-    note = (
-        ", ".join(asked) and f"Asked for were {', '.join(asked)}: for newer versions, 'packages'."
-    )
-    modules = _modules(rows, {*names_of(asked)}) if asked else ()
+    said = ", ".join(asked)
+    note = said and f"Asked for: {said}. For newer versions, have that as 'packages' instead."
+    modules = [*_modules(rows, {*names_of(asked)}), *_modules_of_pip(source, there)]
     return exact.found(wanted, leave, config, about=about, note=note, more=more, modules=modules)
 
 
@@ -102,9 +103,8 @@ def _variables(prefix: Path) -> dict[str, str]:
 def _strangers(prefix: Path, rows: Sequence[Mapping[str, Any]], leave: Leaving) -> None:
     """Tell programs and activation scripts that are of no package."""
     known = {str(file) for row in rows for file in row.get("files") or ()}
-    for path in prefix.glob("lib/python3*/site-packages/*.dist-info/RECORD"):
-        for line in read_within(prefix, path).decode(errors="replace").splitlines():
-            known.add(f"bin/{line.partition(',')[0].rpartition('/')[2]}")
+    for _, files in _recorded(prefix):
+        known |= {f"bin/{file.rpartition('/')[2]}" for file in files if "/bin/" in file}
     known |= {f"bin/{COMMAND}", *(f"bin/{name}" for name in _OF_CONDA)}
     for folder in ("bin", "etc/conda/activate.d", "etc/conda/deactivate.d"):
         names = sorted(p.name for p in (prefix / folder).glob("*") if not p.is_dir())
@@ -142,6 +142,22 @@ def _modules(rows: Sequence[Mapping[str, Any]], asked: Container[str]) -> list[s
             files = map(_MODULE.fullmatch, map(str, row.get("files") or ()))
             found += chosen(row["name"], [file[1] for file in files if file])
     return found
+
+
+def _modules_of_pip(prefix: Path, there: Sequence[Installed]) -> Iterator[str]:
+    """The modules of the projects that pip has added, but for those that others need."""
+    needed = {canonical(name) for package in there for name in package.requires}
+    added = {canonical(package.name) for package in there if package.type == "pypi"} - needed
+    for folder, files in _recorded(prefix):
+        if (name := canonical(folder.partition("-")[0])) in added - {*_SEEDS}:
+            yield from chosen(name, files)
+
+
+def _recorded(prefix: Path) -> Iterator[tuple[str, list[str]]]:
+    """The files of each Python project, below the folder that it is in, and what that is called."""
+    for path in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/RECORD")):
+        lines = read_within(prefix, path).decode(errors="replace").splitlines()
+        yield path.parent.name, [line.partition(",")[0] for line in lines]
 
 
 def _specs(text: str) -> list[str]:
