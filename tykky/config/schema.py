@@ -327,8 +327,8 @@ class Conda:
 class R:
     """Where R packages come from: addresses in which a recipe's choices are put."""
 
-    cran: str = _key("address", _url)
-    bioconductor: str = _key("address", _url)
+    cran: str = _key("address", _url, raw=True)
+    bioconductor: str = _key("address", _url, raw=True)
 
 
 @dataclass(frozen=True)

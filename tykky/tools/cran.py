@@ -232,10 +232,13 @@ class Resolver:
         return found
 
     def _downloaded(self, url: str, repository: Repository) -> tuple[Path, str]:
-        config = self.config
-        return fetch.fetch_unpinned(
-            url, config.cache_dir, patience=config.timeout, headers=repository.headers
-        )
+        cache, patience = self.config.cache_dir, self.config.timeout
+        try:
+            return fetch.fetch_unpinned(url, cache, patience=patience, headers=repository.headers)
+        except StepError as error:
+            if error.code == Exit.NETWORK:  # of what nothing is known, no mirror is asked
+                error.remedy = error.remedy.replace("config why mirrors", "config why r.cran")
+            raise
 
     def _package(self, said: Mapping[str, str], url: str, repository: Repository) -> Package:
         """The package for the lock: downloaded, to know its digest."""
