@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bring import locks, project, requirements, venv
+from tykky.bring import classic, disk, images, locks, project, requirements, shpc, venv
 from tykky.bring.found import Found
 from tykky.errors import Exit, TykkyError, did_you_mean
 
 if TYPE_CHECKING:
     from tykky.config import Config
+    from tykky.fetch import Say
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,17 @@ FORMATS: tuple[Format, ...] = (
     Format("uv-lock", "the lock of a project of uv", locks.is_uv, locks.read_uv),
     Format("pylock", "a lock as PEP 751 has it", locks.is_pylock, locks.read_pylock),
     Format("pyproject", "a Python project", project.is_one, project.read),
+    Format("classic", "an install of a classic command", classic.is_one, classic.read),
     Format("venv", "a virtual environment", venv.is_one, venv.read),
+    Format("shpc", "a container.yaml of shpc", shpc.is_one, shpc.read),
+    Format("image", "a container", images.is_image, images.read),
     Format(
         "requirements",
         "a requirements file, or what 'pip freeze' prints",
         requirements.is_one,
         requirements.read,
     ),
+    Format("directory", "an installation on disk", Path.is_dir, disk.read),
 )
 
 
@@ -51,11 +56,15 @@ def told() -> dict[str, str]:
     return {each.name: each.what for each in FORMATS}
 
 
-def read(source: str, config: Config, name: str = "") -> tuple[str, Found]:
+def read(
+    source: str, config: Config, name: str = "", say: Say = lambda _: None
+) -> tuple[str, Found]:
     """What ``source`` is, and what it has; ``name`` is the format, if that need not be told.
 
     Raises ``TykkyError``.
     """
+    if source.startswith(images.SCHEMES):
+        return "image", images.of_reference(source, config, say=say)
     path = Path(source).expanduser()
     if not os.path.lexists(path):
         cause = f"there is no {source}"
