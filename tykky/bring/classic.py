@@ -115,9 +115,12 @@ def _container(path: Path, values: Mapping[str, Any], config: Config) -> Found:
     """The recipe of a wrapped container: the same programs of the same image."""
     source = str(values.get("container_src") or "")
     kept = path / str(values.get("container_image") or "container.sif")
-    image = source if re.match(r"(docker|oras)://", source) else str(kept.resolve())
     commands = [str(each) for each in values.get("wrapper_paths") or ()]
-    return images.of_reference(image, config, commands)
+    if re.match(r"(docker|oras)://", source):
+        return images.of_reference(source, config, commands)
+    found = images.of_reference(str(kept.absolute()), config, commands)
+    why = "the recipe needs it there: keep the install, or copy the image and correct 'image'"
+    return replace(found, left=(*found.left, Left(str(kept.absolute()), why)))
 
 
 def _disk(path: Path, values: Mapping[str, Any], config: Config) -> Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from tykky.bring import classic, disk, images, locks, project, requirements, shpc, venv
 from tykky.bring.found import Found
 from tykky.errors import Exit, TykkyError, did_you_mean
+from tykky.store import Place
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -70,6 +72,11 @@ def read(
         cause = f"there is no {source}"
         remedy = "give a file or directory that is there, or a container: docker://NAME:TAG"
         raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+    if Place(path).current and not classic.is_one(path):
+        kept = path / ".tykky/current/recipe"
+        cause = f"{source} is an install of a recipe already"
+        remedy = f"copy that: cp -r {shlex.quote(str(kept))} REPOSITORY/NAME"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     names = [each.name for each in FORMATS]
     if name and name not in names:
         remedy = did_you_mean(name, names) or f"there is {', '.join(names)}"

@@ -107,8 +107,8 @@ def of_reference(
     }
     about = image.label("description", "title", "summary") or f"Programs of {reference}."
     version = version_of(text) or image.label("version")
-    names = (command.rpartition("/")[2] for command in commands)
-    first = next((name for name in names if name and not re.search(r"[*?\[]", name)), "")
+    programs = (path for command in commands for path in image.base.programs(command))
+    first = next(programs, "").rpartition("/")[2]
     tests = (f"command -v {first}",) if first else ()
     return Found("ContainerStack", fields, {}, tuple(left), version, about, tests)
 
