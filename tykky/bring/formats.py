@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bring import (
+    classic,
     conda_lock,
+    disk,
     environment,
+    images,
     locks,
     pixi,
     prefix,
     project,
     renv,
     requirements,
+    shpc,
     venv,
 )
 from tykky.bring.found import Found
 from tykky.errors import Exit, TykkyError, did_you_mean
+from tykky.store import Place
 
 if TYPE_CHECKING:
     from tykky.config import Config
+    from tykky.fetch import Say
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ FORMATS: tuple[Format, ...] = (
     Format("pylock", "a lock as PEP 751 has it", locks.is_pylock, locks.read_pylock),
     Format("pixi", "a manifest of pixi", pixi.is_manifest, pixi.read_manifest),
     Format("pyproject", "a Python project", project.is_one, project.read),
+    Format("classic", "an install of a classic command", classic.is_one, classic.read),
     Format("venv", "a virtual environment", venv.is_one, venv.read),
     Format("conda", "a conda environment", prefix.is_one, prefix.read),
     Format(
@@ -64,12 +72,15 @@ FORMATS: tuple[Format, ...] = (
         environment.is_list,
         environment.read_list,
     ),
+    Format("shpc", "a container.yaml of shpc", shpc.is_one, shpc.read),
+    Format("image", "a container", images.is_image, images.read),
     Format(
         "requirements",
         "a requirements file, or what 'pip freeze' prints",
         requirements.is_one,
         requirements.read,
     ),
+    Format("directory", "an installation on disk", Path.is_dir, disk.read),
 )
 
 
@@ -78,16 +89,25 @@ def told() -> dict[str, str]:
     return {each.name: each.what for each in FORMATS}
 
 
-def read(source: str, config: Config, name: str = "") -> tuple[str, Found]:
+def read(
+    source: str, config: Config, name: str = "", say: Say = lambda _: None
+) -> tuple[str, Found]:
     """What ``source`` is, and what it has; ``name`` is the format, if that need not be told.
 
     Raises ``TykkyError``.
     """
+    if source.startswith(images.SCHEMES):
+        return "image", images.of_reference(source, config, say=say)
     path = Path(source).expanduser()
     if not os.path.lexists(path):
         cause = f"there is no {source}"
         remedy = "give a file or directory that is there, or a container: docker://NAME:TAG"
         raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+    if Place(path).current and not classic.is_one(path):
+        kept = path / ".tykky/current/recipe"
+        cause = f"{source} is an install of a recipe already"
+        remedy = f"copy that: cp -r {shlex.quote(str(kept))} REPOSITORY/NAME"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     names = [each.name for each in FORMATS]
     if name and name not in names:
         remedy = did_you_mean(name, names) or f"there is {', '.join(names)}"

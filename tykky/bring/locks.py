@@ -78,7 +78,7 @@ class _Lock:
         known = {public(one).rstrip("/") for one in (pip.index_url, *pip.extra_index_urls)}
         shown = public(address)
         if shown and shown.rstrip("/") not in {*known, "https://pypi.org/simple"}:
-            at = At(self.path.name, line_of(self.text, shown))
+            at = At(self.path.name, line_of(self.text, address))
             self.asked.leave(f"the index {shown}", why_index(address), at)
 
     def pin(
@@ -123,7 +123,8 @@ def _read(path: Path, config: Config, packages: str) -> tuple[_Lock, dict[str, A
     """A lock, what it says, and the rows of its packages that have a name."""
     data, text = read_toml(path)
     lock = _Lock(path, config, text)
-    rows = [row for row in data.get(packages, []) if table(row).get("name")]
+    said = data.get(packages)
+    rows = [row for row in said if table(row).get("name")] if isinstance(said, list) else []
     if not rows:
         cause = f"{path.name} names no packages"
         raise RecipeError(cause, remedy="give the whole lock", where=Where(path))

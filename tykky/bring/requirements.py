@@ -114,9 +114,9 @@ class _Reader:
 
     def file(self, path: Path, *, constrains: bool, where: Where | None = None) -> None:
         """Read a file; its requirements only constrain if it is one of constraints."""
-        if path in self._seen:
+        if (real := path.resolve()) in self._seen:
             return
-        self._seen.add(path)
+        self._seen.add(real)
         text = read_text(path, "requirements file", RecipeError, where=where, any_bytes=True)
         for number, line in _lines(text):
             at = At(os.path.relpath(path, self.top.parent), number, path.parent)

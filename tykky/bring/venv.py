@@ -73,8 +73,14 @@ def _wanted(there: dict[str, Distribution]) -> set[str]:
             found = requirements.parsed(line)
             if found is not None and not (found.marker and "extra" in str(found.marker)):
                 needed.add(canonical(found.name))
-    requested = {name for name, each in there.items() if each.read_text("REQUESTED") is not None}
+    requested = {name for name, each in there.items() if _is_requested(each)}
     return (requested | (there.keys() - needed)) - {*_SEEDS}
+
+
+def _is_requested(each: Distribution) -> bool:
+    """Whether pip has noted that somebody asked for it; uv notes that of everything."""
+    by_pip = (each.read_text("INSTALLER") or "").strip() == "pip"
+    return by_pip and each.read_text("REQUESTED") is not None
 
 
 def _direct(asked: Asked, each: Distribution) -> bool:

@@ -16,6 +16,8 @@ _LINE, _CLASS, _METHOD = 100, " " * 4, " " * 8
 _PIECE = 76
 #: The kinds that there are templates for.
 KINDS = ("pip", "conda", "container", "disk")
+#: What is said of that which no recipe can say.
+LEFT = "Not carried over, or not known"
 #: How many texts a field has at most on one line.
 _FEW = 4
 
@@ -163,7 +165,7 @@ def _left(left: Iterable[Left]) -> Iterator[str]:
     """What is not carried over, as comments below the fields."""
     for number, each in enumerate(left):
         if number == 0:
-            yield from ("", f"{_CLASS}# Not carried over:")
+            yield from ("", f"{_CLASS}# {LEFT}:")
         text = f"- {said(each)}"
         yield from textwrap.wrap(
             text,
@@ -176,5 +178,10 @@ def _left(left: Iterable[Left]) -> Iterator[str]:
 
 def said(left: Left) -> str:
     """What is not carried over, in one line: ``requirements.txt:3: -e .: a directory ...``."""
+    return ": ".join(filter(None, parts(left)))
+
+
+def parts(left: Left) -> tuple[str, str]:
+    """What is not carried over with its place, and why."""
     place = f"{left.file}:{left.line}" if left.line else left.file
-    return ": ".join(filter(None, map(plain, (place, left.what, left.why))))
+    return ": ".join(filter(None, map(plain, (place, left.what)))), plain(left.why)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tykky import bases, console
 from tykky.bring import drafts, formats, imports, python, writing
-from tykky.bring.found import Found
+from tykky.bring.found import Found, Left
 from tykky.cli import audit, lock
 from tykky.cli.common import Call, Result, flag, option, positional
 from tykky.cli.extend import remember
@@ -26,6 +26,8 @@ from tykky.repos import Repos
 from tykky.spec import Spec, parse_one
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tykky.kinds.stack import Stack
 
 EXAMPLES = """\
@@ -70,7 +72,7 @@ def run(call: Call) -> Result:
     if args.source is None:
         text = writing.template(args.kind or "pip", spec.name, spec.version or "")
         return _put(call, spec, repo, text, None)
-    format, found = formats.read(args.source, call.config, args.format or "")
+    format, found = formats.read(args.source, call.config, args.format or "", console.note)
     console.note(f"{args.source} is {dict(formats.told())[format]}")
     text = writing.recipe(spec.name, found, spec.version or "")
     return _put(call, spec, repo, text, found)
@@ -88,8 +90,7 @@ def _put(call: Call, spec: Spec, repo: Path, text: str, found: Found | None) -> 
         "locked": False,
     }
     if call.args.dry_run:
-        for each in left:
-            console.warn(f"not carried over: {writing.said(each)}")
+        _tell(left)
         return Result({**value, "text": text}, lambda: _show(text, file, found))
     problem: TykkyError | None = None
     with drafts.draft(repo, spec.name) as draft:
@@ -106,8 +107,7 @@ def _put(call: Call, spec: Spec, repo: Path, text: str, found: Found | None) -> 
                 problem = error
         draft.publish()
     console.note(f"wrote {file}")
-    for each in left:
-        console.warn(f"not carried over: {writing.said(each)}")
+    _tell(left)
     if repo not in call.config.repos:
         if call.args.repo:
             console.warn(
@@ -132,6 +132,16 @@ def _tested(found: Found, made: Lock, call: Call) -> Found:
     """The recipe with a test that imports what was asked for, now that it is known what that is."""
     names = imports.modules(made, asked_names(made), call.config)
     return replace(found, tests=python.tests((), names)) if names else found
+
+
+def _tell(left: Sequence[Left]) -> None:
+    """Tell what is not in the recipe."""
+    if left:
+        count = console.plural(len(left), "thing")
+        console.warn(f"{count} {writing.LEFT.lower()}, which the recipe says as well:")
+        for each in left:
+            what, why = writing.parts(each)
+            console.note(f"  {what}\n    {why}")
 
 
 def _show(text: str, file: Path, found: Found | None) -> None:
