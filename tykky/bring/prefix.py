@@ -63,7 +63,7 @@ def read(source: Path, config: Config) -> Found:
     each = exact.by_platform(map(_pinned, rows), leave)
     wanted = {arch: Exact(conda, tuple(pip)) for arch, conda in each.items()}
     said = ", ".join(asked)
-    note = said and f"Asked for: {said}. For newer versions, have that as 'packages' instead."
+    note = said and f"Asked for: {said}. For newer ones, 'packages' in place of 'environment'."
     modules = [*_modules(rows, {*names_of(asked)}), *_modules_of_pip(source, there)]
     return exact.found(wanted, leave, config, about=about, note=note, more=more, modules=modules)
 
