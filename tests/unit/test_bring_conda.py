@@ -145,7 +145,7 @@ packages:
 """
 RENV = {
     "R": {
-        "Version": "4.3.2",
+        "Version": "99.3.2",
         "Repositories": [
             {"Name": "P", "URL": "https://packagemanager.posit.co/cran/__linux__/jammy/2024-01-15"},
             {"Name": "corp", "URL": "https://kim:secret@r.corp/repo"},
@@ -314,8 +314,8 @@ platform_machine == 'x86_64'
         json.dumps(RENV, indent=2),
         "renv",
         {
-            "base": "docker://rocker/r-ver:4.3.2",
-            "r": "4.3",
+            "base": "docker://rocker/r-ver:99.3.2",
+            "r": "99.3",
             "snapshot": "2024-01-15",
             "bioconductor": "3.18",
             "repositories": ("https://ropensci.r-universe.dev",),
@@ -333,7 +333,7 @@ platform_machine == 'x86_64'
 def found(path: Path) -> tuple[str, Found]:
     """The format that recognises a file, and what it reads."""
     known = next(each for each in formats.FORMATS if each.is_one(path))
-    return known.name, known.read(path, Config.load({"base": "docker://none"}))
+    return known.name, known.read(path, Config.load({"base": "host"}))
 
 
 @pytest.mark.parametrize("name", CASES)

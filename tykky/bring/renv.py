@@ -138,17 +138,18 @@ def _others(addresses: Mapping[str, str], leave: Leaving, text: str) -> Iterator
 
 
 def _base(r: str, config: Config, leave: Leaving, line: int) -> str:
-    """The image that has just this R, unless the configured base has the like."""
-    minor = ".".join(r.split(".")[:2])
+    """The image that has just this R; nothing if the configured base may well have the like."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", r):
         return ""
     try:
         base = bases.find(config.base, config)
-        there = language_of(base) if isinstance(base, bases.HostBase) else None
+        if not isinstance(base, bases.HostBase):
+            return ""
+        there = language_of(base)
     except TykkyError:
-        there = None
-    if there is not None and f"{there.version}.".startswith(f"{minor}."):
-        if there.version != r:
-            leave(f"R {r}", f"the base has {there.version}, which is taken", line)
         return ""
-    return f"docker://rocker/r-ver:{r}"
+    if there is None or not f"{there.version}.".startswith(f"{r.rpartition('.')[0]}."):
+        return f"docker://rocker/r-ver:{r}"
+    if there.version != r:
+        leave(f"R {r}", f"the base has {there.version}, which is taken", line)
+    return ""
