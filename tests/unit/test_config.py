@@ -21,6 +21,7 @@ from tykky.config.schema import (
     Permissions,
     Pip,
     Python,
+    R,
     Signing,
     Slurm,
     Squash,

@@ -48,7 +48,6 @@ class CondaStack(PythonStack):
     are requirements that are resolved against the environment's own Python; ``source`` names
     those of them that may be built from source. ``channels`` are names that the configuration
     resolves, or addresses; ``virtual_packages`` what the machines have that the stack is for.
-    ``unlocked`` says why no lock comes with the recipe, if none does.
     """
 
     channels: tuple[str, ...] = ()
@@ -57,7 +56,6 @@ class CondaStack(PythonStack):
     pip: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
     virtual_packages: tuple[str, ...] = ()
-    unlocked: str = ""
     commands = ("*",)
     layers = True
 
