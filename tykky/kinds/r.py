@@ -60,8 +60,7 @@ class RStack(Stack):
     repositories in the form of CRAN, which are asked first. With ``binaries``, the name that the
     package manager has for the base's distribution (``bookworm``), nothing is compiled; that needs
     ``r``, the version of the base's R (``4.4``), which is checked wherever it is said.
-    ``user_library`` tells whether packages in the user's home count. ``unlocked`` says why no lock
-    comes with the recipe, if none does.
+    ``user_library`` tells whether packages in the user's home count.
     """
 
     r: str = ""
@@ -71,7 +70,6 @@ class RStack(Stack):
     repositories: tuple[str, ...] = ()
     binaries: str = ""
     user_library: bool = True
-    unlocked: str = ""
     commands = ("R", "Rscript")
 
     def _wishes(self) -> list[cran.Wish]:
@@ -90,7 +88,7 @@ class RStack(Stack):
             raise self._wrong("names no packages", 'set \'packages\': "tidyverse", "data.table"')
         return found
 
-    def _repositories(self, config: Config) -> list[cran.Repository]:
+    def _repositories(self, config: Config, arch: str) -> list[cran.Repository]:
         """Where packages are from, in the order in which they are asked. ``RecipeError``."""
         day, r, linux = (guarded(self, name) for name in ("snapshot", "r", "binaries"))
         release = guarded(self, "bioconductor")
@@ -107,7 +105,7 @@ class RStack(Stack):
         if release and not re.fullmatch(r"\d+\.\d+", release):
             remedy = 'write it as a number: bioconductor = "3.20"'
             raise self._wrong(f"has the Bioconductor release '{release}'", remedy, "bioconductor")
-        agent = f"R/{r} R ({r} x86_64-pc-linux-gnu x86_64 linux-gnu)" if linux else ""
+        agent = f"R/{r} R ({r} {arch}-pc-linux-gnu {arch} linux-gnu)" if linux else ""
         said = {"{snapshot}": day, "{linux}": f"__linux__/{linux}/" if linux else ""}
 
         def address(text: str) -> str:
@@ -124,7 +122,7 @@ class RStack(Stack):
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
-        self._repositories(config)
+        self._repositories(config, arch)
         texts = ("r", "snapshot", "bioconductor", "binaries")
         said = {name: guarded(self, name) for name in texts}
         return {
@@ -142,7 +140,7 @@ class RStack(Stack):
         base = bases.find(named, config, folder=self.directory, again=held is not None)
         language = self._language(bases.provide(base, config, lambda _: None))
         resolver = cran.Resolver(
-            self._repositories(config),
+            self._repositories(config, arch),
             language.version,
             language.packages,
             config,
@@ -237,7 +235,7 @@ def files_of(
     recipe: RStack, lock: Lock, config: Config, say: Callable[[str], None]
 ) -> dict[Package, Path]:
     """The files of a lock's packages, downloaded if they are not kept. Raises ``TykkyError``."""
-    repositories = recipe._repositories(config)
+    repositories = recipe._repositories(config, lock.arch)
 
     def one(package: Package) -> Path:
         return cran.download(package, repositories, config, say)
