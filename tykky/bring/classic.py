@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases.image import image_base
-from tykky.bring import disk, images, venv
+from tykky.bring import disk, images, prefix, venv
 from tykky.bring.found import Found, Left
 from tykky.bring.project import table
 from tykky.errors import Exit, TykkyError
@@ -93,22 +93,12 @@ def _environment(path: Path, values: Mapping[str, Any], config: Config) -> Found
             target = copied / inside[len(top) :].lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-        found = _conda(copied, config) if is_conda else venv.read(copied, config)
+        found = prefix.read(copied, config) if is_conda else venv.read(copied, config)
     if values.get("isolate") and (source := str(values.get("container_src") or "auto")) != "auto":
         kept = path / str(values.get("container_image") or "container.sif")
         base_is = source if ":" in source else str(kept.resolve()) if kept.exists() else source
         found = replace(found, fields={**found.fields, "base": base_is})
     return found
-
-
-def _conda(folder: Path, config: Config) -> Found:
-    from tykky.bring import formats
-
-    for each in formats.FORMATS:
-        if each.is_one(folder):
-            return each.read(folder, config)
-    cause = "the conda environment cannot be read"
-    raise TykkyError(cause, remedy="export it: 'conda list --explicit'", code=Exit.USAGE)
 
 
 def _container(path: Path, values: Mapping[str, Any], config: Config) -> Found:

@@ -9,7 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tykky.bring import classic, disk, images, locks, project, requirements, shpc, venv
+from tykky.bring import (
+    classic,
+    conda_lock,
+    disk,
+    environment,
+    images,
+    locks,
+    pixi,
+    prefix,
+    project,
+    renv,
+    requirements,
+    shpc,
+    venv,
+)
 from tykky.bring.found import Found
 from tykky.errors import Exit, TykkyError, did_you_mean
 from tykky.store import Place
@@ -38,9 +52,26 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("uv-lock", "the lock of a project of uv", locks.is_uv, locks.read_uv),
     Format("pylock", "a lock as PEP 751 has it", locks.is_pylock, locks.read_pylock),
+    Format("pixi", "a manifest of pixi", pixi.is_manifest, pixi.read_manifest),
     Format("pyproject", "a Python project", project.is_one, project.read),
     Format("classic", "an install of a classic command", classic.is_one, classic.read),
     Format("venv", "a virtual environment", venv.is_one, venv.read),
+    Format("conda", "a conda environment", prefix.is_one, prefix.read),
+    Format(
+        "environment",
+        "an environment file of conda, or what 'conda env export' prints",
+        environment.is_environment,
+        environment.read_environment,
+    ),
+    Format("conda-lock", "a lock of conda-lock", conda_lock.is_one, conda_lock.read),
+    Format("pixi-lock", "a lock of pixi", pixi.is_lock, pixi.read_lock),
+    Format("renv", "a lock of R packages, as renv makes it", renv.is_one, renv.read),
+    Format(
+        "conda-list",
+        "a list that 'conda list' prints with --explicit or --export",
+        environment.is_list,
+        environment.read_list,
+    ),
     Format("shpc", "a container.yaml of shpc", shpc.is_one, shpc.read),
     Format("image", "a container", images.is_image, images.read),
     Format(

@@ -54,7 +54,7 @@ class PipStack(PythonStack):
     def _required(self) -> list[str]:
         lines = requirements(self, "packages")
         if self.requirements:
-            lines += self._from_file("requirements")
+            lines += from_file(self, "requirements")
         if not lines:
             remedy = "set 'packages', or 'requirements' to a file beside the recipe"
             raise self._wrong("names no packages", remedy)
@@ -62,18 +62,7 @@ class PipStack(PythonStack):
         return sorted({*lines, "pip"}, key=str.lower)
 
     def _constrained(self) -> list[str]:
-        return self._from_file("constraints") if self.constraints else []
-
-    def _from_file(self, field: str) -> list[str]:
-        path, where = self.beside(getattr(self, field)), attribute_place(type(self), field)
-        text = read_text(path, f"{field} file", RecipeError, where=where, any_bytes=True)
-        lines = []
-        # What goes on in the next line, without changing the numbers of those after it.
-        text = re.sub(r"(?:[^#\n]*\\\n)+.*", _joined, text)
-        for number, wanted in entries(text, path, RecipeError):
-            check_requirement(wanted, Where(path, number))
-            lines.append(wanted)
-        return lines
+        return from_file(self, "constraints") if self.constraints else []
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
@@ -102,25 +91,8 @@ class PipStack(PythonStack):
             held=held or (),
             constraints=constrained,
         )
-        self._check_digests([*required, *constrained], found)
+        check_digests(self, [*required, *constrained], found)
         return found
-
-    def _check_digests(self, lines: Sequence[str], found: Sequence[Package]) -> None:
-        """Raise ``LockError`` for a file that is none of those of its requirement's ``--hash``."""
-        wanted = {
-            canonical(name[0]): digests
-            for line in lines
-            if (digests := re.findall("--hash[= ]sha256:([0-9a-fA-F]{64})", line))
-            and (name := re.match("[A-Za-z0-9._-]+", line))
-        }
-        for each in found:
-            if each.sha256 not in map(str.lower, wanted.get(each.name, [each.sha256])):
-                raise LockError(
-                    f"the package index has {each.file} with the sha256 {each.sha256}, which is "
-                    f"none of those that '{self.name}' asks for",
-                    remedy="if that file is trusted, correct or remove '--hash'; else ask who "
-                    "wrote the requirement, or take another index",
-                )
 
     def _present(self, config: Config, arch: str) -> Mapping[str, str]:
         """What is there already, if the stack is built on top of another one."""
@@ -177,6 +149,37 @@ class PipStack(PythonStack):
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""
         return sorted(of_environment(box.real(".")), key=lambda package: package.name.lower())
+
+
+def from_file(recipe: Stack, field: str) -> list[str]:
+    """The requirements in the file that a field names. Raises ``RecipeError``."""
+    path, where = recipe.beside(guarded(recipe, field)), attribute_place(type(recipe), field)
+    text = read_text(path, f"{field} file", RecipeError, where=where, any_bytes=True)
+    lines = []
+    # What goes on in the next line, without changing the numbers of those after it.
+    text = re.sub(r"(?:[^#\n]*\\\n)+.*", _joined, text)
+    for number, wanted in entries(text, path, RecipeError):
+        check_requirement(wanted, Where(path, number))
+        lines.append(wanted)
+    return lines
+
+
+def check_digests(recipe: Stack, lines: Sequence[str], found: Sequence[Package]) -> None:
+    """Raise ``LockError`` for a file that is none of those of its requirement's ``--hash``."""
+    wanted = {
+        canonical(name[0]): digests
+        for line in lines
+        if (digests := re.findall("--hash[= ]sha256:([0-9a-fA-F]{64})", line))
+        and (name := re.match("[A-Za-z0-9._-]+", line))
+    }
+    for each in found:
+        if each.sha256 not in map(str.lower, wanted.get(each.name, [each.sha256])):
+            raise LockError(
+                f"the package index has {each.file} with the sha256 {each.sha256}, which is "
+                f"none of those that '{recipe.name}' asks for",
+                remedy="if that file is trusted, correct or remove '--hash'; else ask who "
+                "wrote the requirement, or take another index",
+            )
 
 
 def _joined(lines: re.Match[str]) -> str:
