@@ -28,10 +28,6 @@ _PROJECTS = ("uv.lock", "pylock.toml", "pyproject.toml", "environment.yml", "req
 def read(path: Path, config: Config) -> Found:
     """The recipe of an installation in a directory. Raises ``TykkyError``."""
     source = Path(os.path.abspath(path))  # noqa: PTH100 (links in it may be what its programs name)
-    if source == Path("/") or source == Path.home():
-        cause = f"{source} is more than an installation"
-        remedy = "give the directory that the software was installed into"
-        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     programs = [*_programs(source)]
     if not programs:
         files = [name for name in _PROJECTS if (source / name).is_file()]

@@ -103,6 +103,10 @@ def read(
         cause = f"there is no {source}"
         remedy = "give a file or directory that is there, or a container: docker://NAME:TAG"
         raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
+    if path.resolve() in (Path("/"), Path.home()):
+        cause = f"{source} is more than an installation"
+        remedy = "give the directory that the software was installed into"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     if Place(path).current and not classic.is_one(path):
         kept = path / ".tykky/current/recipe"
         cause = f"{source} is an install of a recipe already"

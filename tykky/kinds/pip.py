@@ -183,7 +183,7 @@ def check_digests(recipe: Stack, lines: Sequence[str], found: Sequence[Package])
 
 
 def _joined(lines: re.Match[str]) -> str:
-    return lines[0].replace("\\\n", " ") + "\n" * lines[0].count("\\\n")
+    return re.sub(r"\s*\\\n\s*", " ", lines[0]) + "\n" * lines[0].count("\\\n")
 
 
 def requirements(recipe: Stack, field: str) -> list[str]:
