@@ -106,6 +106,7 @@ def test_an_environment_and_all_that_is_exported_of_it_are_the_same_packages(
             f"{site.prefix('one')}/share/data",
             "home",
         ]
+        site("export", "--packages", "one", "-o", place / "exported")
         site("mount", "one", place / "there")
         try:
             site("create", "two", "--from", place / "there")
@@ -118,9 +119,10 @@ def test_an_environment_and_all_that_is_exported_of_it_are_the_same_packages(
         assert "import tabulate, tykkyone" in (site.repo / "two/recipe.py").read_text()
         (wheel,) = (path for path in web.files if path.startswith("/files/"))
         of_conda = {each for each in packages if each[2]}
-        for name, path in exports(place, rows, web.address + wheel).items():
+        files = exports(place, rows, web.address + wheel) | {"exported": place / "exported"}
+        for name, path in files.items():
             site("create", name, "--from", path)
-            whole = name in ("export", "conda-lock")
+            whole = name in ("export", "conda-lock", "exported")
             assert locked(site, name) == (packages if whole else of_conda), name
         # And the list that one of them has beside it is the same again; here but for Python.
         listed = (site.repo / "pixi/explicit.txt").read_text().splitlines(keepends=True)

@@ -44,6 +44,7 @@ EXPLICIT = f"""\
 {FORGE}/linux-64/python-3.11.4-h0_cpython.conda#{MD5}
 https://kim:secret@h.org/corp/noarch/own-1-0.tar.bz2#sha256:{SHA}
 # pip six @ {WHEELS}/six-1.17.0-py2.py3-none-any.whl#sha256={OTHER}
+# pip iniconfig==2.0.0 --hash=sha256:{SHA}
 # pip mine @ git+https://github.com/a/mine@abc
 """
 EXPORTED = "# platform: linux-64\nnumpy=1.26.4=py311_0\nsix=1.17.0=pypi_0\n"
@@ -206,11 +207,12 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
                 {FORGE}/linux-64/python-3.11.4-h0_cpython.conda#{MD5}
                 https://h.org/corp/noarch/own-1-0.tar.bz2#{SHA}
                 """,
-            "requirements.txt": f"six==1.17.0 --hash=sha256:{OTHER}\n",
+            "requirements.txt": f"iniconfig==2.0.0 --hash=sha256:{SHA}\n"
+            f"six==1.17.0 --hash=sha256:{OTHER}\n",
         },
         """\
         0: the password or token for https://h.org/corp
-        6: mine @ git+https://github.com/a/mine@abc
+        7: mine @ git+https://github.com/a/mine@abc
         """,
     ),
     "exported.txt": (

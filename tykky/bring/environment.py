@@ -23,6 +23,11 @@ from tykky.text import decoded, read_bytes, read_text
 Lines = Callable[[str], Where]
 #: How architectures are called in a comment behind what is only for one.
 _SELECTORS = {"x86_64": "x86_64", "aarch64": "aarch64"}
+#: How conda-lock and micromamba have packages of pip in an explicit list.
+_OF_PIP = re.compile(
+    r"# pip (\S+?)(?: ?== ?(\S+)| @ (\S+?))(?:#sha256[=:]([0-9a-f]{64}))?"
+    r"(?: --hash=sha256:([0-9a-f]{64}))?"
+)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.=:/<>+-]*")
 
 
@@ -193,10 +198,9 @@ def read_list(source: Path, config: Config) -> Found:
         return _of_names(wanted, leave, config, lines)
     pip: list[str] = []
     for number, text in enumerate(lines, 1):
-        # How conda-lock and micromamba have packages of pip in such a list.
-        if found := re.fullmatch(r"# pip (\S+) @ (\S+?)(?:#sha256[=:]([0-9a-f]{64}))?\s*", text):
-            name, url, sha256 = found.groups(default="")
-            pip += exact.requirement(name, "", url, sha256, leave, number)
+        if found := _OF_PIP.fullmatch(text.strip()):
+            name, version, url, *digests = found.groups(default="")
+            pip += exact.requirement(name, version, url, "".join(digests), leave, number)
     each = exact.by_platform(wanted.pinned, leave)
     by_arch = {arch: Exact(conda, tuple(pip)) for arch, conda in each.items()}
     return exact.found(by_arch, leave, config, about=f"The packages of {path.name}.")
