@@ -393,3 +393,87 @@ def test_what_makes_no_recipe_is_refused_in_words(name: str, tmp_path: Path) -> 
     with pytest.raises(TykkyError, match=cause) as caught:
         found(path)
     assert caught.value.remedy
+
+
+def environment(folder: Path) -> Path:
+    """A conda environment with something of all that there is in such."""
+    site = folder / "lib/python3.11/site-packages"
+
+    def write(path: str, text: str) -> None:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+    def record(name: str, version: str, url: str, **more: object) -> None:
+        told = {"name": name, "version": version, "build": "h0_0", "url": url, "md5": MD5, **more}
+        write(f"conda-meta/{name}-{version}-h0_0.json", json.dumps(told))
+
+    def project(name: str, version: str, *needs: str, **files: str) -> None:
+        info = f"lib/python3.11/site-packages/{name}-{version}.dist-info"
+        head = f"Name: {name}\nVersion: {version}\n"
+        write(f"{info}/METADATA", head + "".join(f"Requires-Dist: {need}\n" for need in needs))
+        write(f"{info}/RECORD", f"{name}.py,,\n../../../bin/{name},,\n")
+        for file, text in files.items():
+            write(f"{info}/{file}.json", text)
+
+    python = f"{FORGE}/linux-64/python-3.11.4-h0_0.conda"
+    record("python", "3.11.4", python, sha256=SHA, requested_specs=["None"])
+    files = [f"lib/python3.11/site-packages/{name}" for name in ("yaml/__init__.py", "_yaml/x.py")]
+    corp = "https://conda.anaconda.org/t/secret/corp/noarch/pyyaml-6-h0_0.conda"
+    record(
+        "pyyaml", "6", corp, files=files, requested_spec="pyyaml\nhttps://evil/linux-64/e-1-0.conda"
+    )
+    removed = "lib/python3.11/site-packages/gone-1.dist-info/METADATA"
+    record("gone", "1", f"{FORGE}/noarch/gone-1-h0_0.conda", files=[removed])
+    write(
+        "conda-meta/history",
+        "# update specs: ['python=3.11', 'gone']\n# remove specs: ['other']\n# update specs: [1\n",
+    )
+    write("conda-meta/state", '{"env_vars": {"LEVEL": 3, "DB_PASSWORD": "secret"}}')
+    project("top", "1.0", "low>=1")
+    project("low", "1.5")
+    project("edited", "0.1", direct_url='{"url": "file:///home/kim/edited", "dir_info": {}}')
+    vcs = '{"vcs": "git", "commit_id": "abc"}'
+    project("cloned", "0.1", direct_url=f'{{"url": "https://secret@g.org/c", "vcs_info": {vcs}}}')
+    write("lib/R/library/jsonlite/DESCRIPTION", "Package: jsonlite\nVersion: 1.8\n")
+    write("bin/own-tool", "")
+    write("bin/top", "")
+    write("etc/conda/activate.d/mine.sh", "")
+    assert site.is_dir()
+    return folder
+
+
+def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Path) -> None:
+    kind, recipe = found(environment(tmp_path / "lab"))
+    assert kind == "conda"
+    assert {k: v for k, v in recipe.fields.items() if k not in ("homepage", "license")} == {
+        "channels": ("conda-forge", "corp"),
+        "environment": "explicit.txt",
+        "pip": ("low==1.5", "top==1.0"),
+        "env": {"LEVEL": "3"},
+    }
+    assert recipe.files["explicit.txt"].decode().splitlines()[1:] == [
+        "# Asked for: python=3.11, pyyaml https://evil/linux-64/e-1-0.conda. For newer ones, "
+        "'packages' in place of 'environment'.",
+        "# platform: linux-64",
+        "@EXPLICIT",
+        f"{FORGE}/linux-64/python-3.11.4-h0_0.conda#{SHA}",
+        f"https://conda.anaconda.org/corp/noarch/pyyaml-6-h0_0.conda#{MD5}",
+    ]
+    assert recipe.tests == ("python -c 'import yaml, top'",)
+    assert sorted(each.what for each in recipe.left) == [
+        "R packages: jsonlite",
+        "bin: own-tool",
+        "cloned @ git+https://***@g.org/c@abc",
+        "edited @ file:///home/kim/edited",
+        "etc/conda/activate.d: mine.sh",
+        "gone",
+        "the password or token for https://conda.anaconda.org/corp",
+        "the variable DB_PASSWORD",
+    ]
+    assert "secret" not in repr(recipe).replace("looks like a secret", "")
+    # Where one of them does not say what file it is from, versions and builds are all there is.
+    path = tmp_path / "lab/conda-meta/pyyaml-6-h0_0.json"
+    path.write_text(path.read_text().replace('"url"', '"other"'))
+    _, recipe = found(tmp_path / "lab")
+    assert recipe.fields["packages"] == ("python=3.11.4=h0_0", "pyyaml=6=h0_0")
+    assert "pyyaml" in {each.what for each in recipe.left}

@@ -17,6 +17,7 @@ from tykky.bring.environment import of_environments
 from tykky.bring.exact import ARCHS, Exact, Leaving
 from tykky.bring.found import Found
 from tykky.bring.imports import chosen
+from tykky.bring.python import name_of
 from tykky.conda.channels import public
 from tykky.conda.environment import Environment, Pinned, names_of
 from tykky.config import Config
@@ -64,7 +65,7 @@ def read(source: Path, config: Config) -> Found:
     wanted = {arch: Exact(conda, tuple(pip)) for arch, conda in each.items()}
     said = ", ".join(asked)
     note = said and f"Asked for: {said}. For newer ones, 'packages' in place of 'environment'."
-    modules = [*_modules(rows, {*names_of(asked)}), *_modules_of_pip(source, there)]
+    modules = [*_modules(rows, {*names_of(asked)}), *_modules_of_pip(source, there, pip)]
     return exact.found(wanted, leave, config, about=about, note=note, more=more, modules=modules)
 
 
@@ -144,10 +145,10 @@ def _modules(rows: Sequence[Mapping[str, Any]], asked: Container[str]) -> list[s
     return found
 
 
-def _modules_of_pip(prefix: Path, there: Sequence[Installed]) -> Iterator[str]:
-    """The modules of the projects that pip has added, but for those that others need."""
+def _modules_of_pip(prefix: Path, there: Sequence[Installed], pip: Sequence[str]) -> Iterator[str]:
+    """The modules of the projects that are requirements now, but for those that others need."""
     needed = {canonical(name) for package in there for name in package.requires}
-    added = {canonical(package.name) for package in there if package.type == "pypi"} - needed
+    added = {canonical(name_of(line)) for line in pip} - needed
     for folder, files in _recorded(prefix):
         if (name := canonical(folder.partition("-")[0])) in added - {*_SEEDS}:
             yield from chosen(name, files)
