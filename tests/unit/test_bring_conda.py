@@ -404,7 +404,15 @@ def environment(folder: Path) -> Path:
         (folder / path).write_text(text)
 
     def record(name: str, version: str, url: str, **more: object) -> None:
-        told = {"name": name, "version": version, "build": "h0_0", "url": url, "md5": MD5, **more}
+        told = {
+            "name": name,
+            "version": version,
+            "build": "h0_0",
+            "url": url,
+            "md5": MD5,
+            "subdir": url.rpartition("/")[0].rpartition("/")[2],
+        }
+        told |= more
         write(f"conda-meta/{name}-{version}-h0_0.json", json.dumps(told))
 
     def project(name: str, version: str, *needs: str, **files: str) -> None:
@@ -471,9 +479,16 @@ def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Pat
         "the variable DB_PASSWORD",
     ]
     assert "secret" not in repr(recipe).replace("looks like a secret", "")
-    # Where one of them does not say what file it is from, versions and builds are all there is.
-    path = tmp_path / "lab/conda-meta/pyyaml-6-h0_0.json"
-    path.write_text(path.read_text().replace('"url"', '"other"'))
+    record = tmp_path / "lab/conda-meta/pyyaml-6-h0_0.json"
+    record.write_text(
+        record.read_text().replace("https://conda.anaconda.org/t/secret/corp", "file:///home")
+    )
+    _, recipe = found(tmp_path / "lab")
+    assert "the channel file:///home" in {each.what for each in recipe.left}
+    record.write_text(record.read_text().replace("/noarch", "/kim"))
+    _, recipe = found(tmp_path / "lab")
+    assert "pyyaml 6" in {each.what for each in recipe.left}
+    for path in record.parent.glob("*.json"):  # as conda was once
+        path.write_text(path.read_text().replace('"url"', '"other"'))
     _, recipe = found(tmp_path / "lab")
     assert recipe.fields["packages"] == ("python=3.11.4=h0_0", "pyyaml=6=h0_0")
-    assert "pyyaml" in {each.what for each in recipe.left}

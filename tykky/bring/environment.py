@@ -50,8 +50,6 @@ def is_environment(path: Path) -> bool:
 
 def is_list(path: Path) -> bool:
     """Whether a file is what ``conda list`` writes with ``--explicit`` or ``--export``."""
-    if path.suffix in (".yml", ".yaml", ".toml", ".json", ".lock", ".py"):
-        return False
     text = text_of(path)
     if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
         return True
@@ -113,7 +111,7 @@ def of_environments(
     about = about or (f"The environment '{names[0]}'." if names else "")
     env = exact.variables(any_of_them.variables, leave, line("variables").line)
     if not any_of_them.channels:
-        leave("channels", "the file names none: those that are configured count, or conda-forge")
+        leave("channels", "none are named: those that are configured count, or conda-forge")
     packages = sorted(names_of(any_of_them.specs))
     fields = exact.about_packages(packages, any_of_them.channels)
     fields["channels"] = any_of_them.channels

@@ -42,6 +42,8 @@ def is_manifest(path: Path) -> bool:
     text = text_of(path)
     if path.name == "pyproject.toml":
         return re.search(r"^\s*\[tool\.pixi\.", text, re.MULTILINE) is not None
+    if path.name == "pixi.toml":
+        return True
     head = r"^\s*\[(workspace|project)\]"
     return re.search(head, text, re.MULTILINE) is not None and "platforms" in text
 
