@@ -16,6 +16,7 @@ from tests.indexes import address, index
 from tests.stacks import Site
 from tests.support import User
 from tests.system.conda_site import make
+from tykky.errors import Exit
 
 ENVIRONMENT = """\
 name: trial
@@ -124,6 +125,10 @@ def test_an_environment_and_all_that_is_exported_of_it_are_the_same_packages(
             site("create", name, "--from", path)
             whole = name in ("export", "conda-lock", "exported")
             assert locked(site, name) == (packages if whole else of_conda), name
+        # What a lock says of the files of requirements is held to.
+        wanted = site.repo / "exported/requirements.txt"
+        wanted.write_text(re.sub("sha256:.*", f"sha256:{'0' * 64}", wanted.read_text()))
+        assert "none of those" in site("lock", "exported", status=Exit.LOCK).stderr
         # And the list that one of them has beside it is the same again; here but for Python.
         listed = (site.repo / "pixi/explicit.txt").read_text().splitlines(keepends=True)
         kept = [line for line in listed if not re.search("/(python|pip|tabulate)-", line)]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
-from tykky.bring import formats
+from tykky.bring import formats, writing
 from tykky.bring.found import Found
 from tykky.config import Config
 from tykky.errors import TykkyError, masked
+from tykky.repos import Repos
+from tykky.spec import parse_one
 
 SHA, OTHER, MD5 = "0" * 64, "a" * 64, "1" * 32
 FORGE = "https://conda.anaconda.org/conda-forge"
@@ -354,9 +357,22 @@ def test_what_others_have_becomes_the_fields_of_a_recipe(name: str, tmp_path: Pa
     assert said == {n: dedent(t).strip() for n, t in files.items()}
     told = sorted((f"{each.line}: {each.what}" for each in recipe.left), key=_number)
     assert told == dedent(left).strip().splitlines()
+    for arch, wanted in asked(recipe, tmp_path / "repo").items():
+        for pinned in wanted.get("pinned", ()) if len(files) > 2 else ():
+            assert pinned in recipe.files[f"explicit-{arch}.txt"].decode()
     everything = repr(recipe)
     assert "secret" not in everything.replace("looks like a secret", "")
     assert masked(everything) == everything
+
+
+def asked(found: Found, repo: Path) -> dict[str, dict[str, Any]]:
+    """What the recipe asks for on architectures, once it is written."""
+    (repo / "lab").mkdir(parents=True)
+    for name, content in found.files.items():
+        (repo / "lab" / name).write_bytes(content)
+    (repo / "lab/recipe.py").write_text(writing.recipe("lab", found))
+    recipe: Any = Repos([repo]).select(parse_one("lab"))
+    return {arch: recipe.asked(Config.load({}), arch) for arch in ("x86_64", "aarch64")}
 
 
 def _number(line: str) -> tuple[int, str]:
