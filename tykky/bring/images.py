@@ -114,6 +114,10 @@ def of_reference(
 
 
 def _look(text: str, config: Config, say: Callable[[str], None]) -> Image:
+    if re.match(r"(docker|oras)://[^/]*@[^/]*/", text):  # which no message may repeat
+        cause = "the address of an image has no user and password in it"
+        remedy = "log in, as with 'podman login' or 'apptainer registry login', and leave them out"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     found = bases.provide(bases.find(text, config, folder=Path.cwd()), config, say)
     if not isinstance(found, ImageBase):
         cause = f"'{text}' is no container"
