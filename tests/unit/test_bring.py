@@ -12,6 +12,7 @@ import pytest
 from tykky.bring import formats, writing
 from tykky.bring.found import Found, Left
 from tykky.config import Config
+from tykky.errors import masked
 
 HASH = "0" * 64
 SECRET = "s3cret"
@@ -51,6 +52,7 @@ LINES: list[tuple[str, str | None, str]] = [
     ("https://site.org/b_c-1.0-py3-none-any.whl",
      "b-c @ https://site.org/b_c-1.0-py3-none-any.whl", ""),
     ("a @ https://site.org/a-1.0-py3-none-any.whl?token=s3cret", None, "token"),
+    ("a @ https://s.org/a-1.0-py3-none-any.whl?X-Amz-Signature=s3cret", None, "token"),
     ("-i https://pypi.org/simple/", None, ""),
     ("--extra-index-url=https://kim:s3cret@pypi.site.org/simple", None, ".netrc"),
     ("--index-url https://s3cret@pypi.site.org/simple --pre", None, "pre-releases"),
@@ -78,6 +80,7 @@ def test_each_line_of_a_requirements_file_is_carried_over_or_named(
     ]  # fmt: skip
     text = writing.recipe("lab", found)
     assert SECRET not in text + str(found.files)
+    assert masked(text) == text  # else locking would refuse it
     if why:
         (left, *_) = [each for each in found.left if why in each.why]
         assert left.file == "requirements.txt" and left.line in (3, 4)  # a break counts twice

@@ -92,14 +92,14 @@ def told() -> dict[str, str]:
 
 
 def read(
-    source: str, config: Config, name: str = "", say: Say = lambda _: None
+    source: str, config: Config, name: str = "", hint: str = "", say: Say = lambda _: None
 ) -> tuple[str, Found]:
     """What ``source`` is, and what it has; ``name`` is the format, if that need not be told.
 
-    Raises ``TykkyError``.
+    ``hint`` is what the stack is called. Raises ``TykkyError``.
     """
     if source.startswith(images.SCHEMES):
-        return "image", images.of_reference(source, config, say=say)
+        return "image", images.of_reference(source, config, hint=hint, say=say)
     path = Path(source).expanduser()
     if path.is_fifo():  # <(pip freeze)
         return _piped(path, config, name)
@@ -123,6 +123,9 @@ def read(
     try:
         for each in FORMATS:
             if each.name == name or (not name and _is_one(each, path)):
+                if each.read is images.read:
+                    where = str(path.absolute())
+                    return each.name, images.of_reference(where, config, hint=hint, say=say)
                 return each.name, each.read(path, config)
         if path.is_dir():
             os.listdir(path)  # noqa: PTH208

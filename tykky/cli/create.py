@@ -73,7 +73,8 @@ def run(call: Call) -> Result:
     if args.source is None:
         text = writing.template(args.kind or "pip", spec.name, spec.version or "")
         return _put(call, spec, repo, text, None)
-    format, found = formats.read(args.source, call.config, args.format or "", console.note)
+    given = args.format or ""
+    format, found = formats.read(args.source, call.config, given, spec.name, console.note)
     console.note(f"{args.source} is {formats.told()[format]}")
     return _put(call, spec, repo, writing.recipe(spec.name, found, spec.version or ""), found)
 
