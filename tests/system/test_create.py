@@ -45,7 +45,7 @@ def test_what_is_made_of_a_stack_of_pip_is_the_same_stack_again(site: Site, plac
     (place / "limits.txt").write_text("six<1.17\n")
     done = site("create", "one@26.11", "--from", str(file))
     assert "requirements.txt:2: --index-url https://pypi.site.org/simple" in done.stderr
-    assert "requirements.txt:7: " in done.stderr and "audited one@26.11" in done.stderr
+    assert "requirements.txt:7: " in done.stderr and "audited one\n" in done.stderr
     recipe = (site.repo / "one/recipe.py").read_text()
     assert "import six, tabulate, tykkygood" in recipe
     assert "requirements.txt:7: " in recipe
@@ -72,8 +72,6 @@ def test_what_is_made_of_a_stack_of_pip_is_the_same_stack_again(site: Site, plac
     for name, source in {"two": "freeze.txt", "three": "list", "four": "venv"}.items():
         site("create", name, "--from", str(place / source))
         assert locked(site, name) == locked(site, "one"), source
-    site("install", "four")
-    assert packages(site, "four") == first
     assert "import six, tabulate, tykkygood" in (site.repo / "four/recipe.py").read_text()
 
 

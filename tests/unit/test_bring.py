@@ -248,6 +248,7 @@ def test_locks_and_projects_give_versions_digests_and_what_is_left(
         ("uv.lock", '[[package]]\nname = "x\\n-e ."\nversion = "1"\n', "no name"),
         ("pylock.toml", "packages = 5\n", "names no packages"),
         ("strange.bin", "\0\1", "nothing tells what"),
+        ("project/uv.lock", "version = 1\n", "directory of a project"),
     ],
 )
 def test_what_cannot_be_made_a_recipe_is_one_clear_error(
@@ -255,9 +256,10 @@ def test_what_cannot_be_made_a_recipe_is_one_clear_error(
 ) -> None:
     from tykky.errors import TykkyError
 
+    (tmp_path / "project").mkdir()
     (tmp_path / name).write_text(text)
     with pytest.raises(TykkyError, match=words) as raised:
-        found_in(tmp_path / name)
+        found_in(tmp_path / name.removesuffix("/uv.lock"))
     assert raised.value.remedy
 
 

@@ -82,7 +82,7 @@ FORMATS: tuple[Format, ...] = (
         requirements.is_one,
         requirements.read,
     ),
-    Format("directory", "an installation on disk", Path.is_dir, disk.read),
+    Format("directory", "an installation on disk", disk.is_one, disk.read),
 )
 
 
@@ -133,11 +133,11 @@ def read(
         cause = f"{source} cannot be read ({error.filename or path}): {error.strerror or error}"
         remedy = "make it readable for yourself, or ask its owner, whom 'ls -l' shows"
         raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND) from None
-    raise TykkyError(
-        f"nothing tells what {source} is",
-        remedy=f"say it: --format {'|'.join(names)}",
-        code=Exit.USAGE,
-    )
+    cause, remedy = f"nothing tells what {source} is", f"say it: --format {'|'.join(names)}"
+    if file := disk.project_file(path):
+        cause = f"{source} is the directory of a project"
+        remedy = f"name the file that says what it needs: --from {path / file}"
+    raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
 
 
 def _is_one(format: Format, path: Path) -> bool:
