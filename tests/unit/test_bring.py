@@ -12,6 +12,7 @@ import pytest
 from tykky.bring import formats, writing
 from tykky.bring.found import Found, Left
 from tykky.config import Config
+from tykky.errors import masked
 
 HASH = "0" * 64
 SECRET = "s3cret"
@@ -51,6 +52,7 @@ LINES: list[tuple[str, str | None, str]] = [
     ("https://site.org/b_c-1.0-py3-none-any.whl",
      "b-c @ https://site.org/b_c-1.0-py3-none-any.whl", ""),
     ("a @ https://site.org/a-1.0-py3-none-any.whl?token=s3cret", None, "token"),
+    ("a @ https://s.org/a-1.0-py3-none-any.whl?X-Amz-Signature=s3cret", None, "token"),
     ("-i https://pypi.org/simple/", None, ""),
     ("--extra-index-url=https://kim:s3cret@pypi.site.org/simple", None, ".netrc"),
     ("--index-url https://s3cret@pypi.site.org/simple --pre", None, "pre-releases"),
@@ -78,6 +80,7 @@ def test_each_line_of_a_requirements_file_is_carried_over_or_named(
     ]  # fmt: skip
     text = writing.recipe("lab", found)
     assert SECRET not in text + str(found.files)
+    assert masked(text) == text  # else locking would refuse it
     if why:
         (left, *_) = [each for each in found.left if why in each.why]
         assert left.file == "requirements.txt" and left.line in (3, 4)  # a break counts twice
@@ -245,6 +248,7 @@ def test_locks_and_projects_give_versions_digests_and_what_is_left(
         ("uv.lock", '[[package]]\nname = "x\\n-e ."\nversion = "1"\n', "no name"),
         ("pylock.toml", "packages = 5\n", "names no packages"),
         ("strange.bin", "\0\1", "nothing tells what"),
+        ("project/uv.lock", "version = 1\n", "directory of a project"),
     ],
 )
 def test_what_cannot_be_made_a_recipe_is_one_clear_error(
@@ -252,9 +256,10 @@ def test_what_cannot_be_made_a_recipe_is_one_clear_error(
 ) -> None:
     from tykky.errors import TykkyError
 
+    (tmp_path / "project").mkdir()
     (tmp_path / name).write_text(text)
     with pytest.raises(TykkyError, match=words) as raised:
-        found_in(tmp_path / name)
+        found_in(tmp_path / name.removesuffix("/uv.lock"))
     assert raised.value.remedy
 
 

@@ -56,6 +56,11 @@ def read(path: Path, config: Config) -> Found:
     return replace(found, about=about, left=(*found.left, *_scripts(values)))
 
 
+def _is_on(values: Mapping[str, Any], key: str) -> bool:
+    """Whether a switch is on, as any version of the commands has written it."""
+    return str(values.get(key)).lower() in ("true", "yes", "on")
+
+
 def _scripts(values: Mapping[str, Any]) -> tuple[Left, ...]:
     """What was run or set besides."""
     left = []
@@ -94,7 +99,10 @@ def _environment(path: Path, values: Mapping[str, Any], config: Config) -> Found
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
         found = prefix.read(copied, config) if is_conda else venv.read(copied, config)
-    if values.get("isolate") and (source := str(values.get("container_src") or "auto")) != "auto":
+    if (
+        _is_on(values, "isolate")
+        and (source := str(values.get("container_src") or "auto")) != "auto"
+    ):
         kept = path / str(values.get("container_image") or "container.sif")
         base_is = source if ":" in source else str(kept.resolve()) if kept.exists() else source
         found = replace(found, fields={**found.fields, "base": base_is})
@@ -123,7 +131,7 @@ def _disk(path: Path, values: Mapping[str, Any], config: Config) -> Found:
     found = disk.read(source, config)
     wrapped = [str(each) for each in values.get("wrapper_paths") or ()]
     commands = tuple(f"{each}/" if (source / each).is_dir() else each for each in wrapped)
-    fields = {**found.fields, "mask": bool(values.get("mask_wrap_install"))}
+    fields = {**found.fields, "mask": _is_on(values, "mask_wrap_install")}
     if commands and commands != ("bin/",):
         fields["commands"] = commands
     return replace(found, fields={k: v for k, v in fields.items() if v is not False})

@@ -21,8 +21,21 @@ if TYPE_CHECKING:
 _MANY, _HEAD = 40, 1 << 22
 #: What a command may be called.
 _NAME = re.compile(r"[A-Za-z0-9_][^\s,\[\]*?\x00-\x1f\x7f\ud800-\udfff]*")
-#: A file of these is for another format: a directory with one is a project, and no installation.
-_PROJECTS = ("uv.lock", "pylock.toml", "pyproject.toml", "environment.yml", "requirements.txt")
+#: A directory with one of these is a project, and no installation; what tells most is first.
+_PROJECTS = (
+    *("uv.lock", "pixi.lock", "pylock.toml", "conda-lock.yml", "renv.lock", "pyproject.toml"),
+    *("pixi.toml", "environment.yml", "environment.yaml", "requirements.txt"),
+)
+
+
+def is_one(path: Path) -> bool:
+    """Whether a directory may be an installation, and is no project."""
+    return path.is_dir() and ((path / "bin").is_dir() or not project_file(path))
+
+
+def project_file(folder: Path) -> str:
+    """The file that says what a project needs, if a directory is one; empty if it is none."""
+    return next((name for name in _PROJECTS if (folder / name).is_file()), "")
 
 
 def read(path: Path, config: Config) -> Found:
@@ -30,14 +43,9 @@ def read(path: Path, config: Config) -> Found:
     source = Path(os.path.abspath(path))  # noqa: PTH100 (links in it may be what its programs name)
     programs = [*_programs(source)]
     if not programs:
-        files = [name for name in _PROJECTS if (source / name).is_file()]
-        raise TykkyError(
-            f"there is nothing in {path} that can be run",
-            remedy=f"name the file: --from {path / files[0]}"
-            if files
-            else "give the directory of an installation, with programs in it or in its 'bin'",
-            code=Exit.USAGE,
-        )
+        remedy = "give the directory of an installation, with programs in it or in its 'bin'"
+        cause = f"there is nothing in {path} that can be run"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     left = [Left("the documentation's address, the licence", CORRECT), *_strange(source)]
     masks = any(_names(source / program, source) for program in programs)
     commands = [*_commands(programs)]

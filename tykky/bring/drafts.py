@@ -8,12 +8,12 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tykky.build.extending import writable
 from tykky.config import Config
-from tykky.errors import Exit, RecipeError, SpecError, Where, explained, from_os_error
+from tykky.errors import Exit, RecipeError, SpecError, TykkyError, Where, explained, from_os_error
 from tykky.files import discard
 from tykky.repos.loading import RECIPE_FILE, is_name
 
@@ -77,6 +77,13 @@ class Draft:
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+
+    def moved(self, error: TykkyError) -> TykkyError:
+        """An error whose place is told where it will be."""
+        if error.where is not None and error.where.path.is_relative_to(self.folder):
+            path = self.target / error.where.path.relative_to(self.folder)
+            error.where = replace(error.where, path=path)
+        return error
 
     def publish(self) -> None:
         """Give it its place. Raises ``TykkyError`` if that was taken meanwhile."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from tykky.bring import (
 from tykky.bring.found import Found
 from tykky.errors import Exit, TykkyError, did_you_mean
 from tykky.store import Place
+from tykky.text import drained
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -80,7 +82,7 @@ FORMATS: tuple[Format, ...] = (
         requirements.is_one,
         requirements.read,
     ),
-    Format("directory", "an installation on disk", Path.is_dir, disk.read),
+    Format("directory", "an installation on disk", disk.is_one, disk.read),
 )
 
 
@@ -90,20 +92,22 @@ def told() -> dict[str, str]:
 
 
 def read(
-    source: str, config: Config, name: str = "", say: Say = lambda _: None
+    source: str, config: Config, name: str = "", hint: str = "", say: Say = lambda _: None
 ) -> tuple[str, Found]:
     """What ``source`` is, and what it has; ``name`` is the format, if that need not be told.
 
-    Raises ``TykkyError``.
+    ``hint`` is what the stack is called. Raises ``TykkyError``.
     """
     if source.startswith(images.SCHEMES):
-        return "image", images.of_reference(source, config, say=say)
+        return "image", images.of_reference(source, config, hint=hint, say=say)
     path = Path(source).expanduser()
+    if path.is_fifo():  # <(pip freeze)
+        return _piped(path, config, name)
     if not os.path.lexists(path):
         cause = f"there is no {source}"
         remedy = "give a file or directory that is there, or a container: docker://NAME:TAG"
         raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND)
-    if path.resolve() in (Path("/"), Path.home()):
+    if os.path.realpath(path) in ("/", str(Path.home())):
         cause = f"{source} is more than an installation"
         remedy = "give the directory that the software was installed into"
         raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
@@ -116,11 +120,40 @@ def read(
     if name and name not in names:
         remedy = did_you_mean(name, names) or f"there is {', '.join(names)}"
         raise TykkyError(f"there is no format '{name}'", remedy=remedy, code=Exit.USAGE)
-    for each in FORMATS:
-        if each.name == name or (not name and each.is_one(path)):
-            return each.name, each.read(path, config)
-    raise TykkyError(
-        f"nothing tells what {source} is",
-        remedy=f"say it: --format {'|'.join(names)}",
-        code=Exit.USAGE,
-    )
+    try:
+        for each in FORMATS:
+            if each.name == name or (not name and _is_one(each, path)):
+                if each.read is images.read:
+                    where = str(path.absolute())
+                    return each.name, images.of_reference(where, config, hint=hint, say=say)
+                return each.name, each.read(path, config)
+        if path.is_dir():
+            os.listdir(path)  # noqa: PTH208
+    except OSError as error:
+        cause = f"{source} cannot be read ({error.filename or path}): {error.strerror or error}"
+        remedy = "make it readable for yourself, or ask its owner, whom 'ls -l' shows"
+        raise TykkyError(cause, remedy=remedy, code=Exit.NOT_FOUND) from None
+    cause, remedy = f"nothing tells what {source} is", f"say it: --format {'|'.join(names)}"
+    if file := disk.project_file(path):
+        cause = f"{source} is the directory of a project"
+        remedy = f"name the file that says what it needs: --from {path / file}"
+    raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
+
+
+def _is_one(format: Format, path: Path) -> bool:
+    try:
+        return format.is_one(path)
+    except OSError:  # which reading it says better
+        return False
+
+
+def _piped(path: Path, config: Config, name: str) -> tuple[str, Found]:
+    """What comes out of a pipe, as if it were a file."""
+    with tempfile.TemporaryDirectory(prefix="tykky-") as folder:
+        file = Path(folder, "stdin.txt")
+        try:
+            file.write_bytes(drained(path))
+        except OSError as error:
+            cause = f"nothing can be read from {path}: {error.strerror}"
+            raise TykkyError(cause, remedy="write it into a file", code=Exit.NOT_FOUND) from None
+        return read(str(file), config, name)

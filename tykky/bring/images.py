@@ -15,6 +15,7 @@ from tykky import bases
 from tykky.bases import ImageBase, cache
 from tykky.bases.image import open_image
 from tykky.bring.found import Found, Left
+from tykky.contents import paragraph
 from tykky.errors import Exit, TykkyError
 from tykky.files import parse_json
 
@@ -79,16 +80,19 @@ def of_reference(
     text: str,
     config: Config,
     wanted: Iterable[str] = (),
+    *,
+    hint: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Found:
     """The recipe of what a reference means, which is pulled to be looked into.
 
-    ``wanted`` are the commands, if somebody has said them. Raises ``TykkyError``.
+    ``wanted`` are the commands, if somebody has said them; ``hint`` is what the stack is called,
+    which may tell which of the programs are meant. Raises ``TykkyError``.
     """
     image = _look(text, config, say)
     reference = _spelt(text)
     left: list[Left] = []
-    commands = tuple(wanted) or tuple(_commands(image, _name(text)))
+    commands = tuple(wanted) or tuple(_commands(image, _name(text), hint))
     if not commands:
         why = "no program is its own, or named as it is: name in 'commands' what users come for"
         left.append(Left(f"the commands of {reference}", why))
@@ -114,6 +118,10 @@ def of_reference(
 
 
 def _look(text: str, config: Config, say: Callable[[str], None]) -> Image:
+    if re.match(r"(docker|oras)://[^/]*@[^/]*/", text):  # which no message may repeat
+        cause = "the address of an image has no user and password in it"
+        remedy = "log in, as with 'podman login' or 'apptainer registry login', and leave them out"
+        raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
     found = bases.provide(bases.find(text, config, folder=Path.cwd()), config, say)
     if not isinstance(found, ImageBase):
         cause = f"'{text}' is no container"
@@ -191,11 +199,15 @@ def _page(reference: str) -> str:
 # -- commands -------------------------------------------------------------------------------
 
 
-def _commands(image: Image, name: str) -> list[str]:
+def _commands(image: Image, name: str, hint: str) -> list[str]:
     """The programs that users come for: those of the package that an image is named after, else
-    those that were put into it, with the one that it starts.
+    those that were put into it, else those of packages that were asked for; with the one that it
+    starts.
     """
-    chosen = sorted(_of_package(image.base, name)) or [*_own(image.base)]
+    base = image.base
+    chosen = sorted({*_of_package(base, name)}) or sorted({*_of_package(base, hint)})
+    chosen = chosen or [*_own(base)]
+    chosen = chosen or sorted({*_of_debian(base, _asked_of_debian(base))})
     if image.starts and (path := _path(image, image.starts)):
         own = PurePosixPath(path).name
         if not _ASIDE.fullmatch(own) and own not in {PurePosixPath(c).name for c in chosen}:
@@ -221,31 +233,50 @@ def _of_package(base: ImageBase, name: str) -> Iterator[str]:
     """The programs of the conda or Debian package of that name, as names or paths."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._+-]*", name):
         return
-    patterns = (
-        *(
-            f"{top}/conda-meta/{name}-[0-9]*.json"
-            for top in ("/usr/local", "/opt/*", "/opt/*/envs/*")
-        ),
-        f"/var/lib/dpkg/info/{name}.list",
-        f"/var/lib/dpkg/info/{name}:*.list",
-    )
-    with base.files(*patterns) as files:
+    tops = ("/usr/local", "/opt/*", "/opt/*/envs/*")
+    with base.files(*(f"{top}/conda-meta/{name}-[0-9]*.json" for top in tops)) as files:
         for path, file in files.items():
-            text = file.read_bytes().decode(errors="replace")
-            if path.endswith(".list"):
-                paths = text.splitlines()
-            else:
-                top = PurePosixPath(path).parent.parent
-                try:
-                    said = parse_json(text)
-                except ValueError:
-                    continue
-                own = said.get("files") if isinstance(said, dict) else ()
-                paths = [str(top / str(each)) for each in own or ()]
-            for each in paths:
-                is_own = PurePosixPath(each).parent.name in ("bin", "sbin")
-                if is_own and base.listing.is_program(each):
-                    yield PurePosixPath(each).name if _on_path(base, each) else each
+            try:
+                said = parse_json(file.read_bytes())
+            except ValueError:
+                continue
+            top = PurePosixPath(path).parent.parent
+            own = listed(said.get("files")) if isinstance(said, dict) else []
+            yield from _programs(base, (str(top / str(each)) for each in own))
+    yield from _of_debian(base, [name])
+
+
+def _of_debian(base: ImageBase, names: Iterable[str]) -> Iterator[str]:
+    """The programs of some packages of Debian."""
+    folder = "/var/lib/dpkg/info"
+    patterns = (f"{folder}/{name}{end}" for name in names for end in (".list", ":*.list"))
+    with base.files(*patterns) as files:
+        for file in files.values():
+            yield from _programs(base, file.read_bytes().decode(errors="replace").splitlines())
+
+
+def _asked_of_debian(base: ImageBase) -> list[str]:
+    """The packages of Debian that somebody has asked for, as far as that was noted."""
+    status, states = "/var/lib/dpkg/status", "/var/lib/apt/extended_states"
+    with base.files(status, states) as files:
+        if states not in files:
+            return []
+        rows = {
+            path: [*map(paragraph, file.read_bytes().decode(errors="replace").split("\n\n"))]
+            for path, file in files.items()
+        }
+    by_itself = {row["Package"] for row in rows[states] if row.get("Auto-Installed") == "1"}
+    found = (row for row in rows.get(status, ()) if row.get("Priority") in ("optional", "extra"))
+    names = [row["Package"] for row in found if row.get("Package", "") not in by_itself]
+    return [name for name in names if re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name)]
+
+
+def _programs(base: ImageBase, paths: Iterable[str]) -> Iterator[str]:
+    """Which of some files are programs, as names if these mean them."""
+    for path in paths:
+        is_own = PurePosixPath(path).parent.name in ("bin", "sbin")
+        if is_own and base.listing.is_program(path):
+            yield PurePosixPath(path).name if _on_path(base, path) else path
 
 
 def _own(base: ImageBase) -> Iterator[str]:

@@ -53,7 +53,7 @@ class Asked:
 
     def leave(self, what: str, why: str, at: At | None = None) -> None:
         """Note what is not carried over, once."""
-        if (left := Left(what, why, *((at.file, at.line) if at else ()))) not in self.left:
+        if (left := Left(masked(what), why, *((at.file, at.line) if at else ()))) not in self.left:
             self.left.append(left)
 
 
@@ -203,7 +203,7 @@ def located(
             asked.leave(shown, f"a directory {NO_FILE} {BY_PATH}", at)
             return
         if not place.is_file():
-            asked.leave(shown, f"there is no such file here: {BY_PATH}", at)
+            asked.leave(shown, f"there is no such file here: if you have a wheel, {BY_PATH}", at)
             return
         path, plain = str(place), place.absolute().as_uri()
     project = _project(path)

@@ -118,7 +118,7 @@ class _Reader:
             return
         self._seen.add(real)
         text = read_text(path, "requirements file", RecipeError, where=where, any_bytes=True)
-        for number, line in _lines(text):
+        for number, line in _lines(text.lstrip("\ufeff")):
             at = At(os.path.relpath(path, self.top.parent), number, path.parent)
             if re.search("[\0-\x08\x0e-\x1f\x7f\ud800-\udfff]", line):
                 self.asked.leave(line, "is no text", at)

@@ -11,6 +11,8 @@ from tykky.bring.found import Found, Left
 from tykky.bring.images import UNKNOWN, listed, version_of
 from tykky.bring.project import line_of, table
 from tykky.errors import RecipeError, TykkyError, Where
+from tykky.kinds.container import ContainerStack
+from tykky.recipe.fields import WrongValue, convert, fields
 from tykky.text import load_yaml, read_text
 
 if TYPE_CHECKING:
@@ -66,11 +68,15 @@ def read(path: Path, config: Config) -> Found:
     features = table(data.get("features"))
     gpu = "nvidia" if features.get("gpu") else ""
     env = {str(k): str(v) for k, v in table(data.get("env")).items()}
+    for key, value in [*env.items()]:
+        if why := _wrong("env", {key: value}):
+            lost.append(left(f"{key}={value}", why, key))
+            del env[key]
     if not commands:
         lost.append(left("aliases", "it offers no commands: name in 'commands' those to offer"))
         commands = ("sh",)
     lost.append(Left("the licence", "correct the line", path.name))
-    fields: dict[str, object] = {
+    sheet: dict[str, object] = {
         "homepage": str(data.get("url") or UNKNOWN),
         "license": UNKNOWN,
         "maintainers": tuple(filter(None, [str(data.get("maintainer") or "")])),
@@ -79,12 +85,12 @@ def read(path: Path, config: Config) -> Found:
         **({"env": env} if env else {}),
         **({"gpu": gpu} if gpu else {}),
     }
-    fields = {key: value for key, value in fields.items() if value != ()}
+    sheet = {key: value for key, value in sheet.items() if value != ()}
     about = str(data.get("description") or f"Programs of {image.partition('@')[0]}.")
     first = next(iter(commands)).rpartition("/")[2]
     version = version_of(f":{tag}") if tag else ""
     tests = (f"command -v {first}",)
-    return Found("ContainerStack", fields, {}, tuple(lost), version, about, tests)
+    return Found("ContainerStack", sheet, {}, tuple(lost), version, about, tests)
 
 
 def _aliases(given: object) -> tuple[Any, list[tuple[str, str]]]:
@@ -106,6 +112,8 @@ def _aliases(given: object) -> tuple[Any, list[tuple[str, str]]]:
             continue
         if len(words) > 1:
             lost.append((f"{name}: {command}", "a command is one program, without words behind it"))
+        elif why := _wrong("commands", {str(name): words[0]}):
+            lost.append((f"{name}: {command}", why))
         else:
             pairs[str(name)] = words[0]
     plain = all(
@@ -113,3 +121,12 @@ def _aliases(given: object) -> tuple[Any, list[tuple[str, str]]]:
         for name, program in pairs.items()
     )
     return (tuple(pairs.values()) if plain else pairs), lost
+
+
+def _wrong(field: str, value: object) -> str:
+    """Why a field of a recipe cannot have a value; empty if it can."""
+    try:
+        convert(field, value, fields(ContainerStack)[field])
+    except WrongValue as error:
+        return f"{error.cause}: {error.remedy}"
+    return ""

@@ -59,7 +59,8 @@ def _class(name: str) -> str:
 
 def plain(text: str) -> str:
     """A text on one line, of characters that can be seen, without passwords."""
-    line = " ".join(masked(text).split())
+    # Nothing that stands for a password either: a recipe that seems to have one is refused.
+    line = re.sub(r"\*\*\*@|=\*\*\*|(?<=/t)/\*\*\*|\*\*\*", "", " ".join(masked(text).split()))
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 

@@ -19,14 +19,15 @@ from tykky.bring.found import Found, Left
 from tykky.cli import audit, lock
 from tykky.cli.common import Call, Result, flag, option, positional
 from tykky.cli.extend import remember
-from tykky.errors import Exit, TykkyError
-from tykky.lock import Lock, asked_names, path_of
+from tykky.errors import Exit, TykkyError, masked
+from tykky.lock import asked_names, path_of
 from tykky.lock import read as read_lock
 from tykky.repos import Repos
+from tykky.repos.loading import RECIPE_FILE
 from tykky.spec import Spec, parse_one
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tykky.kinds.stack import Stack
 
@@ -72,66 +73,79 @@ def run(call: Call) -> Result:
     if args.source is None:
         text = writing.template(args.kind or "pip", spec.name, spec.version or "")
         return _put(call, spec, repo, text, None)
-    format, found = formats.read(args.source, call.config, args.format or "", console.note)
-    console.note(f"{args.source} is {dict(formats.told())[format]}")
-    text = writing.recipe(spec.name, found, spec.version or "")
-    return _put(call, spec, repo, text, found)
+    given = args.format or ""
+    format, found = formats.read(args.source, call.config, given, spec.name, console.note)
+    console.note(f"{args.source} is {formats.told()[format]}")
+    return _put(call, spec, repo, writing.recipe(spec.name, found, spec.version or ""), found)
 
 
 def _put(call: Call, spec: Spec, repo: Path, text: str, found: Found | None) -> Result:
     """Write the recipe; answer with what there is then."""
-    file = repo / spec.name / "recipe.py"
-    left = found.left if found else ()
+    file = repo / spec.name / RECIPE_FILE
+    files, left = (found.files, found.left) if found else ({}, ())
+    for content in (text, *(each.decode(errors="replace") for each in files.values())):
+        if masked(content) != content:
+            cause = f"the recipe {spec.name} would have a password or token in it"
+            remedy = "take it out of what the recipe is made of: a recipe is for everybody"
+            raise TykkyError(cause, remedy=remedy, code=Exit.CONFLICT)
     value: dict[str, Any] = {
         "recipe": str(file),
         "kind": found.kind if found else "",
-        "files": sorted(found.files) if found else [],
-        "left": [vars(each) for each in left],
-        "locked": False,
+        "files": sorted(files),
     }
+    value |= {"left": [vars(each) for each in left], "locked": False}
     if call.args.dry_run:
         _tell(left)
-        return Result({**value, "text": text}, lambda: _show(text, file, found))
+        return Result({**value, "text": text}, lambda: _show(text, file, files))
     problem: TykkyError | None = None
     with drafts.draft(repo, spec.name) as draft:
-        draft.write(text, found.files if found else {})
+        draft.write(text, files)
         recipe = cast("Stack", Repos([draft.top]).select(spec))
         if found is not None and not call.args.no_lock:
             try:
-                lock.make(recipe, bases.arch(), call.config, write=True)
-                made = read_lock(path_of(recipe, bases.arch()))
-                value["locked"] = True
-                tested = _tested(found, made, call) if found.kind == "PipStack" else found
-                draft.write(writing.recipe(spec.name, tested, spec.version or ""), {})
+                _lock(recipe, found, spec, draft, call)
             except TykkyError as error:
-                problem = error
+                problem = draft.moved(error)
         draft.publish()
     console.note(f"wrote {file}")
     _tell(left)
-    if repo not in call.config.repos:
-        if call.args.repo:
-            console.warn(
-                f"{repo} is no configured repository: tykky repo add {shlex.quote(str(repo))}"
-            )
-        else:
-            remember(call.config, call.config, repo)
-    repos = Repos([*dict.fromkeys([repo, *call.config.repos])])
-    if problem is None and value["locked"]:
-        recipe = cast("Stack", repos.select(spec))
-        audit.visit(recipe, call.config, console.warn)
-        console.note(f"audited {recipe.spec}")
+    _tell_of_repository(call, spec, repo)
     if problem is not None:
         problem.remedy += f"; the recipe is there: correct it, then 'tykky lock {spec.name}'"
         raise problem
+    if found is not None and not call.args.no_lock:
+        repos = Repos([*dict.fromkeys([repo, *call.config.repos])])
+        audit.visit(cast("Stack", repos.select(spec)), call.config, console.warn)
+        console.note(f"audited {spec.name}")
+        value["locked"] = True
     after = "fill it in, then: tykky lock" if found is None else "next: tykky install"
     console.note(f"{after} {spec.name}")
     return Result(value)
 
 
-def _tested(found: Found, made: Lock, call: Call) -> Found:
-    """The recipe with a test that imports what was asked for, now that it is known what that is."""
-    names = imports.modules(made, asked_names(made), call.config)
-    return replace(found, tests=python.tests((), names)) if names else found
+def _lock(recipe: Stack, found: Found, spec: Spec, draft: drafts.Draft, call: Call) -> None:
+    """Lock it; and let its test import what was asked for, now that it is known what that is."""
+    lock.make(recipe, bases.arch(), call.config, write=True)
+    if found.kind == "PipStack":
+        made = read_lock(path_of(recipe, bases.arch()))
+        if names := imports.modules(made, asked_names(made), call.config):
+            found = replace(found, tests=python.tests((), names))
+            draft.write(writing.recipe(spec.name, found, spec.version or ""), {})
+
+
+def _tell_of_repository(call: Call, spec: Spec, repo: Path) -> None:
+    """Let the configuration know the repository, and tell if others have the same name."""
+    known = call.config.repos
+    if repo not in known and call.args.repo:
+        remedy = f"tykky repo add {shlex.quote(str(repo))}"
+        console.warn(f"{repo} is no configured repository: {remedy}")
+    elif repo not in known:
+        remember(call.config, call.config, repo)
+    others = [path for path in known if path != repo and (path / spec.name / RECIPE_FILE).exists()]
+    if others and repo in known:
+        first = known.index(repo) < known.index(others[0])
+        does = "hides that of" if first else "is hidden by that of"
+        console.warn(f"the recipe {spec.name} {does} the repository {others[0]}")
 
 
 def _tell(left: Sequence[Left]) -> None:
@@ -144,10 +158,10 @@ def _tell(left: Sequence[Left]) -> None:
             console.note(f"  {what}\n    {why}")
 
 
-def _show(text: str, file: Path, found: Found | None) -> None:
+def _show(text: str, file: Path, files: Mapping[str, bytes]) -> None:
     """Print what would be written."""
     console.say(f"# {file}")
     console.say(text.rstrip("\n"))
-    for name, content in sorted(found.files.items()) if found else ():
+    for name, content in sorted(files.items()):
         console.say(f"\n# {file.parent / name}")
         console.say(content.decode(errors="replace").rstrip("\n"))
