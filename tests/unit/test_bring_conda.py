@@ -82,7 +82,9 @@ numpy = ">=1.26, <2"
 samtools = { version = "1.20", channel = "bioconda", build = "h5*" }
 local = { path = "./local" }
 [pypi-dependencies]
-requests = { version = "*", extras = ["socks"] }
+requests = { version = "*",  # TOML has this since 1.1
+  extras = ["socks"],
+}
 mine = { path = ".", editable = true }
 [target.linux-64.dependencies]
 mkl = "*"
@@ -218,6 +220,13 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
         7: mine @ git+https://github.com/a/mine@abc
         """,
     ),
+    "pip-only.yml": (
+        "dependencies:\n  - pip:\n    - six\n    - pywin32  # [win]\n",
+        "environment",
+        {"packages": ("python",), "pip": ("six",)},
+        {},
+        "0: channels\n4: pywin32 # [win]",
+    ),
     "exported.txt": (
         EXPORTED,
         "conda-list",
@@ -274,12 +283,12 @@ platform_machine == 'x86_64'
         },
         """\
         10: local (path)
-        13: mine (path)
-        16: the target 'win-64'
-        19: tasks: start
-        21: activation: setup.sh
-        27: the feature 'test'
-        31: the environment 'test'
+        15: mine (path)
+        18: the target 'win-64'
+        21: tasks: start
+        23: activation: setup.sh
+        29: the feature 'test'
+        33: the environment 'test'
         """,
     ),
     "pyproject.toml": (
@@ -395,7 +404,7 @@ BROKEN = {
     ),
     "pixi.lock": ("version: 6\nenvironments: 3\npackages: []\n", "no conda packages for Linux"),
     "pixi.toml": ("[workspace]\nplatforms = ['win-64']\n", "for no Linux"),
-    "broken/pixi.toml": ("[workspace]\nplatforms = ['linux-64'\n", "not valid TOML"),
+    "broken/pixi.toml": ("[workspace]\nx = {a = 1,\n}\ny = ?\n", "not valid TOML.* line 4"),
     "renv.lock": ('{"R": {}, "Packages": {}}', "names no packages"),
 }
 

@@ -108,7 +108,7 @@ def of_environments(
     if not any(each.specs or each.pip for each in wanted.values()):
         raise RecipeError(f"{leave.file} names no packages", remedy="name at least one: python")
     names = next((each.names for each in wanted.values() if each.names), ())
-    about = about or (f"The environment '{names[0]}'." if names else "")
+    about = about or (f"The environment '{names[0]}'." if names else f"What {leave.file} names.")
     env = exact.variables(any_of_them.variables, leave, line("variables").line)
     if not any_of_them.channels:
         leave("channels", "none are named: those that are configured count, or conda-forge")
@@ -160,9 +160,9 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
             continue
         specs.append(whole)
     pip = [one for text in wanted.pip for one in exact.pip_line(text, leave, line(text))]
-    return replace(
-        wanted, channels=tuple(channels), specs=tuple(specs), pip=tuple(dict.fromkeys(pip))
-    )
+    pip = [*dict.fromkeys(pip)]
+    specs = specs or ["python"][: len(pip)]  # conda has it, too, where pip is to do something
+    return replace(wanted, channels=tuple(channels), specs=tuple(specs), pip=tuple(pip))
 
 
 def _file(wanted: Mapping[str, Environment], source: str) -> str:
