@@ -468,6 +468,7 @@ def environment(folder: Path) -> Path:
     vcs = '{"vcs": "git", "commit_id": "abc"}'
     project("cloned", "0.1", direct_url=f'{{"url": "https://secret@g.org/c", "vcs_info": {vcs}}}')
     write("lib/R/library/jsonlite/DESCRIPTION", "Package: jsonlite\nVersion: 1.8\n")
+    write("lib/python3.11/site-packages/old.egg-link", "/home/kim/old")
     write("bin/own-tool", "")
     write("bin/top", "")
     write("etc/conda/activate.d/mine.sh", "")
@@ -500,6 +501,7 @@ def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Pat
         "edited @ file:///home/kim/edited",
         "etc/conda/activate.d: mine.sh",
         "gone",
+        "old.egg-link",
         "the password or token for https://conda.anaconda.org/corp",
         "the variable DB_PASSWORD",
     ]
