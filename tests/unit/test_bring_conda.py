@@ -186,6 +186,7 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
         },
         {},
         """\
+        2: -r more.txt
         3: the password or token for https://conda.anaconda.org/corp
         9: pywin32 # [win]
         10: the channel 'defaults'
@@ -219,6 +220,13 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
         0: the password or token for https://h.org/corp
         7: mine @ git+https://github.com/a/mine@abc
         """,
+    ),
+    "by-machine.yml": (
+        "channels: [conda-forge]\ndependencies:\n- a # [x86_64]\n- b # [aarch64]\n- c # [osx]\n- d",
+        "environment",
+        {"channels": ("conda-forge",), "environment": "environment.yml"},
+        {"environment.yml": "dependencies:\n  - a  # [x86_64]\n  - d\n  - b  # [aarch64]"},
+        "5: c # [osx]",
     ),
     "pip-only.yml": (
         "dependencies:\n  - pip:\n    - six\n    - pywin32  # [win]\n",
@@ -356,7 +364,7 @@ def test_what_others_have_becomes_the_fields_of_a_recipe(name: str, tmp_path: Pa
     path = tmp_path / "in" / name
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    (tmp_path / "in/more.txt").write_text("six\n")
+    (tmp_path / "in/more.txt").write_text("six\n-r more.txt\n")
     (tmp_path / "outside.txt").write_text("never-read\n")
     kind, recipe = found(path)
     assert kind == expected
@@ -455,11 +463,12 @@ def environment(folder: Path) -> Path:
     record(
         "pyyaml", "6", corp, files=files, requested_spec="pyyaml\nhttps://evil/linux-64/e-1-0.conda"
     )
+    record("zlib", "1", f"{FORGE}/linux-64/zlib-1-h0_0.conda", requested_spec="zlib")
     removed = "lib/python3.11/site-packages/gone-1.dist-info/METADATA"
     record("gone", "1", f"{FORGE}/noarch/gone-1-h0_0.conda", files=[removed])
     write(
         "conda-meta/history",
-        "# update specs: ['python=3.11', 'gone']\n# remove specs: ['other']\n# update specs: [1\n",
+        "# update specs: ['python=3.11', 'gone']\n# remove specs: ['zlib']\n# update specs: [1\n",
     )
     write("conda-meta/state", '{"env_vars": {"LEVEL": 3, "DB_PASSWORD": "secret"}}')
     project("top", "1.0", "low>=1")
@@ -491,6 +500,7 @@ def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Pat
         "# platform: linux-64",
         "@EXPLICIT",
         f"{FORGE}/linux-64/python-3.11.4-h0_0.conda#{SHA}",
+        f"{FORGE}/linux-64/zlib-1-h0_0.conda#{MD5}",
         f"https://conda.anaconda.org/corp/noarch/pyyaml-6-h0_0.conda#{MD5}",
     ]
     assert recipe.tests == ("python -c 'import yaml, top'",)
@@ -518,4 +528,4 @@ def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Pat
     for path in record.parent.glob("*.json"):  # as conda was once
         path.write_text(path.read_text().replace('"url"', '"other"'))
     _, recipe = found(tmp_path / "lab")
-    assert recipe.fields["packages"] == ("python=3.11.4=h0_0", "pyyaml=6=h0_0")
+    assert recipe.fields["packages"] == ("python=3.11.4=h0_0", "pyyaml=6=h0_0", "zlib=1=h0_0")
