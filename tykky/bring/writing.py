@@ -25,8 +25,8 @@ _FEW = 4
 def recipe(name: str, found: Found, version: str = "") -> str:
     """The text of the recipe of this name, as ``ruff format`` would leave it."""
     fields = {
-        "homepage": found.fields.get("homepage", ""),
-        "license": found.fields.get("license", ""),
+        "homepage": plain(str(found.fields.get("homepage", ""))),
+        "license": plain(str(found.fields.get("license", ""))),
         "versions": version or found.version or "1",
         **{k: v for k, v in found.fields.items() if k not in ("homepage", "license", "versions")},
     }
