@@ -16,6 +16,7 @@ from tests.indexes import address, index
 from tests.stacks import Site
 from tests.support import User
 from tests.system.conda_site import make
+from tykky.errors import Exit
 
 ENVIRONMENT = """\
 name: trial
@@ -106,6 +107,7 @@ def test_an_environment_and_all_that_is_exported_of_it_are_the_same_packages(
             f"{site.prefix('one')}/share/data",
             "home",
         ]
+        site("export", "--packages", "one", "-o", place / "exported")
         site("mount", "one", place / "there")
         try:
             site("create", "two", "--from", place / "there")
@@ -118,10 +120,15 @@ def test_an_environment_and_all_that_is_exported_of_it_are_the_same_packages(
         assert "import tabulate, tykkyone" in (site.repo / "two/recipe.py").read_text()
         (wheel,) = (path for path in web.files if path.startswith("/files/"))
         of_conda = {each for each in packages if each[2]}
-        for name, path in exports(place, rows, web.address + wheel).items():
+        files = exports(place, rows, web.address + wheel) | {"exported": place / "exported"}
+        for name, path in files.items():
             site("create", name, "--from", path)
-            whole = name in ("export", "conda-lock")
+            whole = name in ("export", "conda-lock", "exported")
             assert locked(site, name) == (packages if whole else of_conda), name
+        # What a lock says of the files of requirements is held to.
+        wanted = site.repo / "exported/requirements.txt"
+        wanted.write_text(re.sub("sha256:.*", f"sha256:{'0' * 64}", wanted.read_text()))
+        assert "none of those" in site("lock", "exported", status=Exit.LOCK).stderr
         # And the list that one of them has beside it is the same again; here but for Python.
         listed = (site.repo / "pixi/explicit.txt").read_text().splitlines(keepends=True)
         kept = [line for line in listed if not re.search("/(python|pip|tabulate)-", line)]

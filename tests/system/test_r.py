@@ -23,7 +23,8 @@ CODE = "#include <Rinternals.h>\nSEXP turn(SEXP x) { return Rf_ScalarReal(-Rf_as
 HELP = "\\name{turn}\\alias{turn}\\title{Turns}\\description{Turns a number.}\\usage{turn(x)}"
 RUDDER = {
     "NAMESPACE": "useDynLib(rudder, C_turn = turn)\nexport(turn)\n",
-    "R/turn.R": "turn <- function(x) .Call(C_turn, x)\n",
+    # As some packages do: it must not be another in each build.
+    "R/turn.R": "turn <- function(x) .Call(C_turn, x)\nbuilt_by <- Sys.getpid()\n",
     "man/turn.Rd": HELP,
     "src/turn.c": CODE,
 }
@@ -212,7 +213,7 @@ def test_package_that_cannot_be_compiled_is_named_with_what_it_needs(sea: Site) 
     sailing(sea, 'packages = "wreck", "boat"', "asking")
     said = sea("install", "asking", status=12).stderr
     assert "the R package wreck 1.0 cannot be installed" in said
-    assert "needs libplank" in said
+    assert "it may lack libplank" in said
     assert "plank.h: No such file" in said
     assert not sea.found("asking")
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
-from tykky.bring import formats
+from tykky.bring import formats, writing
 from tykky.bring.found import Found
 from tykky.config import Config
 from tykky.errors import TykkyError, masked
+from tykky.repos import Repos
+from tykky.spec import parse_one
 
 SHA, OTHER, MD5 = "0" * 64, "a" * 64, "1" * 32
 FORGE = "https://conda.anaconda.org/conda-forge"
@@ -44,6 +47,7 @@ EXPLICIT = f"""\
 {FORGE}/linux-64/python-3.11.4-h0_cpython.conda#{MD5}
 https://kim:secret@h.org/corp/noarch/own-1-0.tar.bz2#sha256:{SHA}
 # pip six @ {WHEELS}/six-1.17.0-py2.py3-none-any.whl#sha256={OTHER}
+# pip iniconfig==2.0.0 --hash=sha256:{SHA}
 # pip mine @ git+https://github.com/a/mine@abc
 """
 EXPORTED = "# platform: linux-64\nnumpy=1.26.4=py311_0\nsix=1.17.0=pypi_0\n"
@@ -78,7 +82,9 @@ numpy = ">=1.26, <2"
 samtools = { version = "1.20", channel = "bioconda", build = "h5*" }
 local = { path = "./local" }
 [pypi-dependencies]
-requests = { version = "*", extras = ["socks"] }
+requests = { version = "*",  # TOML has this since 1.1
+  extras = ["socks"],
+}
 mine = { path = ".", editable = true }
 [target.linux-64.dependencies]
 mkl = "*"
@@ -206,12 +212,20 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
                 {FORGE}/linux-64/python-3.11.4-h0_cpython.conda#{MD5}
                 https://h.org/corp/noarch/own-1-0.tar.bz2#{SHA}
                 """,
-            "requirements.txt": f"six==1.17.0 --hash=sha256:{OTHER}\n",
+            "requirements.txt": f"iniconfig==2.0.0 --hash=sha256:{SHA}\n"
+            f"six==1.17.0 --hash=sha256:{OTHER}\n",
         },
         """\
         0: the password or token for https://h.org/corp
-        6: mine @ git+https://github.com/a/mine@abc
+        7: mine @ git+https://github.com/a/mine@abc
         """,
+    ),
+    "pip-only.yml": (
+        "dependencies:\n  - pip:\n    - six\n    - pywin32  # [win]\n",
+        "environment",
+        {"packages": ("python",), "pip": ("six",)},
+        {},
+        "0: channels\n4: pywin32 # [win]",
     ),
     "exported.txt": (
         EXPORTED,
@@ -269,12 +283,12 @@ platform_machine == 'x86_64'
         },
         """\
         10: local (path)
-        13: mine (path)
-        16: the target 'win-64'
-        19: tasks: start
-        21: activation: setup.sh
-        27: the feature 'test'
-        31: the environment 'test'
+        15: mine (path)
+        18: the target 'win-64'
+        21: tasks: start
+        23: activation: setup.sh
+        29: the feature 'test'
+        33: the environment 'test'
         """,
     ),
     "pyproject.toml": (
@@ -352,9 +366,22 @@ def test_what_others_have_becomes_the_fields_of_a_recipe(name: str, tmp_path: Pa
     assert said == {n: dedent(t).strip() for n, t in files.items()}
     told = sorted((f"{each.line}: {each.what}" for each in recipe.left), key=_number)
     assert told == dedent(left).strip().splitlines()
+    for arch, wanted in asked(recipe, tmp_path / "repo").items():
+        for pinned in wanted.get("pinned", ()) if len(files) > 2 else ():
+            assert pinned in recipe.files[f"explicit-{arch}.txt"].decode()
     everything = repr(recipe)
     assert "secret" not in everything.replace("looks like a secret", "")
     assert masked(everything) == everything
+
+
+def asked(found: Found, repo: Path) -> dict[str, dict[str, Any]]:
+    """What the recipe asks for on architectures, once it is written."""
+    (repo / "lab").mkdir(parents=True)
+    for name, content in found.files.items():
+        (repo / "lab" / name).write_bytes(content)
+    (repo / "lab/recipe.py").write_text(writing.recipe("lab", found))
+    recipe: Any = Repos([repo]).select(parse_one("lab"))
+    return {arch: recipe.asked(Config.load({}), arch) for arch in ("x86_64", "aarch64")}
 
 
 def _number(line: str) -> tuple[int, str]:
@@ -377,7 +404,7 @@ BROKEN = {
     ),
     "pixi.lock": ("version: 6\nenvironments: 3\npackages: []\n", "no conda packages for Linux"),
     "pixi.toml": ("[workspace]\nplatforms = ['win-64']\n", "for no Linux"),
-    "broken/pixi.toml": ("[workspace]\nplatforms = ['linux-64'\n", "not valid TOML"),
+    "broken/pixi.toml": ("[workspace]\nx = {a = 1,\n}\ny = ?\n", "not valid TOML.* line 4"),
     "renv.lock": ('{"R": {}, "Packages": {}}', "names no packages"),
 }
 
@@ -391,3 +418,102 @@ def test_what_makes_no_recipe_is_refused_in_words(name: str, tmp_path: Path) -> 
     with pytest.raises(TykkyError, match=cause) as caught:
         found(path)
     assert caught.value.remedy
+
+
+def environment(folder: Path) -> Path:
+    """A conda environment with something of all that there is in such."""
+    site = folder / "lib/python3.11/site-packages"
+
+    def write(path: str, text: str) -> None:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+    def record(name: str, version: str, url: str, **more: object) -> None:
+        told = {
+            "name": name,
+            "version": version,
+            "build": "h0_0",
+            "url": url,
+            "md5": MD5,
+            "subdir": url.rpartition("/")[0].rpartition("/")[2],
+        }
+        told |= more
+        write(f"conda-meta/{name}-{version}-h0_0.json", json.dumps(told))
+
+    def project(name: str, version: str, *needs: str, **files: str) -> None:
+        info = f"lib/python3.11/site-packages/{name}-{version}.dist-info"
+        head = f"Name: {name}\nVersion: {version}\n"
+        write(f"{info}/METADATA", head + "".join(f"Requires-Dist: {need}\n" for need in needs))
+        write(f"{info}/RECORD", f"{name}.py,,\n../../../bin/{name},,\n")
+        for file, text in files.items():
+            write(f"{info}/{file}.json", text)
+
+    python = f"{FORGE}/linux-64/python-3.11.4-h0_0.conda"
+    record("python", "3.11.4", python, sha256=SHA, requested_specs=["None"])
+    files = [f"lib/python3.11/site-packages/{name}" for name in ("yaml/__init__.py", "_yaml/x.py")]
+    corp = "https://conda.anaconda.org/t/secret/corp/noarch/pyyaml-6-h0_0.conda"
+    record(
+        "pyyaml", "6", corp, files=files, requested_spec="pyyaml\nhttps://evil/linux-64/e-1-0.conda"
+    )
+    removed = "lib/python3.11/site-packages/gone-1.dist-info/METADATA"
+    record("gone", "1", f"{FORGE}/noarch/gone-1-h0_0.conda", files=[removed])
+    write(
+        "conda-meta/history",
+        "# update specs: ['python=3.11', 'gone']\n# remove specs: ['other']\n# update specs: [1\n",
+    )
+    write("conda-meta/state", '{"env_vars": {"LEVEL": 3, "DB_PASSWORD": "secret"}}')
+    project("top", "1.0", "low>=1")
+    project("low", "1.5")
+    project("edited", "0.1", direct_url='{"url": "file:///home/kim/edited", "dir_info": {}}')
+    vcs = '{"vcs": "git", "commit_id": "abc"}'
+    project("cloned", "0.1", direct_url=f'{{"url": "https://secret@g.org/c", "vcs_info": {vcs}}}')
+    write("lib/R/library/jsonlite/DESCRIPTION", "Package: jsonlite\nVersion: 1.8\n")
+    write("bin/own-tool", "")
+    write("bin/top", "")
+    write("etc/conda/activate.d/mine.sh", "")
+    assert site.is_dir()
+    return folder
+
+
+def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Path) -> None:
+    kind, recipe = found(environment(tmp_path / "lab"))
+    assert kind == "conda"
+    assert {k: v for k, v in recipe.fields.items() if k not in ("homepage", "license")} == {
+        "channels": ("conda-forge", "corp"),
+        "environment": "explicit.txt",
+        "pip": ("low==1.5", "top==1.0"),
+        "env": {"LEVEL": "3"},
+    }
+    assert recipe.files["explicit.txt"].decode().splitlines()[1:] == [
+        "# Asked for: python=3.11, pyyaml https://evil/linux-64/e-1-0.conda. For newer ones, "
+        "'packages' in place of 'environment'.",
+        "# platform: linux-64",
+        "@EXPLICIT",
+        f"{FORGE}/linux-64/python-3.11.4-h0_0.conda#{SHA}",
+        f"https://conda.anaconda.org/corp/noarch/pyyaml-6-h0_0.conda#{MD5}",
+    ]
+    assert recipe.tests == ("python -c 'import yaml, top'",)
+    assert sorted(each.what for each in recipe.left) == [
+        "R packages: jsonlite",
+        "bin: own-tool",
+        "cloned @ git+https://***@g.org/c@abc",
+        "edited @ file:///home/kim/edited",
+        "etc/conda/activate.d: mine.sh",
+        "gone",
+        "the password or token for https://conda.anaconda.org/corp",
+        "the variable DB_PASSWORD",
+    ]
+    assert "secret" not in repr(recipe).replace("looks like a secret", "")
+    record = tmp_path / "lab/conda-meta/pyyaml-6-h0_0.json"
+    record.write_text(
+        record.read_text().replace("https://conda.anaconda.org/t/secret/corp", "file:///home")
+    )
+    _, recipe = found(tmp_path / "lab")
+    assert "the channel file:///home" in {each.what for each in recipe.left}
+    record.write_text(record.read_text().replace("/noarch", "/kim"))
+    _, recipe = found(tmp_path / "lab")
+    assert "pyyaml 6" in {each.what for each in recipe.left}
+    for path in record.parent.glob("*.json"):  # as conda was once
+        path.write_text(path.read_text().replace('"url"', '"other"'))
+    _, recipe = found(tmp_path / "lab")
+    assert recipe.fields["packages"] == ("python=3.11.4=h0_0", "pyyaml=6=h0_0")

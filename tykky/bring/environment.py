@@ -23,6 +23,11 @@ from tykky.text import decoded, read_bytes, read_text
 Lines = Callable[[str], Where]
 #: How architectures are called in a comment behind what is only for one.
 _SELECTORS = {"x86_64": "x86_64", "aarch64": "aarch64"}
+#: How conda-lock and micromamba have packages of pip in an explicit list.
+_OF_PIP = re.compile(
+    r"# pip (\S+?)(?: ?== ?(\S+)| @ (\S+?))(?:#sha256[=:]([0-9a-f]{64}))?"
+    r"(?: --hash=sha256:([0-9a-f]{64}))?"
+)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.=:/<>+-]*")
 
 
@@ -45,8 +50,6 @@ def is_environment(path: Path) -> bool:
 
 def is_list(path: Path) -> bool:
     """Whether a file is what ``conda list`` writes with ``--explicit`` or ``--export``."""
-    if path.suffix in (".yml", ".yaml", ".toml", ".json", ".lock", ".py"):
-        return False
     text = text_of(path)
     if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
         return True
@@ -105,10 +108,10 @@ def of_environments(
     if not any(each.specs or each.pip for each in wanted.values()):
         raise RecipeError(f"{leave.file} names no packages", remedy="name at least one: python")
     names = next((each.names for each in wanted.values() if each.names), ())
-    about = about or (f"The environment '{names[0]}'." if names else "")
+    about = about or (f"The environment '{names[0]}'." if names else f"What {leave.file} names.")
     env = exact.variables(any_of_them.variables, leave, line("variables").line)
     if not any_of_them.channels:
-        leave("channels", "the file names none: those that are configured count, or conda-forge")
+        leave("channels", "none are named: those that are configured count, or conda-forge")
     packages = sorted(names_of(any_of_them.specs))
     fields = exact.about_packages(packages, any_of_them.channels)
     fields["channels"] = any_of_them.channels
@@ -157,9 +160,9 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
             continue
         specs.append(whole)
     pip = [one for text in wanted.pip for one in exact.pip_line(text, leave, line(text))]
-    return replace(
-        wanted, channels=tuple(channels), specs=tuple(specs), pip=tuple(dict.fromkeys(pip))
-    )
+    pip = [*dict.fromkeys(pip)]
+    specs = specs or ["python"][: len(pip)]  # conda has it, too, where pip is to do something
+    return replace(wanted, channels=tuple(channels), specs=tuple(specs), pip=tuple(pip))
 
 
 def _file(wanted: Mapping[str, Environment], source: str) -> str:
@@ -193,10 +196,9 @@ def read_list(source: Path, config: Config) -> Found:
         return _of_names(wanted, leave, config, lines)
     pip: list[str] = []
     for number, text in enumerate(lines, 1):
-        # How conda-lock and micromamba have packages of pip in such a list.
-        if found := re.fullmatch(r"# pip (\S+) @ (\S+?)(?:#sha256[=:]([0-9a-f]{64}))?\s*", text):
-            name, url, sha256 = found.groups(default="")
-            pip += exact.requirement(name, "", url, sha256, leave, number)
+        if found := _OF_PIP.fullmatch(text.strip()):
+            name, version, url, *digests = found.groups(default="")
+            pip += exact.requirement(name, version, url, "".join(digests), leave, number)
     each = exact.by_platform(wanted.pinned, leave)
     by_arch = {arch: Exact(conda, tuple(pip)) for arch, conda in each.items()}
     return exact.found(by_arch, leave, config, about=f"The packages of {path.name}.")

@@ -262,8 +262,11 @@ def requirement(
         why = "there was no wheel of it: if there still is none, name it in 'source'"
         leave(f"{name} {version} as source", why, line)
     digest = f"#sha256={sha256}" if is_sha256(sha256) else ""
+    hashed = f" --hash=sha256:{sha256}" if digest else ""
     yield from pip_line(
-        f"{name} @ {url.partition('#')[0]}{digest}" if url else f"{name}=={version}", leave, line
+        f"{name} @ {url.partition('#')[0]}{digest}" if url else f"{name}=={version}{hashed}",
+        leave,
+        line,
     )
 
 

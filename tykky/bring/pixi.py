@@ -22,6 +22,10 @@ from tykky.text import load_yaml, read_text
 from tykky.tools.wheels import toml
 
 _DEFAULT = "default"
+#: A string, a comment, a break, or a character of TOML.
+_PIECES = re.compile(
+    r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\s\S]'
+)
 #: What of a feature is packages of conda.
 _TABLES = ("dependencies", "host-dependencies", "build-dependencies")
 #: What pixi has for its own work, and nothing of it is in an environment.
@@ -42,6 +46,8 @@ def is_manifest(path: Path) -> bool:
     text = text_of(path)
     if path.name == "pyproject.toml":
         return re.search(r"^\s*\[tool\.pixi\.", text, re.MULTILINE) is not None
+    if path.name == "pixi.toml":
+        return True
     head = r"^\s*\[(workspace|project)\]"
     return re.search(head, text, re.MULTILINE) is not None and "platforms" in text
 
@@ -151,7 +157,7 @@ class _Manifest:
     def platforms(self) -> set[str]:
         """The names of the platforms that it is for: all that there are, if it names none."""
         said = self.about.get("platforms")
-        rows = said if isinstance(said, list) else [*ARCHS]
+        rows = said if isinstance(said, list) and said else [*ARCHS]
         return {str(mapping(row).get("platform") or row) for row in rows}
 
     def features(self) -> list[Mapping[str, Any]]:
@@ -178,7 +184,7 @@ def read_manifest(source: Path, config: Config) -> Found:
     leave = Leaving(path.name)
     text = read_text(path, "manifest", RecipeError)
     try:
-        data: Mapping[str, Any] = toml(text)
+        data: Mapping[str, Any] = _toml(text)
     except ValueError as error:
         found = re.search(r"line (\d+)", str(error))
         where = Where(path, int(found[1]) if found else 0)
@@ -215,6 +221,43 @@ def read_manifest(source: Path, config: Config) -> Found:
         version=_version(str(manifest.about.get("version") or project.get("version") or "")),
         more=_machine(features, manifest),
     )
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """What a manifest says, with tables over several lines as TOML has them since 1.1.
+
+    Raises ``ValueError`` with the line.
+    """
+    try:
+        return toml(text)
+    except ValueError:
+        joined = _joined(text)
+        if joined == text:
+            raise
+        # A mistake is in the same line, since each has as many breaks as before.
+        return toml(joined)
+
+
+def _joined(text: str) -> str:
+    """The same with each table in braces on its first line, and the breaks behind it."""
+    parts: list[str] = []
+    open_braces: list[str] = []
+    breaks = 0
+    for piece in _PIECES.findall(text):
+        if piece in ("{", "["):
+            open_braces.append(piece)
+        elif piece in ("}", "]") and open_braces:
+            open_braces.pop()
+            if piece == "}":
+                while parts and not parts[-1].strip(" \t,"):
+                    parts.pop()
+        elif open_braces and "{" in open_braces and (piece == "\n" or piece[0] == "#"):
+            breaks += piece == "\n"
+            piece = " " if piece == "\n" else ""
+        elif piece == "\n":
+            piece, breaks = "\n" * (breaks + 1), 0
+        parts.append(piece)
+    return "".join(parts)
 
 
 def _version(text: str) -> str:

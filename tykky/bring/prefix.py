@@ -6,7 +6,6 @@ import ast
 import contextlib
 import os
 import re
-from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tykky.bring.environment import of_environments
 from tykky.bring.exact import ARCHS, Exact, Leaving
 from tykky.bring.found import Found
 from tykky.bring.imports import chosen
+from tykky.bring.python import name_of
 from tykky.conda.channels import public
 from tykky.conda.environment import Environment, Pinned, names_of
 from tykky.config import Config
@@ -29,6 +29,7 @@ from tykky.files import parse_json, read_within
 _HISTORY = re.compile(r"#\s*(update|install|remove|uninstall|neutered) specs?:\s*(\[.*\])\s*$")
 #: A file of a package that Python finds, below the folder where it looks for those.
 _MODULE = re.compile(r"lib/python3[^/]*/site-packages/(.+)")
+_SUBDIR = re.compile(r"noarch|(linux|osx|win)-\w+")
 _SEEDS = ("python", "pip", "setuptools", "wheel")
 #: Programs that conda puts into environments itself, and how many of others are named.
 _OF_CONDA, _SHOWN = ("activate", "deactivate", "conda"), 10
@@ -55,16 +56,18 @@ def read(source: Path, config: Config) -> Found:
     env = exact.variables(_variables(source), leave)
     more = {"env": env} if env else {}
     about = f"The conda environment '{source.name}'."
-    if unknown := sorted(row["name"] for row in rows if not _address(row)):
-        why = "nothing says which file it is from: the recipe asks for its version and build"
-        for name in unknown:
-            leave(name, why)
+    if not any(map(_address, rows)):
         return _by_names(rows, pip, leave, config, about, more)
+    for row in rows:
+        if not _address(row):
+            why = "it is from a file that no channel has: put it into one, and add it"
+            leave(f"{row['name']} {row['version']}", why)
+    rows = [row for row in rows if _address(row)]
     each = exact.by_platform(map(_pinned, rows), leave)
     wanted = {arch: Exact(conda, tuple(pip)) for arch, conda in each.items()}
     said = ", ".join(asked)
     note = said and f"Asked for: {said}. For newer ones, 'packages' in place of 'environment'."
-    modules = [*_modules(rows, {*names_of(asked)}), *_modules_of_pip(source, there)]
+    modules = [*_modules(rows, {*names_of(asked)}), *_modules_of_pip(source, there, pip)]
     return exact.found(wanted, leave, config, about=about, note=note, more=more, modules=modules)
 
 
@@ -75,9 +78,10 @@ def _pinned(row: Mapping[str, Any]) -> Pinned:
 
 
 def _address(row: Mapping[str, Any]) -> str:
-    """Where a package is from; nothing if what is said of that is no address."""
+    """Where a package is from; nothing if that is no channel."""
     url = row.get("url")
-    return url if isinstance(url, str) and PACKAGE.fullmatch(public(url)) else ""
+    known = isinstance(url, str) and PACKAGE.fullmatch(public(url))
+    return str(url) if known and _SUBDIR.fullmatch(exact.subdir_in(str(url))) else ""
 
 
 def _pip(there: Sequence[Installed], leave: Leaving) -> Iterator[str]:
@@ -144,10 +148,10 @@ def _modules(rows: Sequence[Mapping[str, Any]], asked: Container[str]) -> list[s
     return found
 
 
-def _modules_of_pip(prefix: Path, there: Sequence[Installed]) -> Iterator[str]:
-    """The modules of the projects that pip has added, but for those that others need."""
+def _modules_of_pip(prefix: Path, there: Sequence[Installed], pip: Sequence[str]) -> Iterator[str]:
+    """The modules of the projects that are requirements now, but for those that others need."""
     needed = {canonical(name) for package in there for name in package.requires}
-    added = {canonical(package.name) for package in there if package.type == "pypi"} - needed
+    added = {canonical(name_of(line)) for line in pip} - needed
     for folder, files in _recorded(prefix):
         if (name := canonical(folder.partition("-")[0])) in added - {*_SEEDS}:
             yield from chosen(name, files)
@@ -177,10 +181,8 @@ def _by_names(
     about: str,
     more: Mapping[str, object],
 ) -> Found:
-    """The recipe where not all packages say where they are from."""
-    counted = Counter(_address(row).rsplit("/", 2)[0] for row in rows if _address(row))
+    """The recipe where no package says where it is from, as of conda long ago."""
     wanted = Environment(
-        channels=tuple(url for url, _ in exact.by_count(counted)),
         specs=tuple("=".join((row["name"], row["version"], row["build"])) for row in rows),
         pip=tuple(pip),
     )

@@ -59,9 +59,6 @@ def run(call: Call) -> Result:
 
 def _list(call: Call, record: Record, path: Path) -> Result:
     """Write the packages of an install."""
-    text, left = listed.text(record)
-    write_file(path, text.encode(), Permissions())
-    for name in left:
-        console.warn(f"not in the list, which is one of conda: {name}")
-    answer = {"file": path, "install": record.title, "left_out": list(left)}
+    write_file(path, listed.text(record).encode(), Permissions())
+    answer = {"file": path, "install": record.title}
     return Result(answer, said([f"wrote {path}: the packages of {record.title}"]))

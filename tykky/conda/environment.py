@@ -266,7 +266,8 @@ class _File:
                 specs.append(checked(text, self.where(text)))
                 continue
             for key, below in value.items():
-                items = self._strings(below if isinstance(below, list) else [below], str(key))
+                listed = below if isinstance(below, list) else [] if below is None else [below]
+                items = self._strings(listed, str(key))
                 if key == "pip":
                     pip += self._requirements(items)
                 elif found := _SEL_KEY.fullmatch(str(key)):

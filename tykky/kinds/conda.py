@@ -49,7 +49,6 @@ class CondaStack(PythonStack):
     own Python, ``requirements`` names a file of such; ``source`` names those of them that may be
     built from source. ``channels`` are names that the configuration
     resolves, or addresses; ``virtual_packages`` what the machines have that the stack is for.
-    ``unlocked`` says why no lock comes with the recipe, if none does.
     """
 
     channels: tuple[str, ...] = ()
@@ -59,7 +58,6 @@ class CondaStack(PythonStack):
     requirements: str = ""
     source: tuple[str, ...] = ()
     virtual_packages: tuple[str, ...] = ()
-    unlocked: str = ""
     commands = ("*",)
     layers = True
 

@@ -8,6 +8,7 @@ in libraries of its site is not seen, so that the lock tells all that there is.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,7 +24,7 @@ from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
 from tykky.runtime.base import EnvAction, EnvChange
-from tykky.tools import cran
+from tykky.tools import cran, process
 
 if TYPE_CHECKING:
     from tykky.bases import Base
@@ -33,12 +34,10 @@ if TYPE_CHECKING:
 
 #: Where the stack's packages are below the prefix, and what is read instead of the site's own file.
 _LIBRARY, _SITE = "lib/R/library", "lib/R/etc/Renviron.site"
-#: Where files are in a box, and what installs them.
-_FILES, _SCRIPT = Path("/tmp/r"), Path("/tmp/install.R")
+#: Where files are in a box, and what they are unpacked to.
+_FILES, _SOURCES = Path("/tmp/r"), Path("/tmp/r-src")
 #: The parts of Bioconductor that are repositories.
 _PARTS = ("bioc", "data/annotation", "data/experiment")
-#: What the script says last if a package cannot be installed.
-_FAILED = re.compile(r"cannot install (\S+) ([^\s;]+)(?:; on the system, it needs (.*))?")
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ class RStack(Stack):
     repositories in the form of CRAN, which are asked first. With ``binaries``, the name that the
     package manager has for the base's distribution (``bookworm``), nothing is compiled; that needs
     ``r``, the version of the base's R (``4.4``), which is checked wherever it is said.
-    ``user_library`` tells whether packages in the user's home count. ``unlocked`` says why no lock
-    comes with the recipe, if none does.
+    ``user_library`` tells whether packages in the user's home count.
     """
 
     r: str = ""
@@ -71,7 +69,6 @@ class RStack(Stack):
     repositories: tuple[str, ...] = ()
     binaries: str = ""
     user_library: bool = True
-    unlocked: str = ""
     commands = ("R", "Rscript")
 
     def _wishes(self) -> list[cran.Wish]:
@@ -90,7 +87,7 @@ class RStack(Stack):
             raise self._wrong("names no packages", 'set \'packages\': "tidyverse", "data.table"')
         return found
 
-    def _repositories(self, config: Config) -> list[cran.Repository]:
+    def _repositories(self, config: Config, arch: str) -> list[cran.Repository]:
         """Where packages are from, in the order in which they are asked. ``RecipeError``."""
         day, r, linux = (guarded(self, name) for name in ("snapshot", "r", "binaries"))
         release = guarded(self, "bioconductor")
@@ -107,7 +104,7 @@ class RStack(Stack):
         if release and not re.fullmatch(r"\d+\.\d+", release):
             remedy = 'write it as a number: bioconductor = "3.20"'
             raise self._wrong(f"has the Bioconductor release '{release}'", remedy, "bioconductor")
-        agent = f"R/{r} R ({r} x86_64-pc-linux-gnu x86_64 linux-gnu)" if linux else ""
+        agent = f"R/{r} R ({r} {arch}-pc-linux-gnu {arch} linux-gnu)" if linux else ""
         said = {"{snapshot}": day, "{linux}": f"__linux__/{linux}/" if linux else ""}
 
         def address(text: str) -> str:
@@ -124,7 +121,7 @@ class RStack(Stack):
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
-        self._repositories(config)
+        self._repositories(config, arch)
         texts = ("r", "snapshot", "bioconductor", "binaries")
         said = {name: guarded(self, name) for name in texts}
         return {
@@ -142,7 +139,7 @@ class RStack(Stack):
         base = bases.find(named, config, folder=self.directory, again=held is not None)
         language = self._language(bases.provide(base, config, lambda _: None))
         resolver = cran.Resolver(
-            self._repositories(config),
+            self._repositories(config, arch),
             language.version,
             language.packages,
             config,
@@ -175,24 +172,43 @@ class RStack(Stack):
     def assemble(self, box: Box) -> None:
         """Install exactly what the lock says, each package after those that it needs."""
         count = plural(len(box.lock.packages), "R package")
-        box.do(f"download {count}", self._provide)
         box.do("leave out what the base says of libraries", _settle_site)
-        library, rscript = box.prefix / _LIBRARY, box.base.which("Rscript") or "Rscript"
-        line = [rscript, "--vanilla", _SCRIPT, _FILES, library, str(box.jobs)]
-        try:
-            box.run(line, env=_environment(box.prefix), say=f"{count} into a library")
-        except StepError as error:
-            raise _explained(error) from error
+        box.do(f"download {count}, and install them into a library", self._install)
         for name in ("R", "Rscript"):
             box.link(f"bin/{name}", box.base.which(name) or f"/usr/bin/{name}")
 
-    def _provide(self, real: RealBox) -> None:
-        for package, path in files_of(self, real.lock, real.config, real.say).items():
+    def _install(self, real: RealBox) -> None:
+        files = files_of(self, real.lock, real.config, real.say)
+        known = {package.name: package for package in files}
+        said = {package.name: cran.description(path, path.name) for package, path in files.items()}
+        for package, path in files.items():
             real.files[path] = _FILES / f"{package.name}.tar.gz"
             real.note_fetched(package.file, package.url, package.sha256, path)
-        real.files[Path(__file__).with_name("install.R")] = _SCRIPT
         for folder in (real.real(_LIBRARY), real.real("bin")):
             folder.mkdir(parents=True, exist_ok=True)
+        language = self._language(real.base)
+        env = {**real.environment(), **_environment(real.prefix)}
+        tasks = {}
+        for name, about in said.items():
+            line = _line(real.prefix / _LIBRARY, name, language)
+            argv, variables = real.enclose(process.words(line), env)
+            needs = frozenset(wish.name for wish in cran.needs(about)) & said.keys()
+            tasks[name] = process.Task(line, argv, variables, needs)
+        begun: list[str] = []
+
+        def begin(name: str) -> None:
+            begun.append(name)
+            real.say(f"R package {len(begun)} of {len(tasks)}: {name} {known[name].version}")
+
+        if failed := process.run_beside(tasks, real.jobs, real.cwd, real.log, begin):
+            name, error = failed
+            lacks = " ".join(
+                said[name].get("SystemRequirements", "a compiler, or a library").split()
+            )
+            error.cause = f"the R package {name} {known[name].version} cannot be installed"
+            error.remedy = error.remedy or f"it may lack {lacks}: name a base that has it"
+            raise error
+        real.say(plural(len(tasks), "R package") + " into a library")
 
     def shields(self, config: Config) -> Sequence[EnvChange]:
         """The stack's own library, and none of another R; perhaps not that of the user."""
@@ -237,7 +253,7 @@ def files_of(
     recipe: RStack, lock: Lock, config: Config, say: Callable[[str], None]
 ) -> dict[Package, Path]:
     """The files of a lock's packages, downloaded if they are not kept. Raises ``TykkyError``."""
-    repositories = recipe._repositories(config)
+    repositories = recipe._repositories(config, lock.arch)
 
     def one(package: Package) -> Path:
         return cran.download(package, repositories, config, say)
@@ -287,6 +303,23 @@ def _settle_site(real: RealBox) -> None:
         real.write(_SITE, "\n".join([*kept, ""]))
 
 
+def _line(library: Path, name: str, language: Language) -> str:
+    """The command that installs a package.
+
+    Each has a box of its own, and so do the numbers of its processes, which some packages keep; it
+    is unpacked to one path, which help pages name; and the time is always the same.
+    """
+    source, file = _SOURCES / name, _FILES / f"{name}.tar.gz"
+    words = [f"{language.home}/bin/R", "CMD", "INSTALL", f"--library={library}", "--pkglock"]
+    words.append("--built-timestamp=1980-01-01 00:00:00 UTC")
+    if cran.order(language.version) >= (4, 2):  # as far back as this was tried
+        words.append("--strip")
+    unpack = f"tar -xf {shlex.quote(str(file))} -C {shlex.quote(str(source))}"
+    unpack += " --strip-components=1 --no-same-owner"
+    made = f"mkdir -p {shlex.quote(str(source))} && {unpack}"
+    return f"{made} && exec {shlex.join([*words, str(source)])}"
+
+
 def _environment(prefix: Path) -> dict[str, str]:
     """What R and those that it starts have while packages are installed."""
     library = f"{prefix}/{_LIBRARY}"
@@ -297,16 +330,3 @@ def _environment(prefix: Path) -> dict[str, str]:
         "R_ENVIRON": f"{prefix}/{_SITE}",
         "TZ": "UTC",
     }
-
-
-def _explained(error: StepError) -> StepError:
-    """The error with the package that it is about, and what that says it needs."""
-    for line in reversed(error.details):
-        if told := _FAILED.search(line):
-            error.cause = f"the R package {told[1]} {told[2]} cannot be installed"
-            needs = (
-                f"says that it needs {told[3]}" if told[3] else "often needs a compiler, or more"
-            )
-            error.remedy = f"it {needs}: name a base that has it; what went wrong is above"
-            break
-    return error

@@ -167,7 +167,8 @@ class Resolver:
             if said is None:
                 continue
             file = f"{wish.name}_{said['Version']}.tar.gz"
-            place = f"{said['Path']}/{file}" if said.get("Path") else file
+            folder = said.get("Path", "")
+            place = f"{folder}/{file}" if re.fullmatch(r"\w[\w.]*(/\w[\w.]*)*", folder) else file
             if wish.exact and not wish.allows(said["Version"]):
                 return self._archived(wish, repository, said["Version"])
             return said, f"{repository.contrib}/{place}", repository
