@@ -100,7 +100,7 @@ def read(
     """
     if source.startswith(images.SCHEMES):
         return "image", images.of_reference(source, config, hint=hint, say=say)
-    path = Path(source).expanduser()
+    path = Path("/dev/stdin" if source == "-" else source).expanduser()
     if path.is_fifo():  # <(pip freeze)
         return _piped(path, config, name)
     if not os.path.lexists(path):

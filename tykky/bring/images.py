@@ -33,7 +33,8 @@ _ASIDE = re.compile(
     r"docker-\S*|entrypoint\S*|gosu|tini|dumb-init|s6-\S*|\S*\.(sh|bat|la|so|md|txt)|\..*"
     r"|(ba|da|z|tc|c)?sh|env|_entrypoint.sh"
 )
-_LABEL = "org.opencontainers.image."
+#: How the names of labels begin, now and formerly.
+_LABELS = ("org.opencontainers.image.", "org.label-schema.", "")
 _NVIDIA = re.compile(
     r"/usr/local/cuda[^/]*|.*/lib(cudart|cublas|cudnn|nvrtc|torch_cuda)[\w-]*\.so[.\d]*"
     r"|.*/site-packages/nvidia"
@@ -54,7 +55,7 @@ class Image:
 
     def label(self, *names: str) -> str:
         """What the first of some labels that is there says."""
-        found = (self.labels.get(_LABEL + name) or self.labels.get(name) for name in names)
+        found = (self.labels.get(start + name) for name in names for start in _LABELS)
         return next((text for text in found if text), "")
 
 

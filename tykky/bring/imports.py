@@ -10,10 +10,11 @@ import contextlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from keyword import iskeyword
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tykky import fetch
 from tykky.errors import TykkyError
@@ -25,12 +26,19 @@ if TYPE_CHECKING:
 
 #: Modules that a test does not name, although projects have them at their top.
 _ASIDE = re.compile(r"_.*|tests?|testing|docs?|examples?|benchmarks?|scripts|setup|conftest|bin")
+#: What looking into a wheel raises that cannot be had or is damaged: an install will say it better.
+_PROBLEMS = (
+    *(TykkyError, OSError, EOFError, KeyError, ValueError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 #: How many modules a test imports of one project, and how much of a file is read at once, in bytes.
 _EACH, _BLOCK = 3, 1 << 16
+#: As many projects may be asked for one by one; more are what some environment has.
+_FEW = 20
 
 
 def modules(lock: Lock, asked: Iterable[str], config: Config) -> tuple[str, ...]:
-    """The modules of the projects that were asked for, but for those that others of them need.
+    """The modules of the projects that were asked for; of many, those that no other of them needs.
 
     Nothing of a project whose wheel cannot be looked into.
     """
@@ -41,7 +49,7 @@ def modules(lock: Lock, asked: Iterable[str], config: Config) -> tuple[str, ...]
     tops = [
         (package, each)
         for package, (each, _) in zip(wanted, found, strict=True)
-        if canonical(package.name) not in needed
+        if len(wanted) <= _FEW or canonical(package.name) not in needed
     ]
     return tuple(sorted({name for p, each in tops for name in chosen(p.name, each)}, key=str.lower))
 
@@ -72,7 +80,7 @@ def _is_module(name: str) -> bool:
 
 def _look(package: Package, config: Config) -> tuple[list[str], set[str]]:
     """The files of a wheel, and the projects that it needs; nothing if that cannot be told."""
-    with contextlib.suppress(TykkyError, OSError, zipfile.BadZipFile, KeyError, ValueError):
+    with contextlib.suppress(*_PROBLEMS):
         kept = fetch.kept(package.sha256, config.cache_dir)
         if kept is not None:
             with zipfile.ZipFile(kept) as wheel:
@@ -86,7 +94,7 @@ def _look(package: Package, config: Config) -> tuple[list[str], set[str]]:
 
 def _told(wheel: zipfile.ZipFile) -> tuple[list[str], set[str]]:
     files = [name for name in wheel.namelist() if ".data/" not in name]
-    metadata = next(name for name in files if name.endswith(".dist-info/METADATA"))
+    metadata = next((name for name in files if name.endswith(".dist-info/METADATA")), "")
     lines = wheel.read(metadata).decode(errors="replace").partition("\n\n")[0].splitlines()
     needed = (
         line for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line
@@ -106,28 +114,29 @@ class _Remote(io.RawIOBase):
         self._patience = (fetch.CONNECT, patience)
         self._at = 0
         self._start, self._block = 0, b""
-        answer = self._ask(f"bytes=-{_BLOCK}")
-        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-        self._size = int(total)
-        self._block, self._start = answer.content, self._size - len(answer.content)
+        self._size = _BLOCK
+        said = self._ask(f"bytes=-{_BLOCK}", _BLOCK)
+        self._size = int(said.rpartition("/")[2])
+        self._start = self._size - len(self._block)
 
-    def _ask(self, part: str) -> Any:
+    def _ask(self, part: str, most: int) -> str:
+        """Have another block, of as many bytes at most; what the server says it is."""
         import requests
 
         try:
-            answer = self._session.get(
+            with self._session.get(
                 self._address,
                 headers={"Range": part, "Accept-Encoding": "identity"},
                 timeout=self._patience,
                 verify=fetch.certificates(),
                 stream=True,
-            )
+            ) as answer:
+                if answer.status_code != 206:
+                    raise OSError(f"the server gives no parts: {answer.status_code}")
+                self._block = answer.raw.read(most)
+                return str(answer.headers.get("Content-Range", ""))
         except requests.RequestException as error:
             raise OSError(str(error)) from None
-        if answer.status_code != 206:
-            answer.close()
-            raise OSError(f"the server gives no parts: {answer.status_code}")
-        return answer
 
     def seekable(self) -> bool:
         """It is."""
@@ -151,7 +160,7 @@ class _Remote(io.RawIOBase):
         end = self._size if size is None or size < 0 else min(self._at + size, self._size)
         if not self._start <= self._at <= end <= self._start + len(self._block):
             last = min(max(end, self._at + _BLOCK), self._size) - 1
-            self._block = self._ask(f"bytes={self._at}-{last}").content
+            self._ask(f"bytes={self._at}-{last}", last + 1 - self._at)
             self._start = self._at
         found = self._block[self._at - self._start : end - self._start]
         self._at += len(found)

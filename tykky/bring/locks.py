@@ -57,7 +57,8 @@ class _Lock:
         """What markers are compared with: the machines that a stack is for."""
         machine = {"platform_machine": bases.arch(), "platform_system": "Linux", "os_name": "posix"}
         machine |= {"sys_platform": "linux", "platform_python_implementation": "CPython"}
-        python = {"python_version": self.python, "python_full_version": f"{self.python}.99"}
+        # As uv takes a version that is asked for without its last part.
+        python = {"python_version": self.python, "python_full_version": f"{self.python}.0"}
         return {**machine, **python, "implementation_name": "cpython", "extra": "", **more}
 
     def holds(self, marker: str, **more: Any) -> bool:

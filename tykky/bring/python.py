@@ -137,7 +137,8 @@ def python_of(
         return wanted
     if wanted:
         why = f"the base '{config.base or 'host'}' has Python {', '.join(there)}: set 'base' to one"
-        asked.leave(f"Python {wanted}", f"{why} that has it, or set 'python' and lock again", at)
+        why += f" that has it, such as docker://python:{wanted}-slim"
+        asked.leave(f"Python {wanted}", f"{why}, or set 'python' and lock again", at)
         return wanted
     if limits and not fitting:
         why = f"no Python of the base '{config.base or 'host'}' is one ({', '.join(there)})"

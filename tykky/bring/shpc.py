@@ -43,6 +43,7 @@ def read(path: Path, config: Config) -> Found:
     lost: list[Left] = []
     latest = table(data.get("latest"))
     tag, digest = next(((str(k), str(v)) for k, v in latest.items()), ("", ""))
+    tag = tag if re.fullmatch(r"\w[\w.-]*", tag) else ""
     image = ""
     if data.get("docker"):
         at = f"@{digest}" if re.fullmatch("sha256:[0-9a-f]{64}", digest) else ""

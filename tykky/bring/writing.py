@@ -18,6 +18,8 @@ _PIECE = 76
 KINDS = ("pip", "conda", "container", "disk")
 #: What is said of that which no recipe can say.
 LEFT = "Not carried over, or not known"
+#: What no class can be called.
+_WORDS = ("None", "True", "False")
 #: How many texts a field has at most on one line.
 _FEW = 4
 
@@ -25,9 +27,11 @@ _FEW = 4
 def recipe(name: str, found: Found, version: str = "") -> str:
     """The text of the recipe of this name, as ``ruff format`` would leave it."""
     fields = {
-        "homepage": found.fields.get("homepage", ""),
-        "license": found.fields.get("license", ""),
-        "versions": version or found.version or "1",
+        "homepage": plain(str(found.fields.get("homepage", ""))),
+        "license": plain(str(found.fields.get("license", ""))),
+        "versions": version
+        or re.sub(r"[^\w.-]+", "-", found.version, flags=re.A).strip("-._")
+        or "1",
         **{k: v for k, v in found.fields.items() if k not in ("homepage", "license", "versions")},
     }
     about = found.about or f"{name}, as it was found."
@@ -54,7 +58,10 @@ def _class(name: str) -> str:
     """The name of the class: ``python-data`` is ``PythonData``."""
     words = re.split("[^A-Za-z0-9]+", name)
     joined = "".join(word[:1].upper() + word[1:] for word in words)
-    return joined if joined[:1].isalpha() else f"Stack{joined}"
+    if not joined[:1].isalpha():
+        return f"Stack{joined}"
+    # Neither a word of Python nor what a recipe imports.
+    return f"{joined}Recipe" if joined in _WORDS or joined.endswith("Stack") else joined
 
 
 def plain(text: str) -> str:
