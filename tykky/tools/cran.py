@@ -34,7 +34,7 @@ _R = frozenset(
 )
 _NEEDS = ("Depends", "Imports", "LinkingTo")
 _WISH = re.compile(
-    r"\s*([A-Za-z][A-Za-z0-9.]*)\s*\(?\s*((?:(?:>=|<=|==|!=|>|<)\s*[^,)]+,?\s*)*)\)?\s*"
+    r"\s*([A-Za-z][A-Za-z0-9.]*)\s*\(?\s*((?:(?:>=|<=|==|!=|>|<)\s*[\w.-]+\s*,?\s*)*)\)?\s*"
 )
 _BOUND = re.compile(r"(>=|<=|==|!=|>|<)\s*([0-9][0-9A-Za-z]*(?:[.-][0-9A-Za-z]+)*)")
 
@@ -247,7 +247,7 @@ class Resolver:
         if kept := self.held.get(name):
             return kept
         path, sha256 = self._downloaded(url, repository)
-        md5 = said.get("MD5sum", "")
+        md5 = said.get("MD5sum", "").lower()
         # Of a repository that has others for some, it is that of those that it has for all.
         if md5 and not repository.agent and (found := digest_file(path, "md5")) != md5:
             raise StepError(
