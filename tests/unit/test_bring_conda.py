@@ -229,9 +229,9 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
         "5: c # [osx]",
     ),
     "pip-only.yml": (
-        "dependencies:\n  - pip:\n    - six\n    - pywin32  # [win]\n",
+        "dependencies:\n  - pip:\n    - nvidia-cuda-runtime-cu12\n    - pywin32  # [win]\n",
         "environment",
-        {"packages": ("python",), "pip": ("six",)},
+        {"packages": ("python",), "pip": ("nvidia-cuda-runtime-cu12",), "gpu": "nvidia"},
         {},
         "0: channels\n4: pywin32 # [win]",
     ),

@@ -13,6 +13,7 @@ from pathlib import Path
 from tykky.bring import exact
 from tykky.bring.exact import ARCHS, Exact, Leaving
 from tykky.bring.found import Found
+from tykky.bring.python import name_of as name_of_project
 from tykky.conda.channels import name_of
 from tykky.conda.environment import Environment, names_of, read
 from tykky.config import Config
@@ -122,7 +123,8 @@ def of_environments(
     else:
         fields["environment"] = "environment.yml"
         files["environment.yml"] = _file(wanted, leave.file).encode()
-    fields |= {**(more or {}), "env": env}
+    names_of_all = [*packages, *map(name_of_project, any_of_them.pip)]
+    fields |= {**exact.gpu_of(names_of_all), **(more or {}), "env": env}
     has_python = all("python" in names_of(each.specs) for each in wanted.values())
     shared = [one for one in any_of_them.pip if all(one in w.pip for w in wanted.values())]
     return Found(

@@ -24,6 +24,10 @@ ARCHS = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 MANY = 30
 #: Channels whose packages have pages of their own.
 _DOCUMENTED = ("conda-forge", "bioconda")
+#: Packages of conda or pip that are there only where CUDA is to be used.
+_OF_CUDA = re.compile(
+    r"cudatoolkit|cuda-(version|cudart|runtime|toolkit)|pytorch-cuda|nvidia-cuda-runtime-cu\d+"
+)
 NO_LINUX = "stacks are for Linux on x86_64 and aarch64"
 #: The public index, and how its files are known.
 _PYPI = "https://pypi.org/"
@@ -101,10 +105,12 @@ def found(
     note_channels(channels, leave)
     pip = _by_arch({a: [_released(p, config) for p in e.pip] for a, e in wanted.items()})
     files = {names[a]: _list(exact, a, leave.file, note).encode() for a, exact in wanted.items()}
+    names_of_all = [*map(name_in, urls), *map(python.name_of, pip)]
     fields = {
         "channels": channels,
         "environment": names if len(wanted) > 1 else names[next(iter(wanted))],
         **pip_fields(pip, files),
+        **gpu_of(names_of_all),
         **(more or {}),
     }
     has_python = any(name_in(url) == "python" for url in urls)
