@@ -352,6 +352,11 @@ def about_packages(names: Sequence[str], channels: Sequence[str]) -> dict[str, o
     return {"homepage": homepage, "license": python.LICENCES}
 
 
+def gpu_of(names: Iterable[str]) -> dict[str, object]:
+    """The field for graphics processors, if one of the packages is of NVIDIA's CUDA."""
+    return {"gpu": "nvidia"} if any(map(_OF_CUDA.fullmatch, names)) else {}
+
+
 def tests(has_python: bool, pip: Iterable[str], modules: Sequence[str] = ()) -> tuple[str, ...]:
     """Commands that fail if the stack is broken, as far as one can tell without knowing it."""
     if modules:
