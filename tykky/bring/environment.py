@@ -29,7 +29,9 @@ _OF_PIP = re.compile(
     r"# pip (\S+?)(?: ?== ?(\S+)| @ (\S+?))(?:#sha256[=:]([0-9a-f]{64}))?"
     r"(?: --hash=sha256:([0-9a-f]{64}))?"
 )
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.=:/<>+-]*")
+_WITH_SECRET = "it has a password or token in it, and a recipe is for everybody"
+#: What YAML takes for text without quotes.
+_PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off)$)[A-Za-z_][A-Za-z0-9_.=/<>+-]*", re.I)
 
 
 # -- recognising ------------------------------------------------------------------------------
@@ -147,6 +149,9 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
             leave(name, "it is a path that only counts where the file is: name the whole path", at)
             continue
         plain = name_of(exact.open_channel(name, leave, at), config)
+        if masked(plain) != plain:
+            leave(plain, _WITH_SECRET, at)
+            continue
         exact.note_channels([plain], leave, at)
         channels += [plain] if plain != "nodefaults" else []
     specs = []
@@ -157,8 +162,7 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
             exact.note_channels([channel], leave, line(spec).line)
         whole = f"{channel}{separator}{rest}"
         if masked(whole) != whole:
-            why = "it has a password or token in it, and a recipe is for everybody"
-            leave(whole, why, line(spec))
+            leave(whole, _WITH_SECRET, line(spec))
             continue
         specs.append(whole)
     pip = [one for text in wanted.pip for one in exact.pip_line(text, leave, line(text))]

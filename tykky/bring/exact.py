@@ -150,8 +150,8 @@ def note_channels(names: Iterable[str], leave: Leaving, line: int = 0) -> None:
     for name in names:
         if name.startswith(("file:", "/")):
             leave(f"the channel {name}", _ON_DISK, line)
-    if any(name == "defaults" or "repo.anaconda.com" in name for name in names):
-        leave("the channel 'defaults'", _DEFAULTS, line)
+        elif name == "defaults" or "repo.anaconda.com" in name:
+            leave(f"the channel '{name}'", _DEFAULTS, line)
 
 
 def _channels(urls: Sequence[str], config: Config) -> tuple[str, ...]:
