@@ -237,6 +237,45 @@ def test_locks_and_projects_give_versions_digests_and_what_is_left(
     assert found.fields["python"] == "3.11"
 
 
+def test_of_an_environment_all_is_kept_and_what_was_asked_for_is_told(tmp_path: Path) -> None:
+    """Whatever nothing else needs, or only what is left out; circles; what pip and uv note."""
+    site = tmp_path / "env/lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    (tmp_path / "env/pyvenv.cfg").write_text("include-system-site-packages = true\n")
+
+    def add(name: str, *needs: str, **files: str) -> None:
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir()
+        lines = "".join(f"Requires-Dist: {need}\n" for need in needs)
+        (info / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n{lines}")
+        (info / "RECORD").write_text(f"{name}_module/__init__.py,,\n")
+        for file, text in files.items():
+            (info / file.replace("__", ".")).write_text(text)
+
+    add("top", "under", "old ; python_version < '3'", "extra ; extra == 'x'", "pip")
+    add("under")
+    add("old")  # asked for, since nothing needs it with this Python
+    add("extra")
+    add("one", "two")  # which need each other
+    add("two", "one")
+    add("both", REQUESTED="", INSTALLER="pip")
+    add("needer", "both", "byuv")
+    add("byuv", REQUESTED="", INSTALLER="uv")
+    add("pip")
+    add("editable", "hidden", direct_url__json='{"url": "file:///gone", "dir_info": {}}')
+    add("hidden")
+    (site / "broken-1.0.dist-info").mkdir()
+    found = found_in(tmp_path / "env")
+    asked = ["both", "extra", "hidden", "needer", "old", "one", "top"]
+    assert lines(found, "packages") == asked
+    every = [*asked, "byuv", "two", "under"]
+    assert lines(found, "constraints") == [f"{name}==1.0" for name in sorted(every)]
+    assert [left.what.partition(" ")[0] for left in found.left] == [
+        "include-system-site-packages", "editable"
+    ]  # fmt: skip
+    assert "import both_module, extra_module, hidden_module" in found.tests[0]
+
+
 @pytest.mark.parametrize(
     "name, text, words",
     [
