@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tykky.bring import formats, writing
+from tykky.bring import formats, imports, writing
 from tykky.bring.found import Found, Left
 from tykky.config import Config
 from tykky.errors import masked
+from tykky.lock import Lock, Package
 
 HASH = "0" * 64
 SECRET = "s3cret"
@@ -329,3 +334,51 @@ def test_hostile_texts_stay_texts_and_the_recipe_is_formatted(tmp_path: Path) ->
     check = [ruff, "format", "--check", "--isolated", "--no-cache", "--line-length=100", file]
     assert subprocess.run(check, capture_output=True).returncode == 0
     assert max(map(len, text.splitlines())) <= 100
+
+
+class _Parts(BaseHTTPRequestHandler):
+    """A server that gives parts of a file, and notes how many bytes it has sent."""
+
+    content = b""
+    sent = 0
+
+    def do_GET(self) -> None:
+        total, (start, end) = len(self.content), self.headers["Range"][6:].split("-")
+        first = int(start) if start else max(0, total - int(end))
+        last = min(int(end), total - 1) if start else total - 1
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{total}")
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        self.wfile.write(self.content[first : last + 1])
+        type(self).sent += last + 1 - first
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("size", [0, 3 << 20])
+def test_of_a_wheel_on_a_server_only_what_tells_its_modules_is_read(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as wheel:
+        wheel.writestr("big/__init__.py", "")
+        wheel.writestr("x-1.dist-info/METADATA", "Name: x\nRequires-Dist: six (>1)\n\nwords")
+        wheel.writestr("big/data.bin", b"0" * size)
+        for number in range(2000):  # whose list is longer than one block
+            wheel.writestr(f"big/{number}/__init__.py", "")
+    _Parts.content, _Parts.sent = stream.getvalue(), 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Parts)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/x-1-py3-none-any.whl"
+        package = Package("x", "1", "x-1-py3-none-any.whl", "0" * 64, url=address)
+        lock = Lock("lab", "1", "", "x86_64", {}, (package,))
+        assert imports.modules(lock, ["X"], Config.load({})) == ("big",)
+        assert _Parts.sent < 1 << 20
+    finally:
+        server.shutdown()
+        server.server_close()
