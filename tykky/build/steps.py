@@ -24,6 +24,7 @@ from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
 from tykky.store import Record, place, signatures
 from tykky.store.place import Draft
+from tykky.tools import checkouts
 from tykky.tools.git import state_of
 from tykky.tools.squash import settle, squash
 
@@ -227,7 +228,7 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
             by={**record.by, **_own_commit()},
             images=built.images,
             fetched=_fetched(work),
-            repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
+            repository=_repository(work) if plan.layout.has_repository else {},
         )
         record = plan.layout.amend(record)
         if problem := keeping.keep_bill(record, built.packages, draft.path, permissions):
@@ -237,6 +238,13 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
+
+
+def _repository(work: Work) -> dict[str, str]:
+    """What git knows of the recipe's folder."""
+    folder, config = work.plan.recipe.directory, work.config
+    remote = config.remotes.get(folder.parent)
+    return checkouts.state_of(remote, folder, config.cache_dir) if remote else state_of(folder)
 
 
 def _own_commit() -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tykky import jobs
+from tykky.config.remotes import PREFIX, Remote
 
 Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native", "apptainer", "auto"]
@@ -90,6 +91,15 @@ def _absolute(text: str) -> Path:
     if not path.is_absolute():
         raise BadValueError("is a relative path; give an absolute one")
     return path
+
+
+def _repository(text: str) -> Path | Remote:
+    try:
+        return Remote.parse(text) if text.startswith(PREFIX) else _absolute(text)
+    except BadValueError:
+        raise
+    except ValueError as error:
+        raise BadValueError(str(error)) from None
 
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
@@ -395,8 +405,8 @@ class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
 
     ``bases`` are aliases, of which the last with a name counts. ``roots`` are in the order in which
-    they are searched, each name once. ``repos`` ends with the recipes
-    that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty where the launcher
+    they are searched, each name once. ``repos`` are directories, also of what git fetches, and end
+    with the recipes that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty where the launcher
     shall look for one itself.
     """
 
@@ -417,7 +427,9 @@ class Values:
     registry_mirrors: tuple[tuple[str, str], ...] = _list("REGISTRY=MIRROR", _registry_mirror)
     registries: tuple[str, ...] = _list("HOST/PATH", registry_path)
     timeout: int = _number(1, 86400)
-    repos: tuple[Path, ...] = _paths()
+    repos: tuple[Path, ...] = _key(
+        "list of paths and repositories of git", _repository, path=True, is_list=True, separator=":"
+    )
     builtin_repo: bool = _key("true | false", _switch)
     runtime: Runtime = _choice(Runtime)
     isolation: Isolation = _choice(Isolation)
