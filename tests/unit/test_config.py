@@ -97,7 +97,7 @@ def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
     groups |= {"keep": Keep, "advisories": Advisories}
     groups |= {"python": Python, "conda": Conda, "signing": Signing}
     groups |= {"licences": Licences, "slurm": Slurm}
-    own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains"}
+    own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains", "remotes"}
     assert own == set(SECTIONS[""])
     for section, group in groups.items():
         assert {field.name for field in fields(group)} == set(SECTIONS[section])

@@ -103,7 +103,7 @@ def _add(call: Call) -> Result:
 
     path = _write(call, change)
     now = Config.load()
-    answer = {"added": str(item), "file": path, "recipes": names}
+    answer: dict[str, Any] = {"added": str(item), "file": path, "recipes": names}
     place = now.repos.index(folder) if folder in now.repos else 0
     answer |= {"shadows": _shared(now, now.repos[place + 1 :], names)}
     answer |= {"shadowed": _shared(now, now.repos[:place], names)}
@@ -143,15 +143,14 @@ def _fetched(address: str, wanted: str | None, path: str | None, config: Config)
     from tykky.tools import checkouts
     from tykky.tools.git import Mirror
 
-    with console.step("fetch", address) as line:
-        commit, ref = Mirror(address, config.cache_dir).resolve(wanted or "")
-        remote = Remote(address, commit, ref, (path or "").strip("/"))
-        try:
-            remote = Remote.parse(str(remote))
-        except ValueError as error:
-            raise ConfigError(f"{remote} {error}", remedy="give another --path") from None
-        checkouts.provide(remote, config.cache_dir, 600)
-        line.update(f"{address} at {commit[:12]}")
+    console.note(f"asking {address}")  # no step: git may ask for a password
+    commit, ref = Mirror(address, config.cache_dir).resolve(wanted or "")
+    remote = Remote(address, commit, ref, (path or "").strip("/"))
+    try:
+        remote = Remote.parse(str(remote))
+    except ValueError as error:
+        raise ConfigError(f"{remote} {error}", remedy="give another --path") from None
+    checkouts.provide(remote, config.cache_dir, 600)
     return remote
 
 
@@ -241,9 +240,7 @@ def _remove(call: Call) -> Result:
         console.note(f"removed {text} from {path}")
         if made:
             console.note(f"  made from it, and not changed by that: {', '.join(made)}")
-            console.note(
-                "  'tykky update' and 'rebuild' want their recipes, where others have none"
-            )
+            console.note("  but 'tykky update' wants their recipes, from another repository then")
         if folder in Config.load().repos:
             console.warn(f"{Config.load().origin('repos').place} still names it")
 
@@ -283,7 +280,7 @@ def _update(call: Call) -> Result:
             raise ConfigError(cause, remedy="update it as it came about, with git perhaps")
         new = _fetched(old.address, call.args.commit or old.ref, old.path, config)
         changes = checkouts.compare(old, new, config.cache_dir)
-        answer = {"name": old.name, "from": old.address, "before": old.commit}
+        answer: dict[str, Any] = {"name": old.name, "from": old.address, "before": old.commit}
         answer |= {"after": new.commit, "added": changes.added, "removed": changes.removed}
         answers.append(answer | {"changed": changes.changed})
         if old.commit == new.commit and old.ref == new.ref:

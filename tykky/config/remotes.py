@@ -77,7 +77,12 @@ class Remote:
         told = f"{self.name}-{self.commit}"
         if self.path:  # the same commit may have recipes in two folders
             told += "-" + hashlib.sha256(self.path.encode()).hexdigest()[:8]
-        return cache / "repos" / told
+        return home(cache) / told
+
+
+def home(cache: Path) -> Path:
+    """Where what git fetches is kept: beside the cache, which builds may write to."""
+    return Path(f"{cache}-recipes")
 
 
 def _is_inside(path: str) -> bool:

@@ -406,8 +406,8 @@ class Values:
 
     ``bases`` are aliases, of which the last with a name counts. ``roots`` are in the order in which
     they are searched, each name once. ``repos`` are directories, also of what git fetches, and end
-    with the recipes that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty where the launcher
-    shall look for one itself.
+    with the recipes that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty
+    where the launcher shall look for one itself.
     """
 
     root: Path = _path()

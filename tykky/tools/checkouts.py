@@ -64,7 +64,7 @@ def provide(remote: Remote, cache: Path, patience: int = _SOON) -> Path:
         try:
             _write(new, tree, mirror)
             for above, _, _ in os.walk(new):
-                os.chmod(above, 0o555)
+                Path(above).chmod(0o555)
             with contextlib.suppress(OSError):  # another was faster
                 new.rename(folder)
         finally:
@@ -79,15 +79,12 @@ def provide(remote: Remote, cache: Path, patience: int = _SOON) -> Path:
 def _recipes_of(mirror: Mirror, remote: Remote) -> _Tree:
     """What is kept of a commit. Raises ``ConfigError`` for what is no repository of recipes."""
     tree = mirror.tree(remote.commit, remote.path)
-    wanted = {
-        name.partition("/")[0] for name in tree if re.fullmatch(f"[^/.][^/]*/{RECIPE_FILE}", name)
-    }
+    is_recipe = re.compile(rf"([^/.][^/]*)/{re.escape(RECIPE_FILE)}")
+    wanted = {found[1] for name in tree if (found := is_recipe.fullmatch(name))}
     if not wanted:
-        whole = mirror.tree(remote.commit)
-        deeper = {
-            n.rpartition("/")[0].rpartition("/")[0] for n in whole if n.endswith(f"/{RECIPE_FILE}")
-        }
-        near = f"they are below '{min(deeper)}': --path {min(deeper)}" if any(deeper) else ""
+        every = [name for name in mirror.tree(remote.commit) if Path(name).name == RECIPE_FILE]
+        deeper = {str(Path(name).parents[1]) for name in every if name.count("/") > 1}
+        near = f"they are below '{min(deeper)}': --path {min(deeper)}" if deeper else ""
         cause = f"{remote.name} has no recipes{' in ' + remote.path if remote.path else ''}"
         remedy = near or f"a repository has a folder for each recipe, with a {RECIPE_FILE}"
         raise RecipeError(f"{cause} at {remote.commit[:12]}", remedy=remedy)
@@ -112,9 +109,9 @@ def _write(folder: Path, tree: _Tree, mirror: Mirror) -> None:
     for name, data in zip(files, mirror.blobs([tree[name][1] for name in files]), strict=True):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o555 if tree[name][0] == "100755" else 0o444
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        with path.open("xb") as stream:
             stream.write(data)
+            os.fchmod(stream.fileno(), 0o555 if tree[name][0] == "100755" else 0o444)
     for name, data in zip(links, mirror.blobs([tree[name][1] for name in links]), strict=True):
         target = os.fsdecode(data)
         there = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tykky import trust
+from tykky.config.remotes import home
 from tykky.errors import (
     ConfigError,
     Exit,
@@ -35,13 +36,8 @@ _SHORTEST = 7
 _ENTRY = re.compile(r"GIT_(SSH(_\w+)?|ASKPASS|SSL_\w+|PROXY_\w+|CONFIG_\w+)")
 #: What is set after all that is configured.
 _SAFELY = (
-    *(
-        "core.hooksPath=/dev/null",
-        "core.fsmonitor=false",
-        "gc.auto=0",
-        "fetch.recurseSubmodules=no",
-    ),
-    *("submodule.recurse=false", "fetch.writeCommitGraph=false", "maintenance.auto=false"),
+    *("core.hooksPath=/dev/null", "core.fsmonitor=false", "fetch.recurseSubmodules=no"),
+    *("submodule.recurse=false", "gc.auto=0", "maintenance.auto=false"),
 )
 #: All that a repository has, where a single commit cannot be had.
 _ALL = ("--no-tags", "--force")
@@ -114,7 +110,7 @@ def _run(
 
 @dataclass(frozen=True)
 class Mirror:
-    """What was fetched of a repository, in a git directory of the user's own in ``cache``.
+    """What was fetched of a repository, in a git directory of the user's own beside the ``cache``.
 
     Nothing of it is ever checked out: git would run filters that its files name. Whatever a
     repository says, nothing else is fetched, no hook is run, and no program named by an address.
@@ -128,7 +124,7 @@ class Mirror:
     @property
     def folder(self) -> Path:
         """The git directory."""
-        return self.cache / "git" / hashlib.sha256(self.address.encode()).hexdigest()[:16]
+        return home(self.cache) / "git" / hashlib.sha256(self.address.encode()).hexdigest()[:16]
 
     def resolve(self, wanted: str) -> tuple[str, str]:
         """The commit that a branch, a tag, or (the start of) a number means, and its ref if any.
