@@ -10,7 +10,7 @@ from typing import Any
 
 import tykky
 from tykky import console, contents
-from tykky.build import commands, keeping, layered, restoring
+from tykky.build import commands, keeping, layered, mpi, restoring
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan, of_needs
 from tykky.build.layout import Images, Offer
@@ -126,6 +126,7 @@ def _finish(work: Work) -> Built:
         if database := filling.unread(plan.base, found):
             work.desk.remark(f"the packages of the base are not known: nothing reads {database}")
         entering = plan.layout.enter(work, box, offer)
+        entering = replace(entering, mpi=mpi.find(plan.recipe, box, found))
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
     work.tell(box)
