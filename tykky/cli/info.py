@@ -116,7 +116,8 @@ def _show(facts: dict[str, Any]) -> None:
         for i in there:
             count = console.plural(len(i["packages"]), "package") if i["packages"] else ""
             state = ", ".join(i["state"])
-            rows.append((f"  {i['module']}#{i['generation']}", state, count, i["mpi"], i["prefix"]))
+            mpi = [i["mpi"]] if facts["mpi"] else []
+            rows.append((f"  {i['module']}#{i['generation']}", state, count, *mpi, i["prefix"]))
         console.table(rows)
         for module, name, mark in (
             (i["module"], *each) for i in there for each in i["marks"].items()
@@ -154,7 +155,8 @@ def _show_record(record: Record) -> None:
 def _mpi(record: Record) -> str:
     """Which MPI an install has, and where that is; empty if its recipe says of none."""
     whose = {"host": "the host's", "own": "its own"}.get(record.mpi.get("declared", ""), "")
-    where = f"{whose}, {record.mpi.get('library', '')}".strip(", ")
+    package = f"from {record.mpi['package']}" if "package" in record.mpi else ""
+    where = ", ".join(filter(None, (whose, package, record.mpi.get("library"))))
     return f"{version} ({where})" if (version := record.mpi.get("version")) else where
 
 
