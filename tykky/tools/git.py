@@ -39,8 +39,7 @@ _SAFELY = (
     *("core.hooksPath=/dev/null", "core.fsmonitor=false", "fetch.recurseSubmodules=no"),
     *("submodule.recurse=false", "gc.auto=0", "maintenance.auto=false"),
 )
-#: All that a repository has, where a single commit cannot be had.
-_ALL = ("--no-tags", "--force")
+#: Where the branches and tags of another repository are kept.
 _REFS = ("+refs/heads/*:refs/kept/heads/*", "+refs/tags/*:refs/kept/tags/*")
 
 
@@ -160,7 +159,7 @@ class Mirror:
         if not re.fullmatch("[0-9a-f]{7,64}", start):
             return ""
         with self._alone():
-            self._git("fetch", *_ALL, "--", self.address, *_REFS, patience=_LONGEST)
+            self._git("fetch", *self._all(), patience=_LONGEST)
             done = self._git("rev-parse", "--verify", "--quiet", f"{start}^{{commit}}")
         return os.fsdecode(done.stdout).strip() if done and done.returncode == 0 else ""
 
@@ -169,14 +168,19 @@ class Mirror:
         with self._alone():
             said = b""
             # A server may refuse to give a commit by its number.
-            one = ("--depth=1", "--no-tags", "--", self.address, commit)
-            for words in (one, (*_ALL, "--", self.address, *_REFS)):
+            one = ("--quiet", "--depth=1", "--no-tags", "--", self.address, commit)
+            for words in (one, None):
                 if self._has(commit):
                     return
-                done = self._git("fetch", "--quiet", *words, patience=patience)
+                done = self._git("fetch", *(words or self._all()), patience=patience)
                 said = (done.stderr if done else b"") or said
             if not self._has(commit):
                 raise self._cannot(f"does not give commit {commit[:12]}", said)
+
+    def _all(self) -> tuple[str, ...]:
+        """How all is fetched that the repository has, where a single commit cannot be had."""
+        whole = ("--unshallow",) if (self.folder / "shallow").exists() else ()
+        return ("--quiet", *whole, "--no-tags", "--force", "--", self.address, *_REFS)
 
     def content(self, commit: str, name: str) -> bytes:
         """What a file of a commit holds. Raises ``ConfigError``."""
