@@ -19,7 +19,7 @@ HOST = "echo '#include <mpi.h>\nint main(void) { return MPI_Init(0, 0); }' | mpi
 OWN = """
 echo '#include <string.h>
 int MPI_Get_library_version(char *text, int *length)
-{ strcpy(text, "MPICH Version:  9.9\\nmore"); return *length = 0; }' > m.c
+{ strcpy(text, "MPICH Version:  9.9, and more"); return *length = 0; }' > m.c
 gcc -shared -fPIC -Wl,-soname,libmpi.so.12 m.c -o lib/libmpi.so.12
 echo 'int main(void) { return 0; }' > x.c
 gcc -Wl,--no-as-needed x.c -o bin/x lib/libmpi.so.12 '-Wl,-rpath,$ORIGIN/../lib'

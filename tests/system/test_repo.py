@@ -108,7 +108,7 @@ def test_a_repository_of_git_is_added_installed_from_updated_and_removed(
     file.chmod(0o644)
     file.write_text(file.read_text().replace("echo one", "echo other"))
     kept = Remote(str(theirs.path), first, path="hpc")
-    cache = own.user.home / ".cache/tykky"
+    cache = Path(str(folder.parent).removesuffix("-recipes"))
     assert checkouts.state_of(kept, folder / "aaa", cache) == {**remote, "state": "dirty"}
 
     theirs.write("hpc/ccc", "three")
