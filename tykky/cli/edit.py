@@ -21,7 +21,7 @@ from tykky.cli import audit
 from tykky.cli.common import Call, Result, flag, selected, specs
 from tykky.errors import ConfigError, Exit, LockError, TykkyError, explained
 from tykky.files import discard, walk
-from tykky.repos.loading import RECIPE_FILE
+from tykky.repos.loading import RECIPE_FILE, is_own
 from tykky.resources import resource
 from tykky.spec import parse_one
 
@@ -45,7 +45,7 @@ def run(call: Call) -> Result:
     name = parse_one(" ".join(args.spec)).name
     folder, copied = call.repos.find(name), False
     editor = [] if args.print else _editor(folder / RECIPE_FILE)
-    if args.copy or not (args.print or _is_own(folder, call)):
+    if args.copy or not (args.print or _is_own(folder)):
         target = _target(folder, call)
         if target != folder.parent:
             folder, copied = _copy(folder, target, ask=not args.copy), True
@@ -80,22 +80,19 @@ def run(call: Call) -> Result:
     return Result(answer, show, Exit.RECIPE if problems else Exit.OK)
 
 
-def _is_own(folder: Path, call: Call) -> bool:
-    """Whether a recipe may be changed where it is: not what git fetches, or came with Tykky."""
-    repository = folder.parent
-    if repository in call.config.remotes:
-        return False
-    if repository == resource("repo") and not (repository.parent / ".git").exists():
-        return False
+def _is_own(folder: Path) -> bool:
+    """Whether a recipe may be changed where it is; also one of Tykky's, in its own repository."""
+    shipped = resource("repo")
+    is_developed = folder.parent == shipped and (shipped.parent / ".git").exists()
     # Editors write a new file beside the old one.
-    return all(os.access(path, os.W_OK) for path in (folder, folder / RECIPE_FILE))
+    is_writable = all(os.access(path, os.W_OK) for path in (folder, folder / RECIPE_FILE))
+    return is_writable and (is_developed or is_own(folder.parent))
 
 
 def _target(folder: Path, call: Call) -> Path:
     """The repository that a copy goes to. Raises ``ConfigError`` if there is none."""
     paths = call.repos.paths
-    own = [p for p in paths if p not in call.config.remotes and p != resource("repo")]
-    own = [path for path in own if os.access(path, os.W_OK | os.X_OK)]
+    own = [path for path in paths if is_own(path)]
     if own and paths.index(own[0]) <= paths.index(folder.parent):
         return own[0]
     cause, remedy = "no repository is yours to write to", "'tykky repo add DIR' adds a directory"
