@@ -73,7 +73,7 @@ def find(recipe: Stack, box: RealBox, packages: Iterable[Installed]) -> tuple[tu
     """
     declared = guarded(recipe, "mpi")
     names = {package.name.lower() for package in packages}
-    if not declared:
+    if declared not in ("host", "own"):  # nor is what a variant calls otherwise
         if there := sorted(names & _SPEAK):
             said = f"it has {', '.join(there)}, and its recipe does not say which MPI it runs with"
             box.remarks.append(f"{said}: mpi = 'host', or 'own' if it brings one")
