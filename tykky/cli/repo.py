@@ -81,6 +81,9 @@ def _list(call: Call) -> Result:
 
 def _add(call: Call) -> Result:
     what, config = call.args.what, call.config
+    if call.args.first and call.args.last:
+        remedy = "give one of the two"
+        raise TykkyError("--first and --last are two places", remedy=remedy, code=Exit.USAGE)
     item: Path | Remote
     if _is_git(what, call.args.commit or call.args.path):
         item = _fetched(_address(what), call.args.commit, call.args.path, config)
@@ -98,8 +101,9 @@ def _add(call: Call) -> Result:
         console.warn(f"{folder} has no folder with a {loading.RECIPE_FILE} yet")
 
     def change(own: Sequence[str]) -> list[str]:
-        others = [text for text in own if not _is_same(text, item)]
-        return [*others, str(item)] if call.args.last else [str(item), *others]
+        others = [text for text in own if not _is_same(text, item, _scope(call))]
+        new = str(item).replace("$", "$$")  # as the configuration has it
+        return [*others, new] if call.args.last else [new, *others]
 
     path = _write(call, change)
     now = Config.load()
@@ -154,17 +158,28 @@ def _fetched(address: str, wanted: str | None, path: str | None, config: Config)
     return remote
 
 
-def _is_same(text: str, item: Path | Remote) -> bool:
+def _is_same(text: str, item: Path | Remote, scope: str) -> bool:
     """Whether an entry of the list is this repository, perhaps at another commit."""
     if not isinstance(item, Remote):
-        return text == str(item)
+        return _path(text, scope) == item
     known = _parsed(text)
     return known is not None and (known.address, known.path) == (item.address, item.path)
 
 
+def _path(text: str, scope: str) -> Path | None:
+    """The directory that an entry of a scope's file means."""
+    from tykky.config.scopes import scope_files
+
+    if text.startswith((PREFIX, "{")):
+        return None
+    beside = scope_files(os.environ)[scope].parent
+    expanded = os.path.expandvars(text.replace("$$", "\0")).replace("\0", "$")
+    return _full(str(beside / Path(expanded).expanduser()))
+
+
 def _parsed(text: str) -> Remote | None:
     try:
-        return Remote.parse(text) if text.startswith(PREFIX) else None
+        return Remote.parse(text.replace("$$", "$")) if text.startswith(PREFIX) else None
     except ValueError:
         return None
 
@@ -207,7 +222,13 @@ def _named(call: Call, word: str) -> str:
     own = [text for text in _own(call) if not text.startswith("{")]
     called = {text: r.name if (r := _parsed(text)) else Path(text).name for text in own}
     full = _full(word)
-    exact = [t for t in own if t in (word, str(full)) or ((r := _parsed(t)) and r.address == word)]
+    exact = [
+        text
+        for text in own
+        if text == word
+        or _path(text, _scope(call)) == full
+        or ((remote := _parsed(text)) and remote.address == word)
+    ]
     found = exact or [text for text in own if called[text] == word]
     if len(found) == 1:
         return found[0]
@@ -233,7 +254,7 @@ def _remove(call: Call) -> Result:
     remote = _parsed(text)
     before = call.config
     path = _write(call, lambda own: [each for each in own if each != text])
-    folder = remote.folder(before.cache_dir) if remote else Path(text)
+    folder = remote.folder(before.cache_dir) if remote else _path(text, _scope(call)) or Path()
     made = sorted(set(_made_from(call, folder, remote)))
 
     def show() -> None:

@@ -137,9 +137,10 @@ class Mirror:
         pairs = (line.split("\t") for line in os.fsdecode(done.stdout).splitlines())
         refs = {name: commit for commit, name in (pair for pair in pairs if len(pair) == 2)}
         names = [f"refs/heads/{wanted}", f"refs/tags/{wanted}^{{}}", f"refs/tags/{wanted}"]
-        for name in names if wanted else ["HEAD"]:
+        is_head = wanted in ("", "HEAD")
+        for name in ["HEAD"] if is_head else names:
             if name in refs:
-                return refs[name], wanted
+                return refs[name], "" if is_head else wanted
         found = {commit for commit in refs.values() if wanted and commit.startswith(wanted)}
         if len(found) == 1 and len(wanted) >= _SHORTEST:
             return found.pop(), ""
