@@ -62,8 +62,9 @@ def run(call: Call) -> Result:
         if copied and not changed:
             discard(folder)
     if not changed:
-        kept = ", and the copy of it is not kept" if copied else ""
-        console.note(f"{file} was not changed{kept}")
+        console.note(f"{file} was not changed{', and the copy is not kept' if copied else ''}")
+        if copied:
+            console.note("  an editor that does not wait has an option for that: 'code --wait'")
         return Result({**answer, "changed": False})
     problems, unlocked = _check(call, name)
     steps = [f"tykky lock {'--all ' if len(unlocked) > 1 else ''}{name}"] if unlocked else []

@@ -22,7 +22,6 @@ from tykky.config.schema import (
     KEYS,
     SECTIONS,
     Advisories,
-    BadValueError,
     Conda,
     Licences,
     Module,
@@ -249,7 +248,7 @@ def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mappin
     expanded = f"{name}{equals}{expanded}"
     try:
         return kind.parse(expanded)
-    except BadValueError as error:
+    except ValueError as error:
         shown = f"'{text}'" if expanded == text else f"'{text}' ({expanded})"
         raise setting.error(f"= {shown} {error}", f"{setting.key} is: {kind.name}") from None
 

@@ -37,10 +37,11 @@ class BadValueError(ValueError):
 class Kind:
     """One type of value: its name for people, and how a text becomes a value.
 
-    ``parse`` raises :class:`BadValueError`. ``path`` marks values that a relative path is
-    completed in, in a table behind the name; ``separator`` marks lists, and splits them where they
-    are one text (in the environment and in flags; ``None`` is white space); ``is_table`` marks
-    lists of ``name=value`` that a file may write as a section, which then adds to what it inherits.
+    ``parse`` raises ``ValueError``, which continues a sentence. ``path`` marks values that a
+    relative path is completed in, in a table behind the name; ``separator`` marks lists, and splits
+    them where they are one text (in the environment and in flags; ``None`` is white space);
+    ``is_table`` marks lists of ``name=value`` that a file may write as a section, which then adds
+    to what it inherits.
     What is ``raw`` is for a shell, which knows better what ``$`` and ``~`` are.
     """
 
@@ -94,12 +95,7 @@ def _absolute(text: str) -> Path:
 
 
 def _repository(text: str) -> Path | Remote:
-    try:
-        return Remote.parse(text) if text.startswith(PREFIX) else _absolute(text)
-    except BadValueError:
-        raise
-    except ValueError as error:
-        raise BadValueError(str(error)) from None
+    return Remote.parse(text) if text.startswith(PREFIX) else _absolute(text)
 
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}

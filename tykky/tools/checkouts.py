@@ -15,6 +15,7 @@ import posixpath
 import re
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from tykky.tools.git import Mirror
 _MOST = 256 << 20
 #: Seconds that a verb waits for recipes which it only looks at.
 _SOON = 60
+#: Seconds after which nobody is at work on a new directory any more.
+_OLD = 86400
 _Tree = Mapping[str, tuple[str, str, int]]
 
 
@@ -60,6 +63,9 @@ def provide(remote: Remote, cache: Path, patience: int = _SOON) -> Path:
     with explained("keep what git has fetched", "cache_dir"):
         folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         trust.check(folder.parent, "what is kept there", ConfigError, (os.geteuid(),))
+        for left in folder.parent.glob(".new-*"):  # by one that was killed
+            if time.time() - left.stat().st_mtime > _OLD:
+                discard(left)
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
             _write(new, tree, mirror)
