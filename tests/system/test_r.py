@@ -168,18 +168,19 @@ def test_packages_of_a_user_go_into_a_library_of_the_stack_in_their_home(sea: Si
 def test_update_is_a_layer_and_the_same_as_what_is_built_whole(sea: Site) -> None:
     contrib = sea.repo.parent / "new/src/contrib"
     rudder = package("rudder", "1.0", RUDDER | {"inst/chart": ""}, NeedsCompilation="yes")
-    boats = [package("boat", v, BOAT, Imports="rudder") for v in ("1.10", "1.11")]
+    boat = package("boat", "1.10", BOAT, Imports="rudder")
     big = package("pier", "1.0", {"inst/chart": RUDDER["inst/chart"]})
-    lay(contrib, rudder, boats[0], big)
-    asked = f'packages = "boat", "pier"\nrepositories = "file://{contrib.parents[1]}"'
-    sailing(sea, f"{asked}\nuser_library = False", "fleet")
+    lay(contrib, rudder, boat, big, package("dinghy", "1.0", {}))
+    asked = f'user_library = False\nrepositories = "file://{contrib.parents[1]}"'
+    sailing(sea, f'{asked}\npackages = "boat", "pier", "dinghy"', "fleet")
     layered = {"TYKKY_LAYERS_ABOVE": "0"}
     sea("lock", "fleet")
     sea("install", "fleet", env=layered)
     shutil.rmtree(contrib)
     # What needs the one that is new is made with it, too; what does not stays as it is.
     newer = package("rudder", "1.1", RUDDER | {"inst/chart": ""}, NeedsCompilation="yes")
-    lay(contrib, newer, boats[1], big)
+    lay(contrib, newer, boat, big)
+    sailing(sea, f'{asked}\npackages = "boat", "pier"', "fleet")
     sea("lock", "fleet")
     said = sea("install", "fleet", env=layered).stderr
     assert "a layer" in said
