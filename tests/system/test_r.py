@@ -258,4 +258,5 @@ def test_binary_packages_are_those_that_a_server_has_for_the_base_and_its_r(sea:
         (lock,) = (sea.repo / "asking/locks").iterdir()
         assert hashlib.sha256(binary).hexdigest() in lock.read_text()
         shutil.rmtree(sea.repo.parent / "cache")
+        assert "download 1 R package" in sea("install", "--plan", "asking", "-c", cran).stdout
         sea("fetch", "asking", "-c", cran, "-c", cache)

@@ -151,7 +151,8 @@ class RStack(Stack):
 
     def check(self, prefix: Path, base: Base) -> None:
         """Refuse a base without R, or with another one than the recipe says."""
-        self._language(base)
+        if not isinstance(base, bases.Pending):  # of which nothing is known yet
+            self._language(base)
 
     def _language(self, base: Base) -> Language:
         found, wanted = language_of(base), guarded(self, "r")
