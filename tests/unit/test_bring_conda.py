@@ -125,6 +125,7 @@ environments:
       linux-64:
       - conda: {FORGE}/linux-64/python-3.11.4-h0_0.conda
       - conda: ../built
+      - conda: ./own-1-0.conda
       - pypi: {WHEELS}/six-1.17.0-py2.py3-none-any.whl
       - pypi: ./
       osx-arm64:
@@ -320,9 +321,10 @@ platform_machine == 'x86_64'
         },
         """\
         8: ../built
-        10: mine @ ./
-        11: packages for osx-arm64
-        13: the environment 'test'
+        9: ./own-1-0.conda
+        11: mine @ ./
+        12: packages for osx-arm64
+        14: the environment 'test'
         """,
     ),
     "old/pixi.lock": (
