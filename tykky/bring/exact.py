@@ -255,7 +255,7 @@ def requirement(
 
     Nothing for what is no file on the network, which is told.
     """
-    if not (re.fullmatch(_NAME, name) and re.fullmatch(_VERSION, version or url and "0")):
+    if not (re.fullmatch(_NAME, name) and re.fullmatch(_VERSION, version or (url and "0"))):
         leave(f"{name} {version}", "that is no name and version of a project", line)
         return
     if _UNRELEASED.search(url) or not re.match(r"(https?://|$)", url):
