@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -253,11 +254,14 @@ def test_binary_packages_are_those_that_a_server_has_for_the_base_and_its_r(sea:
         binary = package("rudder", "0.9-1", RUDDER, Built="R 4.2.2; ; ; unix")
         web.for_r[f"{top}/rudder_0.9-1.tar.gz"] = binary
         sailing(sea, 'packages = "rudder"\nr = "4.2"\nbinaries = "bookworm"', "asking")
-        cran = f"r.cran={web.address}/{{linux}}{{snapshot}}"
+        web.login = "Basic " + base64.b64encode(b"kim:s3cret").decode()
+        there = web.address.replace("//", "//kim:s3cret@")
+        cran = f"r.cran={there}/{{linux}}{{snapshot}}"
         cache = f"cache_dir={sea.repo.parent}/cache"
         sea("lock", "asking", "-c", cran, "-c", cache)
         (lock,) = (sea.repo / "asking/locks").iterdir()
         assert hashlib.sha256(binary).hexdigest() in lock.read_text()
+        assert "s3cret" not in lock.read_text()
         shutil.rmtree(sea.repo.parent / "cache")
         assert "download 1 R package" in sea("install", "--plan", "asking", "-c", cran).stdout
         sea("fetch", "asking", "-c", cran, "-c", cache)
