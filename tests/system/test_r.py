@@ -19,6 +19,7 @@ from tests.servers import serve
 from tests.stacks import Site, settle
 from tests.support import DOWNLOADS, log_in, new_place, remove
 from tests.system.test_container_recipes import pytestmark as pytestmark
+from tykky.errors import Exit
 
 BASE = "suite bookworm\npackages r-base-core gcc libc6-dev make\n"
 CODE = "#include <Rinternals.h>\nSEXP turn(SEXP x) { return Rf_ScalarReal(-Rf_asReal(x)); }\n"
@@ -264,3 +265,26 @@ def test_binary_packages_are_those_that_a_server_has_for_the_base_and_its_r(sea:
         shutil.rmtree(sea.repo.parent / "cache")
         assert "download 1 R package" in sea("install", "--plan", "asking", "-c", cran).stdout
         sea("fetch", "asking", "-c", cran, "-c", cache)
+
+
+def test_a_lock_of_renv_becomes_a_stack_with_its_versions(sea: Site, place: Path) -> None:
+    (place / "image.txt").write_text(BASE)
+    lock = place / "renv.lock"
+    packages = {
+        "boat": {"Package": "boat", "Version": "1.10", "Source": "Repository"},
+        "rudder": {"Package": "rudder", "Version": "0.8", "Source": "Repository"},
+        "own": {"Package": "own", "Version": "0.1", "Source": "Local"},
+    }
+    about = {"Version": "4.2.1", "Repositories": [{"Name": "CRAN", "URL": "https://cran.org"}]}
+    lock.write_text(json.dumps({"R": about, "Packages": packages}, indent=2))
+    site = sea.with_env(TYKKY_BASE=f"debian:{place}/image.txt")
+    # The newest boat wants a newer rudder than the lock has, which is not for us to choose.
+    said = site("create", "crossing", "--from", lock, status=Exit.RESOLVE).stderr
+    assert "renv.lock:22: own 0.1" in said and "rudder would be 0.8" in said
+    packages["rudder"]["Version"] = "0.9-1"
+    lock.write_text(json.dumps({"R": about, "Packages": packages}, indent=2))
+    site("create", "sailor", "--from", lock)
+    assert locked(site, "sailor") == {"boat": "1.10", "rudder": "0.9-1"}
+    site("install", "sailor")
+    code = "cat(boat::steer(3))"
+    assert site.lmod(f"module load sailor; Rscript -e '{code}'").stdout == "-2"
