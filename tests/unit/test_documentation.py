@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.launcher.runtimes import in_page, table
-from tykky.cli import VERBS
+from tykky.cli import VERBS, build_parser
+from tykky.compat.programs import PROGRAMS
 
 DOC = Path(__file__).parents[2] / "share/doc"
 
@@ -31,6 +36,39 @@ def test_every_verb_named_in_the_pages_exists() -> None:
         for block in re.findall(r"```(?:bash|console)\n(.*?)```", page.read_text(), re.DOTALL):
             for verb in re.findall(r"^(?:\$ )?tykky ([a-z]+)", block, re.MULTILINE):
                 assert verb in verbs, f"{page.name}: tykky {verb}"
+
+
+def test_site_is_built_and_takes_nothing_from_elsewhere(tmp_path: Path) -> None:
+    mkdocs = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
+    built = subprocess.run(mkdocs, cwd=DOC.parents[1], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    found = json.loads((tmp_path / "search/search_index.json").read_text())["docs"]
+    places = {entry["location"].partition("#")[0] for entry in found}
+    pages = {str(page.relative_to(DOC).with_suffix(".html")) for page in DOC.rglob("*.md")}
+    assert places >= pages - {"README.html"} | {"index.html", "reference/commands.html"}
+    for page in tmp_path.rglob("*.html"):
+        tags = re.findall(r"<(?:link|script|img)\b[^>]*>", page.read_text(encoding="utf-8"))
+        assert not [tag for tag in tags if re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)], page
+
+
+def test_man_pages_say_what_help_says_and_are_clean(tmp_path: Path) -> None:
+    made = [sys.executable, DOC.parents[1] / "tools/manpages.py", tmp_path]
+    subprocess.run(made, check=True, env={**os.environ, "PYTHONPATH": str(DOC.parents[1])})
+    lines = {f"tykky-{verb}": line for group in VERBS.values() for verb, line in group.items()}
+    assert {page.stem for page in tmp_path.iterdir()} == {*lines, "tykky", *PROGRAMS}
+    parsers = build_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    for page in sorted(tmp_path.iterdir()):
+        # What man does, with all warnings of groff.
+        groff = ["groff", "-ww", "-mandoc", "-Tutf8", "-rLL=500n", "-P-cbou", page]
+        shown = subprocess.run(groff, capture_output=True, text=True)
+        assert (shown.returncode, shown.stderr) == (0, ""), page
+        assert f"{page.stem} - {lines.get(page.stem, '')}" in shown.stdout.replace("‐", "-")
+        if page.stem in lines:
+            help = parsers[page.stem.removeprefix("tykky-")].format_help()  # type: ignore[index]
+            for word in re.findall(r"(?<![\w-])--[a-z-]+", help):
+                assert word in shown.stdout, f"{page.stem}: {word}"
+            for example in help.partition("examples:\n")[2].splitlines():
+                assert example.strip() in shown.stdout, page
 
 
 def test_table_of_what_differs_between_the_runtimes_is_that_of_the_tests() -> None:
