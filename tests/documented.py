@@ -30,11 +30,11 @@ _RUN = ("bash", "console")
 
 @dataclass(frozen=True)
 class Script:
-    """The commands of a page; how many lines of it are run, and the reasons for the others."""
+    """The commands of a page; how many lines of it are run, and the others with the reasons."""
 
     text: str
     run: int
-    left: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
     #: What is wrong with the comments: marks that are for nothing.
     wrong: tuple[str, ...] = ()
 
@@ -89,11 +89,13 @@ def script(page: Path) -> Script:
     return Script("\n".join(out) + "\n", run, tuple(left), tuple(wrong))
 
 
-def _of_block(body: list[str], mark: str) -> tuple[list[str], list[str], list[str]]:
+def _of_block(
+    body: list[str], mark: str
+) -> tuple[list[str], list[tuple[str, str]], list[str]]:
     """The lines of a block that are run, those that are not, and marks that name no line."""
     some = _MARKED.match(mark)
     if mark and not some:
-        return [""] * len(body), [f"{line}  ({mark})" for line in body if line.strip()], []
+        return [""] * len(body), [(line, mark) for line in body if line.strip()], []
     reason = mark[some.end() :] if some else ""
     begins = re.findall(r"`([^`]+)`", some[0]) if some else []
     wrong = [f"no line begins with '{b}'" for b in begins if not any(x.startswith(b) for x in body)]
@@ -101,7 +103,7 @@ def _of_block(body: list[str], mark: str) -> tuple[list[str], list[str], list[st
     kept, left = [], []
     for line in body:
         if any(line.startswith(begin) for begin in begins):
-            left.append(f"{line}  ({reason})")
+            left.append((line, reason))
             kept.append(":")
         elif found := re.match(r"(.+?)\s+# fails\b", line):
             kept.append(f"! {found[1]} || {{ echo 'it should fail' >&2; false; }}")

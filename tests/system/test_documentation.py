@@ -27,17 +27,36 @@ from tests.support import DOWNLOADS, User, log_in, new_place, remove
 
 TOP = documented.TOP
 #: What of the pages' paths is not a user's: it lies in the test's own place.
-_FOREIGN = re.compile(r"(?<![\w.~$}/-])/(appl|projappl|projects|mnt/old|old|new|site)(?=[/\s\"':]|$)", re.M)
+_FOREIGN = re.compile(r"(?<![\w.~$}/-])/(appl|projappl|projects|mnt/old|old|new|site|etc/tykky)(?=[/\s\"':;)]|$)", re.M)
 #: The packages of the index, with the commands that they bring.
 _PACKAGES = {
-    "numpy==2.3.1": "", "numpy==2.3.5": "", "scipy==1.16.0": "", "pandas==2.3.0": "",
+    "numpy==2.3.0": "", "numpy==2.3.5": "", "scipy==1.16.0": "", "pandas==2.3.0": "",
     "cowsay==6.0": "cowsay", "cowsay==6.1": "cowsay", "tabulate==0.9.0": "tabulate",
     "whatshap==2.8": "whatshap", "pysam==0.23": "", "jupyterlab==4.5.0": "jupyter",
     "ipykernel==7.1.0": "", "pint==0.25.0": "pint-convert", "pint==0.24.4": "pint-convert",
     "uncertainties==3.2": "", "fireworks==2.1.0": "lpad", "graphviz==0.21": "",
-    "pip==26.0": "pip",
+    "pip==26.0": "pip", "setuptools==80.0": "", "wheel==0.45": "",
 }  # fmt: skip
 _KERNEL = '{"argv": ["python", "-m", "ipykernel_launcher"], "display_name": "Python 3"}'
+SMALL = """
+from tykky.kinds.stack import Stack
+
+
+class {title}(Stack):
+    '''Says a number.'''
+
+    homepage = "https://example.org"
+    license = "MIT"
+    versions = "{version}"
+    commands = "{name}"
+
+    def assemble(self, box):
+        script = box.write("bin/{name}", "#!/bin/sh\\necho {version}\\n")
+        box.run(["chmod", "+x", script])
+
+    def test(self, box):
+        box.run("{name}")
+"""
 RECIPES = {
     "python-data": """
         from tykky import PipStack, variant
@@ -83,25 +102,8 @@ RECIPES = {
             def test(self, box):
                 box.run("cowsay -t hello")
         """,
-    "snakemake": """
-        from tykky.kinds.stack import Stack
-
-
-        class Snakemake(Stack):
-            '''Workflows.'''
-
-            homepage = "https://snakemake.example"
-            license = "MIT"
-            versions = "9.1"
-            commands = "snakemake"
-
-            def assemble(self, box):
-                script = box.write("bin/snakemake", "#!/bin/sh\\necho 9.1\\n")
-                box.run(["chmod", "+x", script])
-
-            def test(self, box):
-                box.run("snakemake")
-        """,
+    "snakemake": SMALL.format(title="Snakemake", name="snakemake", version="9.1"),
+    "fireworks": SMALL.format(title="Fireworks", name="fireworks", version="2.1.0"),
 }
 
 
@@ -145,6 +147,8 @@ class World:
 PRELUDE = """\
 . {lmod}
 module use {place}/appl/modules/stacks
+. {top}/share/setup-env.sh
+PATH={place}/bin:$PATH
 set -eE -o pipefail
 trap 'echo "line $LINENO ended with $?: $BASH_COMMAND" >&2' ERR
 """
@@ -156,6 +160,9 @@ def _wheel(name: str, version: str, command: str) -> bytes:
         more[f"{name}.py"] = f"import sys\nversion = '{version}'\ndef main():\n    print(*sys.argv)\n"
         entry = f"[console_scripts]\n{command} = {name}:main\n"
         more[f"{name}-{version}.dist-info/entry_points.txt"] = entry
+    if name == "numpy":
+        more["numpy.py"] = f"version = '{version}'\ndef polyfit(): ...\n"
+        more[f"{name}-{version}.data/data/lib/libhdf5.so"] = ""
     if name == "ipykernel":
         folder = f"{name}-{version}.data/data/share/jupyter/kernels/python3"
         more[f"{folder}/kernel.json"] = _KERNEL
@@ -174,7 +181,7 @@ def world() -> Iterator[World]:
     (user.home / ".cache").mkdir()
     (user.home / ".cache/tykky-programs").symlink_to(compiled)
     env = {key: value for key, value in user.env.items() if not key.startswith("TYKKY_")}
-    env |= {"TYKKY_SITE_CONFIG": f"{place}/appl/etc/config.yaml", "EDITOR": "true"}
+    env |= {"TYKKY_SITE_CONFIG": f"{place}/appl/tykky/etc/tykky/config.yaml", "EDITOR": "true", "CHECKOUT": str(TOP)}
     env["TYKKY_BUILD_DIR"] = f"{place}/build"
     with index() as web:
         user = User(user.home, {**env, "PIP_INDEX_URL": address(web)})
@@ -190,20 +197,21 @@ def world() -> Iterator[World]:
             folder.mkdir(parents=True)
             (folder / "recipe.py").write_text(dedent(text).lstrip())
         (place / "appl/etc").mkdir()
-        (place / "appl/etc/config.yaml").write_text(
+        (place / "appl/tykky/etc/tykky").mkdir(parents=True)
+        (place / "appl/tykky/etc/tykky/config.yaml").write_text(
             f"root: {place}/appl/stacks\nmodule_path: {place}/appl/modules/stacks\n"
             f"repos: [{place}/appl/recipes]\npip:\n  index_url: {address(web)}\n"
         )
-        (place / "prelude").write_text(PRELUDE.format(lmod=LMOD, place=place))
+        (place / "prelude").write_text(PRELUDE.format(lmod=LMOD, place=place, top=TOP))
         (place / "saved").mkdir()
         world = World(place, user, web)
         newest = {page: web.files[page] for page in ("/simple/numpy/", "/simple/cowsay/")}
         for page, text in newest.items():
             web.files[page] = text[: text.rindex(b"<a")]
-        begin = world.type("tykky install python-data python-data/26.05 hello-cow\n", "begin")
+        begin = world.type("tykky install python-data hello-cow\n", "begin")
         web.files |= newest
         assert begin.returncode == 0, begin.stdout
-        begin = world.type("tykky update python-data/26.11 hello-cow\n", "begin")
+        begin = world.type("tykky update python-data hello-cow\n", "begin")
         assert begin.returncode == 0, begin.stdout
         world.save()
         yield world

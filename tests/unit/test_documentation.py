@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import documented
 from tests.launcher.runtimes import in_page, table
 from tykky.cli import VERBS, build_parser
 from tykky.compat.programs import PROGRAMS
@@ -69,6 +70,26 @@ def test_man_pages_say_what_help_says_and_are_clean(tmp_path: Path) -> None:
                 assert word in shown.stdout, f"{page.stem}: {word}"
             for example in help.partition("examples:\n")[2].splitlines():
                 assert example.strip() in shown.stdout, page
+
+
+def test_each_command_of_the_pages_is_run_or_marked_with_the_reason() -> None:
+    """The running is done by ``tests/system/test_documentation.py``."""
+    sources = "".join(path.read_text() for path in (DOC.parents[1] / "tests").rglob("test_*.py"))
+    run = left = 0
+    for page in documented.pages():
+        found = documented.script(page)
+        assert not found.wrong
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"^ *```(bash|console)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+        lines = [(kind, line) for kind, block in blocks for line in block.splitlines() if line]
+        typed = [line for kind, line in lines if kind == "bash" or line.startswith("$ ")]
+        assert found.run + len(found.left) == len(typed), page
+        for line, reason in found.left:
+            named = re.findall(r"\btest_\w+", reason)
+            assert named or len(reason) > 10, f"{page.name}: {line} has no reason"
+            assert all(f"def {name}(" in sources for name in named), f"{page.name}: {reason}"
+        run, left = run + found.run, left + len(found.left)
+    assert run > 4 * left, "what cannot be run is the exception"
 
 
 def test_table_of_what_differs_between_the_runtimes_is_that_of_the_tests() -> None:
