@@ -35,7 +35,7 @@ _PACKAGES = {
     "whatshap==2.8": "whatshap", "pysam==0.23": "", "jupyterlab==4.5.0": "jupyter",
     "ipykernel==7.1.0": "", "pint==0.25.0": "pint-convert", "pint==0.24.4": "pint-convert",
     "uncertainties==3.2": "", "fireworks==2.1.0": "lpad", "graphviz==0.21": "",
-    "pip==26.0": "pip", "setuptools==80.0": "", "wheel==0.45": "",
+    "multiqc==1.33": "multiqc", "multiqc==1.32": "multiqc", "jax==0.7.2": "", "pip==26.0": "pip", "setuptools==80.0": "", "wheel==0.45": "",
 }  # fmt: skip
 _KERNEL = '{"argv": ["python", "-m", "ipykernel_launcher"], "display_name": "Python 3"}'
 SMALL = """
