@@ -30,7 +30,7 @@ shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cac
 	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
 	{ print FILENAME } { nextfile }')
 
-.PHONY: help demo test bench measurements docs man venv clean check check-python check-types check-shell check-c
+.PHONY: help demo test bench measurements docs picture man venv clean check check-python check-types check-shell check-c
 
 help:
 	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
@@ -38,6 +38,7 @@ help:
 	@echo 'make check   lint, format, layers, types, shell scripts, C warnings and sanitizers'
 	@echo 'make bench   what commands, installs and listings cost against their peers [B=starts]'
 	@echo 'make docs    the documentation as a site with search: build/docs'
+	@echo 'make picture the picture of a session in the README, by typing it: share/doc/session.svg'
 	@echo 'make man     the man pages: build/man'
 	@echo 'make venv    only the virtual environment of the developers: $(venv)'
 	@echo 'make clean   remove build/ and $(DEMO)'
@@ -73,6 +74,9 @@ measurements: $(venv)/.made
 docs: $(venv)/.made
 	@NO_MKDOCS_2_WARNING=1 $(venv)/bin/mkdocs build --quiet
 	@echo 'made build/docs/index.html'
+
+picture: $(venv)/.made
+	@PATH=$(CURDIR)/$(venv)/bin:$$PATH $(venv)/bin/python tools/picture.py
 
 man: $(venv)/.made
 	@PYTHONPATH=. $(venv)/bin/python tools/manpages.py build/man/man1

@@ -89,9 +89,7 @@ def script(page: Path) -> Script:
     return Script("\n".join(out) + "\n", run, tuple(left), tuple(wrong))
 
 
-def _of_block(
-    body: list[str], mark: str
-) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+def _of_block(body: list[str], mark: str) -> tuple[list[str], list[tuple[str, str]], list[str]]:
     """The lines of a block that are run, those that are not, and marks that name no line."""
     some = _MARKED.match(mark)
     if mark and not some:

@@ -27,7 +27,10 @@ from tests.support import DOWNLOADS, User, log_in, new_place, remove
 
 TOP = documented.TOP
 #: What of the pages' paths is not a user's: it lies in the test's own place.
-_FOREIGN = re.compile(r"(?<![\w.~$}/-])/(appl|projappl|projects|mnt/old|old|new|site|etc/tykky)(?=[/\s\"':;)]|$)", re.M)
+_FOREIGN = re.compile(
+    r"(?<![\w.~$}/-])/(appl|projappl|projects|mnt/old|old|new|site|etc/tykky)(?=[/\s\"':;)]|$)",
+    re.M,
+)
 #: The packages of the index, with the commands that they bring.
 _PACKAGES = {
     "numpy==2.3.0": "", "numpy==2.3.5": "", "scipy==1.16.0": "", "pandas==2.3.0": "",
@@ -117,7 +120,9 @@ class World:
 
     def save(self) -> None:
         """Let each page begin with what there is now."""
-        subprocess.run(["cp", "-a", "appl", "home", self.place / "saved"], cwd=self.place, check=True)
+        subprocess.run(
+            ["cp", "-a", "appl", "home", self.place / "saved"], cwd=self.place, check=True
+        )
 
     def restore(self) -> None:
         """Have again what was saved, and nothing else."""
@@ -157,7 +162,9 @@ trap 'echo "line $LINENO ended with $?: $BASH_COMMAND" >&2' ERR
 def _wheel(name: str, version: str, command: str) -> bytes:
     more = {}
     if command:
-        more[f"{name}.py"] = f"import sys\nversion = '{version}'\ndef main():\n    print(*sys.argv)\n"
+        more[f"{name}.py"] = (
+            f"import sys\nversion = '{version}'\ndef main():\n    print(*sys.argv)\n"
+        )
         entry = f"[console_scripts]\n{command} = {name}:main\n"
         more[f"{name}-{version}.dist-info/entry_points.txt"] = entry
     if name == "numpy":
@@ -181,7 +188,11 @@ def world() -> Iterator[World]:
     (user.home / ".cache").mkdir()
     (user.home / ".cache/tykky-programs").symlink_to(compiled)
     env = {key: value for key, value in user.env.items() if not key.startswith("TYKKY_")}
-    env |= {"TYKKY_SITE_CONFIG": f"{place}/appl/tykky/etc/tykky/config.yaml", "EDITOR": "true", "CHECKOUT": str(TOP)}
+    env |= {
+        "TYKKY_SITE_CONFIG": f"{place}/appl/tykky/etc/tykky/config.yaml",
+        "EDITOR": "true",
+        "CHECKOUT": str(TOP),
+    }
     env["TYKKY_BUILD_DIR"] = f"{place}/build"
     with index() as web:
         user = User(user.home, {**env, "PIP_INDEX_URL": address(web)})

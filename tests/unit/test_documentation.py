@@ -49,7 +49,9 @@ def test_site_is_built_and_takes_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert places >= pages - {"README.html"} | {"index.html", "reference/commands.html"}
     for page in tmp_path.rglob("*.html"):
         tags = re.findall(r"<(?:link|script|img)\b[^>]*>", page.read_text(encoding="utf-8"))
-        assert not [tag for tag in tags if re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)], page
+        assert not [tag for tag in tags if re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)], (
+            page
+        )
 
 
 def test_man_pages_say_what_help_says_and_are_clean(tmp_path: Path) -> None:
