@@ -9,6 +9,7 @@ machine's Lmod. `make picture` calls this.
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -92,7 +93,7 @@ def run(home: Path) -> str:
 
 def draw(lines: list[str], out: Path) -> None:
     """Write the lines as a picture that needs no fonts from elsewhere."""
-    console = Console(record=True, width=_COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(record=True, width=_COLUMNS, file=io.StringIO())
     for line in lines:
         console.print(Text.from_ansi(line), soft_wrap=False)
     form = re.sub(r"@font-face \{\{.*?\}\}", "", _export_format.CONSOLE_SVG_FORMAT, flags=re.DOTALL)

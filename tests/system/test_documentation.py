@@ -6,8 +6,8 @@ The stacks of the pages are small ones of the same names, from an index of this 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,13 +33,15 @@ _FOREIGN = re.compile(
 )
 #: The packages of the index, with the commands that they bring.
 _PACKAGES = {
-    "numpy==2.3.0": "", "numpy==2.3.5": "", "scipy==1.16.0": "", "pandas==2.3.0": "",
-    "cowsay==6.0": "cowsay", "cowsay==6.1": "cowsay", "tabulate==0.9.0": "tabulate",
-    "whatshap==2.8": "whatshap", "pysam==0.23": "", "jupyterlab==4.5.0": "jupyter",
-    "ipykernel==7.1.0": "", "pint==0.25.0": "pint-convert", "pint==0.24.4": "pint-convert",
-    "uncertainties==3.2": "", "fireworks==2.1.0": "lpad", "graphviz==0.21": "",
-    "multiqc==1.33": "multiqc", "multiqc==1.32": "multiqc", "jax==0.7.2": "", "pip==26.0": "pip", "setuptools==80.0": "", "wheel==0.45": "",
-}  # fmt: skip
+    **dict.fromkeys(("numpy==2.3.0", "numpy==2.3.5", "scipy==1.16.0", "pandas==2.3.0"), ""),
+    **dict.fromkeys(("pysam==0.23", "ipykernel==7.1.0", "uncertainties==3.2", "jax==0.7.2"), ""),
+    **dict.fromkeys(("setuptools==80.0", "wheel==0.45"), ""),
+    **dict.fromkeys(("pint==0.25.0", "pint==0.24.4"), "pint-convert"),
+    **dict.fromkeys(("cowsay==6.0", "cowsay==6.1"), "cowsay"),
+    **dict.fromkeys(("multiqc==1.33", "multiqc==1.32"), "multiqc"),
+    **{"tabulate==0.9.0": "tabulate", "whatshap==2.8": "whatshap", "pip==26.0": "pip"},
+    "jupyterlab==4.5.0": "jupyter",
+}
 _KERNEL = '{"argv": ["python", "-m", "ipykernel_launcher"], "display_name": "Python 3"}'
 SMALL = """
 from tykky.kinds.stack import Stack
@@ -238,3 +240,19 @@ def test_what_a_page_tells_people_to_type_works(page: Path, world: World) -> Non
     world.restore()
     done = world.type(script.text, page.stem)
     assert done.returncode == 0, f"{page}: {done.stdout[-3000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="there is no browser: tools/provision browser")
+def test_the_site_is_searched_as_one_types(tmp_path: Path) -> None:
+    mkdocs = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", tmp_path / "site"]
+    subprocess.run(mkdocs, cwd=TOP, check=True)
+    answer = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), answer) as server, browser(tmp_path / "b") as page:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.go(f"http://127.0.0.1:{server.server_port}/index.html?q=quarantine")
+        page.wait(
+            "[...document.querySelectorAll('.md-search-result a')].some("
+            "a => a.href.includes('reference/configuration.html'))"
+        )
+        server.shutdown()

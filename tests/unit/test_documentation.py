@@ -65,7 +65,7 @@ def test_man_pages_say_what_help_says_and_are_clean(tmp_path: Path) -> None:
         groff = ["groff", "-ww", "-mandoc", "-Tutf8", "-rLL=500n", "-P-cbou", page]
         shown = subprocess.run(groff, capture_output=True, text=True)
         assert (shown.returncode, shown.stderr) == (0, ""), page
-        assert f"{page.stem} - {lines.get(page.stem, '')}" in shown.stdout.replace("‐", "-")
+        assert f"{page.stem} - {lines.get(page.stem, '')}" in shown.stdout.replace("\u2010", "-")
         if page.stem in lines:
             help = parsers[page.stem.removeprefix("tykky-")].format_help()  # type: ignore[index]
             for word in re.findall(r"(?<![\w-])--[a-z-]+", help):
