@@ -58,7 +58,9 @@ class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
 
 def make_pages(root: Path, out: Path) -> list[Path]:
     """Write the man pages of the tree ``root`` into ``out``."""
-    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    # What pip has made for the build lies along sys.path, and is not in sys.executable.
+    path = os.pathsep.join([str(root), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, str(root / "tools/manpages.py"), str(out)]
     subprocess.run(command, cwd=root, env=environment, check=True)
     return sorted(out.iterdir())

@@ -21,16 +21,21 @@ UV = Path(sys.executable).parent / "uv"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel made from a source archive of this checkout, so the archive must be complete."""
+    """A wheel made by pip, from a source archive of this checkout: so that must be complete."""
     out = tmp_path_factory.mktemp("dist")
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--outdir", out, TOP],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+
+    def run(*command: str | Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+
+    run("build", "--sdist", "--outdir", out, TOP)
+    run("pip", "wheel", "--no-deps", "--wheel-dir", out, *out.glob("*.tar.gz"))
     (made,) = out.glob("*.whl")
     return made
 
