@@ -24,7 +24,7 @@ from rich import _export_format
 from rich.console import Console
 from rich.text import Text
 
-#: What is typed. The README has the same lines.
+#: What is typed.
 SESSION = (
     "cat requirements.txt",
     "tykky create mystack --from requirements.txt",
@@ -98,7 +98,8 @@ def draw(lines: list[str], out: Path) -> None:
         console.print(Text.from_ansi(line), soft_wrap=False)
     form = re.sub(r"@font-face \{\{.*?\}\}", "", _export_format.CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     text = console.export_svg(title="tykky", code_format=form, unique_id="session")
-    out.write_text("".join(f"{line.rstrip()}\n" for line in text.splitlines()), encoding="utf-8")
+    kept = [line.rstrip() for line in text.splitlines() if "Generated with" not in line]
+    out.write_text("\n".join([*kept, ""]), encoding="utf-8")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -52,6 +53,16 @@ def test_site_is_built_and_takes_nothing_from_elsewhere(tmp_path: Path) -> None:
         assert not [tag for tag in tags if re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)], (
             page
         )
+
+
+def test_the_picture_of_the_readme_is_whole_and_shows_verbs_that_exist() -> None:
+    text = (DOC / "session.svg").read_text(encoding="utf-8")
+    shown = "".join(ElementTree.fromstring(text).itertext()).replace("\u00a0", " ")
+    assert not re.search(r"url\(|(?:href|src)=", text.replace("url(#", "("))
+    verbs = [words.split()[1] for words in re.findall(r"(?<=\$ )tykky [a-z]+", shown)]
+    assert len(verbs) > 2
+    assert {*verbs} <= {verb for group in VERBS.values() for verb in group}
+    assert "error" not in shown
 
 
 def test_man_pages_say_what_help_says_and_are_clean(tmp_path: Path) -> None:
