@@ -162,19 +162,18 @@ trap 'echo "line $LINENO ended with $?: $BASH_COMMAND" >&2' ERR
 
 
 def _wheel(name: str, version: str, command: str) -> bytes:
-    more = {}
+    """A package with a version, and a command that repeats its arguments."""
+    module = f"import sys\nversion = __version__ = '{version}'\ndef main():\n    print(*sys.argv)\n"
+    more = {f"{name}.py": module}
     if command:
-        more[f"{name}.py"] = (
-            f"import sys\nversion = '{version}'\ndef main():\n    print(*sys.argv)\n"
-        )
         entry = f"[console_scripts]\n{command} = {name}:main\n"
         more[f"{name}-{version}.dist-info/entry_points.txt"] = entry
+    data = f"{name}-{version}.data/data"
     if name == "numpy":
-        more["numpy.py"] = f"version = '{version}'\ndef polyfit(): ...\n"
-        more[f"{name}-{version}.data/data/lib/libhdf5.so"] = ""
+        more["numpy.py"] += "def polyfit(): ...\n"
+        more[f"{data}/lib/libhdf5.so"] = ""
     if name == "ipykernel":
-        folder = f"{name}-{version}.data/data/share/jupyter/kernels/python3"
-        more[f"{folder}/kernel.json"] = _KERNEL
+        more[f"{data}/share/jupyter/kernels/python3/kernel.json"] = _KERNEL
     return wheel(name, version, **more)
 
 
