@@ -69,10 +69,10 @@ endif
 measurements: $(venv)/.made
 	@$(venv)/bin/python -m benchmarks.report
 
-# Strict: a broken link fails, and so does a page that the index does not name. Search needs a server
-# of files: python3 -m http.server --directory build/docs
+# A broken link fails, and so does a page that the index does not name (not with --quiet). Search needs
+# a server of files: python3 -m http.server --directory build/docs
 docs: $(venv)/.made
-	@NO_MKDOCS_2_WARNING=1 $(venv)/bin/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(venv)/bin/mkdocs build
 	@echo 'made build/docs/index.html'
 
 picture: $(venv)/.made
