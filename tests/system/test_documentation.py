@@ -20,6 +20,7 @@ import pytest
 
 from tests import documented
 from tests.browser import CHROMIUM, browser
+from tests.channel import channel
 from tests.indexes import address, index, wheel
 from tests.servers import Web
 from tests.stacks import LMOD
@@ -194,6 +195,7 @@ def world() -> Iterator[World]:
         "EDITOR": "true",
         "CHECKOUT": str(TOP),
     }
+    env["TYKKY_CONDA_ALIASES"] = f"conda-forge={channel().as_uri()}"
     env["TYKKY_BUILD_DIR"] = f"{place}/build"
     with index() as web:
         user = User(user.home, {**env, "PIP_INDEX_URL": address(web)})
