@@ -156,6 +156,16 @@ def test_an_update_moves_only_the_layer_that_is_new(pushed: Pushed, place: Path)
     there("verify")
 
 
+def test_a_base_of_two_stacks_is_sent_once(pushed: Pushed, scratch: Path) -> None:
+    for name in ("first", "second"):
+        recipe(pushed.site, f"image = 'docker-archive:{scratch}'\ncommands = 'hello'", name)
+    pushed.site("install", "first", "second")
+    names = ("first", "second", "--to", pushed.path)
+    sent = {row["module"]: row["sent"] for row in pushed.site.json("push", *names)}
+    assert sent["second/1"] < sent["first/1"] / 3
+    assert any("mount=sha256" in each for each in pushed.front.asked)
+
+
 def test_nothing_that_is_pushed_names_a_home_or_a_password(pushed: Pushed, place: Path) -> None:
     """What is of the builder only stays; what would have to go is refused."""
     site = pushed.site
