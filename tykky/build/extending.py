@@ -351,10 +351,7 @@ def folder_for(name: str, config: Config, paths: Sequence[Path]) -> Path:
     if not loading.is_name(name):
         remedy = "it has lower case letters, digits, '-' and '_': --name my-stack"
         raise SpecError(f"'{name}' cannot be the name of a stack", remedy=remedy)
-    shipped = real(resource("repo"))
-    usable = [
-        path for path in paths if os.access(path, os.W_OK | os.X_OK) and real(path) != shipped
-    ]
+    usable = writable(paths)
     for path in paths:
         if os.path.lexists(path / name / loading.RECIPE_FILE):
             file = path / name / loading.RECIPE_FILE
@@ -367,6 +364,12 @@ def folder_for(name: str, config: Config, paths: Sequence[Path]) -> Path:
                 )
             return path / name
     return (usable[0] if usable else config.root / "recipes") / name
+
+
+def writable(paths: Sequence[Path]) -> list[Path]:
+    """The repositories that one may write to; not the one that comes with Tykky."""
+    shipped = real(resource("repo"))
+    return [p for p in paths if os.access(p, os.W_OK | os.X_OK) and real(p) != shipped]
 
 
 def check_free(name: str, store: Store) -> None:

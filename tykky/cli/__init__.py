@@ -25,6 +25,7 @@ VERBS: dict[str, dict[str, str]] = {
     "Recipes": {
         "list": "list the recipes there are",
         "info": "tell about a recipe and its installs",
+        "create": "write a recipe, or make one of what you have",
         "lock": "resolve a recipe's packages into the lock beside it",
         "audit": "check every version and variant of recipes",
     },
