@@ -29,7 +29,7 @@ from tests.support import DOWNLOADS, User, log_in, new_place, remove
 TOP = documented.TOP
 #: What of the pages' paths is not a user's: it lies in the test's own place.
 _FOREIGN = re.compile(
-    r"(?<![\w.~$}/-])/(appl|projappl|projects|mnt/old|old|new|site|etc/tykky)(?=[/\s\"':;)]|$)",
+    r"(?<![\w.~$}/-])/(appl|projappl|projects|mnt/old|old|new|site|etc/tykky|var/www)(?=[/\s\"':;)]|$)",
     re.M,
 )
 #: The packages of the index, with the commands that they bring.
@@ -214,7 +214,7 @@ def world() -> Iterator[World]:
         (place / "appl/tykky/etc/tykky").mkdir(parents=True)
         (place / "appl/tykky/etc/tykky/config.yaml").write_text(
             f"root: {place}/appl/stacks\nmodule_path: {place}/appl/modules/stacks\n"
-            f"repos: [{place}/appl/recipes]\npip:\n  index_url: {address(web)}\n"
+            f"repos: [{place}/appl/recipes]\nbuiltin_repo: false\npip:\n  index_url: {address(web)}\n"
         )
         (place / "prelude").write_text(PRELUDE.format(lmod=LMOD, place=place, top=TOP))
         (place / "saved").mkdir()
