@@ -214,7 +214,8 @@ def world() -> Iterator[World]:
         (place / "appl/tykky/etc/tykky").mkdir(parents=True)
         (place / "appl/tykky/etc/tykky/config.yaml").write_text(
             f"root: {place}/appl/stacks\nmodule_path: {place}/appl/modules/stacks\n"
-            f"repos: [{place}/appl/recipes]\nbuiltin_repo: false\npip:\n  index_url: {address(web)}\n"
+            f"repos: [{place}/appl/recipes]\nbuiltin_repo: false\n"
+            f"pip:\n  index_url: {address(web)}\n"
         )
         (place / "prelude").write_text(PRELUDE.format(lmod=LMOD, place=place, top=TOP))
         (place / "saved").mkdir()

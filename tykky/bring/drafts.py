@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tykky.build.extending import writable
 from tykky.config import Config
 from tykky.errors import Exit, RecipeError, SpecError, TykkyError, Where, explained, from_os_error
 from tykky.files import discard
-from tykky.repos.loading import RECIPE_FILE, is_name
+from tykky.repos.loading import RECIPE_FILE, is_name, is_own
 
 #: How the folder begins in which a recipe is made; no repository takes it for one of its own.
 _NEW = ".create-"
@@ -32,7 +31,7 @@ def repository(config: Config, given: str = "") -> Path:
         why = "is not writable" if path.is_dir() else "is no directory"
         remedy = f"make it, or choose another: mkdir -p {path}"
         raise RecipeError(f"the repository {path} {why}", remedy=remedy, code=Exit.NOT_WRITABLE)
-    if usable := writable(config.repos):
+    if usable := [path for path in config.repos if is_own(path)]:
         return usable[0]
     own = config.root / "recipes"
     there = next(path for path in (own, *own.parents) if path.exists())

@@ -26,6 +26,8 @@ VERBS: dict[str, dict[str, str]] = {
         "list": "list the recipes there are",
         "info": "tell about a recipe and its installs",
         "create": "write a recipe, or make one of what you have",
+        "repo": "say where recipes come from: directories, and git",
+        "edit": "open a recipe in your editor, and check it",
         "lock": "resolve a recipe's packages into the lock beside it",
         "audit": "check every version and variant of recipes",
     },
