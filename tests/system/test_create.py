@@ -47,7 +47,6 @@ def test_what_is_made_of_a_stack_of_pip_is_the_same_stack_again(site: Site, plac
     assert "requirements.txt:2: --index-url https://pypi.site.org/simple" in done.stderr
     assert "requirements.txt:7: " in done.stderr and "audited one\n" in done.stderr
     recipe = (site.repo / "one/recipe.py").read_text()
-    assert "import six, tabulate, tykkygood" in recipe
     assert "requirements.txt:7: " in recipe
     everything = done.stderr + "".join(
         path.read_text() for path in site.repo.rglob("*") if path.is_file()
@@ -72,6 +71,7 @@ def test_what_is_made_of_a_stack_of_pip_is_the_same_stack_again(site: Site, plac
     for name, source in {"two": "freeze.txt", "three": "list", "four": "venv"}.items():
         site("create", name, "--from", str(place / source))
         assert locked(site, name) == locked(site, "one"), source
+    # Whose wheels are here by now, so that no server has to be asked what is in them.
     assert "import six, tabulate, tykkygood" in (site.repo / "four/recipe.py").read_text()
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tykky.bring import formats, writing
+from tykky.bring import formats, imports, writing
 from tykky.bring.found import Found, Left
 from tykky.config import Config
 from tykky.errors import masked
+from tykky.lock import Lock, Package
 
 HASH = "0" * 64
 SECRET = "s3cret"
@@ -237,6 +242,45 @@ def test_locks_and_projects_give_versions_digests_and_what_is_left(
     assert found.fields["python"] == "3.11"
 
 
+def test_of_an_environment_all_is_kept_and_what_was_asked_for_is_told(tmp_path: Path) -> None:
+    """Whatever nothing else needs, or only what is left out; circles; what pip and uv note."""
+    site = tmp_path / "env/lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    (tmp_path / "env/pyvenv.cfg").write_text("include-system-site-packages = true\n")
+
+    def add(name: str, *needs: str, **files: str) -> None:
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir()
+        lines = "".join(f"Requires-Dist: {need}\n" for need in needs)
+        (info / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n{lines}")
+        (info / "RECORD").write_text(f"{name}_module/__init__.py,,\n")
+        for file, text in files.items():
+            (info / file.replace("__", ".")).write_text(text)
+
+    add("top", "under", "old ; python_version < '3'", "extra ; extra == 'x'", "pip")
+    add("under")
+    add("old")  # asked for, since nothing needs it with this Python
+    add("extra")
+    add("one", "two")  # which need each other
+    add("two", "one")
+    add("both", REQUESTED="", INSTALLER="pip")
+    add("needer", "both", "byuv")
+    add("byuv", REQUESTED="", INSTALLER="uv")
+    add("pip")
+    add("editable", "hidden", direct_url__json='{"url": "file:///gone", "dir_info": {}}')
+    add("hidden")
+    (site / "broken-1.0.dist-info").mkdir()
+    found = found_in(tmp_path / "env")
+    asked = ["both", "extra", "hidden", "needer", "old", "one", "top"]
+    assert lines(found, "packages") == asked
+    every = [*asked, "byuv", "two", "under"]
+    assert lines(found, "constraints") == [f"{name}==1.0" for name in sorted(every)]
+    assert [left.what.partition(" ")[0] for left in found.left] == [
+        "include-system-site-packages", "editable"
+    ]  # fmt: skip
+    assert "import both_module, extra_module, hidden_module" in found.tests[0]
+
+
 @pytest.mark.parametrize(
     "name, text, words",
     [
@@ -290,3 +334,51 @@ def test_hostile_texts_stay_texts_and_the_recipe_is_formatted(tmp_path: Path) ->
     check = [ruff, "format", "--check", "--isolated", "--no-cache", "--line-length=100", file]
     assert subprocess.run(check, capture_output=True).returncode == 0
     assert max(map(len, text.splitlines())) <= 100
+
+
+class _Parts(BaseHTTPRequestHandler):
+    """A server that gives parts of a file, and notes how many bytes it has sent."""
+
+    content = b""
+    sent = 0
+
+    def do_GET(self) -> None:
+        total, (start, end) = len(self.content), self.headers["Range"][6:].split("-")
+        first = int(start) if start else max(0, total - int(end))
+        last = min(int(end), total - 1) if start else total - 1
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{total}")
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        self.wfile.write(self.content[first : last + 1])
+        type(self).sent += last + 1 - first
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("size", [0, 3 << 20])
+def test_of_a_wheel_on_a_server_only_what_tells_its_modules_is_read(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as wheel:
+        wheel.writestr("big/__init__.py", "")
+        wheel.writestr("x-1.dist-info/METADATA", "Name: x\nRequires-Dist: six (>1)\n\nwords")
+        wheel.writestr("big/data.bin", b"0" * size)
+        for number in range(2000):  # whose list is longer than one block
+            wheel.writestr(f"big/{number}/__init__.py", "")
+    _Parts.content, _Parts.sent = stream.getvalue(), 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Parts)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/x-1-py3-none-any.whl"
+        package = Package("x", "1", "x-1-py3-none-any.whl", "0" * 64, url=address)
+        lock = Lock("lab", "1", "", "x86_64", {}, (package,))
+        assert imports.modules(lock, ["X"], Config.load({})) == ("big",)
+        assert _Parts.sent < 1 << 20
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -53,9 +53,10 @@ def check_free(repo: Path, name: str) -> None:
     if os.path.lexists(folder):
         what = "a recipe" if (folder / RECIPE_FILE).exists() else "something"
         where = Where(folder / RECIPE_FILE) if what == "a recipe" else None
+        remedy = "choose another name, or move it away"
         raise RecipeError(
             f"there is {what} '{name}' already in {repo}, and nothing is overwritten",
-            remedy="choose another name, or move it away",
+            remedy=f"{remedy}; 'tykky edit {name}' changes it" if where else remedy,
             where=where,
             code=Exit.CONFLICT,
         )

@@ -142,9 +142,10 @@ def python_of(
         return wanted
     if limits and not fitting:
         why = f"no Python of the base '{config.base or 'host'}' is one ({', '.join(there)})"
-        asked.leave(f"requires-python = {limits}", f"{why}: set 'base' and 'python'", at)
+        asked.leave(f"requires-python = {limits}", f"{why}: set 'base' to what has one", at)
+        fitting, there = [version for version in _all() if _fits(version, limits)], []
     if USUAL in fitting or not fitting:
-        return USUAL if USUAL in fitting or not there else there[-1]
+        return USUAL
     return fitting[-1] if there else min(fitting, key=lambda v: abs(int(v[2:]) - int(USUAL[2:])))
 
 

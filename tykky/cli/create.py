@@ -118,8 +118,8 @@ def _put(call: Call, spec: Spec, repo: Path, text: str, found: Found | None) -> 
         audit.visit(cast("Stack", repos.select(spec)), call.config, console.warn)
         console.note(f"audited {spec.name}")
         value["locked"] = True
-    after = "fill it in, then: tykky lock" if found is None else "next: tykky install"
-    console.note(f"{after} {spec.name}")
+    filled = f"tykky edit {spec.name}, then tykky lock {spec.name}"
+    console.note(f"next: {filled if found is None else f'tykky install {spec.name}'}")
     return Result(value)
 
 
