@@ -69,6 +69,11 @@ _address = _matching(
 )
 
 
+_web = _matching(
+    r"(https?://[^\s\"'<>\\@]+)?", "is no address that starts with https:// or http://"
+)
+
+
 def _mode(text: str) -> str:
     if int(_octal(text) or "0", 8) & 0o002:
         raise BadValueError("lets everybody write; who may write to a store decides what is run")
@@ -390,6 +395,18 @@ class Licences:
     bases: bool = _key("true | false", _switch)
 
 
+@dataclass(frozen=True)
+class Catalog:
+    """The catalogue that is kept of a root; see :mod:`tykky.publish.catalog`."""
+
+    output: Path | None = _path(empty=None)
+    title: str = _key("text", _needed)
+    url: str = _key("address or empty", _web)
+    contact: str = _key("text", _text)
+    roots: tuple[Path, ...] = _paths()
+    hidden: bool = _key("true | false", _switch)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
@@ -440,13 +457,14 @@ class Values:
     signing: Signing
     licences: Licences
     slurm: Slurm
+    catalog: Catalog
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
         *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda),
-        *(Advisories, Signing, Licences, Slurm),
+        *(Advisories, Signing, Licences, Slurm, Catalog),
     )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.

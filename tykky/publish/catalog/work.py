@@ -1,0 +1,178 @@
+"""Makes the files of a catalogue.
+
+What is told of versions that are as they were is taken from ``stack.json``, which has it from the
+run before, so that nothing of them is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tykky.errors import TykkyError
+from tykky.host import now
+from tykky.publish.catalog import facts, feeds, search
+from tykky.publish.catalog.folder import Folder
+from tykky.publish.catalog.groups import Group
+from tykky.publish.catalog.pages import FIXED, Pages, near
+from tykky.publish.catalog.text import digest, line
+from tykky.store import Entry, Place
+
+#: How much of what is gone is told of.
+_GONE = 30
+#: What of a version is in the list of all.
+_SHORT = (
+    *("version", "module", "description", "kind", "arch", "installed", "generation", "bytes"),
+    *("prefix", "gpu", "mpi", "states", "default", "events"),
+)
+#: The files that every catalogue has, besides those of the search.
+_TOP = ("index.html", "feed.xml", "catalog.json", "modules.json", *FIXED)
+
+_Facts = dict[str, Any]
+
+
+@dataclass
+class Work:
+    """One making of a catalogue; ``problems`` gets a sentence for what cannot be read."""
+
+    pages: Pages
+    out: Folder
+    groups: Sequence[Group]
+    problems: list[str]
+    #: What is told of the stacks in short, and what the search knows.
+    _short: list[_Facts] = field(default_factory=list)
+    _index: search.Index = field(default_factory=search.Index)
+
+    def run(self) -> None:
+        """Make what has changed, and remove what is gone. Raises ``TykkyError``."""
+        names = {group.name: {"all": group.key, "versions": group.keys} for group in self.groups}
+        gone = self._gone(names)
+        known = {"pages": self.pages.digest, "names": names, "gone": gone}
+        if known == self.out.known and self.out.is_whole():
+            return
+        self.out.expect({*_TOP, *(file for group in self.groups for file in _files(group))})
+        for group in self.groups:
+            if unread := self._stack(group):
+                names[group.name] = {"all": "", "versions": {**group.keys, **unread}}
+        self._all(gone)
+        self.out.finish(known)
+
+    def _gone(self, names: Mapping[str, Any]) -> list[dict[str, str]]:
+        """What was shown last time and is not any more, with when that was seen."""
+        there = {module for each in names.values() for module in each["versions"]}
+        told, before = [], self.out.known
+        with contextlib.suppress(LookupError, TypeError, AttributeError):
+            told = [each for each in before["gone"] if each["module"] not in there]
+            shown = {module for each in before["names"].values() for module in each["versions"]}
+            for module in sorted(shown - there):
+                told.append({"module": module, "name": module.partition("/")[0], "when": now()})
+        return told[-_GONE:]
+
+    # -- a stack -----------------------------------------------------------------------
+
+    def _stack(self, group: Group) -> dict[str, str]:
+        """Make what tells of one name. Modules that cannot be read, with an empty digest each."""
+        versions = self._versions(group)
+        unread = {m: "" for m in group.keys if all(m != each["module"] for each in versions)}
+        if not (versions or group.gone):
+            return unread
+        first = [each for each in versions if each["default"]] + versions
+        stack: _Facts = {"format": facts.FORMAT, "name": group.name}
+        stack |= {k: first[0][k] if first else "" for k in ("description", "homepage", "license")}
+        stack |= {"page": feeds.page_of(group.name), "file": f"stacks/{group.name}/stack.json"}
+        stack |= {"versions": versions, "retired": [_buried(each) for each in group.gone]}
+        key, top = digest(group.key, unread), f"stacks/{group.name}"
+        self.out.put(stack["file"], lambda: feeds.written(stack), key)
+        main = first[0] if first else None
+        page = self.pages.maker("stack.html", "../../", stack=stack, facts=main)
+        self.out.put(f"{top}/index.html", page, digest(self.pages.digest, key))
+        for number, each in enumerate(versions):
+            newer, older = near(versions, number)
+            told = [[e["version"], group.keys[e["module"]]] for e in (newer, each, older) if e]
+            made_from = self.pages.digest, told, each["default"], each["changes"]
+            beside = {"newer": newer, "older": older}
+            page = self.pages.maker("version.html", "../../../", stack=stack, facts=each, **beside)
+            self.out.put(f"{top}/versions/{each['version']}.html", page, digest(made_from))
+        self._index.add(group.name, stack["description"], first[:1] + versions)
+        short = [{k: each[k] for k in _SHORT} for each in versions]
+        for each in short:
+            each["modulefile"] = group.modulefiles[each["module"]]
+        self._short.append({**stack, "versions": short})
+        return unread
+
+    def _versions(self, group: Group) -> list[_Facts]:
+        """What is told of the versions; of those that have not changed, what was told before."""
+        before = self.out.known.get("names", {}).get(group.name, {})
+        kept = self._kept(group.name)
+        found = []
+        for entry in group.entries:
+            same = before.get("versions", {}).get(entry.module) == group.keys[entry.module]
+            told = kept.get(entry.module) if same else None
+            told = told or self._read(entry, group.needs[entry.module])
+            if told is not None:
+                found.append({**told, "default": group.is_default(entry)})
+        for number, each in enumerate(found):
+            if before.get("all") != group.key or "changes" not in each:
+                each["changes"] = _changes(each, found[number + 1 :])
+        return found
+
+    def _kept(self, name: str) -> dict[str, _Facts]:
+        """What was told of the versions of a name before, by their modules."""
+        file = f"stacks/{name}/stack.json"
+        if self.out.is_ours(file):
+            with contextlib.suppress(TypeError, LookupError):
+                data = self.out.read(file)
+                return {each["module"]: each for each in data["versions"]}
+        return {}
+
+    def _read(self, entry: Entry, needs: Sequence[str]) -> _Facts | None:
+        try:
+            record = Place(Path(entry.prefix)).record()
+            return facts.of_record(record, needs) if record.has_module else None
+        except TykkyError as error:
+            self.problems.append(f"{error.cause}; the catalogue lacks {entry.module}")
+            return None
+
+    # -- all stacks ----------------------------------------------------------------------
+
+    def _all(self, gone: Sequence[Mapping[str, str]]) -> None:
+        """Make what tells of all stacks."""
+        site, told = self.pages.site, feeds.changes(self._short, gone)
+        found = dict(self._index.files())
+        self.out.expect({*found})
+        for name in FIXED:
+            found[name] = self.pages.fixed(name)
+        start = {"stacks": self._short, "changes": told}
+        found["index.html"] = self.pages.render("index.html", "", **start)
+        entries = [*feeds.atom_entries(site["url"], told)]
+        feed = {"entries": entries, "feed_id": feeds.identifier(site["url"] or site["title"])}
+        found["feed.xml"] = self.pages.render("feed.xml", "", **feed)
+        found["catalog.json"] = feeds.catalog(site["title"], site["url"], self._short)
+        shows_paths = bool(site["module_path"])
+        found["modules.json"] = feeds.software_page(self._short, paths=shows_paths)
+        for name, text in found.items():
+            self.out.put(name, text.__str__)
+
+
+def _files(group: Group) -> list[str]:
+    versions = [f"versions/{e.version}{e.suffix}.html" for e in group.entries]
+    return [f"stacks/{group.name}/{each}" for each in ("index.html", "stack.json", *versions)]
+
+
+def _buried(each: Any) -> _Facts:
+    """What is told of a version that is retired, and not there any more."""
+    version = line(each.module.partition("/")[2])
+    told = [facts.state_of("retired", each.facts)]
+    return {"version": version, "module": line(each.module), "states": told}
+
+
+def _changes(new: _Facts, older: Sequence[_Facts]) -> _Facts:
+    """What has changed since the version before, of the same choices if there is such a one."""
+    alike = [each for each in older if each["choices"] == new["choices"]] or older
+    if not alike or not (new["packages"] or alike[0]["packages"]):
+        return {}
+    old = alike[0]
+    return {"since": old["version"], **facts.difference(old["packages"], new["packages"])}
