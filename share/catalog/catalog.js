@@ -14,7 +14,7 @@
       const plain = (names) => names.map((each) => each.toLowerCase());
       index.plain = {
         stacks: index.stacks.map((s) => [s[0].toLowerCase(), (s[1] + " " + s[3]).toLowerCase()]),
-        packages: plain(index.packages),
+        packages: plain(index.packages).map(dashed),
         commands: plain(index.commands),
       };
     } else {
@@ -24,6 +24,11 @@
     if (update) update();
   };
   let update = null;
+
+  // Names of packages are the same with dashes, dots and underscores.
+  function dashed(name) {
+    return name.replace(/[-_.]+/g, "-");
+  }
 
   function make(tag, attributes, ...children) {
     const element = document.createElement(tag);
@@ -72,7 +77,7 @@
     const one = words.length === 1 && version === undefined;
     return {
       stacks: stacksFor(words, version),
-      packages: one ? ranked(index.plain.packages, words[0]) : [],
+      packages: one ? ranked(index.plain.packages, dashed(words[0])) : [],
       commands: one ? ranked(index.plain.commands, words[0]) : [],
     };
   }

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import TykkyError
-from tykky.host import home_of
 from tykky.publish.catalog import folder, groups, work
 from tykky.publish.catalog.groups import Shown
 from tykky.publish.catalog.pages import Pages
@@ -94,19 +93,11 @@ def make(wish: Wish, shown: Sequence[Shown]) -> Made:
         "url": url.rstrip("/") + "/" if url else "",
         "contact": line(wish.contact),
         "contact_link": _mail(wish.contact) or link(wish.contact),
-        "module_path": _public(first.config.module_path, first.store.root),
     }
     with folder.opened(wish.output, first.store.permissions) as out:
         work.Work(Pages(site), out, found, problems).run()
         versions = sum(len(group.entries) for group in found)
         return Made(len(found), versions, out.written, out.removed, problems)
-
-
-def _public(path: Path, root: Path) -> str:
-    """A directory that may be told of: none in somebody's home, unless the installs are there."""
-    home = home_of("", os.environ)
-    own = bool(home) and Path(home) in path.parents
-    return "" if own and root not in path.parents else str(path)
 
 
 def _mail(text: str) -> str:

@@ -24,8 +24,8 @@ def page_of(name: str, version: str = "") -> str:
 
 
 def written(data: Any) -> str:
-    """JSON that people can read, too."""
-    return json.dumps(data, indent=1) + "\n"
+    """JSON, as short as it can be."""
+    return json.dumps(data, separators=(",", ":")) + "\n"
 
 
 def catalog(title: str, url: str, stacks: Sequence[Mapping[str, Any]]) -> str:
@@ -35,7 +35,7 @@ def catalog(title: str, url: str, stacks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _plain(version: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: version[key] for key in version if key not in ("events", "modulefile")}
+    return {key: version[key] for key in version if key not in ("events", "module_path")}
 
 
 def changes(stacks: Sequence[Mapping[str, Any]], gone: Sequence[Mapping[str, str]]) -> list[Any]:
@@ -72,10 +72,10 @@ def identifier(text: str) -> str:
     return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, text)}"
 
 
-def software_page(stacks: Sequence[Mapping[str, Any]], *, paths: bool) -> str:
+def software_page(stacks: Sequence[Mapping[str, Any]]) -> str:
     """The module list in the shape of Lmod's ``spider -o jsonSoftwarePage``, which centres publish.
 
-    Retired versions are not in it; ``paths`` of modulefiles only if they may be told.
+    Retired versions are not in it.
     """
     found = []
     for stack in stacks:
@@ -84,7 +84,7 @@ def software_page(stacks: Sequence[Mapping[str, Any]], *, paths: bool) -> str:
             {
                 "versionName": each["version"],
                 "full": each["module"],
-                "path": each["modulefile"] if paths else "",
+                "path": each["module_path"] and f"{each['module_path']}/{each['module']}.lua",
                 "description": each["description"],
                 "help": each["description"],
                 "canonicalVersionString": canonical(each["version"]),

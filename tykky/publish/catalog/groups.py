@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tykky
+from tykky.host import home_of
 from tykky.publish.catalog import facts
 from tykky.publish.catalog.text import digest
-from tykky.publish.modules import path_of
 from tykky.store import Entry, Store, retired, roots, state
 
 if TYPE_CHECKING:
@@ -30,22 +31,23 @@ class Shown:
 class Group:
     """The versions of a name: those that are there, the newest first, and what is retired and gone.
 
-    ``default`` is the prefix of what the name means, ``modulefiles`` are paths by modules,
-    ``needs`` the modules that each stands on.
+    ``default`` is the prefix of what the name means. By modules: ``paths`` of directories of
+    modules, as far as they may be told, and ``needs``, the modules that each stands on.
     """
 
     name: str
     entries: tuple[Entry, ...]
     default: str
     gone: tuple[retired.Retired, ...]
-    modulefiles: Mapping[str, str]
+    paths: Mapping[str, str]
     needs: Mapping[str, list[str]]
 
     @cached_property
     def keys(self) -> dict[str, str]:
         """A digest for each module of what is told of it."""
-        more = tykky.__version__, facts.FORMAT
-        return {e.module: facts.key_of(e, self.needs[e.module], more) for e in self.entries}
+        same = tykky.__version__, facts.FORMAT
+        more = {m: (same, self.needs[m], self.paths[m]) for m in self.needs}
+        return {each.module: facts.key_of(each, more[each.module]) for each in self.entries}
 
     @cached_property
     def key(self) -> str:
@@ -65,7 +67,7 @@ def of_roots(shown: Sequence[Shown], *, hidden: bool) -> tuple[list[Group], list
         f"{problem}; the catalogue lacks it" for each in shown for problem in each.store.unreadable
     ]
     defaults = roots.defaults(entries, where)
-    configs = {each.store.root: each.config for each in shown}
+    public = {e.store.root: _public(e.config.module_path, e.store.root) for e in shown}
     open_to = {each.store.root: _mode(str(each.store.places)) for each in shown}
     modules = {entry.prefix: entry.module for entry in entries}
     by_name: dict[str, dict[str, Entry]] = {}
@@ -87,13 +89,18 @@ def of_roots(shown: Sequence[Shown], *, hidden: bool) -> tuple[list[Group], list
     found = []
     for name in sorted({*by_name, *buried}):
         there = tuple(reversed(by_name.get(name, {}).values()))
-        files: dict[str, Any] = {
-            e.module: str(path_of(configs[where[e.prefix].root], e.module)) for e in there
-        }
+        paths = {e.module: public[where[e.prefix].root] for e in there}
         needs = {e.module: [modules.get(n.rpartition("#")[0], "") for n in e.needs] for e in there}
         default = next((e.prefix for e in there if e.prefix in defaults), "")
-        found.append(Group(name, there, default, (*buried.get(name, {}).values(),), files, needs))
+        found.append(Group(name, there, default, (*buried.get(name, {}).values(),), paths, needs))
     return found, problems
+
+
+def _public(path: Path, root: Path) -> str:
+    """A directory that may be told of: none in somebody's home, unless the installs are there."""
+    home = home_of("", os.environ)
+    own = bool(home) and Path(home) in path.parents
+    return "" if own and root not in path.parents else str(path)
 
 
 def _mode(path: str) -> int:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from tykky.contents import canonical
+from tykky import contents
 
 #: About how many characters a part has, and how many versions of a package are told for a stack.
 PART, VERSIONS = 48_000, 4
 
+#: The same names come again in each stack.
+_canonical = lru_cache(1 << 17)(contents.canonical)
 #: Versions of a package, each with the version of a stack that has it.
 _Where = list[list[str]]
 
@@ -38,7 +41,7 @@ class Index:
         commands: dict[str, tuple[str, _Where]] = {}
         for each in versions:
             for row in each["packages"]:
-                shown, where = packages.setdefault(canonical(row["name"]), (row["name"], []))
+                shown, where = packages.setdefault(_canonical(row["name"]), (row["name"], []))
                 if len(where) < VERSIONS and all(row["version"] != pair[0] for pair in where):
                     where.append([row["version"], each["version"]])
             for command in each["commands"]:

@@ -27,6 +27,7 @@ _GONE = 30
 _SHORT = (
     *("version", "module", "description", "kind", "arch", "installed", "generation", "bytes"),
     *("prefix", "gpu", "mpi", "states", "default", "events"),
+    "module_path",
 )
 #: The files that every catalogue has, besides those of the search.
 _TOP = ("index.html", "feed.xml", "catalog.json", "modules.json", *FIXED)
@@ -79,14 +80,14 @@ class Work:
         unread = {m: "" for m in group.keys if all(m != each["module"] for each in versions)}
         if not (versions or group.gone):
             return unread
-        first = [each for each in versions if each["default"]] + versions
+        ordered = sorted(versions, key=lambda each: not each["default"])
+        main = ordered[0] if ordered else None
         stack: _Facts = {"format": facts.FORMAT, "name": group.name}
-        stack |= {k: first[0][k] if first else "" for k in ("description", "homepage", "license")}
+        stack |= {k: main[k] if main else "" for k in ("description", "homepage", "license")}
         stack |= {"page": feeds.page_of(group.name), "file": f"stacks/{group.name}/stack.json"}
         stack |= {"versions": versions, "retired": [_buried(each) for each in group.gone]}
         key, top = digest(group.key, unread), f"stacks/{group.name}"
         self.out.put(stack["file"], lambda: feeds.written(stack), key)
-        main = first[0] if first else None
         page = self.pages.maker("stack.html", "../../", stack=stack, facts=main)
         self.out.put(f"{top}/index.html", page, digest(self.pages.digest, key))
         for number, each in enumerate(versions):
@@ -96,10 +97,8 @@ class Work:
             beside = {"newer": newer, "older": older}
             page = self.pages.maker("version.html", "../../../", stack=stack, facts=each, **beside)
             self.out.put(f"{top}/versions/{each['version']}.html", page, digest(made_from))
-        self._index.add(group.name, stack["description"], first[:1] + versions)
+        self._index.add(group.name, stack["description"], ordered)
         short = [{k: each[k] for k in _SHORT} for each in versions]
-        for each in short:
-            each["modulefile"] = group.modulefiles[each["module"]]
         self._short.append({**stack, "versions": short})
         return unread
 
@@ -113,6 +112,7 @@ class Work:
             told = kept.get(entry.module) if same else None
             told = told or self._read(entry, group.needs[entry.module])
             if told is not None:
+                told["module_path"] = group.paths[entry.module]
                 found.append({**told, "default": group.is_default(entry)})
         for number, each in enumerate(found):
             if before.get("all") != group.key or "changes" not in each:
@@ -151,8 +151,7 @@ class Work:
         feed = {"entries": entries, "feed_id": feeds.identifier(site["url"] or site["title"])}
         found["feed.xml"] = self.pages.render("feed.xml", "", **feed)
         found["catalog.json"] = feeds.catalog(site["title"], site["url"], self._short)
-        shows_paths = bool(site["module_path"])
-        found["modules.json"] = feeds.software_page(self._short, paths=shows_paths)
+        found["modules.json"] = feeds.software_page(self._short)
         for name, text in found.items():
             self.out.put(name, text.__str__)
 
