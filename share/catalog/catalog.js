@@ -144,15 +144,15 @@
   }
 
   function startSearch() {
-    const form = document.getElementById("search");
-    if (!form) return;
+    const box = document.getElementById("search");
+    if (!box) return;
     const input = document.getElementById("q");
     const status = document.getElementById("found");
     const results = document.getElementById("results");
     const rest = ["stacks", "changes"].map((id) => document.getElementById(id)).filter(Boolean);
     const all = new Set();
     let last = "";
-    form.hidden = false;
+    box.hidden = false;
 
     update = function () {
       const text = input.value.trim(), wanted = text.toLowerCase();
@@ -201,11 +201,6 @@
       const hash = input.value.trim() ? "#q=" + encodeURIComponent(input.value.trim()) : "";
       try { history.replaceState(null, "", location.pathname + location.search + hash); } catch (e) { /* so be it */ }
     });
-    form.addEventListener("submit", function (event) {
-      event.preventDefault();
-      const first = results.querySelector("a");
-      if (first) first.click();
-    });
     function fromAddress() {
       if (location.hash.startsWith("#q=")) {
         try { input.value = decodeURIComponent(location.hash.slice(3)); } catch (e) { /* as somebody wrote it */ }
@@ -233,6 +228,8 @@
         links[Math.min(at + 1, links.length - 1)].focus();
       } else if (event.key === "ArrowUp" && at >= 0) {
         (links[at - 1] || input).focus();
+      } else if (event.key === "Enter" && typing && links.length) {
+        links[0].click();
       } else return;
       event.preventDefault();
     });

@@ -138,8 +138,8 @@ def test_a_person_finds_what_is_there_by_keyboard_on_a_phone_at_night(
             ("python-data-tool", "1 command"),
             ("climate/26.1", "10 stacks"),
             ("align genomes", "10 stacks"),
-            ("__proto__", "1 package, 1 command"),
-            ("constructor", "1 package, 1 command"),
+            ("__proto__", "1 stack, 1 package, 1 command"),
+            ("constructor", "1 stack, 1 package, 1 command"),
             ("<img", "1 stack, 1 package, 1 command"),
         ):
             page.go(f"{start}#q={text}")
@@ -152,7 +152,7 @@ def test_a_person_finds_what_is_there_by_keyboard_on_a_phone_at_night(
                 page.go("about:blank")
                 page.go(address)
                 page.wait("!!document.querySelector('#results .where a, #packages tbody tr')")
-                assert page.value("document.documentElement.scrollWidth") == width
+                assert page.value("document.documentElement.scrollWidth") <= width
                 assert page.value(CONTRAST) == []
                 assert not page.value("document.title").startswith("taken")
                 paper = page.value("getComputedStyle(document.body).backgroundColor")
@@ -168,7 +168,7 @@ def test_a_person_finds_what_is_there_by_keyboard_on_a_phone_at_night(
             page.wait("!!document.querySelector('footer')")
             said = page.value("document.body.innerText")
             assert "python-data" in said and "Copy" not in said
-            assert not page.value("document.querySelector('form')?.checkVisibility()")
+            assert not page.value("document.querySelector('#search')?.checkVisibility()")
 
 
 def texts(output: Path) -> dict[str, str]:
