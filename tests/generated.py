@@ -45,7 +45,8 @@ def fill(
     for number in range(names):
         about, *main = _ABOUT[number % 4]
         name = _NAMES[number] if number < 4 else f"{_NAMES[number % 4]}-{number}"
-        order = [f"{26 - each // 12}.{12 - each % 12}" for each in range(versions)]
+        first = 26 + versions // 12
+        order = [f"{first - each // 12}.{12 - each % 12}" for each in range(versions)]
         for each, version in enumerate(order):
             found = _packages(main, number, each, packages, all_packages)
             facts = _facts(store, name, version, order, found)

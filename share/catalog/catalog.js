@@ -18,8 +18,8 @@
         commands: plain(index.commands),
       };
     } else {
-      const rows = new Map(data[1].map((row) => [row[0], row[1]]));
-      parts.set(name, { stacks: data[0], rows: rows });
+      const rows = new Map(data[1].map((row) => [row[0], row.slice(1)]));
+      parts.set(name, { modules: data[0], rows: rows });
     }
     if (update) update();
   };
@@ -95,9 +95,15 @@
       parts.set(part, null);
       document.head.append(make("script", { src: "search/" + part + ".js" }));
     }
-    const found = parts.get(part);
+    const found = parts.get(part), stacks = new Map();
     if (!found) return null;
-    return (found.rows.get(index[kind][number]) || []).map((each) => [found.stacks[each[0]], each[1]]);
+    for (const [version, ...modules] of found.rows.get(index[kind][number]) || [])
+      for (const each of modules) {
+        const [stack, of] = found.modules[each].split("/", 2);
+        if (!stacks.has(stack)) stacks.set(stack, []);
+        stacks.get(stack).push([version, of]);
+      }
+    return [...stacks].sort((a, b) => (a[0] < b[0] ? -1 : 1));
   }
 
   function address(name, version) {

@@ -273,7 +273,7 @@ def test_two_at_once_and_one_that_was_killed_leave_a_whole_catalogue(
     for each in both:
         each.communicate()
     assert texts(output) == texts(wanted)
-    assert "0 files" in site("catalog", "--output", output).stderr
+    assert "0 new files" in site("catalog", "--output", output).stderr
     (output / "stacks/climate/index.html").unlink()
     site("catalog", "--output", output)
     assert texts(output) == texts(wanted)

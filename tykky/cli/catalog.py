@@ -57,8 +57,9 @@ def run(call: Call) -> Result:
     made = catalog.make(wish, shown)
     for problem in made.problems:
         console.warn(problem)
-    told = f"{made.stacks} stacks, {made.versions} versions"
-    console.note(f"{output / 'index.html'}: {told}; {made.written} files written")
+    counts = {"stack": made.stacks, "version": made.versions, "new file": made.written}
+    told = ", ".join(console.plural(count, what) for what, count in counts.items())
+    console.note(f"{output / 'index.html'}: {told}")
     value = {"output": str(output), "stacks": made.stacks, "versions": made.versions}
     value |= {"written": made.written, "removed": made.removed, "problems": made.problems}
     return Result(value)

@@ -19,6 +19,7 @@ from typing import Any
 
 from tykky.errors import Exit, StoreError, explained
 from tykky.files import Permissions, make_folder, parse_json, read_small, write_file
+from tykky.store.record import is_a
 
 #: The list of what is ours, and the lock of who writes.
 LIST, _LOCK = ".tykky-catalog.json", ".tykky-catalog.lock"
@@ -43,6 +44,8 @@ class Folder:
     permissions: Permissions
     known: dict[str, Any]
     _old: dict[str, str]
+    #: The digests of files that are read again: what somebody has changed is made anew.
+    _sums: dict[str, str]
     _new: dict[str, str] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
     _folders: set[Path] = field(default_factory=set)
@@ -64,27 +67,29 @@ class Folder:
         if digest and self.has(name, digest):
             return
         data = make().encode(errors="replace")
-        digest = digest or hashlib.sha256(data).hexdigest()[:20]
+        found = _sum(data)
+        digest = digest or found
         if not self.has(name, digest):
             self._check(name)
             write_file(self.path / name, data, self.permissions, durable=False)
             self._new[name] = digest
+            if name.endswith("/stack.json"):
+                self._sums[name] = found
             self.written += 1
-
-    def is_ours(self, name: str) -> bool:
-        """Whether the last run has written a file."""
-        return bool(self._old.get(name))
 
     def is_whole(self) -> bool:
         """Whether all that the last run has written is there."""
         return all(self._old.values()) and all((self.path / name).is_file() for name in self._old)
 
     def read(self, name: str) -> Any:
-        """What a file of ours has as JSON; nothing if it has none."""
-        with contextlib.suppress(OSError, ValueError):
-            path = self.path / name
-            text = path.read_bytes() if path.stat().st_size < _LARGEST else b""
-            return parse_json(text)
+        """What the last run has written as JSON; nothing if it is not there as it was written."""
+        if name in self._old:
+            with contextlib.suppress(OSError, ValueError):
+                path = self.path / name
+                text = path.read_bytes() if path.stat().st_size < _LARGEST else b""
+                if _sum(text) == self._sums.get(name):
+                    return parse_json(text)
+            self._old[name] = ""
         return None
 
     def expect(self, names: set[str]) -> None:
@@ -125,7 +130,8 @@ class Folder:
                     folder.rmdir()
 
     def _keep(self, files: Mapping[str, str], known: Mapping[str, Any]) -> None:
-        data = {"format": FORMAT, "files": dict(files), "known": dict(known)}
+        sums = {name: digest for name, digest in self._sums.items() if name in files}
+        data = {"format": FORMAT, "files": dict(files), "sums": sums, "known": dict(known)}
         text = json.dumps(data, separators=(",", ":"), sort_keys=True) + "\n"
         write_file(self.path / LIST, text.encode(), self.permissions)
 
@@ -154,24 +160,37 @@ def opened(path: Path, permissions: Permissions) -> Iterator[Folder]:
         make_folder(path, permissions)
     lock = claims.take(path / _LOCK, permissions, f"the catalogue {path}")
     try:
-        old, known = _listed(path)
-        yield Folder(path, permissions, known, old)
+        old, sums, known = _listed(path)
+        yield Folder(path, permissions, known, old, sums)
     finally:
         if lock is not None:
             lock.release()
 
 
-def _listed(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """What the list says of a folder: its files, and what was known."""
+def _sum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:20]
+
+
+def _listed(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, Any]]:
+    """What the list says of a folder: its files, digests of some, and what was known."""
     try:
         data = parse_json(read_small(path / LIST))
         if data["format"] > FORMAT:
             cause = f"{path} was written by a newer Tykky, and is left alone"
             raise StoreError(cause, remedy="use that Tykky", code=Exit.NEWER)
-        files = {n: str(d) for n, d in data["files"].items() if _OURS.fullmatch(n)}
-        return files, dict(data["known"])
+        files, known = data["files"], data["known"]
+        versions = {name: each["versions"] for name, each in known.get("names", {}).items()}
+        if not (
+            is_a("Mapping[str, str]", files)
+            and is_a("Mapping[str, str]", data["sums"])
+            and is_a("Mapping[str, Mapping[str, str]]", versions)
+            and all(is_a("Mapping[str, str]", each) for each in known.get("gone", []))
+        ):
+            raise ValueError("it was changed by others")
+        files = {name: made_from for name, made_from in files.items() if _OURS.fullmatch(name)}
+        return files, data["sums"], known
     except FileNotFoundError:
-        return {}, {}
+        return {}, {}, {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path / LIST}, by which a catalogue knows its own files, cannot be read: {error}",

@@ -39,10 +39,14 @@ class Index:
         self.stacks.append([name, description, there, " ".join(words)])
         packages: dict[str, tuple[str, _Where]] = {}
         commands: dict[str, tuple[str, _Where]] = {}
+        known: set[tuple[str, str]] = set()
         for each in versions:
             for row in each["packages"]:
+                if (pair := (row["name"], row["version"])) in known:
+                    continue  # as in most versions
+                known.add(pair)
                 shown, where = packages.setdefault(_canonical(row["name"]), (row["name"], []))
-                if len(where) < VERSIONS and all(row["version"] != pair[0] for pair in where):
+                if len(where) < VERSIONS and all(row["version"] != told[0] for told in where):
                     where.append([row["version"], each["version"]])
             for command in each["commands"]:
                 commands.setdefault(command, (command, [["", each["version"]]]))
@@ -55,18 +59,22 @@ class Index:
         told: dict[str, Any] = {"stacks": self.stacks}
         for kind, every in (("packages", self._packages), ("commands", self._commands)):
             keys, starts, part, length = sorted(every), list[int](), list[Any](), 0
-            names: dict[str, int] = {}
+            modules: dict[str, int] = {}
             for number, key in enumerate(keys):
                 if not part:
                     starts.append(number)
                 shown, found = every[key]
-                row = [shown, [[names.setdefault(n, len(names)), where] for n, where in found]]
-                part.append(row)
-                length += 20 + sum(14 * len(where) for _, where in found)
-                if length > PART or number == len(keys) - 1:
+                versions: dict[str, list[int]] = {}
+                for name, where in found:
+                    for version, of in where:
+                        at = modules.setdefault(f"{name}/{of}", len(modules))
+                        versions.setdefault(version, []).append(at)
+                part.append([shown, *([version, *at] for version, at in versions.items())])
+                length += 20 + sum(10 + 4 * len(at) for at in versions.values())
+                if length + 20 * len(modules) > PART or number == len(keys) - 1:
                     file = f"{kind}{len(starts) - 1}"
-                    yield f"search/{file}.js", _script(file, [[*names], part])
-                    part, names, length = [], {}, 0
+                    yield f"search/{file}.js", _script(file, [[*modules], part])
+                    part, modules, length = [], {}, 0
             told[kind] = [every[key][0] for key in keys]
             told[f"{kind}_at"] = starts
         yield "search/index.js", _script("index", told)

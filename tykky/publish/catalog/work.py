@@ -6,7 +6,6 @@ run before, so that nothing of them is read.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,12 +63,11 @@ class Work:
     def _gone(self, names: Mapping[str, Any]) -> list[dict[str, str]]:
         """What was shown last time and is not any more, with when that was seen."""
         there = {module for each in names.values() for module in each["versions"]}
-        told, before = [], self.out.known
-        with contextlib.suppress(LookupError, TypeError, AttributeError):
-            told = [each for each in before["gone"] if each["module"] not in there]
-            shown = {module for each in before["names"].values() for module in each["versions"]}
-            for module in sorted(shown - there):
-                told.append({"module": module, "name": module.partition("/")[0], "when": now()})
+        before = self.out.known.get("names", {})
+        shown = {module for each in before.values() for module in each["versions"]}
+        told = [e for e in self.out.known.get("gone", []) if e["module"] not in there]
+        for module in sorted(shown - there):
+            told.append({"module": module, "name": module.partition("/")[0], "when": now()})
         return told[-_GONE:]
 
     # -- a stack -----------------------------------------------------------------------
@@ -77,7 +75,7 @@ class Work:
     def _stack(self, group: Group) -> dict[str, str]:
         """Make what tells of one name. Modules that cannot be read, with an empty digest each."""
         versions = self._versions(group)
-        unread = {m: "" for m in group.keys if all(m != each["module"] for each in versions)}
+        unread = dict.fromkeys({*group.keys} - {each["module"] for each in versions}, "")
         if not (versions or group.gone):
             return unread
         ordered = sorted(versions, key=lambda each: not each["default"])
@@ -104,29 +102,26 @@ class Work:
 
     def _versions(self, group: Group) -> list[_Facts]:
         """What is told of the versions; of those that have not changed, what was told before."""
-        before = self.out.known.get("names", {}).get(group.name, {})
+        before = self.out.known.get("names", {}).get(group.name, {}).get("versions", {})
         kept = self._kept(group.name)
+        kept = {m: kept[m] for m, key in group.keys.items() if before.get(m) == key and m in kept}
         found = []
         for entry in group.entries:
-            same = before.get("versions", {}).get(entry.module) == group.keys[entry.module]
-            told = kept.get(entry.module) if same else None
-            told = told or self._read(entry, group.needs[entry.module])
+            told = kept.get(entry.module) or self._read(entry, group.needs[entry.module])
             if told is not None:
                 told["module_path"] = group.paths[entry.module]
                 found.append({**told, "default": group.is_default(entry)})
         for number, each in enumerate(found):
-            if before.get("all") != group.key or "changes" not in each:
-                each["changes"] = _changes(each, found[number + 1 :])
+            old = _before(each, found[number + 1 :])
+            same = old and old["module"] in kept and each["module"] in kept
+            if not same or each["changes"].get("since") != old["version"]:
+                each["changes"] = _changes(old, each) if old else {}
         return found
 
     def _kept(self, name: str) -> dict[str, _Facts]:
         """What was told of the versions of a name before, by their modules."""
-        file = f"stacks/{name}/stack.json"
-        if self.out.is_ours(file):
-            with contextlib.suppress(TypeError, LookupError):
-                data = self.out.read(file)
-                return {each["module"]: each for each in data["versions"]}
-        return {}
+        data = self.out.read(f"stacks/{name}/stack.json")
+        return {each["module"]: each for each in data["versions"]} if data else {}
 
     def _read(self, entry: Entry, needs: Sequence[str]) -> _Facts | None:
         try:
@@ -168,10 +163,14 @@ def _buried(each: Any) -> _Facts:
     return {"version": version, "module": line(each.module), "states": told}
 
 
-def _changes(new: _Facts, older: Sequence[_Facts]) -> _Facts:
-    """What has changed since the version before, of the same choices if there is such a one."""
-    alike = [each for each in older if each["choices"] == new["choices"]] or older
-    if not alike or not (new["packages"] or alike[0]["packages"]):
+def _before(new: _Facts, older: Sequence[_Facts]) -> _Facts:
+    """The version before, of the same choices if there is such a one; or nothing."""
+    alike = (each for each in older if each["choices"] == new["choices"])
+    return next(alike, older[0] if older else {})
+
+
+def _changes(old: _Facts, new: _Facts) -> _Facts:
+    """What has changed since the version before."""
+    if not (new["packages"] or old["packages"]):
         return {}
-    old = alike[0]
     return {"since": old["version"], **facts.difference(old["packages"], new["packages"])}
