@@ -221,6 +221,8 @@ def test_pages_follow_what_is_done_with_installs(site: Site, place: Path) -> Non
     for one in (*real, *ours):
         one["versions"] = [{k: v for k, v in e.items() if k != "help"} for e in one["versions"]]
     assert ours == real
+    site("hide", "hello/1.0", "hello/0.8")  # so that none is the default
+    assert "hello/0.9 is retired" in page.read_text()
     # A failure says so, and fails nothing.
     (output / ".tykky-catalog.json").write_text("{")
     said = site("install", "other").stderr
@@ -277,6 +279,33 @@ def test_two_at_once_and_one_that_was_killed_leave_a_whole_catalogue(
     (output / "stacks/climate/index.html").unlink()
     site("catalog", "--output", output)
     assert texts(output) == texts(wanted)
+
+
+def test_what_cannot_be_read_now_stays_as_it_was_told(site: Site, place: Path) -> None:
+    (prefix, *_) = generated.fill(site.root, 2, 2, 3)
+    output, page = place / "pages", place / "pages/stacks/python-data/versions/26.12.html"
+    site("catalog", "--output", output)
+    before, record = texts(output), prefix / ".tykky/current/record.json"
+    whole, entry = record.read_bytes(), site.root / "db/bio-tools/26.12.json"
+    listed = entry.read_bytes()
+    record.write_text("{")
+    (prefix / ".tykky/state.json").unlink()
+    entry.write_text("{")
+    said = site("catalog", "--output", output).stderr
+    assert "tells what it was: python-data/26.12" in said and "bio-tools/26.12.json" in said
+    assert page.read_text() == before["stacks/python-data/versions/26.12.html"]
+    assert (output / "stacks/bio-tools/versions/26.12.html").exists()
+    record.write_bytes(whole)
+    entry.write_bytes(listed)
+    stack = output / "stacks/python-data/stack.json"
+    stack.write_text(stack.read_text().replace("numpy", "taken"))
+    site("catalog", "--output", output)
+    again = texts(output)
+    assert again["stacks/python-data/stack.json"].count("taken") == 0
+    assert again.keys() == before.keys()
+    (site.root / "db").rename(place / "db")  # as if it were not mounted
+    assert "not mounted" in site("catalog", "--output", output, status=6).stderr
+    assert texts(output) == again
 
 
 def test_other_roots_and_what_is_closed_are_shown_only_if_they_are_named(

@@ -139,7 +139,7 @@ def _events(place: Place) -> list[dict[str, Any]]:
     with contextlib.suppress(StoreError):
         return [
             {
-                "what": TOLD[each.verb],
+                "what": _told(each),
                 "when": each.when,
                 "generation": each.generation,
                 "why": line(each.why, 500) if each.verb in _REASONED else "",
@@ -148,6 +148,11 @@ def _events(place: Place) -> list[dict[str, Any]]:
             if each.verb in TOLD
         ][:_EVENTS]
     return []
+
+
+def _told(event: state.Event) -> str:
+    instead = event.verb == "install" and event.before not in (0, event.generation)
+    return TOLD["update" if instead else event.verb]
 
 
 def _updated(record: Record, place: Place) -> dict[str, Any]:

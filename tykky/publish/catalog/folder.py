@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tykky.errors import Exit, StoreError, explained
+from tykky.errors import Exit, StoreError, TykkyError, explained, from_os_error
 from tykky.files import Permissions, make_folder, parse_json, read_small, write_file
 from tykky.store.record import is_a
 
@@ -105,11 +105,13 @@ class Folder:
             self._noted |= names
             self._keep({**dict.fromkeys(self._noted, ""), **self._old}, self.known)
 
-    def finish(self, known: Mapping[str, Any]) -> None:
-        """Remove what is gone, and keep what is ``known`` for the next run.
+    def finish(self, known: Mapping[str, Any], *, sure: bool) -> None:
+        """Remove what is gone, if that is ``sure``, and keep what is ``known`` for the next run.
 
         Raises ``TykkyError``.
         """
+        if not sure:
+            self._new = {**self._old, **self._new}
         gone = ({*self._old} | self._noted) - {*self._new}
         with explained(f"remove what is gone from {self.path}"):
             for name in sorted(gone):
@@ -156,12 +158,17 @@ def opened(path: Path, permissions: Permissions) -> Iterator[Folder]:
     """A folder to write a catalogue to, alone as far as there are locks. Raises ``TykkyError``."""
     from tykky.store import claims
 
-    with explained(f"make {path}"):
-        make_folder(path, permissions)
-    lock = claims.take(path / _LOCK, permissions, f"the catalogue {path}")
+    lock = None
     try:
+        with explained(f"make {path}", "catalog.output"):
+            make_folder(path, permissions)
+        lock = claims.take(path / _LOCK, permissions, f"the catalogue {path}")
         old, sums, known = _listed(path)
         yield Folder(path, permissions, known, old, sums)
+    except TykkyError as error:
+        if isinstance(error.__cause__, OSError):  # with the remedy for this directory
+            raise from_os_error(error.__cause__, f"write to {path}", "catalog.output") from None
+        raise
     finally:
         if lock is not None:
             lock.release()

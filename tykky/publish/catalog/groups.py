@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tykky
+from tykky.errors import StoreError
 from tykky.host import home_of
 from tykky.publish.catalog import facts
 from tykky.publish.catalog.text import digest
@@ -62,9 +63,15 @@ class Group:
 
 def of_roots(shown: Sequence[Shown], *, hidden: bool) -> tuple[list[Group], list[str]]:
     """What is shown of the roots; and problems in words. Raises ``StoreError``."""
+    for each in shown:
+        if not each.store.database.is_dir():  # which, if it were empty, would empty the pages
+            cause = f"there is no root of installs at {each.store.root}, or it is not mounted"
+            raise StoreError(cause, remedy="'tykky config why root' says where it was set")
     entries, where = roots.match([each.store for each in shown], None)
     problems = [
-        f"{problem}; the catalogue lacks it" for each in shown for problem in each.store.unreadable
+        f"{problem}; the catalogue does not tell of it"
+        for each in shown
+        for problem in each.store.unreadable
     ]
     defaults = roots.defaults(entries, where)
     public = {e.store.root: _public(e.config.module_path, e.store.root) for e in shown}
@@ -82,10 +89,10 @@ def of_roots(shown: Sequence[Shown], *, hidden: bool) -> tuple[list[Group], list
         if hidden or not (closed or state.HIDDEN in entry.marks):
             by_name.setdefault(entry.name, {}).setdefault(entry.module, entry)
     buried: dict[str, dict[str, retired.Retired]] = {}
-    for each in (each for root in shown for each in retired.of(root.store)):
-        name = each.module.partition("/")[0]
-        if each.module not in by_name.get(name, {}):
-            buried.setdefault(name, {}).setdefault(each.module, each)
+    for one in (one for root in shown for one in retired.of(root.store)):
+        name = one.module.partition("/")[0]
+        if one.module not in by_name.get(name, {}):
+            buried.setdefault(name, {}).setdefault(one.module, one)
     found = []
     for name in sorted({*by_name, *buried}):
         there = tuple(reversed(by_name.get(name, {}).values()))

@@ -102,8 +102,8 @@ def job(facts: Mapping[str, Any]) -> str:
 
 def main_packages(facts: Mapping[str, Any], most: int = 8) -> list[str]:
     """The packages that were asked for, with their versions: the first of them."""
-    asked = [f"{p['name']} {p['version']}" for p in facts["packages"] if p["asked"]]
-    return asked[:most]
+    asked = [p for p in facts["packages"] if p["asked"] and p["name"] not in ("pip", "python")]
+    return [f"{each['name']} {each['version']}" for each in asked[:most]]
 
 
 def citation(facts: Mapping[str, Any], title: str) -> str:

@@ -44,12 +44,14 @@ class Work:
     problems: list[str]
     #: What is told of the stacks in short, and what the search knows.
     _short: list[_Facts] = field(default_factory=list)
+    _unread: set[str] = field(default_factory=set)
     _index: search.Index = field(default_factory=search.Index)
 
     def run(self) -> None:
         """Make what has changed, and remove what is gone. Raises ``TykkyError``."""
         names = {group.name: {"all": group.key, "versions": group.keys} for group in self.groups}
-        gone = self._gone(names)
+        sure = not self.problems  # else it may be there, and only not be readable now
+        gone = self._gone(names) if sure else self.out.known.get("gone", [])
         known = {"pages": self.pages.digest, "names": names, "gone": gone}
         if known == self.out.known and self.out.is_whole():
             return
@@ -58,7 +60,7 @@ class Work:
             if unread := self._stack(group):
                 names[group.name] = {"all": "", "versions": {**group.keys, **unread}}
         self._all(gone)
-        self.out.finish(known)
+        self.out.finish(known, sure=sure)
 
     def _gone(self, names: Mapping[str, Any]) -> list[dict[str, str]]:
         """What was shown last time and is not any more, with when that was seen."""
@@ -75,7 +77,7 @@ class Work:
     def _stack(self, group: Group) -> dict[str, str]:
         """Make what tells of one name. Modules that cannot be read, with an empty digest each."""
         versions = self._versions(group)
-        unread = dict.fromkeys({*group.keys} - {each["module"] for each in versions}, "")
+        unread = dict.fromkeys(self._unread & {*group.keys}, "")
         if not (versions or group.gone):
             return unread
         ordered = sorted(versions, key=lambda each: not each["default"])
@@ -103,18 +105,19 @@ class Work:
     def _versions(self, group: Group) -> list[_Facts]:
         """What is told of the versions; of those that have not changed, what was told before."""
         before = self.out.known.get("names", {}).get(group.name, {}).get("versions", {})
-        kept = self._kept(group.name)
-        kept = {m: kept[m] for m, key in group.keys.items() if before.get(m) == key and m in kept}
+        former = self._kept(group.name)
+        same = {module for module, key in group.keys.items() if before.get(module) == key}
+        kept = {module: former[module] for module in same if module in former}
         found = []
         for entry in group.entries:
-            told = kept.get(entry.module) or self._read(entry, group.needs[entry.module])
+            told = kept.get(entry.module) or self._read(entry, group, former)
             if told is not None:
                 told["module_path"] = group.paths[entry.module]
                 found.append({**told, "default": group.is_default(entry)})
         for number, each in enumerate(found):
             old = _before(each, found[number + 1 :])
-            same = old and old["module"] in kept and each["module"] in kept
-            if not same or each["changes"].get("since") != old["version"]:
+            is_known = old and old["module"] in kept and each["module"] in kept
+            if not is_known or each["changes"].get("since") != old["version"]:
                 each["changes"] = _changes(old, each) if old else {}
         return found
 
@@ -123,13 +126,18 @@ class Work:
         data = self.out.read(f"stacks/{name}/stack.json")
         return {each["module"]: each for each in data["versions"]} if data else {}
 
-    def _read(self, entry: Entry, needs: Sequence[str]) -> _Facts | None:
+    def _read(self, entry: Entry, group: Group, former: Mapping[str, _Facts]) -> _Facts | None:
+        """What is told of a version now; what was told before, if it cannot be read."""
         try:
             record = Place(Path(entry.prefix)).record()
+            needs = group.needs[entry.module]
             return facts.of_record(record, needs) if record.has_module else None
         except TykkyError as error:
-            self.problems.append(f"{error.cause}; the catalogue lacks {entry.module}")
-            return None
+            told = former.get(entry.module)
+            what = "tells what it was" if told else "lacks it"
+            self.problems.append(f"{error.cause}; the catalogue {what}: {entry.module}")
+            self._unread.add(entry.module)
+            return told
 
     # -- all stacks ----------------------------------------------------------------------
 
