@@ -66,6 +66,7 @@ def hostile(root: Path) -> Path:
     every = " ".join(HOSTILE)
     facts |= {"description": every, "homepage": "javascript:alert(1)", "license": every}
     facts |= {"commands": ["$(reboot)", *HOSTILE], "maintainers": [*HOSTILE], "asked": []}
+    facts["installed"] = HOSTILE[0] + HOSTILE[-2]
     facts["shown"] = {"about": every, "keywords": [*HOSTILE], "deprecation": every}
     return enter(store, facts | {"deprecated": True}, found)
 

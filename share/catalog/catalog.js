@@ -280,8 +280,9 @@
           done = document.execCommand("copy");
         }
         button.textContent = done ? "Copied" : "Press Ctrl+C";
-        setTimeout(function () { button.textContent = "Copy"; }, 2000);
       });
+      for (const left of ["blur", "mouseleave"])
+        button.addEventListener(left, function () { button.textContent = "Copy"; });
       block.append(button);
     }
   }

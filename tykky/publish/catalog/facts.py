@@ -14,7 +14,7 @@ from typing import Any
 from tykky.contents import canonical, of_install, own
 from tykky.errors import StoreError
 from tykky.publish import kernels
-from tykky.publish.catalog.text import clean, digest, line, link
+from tykky.publish.catalog.text import clean, digest, line, link, moment
 from tykky.store import HIDDEN, Entry, Place, Record, state
 from tykky.store.default import is_deprecated
 
@@ -75,13 +75,13 @@ def of_record(record: Record, needs: Sequence[str]) -> dict[str, Any]:
         "maintainers": [line(each) for each in record.maintainers[:20]],
         "keywords": [line(each, 60) for each in _texts(shown.get("keywords"))[:20]],
         "kind": line(record.kind, 40),
-        "arch": record.arch,
+        "arch": line(record.arch, 40),
         "choices": {line(k, 60): line(v, 60) for k, v in record.choices.items()},
-        "installed": record.installed,
+        "installed": moment(record.installed),
         "generation": record.generation,
         "bytes": record.bytes,
         "files": record.files,
-        "prefix": record.prefix,
+        "prefix": line(record.prefix, 1000),
         "gpu": line(gpu, 40),
         "mpi": bool(record.launch.get("mpi") or shown.get("mpi") or names & _MPI),
         "loads": [line(each) for each in record.loads[:50]],
@@ -140,7 +140,7 @@ def _events(place: Place) -> list[dict[str, Any]]:
         return [
             {
                 "what": _told(each),
-                "when": each.when,
+                "when": moment(each.when),
                 "generation": each.generation,
                 "why": line(each.why, 500) if each.verb in _REASONED else "",
             }
@@ -165,7 +165,7 @@ def _updated(record: Record, place: Place) -> dict[str, Any]:
                     [_package(*pair, "", False) for pair in one.packages[:MOST]]
                     for one in (before, record)
                 ]
-                return {"when": each.when, "from": each.before, **difference(*rows)}
+                return {"when": moment(each.when), "from": each.before, **difference(*rows)}
     return {}
 
 

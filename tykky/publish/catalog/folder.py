@@ -30,7 +30,8 @@ _OURS = re.compile(
     rf"stacks/{_WORD}/(index\.html|stack\.json|versions/{_WORD}\.html)|search/[a-z]+[0-9]*\.js"
     r"|[a-z]+\.(html|css|js|svg|json|xml)"
 )
-_LARGEST = 1 << 28
+#: The most bytes of what is read again; seconds that somebody else is waited for.
+_LARGEST, _PATIENCE = 1 << 28, 600
 
 
 @dataclass
@@ -162,9 +163,12 @@ def opened(path: Path, permissions: Permissions) -> Iterator[Folder]:
     try:
         with explained(f"make {path}", "catalog.output"):
             make_folder(path, permissions)
-        lock = claims.take(path / _LOCK, permissions, f"the catalogue {path}")
+        lock = claims.take(path / _LOCK, permissions, f"the catalogue {path}", timeout=_PATIENCE)
         old, sums, known = _listed(path)
         yield Folder(path, permissions, known, old, sums)
+    except TimeoutError:
+        cause = f"somebody has been at work on the catalogue {path} for {_PATIENCE // 60} minutes"
+        raise StoreError(cause, remedy="try again later", code=Exit.CONFLICT) from None
     except TykkyError as error:
         if isinstance(error.__cause__, OSError):  # with the remedy for this directory
             raise from_os_error(error.__cause__, f"write to {path}", "catalog.output") from None

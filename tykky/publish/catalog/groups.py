@@ -76,7 +76,6 @@ def of_roots(shown: Sequence[Shown], *, hidden: bool) -> tuple[list[Group], list
     defaults = roots.defaults(entries, where)
     public = {e.store.root: _public(e.config.module_path, e.store.root) for e in shown}
     open_to = {each.store.root: _mode(str(each.store.places)) for each in shown}
-    modules = {entry.prefix: entry.module for entry in entries}
     by_name: dict[str, dict[str, Entry]] = {}
     for entry in entries:
         store = where[entry.prefix]
@@ -93,6 +92,7 @@ def of_roots(shown: Sequence[Shown], *, hidden: bool) -> tuple[list[Group], list
         name = one.module.partition("/")[0]
         if one.module not in by_name.get(name, {}):
             buried.setdefault(name, {}).setdefault(one.module, one)
+    modules = {each.prefix: each.module for own in by_name.values() for each in own.values()}
     found = []
     for name in sorted({*by_name, *buried}):
         there = tuple(reversed(by_name.get(name, {}).values()))

@@ -29,6 +29,12 @@ def line(text: object, most: int = SHORT) -> str:
     return clean(" ".join(str(text).split()), most)
 
 
+def moment(text: object) -> str:
+    """A moment as records have it; the beginning of time for what is none."""
+    good = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", str(text))
+    return str(text) if good else "1970-01-01T00:00:00Z"
+
+
 def link(text: str) -> str:
     """An address of the web that a page may lead to; nothing if it is none."""
     text = text.strip()
