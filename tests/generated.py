@@ -52,6 +52,7 @@ def fill(
             facts = _facts(store, name, version, order, found)
             facts |= {"description": f"{about} ({number})", "asked": main}
             facts["launch"] = {"gpu": "nvidia" if number % 4 == 2 else ""}
+            facts["launch"] |= {"mpi": [["version", "Open MPI v5.0.3"]]} if number % 8 == 1 else {}
             prefixes.append(enter(store, facts, found))
     return prefixes
 

@@ -106,6 +106,13 @@ def test_pages_of_200_installs_are_valid_and_no_link_is_broken(many: Path) -> No
                 there = there / "index.html" if there.is_dir() else there
                 assert there.is_file(), f"{path} leads to {address}"
                 assert not name or pages[there].ids[name], f"{path} leads to {address}"
+    for name, words in (
+        ("bio-tools", ("srun python3 my_script.py", "--ntasks-per-node=4", "Open MPI v5.0.3")),
+        ("deep-learning", ("--gpus=1", "tykky kernel add deep-learning/26.12")),
+        ("hostile", ("&#39;$(reboot)&#39; --help",)),
+    ):
+        text = (many / f"stacks/{name}/index.html").read_text()
+        assert all(each in text for each in words), name
     feed = ElementTree.parse(many / "feed.xml").getroot()
     assert len(feed.findall("{*}entry")) == feeds.CHANGES
     for file in many.rglob("*"):
@@ -294,11 +301,17 @@ def test_what_cannot_be_read_now_stays_as_it_was_told(site: Site, place: Path) -
     before, record = texts(output), prefix / ".tykky/current/record.json"
     whole, entry = record.read_bytes(), site.root / "db/bio-tools/26.12.json"
     listed = entry.read_bytes()
+    odd = site.root / "store/bio-tools/26.11/.tykky"
+    data = json.loads((odd / "current/record.json").read_text())
+    data["launch"] = {"mpi": 5}
+    (odd / "current/record.json").write_text(json.dumps(data))
+    (odd / "state.json").unlink()
     record.write_text("{")
     (prefix / ".tykky/state.json").unlink()
     entry.write_text("{")
     said = site("catalog", "--output", output).stderr
     assert "tells what it was: python-data/26.12" in said and "bio-tools/26.12.json" in said
+    assert "its record is odd; the catalogue tells what it was: bio-tools/26.11" in said
     assert page.read_text() == before["stacks/python-data/versions/26.12.html"]
     assert (output / "stacks/bio-tools/versions/26.12.html").exists()
     record.write_bytes(whole)

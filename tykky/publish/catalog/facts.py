@@ -83,7 +83,7 @@ def of_record(record: Record, needs: Sequence[str]) -> dict[str, Any]:
         "files": record.files,
         "prefix": line(record.prefix, 1000),
         "gpu": line(gpu, 40),
-        "mpi": bool(record.launch.get("mpi") or shown.get("mpi") or names & _MPI),
+        "mpi": line(record.mpi.get("version") or ("MPI" if record.mpi or names & _MPI else "")),
         "loads": [line(each) for each in record.loads[:50]],
         "needs": [line(each) for each in needs if each],
         "commands": [line(each) for each in record.commands[:MOST]],

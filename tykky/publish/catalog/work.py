@@ -132,10 +132,11 @@ class Work:
             record = Place(Path(entry.prefix)).record()
             needs = group.needs[entry.module]
             return facts.of_record(record, needs) if record.has_module else None
-        except TykkyError as error:
+        except (TykkyError, LookupError, TypeError, ValueError, AttributeError) as error:
             told = former.get(entry.module)
             what = "tells what it was" if told else "lacks it"
-            self.problems.append(f"{error.cause}; the catalogue {what}: {entry.module}")
+            why = error.cause if isinstance(error, TykkyError) else "its record is odd"
+            self.problems.append(f"{why}; the catalogue {what}: {entry.module}")
             self._unread.add(entry.module)
             return told
 
