@@ -378,6 +378,8 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
         {"shown": {**record["shown"], "setenv": {"LD_PRELOAD": "/tmp/evil.so"}}},
         {"shown": {**record["shown"], "about": 1}},
         {"homepage": "\ud800"},
+        {"description": "\33[2J"},
+        {"shown": {**record["shown"], "about": "\33]0;x"}},
         {"launch": {**record["launch"], "gpu": "evil"}},
         {"launch": {**record["launch"], "of_image": [["evil", "A", "b"]]}},
         {"notes": {"evil": "evil"}},
