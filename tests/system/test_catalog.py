@@ -232,7 +232,7 @@ def test_pages_follow_what_is_done_with_installs(site: Site, place: Path) -> Non
     ours = json.loads((output / "modules.json").read_text())
     for one in (*real, *ours):
         one["versions"] = [{k: v for k, v in e.items() if k != "help"} for e in one["versions"]]
-    assert ours == real
+    assert ours == real, json.dumps([ours, real])
     site("hide", "hello/1.0", "hello/0.8")  # so that none is the default
     assert "hello/0.9 is retired" in page.read_text()
     # A failure says so, and fails nothing.

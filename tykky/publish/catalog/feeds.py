@@ -90,6 +90,7 @@ def software_page(stacks: Sequence[Mapping[str, Any]]) -> str:
                 "canonicalVersionString": canonical(each["version"]),
                 "wV": _weight(each),
                 "markedDefault": each["default"],
+                **({"properties": {"arch": {"gpu": 1}}} if each["gpu"] else {}),
             }
             for each in there
         ]
