@@ -20,7 +20,7 @@ root := $(filter 0,$(shell id -u))
 venv := build/venv
 # What of the host each target needs beyond what the virtual environment is made with.
 test_parts := apptainer bases bench browser modules registry mpi slurm
-bench_parts := apptainer bases bench
+bench_parts := apptainer bases bench browser
 check_parts := bench
 c_sources = $(wildcard tykky/runtime/launcher/*/*.c benchmarks/*.c tests/system/*.c)
 c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only \

@@ -71,6 +71,7 @@ VERBS: dict[str, dict[str, str]] = {
         "refresh": "make the commands and modules of stacks again",
         "squash": "make one image of a stack's layers",
         "relocate": "make installs work at another path, with the same images",
+        "catalog": "make web pages that tell what is installed",
         "push": "send installs to a registry",
         "registry": "list what registries have",
         "bundle": "write stacks, or what builds them, into one file",

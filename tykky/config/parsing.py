@@ -39,6 +39,9 @@ address = matching(
 )
 
 
+web = matching(r"(https?://[^\s\"'<>\\@]+)?", "is no address that starts with https:// or http://")
+
+
 def mode(text: str) -> str:
     """A mode in octal, by which not everybody may write."""
     if int(octal(text) or "0", 8) & 0o002:

@@ -247,6 +247,18 @@ class Licences:
     bases: bool = _key("true | false", parsing.switch)
 
 
+@dataclass(frozen=True)
+class Catalog:
+    """The catalogue that is kept of a root; see :mod:`tykky.publish.catalog`."""
+
+    output: Path | None = _path(empty=None)
+    title: str = _key("text", parsing.needed)
+    url: str = _key("address or empty", parsing.web)
+    contact: str = _key("text", parsing.line)
+    roots: tuple[Path, ...] = _paths()
+    hidden: bool = _key("true | false", parsing.switch)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
@@ -311,13 +323,14 @@ class Values:
     signing: Signing
     licences: Licences
     slurm: Slurm
+    catalog: Catalog
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
         *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda, R),
-        *(Advisories, Signing, Licences, Slurm),
+        *(Advisories, Signing, Licences, Slurm, Catalog),
     )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.
