@@ -1,0 +1,49 @@
+from tykky import ContainerStack
+
+
+class ClimateTools(ContainerStack):
+    """Climate and weather data: CDO, NCO, netCDF, GRIB, xarray."""
+
+    homepage = "https://code.mpimet.mpg.de/projects/cdo"
+    license = "BSD-3-Clause (CDO, NCO, netCDF), Apache-2.0 (ecCodes, xarray)"
+    versions = "12"
+    image = "debian:image.txt"
+    commands = (
+        *("cdo", "grib_*", "bufr_*", "codes_*", "ncdump", "nccopy", "ncgen*", "python3*"),
+        *("ncap2", "ncatted", "ncbo", "ncclimo", "ncdiff", "ncea", "ncecat", "nces", "ncflint"),
+        *("ncks", "ncpdq", "ncra", "ncrcat", "ncremap", "ncrename", "ncwa"),
+    )
+    keywords = "climate", "weather", "netCDF", "GRIB", "xarray"
+    # Matplotlib would look for a screen.
+    env = {"MPLBACKEND": "Agg"}
+
+    def test(self, box):
+        box.run("cdo --version && ncks --version && codes_info -v")
+        box.run(
+            """
+            cdo -f nc4 -setname,t -addc,273.15 -topo,r36x18 earth.nc
+            cdo remapbil,r72x36 earth.nc fine.nc
+            ncks -O -d lat,0,17 fine.nc south.nc
+            ncdump -h south.nc | grep 'lat = 18'
+            cdo -f grb2 copy earth.nc earth.grb
+            grib_ls earth.grb | grep -q regular_ll
+            """,
+            say="a field, made, interpolated, cut, and written as GRIB",
+        )
+        box.run(
+            """
+            python3 - << END
+            import cartopy.crs
+            import matplotlib.pyplot as plt
+            import xarray
+
+            south = xarray.open_dataset("south.nc")
+            assert float(south.lat.max()) < 0
+            south.t.mean("lon").plot()
+            plt.savefig("mean.png")
+            grib = xarray.open_dataset("earth.grb", engine="cfgrib")
+            assert grib.sizes["longitude"] == 36
+            END
+            """,
+            say="the same fields in xarray, and a plot",
+        )
