@@ -26,10 +26,14 @@ class CoursePython(PipStack):
         box.run(
             r"""
             python - << 'END'
-            from jupyter_client.manager import start_new_kernel
+            from jupyter_client import KernelManager
 
             cell = "%matplotlib inline\nimport pandas\npandas.Series([1, 4]).plot()\nprint(6 * 7)"
-            manager, client = start_new_kernel(kernel_name="python3", transport="ipc")
+            manager = KernelManager(kernel_name="python3", transport="ipc")
+            manager.start_kernel()
+            client = manager.client()
+            client.start_channels()
+            client.wait_for_ready(timeout=300)
             said = []
             client.execute_interactive(cell, output_hook=said.append, timeout=300)
             manager.shutdown_kernel(now=True)

@@ -28,7 +28,7 @@ class Jupyter(PipStack):
             """
             jupyter server extension list 2>&1 | tee list
             for name in jupyterlab jupyterlab_git jupyter_resource_usage nbgitpuller; do
-                grep -q "$name.* OK" list
+                grep -q "$name .*OK" list
             done
             """,
             say="extensions of the server",
