@@ -9,12 +9,13 @@ class BioPythonTools(PipStack):
     """
 
     homepage = "https://biopython.org"
-    license = "LicenseRef-Biopython-License-Agreement AND MIT AND GPL-3.0-or-later"
+    license = "LicenseRef-Biopython-License-Agreement AND MIT AND GPL-3.0-only"
     versions = "26.11"
     python = "3.11"
     commands = (
         *("python*", "pip*", "cutadapt", "multiqc", "whatshap"),
-        *("alignmentSieve", "bam*", "bigwig*", "compute*", "plot*", "multiBamSummary"),
+        *("bam[A-Z]*", "bigwig[A-Z]*", "compute[A-Z]*", "plot[A-Z]*"),
+        *("alignmentSieve", "multiBamSummary"),
     )
     keywords = "bioinformatics", "sequencing", "quality control", "phasing", "ChIP-seq"
     source = "deeptoolsintervals"

@@ -5,7 +5,7 @@ class ClimateTools(ContainerStack):
     """Climate and weather data: CDO, NCO, netCDF, GRIB, xarray."""
 
     homepage = "https://code.mpimet.mpg.de/projects/cdo"
-    license = "BSD-3-Clause (CDO, NCO, netCDF), Apache-2.0 (ecCodes, xarray)"
+    license = "BSD-3-Clause AND Apache-2.0"
     versions = "12"
     image = "debian:image.txt"
     commands = (

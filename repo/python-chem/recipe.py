@@ -5,7 +5,7 @@ class PythonChem(PipStack):
     """Molecules in Python: RDKit, Open Babel, MDAnalysis."""
 
     homepage = "https://www.rdkit.org"
-    license = "BSD-3-Clause AND GPL-2.0-only AND LGPL-2.1-or-later"
+    license = "BSD-3-Clause AND GPL-2.0-only AND LGPL-3.0-or-later"
     versions = "26.11"
     python = "3.11"
     commands = "python*", "pip*"

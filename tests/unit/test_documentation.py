@@ -9,6 +9,8 @@ import pytest
 
 from tests.launcher.runtimes import in_page, table
 from tykky.cli import VERBS
+from tykky.repos import Repos
+from tykky.resources import resource
 
 DOC = Path(__file__).parents[2] / "share/doc"
 
@@ -23,6 +25,12 @@ def test_every_page_is_in_the_index() -> None:
     index = (DOC / "README.md").read_text(encoding="utf-8")
     pages = {str(page.relative_to(DOC)) for page in DOC.rglob("*.md")} - {"README.md"}
     assert pages == set(re.findall(r"\]\(([^)#:]+\.md)\)", index))
+
+
+def test_the_page_of_recipes_has_all_that_come_with_tykky() -> None:
+    page = (DOC / "reference/recipes.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)
+    assert sorted(named) == Repos([resource("repo")]).names()
 
 
 def test_every_verb_named_in_the_pages_exists() -> None:
