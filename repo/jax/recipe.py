@@ -4,8 +4,8 @@ from tykky import PipStack, variant
 class Jax(PipStack):
     """NumPy that differentiates and compiles, with Flax, Optax, Orbax.
 
-    JAX, for machine learning and simulation. The default is for processors, the variant 'cuda12'
-    for the graphics processors of NVIDIA.
+    JAX, for machine learning and simulation. Without a choice, it computes on processors;
+    '+cuda12' is for NVIDIA's GPUs: of the node, it needs the driver.
     """
 
     homepage = "https://docs.jax.dev"
@@ -16,15 +16,15 @@ class Jax(PipStack):
     keywords = "machine learning", "neural networks", "automatic differentiation"
     family = "python_env"
 
-    device = variant("cpu", "cuda12", help="what it computes on")
+    cuda12 = variant(False, help="for NVIDIA's GPUs, with CUDA 12; several gigabytes")
 
     @property
     def gpu(self):
-        return "" if self.device == "cpu" else "nvidia"
+        return "nvidia" if self.cuda12 else ""
 
     @property
     def packages(self):
-        extra = "" if self.device == "cpu" else f"[{self.device}]"
+        extra = "[cuda12]" if self.cuda12 else ""
         yield f"jax{extra}=={self.version}.*"
         yield from ("flax", "optax", "orbax-checkpoint")
 
@@ -56,6 +56,6 @@ class Jax(PipStack):
             say="a gradient, compiled, and a fit",
         )
         box.run("python -c 'import flax.nnx, orbax.checkpoint'")
-        if self.device != "cpu":
-            # Whether a node has a graphics processor is its own matter; what drives it is ours.
+        if self.cuda12:
+            # Where a stack is built, there need not be a GPU.
             box.run("python -c 'import jax_cuda12_plugin'")

@@ -2,7 +2,7 @@ from tykky import PipStack
 
 
 class PythonVllm(PipStack):
-    """vLLM: large language models on graphics processors of NVIDIA."""
+    """vLLM: large language models on NVIDIA's GPUs."""
 
     homepage = "https://docs.vllm.ai"
     license = "Apache-2.0"

@@ -4,7 +4,8 @@ from tykky import PipStack, variant
 class Tensorflow(PipStack):
     """TensorFlow and Keras for machine learning, with TensorBoard.
 
-    The default is for processors, the variant 'cuda12' for the graphics processors of NVIDIA.
+    Without a choice, it computes on processors; '+cuda12' is for NVIDIA's GPUs: of the node, it
+    needs the driver.
     """
 
     homepage = "https://www.tensorflow.org"
@@ -17,20 +18,20 @@ class Tensorflow(PipStack):
     # Else it says for each process which instructions the processor has.
     env = {"TF_CPP_MIN_LOG_LEVEL": "1"}
 
-    device = variant("cpu", "cuda12", help="what it computes on")
+    cuda12 = variant(False, help="for NVIDIA's GPUs, with CUDA 12; several gigabytes")
 
     @property
     def gpu(self):
-        return "" if self.device == "cpu" else "nvidia"
+        return "nvidia" if self.cuda12 else ""
 
     @property
     def packages(self):
-        if self.device == "cpu":
+        if self.cuda12:
+            yield f"tensorflow[and-cuda]=={self.version}.*"
+        else:
             # On ARM, the ordinary one is for processors.
             yield f"tensorflow-cpu=={self.version}.*; platform_machine == 'x86_64'"
             yield f"tensorflow=={self.version}.*; platform_machine != 'x86_64'"
-        else:
-            yield f"tensorflow[and-cuda]=={self.version}.*"
         yield from ("tensorboard", "pandas", "scikit-learn")
 
     def test(self, box):
