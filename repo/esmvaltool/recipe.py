@@ -6,7 +6,7 @@ class Esmvaltool(CondaStack):
 
     homepage = "https://esmvaltool.org"
     license = "Apache-2.0"
-    versions = "2.13", "2.12"
+    versions = "2.15", "2.14"
     channels = "conda-forge"
     unlocked = "conda-forge must be reached to lock, plan or build it"
     commands = "esmvaltool", "python*", "Rscript", "cdo"

@@ -20,7 +20,7 @@ class Jupyter(PipStack):
         yield f"jupyterlab=={self.version}.*"
         yield from ("notebook", "nbconvert", "nbclient", "ipykernel", "ipywidgets")
         yield from ("jupyterlab-git", "jupyter-resource-usage", "nbgitpuller")
-        yield from ("jupyter-server-proxy", "jupyterlab-latex")
+        yield "jupyter-server-proxy"
 
     def test(self, box):
         box.run("jupyter lab --version && jupyter notebook --version")

@@ -13,7 +13,7 @@ class Openfoam(ContainerStack):
     versions = "1912"
     image = "debian:image.txt"
     commands = (
-        *("*Foam", "foam*", "*Mesh", "*MeshDict", "mpirun"),
+        *("*Foam", "foam*", "*Mesh", "mpirun"),
         *("decomposePar", "reconstructPar*", "redistributePar", "mapFields*", "setFields"),
         *("surface*", "topoSet", "transformPoints", "postProcess", "changeDictionary"),
     )
@@ -25,7 +25,10 @@ class Openfoam(ContainerStack):
         box.run(
             r"""
             mkdir 0 constant system
-            foam() { { echo "FoamFile { version 2.0; format ascii; class $1; }"; cat; } > $2; }
+            foam() {
+                echo "FoamFile { version 2.0; format ascii; class $1; object ${2#*/}; }" > $2
+                cat >> $2
+            }
             foam dictionary system/blockMeshDict << EOF
                 scale 0.1;
                 vertices ((0 0 0) (1 0 0) (1 1 0) (0 1 0) (0 0 .1) (1 0 .1) (1 1 .1) (0 1 .1));
