@@ -64,7 +64,7 @@ def build(spec: str, env: Mapping[str, str]) -> tuple[bool, str]:
     if done.returncode != Exit.OK:
         log = TOP / "build/nightly" / (re.sub(r"\W+", "-", spec) + ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(done.stderr)
+        log.write_text(done.stderr + tykky("log", "--failed", *spec.split(), env=env).stdout)
         return False, f"FAILED after {seconds:.0f} s, see {log.relative_to(TOP)}: {cause}"
     tykky("uninstall", *spec.split(), env=env)
     tykky("gc", "--days", "0", env=env)
