@@ -14,8 +14,6 @@ class ClimateTools(ContainerStack):
         *("ncks", "ncpdq", "ncra", "ncrcat", "ncremap", "ncrename", "ncwa"),
     )
     keywords = "climate", "weather", "netCDF", "GRIB", "xarray"
-    # Matplotlib would look for a screen.
-    env = {"MPLBACKEND": "Agg"}
 
     def test(self, box):
         box.run("cdo --version && ncks --version && codes_info -v")
@@ -33,17 +31,13 @@ class ClimateTools(ContainerStack):
         box.run(
             """
             python3 - << END
-            import cartopy.crs
-            import matplotlib.pyplot as plt
             import xarray
 
             south = xarray.open_dataset("south.nc")
             assert float(south.lat.max()) < 0
-            south.t.mean("lon").plot()
-            plt.savefig("mean.png")
-            grib = xarray.open_dataset("earth.grb", engine="cfgrib")
-            assert grib.sizes["longitude"] == 36
+            assert south.t.mean("lon").shape == (18,)
+            assert float(south.t.min()) < 273.15 < float(south.t.max())
             END
             """,
-            say="the same fields in xarray, and a plot",
+            say="the same field in xarray",
         )
