@@ -11,6 +11,7 @@ from tests.indexes import address, index
 from tests.stacks import Site, listing
 from tests.support import log_in, new_place, remove
 from tests.system.conda_site import make, recipe
+from tests.system.test_failures_disk import elsewhere
 from tykky.errors import Exit
 
 #: A command that tells all files: their contents, kinds, modes and links, but for the record's.
@@ -120,6 +121,13 @@ def test_conda_packages_of_ones_own_are_a_layer_on_a_stack(site: Site) -> None:
     assert {*listing(site.root)} - {*before} <= {"db/low/.lock"}
     number = below["generation"]
     assert f"held #{number}" in site("find", "low").stdout
+    # Where it cannot be told, that is said.
+    only = f'mount --bind "{site.root}" "{site.root}"; mount -o remount,ro,bind "{site.root}"'
+    line = "tykky extend low --conda packaging --name theirs"
+    run = f"{own.root}/store/theirs/1.0/bin/python -c 'import packaging, sys; print(sys.prefix)'"
+    done = elsewhere(own, f"{only}; {line} && {run}")
+    assert done.stdout == f"{low}\n", done.stderr
+    assert "is kept there by somebody who cannot know of theirs/1.0" in done.stderr
 
 
 def test_what_an_extension_may_not_change_is_refused_and_named(site: Site) -> None:

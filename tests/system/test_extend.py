@@ -167,6 +167,23 @@ def test_what_cannot_be_extended_leaves_all_as_it_was(
     assert listing(person.user.home / ".tykky") == before
 
 
+def test_two_at_once_make_one_extension_that_has_both(people: tuple[Site, Site]) -> None:
+    _, person = people
+    script = """
+        for each in tykkyone tykkytwo; do
+            tykky extend low --name both $each >$each.log 2>&1 &
+            running="$running $!"
+        done
+        for each in $running; do wait $each; echo $?; done
+        cat tykkyone.log tykkytwo.log >&2
+    """
+    done = person.user.bash(script)
+    assert {*done.stdout.split()} == {"0"}, done.stderr
+    python = person.user.home / ".tykky/store/both/1/bin/python"
+    person.user.run(python, "-c", "import tykkyone, tykkytwo")
+    person("--root", "mine", "verify", "both")
+
+
 def test_update_puts_an_extension_on_the_stack_as_it_is_now(people: tuple[Site, Site]) -> None:
     owner, person = people
     person("extend", "low", "tykkyone")

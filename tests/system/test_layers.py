@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import shutil
@@ -18,6 +19,7 @@ from tests.indexes import address, wheel
 from tests.servers import Web, serve
 from tests.stacks import Site
 from tests.support import DOWNLOADS, SPOILT
+from tests.system.sabotage import WRITES, sabotaged
 from tests.system.test_kill import processes_of
 from tests.system.test_kill_everywhere import stop_everywhere
 from tests.system.wholeness import assert_no_litter
@@ -270,3 +272,43 @@ def test_what_is_killed_anywhere_is_one_generation_or_the_other(lay: Site, verb:
     else:
         line = ["squash", "lay"]
         stop_everywhere(lay, signal.SIGKILL, line, prepare=[prepare, install], check=check, every=9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["install", "squash"])
+def test_a_full_disk_leaves_the_generation_that_there_was(lay: Site, verb: str) -> None:
+    install(lay, "big==1")
+    install(lay, "big==2", "tool")
+    python, says = lay.prefix("lay") / "bin/python", "import big; print(big.version)"
+    if verb == "install":
+        lay("rollback", "lay")
+        lay("gc", "--days", "0")
+    before, generation = content(lay), lay.generation("lay")
+    log = lay.root.with_name("operations")
+    below = f"{lay.root}:{lay.user.env['TYKKY_BUILD_DIR']}"
+    # To know what it writes; what it has made is taken back.
+    sabotaged(lay, below=below, ops=WRITES, log=log)(verb, "lay")
+    lines = log.read_text().splitlines()
+    points = [n for n, line in enumerate(lines, 1) if line.split()[0] in ("write", "pwrite64")]
+    assert len(points) > 5
+    codes = set()
+    for at in points[:: len(points) // 4]:
+        lay("rollback", "lay", "--to", generation.name)
+        lay("gc", "--days", "0")
+        full = sabotaged(lay, below=below, ops=WRITES, at=at, errno=errno.ENOSPC, onward=1)
+        done = full(verb, "lay", status=None)
+        SPOILT["errors of disks"] += 1
+        codes.add(done.returncode)
+        assert codes <= {0, Exit.NO_SPACE}, f"{lines[at - 1]}: {done.stderr}"
+        assert "Traceback" not in done.stderr
+        if lay.generation("lay") == generation:
+            assert done.returncode
+            assert content(lay) == before
+        else:  # it was committed, and what could not be written lies around it
+            assert lay.user.run(python, "-c", says).stdout == "2\n"
+    assert Exit.NO_SPACE in codes
+    lay(verb, "lay")
+    assert lay.user.run(python, "-c", says).stdout == "2\n"
+    lay("gc", "--days", "0")
+    lay("verify")
+    assert_no_litter(lay)

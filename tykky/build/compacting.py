@@ -15,9 +15,10 @@ from tykky.build.renewing import renew
 from tykky.build.restoring import NAME
 from tykky.build.work import Desk
 from tykky.errors import Exit, StoreError, explained
-from tykky.files import digest_file, parse_json
+from tykky.files import parse_json
 from tykky.runtime.base import image_path
 from tykky.store import Place, Record
+from tykky.store.written import wrong_image
 from tykky.tools import overlay, process
 from tykky.tools.apart import apart
 from tykky.tools.scratch import Scratch, sweep
@@ -39,7 +40,9 @@ def compact(here: Place, record: Record, config: Config, store: Store) -> Record
     with scratch.held(), desk.step("squash") as line:
         images = [image_path(here.prefix, image["file"]) for image in record.images]
         line.update("whether the images are whole")
-        _check_whole(images, record)
+        if wrong := wrong_image(here.images, record.images):
+            remedy = f"build it again: 'tykky install --force {record.spec}'"
+            raise StoreError(wrong, remedy=remedy, code=Exit.DAMAGED)
         line.update(f"{len(images)} images into one")
         before = {*here.images.iterdir()}
         image = as_one(images, scratch, here.images, config, desk)
@@ -48,17 +51,6 @@ def compact(here: Place, record: Record, config: Config, store: Store) -> Record
         line.update(f"{len(images)} images into one of {console.size(image.bytes)}")
     one: dict[str, Any] = asdict(image)
     return renew(here, replace(record, images=(one,)), config, store, None, None)
-
-
-def _check_whole(images: Sequence[Path], record: Record) -> None:
-    """Raise ``StoreError`` if an image is not what was installed: what is made of it would be."""
-    for path, image in zip(images, record.images, strict=True):
-        with explained(f"read {path}"):
-            whole = path.is_file() and digest_file(path) == image["sha256"]
-        if not whole:
-            cause = f"the image {path} is not what was installed, or is gone"
-            remedy = f"build it again: 'tykky install --force {record.spec}'"
-            raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
 
 
 def as_one(

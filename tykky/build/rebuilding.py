@@ -25,12 +25,12 @@ from tykky.build.locking import Settled
 from tykky.build.plan import Plan
 from tykky.build.upon import Upon
 from tykky.build.work import Desk, Work
-from tykky.errors import Exit, LockError, StoreError, TykkyError, explained
-from tykky.files import digest_file
+from tykky.errors import Exit, LockError, StoreError, TykkyError
 from tykky.kinds import tree
 from tykky.repos import Repos
 from tykky.spec import parse_one
 from tykky.store import Place, Record, Store
+from tykky.store.written import wrong_image
 from tykky.tools import squash
 from tykky.tools.scratch import Scratch, sweep
 
@@ -145,16 +145,11 @@ def _images_of(record: Record) -> list[Path]:
         raise StoreError(cause, remedy=remedy)
     if not record.images:
         raise StoreError(f"{record.title} has no image", remedy="there is nothing to be compared")
-    found = []
-    for each in record.originals:
-        image = Place(Path(record.prefix)).images / each["file"]
-        with explained(f"read {image}"):
-            if not image.is_file() or digest_file(image) != each["sha256"]:
-                cause = f"the image {image} is not what was installed"
-                remedy = f"'tykky verify {record.title}' says what brings it back"
-                raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
-        found.append(image)
-    return found
+    images = Place(Path(record.prefix)).images
+    if wrong := wrong_image(images, record.originals):
+        remedy = f"'tykky verify {record.title}' says what brings it back"
+        raise StoreError(wrong, remedy=remedy, code=Exit.DAMAGED)
+    return [images / each["file"] for each in record.originals]
 
 
 def _lock_of(record: Record) -> locks.Lock:

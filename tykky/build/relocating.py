@@ -33,7 +33,7 @@ from tykky.inventory import cyclonedx
 from tykky.runtime.base import CONF_NAME
 from tykky.store import Place, Record, Store, place, roots, signatures
 from tykky.store import record as records
-from tykky.store.written import note, what
+from tykky.store.written import note, what, wrong_image
 from tykky.tools.squash import DIGITS
 
 if TYPE_CHECKING:
@@ -262,12 +262,7 @@ def _check_whole(source: Source, config: Config) -> None:
         with explained(f"read {path}"):
             if not os.path.lexists(path) or what(note(path)) != what(noted):
                 wrong = f"{path} is not what was written, or is gone"
-    for image in source.record.originals:
-        path = source.images / image["file"]
-        with explained(f"read {path}"):
-            if not path.is_file() or digest_file(path) != image["sha256"]:
-                wrong = f"the image {path} is not what was installed, or is gone"
-    if wrong:
+    if wrong := wrong or wrong_image(source.images, source.record.originals):
         raise StoreError(wrong, remedy=_WHOLE, code=Exit.DAMAGED)
 
 

@@ -99,7 +99,7 @@ def run(call: Call) -> Result:
             continue
         for recipe in chosen:
             try:
-                why = _visit(recipe, call.config, ask)
+                why = visit(recipe, call.config, ask)
                 answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})
             except TykkyError as error:
                 add_wrong(str(recipe.spec), error)
@@ -110,7 +110,7 @@ def run(call: Call) -> Result:
     return Result(answers, lambda: console.note(said), Exit.RECIPE if wrong else Exit.OK)
 
 
-def _visit(recipe: Stack, config: Config, ask: Callable[[str], None]) -> str:
+def visit(recipe: Stack, config: Config, ask: Callable[[str], None]) -> str:
     """Visit one selection; why it has no lock, if the recipe says so itself."""
     read_all(recipe)
     lock, why = locking.fitting_lock(recipe, config, bases.arch()), ""

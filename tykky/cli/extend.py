@@ -225,7 +225,7 @@ def _remember(before: Config, config: Config, repository: Path) -> None:
         items["roots"] = f"mine={config.root}"
     for key, item in items.items():
         try:
-            path = put_first(key, item, before.why(key))
+            path = put_first(key, item)
             console.note(f"added {item} to '{key}' in {path}")
         except TykkyError as error:
             console.warn(f"{error.cause}; {error.remedy}")

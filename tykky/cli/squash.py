@@ -13,7 +13,7 @@ from tykky import console
 from tykky.build.compacting import compact
 from tykky.cli.common import Call, Result, flag, named, place_of, specs
 from tykky.errors import Exit, StoreError
-from tykky.store import Entry
+from tykky.store import Entry, state
 from tykky.store.place import damaged
 
 EXAMPLES = """\
@@ -46,10 +46,12 @@ def _squash(entry: Entry, call: Call) -> dict[str, Any]:
             remedy = f"build it again: 'tykky install --force {record.spec}'"
             cause = f"{path} is damaged or missing"
             raise StoreError(cause, remedy=remedy, code=Exit.DAMAGED)
-        before, count = record.bytes, len(record.images)
+        before, count, history = record.bytes, len(record.images), state.events(place)
         if count > 1:
             call.store.check_entry(record)
             record = compact(place, record, call.config, call.store)
+        if count > 1 or (history and history[-1].generation != place.current):
+            # The second after one that could not write all that tells of the generation.
             call.publisher.switch(record, "squash")
     if count > 1:
         was = f"it was {count}, {console.size(before)}"

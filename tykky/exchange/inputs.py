@@ -27,7 +27,7 @@ from tykky.exchange import plain
 from tykky.exchange.archive import Archive
 from tykky.exchange.artifact import INPUT, INPUTS, Artifact, Part
 from tykky.exchange.sources import small
-from tykky.files import bring, digest_file, make_folder, parse_json, write_file
+from tykky.files import bring, digest_file, make_folder, parse_json, replacing, write_file
 from tykky.recipe import guarded, recipe_code
 from tykky.resources import resource
 from tykky.spec import parse_one
@@ -242,10 +242,9 @@ def take(
         elif kind == _ADVISORIES:
             path, target = archive.fetch("", part, say), store.root / "advisories.zip"
             with explained(f"write {target}"):
-                new = target.with_name(f"{target.name}.new")
-                shutil.copyfile(path, new)
-                store.permissions.apply(new)
-                new.replace(target)
+                with path.open("rb") as source, replacing(target) as stream:
+                    shutil.copyfileobj(source, stream)
+                    store.permissions.apply(Path(stream.name))
                 path.unlink()
             advisories = str(target)
     return {**counts, "recipes": recipes, "advisories": advisories, "specs": specs}

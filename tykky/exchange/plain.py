@@ -25,7 +25,10 @@ from tykky.store import Place, Record, signatures
 from tykky.store import record as records
 
 #: What of a generation is made where it is installed, or for its builder only.
-_STAYS = (records.NAME, signatures.NAME, CONF_NAME, "host", "root", "build.log.gz")
+_STAYS = (
+    *(records.NAME, signatures.NAME, signatures.PULLED),
+    *(CONF_NAME, "host", "root", "build.log.gz"),
+)
 #: What is told of packages: addresses of files are in it, which may have been somebody's own.
 _TOLD = ("packages.json", cyclonedx.FILE)
 #: Contents by relative path, and whether each is a program.

@@ -64,7 +64,7 @@ _NEED = re.compile(r"/.+(/[A-Za-z0-9][\w.+-]*){2}#[1-9][0-9]*", re.ASCII)
 class Found:
     """An install in a source: its ``record``, which is the text ``data``.
 
-    ``signed`` is what its signature is worth, if that matters.
+    ``signed`` is what its ``signature`` is worth, if that matters.
     """
 
     source: Source
@@ -73,6 +73,7 @@ class Found:
     artifact: Artifact
     record: Record
     data: bytes
+    signature: bytes | None = None
     signed: signatures.Verdict | None = None
 
     @property
@@ -116,7 +117,8 @@ def opened(source: Source, name: str, text: bytes, config: Config) -> Found:
     _check_names(found)
     own = [p for p in artifact.of_kind(FILE) if p.title == signatures.NAME]
     signature = small(source, name, own[0]) if own else None
-    return replace(found, signed=trusted(found.title, data, signature, config))
+    signed = trusted(found.title, data, signature, config)
+    return replace(found, signature=signature, signed=signed)
 
 
 def _parsed(data: bytes, title: str) -> Record:
@@ -354,6 +356,9 @@ class Puller:
                 f"{cause} says", remedy="it was changed: ask who has pushed it", code=Exit.DAMAGED
             )
         (folder / records.NAME).write_bytes(found.data)
+        if found.signature is not None:
+            signed = {records.NAME: found.data, signatures.NAME: found.signature}
+            files |= {f"{signatures.PULLED}/{k}": (text, False) for k, text in signed.items()}
         for name, (data, is_program) in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -402,6 +407,7 @@ class Fetched:
                     path = self.found.source.fetch(self.found.name, part, say)
                 placing.keep_image(path, self.here, image["file"], store)
         by = {**record.by, "pulled": f"{self.found.source.title} sha256:{self.found.digest}"}
+        by.pop("signed", None)  # which anybody may have written there
         if self.found.signed and self.found.signed.is_good:
             by["signed"] = f"{self.found.signed.by} {self.found.signed.when}"
         record = replace(record, by=by)

@@ -59,6 +59,8 @@ class Recipe:
     """Modules of the site that the module depends on."""
     gpu: Literal["", "nvidia", "amd"] = ""
     """The make of graphics processors that the stack uses."""
+    mpi: Literal["", "host", "own"] = ""
+    """Whose MPI its programs run with: that of the host or base, or one of its own."""
     slurm: Mapping[str, str] = _NOTHING
     """What the job of a build needs: ``time``, ``memory``, ``cpus``, ``gpus``, ``constraint``."""
     network: bool = False

@@ -14,12 +14,13 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tykky import trust
-from tykky.errors import ConfigError
+from tykky.errors import ConfigError, explained
 from tykky.files import Permissions, digest_file
 from tykky.host import group_of, owner_of
 
@@ -73,6 +74,19 @@ def _inside(folder: Path, without: Collection[str] = ()) -> Iterator[Path]:
         for name in sorted((*folders, *files)):
             if not (Path(where) == folder and name in without):
                 yield Path(where, name)
+
+
+def wrong_image(folder: Path, images: Iterable[Mapping[str, Any]]) -> str:
+    """What is wrong with one of the images of a record, which lie in a folder; empty if nothing.
+
+    All of each is read. Raises ``TykkyError`` if that cannot be.
+    """
+    for image in images:
+        path = folder / image["file"]
+        with explained(f"read {path}"):
+            if not path.is_file() or digest_file(path) != image["sha256"]:
+                return f"the image {path} is not what was installed, or is gone"
+    return ""
 
 
 @dataclass(frozen=True)
