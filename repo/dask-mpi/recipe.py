@@ -13,6 +13,7 @@ class DaskMpi(PipStack):
     versions = "26.11"
     python = "3.11"
     base = "host"
+    mpi = "host"
     source = "mpi4py"
     commands = "python*", "pip*", "dask*"
     keywords = "MPI", "parallel", "Dask", "big data"

@@ -12,6 +12,7 @@ class Openfoam(ContainerStack):
     license = "GPL-3.0-or-later"
     versions = "1912"
     image = "debian:image.txt"
+    mpi = "host"
     commands = (
         *("*Foam", "foam*", "*Mesh", "mpirun"),
         *("decomposePar", "reconstructPar*", "redistributePar", "mapFields*", "setFields"),
