@@ -42,4 +42,4 @@ class PythonMaterials(PipStack):
             say="copper, relaxed, and its symmetry",
         )
         box.run("ase --version && pmg structure -f POSCAR -s 0.001 | grep Fm-3m", say="commands")
-        box.run("phonopy -d --dim 2 2 2 -c POSCAR && test -s POSCAR-001", say="phonons")
+        box.run("phonopy-init -d --dim 2 2 2 -c POSCAR && test -s POSCAR-001", say="phonons")
