@@ -36,6 +36,7 @@ SUITE = {
 #: What is only locked and planned, and why.
 PLANNED = {
     "* +cuda*": "4 GB of libraries for GPUs",
+    "paraview@*": "1.2 GB of Debian's packages",
     "python-vllm@*": "8 GB of libraries for GPUs",
 }
 _SQUASHED = re.compile(r"squash +(\d+) files into .* image of ([\d.]+ \w+)")
