@@ -120,6 +120,30 @@ def masked(text: str) -> str:
     return text
 
 
+#: Keys and tokens that tell by themselves what they are.
+_TOKENS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\b(?:gh[oprsu]_[A-Za-z0-9]{36}|github_pat_\w{22}|glpat-[\w-]{20}|hf_[A-Za-z]{30}"
+    r"|pypi-AgEI[\w-]{40}|xox[abprs]-[\w-]{10}|AKIA[0-9A-Z]{16})"
+)
+#: Lines of settings that give one, and how the names of files end that have settings.
+_SETTING = re.compile(
+    r"^[\s\"'-]*[\w.-]*(?:password|passwd|secret|token|api_?key)[\"']?\s*[:=]\s*[\"']?"
+    r"[^\s\"'{}\[\]$<>*,#]{6}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SETTINGS = (".cfg", ".conf", ".env", ".ini", ".json", ".properties", ".toml", ".yaml", ".yml")
+
+
+def has_secret(text: str, name: str = "") -> bool:
+    """Whether a text, or a file of that name, has a password, token or key that can be told.
+
+    More is taken for one than :func:`masked` masks: it need not be kept, nor told to others.
+    """
+    is_one = name.endswith(_SETTINGS) and _SETTING.search(text)
+    return masked(text) != text or bool(_TOKENS.search(text) or is_one)
+
+
 class TykkyError(Exception):
     """What went wrong, for a person: cause, remedy, place in a file, exit code.
 

@@ -195,6 +195,23 @@ def test_nothing_that_is_pushed_names_a_home_or_a_password(pushed: Pushed, place
             continue
         said = error_of(site("push", name, "--to", pushed.path, status=Exit.RECIPE))
         assert why in said and not pushed.front.sent
+    keys = {
+        "id_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n",
+        "notes.txt": f"GITHUB=ghp_{'hunter2' * 6}\n",
+        "settings.yaml": "user: kim\npassword: hunter2\n",
+    }
+    for name, text in keys.items():
+        (site.repo / "hello" / name).write_text(text)
+    told = site("install", "--force", "hello").stderr
+    assert all(f"{name} has a password, token or key in it" in told for name in keys)
+    kept = [p.read_text() for p in (site.generation("hello") / "recipe").rglob("*") if p.is_file()]
+    assert kept and not any("hunter2" in text for text in kept)
+    for name in keys:
+        (site.repo / "hello" / name).unlink()
+    done = site("push", "hello", "--to", "kim:hunter2@127.0.0.1/x", status=Exit.CONFIG)
+    assert "hunter2" not in done.stderr
+    done = site("-c", "registries=kim:hunter2@x", "push", "hello", status=Exit.CONFIG)
+    assert "hunter2" not in done.stderr
     within = site.with_env(TYKKY_ROOT=f"{home}/stacks")
     within("install", "hello")
     assert "others will see that path" in within("push", "hello", "--to", pushed.path).stderr
@@ -361,6 +378,8 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
         {"shown": {**record["shown"], "setenv": {"LD_PRELOAD": "/tmp/evil.so"}}},
         {"shown": {**record["shown"], "about": 1}},
         {"homepage": "\ud800"},
+        {"description": "\33[2J"},
+        {"shown": {**record["shown"], "about": "\33]0;x"}},
         {"launch": {**record["launch"], "gpu": "evil"}},
         {"launch": {**record["launch"], "of_image": [["evil", "A", "b"]]}},
         {"notes": {"evil": "evil"}},

@@ -21,6 +21,7 @@ from tykky.config.schema import (
     Permissions,
     Pip,
     Python,
+    R,
     Signing,
     Slurm,
     Squash,
@@ -95,7 +96,7 @@ def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
         "pip": Pip,
     }
     groups |= {"keep": Keep, "advisories": Advisories}
-    groups |= {"python": Python, "conda": Conda, "signing": Signing}
+    groups |= {"python": Python, "r": R, "conda": Conda, "signing": Signing}
     groups |= {"licences": Licences, "slurm": Slurm}
     own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains", "remotes"}
     assert own == set(SECTIONS[""])

@@ -119,7 +119,9 @@ def _has_same_code(plan: Plan, record: Record) -> bool:
         return False
     old = (kept / "recipe.py").read_bytes()
     beside = {path.name for path in (kept / "beside/0").glob("*")}
-    read = {str(getattr(plan.recipe, key, "")) for key in ("requirements", "environment")}
+    named = [getattr(plan.recipe, key, "") for key in ("requirements", "environment")]
+    parts = (each.values() if isinstance(each, Mapping) else [each] for each in named)
+    read = {str(name) for names in parts for name in names}
     for name, digest in plan.beside.items():
         file = name.removeprefix("0/")
         if file not in read and digest_file(kept / "beside" / name) != digest:

@@ -21,7 +21,7 @@ from tykky.errors import Exit, LockError, TykkyError
 from tykky.inventory.severity import LEVELS
 from tykky.lock import Lock
 from tykky.publish import modules
-from tykky.recipe import read_all, recipe_code
+from tykky.recipe import guarded, read_all, recipe_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ def visit(recipe: Stack, config: Config, ask: Callable[[str], None]) -> str:
     read_all(recipe)
     lock, why = locking.fitting_lock(recipe, config, bases.arch()), ""
     if lock is None:
-        why = getattr(recipe, "unlocked", "")
+        why = guarded(recipe, "unlocked")
         if not why:
             cause = f"{recipe.spec} has no lock for {bases.arch()}"
             raise LockError(cause, remedy=f"make it: tykky lock {recipe.spec}")

@@ -69,6 +69,8 @@ _INPUTS = ("channels", "environment", "packages", "pip")
 
 def _listed(recipe: Recipe, field: str) -> list[str]:
     value = guarded(recipe, field) if hasattr(recipe, field) else ()
+    if isinstance(value, Mapping):
+        return [f"{key}: {text}" for key, text in value.items()]
     return [value] if value and isinstance(value, str) else list(value)
 
 

@@ -250,6 +250,7 @@ def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mappin
         return kind.parse(expanded)
     except ValueError as error:
         shown = f"'{text}'" if expanded == text else f"'{text}' ({expanded})"
+        shown = re.sub(r"[^\s/'(:@]+:[^\s/'@]*@", "***@", shown)  # a user with a password
         raise setting.error(f"= {shown} {error}", f"{setting.key} is: {kind.name}") from None
 
 

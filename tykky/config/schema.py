@@ -330,6 +330,14 @@ class Conda:
 
 
 @dataclass(frozen=True)
+class R:
+    """Where R packages come from: addresses in which a recipe's choices are put."""
+
+    cran: str = _key("address", _url, raw=True)
+    bioconductor: str = _key("address", _url, raw=True)
+
+
+@dataclass(frozen=True)
 class Advisories:
     """Where known holes are told of, which of them do not matter, and what they keep from."""
 
@@ -444,6 +452,7 @@ class Values:
     python: Python
     pip: Pip
     conda: Conda
+    r: R
     advisories: Advisories
     signing: Signing
     licences: Licences
@@ -453,7 +462,7 @@ class Values:
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
-        *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda),
+        *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda, R),
         *(Advisories, Signing, Licences, Slurm),
     )
 }

@@ -189,8 +189,10 @@ def reading(path: Path, config: Config) -> Iterator[Archive]:
                 entries = parse_json(index)["manifests"]
                 for entry in entries:
                     entry["annotations"][_REFERENCE].index(":"), entry["digest"]
-            except (tarfile.TarError, EOFError, ValueError, LookupError, *_NONE) as error:
+            except (tarfile.TarError, EOFError) as error:
                 raise _damaged(path, str(error).partition("\n")[0]) from error
+            except (ValueError, LookupError, *_NONE) as error:
+                raise _damaged(path, "its index does not say what is in it") from error
         yield Archive(path, config, stream, entries, index, signature)
 
 

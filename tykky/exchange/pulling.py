@@ -8,7 +8,6 @@ whole; what has come stays with the downloads, and the next call goes on with it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import tempfile
@@ -36,7 +35,7 @@ from tykky.exchange.artifact import (
 from tykky.exchange.sources import Source, small
 from tykky.fetch import is_sha256
 from tykky.files import digest_file
-from tykky.recipe.fields import WrongValue, check_setenv
+from tykky.recipe.fields import WrongValue, check_setenv, no_text
 from tykky.runtime.base import Runtime
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store import record as records
@@ -175,14 +174,24 @@ def _told_wrong(record: Record) -> str:
     if any(not records.is_a(kind, shown.get(key)) for key, kind in _SHOWN.items()):
         return "it does not say what its module does"
     texts = (record.description, record.homepage, record.license, record.maintainers, shown)
+    if strange := next(filter(None, map(no_text, _texts(texts))), ""):
+        return f"its text has {strange.rstrip(',')}"
     try:
-        json.dumps(texts, ensure_ascii=False).encode()
         check_setenv(shown["setenv"])
-    except UnicodeEncodeError:
-        return "it has characters that are none"
     except WrongValue as wrong:
         return wrong.cause
     return ""
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a value of a record."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts((*value, *value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
 
 
 def trusted(

@@ -67,6 +67,8 @@ class Recipe:
     """Whether the recipe's own steps and its test reach out to the network."""
     reads: tuple[str, ...] = ()
     """Places of the host that its steps and its test read, besides the system's: ``/appl/gcc``."""
+    unlocked: str = ""
+    """Why no lock comes with the recipe, if none does: then audits do not ask for one."""
     whole: bool | None = None
     """Whether it is always one image, and never a layer; by itself, if it has a step of its own."""
 
