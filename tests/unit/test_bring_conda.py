@@ -125,6 +125,7 @@ environments:
       linux-64:
       - conda: {FORGE}/linux-64/python-3.11.4-h0_0.conda
       - conda: ../built
+      - conda: ./own-1-0.conda
       - pypi: {WHEELS}/six-1.17.0-py2.py3-none-any.whl
       - pypi: ./
       osx-arm64:
@@ -186,6 +187,7 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
         },
         {},
         """\
+        2: -r more.txt
         3: the password or token for https://conda.anaconda.org/corp
         9: pywin32 # [win]
         10: the channel 'defaults'
@@ -220,10 +222,17 @@ CASES: dict[str, tuple[str, str, dict[str, object], dict[str, str], str]] = {
         7: mine @ git+https://github.com/a/mine@abc
         """,
     ),
-    "pip-only.yml": (
-        "dependencies:\n  - pip:\n    - six\n    - pywin32  # [win]\n",
+    "by-machine.yml": (
+        "channels: [conda-forge]\ndependencies:\n- a # [x86_64]\n- b # [aarch64]\n- c # [osx]\n- d",
         "environment",
-        {"packages": ("python",), "pip": ("six",)},
+        {"channels": ("conda-forge",), "environment": "environment.yml"},
+        {"environment.yml": "dependencies:\n  - a  # [x86_64]\n  - d\n  - b  # [aarch64]"},
+        "5: c # [osx]",
+    ),
+    "pip-only.yml": (
+        "dependencies:\n  - pip:\n    - nvidia-cuda-runtime-cu12\n    - pywin32  # [win]\n",
+        "environment",
+        {"packages": ("python",), "pip": ("nvidia-cuda-runtime-cu12",), "gpu": "nvidia"},
         {},
         "0: channels\n4: pywin32 # [win]",
     ),
@@ -312,9 +321,10 @@ platform_machine == 'x86_64'
         },
         """\
         8: ../built
-        10: mine @ ./
-        11: packages for osx-arm64
-        13: the environment 'test'
+        9: ./own-1-0.conda
+        11: mine @ ./
+        12: packages for osx-arm64
+        14: the environment 'test'
         """,
     ),
     "old/pixi.lock": (
@@ -356,7 +366,7 @@ def test_what_others_have_becomes_the_fields_of_a_recipe(name: str, tmp_path: Pa
     path = tmp_path / "in" / name
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    (tmp_path / "in/more.txt").write_text("six\n")
+    (tmp_path / "in/more.txt").write_text("six\n-r more.txt\n")
     (tmp_path / "outside.txt").write_text("never-read\n")
     kind, recipe = found(path)
     assert kind == expected
@@ -455,11 +465,12 @@ def environment(folder: Path) -> Path:
     record(
         "pyyaml", "6", corp, files=files, requested_spec="pyyaml\nhttps://evil/linux-64/e-1-0.conda"
     )
+    record("zlib", "1", f"{FORGE}/linux-64/zlib-1-h0_0.conda", requested_spec="zlib")
     removed = "lib/python3.11/site-packages/gone-1.dist-info/METADATA"
     record("gone", "1", f"{FORGE}/noarch/gone-1-h0_0.conda", files=[removed])
     write(
         "conda-meta/history",
-        "# update specs: ['python=3.11', 'gone']\n# remove specs: ['other']\n# update specs: [1\n",
+        "# update specs: ['python=3.11', 'gone']\n# remove specs: ['zlib']\n# update specs: [1\n",
     )
     write("conda-meta/state", '{"env_vars": {"LEVEL": 3, "DB_PASSWORD": "secret"}}')
     project("top", "1.0", "low>=1")
@@ -468,6 +479,7 @@ def environment(folder: Path) -> Path:
     vcs = '{"vcs": "git", "commit_id": "abc"}'
     project("cloned", "0.1", direct_url=f'{{"url": "https://secret@g.org/c", "vcs_info": {vcs}}}')
     write("lib/R/library/jsonlite/DESCRIPTION", "Package: jsonlite\nVersion: 1.8\n")
+    write("lib/python3.11/site-packages/old.egg-link", "/home/kim/old")
     write("bin/own-tool", "")
     write("bin/top", "")
     write("etc/conda/activate.d/mine.sh", "")
@@ -490,6 +502,7 @@ def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Pat
         "# platform: linux-64",
         "@EXPLICIT",
         f"{FORGE}/linux-64/python-3.11.4-h0_0.conda#{SHA}",
+        f"{FORGE}/linux-64/zlib-1-h0_0.conda#{MD5}",
         f"https://conda.anaconda.org/corp/noarch/pyyaml-6-h0_0.conda#{MD5}",
     ]
     assert recipe.tests == ("python -c 'import yaml, top'",)
@@ -500,6 +513,7 @@ def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Pat
         "edited @ file:///home/kim/edited",
         "etc/conda/activate.d: mine.sh",
         "gone",
+        "old.egg-link",
         "the password or token for https://conda.anaconda.org/corp",
         "the variable DB_PASSWORD",
     ]
@@ -516,4 +530,4 @@ def test_a_conda_environment_becomes_a_recipe_of_its_very_packages(tmp_path: Pat
     for path in record.parent.glob("*.json"):  # as conda was once
         path.write_text(path.read_text().replace('"url"', '"other"'))
     _, recipe = found(tmp_path / "lab")
-    assert recipe.fields["packages"] == ("python=3.11.4=h0_0", "pyyaml=6=h0_0")
+    assert recipe.fields["packages"] == ("python=3.11.4=h0_0", "pyyaml=6=h0_0", "zlib=1=h0_0")

@@ -13,6 +13,7 @@ from pathlib import Path
 from tykky.bring import exact
 from tykky.bring.exact import ARCHS, Exact, Leaving
 from tykky.bring.found import Found
+from tykky.bring.python import name_of as name_of_project
 from tykky.conda.channels import name_of
 from tykky.conda.environment import Environment, names_of, read
 from tykky.config import Config
@@ -28,7 +29,9 @@ _OF_PIP = re.compile(
     r"# pip (\S+?)(?: ?== ?(\S+)| @ (\S+?))(?:#sha256[=:]([0-9a-f]{64}))?"
     r"(?: --hash=sha256:([0-9a-f]{64}))?"
 )
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.=:/<>+-]*")
+_WITH_SECRET = "it has a password or token in it, and a recipe is for everybody"
+#: What YAML takes for text without quotes.
+_PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off)$)[A-Za-z_][A-Za-z0-9_.=/<>+-]*", re.I)
 
 
 # -- recognising ------------------------------------------------------------------------------
@@ -122,7 +125,8 @@ def of_environments(
     else:
         fields["environment"] = "environment.yml"
         files["environment.yml"] = _file(wanted, leave.file).encode()
-    fields |= {**(more or {}), "env": env}
+    names_of_all = [*packages, *map(name_of_project, any_of_them.pip)]
+    fields |= {**exact.gpu_of(names_of_all), **(more or {}), "env": env}
     has_python = all("python" in names_of(each.specs) for each in wanted.values())
     shared = [one for one in any_of_them.pip if all(one in w.pip for w in wanted.values())]
     return Found(
@@ -145,6 +149,9 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
             leave(name, "it is a path that only counts where the file is: name the whole path", at)
             continue
         plain = name_of(exact.open_channel(name, leave, at), config)
+        if masked(plain) != plain:
+            leave(plain, _WITH_SECRET, at)
+            continue
         exact.note_channels([plain], leave, at)
         channels += [plain] if plain != "nodefaults" else []
     specs = []
@@ -155,8 +162,7 @@ def _settled(wanted: Environment, leave: Leaving, config: Config, line: Lines) -
             exact.note_channels([channel], leave, line(spec).line)
         whole = f"{channel}{separator}{rest}"
         if masked(whole) != whole:
-            why = "it has a password or token in it, and a recipe is for everybody"
-            leave(whole, why, line(spec))
+            leave(whole, _WITH_SECRET, line(spec))
             continue
         specs.append(whole)
     pip = [one for text in wanted.pip for one in exact.pip_line(text, leave, line(text))]

@@ -24,6 +24,10 @@ ARCHS = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 MANY = 30
 #: Channels whose packages have pages of their own.
 _DOCUMENTED = ("conda-forge", "bioconda")
+#: Packages of conda or pip that are there only where CUDA is to be used.
+_OF_CUDA = re.compile(
+    r"cudatoolkit|cuda-(version|cudart|runtime|toolkit)|pytorch-cuda|nvidia-cuda-runtime-cu\d+"
+)
 NO_LINUX = "stacks are for Linux on x86_64 and aarch64"
 #: The public index, and how its files are known.
 _PYPI = "https://pypi.org/"
@@ -101,10 +105,12 @@ def found(
     note_channels(channels, leave)
     pip = _by_arch({a: [_released(p, config) for p in e.pip] for a, e in wanted.items()})
     files = {names[a]: _list(exact, a, leave.file, note).encode() for a, exact in wanted.items()}
+    names_of_all = [*map(name_in, urls), *map(python.name_of, pip)]
     fields = {
         "channels": channels,
         "environment": names if len(wanted) > 1 else names[next(iter(wanted))],
         **pip_fields(pip, files),
+        **gpu_of(names_of_all),
         **(more or {}),
     }
     has_python = any(name_in(url) == "python" for url in urls)
@@ -144,8 +150,8 @@ def note_channels(names: Iterable[str], leave: Leaving, line: int = 0) -> None:
     for name in names:
         if name.startswith(("file:", "/")):
             leave(f"the channel {name}", _ON_DISK, line)
-    if any(name == "defaults" or "repo.anaconda.com" in name for name in names):
-        leave("the channel 'defaults'", _DEFAULTS, line)
+        elif name == "defaults" or "repo.anaconda.com" in name:
+            leave(f"the channel '{name}'", _DEFAULTS, line)
 
 
 def _channels(urls: Sequence[str], config: Config) -> tuple[str, ...]:
@@ -249,8 +255,7 @@ def requirement(
 
     Nothing for what is no file on the network, which is told.
     """
-    version = version or "0"
-    if not (re.fullmatch(_NAME, name) and re.fullmatch(_VERSION, version)):
+    if not (re.fullmatch(_NAME, name) and re.fullmatch(_VERSION, version or (url and "0"))):
         leave(f"{name} {version}", "that is no name and version of a project", line)
         return
     if _UNRELEASED.search(url) or not re.match(r"(https?://|$)", url):
@@ -346,6 +351,11 @@ def about_packages(names: Sequence[str], channels: Sequence[str]) -> dict[str, o
     return {"homepage": homepage, "license": python.LICENCES}
 
 
+def gpu_of(names: Iterable[str]) -> dict[str, object]:
+    """The field for graphics processors, if one of the packages is of NVIDIA's CUDA."""
+    return {"gpu": "nvidia"} if any(map(_OF_CUDA.fullmatch, names)) else {}
+
+
 def tests(has_python: bool, pip: Iterable[str], modules: Sequence[str] = ()) -> tuple[str, ...]:
     """Commands that fail if the stack is broken, as far as one can tell without knowing it."""
     if modules:
@@ -354,5 +364,5 @@ def tests(has_python: bool, pip: Iterable[str], modules: Sequence[str] = ()) -> 
         return ("list-packages",)
     found = ["python -c 'import sys; assert sys.prefix in sys.executable'"]
     if names := [*filter(None, (python.name_of(line) for line in pip if ";" not in line))]:
-        found += python.tests(names)
+        found += python.tests(names[:MANY])
     return tuple(found)

@@ -120,15 +120,16 @@ def _add(
     kind, address = _key(named)
     row = known.get((kind, address), {})
     line = partial(line_of, text, f"{kind}: {address}\n")
+    # Channels on disk are named by their path.
+    url = Path(address).as_uri() if address.startswith("/") else address
     if kind == "pypi":
         name, version, sha256 = (str(row.get(key) or "") for key in ("name", "version", "sha256"))
         pip += exact.requirement(name, version, address, sha256, leave, line())
-    elif kind == "conda" and address.endswith((".conda", ".tar.bz2")):
-        # Channels on disk are named by their path.
-        url = Path(address).as_uri() if address.startswith("/") else address
+    elif kind == "conda" and conda_lock.PACKAGE.fullmatch(url):
         conda.append(pinned(url, row, path, text))
     else:
-        leave(address, "it is built from source by pixi: build a package of it beforehand", line())
+        why = "it is of no channel: pixi builds it, or fetches it from elsewhere; put it into one"
+        leave(address, why, line())
 
 
 # -- pixi.toml --------------------------------------------------------------------------------

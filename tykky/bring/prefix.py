@@ -116,6 +116,9 @@ def _strangers(prefix: Path, rows: Sequence[Mapping[str, Any]], leave: Leaving) 
             shown = ", ".join(added[:_SHOWN]) + (", ..." if len(added) > _SHOWN else "")
             why = "no package brings it: install it in the recipe's 'finish' step"
             leave(f"{folder}: {shown}", why)
+    for pattern in ("*.egg-link", "*.egg", "conda.pth"):  # of 'develop', and of 'setup.py install'
+        for path in sorted(prefix.glob(f"lib/python3*/site-packages/{pattern}")):
+            leave(path.name, "it is of no released package: make a wheel of it, and name that")
 
 
 def _asked(prefix: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -40,6 +40,7 @@ __all__ = ["NoLayers", "changed", "ground", "paths"]
 _T = TypeVar("_T")
 #: What of a recipe says only which packages there are, or changes nothing of what is built.
 _OF_THE_LOCK = PUBLISHED | {"packages", "requirements", "pip", "environment", "test", "source"}
+_OF_THE_LOCK |= {"snapshot", "bioconductor", "repositories"}
 #: Which part of the images below may be new, in layers or to come, before all is built whole.
 _SHARE = 0.25
 

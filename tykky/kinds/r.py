@@ -20,6 +20,7 @@ from tykky.bases import HostBase, ImageBase, StackBase
 from tykky.console import plural
 from tykky.contents import Installed, of_r, paragraph
 from tykky.errors import Exit, StepError
+from tykky.files import discard
 from tykky.kinds.stack import Stack
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
@@ -70,6 +71,7 @@ class RStack(Stack):
     binaries: str = ""
     user_library: bool = True
     commands = ("R", "Rscript")
+    layers = True
 
     def _wishes(self) -> list[cran.Wish]:
         """The packages that are asked for. Raises ``RecipeError``."""
@@ -149,7 +151,8 @@ class RStack(Stack):
 
     def check(self, prefix: Path, base: Base) -> None:
         """Refuse a base without R, or with another one than the recipe says."""
-        self._language(base)
+        if not isinstance(base, bases.Pending):  # of which nothing is known yet
+            self._language(base)
 
     def _language(self, base: Base) -> Language:
         found, wanted = language_of(base), guarded(self, "r")
@@ -184,16 +187,24 @@ class RStack(Stack):
         for package, path in files.items():
             real.files[path] = _FILES / f"{package.name}.tar.gz"
             real.note_fetched(package.file, package.url, package.sha256, path)
-        for folder in (real.real(_LIBRARY), real.real("bin")):
+        library = real.real(_LIBRARY)
+        for folder in (library, real.real("bin")):
             folder.mkdir(parents=True, exist_ok=True)
+        needs = {
+            name: {wish.name for wish in cran.needs(about)} & said.keys()
+            for name, about in said.items()
+        }
+        new = _to_install(real, needs)
+        for path in library.iterdir():
+            if path.name in new or path.name not in needs:
+                discard(path)
         language = self._language(real.base)
         env = {**real.environment(), **_environment(real.prefix)}
         tasks = {}
-        for name, about in said.items():
+        for name in sorted(new):
             line = _line(real.prefix / _LIBRARY, name, language)
             argv, variables = real.enclose(process.words(line), env)
-            needs = frozenset(wish.name for wish in cran.needs(about)) & said.keys()
-            tasks[name] = process.Task(line, argv, variables, needs)
+            tasks[name] = process.Task(line, argv, variables, frozenset(needs[name] & new))
         begun: list[str] = []
 
         def begin(name: str) -> None:
@@ -318,6 +329,15 @@ def _line(library: Path, name: str, language: Language) -> str:
     unpack += " --strip-components=1 --no-same-owner"
     made = f"mkdir -p {shlex.quote(str(source))} && {unpack}"
     return f"{made} && exec {shlex.join([*words, str(source)])}"
+
+
+def _to_install(real: RealBox, needs: Mapping[str, set[str]]) -> set[str]:
+    """The packages that are not there yet, and all that are made with these."""
+    before = {(p.name, p.sha256) for p in (real.before.packages if real.before else ())}
+    new = {p.name for p in real.lock.packages if (p.name, p.sha256) not in before}
+    while more := {name for name, each in needs.items() if name not in new and each & new}:
+        new |= more
+    return new
 
 
 def _environment(prefix: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ from tykky.contents import paragraph
 from tykky.errors import Exit, StepError, did_you_mean
 from tykky.files import digest_file
 from tykky.lock import Package
+from tykky.tools.wheels import public
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -34,7 +35,7 @@ _R = frozenset(
 )
 _NEEDS = ("Depends", "Imports", "LinkingTo")
 _WISH = re.compile(
-    r"\s*([A-Za-z][A-Za-z0-9.]*)\s*\(?\s*((?:(?:>=|<=|==|!=|>|<)\s*[^,)]+,?\s*)*)\)?\s*"
+    r"\s*([A-Za-z][A-Za-z0-9.]*)\s*\(?\s*((?:(?:>=|<=|==|!=|>|<)\s*[\w.-]+\s*,?\s*)*)\)?\s*"
 )
 _BOUND = re.compile(r"(>=|<=|==|!=|>|<)\s*([0-9][0-9A-Za-z]*(?:[.-][0-9A-Za-z]+)*)")
 
@@ -247,7 +248,7 @@ class Resolver:
         if kept := self.held.get(name):
             return kept
         path, sha256 = self._downloaded(url, repository)
-        md5 = said.get("MD5sum", "")
+        md5 = said.get("MD5sum", "").lower()
         # Of a repository that has others for some, it is that of those that it has for all.
         if md5 and not repository.agent and (found := digest_file(path, "md5")) != md5:
             raise StepError(
@@ -260,7 +261,8 @@ class Resolver:
             raise StepError(cause, remedy="do not use that repository", code=Exit.DAMAGED)
         licence = " ".join(said.get("License", "").split())
         file = url.rpartition("/")[2]
-        return Package(name, version, file, sha256, path.stat().st_size, url=url, license=licence)
+        size, at = path.stat().st_size, public(url)  # a lock is for everybody
+        return Package(name, version, file, sha256, size, url=at, license=licence)
 
 
 def _unfit(wish: Wish, by: str, version: str, own: Wish | None) -> StepError:
@@ -311,7 +313,7 @@ def description(path: Path, url: str) -> dict[str, str]:
 
 def _home(package: Package, repositories: Sequence[Repository]) -> Repository:
     """The repository that a package is from; one of its own if none is known."""
-    known = (each for each in repositories if package.url.startswith(f"{each.contrib}/"))
+    known = (r for r in repositories if package.url.startswith(f"{public(r.contrib)}/"))
     return next(known, Repository(package.url.partition("/src/contrib/")[0]))
 
 
@@ -322,12 +324,14 @@ def download(
     say: Callable[[str], None],
 ) -> Path:
     """The file of a locked package, from the cache if it is there. Raises ``StepError``."""
+    home = _home(package, repositories)
     return fetch.fetch(
         package.url,
         package.sha256,
         config.cache_dir,
         mirrors=config.mirrors,
-        headers=_home(package, repositories).headers,
+        source=home.contrib + package.url.removeprefix(public(home.contrib)),
+        headers=home.headers,
         patience=config.timeout,
         say=say,
     )
