@@ -32,7 +32,8 @@ shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cac
 	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
 	{ print FILENAME } { nextfile }')
 
-.PHONY: help demo test nightly bench measurements venv clean check check-python check-types check-shell check-c
+.PHONY: help demo test nightly bench measurements docs picture man venv clean check check-python check-types \
+	check-shell check-c
 
 help:
 	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
@@ -40,6 +41,9 @@ help:
 	@echo 'make check   lint, format, layers, types, shell scripts, C warnings and sanitizers'
 	@echo 'make nightly build the recipes that come with Tykky, but for the largest [R="jax gnuplot"]'
 	@echo 'make bench   what commands, installs and listings cost against their peers [B=starts]'
+	@echo 'make docs    the documentation as a site with search: build/docs'
+	@echo 'make picture the picture of a session in the README, by typing it: share/doc/session.svg'
+	@echo 'make man     the man pages: build/man'
 	@echo 'make venv    only the virtual environment of the developers: $(venv)'
 	@echo 'make clean   remove build/ and $(DEMO)'
 
@@ -73,6 +77,19 @@ nightly: venv
 # The page's tables and picture, from the figures that are committed beside it.
 measurements: $(venv)/.made
 	@$(venv)/bin/python -m benchmarks.report
+
+# A broken link fails, and so does a page that the index does not name (not with --quiet). Search needs
+# a server of files: python3 -m http.server --directory build/docs
+docs: $(venv)/.made
+	@NO_MKDOCS_2_WARNING=1 $(venv)/bin/mkdocs build
+	@echo 'made build/docs/index.html'
+
+picture: $(venv)/.made
+	@PATH=$(CURDIR)/$(venv)/bin:$$PATH $(venv)/bin/python tools/picture.py
+
+man: $(venv)/.made
+	@PYTHONPATH=. $(venv)/bin/python tools/manpages.py build/man/man1
+	@echo 'made build/man: man -M build/man tykky'
 
 check-python: $(venv)/.made
 	$(venv)/bin/ruff check

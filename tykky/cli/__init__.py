@@ -173,6 +173,8 @@ def _do(words: list[str]) -> int:
         setup = resource("share") / "setup-env.sh"
         remedy = f"first '. {setup}', which defines that function"
         raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     _check_verb(words)
     parser = build_parser(words)
     args, unknown = parser.parse_known_args(words)
