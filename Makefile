@@ -7,6 +7,8 @@ export PYTHON ?= /usr/bin/python3
 DEMO ?= $(HOME)/tykky-demo
 # What `make test` hands to pytest: T="tests/unit -k spec", say.
 export T ?=
+# Which recipes `make nightly` builds (nothing: all that can be had, but for the largest).
+R ?=
 # What `make bench` measures (nothing: everything; starts: what a start costs), and where to.
 export B ?=
 export JSON ?= build/bench.json
@@ -30,12 +32,14 @@ shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cac
 	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
 	{ print FILENAME } { nextfile }')
 
-.PHONY: help demo test bench measurements docs picture man venv clean check check-python check-types check-shell check-c
+.PHONY: help demo test nightly bench measurements docs picture man venv clean check check-python check-types \
+	check-shell check-c
 
 help:
 	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
 	@echo 'make test    the whole suite, on real parts [T="tests/unit -k spec"]'
 	@echo 'make check   lint, format, layers, types, shell scripts, C warnings and sanitizers'
+	@echo 'make nightly build the recipes that come with Tykky, but for the largest [R="jax gnuplot"]'
 	@echo 'make bench   what commands, installs and listings cost against their peers [B=starts]'
 	@echo 'make docs    the documentation as a site with search: build/docs'
 	@echo 'make picture the picture of a session in the README, by typing it: share/doc/session.svg'
@@ -64,6 +68,11 @@ bench: venv
 	@tools/provision $(bench_parts)
 	@$(venv)/bin/python -m benchmarks --json $(JSON) $(B)
 endif
+
+# Hours, and downloads that stay in the caller's own cache; nothing else is left.
+nightly: venv
+	@tools/provision bases mpi
+	@$(venv)/bin/python -m tests.nightly $(R)
 
 # The page's tables and picture, from the figures that are committed beside it.
 measurements: $(venv)/.made

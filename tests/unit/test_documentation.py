@@ -16,6 +16,8 @@ from tests import documented
 from tests.launcher.runtimes import in_page, table
 from tykky.cli import VERBS, build_parser
 from tykky.compat.programs import PROGRAMS
+from tykky.repos import Repos
+from tykky.resources import resource
 
 DOC = Path(__file__).parents[2] / "share/doc"
 SOURCES = "".join(path.read_text() for path in (DOC.parents[1] / "tests").rglob("test_*.py"))
@@ -42,6 +44,12 @@ def test_every_page_is_in_the_index() -> None:
     index = (DOC / "README.md").read_text(encoding="utf-8")
     pages = {str(page.relative_to(DOC)) for page in DOC.rglob("*.md")} - {"README.md"}
     assert pages == set(re.findall(r"\]\(([^)#:]+\.md)\)", index))
+
+
+def test_the_page_of_recipes_has_all_that_come_with_tykky() -> None:
+    page = (DOC / "reference/recipes.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)
+    assert sorted(named) == Repos([resource("repo")]).names()
 
 
 def test_every_verb_named_in_the_pages_exists() -> None:
