@@ -18,6 +18,7 @@ class Metabat2(ContainerStack):
         *("aggregateBinDepths.pl", "aggregateContigOverlapsByBin.pl", "merge_depths.pl"),
     )
     keywords = "bioinformatics", "metagenomics", "binning"
+    unlocked = "quay.io must be reached to lock, plan or build it"
 
     @property
     def image(self):
