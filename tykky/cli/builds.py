@@ -154,8 +154,12 @@ def _cancel(known: Runs, chosen: Run) -> Result:
         remedy = f"whose it is, 'ls -l {chosen.folder}' tells"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     if chosen.engine == "slurm":
-        ended = batch.Jobs.of(known, chosen).cancel()
+        jobs = batch.Jobs.of(known, chosen)
+        ended = jobs.cancel()
         console.note(f"run {chosen.number}: {console.plural(len(ended), 'job')} cancelled")
+        for number, modules in jobs.others.items():
+            jobs_of = f"the jobs of {', '.join(modules)} are those of run {number}"
+            console.warn(f"{jobs_of}: 'tykky builds {number} --cancel' ends them")
         return Result(ended)
     if not chosen.is_held:
         console.note(f"run {chosen.number} has ended already")

@@ -40,6 +40,21 @@ class Job(NamedTuple):
         return self.state in ENDED
 
 
+class RefusedError(TykkyError):
+    """A job that sbatch does not take, for what it asks for; ``why`` are its words."""
+
+    def __init__(self, printed: str) -> None:
+        told = tuple(line for line in printed.splitlines() if line.strip())[-6:]
+        self.why = told[-1].removeprefix("sbatch: error: ") if told else "it does not say why"
+        super().__init__(
+            f"sbatch has refused a build: {self.why}",
+            remedy="correct the section 'slurm' of the list, the recipe or the configuration; "
+            "'sinfo' shows what there is",
+            code=Exit.JOB,
+            details=told,
+        )
+
+
 def submit(
     script: str,
     *,
@@ -71,15 +86,7 @@ def submit(
         words.append(f"--dependency=afterany:{':'.join(after)}")
     done = _run("sbatch", words, script)
     if done.returncode != 0:
-        told = tuple(line for line in done.stderr.splitlines() if line.strip())[-6:]
-        why = told[-1].removeprefix("sbatch: error: ") if told else "it does not say why"
-        raise TykkyError(
-            f"sbatch has refused a build: {why}",
-            remedy="correct the section 'slurm' of the list, the recipe or the configuration; "
-            "'sinfo' shows what there is",
-            code=Exit.JOB,
-            details=told,
-        )
+        raise RefusedError(done.stderr)
     return done.stdout.strip().partition(";")[0]
 
 
