@@ -125,6 +125,20 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     assert "hello/2.0" in states(site)
 
 
+def test_a_bundle_has_what_the_list_says_in_the_root_that_it_says(site: Site, place: Path) -> None:
+    site.hello("hello", "1.1", "1.0")
+    site("install", "hello@1.0")
+    path = write(site, "root: ./there\nstacks:\n  - hello\n")
+    words = ("bundle", "--list", path, "-o", place / "b.tar")
+    refused = site(*words, status=6).stderr
+    assert "hello/1.1 is not installed in " in refused and f"{path}:3" in refused
+    assert not (place / "b.tar").exists()
+    site("install", "--list", path)
+    more = f"{{spec: hello@1.0, root: {site.root}}}, {{spec: far, when: {{host: nowhere}}}}"
+    write(site, f"root: ./there\nstacks: [hello, {more}]\n")
+    assert site.json(*words)["has"] == ["hello/1.0#1", "hello/1.1#1"]
+
+
 def test_two_with_the_same_list_finish_it_together(site: Site, place: Path) -> None:
     names = [f"s{number}" for number in range(3)]
     for name in names:

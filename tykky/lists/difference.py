@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tykky.build import plan as plans
 from tykky.config import Config
 from tykky.errors import ConfigError, Exit, StoreError, TykkyError
 from tykky.recipe import Version, guarded, read_all, source_digest
-from tykky.store import Entry, Store, state
+from tykky.store import Entry, Record, Store, state
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
@@ -82,6 +83,24 @@ class Looker:
             self.say(row.title)
             done.append(self._looked(row, done))
         return done
+
+    def installs(self, found: StackList) -> list[Record]:
+        """What a list means for this machine, as it is installed. Raises ``TykkyError``."""
+        records: dict[str, Record] = {}
+        for wanted in found.stacks:
+            for row in self._begun(wanted) if wanted.here else ():
+                if row.arch != bases.arch():
+                    continue
+                if row.error is not None:
+                    raise row.error
+                store = Store.of(_configured(row.flags, wanted))
+                entry = entry_of(row, store)
+                if entry is None:
+                    cause = f"{row.title} is not installed in {row.root}"
+                    remedy = f"'tykky install --list {shlex.quote(str(found.path))}' builds it"
+                    raise StoreError(cause, remedy=remedy, where=wanted.where)
+                records.setdefault(entry.prefix, store.record(entry))
+        return [*records.values()]
 
     def _begun(self, wanted: Wanted) -> list[Row]:
         """The rows of a stack, with recipe and root, and nothing looked up yet."""
