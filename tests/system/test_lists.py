@@ -58,9 +58,16 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     done = site("install", "--list", path, "--jobs", "2")
     assert done.stdout.count("there already") == 3 and done.stdout.count(" done ") == 2
     assert not log.exists()
-    assert site("install", "--list", path).stdout.count("there already") == 5
+    told = site("install", "--list", path, "--testing", "--full")
+    assert told.stdout.count("there already") == 5
+    assert told.stderr.count("is not hidden, as it was before") == 5
     runs = site.json("builds")
     assert runs[0]["states"] == ["done", "done"]
+    other = write(site, "stacks: [one]\n", "other.yaml")
+    words = ("install", "--list", other, "--force")
+    assert "1 stack, 1 to be built" in site(*words, "--dry-run").stderr
+    site(*words, "--full")
+    assert site.record("one")["generation"] == 2
     # What is no name of a root is no folder of wherever somebody happens to be.
     write(site, "stacks: [{spec: two, root: elsewhere}]\n")
     assert "is no name of 'roots'" in site("install", "--list", path, status=5).stderr
@@ -118,6 +125,14 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
         "base/1.0": set(),
         "user/1.0": set(),
     }
+    # What cannot be, or leads nowhere, is said with its lines.
+    write(site, "stacks:\n- {spec: hello@2.0, default: yes}\n- {spec: hello@1.0, default: yes}\n")
+    problem = site("apply", path, status=5).stderr
+    assert f"so is hello/2.0 ({path}:2)" in problem and f"{path}:3" in problem
+    write(site, "stacks: [{spec: user, deprecated: {use: user@1.0}}]\n")
+    assert "instead of itself" in site("apply", path, "--dry-run", status=5).stderr
+    write(site, "stacks: [{spec: user, deprecated: {use: hello/3}}]\n")
+    assert f"{path}:1: 'hello/3', to be used" in site("apply", path, "--dry-run").stderr
     write(site, "stacks: []\n")
     assert "would be removed" in site("apply", path, "--prune", status=5).stderr
     write(site, "stacks: [nope]\n")
@@ -201,9 +216,11 @@ def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> N
         assert "is for aarch64, and this would be for x86_64" in refused
     site.hello("new")
     path = write(site, "arch: [x86_64, aarch64]\nstacks: [new]\n")
-    assert "not here: for aarch64" in site("install", "--list", path, "--dry-run").stdout
-    problem = site("install", "--list", path, "--slurm", status=7).stderr
+    problem = site("install", "--list", path, "--dry-run", status=7).stderr
     assert "would be in the same place" in problem and "{arch}" in problem
+    assert f"{path}:2" in problem
+    write(site, "arch: [x86_64, aarch64]\nroot: './{arch}'\nstacks: [new]\n")
+    assert "not here: for aarch64" in site("install", "--list", path, "--dry-run").stdout
     path = write(site, "arch: aarch64\nstacks: [hello]\n")
     assert "there already" in site("install", "--list", path).stdout
 

@@ -13,7 +13,7 @@ from tykky.cli.common import Argument, Call, Result, flag, option
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 from tykky.host import host_name
-from tykky.lists import batch, here, reading, runs
+from tykky.lists import batch, difference, here, reading, runs
 from tykky.lists.difference import Change, Looker, Row, resources
 from tykky.lists.runs import Run, Runs, Task
 from tykky.store import Entry
@@ -103,9 +103,12 @@ def looked(call: Call, file: str, *, far: bool) -> tuple[Path, list[Row]]:
     path = Path(file)
     with console.step("compare", path.name) as line:
         found = reading.read(path, host_name(), call.config.cache_dir)
-        rows = Looker(call.args.flags, call.repos, line.update, far).rows(found)
+        force = getattr(call.args, "force", False)
+        rows = Looker(call.args.flags, call.repos, line.update, far, force).rows(found)
         open_ones = sum(row.is_open for row in rows)
         line.update(f"{console.plural(len(rows), 'stack')}, {open_ones} to be built")
+    for sentence in difference.doubts(rows):
+        console.warn(sentence)
     return path, rows
 
 
@@ -153,7 +156,7 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
             cause, code = f"{error.cause}{where}", int(error.code)
             told = runs.Result(runs.FAILED, cause=cause, remedy=error.remedy, code=code)
             results[index] = told
-        elif row.is_open or ("--force" in words and row.does == "nothing"):
+        elif row.is_open:
             needs = resources(row, Config.load(row.flags))
             after = tuple(number + 1 for number in row.after)
             own = ("--testing",) if row.wanted.hidden and "--testing" not in words else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,6 +15,7 @@ from tykky.build import plan as plans
 from tykky.config import Config
 from tykky.errors import ConfigError, Exit, StoreError, TykkyError
 from tykky.recipe import Version, guarded, read_all, source_digest
+from tykky.spec import parse_one
 from tykky.store import Entry, Record, Store, state
 
 if TYPE_CHECKING:
@@ -64,12 +65,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Looker:
-    """Compares lists; ``far`` tells whether other architectures can be built for as well."""
+    """Compares lists; ``far`` tells whether other architectures can be built for as well.
+
+    With ``force``, all is to be built.
+    """
 
     flags: Mapping[str, str]
     repos: Repos
     say: Callable[[str], None]
     far: bool = False
+    force: bool = False
 
     def rows(self, found: StackList) -> list[Row]:
         """A row for each stack and architecture, in an order in which they can be built.
@@ -77,7 +82,8 @@ class Looker:
         What cannot be planned has its error in its row.
         """
         rows = [row for wanted in found.stacks for row in self._begun(wanted)]
-        rows = _ordered(_without_mixed(rows, far=self.far))
+        _check_defaults(rows)
+        rows = _ordered(_without_mixed(rows))
         done: list[Row] = []
         for row in rows:
             self.say(row.title)
@@ -153,9 +159,15 @@ class Looker:
             elif not row.after:
                 plan = plans.make(recipe.spec, config, self.repos, store, self.say, settled=settled)
                 does = plans.foresee(plan)
-            return replace(row, does=does)
+            return self._forced(replace(row, does=does))
         except TykkyError as error:
             return replace(row, does="fails", error=_at(error, wanted))
+
+    def _forced(self, row: Row) -> Row:
+        """A row that is to be built whatever is there, if that is wanted."""
+        if not self.force or row.does == "build":
+            return row
+        return replace(row, does="build", why="--force")
 
     def _far(self, row: Row, lock: str, store: Store) -> Row:
         """A row for another architecture, of which only a machine of that knows all."""
@@ -167,7 +179,8 @@ class Looker:
         if entry := entry_of(row, store):
             record, digest = store.record(entry), source_digest(type(row.recipe))
             if lock == record.lock and record.recipe.get("digest") == digest:
-                return replace(row, does="nothing")
+                row = replace(row, does="nothing")
+                return self._forced(row) if self.far else row
         if not self.far:
             why = ", ".join(filter(None, (f"for {row.arch}", row.why)))
             return replace(row, does="elsewhere", why=why)
@@ -179,6 +192,12 @@ def entry_of(row: Row, store: Store) -> Entry | None:
     name = row.wanted.spec.name
     found = (e for e in store.entries(name) if e.module == row.module)
     return next(found, None)
+
+
+def marks_of(row: Row) -> Collection[str]:
+    """The states of the install of a row, if there is one."""
+    entry = entry_of(row, Store.of(_configured(row.flags, row.wanted))) if row.module else None
+    return entry.marks if entry else ()
 
 
 @dataclass(frozen=True)
@@ -239,6 +258,55 @@ def changes(rows: Sequence[Row], store: Store) -> list[Change]:
                     continue
             found.append(Change(row, mark, said, why))
     return found
+
+
+def _check_defaults(rows: Sequence[Row]) -> None:
+    """Raise ``ConfigError`` where two versions of a name are to be its default."""
+    first: dict[tuple[Path, str], Row] = {}
+    for row in rows:
+        if row.recipe is None or not (row.wanted.default and row.wanted.here):
+            continue
+        other = first.setdefault((row.root, row.recipe.name), row)
+        if other.module != row.module:
+            raise ConfigError(
+                f"{row.title} is to be the default of {row.recipe.name}, and so is {other.title} "
+                f"({other.place})",
+                remedy="take out 'default' of one of the two",
+                where=row.wanted.where,
+            )
+
+
+def doubts(rows: Sequence[Row]) -> list[str]:
+    """What users are told to use instead, and is neither named nor installed: a sentence for each.
+
+    Raises ``ConfigError`` for what is to be used instead of itself.
+    """
+    found = []
+    for row in rows:
+        use = (row.wanted.deprecated or {}).get("use", "")
+        if not use or row.recipe is None or not row.wanted.here:
+            continue
+        others = {
+            other.module
+            for other in rows
+            if other.root == row.root and other.recipe and _means(use, other.recipe)
+        }
+        if others == {row.module} or use.replace("@", "/") == row.module:
+            cause = f"{row.title} is to be used instead of itself"
+            remedy = "name another one with 'use' of 'deprecated'"
+            raise ConfigError(cause, remedy=remedy, where=row.wanted.where)
+        if not others and not Store.of(_configured(row.flags, row.wanted)).meant(use):
+            told = "is in no list and not installed; users are told of it as the list says"
+            found.append(f"{row.place}: '{use}', to be used instead of {row.title}, {told}")
+    return found
+
+
+def _means(words: str, recipe: Stack) -> bool:
+    """Whether a user's words mean what a recipe makes."""
+    try:
+        return _is(recipe, parse_one(words))
+    except TykkyError:
+        return False
 
 
 def surplus(rows: Sequence[Row], store: Store) -> tuple[list[Entry], list[str]]:
@@ -341,14 +409,16 @@ def _ordered(rows: list[Row]) -> list[Row]:
     return done
 
 
-def _without_mixed(rows: list[Row], *, far: bool) -> list[Row]:
+def _without_mixed(rows: list[Row]) -> list[Row]:
     """Let those fail that would be made twice, or put two architectures into one place."""
     first: dict[tuple[Path, str], Row] = {}
     found: list[Row] = []
     for row in rows:
         error: TykkyError | None = None
         other = first.setdefault((row.root, row.module), row) if row.module else row
-        if other.arch != row.arch and far:
+        if not other.wanted.here and row.wanted.here and other.arch != row.arch:
+            first[(row.root, row.module)] = row
+        elif other.arch != row.arch and row.wanted.here:
             cause = f"{row.title} for {other.arch} and for {row.arch} would be in the same place"
             remedy = "give each architecture a root of its own, 'root: /appl/{arch}', say"
             error = StoreError(cause, remedy=remedy, code=Exit.CONFLICT, where=row.wanted.where)
