@@ -171,7 +171,8 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
     at_once = args.jobs or 0
     if args.slurm:
         run = known.begin(chosen, work.path, "slurm")
-        jobs = batch.submit(known, run, at_once, keep_going=args.keep_going)
+        going = args.keep_going
+        jobs = batch.submit(known, run, at_once, keep_going=going, say=console.note)
         also = "".join(f"; run {n} builds {', '.join(t)}" for n, t in jobs.others.items())
         count = console.plural(len(jobs.own), "job")
         console.note(f"run {run.number}: {count} submitted{also}")

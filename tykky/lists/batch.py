@@ -150,11 +150,12 @@ class Jobs:
             ended = self.runs.settle(run, replace(task, number=at), ended, log)
         return ended
 
-    def cancel(self) -> list[str]:
+    def cancel(self, say: Callable[[str], None]) -> list[str]:
         """Cancel those of the run's own that go on; their numbers. Raises ``TykkyError``."""
-        told = slurm.jobs(self.run.user)
+        told = slurm.jobs(self.run.user, say)
         if told is None:
-            raise TykkyError("Slurm does not answer", remedy="try again later", code=Exit.JOB)
+            cause = f"squeue does not tell of the jobs of {self.run.user}"
+            raise TykkyError(cause, remedy="'squeue' by hand says why", code=Exit.JOB)
         going = [j for j in self.own if j in told and not told[j].is_over]
         if going:
             slurm.cancel(going)
@@ -177,16 +178,17 @@ def submit(
     at_once: int,
     *,
     keep_going: bool,
+    say: Callable[[str], None],
 ) -> Jobs:
     """Submit a job for each task, but for those that another run has in its jobs already.
 
-    With ``keep_going``, those that sbatch refuses have failed with that. Raises ``TykkyError``;
-    then nothing is submitted.
+    With ``keep_going``, those that sbatch refuses have failed with that. ``say`` is told what is
+    waited for. Raises ``TykkyError``; then nothing is submitted, and there is no run.
     """
     known: dict[int, tuple[str, int]] = {}
     path = run.folder / "jobs.json"
     try:
-        known |= _going(runs, run)
+        known |= _going(runs, run, say)
         todo = [task for task in run.tasks if task.number not in known]
         while todo:
             free = [t for t in todo if all(number in known for number in t.after)]
@@ -202,6 +204,7 @@ def submit(
                     directory=Path(run.cwd),
                     resources=first.resources,
                     after=[known[number][0] for number in first.after if number in known],
+                    say=say,
                 )
             except slurm.RefusedError as error:
                 error.cause = f"sbatch has refused the build of {_names(group)}: {error.why}"
@@ -258,22 +261,25 @@ def _group(task: Task) -> tuple[object, ...]:
     return (sorted(task.resources.items()), task.after)
 
 
-def _going(runs: Runs, run: Run) -> dict[int, tuple[str, int]]:
+def _going(runs: Runs, run: Run, say: Callable[[str], None]) -> dict[int, tuple[str, int]]:
     """The jobs of other runs, not ended yet, that build what is to be built."""
     found: dict[int, tuple[str, int]] = {}
     told: dict[str, Mapping[str, slurm.Job]] = {}
+    own = {(task.root, task.module): task for task in run.tasks}
     for other in runs.all():
         if other.number == run.number or other.engine != "slurm":
             continue
-        jobs = Jobs.of(runs, other)
-        if other.user not in told:
-            told[other.user] = slurm.jobs(other.user) or {}
-        for task in run.tasks:
-            for theirs in other.tasks:
-                job, owner = jobs.known.get(theirs.number, ("", 0))
-                state = told[other.user].get(job)
-                if _same(task, theirs) and state is not None and not state.is_over:
-                    found.setdefault(task.number, (job, owner))
+        known = Jobs.of(runs, other).known
+        for theirs in other.tasks:
+            task = own.get((theirs.root, theirs.module))
+            if task is None or theirs.number not in known:
+                continue
+            if other.user not in told:
+                told[other.user] = slurm.jobs(other.user, say) or {}
+            job, owner = known[theirs.number]
+            state = told[other.user].get(job)
+            if state is not None and not state.is_over:
+                found.setdefault(task.number, (job, owner))
     return found
 
 
@@ -295,7 +301,11 @@ def follow(
     lost: dict[int, int] = {}
     pause, silent = _SOON, False
     while True:
-        told = slurm.jobs(jobs.run.user)
+        told, why = None, "squeue does not tell of the jobs"
+        try:
+            told = slurm.jobs(jobs.run.user, None if silent else say)
+        except slurm.SilentError as error:
+            why = error.cause
         now, changed = jobs.by(told), False
         good = all(result.is_good for result in now.values())
         for task in jobs.run.tasks if told is not None or good else ():
@@ -314,7 +324,7 @@ def follow(
             if all(map(is_over, now.values())):
                 return now
         if told is None and not silent:
-            say("Slurm does not answer; the jobs go on, and it is asked again")
+            say(f"{why}; the jobs go on, and it is asked again")
         silent = told is None
         pause = _SOON if changed else min(_LATE, pause * 1.2)
         _sleep(pause, jobs.run.folder)
