@@ -186,6 +186,9 @@ def test_two_with_the_same_list_finish_it_together(site: Site, place: Path) -> N
     assert told == {f"{name}/1.0": "done" for name in ("gated", *names)} | {"bad/1.0": "failed"}
     assert (place / "tries").read_text() == "x"
     assert [{*run["states"]} for run in site.json("builds")].count({"stopped"}) == 1
+    # Nobody who may only read can hold up the next.
+    files = [*site.root.glob("builds/leases/*"), *site.root.glob("store/*/*/.tykky/lock")]
+    assert len(files) > len(names) and {f.stat().st_mode & 0o777 for f in files} == {0o600}
     # And an interrupted one says so, and leaves nothing half done.
     (place / "open").unlink()
     (place / "gated.began").unlink()

@@ -290,8 +290,11 @@ class Runs:
 
         Raises ``Timeout`` if somebody has it; ``None`` where no locks work.
         """
-        path = self.folder / "leases" / task.file_name
-        return claims.take(path, self.permissions, task.module, timeout=0)
+        return claims.take(self.lease_of(task), self.permissions, task.module, timeout=0)
+
+    def lease_of(self, task: Task) -> Path:
+        """The file of that lock."""
+        return self.folder / "leases" / task.file_name
 
 
 def _result(path: Path) -> Result | None:
@@ -315,8 +318,9 @@ def _made(kind: type[_Any], data: Mapping[str, Any]) -> _Any:
 @contextlib.contextmanager
 def holding(run: Run, permissions: Permissions) -> Iterator[None]:
     """Let others see that this process is at work on a run."""
+    lock, path = None, run.folder / "lock"
     with contextlib.suppress(Timeout):
-        lock = claims.take(run.folder / "lock", permissions, f"the run {run.number}", timeout=0)
+        lock = claims.take(path, permissions, f"the run {run.number}", shown=True, timeout=0)
     try:
         yield
     finally:
