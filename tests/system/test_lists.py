@@ -71,6 +71,9 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     # What is no name of a root is no folder of wherever somebody happens to be.
     write(site, "stacks: [{spec: two, root: elsewhere}]\n")
     assert "is no name of 'roots'" in site("install", "--list", path, status=5).stderr
+    write(site, "stacks: [{spec: two, settings: {squash.level: 99}}]\n")
+    problem = site("install", "--list", path, status=5).stderr
+    assert "squash.level" in problem and f"{path}:1" in problem and "-c " not in problem
     write(site, "stacks: [{spec: two, when: {host: no-such-host}}]\n")
     done = site("install", "--list", path)
     assert "nothing to be built" in done.stderr and not done.stdout
@@ -99,7 +102,8 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     )
     plan = site("apply", path, "--dry-run")
     assert "default, deprecated until 2099-01-01, use hello/2.0" in plan.stdout
-    assert "other/1.0  " in plan.stdout and "in no list (--prune removes it)" in plan.stdout
+    assert "other/1.0  " in plan.stdout and "not in this list (--prune removes it)" in plan.stdout
+    assert "other/1.0: --prune removes also what other lists name" in plan.stderr
     assert "base/1.0 stays: user/1.0#1 needs it" in plan.stderr
     assert "hello/0.9 stays: it is held" in plan.stderr
     site("apply", path)

@@ -9,7 +9,9 @@ import pytest
 
 from tykky import jobs
 from tykky.errors import ConfigError, Exit, TykkyError
+from tykky.files import Permissions
 from tykky.lists.reading import StackList, Wanted, read
+from tykky.lists.runs import Runs, Task
 from tykky.repos import Repos
 from tykky.resources import resource
 from tykky.tools import slurm
@@ -201,3 +203,21 @@ def test_options_of_slurm_that_cannot_be_taken_apart_are_a_mistake(tmp_path: Pat
         with pytest.raises(TykkyError, match="No closing quotation") as caught:
             action("-p 'x", [])
         assert caught.value.code == Exit.USAGE
+
+
+def test_a_run_that_is_none_is_said_in_words_of_its_own_and_bounded(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, Permissions())
+    task = Task(1, "x@1", "x/1", "/r", "x86_64")
+    file = runs.begin((task,), tmp_path / "list", "here").folder / "run.json"
+    good = file.read_text()
+    assert runs.one(1).tasks == (task,)
+    for text, said in (
+        ("[]", "it is none"),
+        (good.replace('"user"', '"USER"'), "it has no 'user'"),
+        (good.replace('"tasks": [', '"tasks": [1, '), "1 has no names"),
+        (good.replace('"tasks": [', '"tasks": [' + 200_000 * "{}, "), "more tasks than any list"),
+    ):
+        file.write_text(text)
+        with pytest.raises(TykkyError, match=said) as caught:
+            runs.one(1)
+        assert caught.value.code == Exit.DAMAGED and not [*runs.all()]

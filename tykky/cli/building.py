@@ -73,7 +73,7 @@ class Work:
             words = ", ".join(filter(None, (does, after, why, *marks)))
             root = (str(row.root),) if several else ()
             found.append((row.title, row.arch, *root, words))
-        going = "remove" if prune else "in no list (--prune removes it)"
+        going = "remove" if prune else "not in this list (--prune removes it)"
         root = ("",) if several else ()
         found += [(entry.module, "", *root, going) for entry in self.surplus]
         return found
@@ -128,6 +128,10 @@ def show(work: Work, *, prune: bool) -> None:
     )
     for sentence in work.stays:
         console.note(sentence)
+    if work.surplus:
+        modules = ", ".join(entry.module for entry in work.surplus)
+        told = "--prune removes also what other lists name for this root: include these in one list"
+        console.warn(f"{modules}: {told}")
 
 
 @dataclass(frozen=True)
@@ -272,8 +276,9 @@ def answer(work: Work, built: Built) -> Result:
             for index, fact in enumerate(work.facts()[: len(work.rows)])
         ],
     }
-    for error in errors:
-        if error.remedy:
-            console.note(f"{error.cause}: {error.remedy}")
+    for index, title, result in zip(chosen, titles, results, strict=True):
+        if not result.is_good and result.remedy:
+            name = "" if work.rows[index].title in result.error.cause else f"{title}: "
+            console.note(f"{name}{result.error.cause}: {result.remedy}")
     code = errors[0].code if errors else Exit.OK
     return Result(value, lambda: table(titles, results), code, errors)

@@ -347,6 +347,8 @@ def _configured(flags: Mapping[str, str], wanted: Wanted) -> Config:
     try:
         return Config.load(flags)
     except ConfigError as error:
+        for key in ("root", *wanted.settings):  # which is how the list is handed on
+            error.cause = error.cause.removesuffix(f" (set by -c {key})")
         raise _at(error, wanted) from None
 
 
