@@ -45,6 +45,10 @@ ARGUMENTS = (
 )
 
 
+#: More tasks of all runs than are looked at for the list of them.
+_MANY = 20_000
+
+
 def run(call: Call) -> Result:
     """List the runs, or tell of one, follow it, cancel it."""
     args = call.args
@@ -72,7 +76,12 @@ def run(call: Call) -> Result:
 def _all(known: Runs) -> Result:
     rows, facts = [], []
     answers: _Answers = {}
+    looked = 0
     for each in known.all():
+        looked += len(each.tasks)
+        if looked > _MANY:
+            console.warn(f"runs before {each.number + 1} are not shown: they have too many tasks")
+            break
         states = [r.state for r in _results(known, each, answers).values()]
         told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         facts.append({**asdict(each), "tasks": len(each.tasks), "states": states})

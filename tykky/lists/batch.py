@@ -226,8 +226,9 @@ def submit(
 
 
 def _names(tasks: Sequence[Task]) -> str:
-    """The stacks, each with its line of the list."""
-    return ", ".join(f"{task.module} ({task.where})" for task in tasks)
+    """The stacks, the first ones each with its line of the list."""
+    told = [f"{task.module} ({task.where})" for task in tasks[:3]]
+    return ", ".join([*told, *([f"{len(tasks) - 3} more"] if len(tasks) > 3 else [])])
 
 
 def _refused(
