@@ -120,7 +120,7 @@ def _results(known: Runs, run: Run, answers: _Answers | None = None) -> dict[int
     if run.engine == "slurm":
         jobs, answers = batch.Jobs.of(known, run), {} if answers is None else answers
         written = jobs.by(None)
-        if all(result.is_good for result in written.values()):
+        if not jobs.known or all(result.is_good for result in written.values()):
             return written
         return jobs.by(_asked(run.user, answers))
     found, held = {}, run.is_held
