@@ -20,6 +20,8 @@ class Web:
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    #: What it has instead for programs that say that they are R.
+    for_r: dict[str, bytes] = field(default_factory=dict)
     #: How many bytes of the body each of the next answers sends before it breaks off.
     breaks: list[int] = field(default_factory=list)
     status: int = 200
@@ -46,7 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
         web, span = self.web, self.headers.get("Range", "")
         web.asked.append((self.path, span))
         time.sleep(web.wait)
-        body = web.files.get(self.path)
+        is_r = self.headers.get("User-Agent", "").startswith("R/")
+        body = (is_r and web.for_r.get(self.path)) or web.files.get(self.path)
         if web.login and self.headers.get("Authorization") != web.login:
             self.send_error(401)
             return

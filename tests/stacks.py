@@ -72,7 +72,7 @@ MODULES = {
 }
 #: The beginning of a recipe of any kind.
 HEAD = """\
-from tykky import ContainerStack, PipStack
+from tykky import ContainerStack, DiskStack, PipStack
 
 
 class Wrapped({kind}):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tykky.kinds.disk import DiskStack as DiskStack
     from tykky.kinds.extension import Extension as Extension
     from tykky.kinds.pip import PipStack as PipStack
+    from tykky.kinds.r import RStack as RStack
     from tykky.recipe import Recipe as Recipe
     from tykky.recipe import Version as Version
     from tykky.recipe import variant as variant
@@ -31,6 +32,7 @@ _HOMES = {
     "DiskStack": "tykky.kinds.disk",
     "Extension": "tykky.kinds.extension",
     "PipStack": "tykky.kinds.pip",
+    "RStack": "tykky.kinds.r",
     "Recipe": "tykky.recipe",
     "Version": "tykky.recipe",
     "variant": "tykky.recipe",

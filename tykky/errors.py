@@ -120,6 +120,30 @@ def masked(text: str) -> str:
     return text
 
 
+#: Keys and tokens that tell by themselves what they are.
+_TOKENS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\b(?:gh[oprsu]_[A-Za-z0-9]{36}|github_pat_\w{22}|glpat-[\w-]{20}|hf_[A-Za-z]{30}"
+    r"|pypi-AgEI[\w-]{40}|xox[abprs]-[\w-]{10}|AKIA[0-9A-Z]{16})"
+)
+#: Lines of settings that give one, and how the names of files end that have settings.
+_SETTING = re.compile(
+    r"^[\s\"'-]*[\w.-]*(?:password|passwd|secret|token|api_?key)[\"']?\s*[:=]\s*[\"']?"
+    r"[^\s\"'{}\[\]$<>*,#]{6}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SETTINGS = (".cfg", ".conf", ".env", ".ini", ".json", ".properties", ".toml", ".yaml", ".yml")
+
+
+def has_secret(text: str, name: str = "") -> bool:
+    """Whether a text, or a file of that name, has a password, token or key that can be told.
+
+    More is taken for one than :func:`masked` masks: it need not be kept, nor told to others.
+    """
+    is_one = name.endswith(_SETTINGS) and _SETTING.search(text)
+    return masked(text) != text or bool(_TOKENS.search(text) or is_one)
+
+
 class TykkyError(Exception):
     """What went wrong, for a person: cause, remedy, place in a file, exit code.
 
@@ -219,17 +243,20 @@ def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
     """The error for a person behind an ``OSError``: what was being done, and what helps.
 
     ``doing`` completes the sentence 'Cannot ...', e.g. ``write the record``; ``key`` is the setting
-    that says where.
+    that says where, or an option, e.g. ``-o``.
     """
     name = str(error.filename or "")
     place = f" ({name if len(name) < 300 else f'{name[:200]}...'})" if name else ""
     cause = f"cannot {doing}{place}: {error.strerror or error}"
     remedy, code = "'tykky doctor' checks this machine.", Exit.FAILED
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = (
-            "free some space or raise the quota, then run the same command again; "
-            "'tykky config why root' and 'tykky config why build_dir' say which disks are used"
-        )
+        disks = f"'tykky config why {key}' says which disk is used"
+        if key in ("root", "build_dir"):
+            other = "'tykky config why root' and 'tykky config why build_dir'"
+            disks = f"{other} say which disks are used"
+        elif key.startswith("-"):
+            disks = f"or choose another disk: {key} FILE"
+        remedy = f"free some space or raise the quota, then run the same command again; {disks}"
         code = Exit.NO_SPACE
     elif error.errno == errno.EFBIG:
         remedy = (
@@ -245,7 +272,8 @@ def from_os_error(error: OSError, doing: str, key: str = "root") -> TykkyError:
         code = Exit.NOT_WRITABLE
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         other = "--root DIR, or " if key == "root" else ""
-        remedy = f"choose a place that you may write to: {other}'tykky config set {key} DIR'"
+        how = f"{key} FILE" if key.startswith("-") else f"{other}'tykky config set {key} DIR'"
+        remedy = f"choose a place that you may write to: {how}"
         code = Exit.NOT_WRITABLE
     elif error.errno == errno.ENAMETOOLONG:
         remedy, code = "give a shorter path", Exit.PATH_TOO_LONG

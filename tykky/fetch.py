@@ -142,7 +142,12 @@ def certificates() -> str | bool:
 
 
 def fetch_unpinned(
-    url: str, cache_dir: Path, say: Say = lambda _: None, *, patience: int = PATIENCE
+    url: str,
+    cache_dir: Path,
+    say: Say = lambda _: None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    patience: int = PATIENCE,
 ) -> tuple[Path, str]:
     """Download a file that nothing is known of, anew each time; its path and its sha256.
 
@@ -152,7 +157,7 @@ def fetch_unpinned(
     partial = cache_dir / "downloads" / f"unpinned-{name}.part"
     with _alone(partial):
         partial.unlink(missing_ok=True)
-        _Download(url, partial, patience, say).receive()
+        _Download(url, partial, patience, say, headers or {}).receive()
         digest = digest_file(partial)
         return partial.replace(partial.with_name(digest)), digest
 

@@ -200,22 +200,41 @@ def write_file(path: Path, data: bytes, permissions: Permissions, *, durable: bo
     ``TykkyError`` behind an ``OSError``; then nothing has changed.
     """
     with explained(f"write {path}"):
-        temporary, descriptor = _beside(path)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.truncate()
-                stream.write(data)
-                stream.flush()
-                if durable:
-                    os.fsync(stream.fileno())
-                permissions.apply(temporary, instead=path)
-                temporary.replace(path)
-        except BaseException:  # Ctrl-C as well
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        with replacing(path) as stream:
+            stream.write(data)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+            permissions.apply(Path(stream.name), instead=path)
         if durable:
             sync(path.parent)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that is at a path once it is whole; if it never is, all is as it was.
+
+    Only its owner may read it, unless it is given another mode. It is nothing that somebody else
+    has put there, or a link to it. Raises ``OSError``.
+    """
+    temporary, descriptor = _beside(path)
+    try:
+        with open(temporary, "wb", opener=lambda _name, _how: descriptor) as stream:
+            stream.truncate()
+            yield stream
+            stream.flush()
+            temporary.replace(path)
+    except BaseException:  # Ctrl-C as well
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def usual_mode(mode: int) -> int:
+    """A mode without what the umask takes away."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return mode & ~umask
 
 
 def _beside(path: Path) -> tuple[Path, int]:
@@ -230,15 +249,16 @@ def _beside(path: Path) -> tuple[Path, int]:
         descriptor = os.open(usual, how, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         status = os.fstat(descriptor)  # else it has another name by now, or is somebody else's
-        if os.path.samestat(status, usual.lstat()) and status.st_uid == os.geteuid():
+        own = status.st_uid == os.geteuid() and status.st_nlink == 1
+        if own and os.path.samestat(status, usual.lstat()):
             return usual, descriptor
     except OSError as error:
         if error.errno in NO_LOCKS and descriptor >= 0:  # nobody uses it here
             usual.unlink(missing_ok=True)
     if descriptor >= 0:
         os.close(descriptor)
-    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    return own, os.open(own, how | os.O_EXCL, 0o600)
+    other = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    return other, os.open(other, how | os.O_EXCL, 0o600)
 
 
 def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -> None:
@@ -252,14 +272,12 @@ def bring(source: Path, target: Path, permissions: Permissions, *, link: bool) -
         with contextlib.suppress(OSError):  # it may be on another file system
             os.link(source, target)
             return
-    new = target.with_name(f"{target.name}.new")
-    try:
-        with source.open("rb") as old, new.open("wb") as stream:  # the same blocks, if it may be
-            fcntl.ioctl(stream.fileno(), _FICLONE, old.fileno())
-    except OSError:
-        shutil.copyfile(source, new)
-    permissions.apply(new)
-    new.replace(target)
+    with source.open("rb") as old, replacing(target) as stream:
+        try:
+            fcntl.ioctl(stream.fileno(), _FICLONE, old.fileno())  # the same blocks, if it may be
+        except OSError:
+            shutil.copyfileobj(old, stream, 1 << 20)
+        permissions.apply(Path(stream.name))
 
 
 def copy_tree(source: Path, target: Path) -> None:

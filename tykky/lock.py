@@ -38,8 +38,8 @@ FORMAT = 1
 class Package:
     """One file that goes into a stack. ``size`` is in bytes, 0 where it is not known.
 
-    A conda package also has the ``url`` it is at, its ``build`` and its ``license``; these are
-    empty for a package that is found by its name.
+    A conda package also has the ``url`` it is at, its ``build`` and its ``license``; an R package
+    the first and the last of these. They are empty for a package that is found by its name.
     """
 
     name: str
@@ -55,6 +55,11 @@ class Package:
     def is_conda(self) -> bool:
         """Whether it is a conda package."""
         return bool(self.url and self.build)
+
+    @property
+    def is_r(self) -> bool:
+        """Whether it is an R package: repositories of these have all in one folder."""
+        return "/src/contrib/" in self.url and not self.build
 
     @property
     def channel(self) -> str:
@@ -218,7 +223,7 @@ def compare(old: Lock, new: Lock) -> Difference:
 
 
 #: What in a lock's ``asked`` are packages, and how each begins with its name.
-_ASKED = ("requirements", "specs", "pip")
+_ASKED = ("requirements", "specs", "pip", "packages")
 _NAME = re.compile(r"(?:[^\s:]+::)?([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 

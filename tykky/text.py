@@ -160,8 +160,8 @@ def entries(text: str, path: Path, kind: type[TykkyError]) -> Iterator[tuple[int
 # -- YAML -------------------------------------------------------------------------------------
 
 
-def compose(text: str, path: Path, kind: type[TykkyError]) -> yaml.Node | None:
-    """The tree of a YAML text, with places; ``None`` for nothing.
+def compose(text: str, path: Path, kind: type[TykkyError], most: int = _NODES) -> yaml.Node | None:
+    """The tree of a YAML text, with places; ``None`` for nothing. It has so many nodes at ``most``.
 
     Raises an error of a ``kind``, with the line, for what is no YAML or too much of it.
     """
@@ -169,14 +169,14 @@ def compose(text: str, path: Path, kind: type[TykkyError]) -> yaml.Node | None:
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _check_size(yaml.parse(text, Loader=loader))
+        _check_size(yaml.parse(text, Loader=loader), most)
         node: yaml.Node | None = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         raise _syntax_error(path, text, error, kind) from error
     return node
 
 
-def load_yaml(text: str, path: Path, kind: type[TykkyError]) -> Any:
+def load_yaml(text: str, path: Path, kind: type[TykkyError], most: int = _NODES) -> Any:
     """What a YAML text says, as Python has it. Raises as :func:`compose`."""
     import yaml
 
@@ -190,7 +190,7 @@ def load_yaml(text: str, path: Path, kind: type[TykkyError]) -> Any:
                 why, mark = str(error), node.start_mark
                 raise yaml.constructor.ConstructorError(None, None, why, mark) from None
 
-    if (node := compose(text, path, kind)) is None:
+    if (node := compose(text, path, kind, most)) is None:
         return None
     try:
         return Constructor().construct_document(node)
@@ -198,7 +198,7 @@ def load_yaml(text: str, path: Path, kind: type[TykkyError]) -> Any:
         raise _syntax_error(path, text, error, kind) from error
 
 
-def _check_size(events: Iterator[yaml.Event]) -> None:
+def _check_size(events: Iterator[yaml.Event], most: int) -> None:
     """Raise ``MarkedYAMLError`` for what is nested too deep, or grows too large by its aliases."""
     import yaml
 
@@ -221,8 +221,8 @@ def _check_size(events: Iterator[yaml.Event]) -> None:
                 begun.append((event.anchor, count - 1))
         if len(begun) > _DEPTH:
             why = f"it is nested deeper than {_DEPTH} levels"
-        elif count > _NODES:
-            why = f"it has more than {_NODES} entries, those that aliases repeat included"
+        elif count > most:
+            why = f"it has more than {most} entries, those that aliases repeat included"
         if why:
             raise yaml.MarkedYAMLError(problem=why, problem_mark=mark)  # type: ignore[arg-type]
 

@@ -14,6 +14,7 @@ class MpiPython(PipStack):
     versions = "3.11"
     python = "3.11"
     base = "host"
+    mpi = "host"
     packages = "mpi4py", "numpy"
     source = "mpi4py"
     commands = "python*", "pip*"

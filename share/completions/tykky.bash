@@ -5,15 +5,23 @@
 #    source ~/.local/share/bash_completion/tykky
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
+_shtab_tykky_repo_subparsers=(list add update remove)
 _shtab_tykky_module_subparsers=(path admin-list file)
 _shtab_tykky_kernel_subparsers=(add list remove)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_registry_subparsers=(list)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
+_shtab_tykky_create_option_strings=(-h --help --json --root -c --from --format --kind --repo --no-lock --dry-run)
+_shtab_tykky_edit_option_strings=(-h --help --json --root -c --copy --print)
+_shtab_tykky_repo_list_option_strings=(-h --help --json --root -c)
+_shtab_tykky_repo_add_option_strings=(-h --help --commit --path --first --last --site --json --root -c)
+_shtab_tykky_repo_update_option_strings=(-h --help --commit --dry-run --site --json --root -c)
+_shtab_tykky_repo_remove_option_strings=(-h --help --site --json --root -c)
+_shtab_tykky_repo_option_strings=(-h --help --json --root -c)
 _shtab_tykky_lock_option_strings=(-h --help --json --root -c --list --all --arch --check)
 _shtab_tykky_audit_option_strings=(-h --help --json --root -c --advisories --fail-on --vex --licences)
 _shtab_tykky_install_option_strings=(-h --help --json --root -c --list --plan --force --full --testing --keep-going --slurm --jobs --dry-run)
@@ -62,7 +70,7 @@ _shtab_tykky_push_option_strings=(-h --help --json --root -c --to --all)
 _shtab_tykky_registry_list_option_strings=(-h --help --from --json --root -c)
 _shtab_tykky_registry_option_strings=(-h --help --json --root -c)
 _shtab_tykky_bundle_option_strings=(-h --help --json --root -c --list -o --output --inputs)
-_shtab_tykky_export_option_strings=(-h --help --json --root -c --runnable -o --output)
+_shtab_tykky_export_option_strings=(-h --help --json --root -c --runnable --packages -o --output)
 _shtab_tykky_fetch_option_strings=(-h --help --json --root -c --list --mirror)
 _shtab_tykky_verify_option_strings=(-h --help --json --root -c --signatures)
 _shtab_tykky_sign_option_strings=(-h --help --json --root -c --all --key)
@@ -82,6 +90,15 @@ _shtab_tykky_list_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_list___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_info_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_info___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_create___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_create___repo_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_edit_pos_0_COMPGEN=_tykky_recipes
+_shtab_tykky_edit___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_repo_list___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_repo_add___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_repo_update___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_repo_remove___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_repo___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_lock_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_lock___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_audit_pos_0_COMPGEN=_tykky_recipes
@@ -187,6 +204,8 @@ _shtab_tykky_completion___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_activate_pos_0_COMPGEN=_tykky_stacks
 _shtab_tykky___root_COMPGEN=_shtab_compgen_dirs
 
+_shtab_tykky_create___kind_choices=(pip conda container disk)
+_shtab_tykky_repo_pos_0_choices=(list add update remove)
 _shtab_tykky_lock___arch_choices=(x86_64 aarch64)
 _shtab_tykky_audit___fail_on_choices=(low medium high critical)
 _shtab_tykky_graph___format_choices=(text dot svg)
@@ -200,7 +219,7 @@ _shtab_tykky_registry_pos_0_choices=(list)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -210,6 +229,40 @@ _shtab_tykky_info_pos_0_nargs=+
 _shtab_tykky_info__h_nargs=0
 _shtab_tykky_info___help_nargs=0
 _shtab_tykky_info___json_nargs=0
+_shtab_tykky_create__h_nargs=0
+_shtab_tykky_create___help_nargs=0
+_shtab_tykky_create___json_nargs=0
+_shtab_tykky_create___no_lock_nargs=0
+_shtab_tykky_create___dry_run_nargs=0
+_shtab_tykky_edit_pos_0_nargs=+
+_shtab_tykky_edit__h_nargs=0
+_shtab_tykky_edit___help_nargs=0
+_shtab_tykky_edit___json_nargs=0
+_shtab_tykky_edit___copy_nargs=0
+_shtab_tykky_edit___print_nargs=0
+_shtab_tykky_repo_list__h_nargs=0
+_shtab_tykky_repo_list___help_nargs=0
+_shtab_tykky_repo_list___json_nargs=0
+_shtab_tykky_repo_add__h_nargs=0
+_shtab_tykky_repo_add___help_nargs=0
+_shtab_tykky_repo_add___first_nargs=0
+_shtab_tykky_repo_add___last_nargs=0
+_shtab_tykky_repo_add___site_nargs=0
+_shtab_tykky_repo_add___json_nargs=0
+_shtab_tykky_repo_update_pos_0_nargs='*'
+_shtab_tykky_repo_update__h_nargs=0
+_shtab_tykky_repo_update___help_nargs=0
+_shtab_tykky_repo_update___dry_run_nargs=0
+_shtab_tykky_repo_update___site_nargs=0
+_shtab_tykky_repo_update___json_nargs=0
+_shtab_tykky_repo_remove__h_nargs=0
+_shtab_tykky_repo_remove___help_nargs=0
+_shtab_tykky_repo_remove___site_nargs=0
+_shtab_tykky_repo_remove___json_nargs=0
+_shtab_tykky_repo_pos_0_nargs=A...
+_shtab_tykky_repo__h_nargs=0
+_shtab_tykky_repo___help_nargs=0
+_shtab_tykky_repo___json_nargs=0
 _shtab_tykky_lock_pos_0_nargs='*'
 _shtab_tykky_lock__h_nargs=0
 _shtab_tykky_lock___help_nargs=0
@@ -449,6 +502,7 @@ _shtab_tykky_export__h_nargs=0
 _shtab_tykky_export___help_nargs=0
 _shtab_tykky_export___json_nargs=0
 _shtab_tykky_export___runnable_nargs=0
+_shtab_tykky_export___packages_nargs=0
 _shtab_tykky_fetch_pos_0_nargs='*'
 _shtab_tykky_fetch__h_nargs=0
 _shtab_tykky_fetch___help_nargs=0
@@ -530,7 +584,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir builds_dir mirrors registry_mirrors registries timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size layers.most layers.above permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases slurm.partition slurm.account slurm.qos slurm.time slurm.memory slurm.cpus slurm.gpus slurm.constraint slurm.architectures slurm.scratch | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir builds_dir mirrors registry_mirrors registries timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size layers.most layers.above permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine r.cran r.bioconductor advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases slurm.partition slurm.account slurm.qos slurm.time slurm.memory slurm.cpus slurm.gpus slurm.constraint slurm.architectures slurm.scratch | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -9,6 +9,8 @@
 
 complete tykky \
         'c/--root=/d/' \
+        'c/--kind=/(pip conda container disk)/' \
+        'c/--repo=/d/' \
         'c/--arch=/(x86_64 aarch64)/' \
         'c/--fail-on=/(low medium high critical)/' \
         'c/--format=/(text dot svg)/' \
@@ -18,9 +20,11 @@ complete tykky \
         'c/--isolation=/(open mounts closed)/' \
         'c/--mirror=/d/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all allow-shadow arch cache cancel check commands conda course days dry-run fail-on failed files fix follow force format from full generations gone help images inputs isolation jobs json keep-going key last licences list mirror move name notes only output packages path plan prune reason requirements reverse root runnable runtime sbatch scope security shared signatures sizes slurm srun store task testing to undo until upstream use user version vex while why)/' \
+        'c/--/(advisories again all allow-shadow arch cache cancel check commands commit conda copy course days dry-run fail-on failed files first fix follow force format from full generations gone help images inputs isolation jobs json keep-going key kind last licences list mirror move name no-lock notes only output packages path plan print prune reason repo requirements reverse root runnable runtime sbatch scope security shared signatures site sizes slurm srun store task testing to undo until upstream use user version vex while why)/' \
         'c/-/(- c h n o r)/' \
         'n/--root/d/' \
+        'n/--kind/(pip conda container disk)/' \
+        'n/--repo/d/' \
         'n/--arch/(x86_64 aarch64)/' \
         'n/--fail-on/(low medium high critical)/' \
         'n/--format/(text dot svg)/' \
@@ -30,7 +34,8 @@ complete tykky \
         'n/--isolation/(open mounts closed)/' \
         'n/--mirror/d/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion)/' \
+        'p/1/(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion)/' \
+        'n/repo/(list add update remove)/' \
         'n/module/(path admin-list file)/' \
         'n/kernel/(add list remove)/' \
         'n/base/(list pull verify)/' \

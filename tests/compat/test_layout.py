@@ -89,3 +89,13 @@ def test_a_shared_container_is_a_link(classic: Classic, hello: bytes) -> None:
     assert classic.says("b/bin/hello").startswith("hello from")
     own = (classic.home / "b/container.sif").resolve()
     assert own.parent == classic.home / "b/.tykky/images"
+
+
+def test_a_recipe_made_of_a_conda_installation_has_its_packages(
+    settled: Classic, conda: Path, place: Path
+) -> None:
+    settled.sh(f"tykky create lab --from {conda} --repo {place}")
+    (lock,) = (place / "lab/locks").iterdir()
+    names = {each["name"] for each in yaml.safe_load(lock.read_text())["packages"]}
+    assert names == {"python", "activated", "pip", "tabulate"}
+    assert "@EXPLICIT" in (place / "lab/explicit.txt").read_text()

@@ -84,3 +84,20 @@ def test_a_damaged_installation_is_named(classic: Classic) -> None:
     classic.write("p/share/conf.yaml", "{mode: venv, installation_path: /X_y}\n")
     done = classic.sh("pip-containerize update p", status=int(Exit.DAMAGED))
     assert "img.sqfs" in done.stderr
+
+
+def test_an_environment_of_an_earlier_version_becomes_a_recipe(
+    settled: Classic, contents: dict[str, tuple[Path, str]]
+) -> None:
+    folder, inside = contents["venv"]
+    prefix = settled.place / "for-a-recipe"
+    old.make(prefix, folder, "0.5", "venv", inside, "env1")
+    repo = settled.place / "repo-of-recipes"
+    repo.mkdir()
+    done = settled.sh(f"tykky create lab --from {prefix} --repo {repo} --no-lock")
+    assert "post_install: /gone/post.sh" in done.stderr
+    recipe = (repo / "lab/recipe.py").read_text()
+    assert 'packages = "six", "tabulate"' in recipe and "base =" not in recipe
+    assert "import six, tabulate" in recipe
+    constraints = (repo / "lab/constraints.txt").read_text()
+    assert {"six==1.17.0", "tabulate==0.9.0"} <= {*constraints.split()}

@@ -96,7 +96,7 @@ def test_so_is_one_that_a_file_or_a_script_names(conda: Site, web: Web, place: P
     assert _SECRET not in said
     own = [folder / name for name in ("environment.yml", "post.sh")]
     assert sorted(kept(place)) == [*map(str, own)]
-    assert f"{own[0]} has a password or token in it, and is not kept" in said
+    assert f"{own[0]} has a password, token or key in it, and is not kept" in said
     assert f"{folder / 'private'} is closed to others, and is not kept" in said
     assert not [*(place / "t/store").rglob("private")]
 

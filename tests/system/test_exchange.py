@@ -195,6 +195,23 @@ def test_nothing_that_is_pushed_names_a_home_or_a_password(pushed: Pushed, place
             continue
         said = error_of(site("push", name, "--to", pushed.path, status=Exit.RECIPE))
         assert why in said and not pushed.front.sent
+    keys = {
+        "id_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n",
+        "notes.txt": f"GITHUB=ghp_{'hunter2' * 6}\n",
+        "settings.yaml": "user: kim\npassword: hunter2\n",
+    }
+    for name, text in keys.items():
+        (site.repo / "hello" / name).write_text(text)
+    told = site("install", "--force", "hello").stderr
+    assert all(f"{name} has a password, token or key in it" in told for name in keys)
+    kept = [p.read_text() for p in (site.generation("hello") / "recipe").rglob("*") if p.is_file()]
+    assert kept and not any("hunter2" in text for text in kept)
+    for name in keys:
+        (site.repo / "hello" / name).unlink()
+    done = site("push", "hello", "--to", "kim:hunter2@127.0.0.1/x", status=Exit.CONFIG)
+    assert "hunter2" not in done.stderr
+    done = site("-c", "registries=kim:hunter2@x", "push", "hello", status=Exit.CONFIG)
+    assert "hunter2" not in done.stderr
     within = site.with_env(TYKKY_ROOT=f"{home}/stacks")
     within("install", "hello")
     assert "others will see that path" in within("push", "hello", "--to", pushed.path).stderr
@@ -361,6 +378,8 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
         {"shown": {**record["shown"], "setenv": {"LD_PRELOAD": "/tmp/evil.so"}}},
         {"shown": {**record["shown"], "about": 1}},
         {"homepage": "\ud800"},
+        {"description": "\33[2J"},
+        {"shown": {**record["shown"], "about": "\33]0;x"}},
         {"launch": {**record["launch"], "gpu": "evil"}},
         {"launch": {**record["launch"], "of_image": [["evil", "A", "b"]]}},
         {"notes": {"evil": "evil"}},
@@ -387,6 +406,26 @@ def test_signatures_decide_what_is_pulled_as_the_site_wants_it(pushed: Pushed, p
     _tag(session, tag, good.decode())
     site("pull", "signed/1.0")
     assert site.record("signed")["by"]["signed"].startswith("anna@x 20")
+    # Whoever has pulled it need not answer for it; and it can be held against the key later.
+    assert "signed by anna@x" in site("verify", "--signatures", "signed").stdout
+    site("refresh", "--isolation", "mounts", "signed")
+    site("verify")
+    kept = site.generation("signed") / "pulled/signature"
+    kept.chmod(0o644)
+    kept.write_bytes(kept.read_bytes().replace(b"signed 20", b"signed 19"))
+    assert "pulled/signature" in site("verify", status=Exit.DAMAGED).stdout
+    # That somebody has signed is not to be believed because the record says so.
+    named = {**record, "by": {**record["by"], "signed": "root@centre 2026"}, "commands": ["hello"]}
+    evil = json.loads(good)
+    evil["config"].update(_upload(session, json.dumps(named).encode()))
+    evil["layers"] = [
+        each
+        for each in evil["layers"]
+        if each["annotations"]["org.opencontainers.image.title"] != "signature"
+    ]
+    _tag(session, tag, json.dumps(evil))
+    lax("pull", "signed/1.0")
+    assert "signed" not in lax.record("signed")["by"]
 
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -481,6 +520,26 @@ def test_a_bundle_of_stacks_is_installed_where_there_is_no_network(
         assert there.lmod(f"module load {name}; hello").stdout.startswith("hello")
     there("verify", "low", "up", env={"TYKKY_SIGNING_POLICY": "warn"})
     assert str(place / "n/bases") in there.record("wrapped")["launch"]["root"]
+
+
+def test_a_bundle_goes_nowhere_but_where_it_is_said(pushed: Pushed, place: Path) -> None:
+    """Whatever others have put there who may write to the folder as well."""
+    folder, mine = place / "project", place / "mine"
+    folder.mkdir()
+    mine.write_text("mine")
+    for name in ("a.tar", "a.tar.new", ".a.tar.new"):
+        (folder / name).symlink_to(mine)
+    os.link(mine, folder / ".b.tar.new")
+    both = [pushed.site.start("bundle", "hello", "-o", folder / name) for name in ("a.tar",) * 2]
+    assert [each.wait(120) for each in both] == [0, 0]
+    pushed.site("bundle", "hello", "-o", folder / "b.tar")
+    assert mine.read_text() == "mine"
+    for name in ("a.tar", "b.tar"):
+        assert (folder / name).is_file() and not (folder / name).is_symlink()
+        pushed.elsewhere(place, TYKKY_ROOT=str(place / f"of-{name}"))("import", folder / name)
+    (folder / "c.tar").mkdir()
+    said = error_of(pushed.site("bundle", "hello", "-o", folder / "c.tar", status=None))
+    assert "root" not in said
 
 
 def test_a_bundle_of_inputs_builds_where_there_is_no_network(site: Site, place: Path) -> None:

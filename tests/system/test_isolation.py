@@ -115,3 +115,4 @@ def test_stack_for_processors_that_the_node_lacks_runs_and_says_so_on_a_terminal
         "tykky: warning: wrapped/1 is made for graphics processors of NVIDIA, "
         "and this node has none"
     ]
+    assert "wrapped/1 (g)" in site.lmod("module load wrapped; module list").stderr

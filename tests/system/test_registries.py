@@ -192,13 +192,24 @@ def test_password_that_is_wrong_is_told_with_its_file_and_not_shown(
     assert two_lines(done), done.stderr
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"auths": []}', '{"auths": {"HOST": {}}}'])
-def test_damaged_file_of_credentials_is_passed_over(
-    site: Site, private: Registry, text: str
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "cannot be read or understood"),
+        ("[]", "cannot be read or understood"),
+        ('{"auths": []}', ""),
+        ('{"auths": {"HOST": {}}}', "has for it cannot be understood"),
+        ('{"credHelpers": {"HOST": "pass"}}', "leaves passwords to a helper program"),
+    ],
+)
+def test_file_of_no_use_for_credentials_is_passed_over_and_named_in_the_end(
+    site: Site, private: Registry, text: str, why: str
 ) -> None:
     file = site.user.home / ".config/containers/auth.json"
     file.parent.mkdir(parents=True)
     file.write_text(text.replace("HOST", private.host))
+    done = site("base", "pull", f"docker://{private.host}/noise:1", status=Exit.BASE)
+    assert (why in done.stderr) and (str(file) in done.stderr) == bool(why)
     private.log_in(site.user.home / ".docker/config.json")
     site("base", "pull", f"docker://{private.host}/noise:1")
 

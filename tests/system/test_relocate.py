@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.channel.files import PLACEHOLDER
+from tests.launcher.stacks import command_lines
 from tests.stacks import Site, listing
 from tests.support import User
 from tests.system.conda_site import make
@@ -120,6 +123,33 @@ def test_all_that_names_the_old_path_names_the_new_one_and_no_image_changes(
     assert len(layer(new)[0]) == 1
     assert there.lmod("module load odds; says").stdout == says
     there("verify")
+
+
+def test_a_relocation_that_is_ended_leaves_no_process(site: Site, place: Path) -> None:
+    more = "box.run('truncate -s 2G share/large')  # takes a while to look through"
+    site.write("odds", ODDS.replace("# more", more))
+    site("install", "odds")
+    build = os.fsencode(site.user.env["TYKKY_BUILD_DIR"])
+
+    def at_work() -> list[int]:
+        """Who looks through it: their home is in the directory of the builds."""
+        found = []
+        for pid, line in command_lines():
+            with suppress(OSError):
+                if "rewire.py" in line and build in Path(f"/proc/{pid}/environ").read_bytes():
+                    found.append(pid)
+        return found
+
+    running = site.start("relocate", "odds", place / "new", env={"TYKKY_JOBS": "2"})
+    end = time.monotonic() + 60
+    while len(at_work()) < 2:
+        assert running.poll() is None and time.monotonic() < end
+    running.terminate()
+    assert running.wait() == Exit.TERMINATED
+    while at_work():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert not (place / "new/store/odds/1/.tykky/current").exists()
 
 
 def test_what_cannot_be_changed_is_refused_by_name_and_nothing_is_done(

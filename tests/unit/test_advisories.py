@@ -126,7 +126,7 @@ PYTHON: list[tuple[Any, str, str | None]] = [
 ]
 
 #: The advisory's own release of the distribution; the range; what is installed; what mends it.
-DEBIAN: list[tuple[str, str, Installed, str | None]] = [
+DEBIAN: list[tuple[str, str, Installed | Package, str | None]] = [
     ("Debian:12", "0 <1.0-1+deb12u2", deb("x", "1.0-1+deb12u1"), "1.0-1+deb12u2"),
     ("Debian:12", "0 <1.0-1+deb12u2", deb("x", "1.0-1"), "1.0-1+deb12u2"),
     ("Debian:12", "0 <1.0-1+deb12u2", deb("x", "1.0-1+deb12u2"), None),
@@ -153,6 +153,14 @@ DEBIAN: list[tuple[str, str, Installed, str | None]] = [
     ("Debian:12", "0 <1.0-2", deb("libx1", "1:0.5-1", "x 1.0-2"), None),
     ("Debian:12", "0 <=1.0-1", deb("x", "1.0-1+b2"), ""),  # the same source, built again
     ("Debian:12", "0 <1.0-2", pip("x", "1.0"), None),
+    # Of R: names are taken as they are, and only numbers count.
+    ("CRAN", "0 <1.0-10", Installed("x", "1.0-9", type="cran"), "1.0-10"),
+    ("CRAN", "0 <1.0-10", Installed("x", "1.0.10", type="cran"), None),
+    ("CRAN", "0 <2", Installed("X", "1.0", type="cran"), None),
+    ("CRAN", "0 <2", Package("x", "1", "x_1.tar.gz", "", url="https://h/src/contrib/x"), "2"),
+    ("PyPI", "0 <2", Package("x", "1", "x_1.tar.gz", "", url="https://h/src/contrib/x"), None),
+    ("Bioconductor", "0 <2", Installed("x", "1.0", type="bioconductor"), "2"),
+    ("Bioconductor", "0 <2", Installed("x", "1.0", type="cran"), None),
 ]
 
 _PY = "py311h0123_0"
@@ -197,7 +205,7 @@ def test_version_of_python_has_the_hole(
 
 @pytest.mark.parametrize(("ecosystem", "said", "package", "fixed"), DEBIAN)
 def test_package_of_a_distribution_has_the_hole(
-    tmp_path: Path, ecosystem: str, said: str, package: Installed, fixed: str | None
+    tmp_path: Path, ecosystem: str, said: str, package: Installed | Package, fixed: str | None
 ) -> None:
     holes = found(tmp_path, package, osv("x", said, ecosystem=ecosystem))
     assert [hole.fixed for hole in holes] == ([] if fixed is None else [fixed])

@@ -21,6 +21,7 @@ from tykky.config.schema import (
     Permissions,
     Pip,
     Python,
+    R,
     Signing,
     Slurm,
     Squash,
@@ -95,9 +96,9 @@ def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
         "pip": Pip,
     }
     groups |= {"keep": Keep, "advisories": Advisories}
-    groups |= {"python": Python, "conda": Conda, "signing": Signing}
+    groups |= {"python": Python, "r": R, "conda": Conda, "signing": Signing}
     groups |= {"licences": Licences, "slurm": Slurm}
-    own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains"}
+    own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains", "remotes"}
     assert own == set(SECTIONS[""])
     for section, group in groups.items():
         assert {field.name for field in fields(group)} == set(SECTIONS[section])
@@ -236,6 +237,33 @@ def test_lists_replace_lists_unless_they_name_the_inherited_one(home: Home) -> N
     assert home.load().repos[:3] == (Path("/a"), Path("/b"), mine)
     home.env["TYKKY_REPOS"] = "/a"
     assert home.load().repos == (Path("/a"), resource("repo"))
+
+
+def test_a_repository_of_git_stands_among_directories(home: Home) -> None:
+    text = f"git+https://h:8/x/recipes.git?ref=a/b%23c&path=repo/x#{'a' * 40}"
+    scp = f"git+me@host:hpc/more.git#{'b' * 64}"
+    home.write("user", f"repos: [/a, {text!r}, '{{inherited}}']\n")
+    home.env["TYKKY_REPOS"] = f"{scp}:/b:{{inherited}}"
+    config = home.load()
+    one, *_, two, _ = config.repos
+    assert config.repos == (one, Path("/b"), Path("/a"), two, resource("repo"))
+    assert [*map(str, config.remotes.values())] == [scp, text]
+    remote = config.remotes[two]
+    assert (remote.ref, remote.path, remote.name) == ("a/b#c", "repo/x", "recipes")
+    # Beside the cache, which builds may write to; the commit is in its name.
+    assert one == Path(f"{config.cache_dir}-recipes") / f"more-{'b' * 64}"
+    for wrong, problem in {
+        "git+https://h/x#main": "names no commit by its full number",
+        f"git+https://me:pw@h/x#{'a' * 40}": "has a user or a password in it",
+        f"git+ext::sh -c x#{'a' * 40}": "is no address of git",
+        f"git+https://-oProxyCommand=x/y#{'a' * 40}": "is no address of git",
+        f"git+https://h/x?ref=--upload-pack#{'a' * 40}": "has something else behind",
+        f"git+https://h/x?path=../..#{'a' * 40}": "has something else behind",
+        f"git+https://h/x?rev=1#{'a' * 40}": "has something else behind",
+    }.items():
+        home.env["TYKKY_REPOS"] = wrong
+        with pytest.raises(ConfigError, match=problem):
+            home.load()
 
 
 def test_inherited_items_keep_the_folder_of_their_own_file(home: Home) -> None:

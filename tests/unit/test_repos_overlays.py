@@ -70,6 +70,17 @@ def test_an_overlay_inherits_and_adds(site: Repository, upstream: Repository) ->
     assert list(cls.variants()) == ["gui", "mpi"]
 
 
+def test_of_two_repositories_with_one_namespace_the_first_counts(
+    site: Repository, upstream: Repository, tmp_path: Path
+) -> None:
+    site.write("my-tool", OVERLAY)
+    other = Repository(tmp_path / "other")
+    other.add("my-tool", UPSTREAM.replace("numpy", "evil"))
+    (other.path / "repo.yaml").write_text("namespace: upstream\n")
+    cls = Repos([site.path, upstream.path, other.path]).load("my-tool")
+    assert cls("2.0", {"gui": False}).packages == ("numpy", "site-package")
+
+
 def test_an_overlay_may_leave_the_docstring_to_its_upstream(
     site: Repository, upstream: Repository
 ) -> None:

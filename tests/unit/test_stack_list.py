@@ -125,7 +125,7 @@ def test_a_list_is_included_from_a_repository_at_a_commit(tmp_path: Path) -> Non
     assert listed(tmp_path, include.format(commit, "lists/site.yaml")) == found
     for number, path, cause in (
         (commit, "nope.yaml", "has no file 'nope.yaml'"),
-        ("0" * 40, "lists/site.yaml", "cannot be had"),
+        ("0" * 40, "lists/site.yaml", "does not give commit"),
         ("main", "lists/site.yaml", "at a commit, by its full number"),
     ):
         with pytest.raises(ConfigError, match=cause) as caught:

@@ -218,14 +218,16 @@ class Session:
         elif status != 404 and self.known:
             cause += f" to '{self.known.user}' of {self.known.source}"
             remedy = (
-                f"check the name of the {self.what} and whether that user may read it; as "
+                f"check the name of the {self.what} and whether that user may do that; as "
                 f"somebody else, or with a new password: podman login {self.host}"
             )
         elif status != 404:
             remedy = (
-                f"the {self.what} is not public, or there is none of that name; if you may read "
+                f"the {self.what} is not public, or there is none of that name; if you may use "
                 f"it: podman login {self.host} (docker, skopeo or apptainer do, too)"
             )
+            if useless := _useless(self.host):
+                cause += f", and {useless}"
         return StepError(cause, remedy=remedy, code=code)
 
 
@@ -291,6 +293,23 @@ def _read(file: Path) -> dict[str, Any]:
         return {_bare(name): entry for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _useless(host: str) -> str:
+    """Why a file that may have a password for a registry is of no use; empty if none is there."""
+    for file in _files():
+        try:
+            settings = read_json(file)
+            helpers = {**settings.get("credHelpers", {}), "": settings.get("credsStore")}
+            if helpers.get(host) or helpers[""]:
+                return f"{file} leaves passwords to a helper program, which is not asked"
+            if any(_bare(name) == host for name in settings.get("auths", {})):
+                return f"what {file} has for it cannot be understood"
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, TypeError, AttributeError):
+            return f"{file} cannot be read or understood"
+    return ""
 
 
 def _bare(name: str) -> str:

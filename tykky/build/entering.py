@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.bases import PATH, Base, ImageBase, StackBase
 from tykky.build.gpu import KINDS, libraries
+from tykky.build.mpi import STARTS
 from tykky.errors import Exit, StoreError
 from tykky.recipe import guarded
 from tykky.runtime.base import (
@@ -67,7 +68,8 @@ class Entering:
     empty. ``binds`` are pairs of a place on the host and one inside; ``mounts`` are places that are
     visible if they are there; ``needs`` pairs of a place and the number of a generation of it, and
     ``needed_images`` the images of each, as records name them. With ``relocatable``, the install
-    may be moved, and ``$PREFIX`` is where it lies.
+    may be moved, and ``$PREFIX`` is where it lies. ``mpi`` is what is known of its MPI
+    (see :mod:`tykky.build.mpi`).
     """
 
     runtime: str = "native"
@@ -87,6 +89,7 @@ class Entering:
     relocatable: bool = False
     gpu: str = ""
     defaults: tuple[tuple[str, str, str], ...] = ()
+    mpi: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Entering:
@@ -97,6 +100,8 @@ class Entering:
             good = is_a(known[key], value)
             if good and known[key] == _TRIPLES:
                 good = all(len(each) == 3 and each[0] in _ACTIONS for each in value)
+            if good and key == "mpi":
+                good = dict(value).get("start", "") in ("", *STARTS)
             if not good or (key == "gpu" and value and value not in KINDS):
                 cause = f"the record says '{key}: {value}' of how the install is entered"
                 raise StoreError(cause, remedy="install it again", code=Exit.DAMAGED)
@@ -220,6 +225,7 @@ def launch_plan(
     is_open = entering.isolation == "open"
     if not is_open:  # the home of $HOME is bound, and only where it shall be
         options = (*options, "--no-mount=home")
+    mpi = dict(entering.mpi)
     # One that may be moved has links to its programs over its commands.
     inside = commands if entering.mount_at and not entering.relocatable else ()
     return LaunchPlan(
@@ -240,12 +246,20 @@ def launch_plan(
         ),
         refuse_other_stacks=entering.isolation == "closed",
         gpu=entering.gpu,
+        mpi=mpi.get("start", ""),
+        mpi_library=_library(entering, mpi),
         extends=f"{images[0]['parent'][:DIGITS]}.sqfs" if images and own[0].layer else "",
         servers=(Path(config.server),) if config.server else (),
         container=_container(entering),
         options=options,
         idle=config.idle,
     )
+
+
+def _library(entering: Entering, mpi: Mapping[str, str]) -> Path | None:
+    """The host's library of MPI, which another node may not have."""
+    is_of_host = mpi.get("declared") == "host" and not entering.root
+    return Path(mpi["library"]) if is_of_host and mpi.get("library", "")[:1] == "/" else None
 
 
 def triples(changes: Iterable[EnvChange]) -> tuple[tuple[str, str, str], ...]:

@@ -35,7 +35,6 @@ from tykky.files import make_folder, text_at, write_file
 from tykky.host import real
 from tykky.kinds.pip import check_requirement
 from tykky.repos import loading
-from tykky.resources import resource
 from tykky.spec import is_path, parse_one
 from tykky.store import Permissions, Place, Record, Store, roots, state
 from tykky.text import entries, read_text
@@ -351,10 +350,7 @@ def folder_for(name: str, config: Config, paths: Sequence[Path]) -> Path:
     if not loading.is_name(name):
         remedy = "it has lower case letters, digits, '-' and '_': --name my-stack"
         raise SpecError(f"'{name}' cannot be the name of a stack", remedy=remedy)
-    shipped = real(resource("repo"))
-    usable = [
-        path for path in paths if os.access(path, os.W_OK | os.X_OK) and real(path) != shipped
-    ]
+    usable = [path for path in paths if loading.is_own(path)]
     for path in paths:
         if os.path.lexists(path / name / loading.RECIPE_FILE):
             file = path / name / loading.RECIPE_FILE

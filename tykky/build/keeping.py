@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tykky.console import size
 from tykky.contents import Installed
-from tykky.errors import Exit, StoreError, explained, masked
+from tykky.errors import Exit, StoreError, explained, has_secret
 from tykky.files import Permissions, digest_file, make_folder, read_json, write_file
 from tykky.inventory import cyclonedx
 from tykky.recipe import Recipe
@@ -65,7 +65,7 @@ def keep(
             status = paths[name].stat()
             left -= status.st_size
             data = paths[name].read_bytes() if left >= 0 else b""
-            if why := _why_not(data, status, left):
+            if why := _why_not(name, data, status, left):
                 lacking.append(f"{paths[name]} {why}")
                 continue
             kept = folder / _BESIDE / name
@@ -76,14 +76,14 @@ def keep(
     return lacking
 
 
-def _why_not(data: bytes, status: os.stat_result, left: int) -> str:
+def _why_not(name: str, data: bytes, status: os.stat_result, left: int) -> str:
     """Why a file is not kept for others to read, or nothing; ``left`` bytes more may be kept."""
     if left < 0:
         return f"is too large to be kept ({size(status.st_size)})"
     if not status.st_mode & 0o044:
         return "is closed to others, and is not kept"
-    shown = data.decode(errors="replace")
-    return "has a password or token in it, and is not kept" if masked(shown) != shown else ""
+    secret = has_secret(data.decode(errors="replace"), name)
+    return "has a password, token or key in it, and is not kept" if secret else ""
 
 
 def lay_out(record: Record, folder: Path) -> Path:

@@ -40,6 +40,7 @@ __all__ = ["NoLayers", "changed", "ground", "paths"]
 _T = TypeVar("_T")
 #: What of a recipe says only which packages there are, or changes nothing of what is built.
 _OF_THE_LOCK = PUBLISHED | {"packages", "requirements", "pip", "environment", "test", "source"}
+_OF_THE_LOCK |= {"snapshot", "bioconductor", "repositories"}
 #: Which part of the images below may be new, in layers or to come, before all is built whole.
 _SHARE = 0.25
 
@@ -119,7 +120,9 @@ def _has_same_code(plan: Plan, record: Record) -> bool:
         return False
     old = (kept / "recipe.py").read_bytes()
     beside = {path.name for path in (kept / "beside/0").glob("*")}
-    read = {str(getattr(plan.recipe, key, "")) for key in ("requirements", "environment")}
+    named = [getattr(plan.recipe, key, "") for key in ("requirements", "environment")]
+    parts = (each.values() if isinstance(each, Mapping) else [each] for each in named)
+    read = {str(name) for names in parts for name in names}
     for name, digest in plan.beside.items():
         file = name.removeprefix("0/")
         if file not in read and digest_file(kept / "beside" / name) != digest:

@@ -52,7 +52,9 @@ def put_copy(top: Path, record: Record, recipe: Stack, below: Images = ()) -> No
     """
     needs = [need.rpartition("#")[0] for need in record.needs]
     wishes = {key: guarded(recipe, key) or "" for key in _OF_THE_SITE}
-    launch = {key: value for key, value in record.launch.items() if key != "needed_images"}
+    # Nor which MPI the machine has that it was built on.
+    left_out = ("needed_images", "mpi")
+    launch = {key: value for key, value in record.launch.items() if key not in left_out}
     same = replace(
         record,
         installed="",

@@ -21,10 +21,12 @@ when it imports a module.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import glob
 import json
 import os
 import re
+import signal
 import stat
 import sys
 import zipfile
@@ -33,6 +35,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 
 #: The longest first line of a script that every kernel in use reads to its end.
@@ -261,7 +264,7 @@ def rewire(top: str, out: str, paths: Mapping[str, str], jobs: int, without: lis
     work = Rewirer(top, out, paths, dict(rooms(Path(top))))
     every = [name for name in names(top) if name not in without]
     parts = [every[start::64] for start in range(min(64, len(every)))]
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, get_context("fork"), _end_with, (os.getpid(),)) as pool:
         for each in pool.map(partial(Rewirer.look, work), parts):
             for kind, some in vars(each).items():
                 getattr(found, kind).extend(some)
@@ -270,6 +273,13 @@ def rewire(top: str, out: str, paths: Mapping[str, str], jobs: int, without: lis
     if found.text and (odd := next((p for p in paths.values() if _ODD.search(os.fsencode(p))), "")):
         found.refused.append((found.text[0], f"no text of any kind can hold the path {odd!r}"))
     return found
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process with the one that started it, which may be killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def main() -> None:

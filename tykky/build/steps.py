@@ -10,7 +10,7 @@ from typing import Any
 
 import tykky
 from tykky import console, contents
-from tykky.build import commands, keeping, layered, restoring
+from tykky.build import commands, keeping, layered, mpi, restoring
 from tykky.build.box import TestBox
 from tykky.build.entering import Entering, as_published, launch_plan, of_needs
 from tykky.build.layout import Images, Offer
@@ -24,6 +24,7 @@ from tykky.recipe import recipe_code
 from tykky.runtime.base import LaunchPlan
 from tykky.store import Record, place, signatures
 from tykky.store.place import Draft
+from tykky.tools import checkouts
 from tykky.tools.git import state_of
 from tykky.tools.squash import settle, squash
 
@@ -125,6 +126,7 @@ def _finish(work: Work) -> Built:
         if database := filling.unread(plan.base, found):
             work.desk.remark(f"the packages of the base are not known: nothing reads {database}")
         entering = plan.layout.enter(work, box, offer)
+        entering = replace(entering, mpi=mpi.find(plan.recipe, box, found))
         plan.layout.finish(work, offer)
         line.update(console.plural(len(offer.names), "command"))
     work.tell(box)
@@ -227,7 +229,7 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
             by={**record.by, **_own_commit()},
             images=built.images,
             fetched=_fetched(work),
-            repository=state_of(plan.recipe.directory) if plan.layout.has_repository else {},
+            repository=_repository(work) if plan.layout.has_repository else {},
         )
         record = plan.layout.amend(record)
         if problem := keeping.keep_bill(record, built.packages, draft.path, permissions):
@@ -237,6 +239,13 @@ def commit(work: Work, draft: Draft, built: Built) -> Record:
         line.tell(record=record)
         line.update(f"{record.title}, {console.plural(len(record.commands), 'command')}")
     return record
+
+
+def _repository(work: Work) -> dict[str, str]:
+    """What git knows of the recipe's folder."""
+    folder, config = work.plan.recipe.directory, work.config
+    remote = config.remotes.get(folder.parent)
+    return checkouts.state_of(remote, folder, config.cache_dir) if remote else state_of(folder)
 
 
 def _own_commit() -> dict[str, str]:

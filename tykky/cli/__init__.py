@@ -25,6 +25,9 @@ VERBS: dict[str, dict[str, str]] = {
     "Recipes": {
         "list": "list the recipes there are",
         "info": "tell about a recipe and its installs",
+        "create": "write a recipe, or make one of what you have",
+        "edit": "open a recipe in your editor, and check it",
+        "repo": "say where recipes come from: directories, and git",
         "lock": "resolve a recipe's packages into the lock beside it",
         "audit": "check every version and variant of recipes",
     },

@@ -21,7 +21,7 @@ from tykky.errors import Exit, LockError, TykkyError
 from tykky.inventory.severity import LEVELS
 from tykky.lock import Lock
 from tykky.publish import modules
-from tykky.recipe import read_all, recipe_code
+from tykky.recipe import guarded, read_all, recipe_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ def run(call: Call) -> Result:
             continue
         for recipe in chosen:
             try:
-                why = _visit(recipe, call.config, ask)
+                why = visit(recipe, call.config, ask)
                 answers.append({"spec": str(recipe.spec), "problem": "", "unlocked": why})
             except TykkyError as error:
                 add_wrong(str(recipe.spec), error)
@@ -110,12 +110,12 @@ def run(call: Call) -> Result:
     return Result(answers, lambda: console.note(said), Exit.RECIPE if wrong else Exit.OK)
 
 
-def _visit(recipe: Stack, config: Config, ask: Callable[[str], None]) -> str:
+def visit(recipe: Stack, config: Config, ask: Callable[[str], None]) -> str:
     """Visit one selection; why it has no lock, if the recipe says so itself."""
     read_all(recipe)
     lock, why = locking.fitting_lock(recipe, config, bases.arch()), ""
     if lock is None:
-        why = getattr(recipe, "unlocked", "")
+        why = guarded(recipe, "unlocked")
         if not why:
             cause = f"{recipe.spec} has no lock for {bases.arch()}"
             raise LockError(cause, remedy=f"make it: tykky lock {recipe.spec}")

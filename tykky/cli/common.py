@@ -132,6 +132,8 @@ class Call:
 
         usable = []
         for path in self.config.repos:
+            if path in self.config.remotes and not self._provided(path):
+                continue
             # A directory that is not mounted here must not hide all other recipes.
             if os.access(f"{path}/", os.R_OK | os.X_OK):
                 usable.append(path)
@@ -139,6 +141,20 @@ class Call:
                 unread = f"the recipe repository {path} cannot be read"
                 console.warn(f"{unread}; 'tykky config why repos'")
         return Repos(usable)
+
+    def _provided(self, path: Path) -> bool:
+        """Whether there are the recipes of a repository that git fetches; a warning if not."""
+        from tykky.tools import checkouts
+
+        remote = self.config.remotes[path]
+        try:
+            if not checkouts.is_there(remote, self.config.cache_dir):
+                console.note(f"fetching the recipes of {remote.address}")
+                checkouts.provide(remote, self.config.cache_dir)
+        except TykkyError as error:
+            console.warn(f"{error.cause}, so its recipes are missing; {error.remedy}")
+            return False
+        return True
 
     @contextmanager
     def changing(self, place: Place, what: str) -> Iterator[bool]:

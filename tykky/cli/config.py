@@ -83,7 +83,7 @@ def _why(call: Call) -> Result:
 
 
 def _set(call: Call) -> Result:
-    from tykky.config.edit import edited, write_atomically
+    from tykky.config.edit import alone, edited, write_atomically
     from tykky.config.scopes import scope_files
 
     key, words, scope = call.args.key, call.args.value, call.args.scope
@@ -92,10 +92,11 @@ def _set(call: Call) -> Result:
         cause = f"{key} takes one value, not {len(words)}"
         raise ConfigError(cause, remedy="put quotes around a value with blanks")
     path = scope_files(os.environ)[scope]
-    content = edited(scope, path, _content(path), key, words)
-    Config.check(scope, content.encode())
-    secret = masked(content) != content
-    write_atomically(path, content, 0o600 if secret and scope == "user" else 0o644)
+    with alone(path):
+        content = edited(scope, path, _content(path), key, words)
+        Config.check(scope, content.encode())
+        secret = masked(content) != content
+        write_atomically(path, content, 0o600 if secret and scope == "user" else 0o644)
     now = Config.load()  # a later scope may hide it
     origin, value = now.origin(key), now.get(key)
 

@@ -121,7 +121,7 @@ def run(call: Call) -> Result:
     file = folder / "recipe.py"
     hold(here.store.one(answer["prefix"]), here, was)
     console.note(f"its recipe is {file}")
-    _remember(call.config, here.config, folder.parent)
+    remember(call.config, here.config, folder.parent)
     module, where = answer["module"], shlex.quote(str(here.config.module_path))
     console.note(f"use it: tykky activate {module}, or module use {where}; module load {module}")
     return Result({**answer, "recipe": str(file)})
@@ -217,7 +217,7 @@ def _install(
     }
 
 
-def _remember(before: Config, config: Config, repository: Path) -> None:
+def remember(before: Config, config: Config, repository: Path) -> None:
     """Let the user's configuration name what 'tykky update' and 'activate' are to find."""
     items = {"repos": str(repository)} if repository not in before.repos else {}
     is_known = config.root in (before.root, *dict(before.roots).values())
@@ -225,7 +225,7 @@ def _remember(before: Config, config: Config, repository: Path) -> None:
         items["roots"] = f"mine={config.root}"
     for key, item in items.items():
         try:
-            path = put_first(key, item, before.why(key))
+            path = put_first(key, item)
             console.note(f"added {item} to '{key}' in {path}")
         except TykkyError as error:
             console.warn(f"{error.cause}; {error.remedy}")

@@ -39,7 +39,7 @@ EXAMPLES = """\
 """
 
 _ENTRY = [*(field.name for field in fields(Entry)), "default", "root"]
-_RECORD = [*(field.name for field in fields(Record)), "default", "root"]
+_RECORD = [*(field.name for field in fields(Record)), "default", "root", "mpi"]
 
 ARGUMENTS = (
     specs("only these", "*"),
@@ -191,6 +191,8 @@ def _formatted(text: str, found: list[Entry], where: dict[str, Store]) -> list[s
         try:
             install = entry if names.issubset(_ENTRY) else where[entry.prefix].record(entry)
             more = {"default": entry.prefix in chosen, "root": str(where[entry.prefix].root)}
+            if isinstance(install, Record):
+                more["mpi"] = install.mpi.get("version", "") or install.mpi.get("library", "")
             lines.append(text.format_map({**vars(install), **more}))
         except StoreError as error:
             console.warn(f"{error.cause}; it is left out")

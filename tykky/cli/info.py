@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tykky import console
-from tykky.cli.common import Call, Result, packages_of, place_of, specs
+from tykky.cli.common import Call, Result, packages_of, place_of, records_of, specs
 from tykky.publish.modulefile import gone
 from tykky.recipe import guarded
 from tykky.spec import is_path, parse_one
@@ -51,6 +51,7 @@ def run(call: Call) -> Result:
             "marks": dict(e.marks),
             "state": states_of(e, default=e.prefix in chosen),
             "packages": [asdict(package) for package in packages_of(e)],
+            "mpi": ", ".join(map(_mpi, records_of([e] if facts["mpi"] else []))),
         }
         for e in there
     ]
@@ -68,6 +69,8 @@ _INPUTS = ("channels", "environment", "packages", "pip")
 
 def _listed(recipe: Recipe, field: str) -> list[str]:
     value = guarded(recipe, field) if hasattr(recipe, field) else ()
+    if isinstance(value, Mapping):
+        return [f"{key}: {text}" for key, text in value.items()]
     return [value] if value and isinstance(value, str) else list(value)
 
 
@@ -86,6 +89,7 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
             for name, v in recipe.variants().items()
         },
         "base": recipe.base or "as configured",
+        "mpi": guarded(recipe, "mpi"),
         "commands": dict(commands) if isinstance(commands, Mapping) else list(commands),
         **{field: _listed(recipe, field) for field in _INPUTS},
         "needs": [str(needed) for needed in guarded(recipe, "needs")],
@@ -101,7 +105,7 @@ def _show(facts: dict[str, Any]) -> None:
     console.say()
     inputs = [name for name in _INPUTS if name != "packages"]
     outputs = ("commands", "needs", "loads", "file")
-    keys = (*_PLAIN, "versions", "deprecated", "base", *inputs, *outputs)
+    keys = (*_PLAIN, "versions", "deprecated", "base", "mpi", *inputs, *outputs)
     _table([(key, facts[key]) for key in keys])
     if facts["variants"]:
         console.say("\nvariants (the default first)")
@@ -114,7 +118,8 @@ def _show(facts: dict[str, Any]) -> None:
         for i in there:
             count = console.plural(len(i["packages"]), "package") if i["packages"] else ""
             state = ", ".join(i["state"])
-            rows.append((f"  {i['module']}#{i['generation']}", state, count, i["prefix"]))
+            mpi = [i["mpi"]] if facts["mpi"] else []
+            rows.append((f"  {i['module']}#{i['generation']}", state, count, *mpi, i["prefix"]))
         console.table(rows)
         for module, name, mark in (
             (i["module"], *each) for i in there for each in i["marks"].items()
@@ -140,12 +145,21 @@ def _show_record(record: Record) -> None:
         [
             *((name, getattr(record, name)) for name in plain),
             ("by", f"{record.by['user']} on {record.by['host']}"),
+            ("mpi", _mpi(record)),
             ("base", f"{record.base['name']} ({record.base['id']})"),
             *(("image", f"{i['file']}, {console.size(i['bytes'])}") for i in record.images),
             ("commands", record.commands),
         ]
     )
     _packages("packages", [f"{name} {version}" for name, version in record.packages])
+
+
+def _mpi(record: Record) -> str:
+    """Which MPI an install has, and where that is; empty if its recipe says of none."""
+    whose = {"host": "the host's", "own": "its own"}.get(record.mpi.get("declared", ""), "")
+    package = f"from {record.mpi['package']}" if "package" in record.mpi else ""
+    where = ", ".join(filter(None, (whose, package, record.mpi.get("library"))))
+    return f"{version} ({where})" if (version := record.mpi.get("version")) else where
 
 
 def _table(facts: Sequence[tuple[str, object]]) -> None:

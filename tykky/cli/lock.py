@@ -67,7 +67,7 @@ def run(call: Call) -> Result:
     errors: list[TykkyError] = []
     for each in chosen:
         try:
-            answers.append(_lock(*each, write=not args.check))
+            answers.append(make(*each, write=not args.check))
         except TykkyError as error:
             if not args.list:
                 raise
@@ -78,7 +78,8 @@ def run(call: Call) -> Result:
     return Result(answers, code=code, errors=tuple(errors))
 
 
-def _lock(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:
+def make(recipe: Stack, arch: str, config: Config, *, write: bool) -> dict[str, Any]:
+    """Resolve one recipe, say what is new in its lock, and write that if so asked."""
     path = locks.path_of(recipe, arch)
     old = None
     if path.exists():

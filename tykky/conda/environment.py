@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,11 @@ _SPEC = re.compile(
 _NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 _TERM = re.compile(r"\s*(not\s+)?(\S+)\s*")
 _SEL_KEY = re.compile(r"sel\((.*)\)")
+#: Is told what is left out: as it is written, why, and where.
+Leave = Callable[[str, str, Where], None]
+#: How many files include each other, at most.
+_DEPTH = 20
+_ELSEWHERE = "it is for other machines than those with Linux"
 _KNOWN_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
 #: What selectors call an architecture of Linux, and what else they may name.
 _NAMES = {
@@ -66,14 +71,22 @@ class Environment:
     names: tuple[str, ...] = ()
 
 
-def read(path: Path, arch: str, below: Sequence[Path] = (), *, locked: bool = True) -> Environment:
+def read(
+    path: Path,
+    arch: str,
+    below: Sequence[Path] = (),
+    *,
+    locked: bool = True,
+    leave: Leave | None = None,
+) -> Environment:
     """What a file asks for on an architecture.
 
     If directories are given, the file and what it includes must be ``below`` one of them. If it is
-    not to be ``locked``, what it has for pip is as pip is to be given it, whatever that is.
+    not to be ``locked``, what it has for pip is as pip is to be given it, whatever that is. What
+    no recipe can say is an error, unless somebody is there to whom it can be told as left out.
     Raises ``RecipeError`` with the line to blame.
     """
-    file = _File(path, arch, below, locked)
+    file = _File(path, arch, below, locked, leave)
     if re.search(r"^@EXPLICIT\s*$", file.text, re.MULTILINE):
         return Environment(pinned=tuple(file.explicit()))
     return file.environment() if file.is_yaml else Environment(specs=tuple(file.specs()))
@@ -105,7 +118,9 @@ class _File:
     arch: str
     below: Sequence[Path]
     locked: bool = True
+    leave: Leave | None = None
     named: Where | None = None
+    depth: int = 0
 
     @cached_property
     def text(self) -> str:
@@ -116,7 +131,7 @@ class _File:
                 if self.below and not any(
                     Path(os.path.realpath(f)) in real.parents for f in self.below
                 ):
-                    raise OSError(errno.EACCES, "it is not where the image sees files of the host")
+                    raise OSError(errno.EACCES, "it is in none of the folders that are read here")
                 content = whole(stream)
         except OSError as error:
             cause = f"the file {self.path} cannot be read: {error.strerror or error}"
@@ -142,6 +157,12 @@ class _File:
 
     def error(self, cause: str, remedy: str, word: object) -> RecipeError:
         return RecipeError(cause, remedy=remedy, where=self.where(str(word)))
+
+    def refuse(self, what: object, cause: str, remedy: str, why: str) -> None:
+        """Leave something out because of ``why``, or raise if nobody is told."""
+        if self.leave is None:
+            raise self.error(cause, remedy, what)
+        self.leave(str(what), why, self.where(str(what)))
 
     # -- explicit lists -------------------------------------------------------------------
 
@@ -181,9 +202,11 @@ class _File:
                 remedy="it begins with 'dependencies:'",
                 where=Where(self.path),
             )
-        if unknown := [key for key in data if key not in _KNOWN_KEYS]:
-            cause = f"an environment file has no '{unknown[0]}'"
-            raise self.error(cause, f"it has {', '.join(_KNOWN_KEYS[:4])}", unknown[0])
+        for key in (key for key in data if key not in _KNOWN_KEYS):
+            cause = f"an environment file has no '{key}'"
+            self.refuse(key, cause, f"it has {', '.join(_KNOWN_KEYS[:4])}", "conda ignores it, too")
+        if self.leave and data.get("prefix"):
+            self.leave("prefix", "a stack has a place of its own", self.where("prefix:"))
         specs, pip = self._dependencies(self._list(data, "dependencies"))
         variables = data.get("variables") or {}
         if not isinstance(variables, Mapping):
@@ -199,7 +222,11 @@ class _File:
     def _selected(self, number: int, line: str) -> str:
         """The line, or nothing if its selector (``# [win]``) is for other machines."""
         found = _SELECTOR.search(line)
-        return "" if found and not self._applies(found[1], Where(self.path, number)) else line
+        if found is None or self._applies(found[1], Where(self.path, number)):
+            return line
+        if self.leave and not line.lstrip().startswith("#"):
+            self.leave(line.strip(" -"), _ELSEWHERE, Where(self.path, number))
+        return ""
 
     def _applies(self, selector: str, where: Where) -> bool:
         """Whether a selector such as ``linux and not aarch64`` is for Linux on this machine."""
@@ -239,14 +266,19 @@ class _File:
                 specs.append(checked(text, self.where(text)))
                 continue
             for key, below in value.items():
-                items = self._strings(below if isinstance(below, list) else [below], str(key))
+                listed = below if isinstance(below, list) else [] if below is None else [below]
+                items = self._strings(listed, str(key))
                 if key == "pip":
                     pip += self._requirements(items)
                 elif found := _SEL_KEY.fullmatch(str(key)):
-                    specs += items if self._applies(found[1], Where(self.path)) else []
+                    if self._applies(found[1], Where(self.path)):
+                        specs += items
+                    elif self.leave:
+                        self.leave(": ".join((key, *items)), _ELSEWHERE, self.where(key))
                 else:
                     cause = f"'{key}' is no kind of dependencies"
-                    raise self.error(cause, "only 'pip:' has a list of its own", key)
+                    remedy = "only 'pip:' has a list of its own"
+                    self.refuse(key, cause, remedy, "only packages of conda and pip are installed")
         return specs, pip
 
     def _requirements(self, values: Sequence[str]) -> list[str]:
@@ -256,19 +288,31 @@ class _File:
         for value in values:
             option, _, name = value.partition(" ")
             if option in ("-r", "--requirement"):
-                path = self.path.parent / name.strip()
-                file = replace(self, path=path, named=self.where(name.strip()))
-                found += file._requirements(file.lines())
+                found += self._included(value, name.strip())
             elif value.startswith(("-", ".", "/")) or "git+" in value:
-                raise self.error(
-                    f"'{value}' cannot be locked",
+                remedy = (
                     "name released packages here; set indexes in the configuration "
-                    "('pip.index_url'), and install the rest in the recipe's finish step",
-                    value,
+                    "('pip.index_url'), and install the rest in the recipe's finish step"
                 )
+                self.refuse(value, f"'{value}' cannot be locked", remedy, remedy)
             else:
                 found.append(value)
         return found
+
+    def _included(self, value: str, name: str) -> list[str]:
+        """The requirements of another file, and of those that that one includes."""
+        file = replace(self, path=self.path.parent / name, named=self.where(name))
+        file = replace(file, depth=self.depth + 1)
+        if file.depth > _DEPTH:
+            self.refuse(value, f"'{value}' includes itself", "take it out", "it includes itself")
+            return []
+        try:
+            return file._requirements(file.lines())
+        except RecipeError as error:
+            if self.leave is None:
+                raise
+            self.refuse(value, error.cause, error.remedy, error.cause)
+            return []
 
     def _whole(self, value: str) -> str:
         """A line for pip as it is given elsewhere: with the whole path of another file."""

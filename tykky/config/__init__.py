@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tykky import trust
+from tykky.config.remotes import PREFIX, Remote
 from tykky.config.schema import (
     GROUPS,
     KEYS,
     SECTIONS,
     Advisories,
-    BadValueError,
     Conda,
     Licences,
     Module,
@@ -69,10 +69,14 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Values):
-    """All values, and what set each; ``warnings`` are lines for the user that are no errors."""
+    """All values, and what set each; ``warnings`` are lines for the user that are no errors.
+
+    ``remotes`` are those of the ``repos`` that git fetches, by their directories.
+    """
 
     warnings: tuple[str, ...] = ()
     chains: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict, repr=False)
+    remotes: Mapping[Path, Remote] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -151,6 +155,11 @@ def _build(
         raise _counting(chains["squash.level"])[-1].error(
             f"= {values['squash.level']} is too high for gzip", "gzip has the levels 1 to 9"
         )
+    named: dict[Path, Path | Remote] = {
+        each.folder(values["cache_dir"]) if isinstance(each, Remote) else each: each
+        for each in values["repos"]
+    }
+    values["repos"] = tuple(named)
     if values["builtin_repo"]:
         values["repos"] = (*values["repos"], resource("repo"))
     groups: dict[str, Any] = {
@@ -162,6 +171,7 @@ def _build(
         **groups,
         warnings=warnings,
         chains={key: tuple(chain) for key, chain in chains.items()},
+        remotes={path: each for path, each in named.items() if isinstance(each, Remote)},
     )
 
 
@@ -223,7 +233,8 @@ def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mappin
     is_word = bool(expanded) and "/" not in expanded
     if is_word and expanded in named:
         return named[expanded]
-    if kind.path and expanded and not expanded.startswith("/"):
+    is_remote = setting.key == "repos" and expanded.startswith(PREFIX)
+    if kind.path and expanded and not expanded.startswith("/") and not is_remote:
         # A file's paths count from the file, a flag's from here; a variable has no such place.
         if setting.path is not None:
             expanded = str(setting.path.parent.absolute() / expanded)
@@ -237,8 +248,9 @@ def _item(setting: Setting, text: str, environ: Mapping[str, str], known: Mappin
     expanded = f"{name}{equals}{expanded}"
     try:
         return kind.parse(expanded)
-    except BadValueError as error:
+    except ValueError as error:
         shown = f"'{text}'" if expanded == text else f"'{text}' ({expanded})"
+        shown = re.sub(r"[^\s/'(:@]+:[^\s/'@]*@", "***@", shown)  # a user with a password
         raise setting.error(f"= {shown} {error}", f"{setting.key} is: {kind.name}") from None
 
 

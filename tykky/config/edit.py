@@ -7,16 +7,19 @@ refused, never damaged.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
+from tykky.config import Config
 from tykky.config.schema import KEYS
 from tykky.config.scopes import INHERITED, NONE, Setting, parse, scope_files
 from tykky.errors import ConfigError, Exit, TykkyError
@@ -48,17 +51,44 @@ def edited(scope: str, path: Path, content: str, key: str, values: Sequence[str]
     return after_text
 
 
-def put_first(key: str, item: str, chain: Sequence[Setting]) -> Path:
+def change_list(key: str, scope: str, change: Callable[[tuple[str, ...]], Sequence[str]]) -> Path:
+    """Change what a scope's file makes of a list, also while others do; the file's path.
+
+    ``change`` is given the items; of a file that does not set the list, what it inherits. Raises
+    ``TykkyError``, with the old file intact.
+    """
+    path = scope_files(os.environ)[scope]
+    with alone(path):
+        content = read_text(path, "configuration", ConfigError) if os.path.lexists(path) else ""
+        own = _by_key(parse(scope, path, content.encode())).get(key, (INHERITED,))
+        values = tuple(change(tuple(own)))
+        after = edited(scope, path, content, key, values or (NONE,))
+        Config.check(scope, after.encode())
+        write_atomically(path, after, 0o644)
+    return path
+
+
+def put_first(key: str, item: str) -> Path:
     """Let a list begin with an item in the user's file, whose path is the answer.
 
-    ``chain`` are the settings of the key. Raises ``TykkyError``.
+    Raises ``TykkyError``.
     """
-    path = scope_files(os.environ)["user"]
-    own = [setting.value for setting in chain if setting.scope == "user"]
-    content = read_text(path, "configuration", ConfigError) if os.path.lexists(path) else ""
-    values = (item, *(own[0] if own else (INHERITED,)))
-    write_atomically(path, edited("user", path, content, key, values), 0o644)
-    return path
+    return change_list(key, "user", lambda own: (item, *own))
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock on the folder of a file that is to be read and written, if there can be one."""
+    number = -1
+    try:
+        with contextlib.suppress(OSError):  # which whoever writes says better
+            path.parent.mkdir(parents=True, exist_ok=True)
+            number = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        if number >= 0:
+            os.close(number)
 
 
 def _by_key(settings: Sequence[Setting]) -> dict[str, str | tuple[str, ...]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tykky import jobs
+from tykky.config.remotes import PREFIX, Remote
 
 Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native", "apptainer", "auto"]
@@ -36,10 +37,11 @@ class BadValueError(ValueError):
 class Kind:
     """One type of value: its name for people, and how a text becomes a value.
 
-    ``parse`` raises :class:`BadValueError`. ``path`` marks values that a relative path is
-    completed in, in a table behind the name; ``separator`` marks lists, and splits them where they
-    are one text (in the environment and in flags; ``None`` is white space); ``is_table`` marks
-    lists of ``name=value`` that a file may write as a section, which then adds to what it inherits.
+    ``parse`` raises ``ValueError``, which continues a sentence. ``path`` marks values that a
+    relative path is completed in, in a table behind the name; ``separator`` marks lists, and splits
+    them where they are one text (in the environment and in flags; ``None`` is white space);
+    ``is_table`` marks lists of ``name=value`` that a file may write as a section, which then adds
+    to what it inherits.
     What is ``raw`` is for a shell, which knows better what ``$`` and ``~`` are.
     """
 
@@ -90,6 +92,10 @@ def _absolute(text: str) -> Path:
     if not path.is_absolute():
         raise BadValueError("is a relative path; give an absolute one")
     return path
+
+
+def _repository(text: str) -> Path | Remote:
+    return Remote.parse(text) if text.startswith(PREFIX) else _absolute(text)
 
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
@@ -324,6 +330,14 @@ class Conda:
 
 
 @dataclass(frozen=True)
+class R:
+    """Where R packages come from: addresses in which a recipe's choices are put."""
+
+    cran: str = _key("address", _url, raw=True)
+    bioconductor: str = _key("address", _url, raw=True)
+
+
+@dataclass(frozen=True)
 class Advisories:
     """Where known holes are told of, which of them do not matter, and what they keep from."""
 
@@ -395,9 +409,9 @@ class Values:
     """All values, checked and expanded. Paths are absolute; ``jobs`` is at least 1.
 
     ``bases`` are aliases, of which the last with a name counts. ``roots`` are in the order in which
-    they are searched, each name once. ``repos`` ends with the recipes
-    that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty where the launcher
-    shall look for one itself.
+    they are searched, each name once. ``repos`` are directories, also of what git fetches, and end
+    with the recipes that come with Tykky unless ``builtin_repo`` is false. ``server`` is empty
+    where the launcher shall look for one itself.
     """
 
     root: Path = _path()
@@ -417,7 +431,9 @@ class Values:
     registry_mirrors: tuple[tuple[str, str], ...] = _list("REGISTRY=MIRROR", _registry_mirror)
     registries: tuple[str, ...] = _list("HOST/PATH", registry_path)
     timeout: int = _number(1, 86400)
-    repos: tuple[Path, ...] = _paths()
+    repos: tuple[Path, ...] = _key(
+        "list of paths and repositories of git", _repository, path=True, is_list=True, separator=":"
+    )
     builtin_repo: bool = _key("true | false", _switch)
     runtime: Runtime = _choice(Runtime)
     isolation: Isolation = _choice(Isolation)
@@ -436,6 +452,7 @@ class Values:
     python: Python
     pip: Pip
     conda: Conda
+    r: R
     advisories: Advisories
     signing: Signing
     licences: Licences
@@ -445,7 +462,7 @@ class Values:
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
-        *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda),
+        *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda, R),
         *(Advisories, Signing, Licences, Slurm),
     )
 }

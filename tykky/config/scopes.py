@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tykky import trust
+from tykky.config.remotes import split
 from tykky.config.schema import KEYS, SECTIONS
 from tykky.config.tree import Items, Section, Text, Value, read_tree
 from tykky.errors import ConfigError, Where, did_you_mean
@@ -287,5 +288,5 @@ def from_flags(flags: Mapping[str, str]) -> list[Setting]:
 def _one_text(key: str, scope: str, source: str, value: str) -> Setting:
     kind = KEYS[key]
     text = "" if value == NONE else value
-    items = tuple(item for item in text.split(kind.separator) if item)
+    items = tuple(split(text) if key == "repos" else filter(None, text.split(kind.separator)))
     return Setting(key, scope, source, items if kind.is_list else value)

@@ -171,7 +171,8 @@ def repos(config: Config) -> Finding:
         f"{path} {'cannot be read' if os.access(path, os.F_OK) else 'does not exist'}"
         for path in config.repos
         if not os.access(path, os.R_OK | os.X_OK)
+        and (path not in config.remotes or path.exists())  # what is not fetched yet will be
     ]
     if unusable:
         return "no", ", ".join(unusable), f"correct 'repos' ({config.origin('repos').place})"
-    return "ok", ", ".join(map(str, config.repos)) or "none"
+    return "ok", ", ".join(str(config.remotes.get(path, path)) for path in config.repos) or "none"

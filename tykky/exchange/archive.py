@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import secrets
 import shutil
 import tarfile
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tykky import fetch
 from tykky.errors import Exit, StoreError, explained
 from tykky.exchange.artifact import MANIFEST, MOST, Artifact, Part
-from tykky.files import digest_file, parse_json
+from tykky.files import digest_file, parse_json, replacing, usual_mode
 from tykky.store import signatures
 
 if TYPE_CHECKING:
@@ -63,21 +64,17 @@ def write(
             parts.setdefault(part.sha256, part)
     told = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"}
     index = json.dumps({**told, "manifests": entries}, indent=1).encode()
-    new = path.with_name(f"{path.name}.new")
-    with explained(f"write {path}"):
-        try:
-            with tarfile.open(new, "w") as archive:
-                _add(archive, _LAYOUT, b'{"imageLayoutVersion": "1.0.0"}')
-                _add(archive, _INDEX, index)
-                if sign is not None:
-                    _add(archive, signatures.NAME, sign(index))
-                for number, part in enumerate(parts.values(), 1):
-                    say(f"part {number} of {len(parts)}")
-                    _add_part(archive, part)
-            new.replace(path)
-            return path.stat().st_size
-        finally:
-            new.unlink(missing_ok=True)
+    with explained(f"write {path}", "-o"), replacing(path) as stream:
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            _add(archive, _LAYOUT, b'{"imageLayoutVersion": "1.0.0"}')
+            _add(archive, _INDEX, index)
+            if sign is not None:
+                _add(archive, signatures.NAME, sign(index))
+            for number, part in enumerate(parts.values(), 1):
+                say(f"part {number} of {len(parts)}")
+                _add_part(archive, part)
+        os.fchmod(stream.fileno(), usual_mode(0o666))
+        return stream.tell()
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -192,8 +189,10 @@ def reading(path: Path, config: Config) -> Iterator[Archive]:
                 entries = parse_json(index)["manifests"]
                 for entry in entries:
                     entry["annotations"][_REFERENCE].index(":"), entry["digest"]
-            except (tarfile.TarError, EOFError, ValueError, LookupError, *_NONE) as error:
+            except (tarfile.TarError, EOFError) as error:
                 raise _damaged(path, str(error).partition("\n")[0]) from error
+            except (ValueError, LookupError, *_NONE) as error:
+                raise _damaged(path, "its index does not say what is in it") from error
         yield Archive(path, config, stream, entries, index, signature)
 
 

@@ -27,7 +27,8 @@ from tykky.exchange import plain
 from tykky.exchange.archive import Archive
 from tykky.exchange.artifact import INPUT, INPUTS, Artifact, Part
 from tykky.exchange.sources import small
-from tykky.files import bring, digest_file, make_folder, parse_json, write_file
+from tykky.files import bring, digest_file, make_folder, parse_json, replacing, write_file
+from tykky.kinds.r import RStack, files_of
 from tykky.recipe import guarded, recipe_code
 from tykky.resources import resource
 from tykky.spec import parse_one
@@ -112,10 +113,13 @@ class Fetcher:
         lock = locking.settled_lock(recipe, config, arch, place, say).lock
         for other in self._needed(recipe, arch):
             self.fetch(other, say)
-        pip = [package for package in lock.packages if not package.is_conda]
+        pip = [p for p in lock.packages if not (p.is_conda or p.is_r)]
         others = [package for package in lock.packages if package.is_conda]
         found = wheels.provide(pip, uv.indexes(config), config, say, {})
         self.inputs.files |= {path.name: (name, path) for name, path in found.items()}
+        if isinstance(recipe, RStack):
+            r = files_of(recipe, lock, config, say)
+            self.inputs.files |= {p.sha256: (p.file, path) for p, path in r.items()}
         names = {package.sha256: package.file for package in others}
         for sha256, path in conda.download(others, config, say).items():
             self.inputs.files[sha256] = (names[sha256], path)
@@ -242,10 +246,9 @@ def take(
         elif kind == _ADVISORIES:
             path, target = archive.fetch("", part, say), store.root / "advisories.zip"
             with explained(f"write {target}"):
-                new = target.with_name(f"{target.name}.new")
-                shutil.copyfile(path, new)
-                store.permissions.apply(new)
-                new.replace(target)
+                with path.open("rb") as source, replacing(target) as stream:
+                    shutil.copyfileobj(source, stream)
+                    store.permissions.apply(Path(stream.name))
                 path.unlink()
             advisories = str(target)
     return {**counts, "recipes": recipes, "advisories": advisories, "specs": specs}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tykky.errors import Exit, StoreError, explained, masked
+from tykky.errors import Exit, StoreError, explained, has_secret, masked
 from tykky.exchange.artifact import FILE, FOLDER, Part
 from tykky.files import read_small
 from tykky.inventory import cyclonedx
@@ -25,7 +25,10 @@ from tykky.store import Place, Record, signatures
 from tykky.store import record as records
 
 #: What of a generation is made where it is installed, or for its builder only.
-_STAYS = (records.NAME, signatures.NAME, CONF_NAME, "host", "root", "build.log.gz")
+_STAYS = (
+    *(records.NAME, signatures.NAME, signatures.PULLED),
+    *(CONF_NAME, "host", "root", "build.log.gz"),
+)
 #: What is told of packages: addresses of files are in it, which may have been somebody's own.
 _TOLD = ("packages.json", cyclonedx.FILE)
 #: Contents by relative path, and whether each is a program.
@@ -72,7 +75,7 @@ class Homes:
             text = text.replace(root, "")
         if self.hidden(text) != text:
             return "names a home directory"
-        return "has a password or token in it" if masked(text) != text else ""
+        return "has a password, token or key in it" if has_secret(text) else ""
 
 
 def record_of(record: Record, homes: Homes, parts: Mapping[str, str]) -> Record:

@@ -8,7 +8,6 @@ whole; what has come stays with the downloads, and the next call goes on with it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import tempfile
@@ -36,7 +35,7 @@ from tykky.exchange.artifact import (
 from tykky.exchange.sources import Source, small
 from tykky.fetch import is_sha256
 from tykky.files import digest_file
-from tykky.recipe.fields import WrongValue, check_setenv
+from tykky.recipe.fields import WrongValue, check_setenv, no_text
 from tykky.runtime.base import Runtime
 from tykky.store import Place, Record, Store, place, signatures
 from tykky.store import record as records
@@ -64,7 +63,7 @@ _NEED = re.compile(r"/.+(/[A-Za-z0-9][\w.+-]*){2}#[1-9][0-9]*", re.ASCII)
 class Found:
     """An install in a source: its ``record``, which is the text ``data``.
 
-    ``signed`` is what its signature is worth, if that matters.
+    ``signed`` is what its ``signature`` is worth, if that matters.
     """
 
     source: Source
@@ -73,6 +72,7 @@ class Found:
     artifact: Artifact
     record: Record
     data: bytes
+    signature: bytes | None = None
     signed: signatures.Verdict | None = None
 
     @property
@@ -116,7 +116,8 @@ def opened(source: Source, name: str, text: bytes, config: Config) -> Found:
     _check_names(found)
     own = [p for p in artifact.of_kind(FILE) if p.title == signatures.NAME]
     signature = small(source, name, own[0]) if own else None
-    return replace(found, signed=trusted(found.title, data, signature, config))
+    signed = trusted(found.title, data, signature, config)
+    return replace(found, signature=signature, signed=signed)
 
 
 def _parsed(data: bytes, title: str) -> Record:
@@ -173,14 +174,24 @@ def _told_wrong(record: Record) -> str:
     if any(not records.is_a(kind, shown.get(key)) for key, kind in _SHOWN.items()):
         return "it does not say what its module does"
     texts = (record.description, record.homepage, record.license, record.maintainers, shown)
+    if strange := next(filter(None, map(no_text, _texts(texts))), ""):
+        return f"its text has {strange.rstrip(',')}"
     try:
-        json.dumps(texts, ensure_ascii=False).encode()
         check_setenv(shown["setenv"])
-    except UnicodeEncodeError:
-        return "it has characters that are none"
     except WrongValue as wrong:
         return wrong.cause
     return ""
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a value of a record."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts((*value, *value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
 
 
 def trusted(
@@ -354,6 +365,9 @@ class Puller:
                 f"{cause} says", remedy="it was changed: ask who has pushed it", code=Exit.DAMAGED
             )
         (folder / records.NAME).write_bytes(found.data)
+        if found.signature is not None:
+            signed = {records.NAME: found.data, signatures.NAME: found.signature}
+            files |= {f"{signatures.PULLED}/{k}": (text, False) for k, text in signed.items()}
         for name, (data, is_program) in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -402,6 +416,7 @@ class Fetched:
                     path = self.found.source.fetch(self.found.name, part, say)
                 placing.keep_image(path, self.here, image["file"], store)
         by = {**record.by, "pulled": f"{self.found.source.title} sha256:{self.found.digest}"}
+        by.pop("signed", None)  # which anybody may have written there
         if self.found.signed and self.found.signed.is_good:
             by["signed"] = f"{self.found.signed.by} {self.found.signed.when}"
         record = replace(record, by=by)

@@ -36,7 +36,8 @@ class Registry:
         try:
             paths = [registry_path(given)] if given else [*config.registries]
         except BadValueError as error:
-            raise ConfigError(f"'{given}' {error}", remedy="name one: HOST/PATH") from None
+            shown = re.sub(r"^[^/]*@", "***@", given or "")  # who one is, is not said here
+            raise ConfigError(f"'{shown}' {error}", remedy="name one: HOST/PATH") from None
         if not paths:
             raise ConfigError(
                 "no registry is named, from which stacks could be had",
@@ -80,7 +81,8 @@ class Registry:
             if answer.status_code == 404 and key == "tags":
                 return
             if answer.status_code != 200:
-                raise _untold(self, session.refused(answer, url))
+                error = session.refused(answer, url)
+                raise error if answer.status_code in (401, 403) else _untold(self, error)
             try:
                 names = [*map(str, parse_json(text)[key] or ())]
             except (ValueError, KeyError, TypeError):

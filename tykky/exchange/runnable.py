@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from tykky.build.entering import Entering, launch_plan
 from tykky.errors import Exit, StoreError, explained
 from tykky.exchange.pushing import needed
+from tykky.files import replacing, usual_mode
 from tykky.runtime import native
 from tykky.runtime.base import (
     CONF_NAME,
@@ -101,29 +102,24 @@ def write(path: Path, made: Runnable, config: Config, say: Callable[[str], None]
         *(Part(f"server/{name}", helpers[name].read_bytes()) for name in sorted(helpers)),
         *made.parts,
     ]
-    new = path.with_name(f".{path.name}.new-{os.getpid()}")
-    with explained(f"write {path}"):
-        try:
-            with open(new, "xb", opener=lambda name, how: os.open(name, how, 0o777)) as file:
-                file.write(native.program("runnable").read_bytes())
-                table = ""
-                for number, part in enumerate(parts, 1):
-                    say(f"part {number} of {len(parts)}")
-                    _pad(file)
-                    start = file.tell()
-                    _add(file, part)
-                    table += f"{part.name} {start} {file.tell() - start}\n"
-                _pad(file)
-                start = file.tell()
-                file.write(table.encode())
-                size = file.tell() + len(_END.format(0, 0))
-                file.write(_END.format(start, size).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            return size
-        finally:
-            new.unlink(missing_ok=True)
+    with explained(f"write {path}", "-o"), replacing(path) as file:
+        file.write(native.program("runnable").read_bytes())
+        table = ""
+        for number, part in enumerate(parts, 1):
+            say(f"part {number} of {len(parts)}")
+            _pad(file)
+            start = file.tell()
+            _add(file, part)
+            table += f"{part.name} {start} {file.tell() - start}\n"
+        _pad(file)
+        start = file.tell()
+        file.write(table.encode())
+        size = file.tell() + len(_END.format(0, 0))
+        file.write(_END.format(start, size).encode())
+        file.flush()
+        os.fsync(file.fileno())
+        os.fchmod(file.fileno(), usual_mode(0o777))
+        return size
 
 
 # --- how it is entered -----------------------------------------------------------------------

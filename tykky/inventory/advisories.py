@@ -1,7 +1,8 @@
 """Known holes in packages: what a site's mirror of advisories says of what it has installed.
 
-Advisories are those of PyPI (which also count for the conda packages of such projects) and those
-of Debian and Ubuntu (which speak of source packages). Nothing is asked of the network.
+Advisories are those of PyPI (which also count for the conda packages of such projects), of CRAN
+and Bioconductor, and those of Debian and Ubuntu (which speak of source packages). Nothing is asked
+of the network.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ _REBUILT = re.compile(r"\+b\d+$")
 #: The file of a Python project; that of a container or of an installation has a folder.
 _DISTRIBUTION = re.compile(r"^[^/]+\.(whl|tar\.\w+|zip)$")
 _DISTRIBUTIONS = {"debian": "Debian", "ubuntu": "Ubuntu"}
+_OF_R = ("CRAN", "Bioconductor")
 
 
 _canonical = cache(spelt)
@@ -103,6 +105,8 @@ class Finding:
     @property
     def purl(self) -> str:
         """The package URL, as far as it is known."""
+        if self.ecosystem in _OF_R:
+            return f"pkg:{self.ecosystem.lower()}/{self.package}@{self.version}"
         kind = {"PyPI": "pypi"}.get(self.ecosystem, f"deb/{self.ecosystem.lower()}")
         return f"pkg:{kind}/{quote(_canonical(self.package))}@{quote(self.version)}"
 
@@ -118,13 +122,16 @@ def subject(package: Named, conda_names: Mapping[str, str]) -> Subject | None:
     name, build = package.name, package.build
     kind = getattr(package, "type", "")
     if not kind:  # a lock, or an install of an older Tykky
-        kind = "conda" if build else "pypi" if _is_of_pypi(package) else ""
+        is_r = getattr(package, "is_r", False)
+        kind = "conda" if build else "cran" if is_r else "pypi" if _is_of_pypi(package) else ""
     if kind == "pypi":
         return Subject("PyPI", _canonical(name), package.version)
     if kind == "conda":
         project = conda_names.get(name.lower()) or conda_names.get(_canonical(name))
         if project or _OF_PYTHON.search(build) or "python" in getattr(package, "requires", ()):
             return Subject("PyPI", _canonical(project or name), package.version)
+    if kind in ("cran", "bioconductor"):
+        return Subject("CRAN" if kind == "cran" else "Bioconductor", name, package.version)
     if kind == "deb":
         distribution, _, release = package.channel.partition("-")
         if ecosystem := _DISTRIBUTIONS.get(distribution):
@@ -261,7 +268,7 @@ class Mirror:
             mended(group, subject.version),
             next((advisory.summary for advisory in advisories if advisory.summary), ""),
             tuple(sorted(upstream)),
-            subject.name if subject.ecosystem != "PyPI" else "",
+            subject.name if subject.ecosystem not in ("PyPI", *_OF_R) else "",
         )
 
 

@@ -13,6 +13,9 @@ from tykky.inventory.licences import expression
 from tykky.lock import Lock, Package, asked_names
 from tykky.store import Place
 
+#: What packages of a lock are told apart by, where names of different kinds are the same.
+_KINDS = {"conda": "conda", "cran": "r", "bioconductor": "r"}
+
 
 def filled(
     found: Iterable[Installed], lock: Lock, addresses: Mapping[str, str]
@@ -30,8 +33,8 @@ def filled(
         package = replace(
             package, type=package.type or _type(package), spdx=expression(package.license)
         )
-        file = locked.get((package.type == "conda", canonical(package.name)))
-        if file is None or package.type == "cran" or not _is_same(file.version, package.version):
+        file = locked.get((_KINDS.get(package.type, ""), canonical(package.name)))
+        if file is None or not _is_same(file.version, package.version):
             # By a script, perhaps in the place of what was locked.
             return replace(package, why="added")
         return replace(
@@ -89,5 +92,5 @@ def _is_same(locked: str, version: str) -> bool:
     return locked == version or canonicalize_version(locked) == canonicalize_version(version)
 
 
-def _key(package: Package) -> tuple[bool, str]:
-    return package.is_conda, canonical(package.name)
+def _key(package: Package) -> tuple[str, str]:
+    return "conda" if package.is_conda else "r" * package.is_r, canonical(package.name)

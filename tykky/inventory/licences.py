@@ -11,11 +11,12 @@ from typing import Any
 _KNOWN = {
     "0BSD": "bsd zero clause, zero clause bsd, bsd 0 clause",
     "AGPL-3.0-only": "agpl 3, agpl v3, agplv3, gnu affero general public license v3",
-    "AGPL-3.0-or-later": "agpl 3+, agpl v3+, agplv3+, "
+    "AGPL-3.0-or-later": "agpl 3+, agpl >= 3, agpl v3+, agplv3+, "
     "gnu affero general public license v3 or later",
     "Apache-2.0": "apache 2, apache v2, apache2, apache license 2, apache license v2, al 2, "
     "asl 2, apache software license 2, apache license version 2, apache 2 license, "
-    "apache version 2, apache software license version 2, apache v2 license, apachev2",
+    "apache version 2, apache software license version 2, apache v2 license, apachev2, "
+    "apache license >= 2, apache license == 2",
     "Artistic-1.0-Perl": "artistic perl",
     "Artistic-2.0": "artistic 2, artistic license 2",
     "BSD-2-Clause": "bsd 2, bsd 2 clause, 2 clause bsd, simplified bsd, freebsd, "
@@ -35,6 +36,7 @@ _KNOWN = {
     "CC-BY-4.0": "cc by 4",
     "CC-BY-SA-4.0": "cc by sa 4",
     "CDDL-1.0": "cddl 1",
+    "CECILL-2.0": "cecill 2",
     "CECILL-2.1": "cecill 2 1, cecill 2 1 license",
     "curl": "curl license",
     "EPL-1.0": "epl 1, eclipse public license 1",
@@ -110,7 +112,8 @@ def expression(text: str) -> str:
     conda, Debian, RPM and the index of Python call licences besides is in a table.
     """
     text = " ".join(text.split())
-    text = re.sub(r" \+ file LICEN[SC]E$", "", text)  # of R: who holds the copyright
+    # Of R: who holds the copyright; or else a choice, which need not be made.
+    text = re.sub(r" [+|] file LICEN[SC]E$", "", text)
     if not text or len(text) > _LONGEST or text.casefold() in _UNCLEAR:
         return ""
     return _spdx(text) or _one(text) or _several(text)

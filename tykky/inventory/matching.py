@@ -10,6 +10,7 @@ Versions are compared by ``univers``, within the rules of their ecosystem. What 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cmp_to_key, lru_cache
@@ -49,6 +50,8 @@ def version(ecosystem: str, text: str) -> Version:
             value = versions.PypiVersion(text).value
             public = versions.PypiVersion(value.public).value if value.local else None
             return Version(text, value, public)
+        if ecosystem in ("CRAN", "Bioconductor"):  # numbers, whatever is between them
+            return Version(text, tuple(map(int, re.findall(r"\d+", text))) or None)
         if ecosystem == "SEMVER":
             return Version(text, versions.SemverVersion(text).value)
         return Version(text, versions.DebianVersion(text).value)

@@ -21,7 +21,7 @@ from tykky.inventory.severity import Severity, rated, worst
 from tykky.lock import canonical
 
 #: What is looked at, and whether names in it are spelt as those of PyPI.
-ECOSYSTEMS = {"PyPI": True, "Debian": False, "Ubuntu": False}
+ECOSYSTEMS = {"PyPI": True, **dict.fromkeys(("Debian", "Ubuntu", "CRAN", "Bioconductor"), False)}
 #: More bytes, events, versions and characters of a version or name than any advisory has.
 _FILE, _EVENTS, _VERSIONS, _VERSION = 16 << 20, 5_000, 100_000, 200
 #: A member of a ZIP that is larger than that, and packed better than this, is a bomb.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from tykky.conda.target import FOLDER
 from tykky.console import plural
 from tykky.contents import Installed, of_environment
 from tykky.kinds.changing import change, check_apart, check_conda
-from tykky.kinds.pip import requirements
+from tykky.kinds.pip import check_digests, from_file, requirements
 from tykky.kinds.python import PythonStack, check_prefix, seal
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
@@ -44,20 +44,20 @@ class CondaStack(PythonStack):
     """Packages from conda channels, and from the package index as well if need be.
 
     ``packages`` are specs as conda writes them; ``environment`` names a file beside the recipe
-    instead, or in addition: an ``environment.yml``, an explicit list, or a list of specs. ``pip``
-    are requirements that are resolved against the environment's own Python; ``source`` names
-    those of them that may be built from source. ``channels`` are names that the configuration
+    instead, or in addition: an ``environment.yml``, an explicit list, or a list of specs; or one
+    for each architecture. ``pip`` are requirements that are resolved against the environment's
+    own Python, ``requirements`` names a file of such; ``source`` names those of them that may be
+    built from source. ``channels`` are names that the configuration
     resolves, or addresses; ``virtual_packages`` what the machines have that the stack is for.
-    ``unlocked`` says why no lock comes with the recipe, if none does.
     """
 
     channels: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    environment: str = ""
+    environment: str | Mapping[str, str] = ""
     pip: tuple[str, ...] = ()
+    requirements: str = ""
     source: tuple[str, ...] = ()
     virtual_packages: tuple[str, ...] = ()
-    unlocked: str = ""
     commands = ("*",)
     layers = True
 
@@ -68,7 +68,7 @@ class CondaStack(PythonStack):
         addresses of channels have of passwords.
         """
         config = honoured(config)
-        name = guarded(self, "environment")
+        name = self._file_for(arch)
         path = self.beside(name) if name else None
         file = self._read(path, arch) if path else Environment()
         own = guarded(self, "packages")
@@ -76,6 +76,7 @@ class CondaStack(PythonStack):
             checked(spec, attribute_place(type(self), "packages", (index,)))
         specs = (*file.specs, *own)
         pip = (*file.pip, *requirements(self, "pip"))
+        pip += (*from_file(self, "requirements"),) if guarded(self, "requirements") else ()
         if not specs and not file.pinned:
             remedy = "set 'packages', or 'environment' to a file beside the recipe"
             raise self._wrong("names no packages", remedy)
@@ -94,6 +95,15 @@ class CondaStack(PythonStack):
             names=file.names,
         )
         return taken_out(wanted, config)
+
+    def _file_for(self, arch: str) -> str:
+        named = guarded(self, "environment")
+        if isinstance(named, Mapping):
+            if arch not in named:
+                remedy = f"add one: {arch!r}: 'FILE'; it has those for {', '.join(named)}"
+                raise self._wrong(f"names no packages for {arch}", remedy, "environment")
+            named = named[arch]
+        return str(named)
 
     def _read(self, path: Path, arch: str) -> Environment:
         return read(path, arch)
@@ -157,6 +167,7 @@ class CondaStack(PythonStack):
                     scratch=scratch,
                     held=[package for package in held or () if not package.is_conda],
                 )
+                check_digests(self, wanted.pip, [p for p in found if not p.is_conda])
             return found
 
     def check(self, prefix: Path, base: Base) -> None:

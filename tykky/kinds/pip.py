@@ -16,10 +16,11 @@ from tykky.bases import StackBase
 from tykky.bases.reference import resolve
 from tykky.bases.stacks import stack_base
 from tykky.contents import Installed, of_environment
-from tykky.errors import Exit, RecipeError, StepError, Where
+from tykky.errors import Exit, LockError, RecipeError, StepError, Where
 from tykky.kinds import bytecode
 from tykky.kinds.changing import added, change
 from tykky.kinds.python import PythonStack, check_prefix, seal
+from tykky.lock import canonical
 from tykky.recipe import guarded
 from tykky.recipe.source import attribute_place
 from tykky.text import entries, read_text
@@ -37,13 +38,15 @@ class PipStack(PythonStack):
     """Python packages from a package index, in a virtual environment.
 
     ``python`` is a version of the base's Python; ``packages`` are requirements as pip writes
-    them, ``requirements`` names a file of them beside the recipe. ``source`` names the few
-    packages that may be built from source: all others are taken as wheels.
+    them, ``requirements`` names a file of them beside the recipe, ``constraints`` a file of what
+    counts for packages that others need. ``source`` names the few packages that may be built from
+    source: all others are taken as wheels.
     """
 
     python: str = "3.11"
     packages: tuple[str, ...] = ()
     requirements: str = ""
+    constraints: str = ""
     source: tuple[str, ...] = ()
     commands = ("*",)
     layers = True
@@ -51,21 +54,15 @@ class PipStack(PythonStack):
     def _required(self) -> list[str]:
         lines = requirements(self, "packages")
         if self.requirements:
-            lines += self._from_file(self.beside(self.requirements))
+            lines += from_file(self, "requirements")
         if not lines:
             remedy = "set 'packages', or 'requirements' to a file beside the recipe"
             raise self._wrong("names no packages", remedy)
         # Users add to a stack with 'pip install --user' and in virtual environments.
         return sorted({*lines, "pip"}, key=str.lower)
 
-    def _from_file(self, path: Path) -> list[str]:
-        where = attribute_place(type(self), "requirements")
-        text = read_text(path, "requirements file", RecipeError, where=where, any_bytes=True)
-        lines = []
-        for number, wanted in entries(text, path, RecipeError):
-            check_requirement(wanted, Where(path, number))
-            lines.append(wanted)
-        return lines
+    def _constrained(self) -> list[str]:
+        return from_file(self, "constraints") if self.constraints else []
 
     def asked(self, config: Config, arch: str) -> dict[str, Any]:
         """What the lock is resolved from."""
@@ -75,6 +72,7 @@ class PipStack(PythonStack):
             "python": self.python,
             "platform": uv.platform(config, arch),
             "source": list(self.source),
+            **({"constraints": constrained} if (constrained := self._constrained()) else {}),
             **({"on": [f"{n}=={v}" for n, v in present.items()]} if present else {}),
         }
 
@@ -82,15 +80,19 @@ class PipStack(PythonStack):
         self, config: Config, arch: str, held: Sequence[Package] | None = None
     ) -> tuple[Package, ...]:
         """The packages for the lock, from the package index."""
-        return uv.resolve(
-            self._required(),
+        required, constrained = self._required(), self._constrained()
+        found = uv.resolve(
+            required,
             python=self.python,
             arch=arch,
             source=self.source,
             config=config,
             present=self._present(config, arch),
             held=held or (),
+            constraints=constrained,
         )
+        check_digests(self, [*required, *constrained], found)
+        return found
 
     def _present(self, config: Config, arch: str) -> Mapping[str, str]:
         """What is there already, if the stack is built on top of another one."""
@@ -147,6 +149,41 @@ class PipStack(PythonStack):
     def contents(self, box: RealBox) -> Sequence[Installed]:
         """The packages of the virtual environment."""
         return sorted(of_environment(box.real(".")), key=lambda package: package.name.lower())
+
+
+def from_file(recipe: Stack, field: str) -> list[str]:
+    """The requirements in the file that a field names. Raises ``RecipeError``."""
+    path, where = recipe.beside(guarded(recipe, field)), attribute_place(type(recipe), field)
+    text = read_text(path, f"{field} file", RecipeError, where=where, any_bytes=True)
+    lines = []
+    # What goes on in the next line, without changing the numbers of those after it.
+    text = re.sub(r"(?:[^#\n]*\\\n)+.*", _joined, text)
+    for number, wanted in entries(text, path, RecipeError):
+        check_requirement(wanted, Where(path, number))
+        lines.append(wanted)
+    return lines
+
+
+def check_digests(recipe: Stack, lines: Sequence[str], found: Sequence[Package]) -> None:
+    """Raise ``LockError`` for a file that is none of those of its requirement's ``--hash``."""
+    wanted = {
+        canonical(name[0]): digests
+        for line in lines
+        if (digests := re.findall("--hash[= ]sha256:([0-9a-fA-F]{64})", line))
+        and (name := re.match("[A-Za-z0-9._-]+", line))
+    }
+    for each in found:
+        if each.sha256 not in map(str.lower, wanted.get(each.name, [each.sha256])):
+            raise LockError(
+                f"the package index has {each.file} with the sha256 {each.sha256}, which is "
+                f"none of those that '{recipe.name}' asks for",
+                remedy="if that file is trusted, correct or remove '--hash'; else ask who "
+                "wrote the requirement, or take another index",
+            )
+
+
+def _joined(lines: re.Match[str]) -> str:
+    return re.sub(r"\s*\\\n\s*", " ", lines[0]) + "\n" * lines[0].count("\\\n")
 
 
 def requirements(recipe: Stack, field: str) -> list[str]:

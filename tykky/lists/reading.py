@@ -87,7 +87,7 @@ class _Source:
     """A list that is read: a file, or one of a commit of a repository."""
 
     path: Path
-    repository: Path | None = None
+    repository: git.Mirror | None = None
     commit: str = ""
     name: str = ""
 
@@ -97,7 +97,8 @@ class _Source:
             text = read_text(self.path, "stack list", where=by)
             check_trusted(self.path, "the stack list")
             return text
-        return decoded(git.content(self.repository, self.commit, self.name, by), self.path)
+        content = replace(self.repository, where=by).content(self.commit, self.name)
+        return decoded(content, self.path)
 
     def beside(self, name: str, where: Where) -> _Source:
         """Another list, whose name counts from this one."""
@@ -181,7 +182,8 @@ class _Reader:
             if source.repository is None and re.match(r"\.{0,2}/|~", address):
                 address = str(source.path.parent / expanded(address))
             path = posixpath.normpath(name)
-            repository = git.at_commit(address, commit, self.cache, look.where(entries["git"]))
+            repository = git.Mirror(address, self.cache, look.where(entries["git"]))
+            repository.fetch(commit)
             found = _Source(_shown(commit, path), repository, commit, path)
         else:
             found = source.beside(name, where)

@@ -91,6 +91,7 @@ def render(record: Record, config: Config, form: Form = LUA, only_for: str = "")
         "place": os.path.realpath(record.prefix),
         "family": record.shown.get("family") or config.module.family,
         "packages": _extensions(record, config),
+        "gpu": record.launch.get("gpu", ""),
         "help": _help(record),
         **leaving(record),
         "restricted": closed,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tykky.recipe.recipe import Recipe
 
 #: Fields that a recipe may leave to the user's choice: ``gpu = variant("none", "cuda12")``.
-CHOOSABLE = frozenset({"gpu"})
+CHOOSABLE = frozenset({"gpu", "mpi"})
 
 #: What Python writes into every class.
 _OF_PYTHON = frozenset(
@@ -44,6 +44,7 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
     _check_private(cls)
     known = fields(cls)
     offered = _offered(cls, reserved)
+    variants = declared(cls.__mro__[1:])
     for name, value in written.items():
         if name in reserved:
             _refuse(cls, name, f"'{name}' is set by Tykky", "choose another name")
@@ -51,12 +52,12 @@ def check_class(cls: type[Recipe], written: Mapping[str, object], reserved: froz
             if (name in known and name not in CHOOSABLE) or name in offered:
                 what = "field" if name in known else "step"
                 _refuse(cls, name, f"'{name}' is already a {what}", "choose another name")
+        elif name in variants:
+            _check_pinned(cls, variants[name], value)
         elif name in known:
             _check_field(cls, name, value, known[name])
         elif name in offered:
             _check_step(cls, name, value, offered[name])
-        elif name in (variants := declared(cls.__mro__[1:])):
-            _check_pinned(cls, variants[name], value)
         else:
             remedy = did_you_mean(name, [*known, *offered, *variants])
             remedy = remedy or f"a helper begins with an underscore: '_{name}'"

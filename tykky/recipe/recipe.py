@@ -59,12 +59,16 @@ class Recipe:
     """Modules of the site that the module depends on."""
     gpu: Literal["", "nvidia", "amd"] = ""
     """The make of graphics processors that the stack uses."""
+    mpi: Literal["", "host", "own"] = ""
+    """Whose MPI its programs run with: that of the host or base, or one of its own."""
     slurm: Mapping[str, str] = _NOTHING
     """What the job of a build needs: ``time``, ``memory``, ``cpus``, ``gpus``, ``constraint``."""
     network: bool = False
     """Whether the recipe's own steps and its test reach out to the network."""
     reads: tuple[str, ...] = ()
     """Places of the host that its steps and its test read, besides the system's: ``/appl/gcc``."""
+    unlocked: str = ""
+    """Why no lock comes with the recipe, if none does: then audits do not ask for one."""
     whole: bool | None = None
     """Whether it is always one image, and never a layer; by itself, if it has a step of its own."""
 

@@ -77,7 +77,7 @@ class Repos:
 
     def _load(self, folder: Path) -> type[Recipe]:
         if not self._namespaces_known:
-            for path in self.paths:
+            for path in reversed(self.paths):  # of two with one namespace, the first counts
                 loading.register(path)
             self._namespaces_known = True
         return loading.load_folder(folder)

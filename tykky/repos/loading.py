@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 from tykky import trust
 from tykky.errors import RecipeError, Where, did_you_mean
+from tykky.host import real
+from tykky.resources import resource
 from tykky.spec import NAME_PATTERN
 from tykky.text import load_yaml, read_text
 
@@ -54,6 +56,19 @@ def recipe_folders(repository: Path) -> dict[str, Path]:
     return {
         name: repository / name for name in names if (repository / name / RECIPE_FILE).is_file()
     }
+
+
+def is_own(repository: Path) -> bool:
+    """Whether recipes may be put there: not what comes with Tykky, nor what git has fetched.
+
+    The latter nobody may write to, which holds for root as well.
+    """
+    try:
+        is_open = repository.stat().st_mode & 0o222
+    except OSError:
+        return False
+    is_writable = is_open and os.access(repository, os.W_OK | os.X_OK)
+    return bool(is_writable) and real(repository) != real(resource("repo"))
 
 
 def misnamed(folder: Path) -> RecipeError:

@@ -162,7 +162,9 @@ class LaunchPlan:
     ``environment``, and only where calling a command activates the stack: not through a virtual
     environment on top (unless CW_FORCE_CONDA_ACTIVATE is set), and not with CW_NO_CONDA_ACTIVATE.
     ``refuse_other_stacks`` makes calls from inside another stack an error. ``gpu`` (``nvidia``
-    or ``amd``) lets commands say on a terminal that a node has none.
+    or ``amd``) lets commands say on a terminal that a node has none. ``mpi`` (``openmpi``,
+    ``pmix``, ``pmi`` or ``slurm``) is what has to start its MPI programs, of which the first says
+    so if it was something else, or if the node has no ``mpi_library``.
 
     With ``extends``, the first image is a layer on that one of what is needed, and on no other; its
     commands are told that they are where that lies.
@@ -185,6 +187,8 @@ class LaunchPlan:
     commands: tuple[Command, ...] = ()
     refuse_other_stacks: bool = False
     gpu: str = ""
+    mpi: str = ""
+    mpi_library: PurePath | None = None
     extends: str = ""
     servers: tuple[Path, ...] = ()
     container: PurePath | None = None
@@ -292,6 +296,10 @@ def _lines(plan: LaunchPlan) -> Iterator[tuple[str, ...]]:
         yield "other_stacks", "", "refuse"
     if plan.gpu:
         yield "gpu", "", plan.gpu
+    if plan.mpi:
+        yield "mpi", "", plan.mpi
+    if plan.mpi_library is not None:
+        yield "mpi_library", "p", str(plan.mpi_library)
     for change in plan.activation:
         yield "activate", "", f"{change.action.value} {_change(change)}"
     for change in plan.environment:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.errors import Exit, StoreError, did_you_mean, explained
-from tykky.files import Permissions, is_folder, make_folder, write_file
+from tykky.files import Permissions, is_folder, make_folder, usual_mode, write_file
 from tykky.host import owner_of
 from tykky.spec import is_path
 from tykky.store import record as records
@@ -67,15 +67,13 @@ class Store:
     def of(cls, config: Config) -> Store:
         """The store that the configuration names, with those of its other roots."""
         wanted = config.permissions
-        umask = os.umask(0o022)
-        os.umask(umask)
         names = {path: name for name, path in reversed(config.roots)}
         store = cls(
             config.root,
             Permissions(
                 # Whoever makes it needs it, whatever is said.
-                folder=(int(wanted.dir_mode, 8) if wanted.dir_mode else 0o777 & ~umask) | 0o700,
-                file=(int(wanted.file_mode, 8) if wanted.file_mode else 0o666 & ~umask) | 0o600,
+                folder=(int(wanted.dir_mode, 8) if wanted.dir_mode else usual_mode(0o777)) | 0o700,
+                file=(int(wanted.file_mode, 8) if wanted.file_mode else usual_mode(0o666)) | 0o600,
                 group=wanted.group,
                 setgid=wanted.setgid,
                 chosen=bool(wanted.file_mode),

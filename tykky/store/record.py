@@ -133,6 +133,11 @@ class Record(Entry):
         return {new: old for old, new in paths.items()}
 
     @property
+    def mpi(self) -> Mapping[str, str]:
+        """What is known of the MPI of its programs (see :mod:`tykky.build.mpi`)."""
+        return dict(self.launch.get("mpi", ()))
+
+    @property
     def names_of_images(self) -> str:
         """The files of its own images, the lowest first, as what needs it tells the launcher."""
         return ",".join(image["file"] for image in self.images)

@@ -10,6 +10,9 @@
 The record has the digests of the images and of all that lies beside it, and its own number; so a
 signature of these lines is one of the whole generation. Whose signatures count is what the
 configuration says: ``signing.allowed_signers``, as in ALLOWED SIGNERS of ssh-keygen(1).
+
+What was pulled has a record of its own here. That which was signed is kept in ``pulled`` with its
+signature, and is one of the contents: of what the images have and how they were built.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from tykky.config import Config
 
 NAME = "signature"
+#: The folder of the record and signature that something was pulled with.
+PULLED = "pulled"
 #: What such signatures are for; keeps them apart from those of commits and of mails.
 NAMESPACE = "tykky-install"
 _TEXT = re.compile(
@@ -103,11 +108,12 @@ def _sign(key: Path, record: bytes) -> bytes:
 
 def of_generation(folder: Path, config: Config) -> Verdict:
     """What the signature in the folder of a generation is worth. Raises ``TykkyError``."""
-    signature = None
-    with explained(f"read the signature in {folder}"):
-        record = read_small(folder / records.NAME)
-        if os.path.lexists(path := folder / NAME):
-            signature = read_small(path)
+    record, signature = _both(folder)
+    if signature is None and (folder / PULLED).is_dir():
+        pulled, signature = _both(folder / PULLED)
+        if _contents(record) == _contents(pulled):
+            return check(pulled, signature, config)
+        return Verdict("unsigned", why="is of what was pulled, and other contents were made of it")
     verdict = check(record, signature, config)
     if verdict.state in ("good", "stranger"):
         try:
@@ -117,6 +123,24 @@ def of_generation(folder: Path, config: Config) -> Verdict:
         if str(number) != folder.name:
             return Verdict("bad", why=f"is the signature of #{number}, whose record lies here")
     return verdict
+
+
+def _both(folder: Path) -> tuple[bytes, bytes | None]:
+    """A record, and its signature if there is one."""
+    with explained(f"read the signature in {folder}"):
+        path = folder / NAME
+        signature = read_small(path) if os.path.lexists(path) else None
+        return read_small(folder / records.NAME), signature
+
+
+def _contents(record: bytes) -> object:
+    """What a record says of how the contents were built, and in which images they are."""
+    try:
+        facts = parse_json(record)
+        own = [each["sha256"] for each in facts["images"] if "paths" not in each]
+        return facts["build"], facts["lock"], own
+    except (ValueError, KeyError, TypeError):
+        return object()  # which is like nothing else
 
 
 def check(record: bytes, signature: bytes | None, config: Config) -> Verdict:

@@ -48,7 +48,8 @@ _PROBLEMS = (
         Exit.UNKNOWN_PACKAGE,
     ),
     (
-        r"(?:Because|and) (\S+?)(?:==\S+)? has no (?:usable )?wheels",
+        r"(?:Because|and)\s+(?:all\s+versions\s+of\s+)?(\S+?)(?:==\S+)?\s+ha(?:s|ve)\s+no\s+"
+        r"(?:usable\s+)?wheels",
         "'{0}' has no wheel for this Python and platform",
         "let the recipe build it from source: source = ('{0}',)",
         Exit.RESOLVE,

@@ -7,9 +7,11 @@ import re
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -87,6 +89,69 @@ def run(
             error.remedy = _ASK
         raise error
     return said
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command that is run beside others, once those that it needs (by their names) have ended."""
+
+    what: str
+    argv: list[str]
+    env: Mapping[str, str]
+    needs: frozenset[str]
+
+
+def run_beside(
+    tasks: Mapping[str, Task],
+    most: int,
+    cwd: Path,
+    log: BinaryIO,
+    begin: Callable[[str], None] = lambda _: None,
+) -> tuple[str, TykkyError] | None:
+    """Run commands, at most so many at once; what each prints is in the log once it has ended.
+
+    ``begin`` is told the name of each that begins. Returned are the name of the first that fails
+    and its error; those beside it are ended.
+    """
+    waiting, done = dict(tasks), set[str]()
+    running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+    with ExitStack() as files:
+        try:
+            while waiting or running:
+                ready = [name for name, task in waiting.items() if task.needs <= done]
+                if not (ready or running):  # in a circle: they may as well be tried
+                    ready = [*waiting]
+                for name in ready[: most - len(running)]:
+                    task = waiting.pop(name)
+                    begin(name)
+                    output: IO[bytes] = files.enter_context(tempfile.TemporaryFile())
+                    child = subprocess.Popen(
+                        task.argv,
+                        env=dict(task.env),
+                        cwd=cwd,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                    )
+                    running[name] = child, output
+                ended = [name for name, (child, _) in running.items() if child.poll() is not None]
+                for name in ended:
+                    child, output = running.pop(name)
+                    output.seek(0)
+                    said = output.read()
+                    output.close()
+                    log.write(f"$ {tasks[name].what}\n".encode(errors="backslashreplace") + said)
+                    log.flush()
+                    if child.returncode:
+                        what, text = tasks[name].what, said.decode(errors="replace")
+                        return name, failure(what, child.returncode, text)
+                    done.add(name)
+                if not ended:
+                    time.sleep(0.02)
+        finally:
+            for child, _ in running.values():
+                _end(child)
+    return None
 
 
 @dataclass(frozen=True)

@@ -130,14 +130,16 @@ def resolve(
     config: Config,
     present: Mapping[str, str] | None = None,
     held: Sequence[Package] = (),
+    constraints: Sequence[str] = (),
 ) -> tuple[Package, ...]:
     """The exact files that satisfy ``requirements`` on a Python and an architecture.
 
     Only wheels are taken, since a wheel is the same everywhere, except for the projects named
     in ``source``, whose own code may run for it, in a box with the network: so what uv keeps
     then is kept for nobody else. Nothing is installed. What is ``present`` already (names and
-    versions) is kept if it can be, and not in the result; what is ``held`` has its version, if it
-    is in the result. Raises ``TykkyError`` with the resolver's reason.
+    versions) is kept if it can be, and not in the result; if they are in the result, what is
+    ``held`` has its version, and what ``constraints`` are about is as they say. Raises
+    ``TykkyError`` with the resolver's reason.
     """
     from tykky.tools.enclosure import Access, closed, enclosed
     from tykky.tools.scratch import Scratch
@@ -161,6 +163,9 @@ def resolve(
         seen = [Path(unquote(path)) for path in local]
         access = Access(seen=seen, places={cache: cache, work: work}, network=True)
         line, variables = enclosed(line, variables, scratch, config, access)
+        if constraints:
+            (work / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
+            line += ["--constraints", "constraints.txt"]
         if held:
             pins = "".join(f"{one.name}=={one.version}\n" for one in held)
             (work / "held.txt").write_text(pins, encoding="utf-8")

@@ -34,7 +34,10 @@ def toml(text: str) -> dict[str, Any]:
         import tomllib
     else:
         import tomli as tomllib
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def rivals(prefix: Path, names: Container[str]) -> list[str]:
@@ -70,7 +73,7 @@ def provide(
         there = fetch.kept(package.sha256, config.cache_dir)
         if there is not None:
             return there
-        address = package.url or _address(package, indexes, config.timeout)
+        address = package.url or address_of(package, indexes, config.timeout)
         addresses[package.sha256] = public(address)
         return fetch.fetch(
             public(address),
@@ -91,7 +94,7 @@ def public(address: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _address(package: Package, indexes: Sequence[str], patience: int) -> str:
+def address_of(package: Package, indexes: Sequence[str], patience: int) -> str:
     """Where the first index that has a file has it, with what has to be said to be let in."""
     name = re.sub(r"[-_.]+", "-", package.name).lower()
     problem: StepError | None = None

@@ -56,6 +56,8 @@ static const struct key keys[] = {
     {"host_roots", "", ONCE, CHOICE, IN(host_roots), switches, 0},
     {"other_stacks", "", ONCE, CHOICE, IN(refuse_other_stacks), refusals, 0},
     {"gpu", "", ONCE, CHOICE, IN(gpu), gpu_names, 0},
+    {"mpi", "", ONCE, CHOICE, IN(mpi), mpi_names, 0},
+    {"mpi_library", "p", ONCE, STRING, IN(mpi_library), NULL, 0},
     {"idle", "", ONCE, SECONDS, IN(idle), NULL, 0},
     {"idle_step", "", ONCE, SECONDS, IN(idle_step), NULL, 0},
     {"extends", "f", ONCE, STRING, IN(extends), NULL, 0},
@@ -271,7 +273,7 @@ bool conf_parse(struct conf *conf, const char *file, char *text, size_t size)
     size_t lines = 1; /* there may be as many of each */
     for (size_t i = 0; i < size; i++)
         lines += text[i] == '\n';
-    *conf = (struct conf){.file = file, .text = text, .size = size, .gpu = -1};
+    *conf = (struct conf){.file = file, .text = text, .size = size, .gpu = -1, .mpi = -1};
     conf->idle = 60;
     conf->idle_step = 10;
     conf->env = allocate(lines, sizeof *conf->env);

@@ -24,6 +24,11 @@
  *     container /s/bases/debian.sif          for apptainer: the container
  *     apptainer /usr/bin/apptainer           for apptainer: the program
  *     gpu nvidia                   or amd: says so on a terminal if the node has none
+ *     mpi openmpi                  what has to start its MPI programs: openmpi (mpirun of Open MPI
+ *                                  up to 4, which tells by itself what srun lacks), pmix (the same
+ *                                  from 5 on), pmi (MPICH and its kin), slurm (these with a client
+ *                                  of Slurm); rank 0 says so if it was something else
+ *     mpi_library /usr/lib64/libmpi.so.40    or if the node has no such file
  *     option --nv                            for apptainer: one more word for `exec`
  *
  * The mounts are made in the order in which they stand here, later ones over earlier ones:
@@ -125,6 +130,8 @@ struct conf {
     const char *container;
     const char *extends;
     int gpu; /* of gpu_names; -1: none */
+    int mpi; /* of mpi_names, in the order of enum mpi; -1: none */
+    const char *mpi_library;
 
     struct mount *mounts;
     size_t mount_count;
@@ -157,6 +164,7 @@ char *install_file(const char *prefix, const char *directory, const char *name);
 /* In the order of enum runtime; ends with NULL. */
 extern const char *const runtime_names[];
 extern const char *const gpu_names[];
+extern const char *const mpi_names[];
 
 /* Where a name stands among names that end with NULL; -1 if it does not. */
 int position(const char *const *names, const char *name);

@@ -5,6 +5,7 @@
 
 const char *const runtime_names[] = {"native", "apptainer", "auto", NULL};
 const char *const gpu_names[] = {"nvidia", "amd", NULL};
+const char *const mpi_names[] = {"openmpi", "pmix", "pmi", "slurm", NULL};
 
 int position(const char *const *names, const char *name)
 {

@@ -108,6 +108,7 @@ static bool launch(char **argv)
     if (!stack_find(&stack) || !extra_add(&stack))
         return inside_explain(&stack);
     warn_of_gpu();
+    warn_of_mpi(&stack);
     /* Before the image covers the prefix, where it would be seen as a virtual environment. */
     enum activation activation = find_activation();
     return launch_with(runtime, activation, argv) || layers_explain(&stack) ||

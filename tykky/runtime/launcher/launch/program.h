@@ -16,6 +16,10 @@ bool program_execute(const struct place *place, const struct conf *conf, char **
  * module environment anything may be there. NULL: it is not found. */
 const char *search_program(const char *name, const struct list *named, const char *const *usual);
 
+/* Says on standard error if what starts this as the first of several processes is not what the MPI
+ * of the stack understands, or if the node has none. */
+void warn_of_mpi(const struct stack *stack);
+
 /* --- the environment of the program, as launch.conf asks for it ------------------------------- */
 
 /* Whether, and how, calling a command activates its stack, as conda would. */
