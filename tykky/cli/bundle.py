@@ -14,7 +14,7 @@ from tykky import console
 from tykky.cli.common import Call, Result, check_named, flag, listed, named, option, said, specs
 from tykky.cli.fetch import fetched, wanted
 from tykky.cli.push import chosen
-from tykky.errors import StoreError
+from tykky.errors import Exit, StoreError
 from tykky.exchange import archive, inputs
 from tykky.exchange.archive import Named
 from tykky.exchange.artifact import build_tag, tag_of
@@ -43,6 +43,7 @@ def run(call: Call) -> Result:
     signatures.check_key(call.config)
     sign, path = signatures.signer(call.config), call.args.output.absolute()
     made: dict[str, Named] = {}
+    places: dict[str, str] = {}
     check_named(call)
     if not call.args.spec and not listed(call, here=True):
         remedy = "'tykky apply FILE --dry-run' tells what it names for which machine"
@@ -55,6 +56,10 @@ def run(call: Call) -> Result:
     for record in () if call.args.inputs else _installs(call):
         for each in (*needed(record), record):
             tags = tag_of(f"{each.version}{each.suffix}", each.arch), build_tag(each.build)
+            if places.setdefault(each.title, each.prefix) != each.prefix:
+                cause = f"{each.title} is in {places[each.title]} and in {each.prefix}"
+                remedy = "a file has one of them: write one for each root"
+                raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
             if each.title not in made:
                 made[each.title] = Named(each.name, tags, artifact_of(each, call.config, sign))
     with console.step("bundle", path.name) as line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -286,17 +287,19 @@ def doubts(rows: Sequence[Row]) -> list[str]:
         use = (row.wanted.deprecated or {}).get("use", "")
         if not use or row.recipe is None or not row.wanted.here:
             continue
-        others = {
+        meant = {
             other.module
             for other in rows
             if other.root == row.root and other.recipe and _means(use, other.recipe)
         }
-        if others == {row.module} or use.replace("@", "/") == row.module:
+        with contextlib.suppress(TykkyError):  # it may be any text
+            meant |= {e.module for e in Store.of(_configured(row.flags, row.wanted)).meant(use)}
+        if meant == {row.module} or use.replace("@", "/") == row.module:
             cause = f"{row.title} is to be used instead of itself"
             remedy = "name another one with 'use' of 'deprecated'"
             raise ConfigError(cause, remedy=remedy, where=row.wanted.where)
-        if not others and not Store.of(_configured(row.flags, row.wanted)).meant(use):
-            told = "is in no list and not installed; users are told of it as the list says"
+        if not meant:
+            told = "is not in this list and not installed; users are told of it as the list says"
             found.append(f"{row.place}: '{use}', to be used instead of {row.title}, {told}")
     return found
 
