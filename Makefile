@@ -7,6 +7,8 @@ export PYTHON ?= /usr/bin/python3
 DEMO ?= $(HOME)/tykky-demo
 # What `make test` hands to pytest: T="tests/unit -k spec", say.
 export T ?=
+# Which recipes `make nightly` builds (nothing: all that can be had, but for the largest).
+R ?=
 # What `make bench` measures (nothing: everything; starts: what a start costs), and where to.
 export B ?=
 export JSON ?= build/bench.json
@@ -20,7 +22,7 @@ root := $(filter 0,$(shell id -u))
 venv := build/venv
 # What of the host each target needs beyond what the virtual environment is made with.
 test_parts := apptainer bases bench browser modules registry mpi slurm
-bench_parts := apptainer bases bench
+bench_parts := apptainer bases bench browser
 check_parts := bench
 c_sources = $(wildcard tykky/runtime/launcher/*/*.c benchmarks/*.c tests/system/*.c)
 c_warnings := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only \
@@ -30,13 +32,18 @@ shell_scripts = $(shell find . \( -path ./build -o -path ./.git -o -name '.*_cac
 	-o -type f -print | xargs awk 'FNR == 1 && (/^\#!.*[ \/](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) \
 	{ print FILENAME } { nextfile }')
 
-.PHONY: help demo test bench measurements venv clean check check-python check-types check-shell check-c
+.PHONY: help demo test nightly bench measurements docs picture man venv clean check check-python check-types \
+	check-shell check-c
 
 help:
 	@echo 'make demo    install what is missing, install tykky, install a stack, load and run it'
 	@echo 'make test    the whole suite, on real parts [T="tests/unit -k spec"]'
 	@echo 'make check   lint, format, layers, types, shell scripts, C warnings and sanitizers'
+	@echo 'make nightly build the recipes that come with Tykky, but for the largest [R="jax gnuplot"]'
 	@echo 'make bench   what commands, installs and listings cost against their peers [B=starts]'
+	@echo 'make docs    the documentation as a site with search: build/docs'
+	@echo 'make picture the picture of a session in the README, by typing it: share/doc/session.svg'
+	@echo 'make man     the man pages: build/man'
 	@echo 'make venv    only the virtual environment of the developers: $(venv)'
 	@echo 'make clean   remove build/ and $(DEMO)'
 
@@ -62,9 +69,27 @@ bench: venv
 	@$(venv)/bin/python -m benchmarks --json $(JSON) $(B)
 endif
 
+# Hours, and downloads that stay in the caller's own cache; nothing else is left.
+nightly: venv
+	@tools/provision bases mpi
+	@$(venv)/bin/python -m tests.nightly $(R)
+
 # The page's tables and picture, from the figures that are committed beside it.
 measurements: $(venv)/.made
 	@$(venv)/bin/python -m benchmarks.report
+
+# A broken link fails, and so does a page that the index does not name (not with --quiet). Search needs
+# a server of files: python3 -m http.server --directory build/docs
+docs: $(venv)/.made
+	@NO_MKDOCS_2_WARNING=1 $(venv)/bin/mkdocs build
+	@echo 'made build/docs/index.html'
+
+picture: $(venv)/.made
+	@PATH=$(CURDIR)/$(venv)/bin:$$PATH $(venv)/bin/python tools/picture.py
+
+man: $(venv)/.made
+	@PYTHONPATH=. $(venv)/bin/python tools/manpages.py build/man/man1
+	@echo 'made build/man: man -M build/man tykky'
 
 check-python: $(venv)/.made
 	$(venv)/bin/ruff check

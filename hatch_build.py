@@ -1,10 +1,13 @@
-"""What a wheel holds besides the package: the data folders and the compiled launcher.
+"""What a wheel holds besides the package: data folders, man pages and the compiled launcher.
 
 The folders ``repo``, ``builds``, ``configs`` and ``share`` stand at the top of a checkout and
 go to ``tykky/data/`` in a wheel; ``tykky.resources`` finds them in both. The launcher is
 compiled here if the machine has a C compiler: such a wheel fits every Linux of its architecture
 if the launcher could be linked statically, else machines like this one. Without a compiler the
 wheel is pure, and Tykky compiles the launcher when it is first needed.
+
+The man pages are made of what ``-h`` says, and lie where ``man`` looks for them by PATH: beside the
+environment's ``bin``, and beside ``share/bin``, which setup-env.sh puts on PATH.
 """
 
 from __future__ import annotations
@@ -35,6 +38,10 @@ class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
         for name in FOLDERS:
             build_data["force_include"][str(root / name)] = f"tykky/data/{name}"
         self._scratch = Path(tempfile.mkdtemp(prefix="tykky-launcher-"))
+        for page in make_pages(root, self._scratch / "man1"):
+            for target in ("force_include", "shared_data"):
+                folder = "tykky/data/share/man" if target == "force_include" else "share/man"
+                build_data[target][str(page)] = f"{folder}/man1/{page.name}"
         programs = compile_launcher(root, self._scratch)
         for program in programs:
             target = f"tykky/runtime/launcher/bin/{platform.machine()}/{program.name}"
@@ -47,6 +54,16 @@ class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
         """Remove the scratch directory of the compiled launcher."""
         if version != "editable":
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def make_pages(root: Path, out: Path) -> list[Path]:
+    """Write the man pages of the tree ``root`` into ``out``."""
+    # What pip has made for the build lies along sys.path, and is not in sys.executable.
+    path = os.pathsep.join([str(root), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, str(root / "tools/manpages.py"), str(out)]
+    subprocess.run(command, cwd=root, env=environment, check=True)
+    return sorted(out.iterdir())
 
 
 def compile_launcher(root: Path, out: Path) -> list[Path]:

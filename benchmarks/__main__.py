@@ -22,6 +22,7 @@ from rich.table import Table
 from benchmarks import (
     advisories,
     calls,
+    catalog,
     classic,
     conda,
     containers,
@@ -58,6 +59,7 @@ OTHERS: dict[str, Callable[[Tykky, Path], Iterator[Row]]] = {
     "program": program.measure_listing,
     "places": places.measure,
     "advisories": advisories.measure,
+    "catalog": catalog.measure,
     "classic": classic.measure,
 }
 

@@ -17,11 +17,21 @@ TOP = Path(__file__).parents[1]
 PAGE = TOP / "share/doc/reference/measurements.md"
 DATA = PAGE.with_suffix(".json")
 PICTURE = PAGE.with_suffix(".svg")
+README = TOP / "README.md"
 TEMPLATE = Path(__file__).with_name("plot.svg.j2")
 BEGIN, END = "<!-- made by: make measurements -->\n", "<!-- end -->\n"
 
 #: The share of the processors' time that others may take before times are rough.
 QUIET = 0.05
+
+#: What the README shows of it: the group and the case.
+_SUMMARY = (
+    ("start", "python -c pass"),
+    ("start", "python -c 'import numpy'"),
+    ("slow file system", "import scipy.stats, cold"),
+    ("slow file system", "import scipy.stats, cold: metadata operations"),
+    ("memory", "200 MB read by 16 processes"),
+)
 
 _Row = dict[str, Any]
 
@@ -62,6 +72,23 @@ def tables(run: dict[str, Any]) -> str:
         lines += ["", f"### {group[0].upper()}{group[1:]}", ""]
         lines += ["| case | Tykky | peer | peer's | ratio | rounds |", "|---|--:|---|--:|--:|--:|"]
         lines += [_line(row) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def summary(run: dict[str, Any]) -> str:
+    """Markdown: what tells most, in one table."""
+    lines = ["| | Tykky | a plain environment | `apptainer exec` |", "|---|--:|--:|--:|"]
+    for group, case in _SUMMARY:
+        rows = [row for row in run["results"] if (row["group"], row["case"]) == (group, case)]
+        plain = next((row for row in rows if "venv" in row["peer"]), None)
+        container = next((row for row in rows if "apptainer" in row["peer"]), None)
+        cells = [
+            amount(row["peer_value"], row["unit"]) if row else "" for row in (plain, container)
+        ]
+        what = _code(case) if group == "start" else f"{group}: {case}"
+        lines.append(
+            f"| {what} | {amount(rows[0]['value'], rows[0]['unit'])} | {' | '.join(cells)} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -155,17 +182,18 @@ def _bars(rows: list[_Row], case: str) -> Iterator[tuple[str, str, str, float]]:
         yield "", "apptainer" if "apptainer" in row["peer"] else "plain", said, theirs
 
 
-def page_with(text: str, run: dict[str, Any]) -> str:
-    """The text of the page with the tables of this run in it."""
+def page_with(text: str, made: str) -> str:
+    """The text of a page with what was made of a run in it: ``tables`` or ``summary``."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables(run)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{made}\n{END}{after}"
 
 
 def main() -> int:
     """Write tables and picture. Returns the exit code."""
     run = json.loads(DATA.read_text(encoding="utf-8"))
-    PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), run), encoding="utf-8")
+    for page, made in ((PAGE, tables(run)), (README, summary(run))):
+        page.write_text(page_with(page.read_text(encoding="utf-8"), made), encoding="utf-8")
     PICTURE.write_text(plot(run), encoding="utf-8")
     return 0
 

@@ -3,8 +3,8 @@
 #
 #     . <where tykky is>/share/setup-env.sh
 #
-# It puts the program on PATH, sets up completion, and defines the function `tykky`, which adds
-# two verbs to those of the program because only a function can change the shell it is called in:
+# It puts the program on PATH (`man` then has its pages), sets up completion, and defines the
+# function `tykky`, which adds two verbs because only a function can change the shell it is called in:
 #
 #     tykky activate NAME|PATH     put the commands of a stack first on PATH
 #     tykky deactivate             take them away again
@@ -229,6 +229,12 @@ case ":$PATH:" in
     *) PATH="$_tykky_share/bin${PATH:+:$PATH}" ;;
 esac
 export PATH
+
+# Where there is no MANPATH, or one with an empty item, `man` finds the pages by PATH.
+case ":${MANPATH-}:" in
+    *::* | *":$_tykky_share/man:"*) ;;
+    *) MANPATH="$_tykky_share/man:$MANPATH" ;;
+esac
 
 # A ksh exports no functions, but its scripts find those of the classic names by this variable.
 if [ -z "${BASH_VERSION-}${ZSH_VERSION-}" ]; then

@@ -85,6 +85,23 @@ class Page:
         self.send("Input.dispatchKeyEvent", type="keyDown", text="\r", **key)
         self.send("Input.dispatchKeyEvent", type="keyUp", **key)
 
+    def press(self, key: str) -> None:
+        """Press a key by its name, such as ``ArrowDown``; or one that is a character."""
+        codes = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40, "Tab": 9}
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        about = {"key": key, "windowsVirtualKeyCode": codes.get(key, ord(key[0]))}
+        typed = {"text": text} if text else {}
+        self.send("Input.dispatchKeyEvent", type="keyDown", **about, **typed)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def see(self, *, width: int = 1200, dark: bool = False, scripts: bool = True) -> None:
+        """Be a screen of so many pixels, with a system that is dark, or runs no scripts."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.send("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.send("Emulation.setEmulatedMedia", features=[scheme])
+        self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
+
     def picture(self, path: Path) -> None:
         """Write what is seen, as PNG."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))

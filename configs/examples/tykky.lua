@@ -10,6 +10,8 @@ whatis("Name: tykky")
 whatis("Description: installs software stacks, one image each")
 
 prepend_path("PATH", pathJoin(share, "bin"))
+-- Where there is no MANPATH, `man` finds the pages by PATH; with one, it would find nothing else.
+if (os.getenv("MANPATH") or "") ~= "" then prepend_path("MANPATH", pathJoin(share, "man")) end
 -- Activation changes the shell that calls it, and completion belongs to it: both are functions.
 execute { cmd = ". '" .. pathJoin(share, "setup-env.sh") .. "'", modeA = { "load" } }
 execute { cmd = "unset -f tykky __tykky_activate __tykky_deactivate __tykky_get_env_path", modeA = { "unload" } }

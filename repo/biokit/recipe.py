@@ -2,7 +2,7 @@ from tykky import ContainerStack
 
 
 class Biokit(ContainerStack):
-    """Everyday tools of sequence analysis: aligners, and tools for alignments and variants.
+    """Everyday tools for sequences, their alignments and variants.
 
     SAMtools, BCFtools, HTSlib, BWA, Bowtie 2, minimap2, BEDTools, seqtk and VCFtools, as Debian
     has them.

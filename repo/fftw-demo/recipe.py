@@ -2,10 +2,10 @@ from tykky import DiskStack
 
 
 class FftwDemo(DiskStack):
-    """A small program that transforms, compiled here against FFTW: how to build from source.
+    """An example of how to build from source: a Fourier transform.
 
-    'fft-demo N' transforms N random numbers there and back with FFTW and says how far the
-    result is from them; 'fft-bench' is another name for it.
+    Compiled here against FFTW. 'fft-demo N' transforms N random numbers there and back and says how
+    far the result is from them; 'fft-bench' is another name for it.
     """
 
     homepage = "https://www.fftw.org"

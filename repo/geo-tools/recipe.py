@@ -2,7 +2,7 @@ from tykky import ContainerStack
 
 
 class GeoTools(ContainerStack):
-    """Tools for maps: GDAL and OGR for raster and vector files, PROJ, and GRASS GIS."""
+    """Tools for maps: GDAL and OGR, PROJ, and GRASS GIS."""
 
     homepage = "https://docs.csc.fi/apps/gdal"
     license = "MIT (GDAL, PROJ), GPL-2.0-or-later (GRASS GIS)"

@@ -2,7 +2,7 @@ from tykky import PipStack, variant
 
 
 class PythonData(PipStack):
-    """Python for data analysis: arrays, tables, plots, parallel computing, notebooks.
+    """Python for data analysis: arrays, tables, plots, notebooks.
 
     NumPy, SciPy, pandas, Polars, scikit-learn, statsmodels, Matplotlib, Dask, HDF5 and
     NetCDF. Without the variant 'jupyter' it has no notebooks and is smaller.

@@ -2,7 +2,7 @@ from tykky import CondaStack, variant
 
 
 class PythonGeo(CondaStack):
-    """Python for geoinformatics: vectors, rasters, point clouds, maps, data cubes.
+    """Python for geoinformatics: vectors, rasters, point clouds, maps.
 
     GDAL, PDAL and PROJ with their programs, GeoPandas, Rasterio, Xarray, Dask and many more. Made
     of conda packages, because GDAL and PDAL have no wheels for Python.

@@ -26,6 +26,10 @@ class Pytorch(PipStack):
         return "nvidia" if self.cuda else ""
 
     @property
+    def unlocked(self):
+        return "" if self.cuda else "download.pytorch.org must be reached to lock, plan or build it"
+
+    @property
     def packages(self):
         if self.cuda:
             yield f"torch=={self.version}"

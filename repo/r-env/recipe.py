@@ -2,7 +2,7 @@ from tykky import ContainerStack
 
 
 class REnv(ContainerStack):
-    """R for statistics, with common packages and compilers for those of your own.
+    """R for statistics, with common packages, and compilers for others.
 
     Your packages go where R_LIBS_USER says; make that directory, and 'install.packages' uses it.
     """

@@ -2,7 +2,7 @@ from tykky import CondaStack
 
 
 class Tabulate(CondaStack):
-    """Tables from columns of text: the smallest useful stack made of conda packages."""
+    """Tables from columns of text: the smallest stack of conda packages."""
 
     homepage = "https://github.com/astanin/python-tabulate"
     license = "MIT"

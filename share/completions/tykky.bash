@@ -11,7 +11,7 @@ _shtab_tykky_kernel_subparsers=(add list remove)
 _shtab_tykky_base_subparsers=(list pull verify)
 _shtab_tykky_registry_subparsers=(list)
 _shtab_tykky_config_subparsers=(get set why)
-_shtab_tykky_subparsers=(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_subparsers=(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate catalog push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_option_strings=(-h --help --json --root -c)
 _shtab_tykky_info_option_strings=(-h --help --json --root -c)
@@ -66,6 +66,7 @@ _shtab_tykky_base_option_strings=(-h --help --json --root -c)
 _shtab_tykky_refresh_option_strings=(-h --help --json --root -c --all --check --runtime --isolation)
 _shtab_tykky_squash_option_strings=(-h --help --json --root -c --all)
 _shtab_tykky_relocate_option_strings=(-h --help --json --root -c --all --move --dry-run)
+_shtab_tykky_catalog_option_strings=(-h --help --json --root -c --output --title --url --also --hidden)
 _shtab_tykky_push_option_strings=(-h --help --json --root -c --to --all)
 _shtab_tykky_registry_list_option_strings=(-h --help --from --json --root -c)
 _shtab_tykky_registry_option_strings=(-h --help --json --root -c)
@@ -173,6 +174,8 @@ _shtab_tykky_squash_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_squash___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_relocate_pos_0_COMPGEN=_tykky_installs
 _shtab_tykky_relocate___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_catalog___root_COMPGEN=_shtab_compgen_dirs
+_shtab_tykky_catalog___output_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_push_pos_0_COMPGEN=_tykky_recipes
 _shtab_tykky_push___root_COMPGEN=_shtab_compgen_dirs
 _shtab_tykky_registry_list___root_COMPGEN=_shtab_compgen_dirs
@@ -219,7 +222,7 @@ _shtab_tykky_registry_pos_0_choices=(list)
 _shtab_tykky_config_set___scope_choices=(user site system)
 _shtab_tykky_config_pos_0_choices=(get set why)
 _shtab_tykky_completion_pos_0_choices=(bash zsh tcsh)
-_shtab_tykky_pos_0_choices=(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
+_shtab_tykky_pos_0_choices=(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate catalog push registry bundle export fetch verify sign rebuild reindex doctor config completion activate deactivate)
 
 _shtab_tykky_list_pos_0_nargs='*'
 _shtab_tykky_list__h_nargs=0
@@ -480,6 +483,10 @@ _shtab_tykky_relocate___json_nargs=0
 _shtab_tykky_relocate___all_nargs=0
 _shtab_tykky_relocate___move_nargs=0
 _shtab_tykky_relocate___dry_run_nargs=0
+_shtab_tykky_catalog__h_nargs=0
+_shtab_tykky_catalog___help_nargs=0
+_shtab_tykky_catalog___json_nargs=0
+_shtab_tykky_catalog___hidden_nargs=0
 _shtab_tykky_push_pos_0_nargs='*'
 _shtab_tykky_push__h_nargs=0
 _shtab_tykky_push___help_nargs=0
@@ -584,7 +591,7 @@ _tykky_stacks() {
   } | sort -u
 }
 _tykky_keys() {
-  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir builds_dir mirrors registry_mirrors registries timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size layers.most layers.above permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine r.cran r.bioconductor advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases slurm.partition slurm.account slurm.qos slurm.time slurm.memory slurm.cpus slurm.gpus slurm.constraint slurm.architectures slurm.scratch | _tykky_matching "$1"
+  printf '%s\n' root roots module_path build_dir cache_dir base bases bases_dir builds_dir mirrors registry_mirrors registries timeout repos builtin_repo runtime isolation mount_points classic_hides jobs reads hooks idle server squash.compression squash.level squash.block_size layers.most layers.above permissions.group permissions.dir_mode permissions.file_mode permissions.setgid permissions.module_group permissions.restricted keep.days keep.generations module.format module.extensions module.extensions_max module.after_change module.templates module.family python.user_site pip.index_url pip.extra_index_urls pip.strategy pip.glibc pip.quarantine conda.channels conda.channel_alias conda.aliases conda.strict_priority conda.blocked conda.blocked_message conda.virtual_packages conda.quarantine r.cran r.bioconductor advisories.osv advisories.statements advisories.on_install advisories.fail_on advisories.conda_names signing.key signing.allowed_signers signing.policy licences.allow licences.ask licences.deny licences.unknown licences.exceptions licences.bases slurm.partition slurm.account slurm.qos slurm.time slurm.memory slurm.cpus slurm.gpus slurm.constraint slurm.architectures slurm.scratch catalog.output catalog.title catalog.url catalog.contact catalog.roots catalog.hidden | _tykky_matching "$1"
 }
 
 # End Custom Preamble

@@ -18,9 +18,10 @@ complete tykky \
         'c/--shared=/d/' \
         'c/--runtime=/(native apptainer auto)/' \
         'c/--isolation=/(open mounts closed)/' \
+        'c/--output=/d/' \
         'c/--mirror=/d/' \
         'c/--scope=/(user site system)/' \
-        'c/--/(advisories again all allow-shadow arch cache cancel check commands commit conda copy course days dry-run fail-on failed files first fix follow force format from full generations gone help images inputs isolation jobs json keep-going key kind last licences list mirror move name no-lock notes only output packages path plan print prune reason repo requirements reverse root runnable runtime sbatch scope security shared signatures site sizes slurm srun store task testing to undo until upstream use user version vex while why)/' \
+        'c/--/(advisories again all allow-shadow also arch cache cancel check commands commit conda copy course days dry-run fail-on failed files first fix follow force format from full generations gone help hidden images inputs isolation jobs json keep-going key kind last licences list mirror move name no-lock notes only output packages path plan print prune reason repo requirements reverse root runnable runtime sbatch scope security shared signatures site sizes slurm srun store task testing title to undo until upstream url use user version vex while why)/' \
         'c/-/(- c h n o r)/' \
         'n/--root/d/' \
         'n/--kind/(pip conda container disk)/' \
@@ -32,9 +33,10 @@ complete tykky \
         'n/--shared/d/' \
         'n/--runtime/(native apptainer auto)/' \
         'n/--isolation/(open mounts closed)/' \
+        'n/--output/d/' \
         'n/--mirror/d/' \
         'n/--scope/(user site system)/' \
-        'p/1/(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate push registry bundle export fetch verify sign rebuild reindex doctor config completion)/' \
+        'p/1/(list info create edit repo lock audit install apply builds extend pull import update rollback uninstall retire gc find which outdated diff graph history log sbom module exec shell test mount kernel default hide deprecate hold base refresh squash relocate catalog push registry bundle export fetch verify sign rebuild reindex doctor config completion)/' \
         'n/repo/(list add update remove)/' \
         'n/module/(path admin-list file)/' \
         'n/kernel/(add list remove)/' \

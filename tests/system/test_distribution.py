@@ -21,16 +21,21 @@ UV = Path(sys.executable).parent / "uv"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel made from a source archive of this checkout, so the archive must be complete."""
+    """A wheel made by pip, from a source archive of this checkout: so that must be complete."""
     out = tmp_path_factory.mktemp("dist")
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--outdir", out, TOP],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+
+    def run(*command: str | Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+
+    run("build", "--sdist", "--outdir", out, TOP)
+    run("pip", "wheel", "--no-deps", "--wheel-dir", out, *out.glob("*.tar.gz"))
     (made,) = out.glob("*.whl")
     return made
 
@@ -88,6 +93,19 @@ def test_installed_wheel_lists_its_recipes_without_the_checkout(
         assert recipe.parent.name in listed
     where = user.run(venv / "bin" / "python", "-c", "import tykky; print(tykky.__file__)").stdout
     assert where.startswith(str(venv))
+    # Its man pages are found wherever PATH leads, and by setup-env.sh also beside a MANPATH.
+    (folder,) = venv.joinpath("lib").glob("python3*/site-packages/tykky/data/share")
+    by_path, by_share, with_manpath = (
+        user.bash(f"{begin}; man -w tykky-install conda-containerize ls").stdout.splitlines()
+        for begin in (
+            f"PATH={venv}/bin:$PATH",
+            f". {folder}/setup-env.sh",
+            f"export MANPATH=/usr/share/man; . {folder}/setup-env.sh",
+        )
+    )
+    assert [page.startswith(str(venv / "share")) for page in by_path] == [True, True, False]
+    assert [page.startswith(str(folder)) for page in by_share] == [True, True, False]
+    assert with_manpath == by_share
 
 
 PROGRAMS = ("tykky", "conda-containerize", "pip-containerize", "wrap-container", "wrap-install")

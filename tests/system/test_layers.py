@@ -59,7 +59,9 @@ FILES: dict[str, dict[str, str]] = {
     "big-2": {"bigs/x/y.py": "x = 2\n", "bigs/data": BIG},
     "tool-1": {
         "tool-1.data/scripts/tool": "#!python\nimport tool; print(tool.version)\n",
-        "tool-1.data/data/share/tool/t.txt": "t",
+        # Its folder is empty when the second of the two below it is gone.
+        "tool-1.data/data/share/tool/a/t.txt": "t",
+        "tool-1.data/data/share/tool/b/t.txt": "t",
     },
     "parta-1": {"names/a.py": "", "names/deep/a.py": ""},
     "partb-1": {"names/b.py": ""},

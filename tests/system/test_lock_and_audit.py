@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests import nightly
 from tests.indexes import wheel
 from tests.stacks import TINY, Site, listing
 from tykky.errors import Exit
@@ -123,7 +125,10 @@ def test_audit_misses_a_lock(site: Site) -> None:
 
 
 def test_audit_of_all_shipped_recipes_finds_nothing(site: Site) -> None:
-    site("audit")
+    audited = [answer["spec"] for answer in site.json("audit")]
+    # What is not built each night is named there, and has not been renamed since.
+    for name in (*nightly.SUITE, *nightly.PLANNED):
+        assert fnmatch.filter(audited, name), name
 
 
 def test_list_shows_recipes(site: Site) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tykky.build.box import PlanBox
 from tykky.config import Config
 from tykky.errors import RecipeError, StepError
 from tykky.lock import Lock
+from tykky.tools import process
 from tykky.tools.scratch import contained
 
 DIGEST = "ab" * 32
@@ -50,6 +52,18 @@ def test_plan_shows_commands_as_a_shell_would_take_them(box: PlanBox) -> None:
     box.run("a | b > c")
     box.run(["x", "a b", Path("/y z"), "$HOME", "'"])
     assert box.lines == ["run    a | b > c", "run    x 'a b' '/y z' '$HOME' ''\"'\"''"]
+
+
+def test_scripts_may_be_indented_as_the_recipe_is(box: PlanBox) -> None:
+    script = """
+        cat << END
+          two
+        END
+        """
+    box.run(script)
+    assert box.lines == ["run    cat << END\n  two\nEND"]
+    done = subprocess.run(process.words(script), capture_output=True, text=True, check=True)
+    assert done.stdout == "  two\n"
 
 
 def test_audit_wants_a_digest_for_what_is_fetched(box: PlanBox) -> None:

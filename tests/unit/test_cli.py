@@ -85,6 +85,14 @@ def test_misspelt_verb_is_answered_with_the_one_that_was_meant(
     assert "did you mean 'install'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["help", "base", "pull"], ["base", "pull", "--help"], ["help"]])
+def test_help_is_a_verb_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    shown = "usage: tykky base pull [-h]" if "base" in words else "usage: tykky [-h]"
+    assert capsys.readouterr().out.startswith(shown)
+
+
 @pytest.mark.parametrize("words", [["--nope"], ["find", "--nope"], ["-c"], ["--root"]])
 def test_wrong_usage_ends_with_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == Exit.USAGE

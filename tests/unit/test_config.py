@@ -13,6 +13,7 @@ from tykky.config import KEYS, Config, scopes, variable_of
 from tykky.config.schema import (
     SECTIONS,
     Advisories,
+    Catalog,
     Conda,
     Keep,
     Layers,
@@ -97,7 +98,7 @@ def test_fields_of_the_dataclasses_are_exactly_the_keys_of_the_schema() -> None:
     }
     groups |= {"keep": Keep, "advisories": Advisories}
     groups |= {"python": Python, "r": R, "conda": Conda, "signing": Signing}
-    groups |= {"licences": Licences, "slurm": Slurm}
+    groups |= {"licences": Licences, "slurm": Slurm, "catalog": Catalog}
     own = {field.name for field in fields(Config)} - {*groups, "warnings", "chains", "remotes"}
     assert own == set(SECTIONS[""])
     for section, group in groups.items():

@@ -67,9 +67,10 @@ def test_a_target_is_met_up_to_its_limit(target: Target | None, met: bool | None
 
 
 def test_the_page_has_the_figures_that_were_measured() -> None:
-    page = report.PAGE.read_text(encoding="utf-8")
     run = json.loads(report.DATA.read_text(encoding="utf-8"))
-    assert page == report.page_with(page, run), "run: make measurements"
+    for path, made in ((report.PAGE, report.tables(run)), (report.README, report.summary(run))):
+        page = path.read_text(encoding="utf-8")
+        assert page == report.page_with(page, made), "run: make measurements"
     assert report.PICTURE.read_text(encoding="utf-8") == report.plot(run), "run: make measurements"
 
 

@@ -74,7 +74,8 @@ class Box(ABC):
     def run(self, command: Command, *, env: Mapping[str, str] | None = None, say: str = "") -> str:
         """Run a command and return what it printed, standard error included.
 
-        A string is given to ``sh -e``; a list is run as it is. ``env`` adds variables.
+        A string is given to ``sh -e``, without what all of its lines are indented by; a list is
+        run as it is. ``env`` adds variables.
         Raises ``StepError`` with the last lines if it does not exit with 0.
         """
 

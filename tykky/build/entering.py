@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases import PATH, Base, ImageBase, StackBase
-from tykky.build.gpu import KINDS, libraries
+from tykky.build.gpu import KINDS, kind, libraries
 from tykky.build.mpi import STARTS
 from tykky.errors import Exit, StoreError
 from tykky.recipe import guarded
@@ -136,7 +136,7 @@ def as_published(entering: Entering, recipe: Stack, config: Config) -> Entering:
             *(("set", name, value) for name, value in guarded(recipe, "env").items()),
         ),
         binds=tuple(_pair(text) for text in guarded(recipe, "binds")),
-        gpu=guarded(recipe, "gpu"),
+        gpu=kind(guarded(recipe, "gpu")),
     )
 
 

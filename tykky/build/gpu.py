@@ -23,6 +23,14 @@ _NVIDIA = (
 _NVIDIA_PROGRAMS = ("nvidia-smi", "nvidia-debugdump", "nvidia-persistenced")
 #: The options of Apptainer for each kind of processor that there is.
 KINDS = {"nvidia": "--nv", "amd": "--rocm"}
+#: How what users choose begins (``gpu = variant("cpu", "cuda12", "rocm6")``), and the kind of it.
+_CHOSEN = {"cuda": "nvidia", "rocm": "amd"}
+
+
+def kind(chosen: str) -> str:
+    """The kind of processors that a recipe's ``gpu`` means; none for ``cpu`` and the like."""
+    kind = next((kind for begin, kind in _CHOSEN.items() if chosen.startswith(begin)), chosen)
+    return kind if kind in KINDS else ""
 
 
 def libraries(

@@ -71,6 +71,7 @@ VERBS: dict[str, dict[str, str]] = {
         "refresh": "make the commands and modules of stacks again",
         "squash": "make one image of a stack's layers",
         "relocate": "make installs work at another path, with the same images",
+        "catalog": "make web pages that tell what is installed",
         "push": "send installs to a registry",
         "registry": "list what registries have",
         "bundle": "write stacks, or what builds them, into one file",
@@ -173,6 +174,8 @@ def _do(words: list[str]) -> int:
         setup = resource("share") / "setup-env.sh"
         remedy = f"first '. {setup}', which defines that function"
         raise TykkyError(cause, remedy=remedy, code=Exit.USAGE)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     _check_verb(words)
     parser = build_parser(words)
     args, unknown = parser.parse_known_args(words)

@@ -171,11 +171,16 @@ class Call:
             yield held
 
     def settle(self) -> None:
-        """Run what the site wants run after modules have changed, once at the end of a verb."""
+        """Do what the site wants done after changes, once at the end of a verb."""
         publisher: Publisher | None = self.__dict__.get("publisher")
         changed = publisher is not None and publisher.modules.changed
         if changed and (problem := self.publisher.modules.after_change()):
             console.warn(problem)
+        if publisher is not None and publisher.told and self.config.catalog.output:
+            from tykky.publish import catalog
+
+            for problem in catalog.follow(self.config, self.store):
+                console.warn(problem)
 
     def warn_of_unreadable(self) -> None:
         """Tell which entries the last look into the database has left out."""

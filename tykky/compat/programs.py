@@ -56,7 +56,7 @@ _ARGUMENTS = {
 }
 
 #: What each program is for, and takes; most by its verbs. Of what has a bar between, one is given.
-_PROGRAMS = {
+PROGRAMS = {
     "conda-containerize": (
         "A conda environment made from an environment file.",
         {
@@ -106,9 +106,9 @@ wrap_container = partial(_main, "wrap-container")
 wrap_install = partial(_main, "wrap-install")
 
 
-def _parse(program: str, words: Sequence[str]) -> Asked:
-    """What the words after a program's name ask for. Raises ``SystemExit`` as argparse does."""
-    description, verbs = _PROGRAMS[program]
+def parser_of(program: str) -> argparse.ArgumentParser:
+    """The parser of one of the ``PROGRAMS``."""
+    description, verbs = PROGRAMS[program]
     parser = argparse.ArgumentParser(prog=program, description=description)
     if "" in verbs:
         _add(parser, verbs[""])
@@ -116,6 +116,12 @@ def _parse(program: str, words: Sequence[str]) -> Asked:
         kinds = parser.add_subparsers(dest="verb", metavar="COMMAND", title="commands")
         for verb, names in verbs.items():
             _add(kinds.add_parser(verb, help=_VERBS[verb]), names)
+    return parser
+
+
+def _parse(program: str, words: Sequence[str]) -> Asked:
+    """What the words after a program's name ask for. Raises ``SystemExit`` as argparse does."""
+    parser = parser_of(program)
     # Without arguments, these programs have always explained themselves.
     found = vars(parser.parse_args([*words] or ["--help"]))
     verb = found.pop("verb", "new") or ""

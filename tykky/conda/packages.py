@@ -17,7 +17,7 @@ from tykky import fetch
 from tykky.conda.channels import Channel, on_disk, private, public, qualify, subdir_of
 from tykky.conda.environment import Environment, Pinned
 from tykky.conda.process import Scene, perform
-from tykky.config.schema import cutoff
+from tykky.config.parsing import cutoff
 from tykky.console import plural
 from tykky.contents import of_python
 from tykky.errors import Exit, RecipeError, StepError

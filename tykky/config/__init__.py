@@ -22,6 +22,7 @@ from tykky.config.schema import (
     KEYS,
     SECTIONS,
     Advisories,
+    Catalog,
     Conda,
     Licences,
     Module,
@@ -52,6 +53,7 @@ from tykky.resources import resource
 __all__ = [
     "KEYS",
     "Advisories",
+    "Catalog",
     "Conda",
     "Config",
     "Licences",

@@ -9,13 +9,11 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta, timezone
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tykky import jobs
-from tykky.config.remotes import PREFIX, Remote
+from tykky.config import parsing
 
 Isolation = Literal["open", "mounts", "closed"]
 Runtime = Literal["native", "apptainer", "auto"]
@@ -27,10 +25,6 @@ Answer = Literal["allow", "ask", "deny"]
 OnInstall = Literal["ignore", "warn", "refuse"]
 Level = Literal["low", "medium", "high", "critical"]
 Policy = Literal["ignore", "warn", "require"]
-
-
-class BadValueError(ValueError):
-    """A text that is no value of its key; the message says what would be one."""
 
 
 @dataclass(frozen=True)
@@ -54,157 +48,6 @@ class Kind:
     raw: bool = False
 
 
-def _matching(pattern: str, problem: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise BadValueError(problem)
-        return text
-
-    return parse
-
-
-_text = _matching("[^\x00-\x1f]*", "has a control character in it; write one plain line")
-_octal = _matching(r"([0-7]{3,4})?", 'is no octal mode such as "0755"')
-_glibc = _matching(r"2\.[0-9]{1,3}", 'is no version of glibc such as "2.28"')
-_address = _matching(
-    r"(?s:(https?|file)://.+)", "is no address that starts with https://, http:// or file://"
-)
-
-
-def _mode(text: str) -> str:
-    if int(_octal(text) or "0", 8) & 0o002:
-        raise BadValueError("lets everybody write; who may write to a store decides what is run")
-    return text
-
-
-def _needed(text: str) -> str:
-    if not text:
-        raise BadValueError("is empty; give a value, or remove the line")
-    return _text(text)
-
-
-def _url(text: str) -> str:
-    return _address(_needed(text))
-
-
-def _absolute(text: str) -> Path:
-    path = Path(os.path.normpath(_needed(text)))
-    if not path.is_absolute():
-        raise BadValueError("is a relative path; give an absolute one")
-    return path
-
-
-def _repository(text: str) -> Path | Remote:
-    return Remote.parse(text) if text.startswith(PREFIX) else _absolute(text)
-
-
-_SWITCH = {"true": True, "yes": True, "on": True, "1": True}
-_SWITCH |= {"false": False, "no": False, "off": False, "0": False}
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in _SWITCH:
-        raise BadValueError("is neither true nor false")
-    return _SWITCH[text.lower()]
-
-
-def _block_size(text: str) -> str:
-    found = re.fullmatch(r"([0-9]{1,7})([KM]?)", text)
-    size = int(found[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20}[found[2]] if found else 0
-    if not 1 << 12 <= size <= 1 << 20 or size & (size - 1):
-        raise BadValueError("is not a power of two from 4K to 1M")
-    return text
-
-
-def _alias(text: str) -> tuple[str, str]:
-    name, _, target = text.partition("=")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not target:
-        raise BadValueError("is not NAME=REFERENCE")
-    return name, _text(target)
-
-
-def _named_path(text: str) -> tuple[str, Path]:
-    name, _, path = text.partition("=")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path:
-        raise BadValueError("is not NAME=PATH")
-    return name, _absolute(path)
-
-
-def _conda_name(text: str) -> tuple[str, str]:
-    found = re.fullmatch(r"([a-z0-9_][a-z0-9_.-]*)=([A-Za-z0-9][A-Za-z0-9._-]*)", text)
-    if not found:
-        raise BadValueError("is not NAME=PROJECT, such as pytorch=torch")
-    return found[1], found[2]
-
-
-def _restriction(text: str) -> tuple[str, str]:
-    name, _, group = text.partition("=")
-    if not re.fullmatch(r"[a-z][a-z0-9-]*(/[\w.+-]+)?", name) or not group.strip():
-        raise BadValueError("is not NAME=GROUP or NAME/VERSION=GROUP")
-    return name, _text(group.strip())
-
-
-def _feature(text: str) -> tuple[str, str]:
-    name, _, feature = text.partition("=")
-    if name not in ("x86_64", "aarch64") or jobs.problem("constraint", feature):
-        raise BadValueError("is not ARCHITECTURE=FEATURE, such as aarch64=arm")
-    return name, feature
-
-
-def _licence(text: str) -> str:
-    if not re.fullmatch(r"[\w.+*?-]+( WITH [\w.+*?-]+)?", text.strip()):
-        raise BadValueError("is no SPDX identifier or glob of such, as MIT and GPL-3.0* are")
-    return text.strip()
-
-
-def _excepted(text: str) -> tuple[str, str]:
-    name, _, reason = text.partition("=")
-    if not re.fullmatch(r"[\w*?][\w.*?+-]*", name.strip()) or not reason.strip():
-        raise BadValueError("is not PACKAGE=REASON")
-    return name.strip(), _text(reason.strip())
-
-
-def _registry_mirror(text: str) -> tuple[str, str]:
-    host = r"[A-Za-z0-9.-]+(:[0-9]+)?"
-    found = re.fullmatch(rf"({host})=({host}(/[a-z0-9._-]+)*)/?", text)
-    if not found:
-        raise BadValueError("is not REGISTRY=MIRROR, such as docker.io=mirror.site:5000/hub")
-    return found[1], found[3]
-
-
-def registry_path(text: str) -> str:
-    """The path of a registry below which stacks are. Raises :class:`BadValueError`."""
-    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", text):
-        raise BadValueError("is no HOST/PATH, such as ghcr.io/centre/stacks")
-    return text.rstrip("/")
-
-
-def _channel_alias(text: str) -> str:
-    name, _, address = text.partition("=")
-    if not name.strip() or "/" in name:
-        raise BadValueError("is no NAME=ADDRESS, such as conda-forge=https://mirror/conda-forge")
-    return f"{name.strip()}={_url(address.strip()).rstrip('/')}"
-
-
-def _virtual_package(text: str) -> str:
-    plain = text.replace(" ", "")
-    if plain != "machine" and not re.fullmatch(r"__[a-z0-9_]+(=+[^=]+(=[^=]+)?)?", plain):
-        raise BadValueError("is no virtual package, such as __glibc=2.28, and not 'machine'")
-    return plain
-
-
-_age = _matching("([1-9][0-9]{0,4}[dh])?", "is no number of days or hours such as 14d or 36h")
-
-
-@cache
-def cutoff(age: str) -> datetime | None:
-    """The moment that was an age ago (``14d``, ``36h``), the same for all of this process."""
-    if not age:
-        return None
-    hours = int(age[:-1]) * (24 if age[-1] == "d" else 1)
-    return datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=hours)
-
-
 def _key(name: str, parse: Callable[[str], Any], **options: Any) -> Any:
     """A field that is a key; what it is for people, and what makes a value of a text."""
     return field(metadata={"kind": Kind(name, parse, **options)})
@@ -213,13 +56,13 @@ def _key(name: str, parse: Callable[[str], Any], **options: Any) -> Any:
 def _path(empty: object = ...) -> Any:
     """A path; ``empty`` is the value of an empty text, if that may be."""
     if empty is ...:
-        return _key("path", _absolute, path=True)
+        return _key("path", parsing.absolute, path=True)
     made = type(empty) if isinstance(empty, str) else Path
-    return _key("path or empty", lambda t: made(_absolute(t)) if t else empty, path=True)
+    return _key("path or empty", lambda t: made(parsing.absolute(t)) if t else empty, path=True)
 
 
 def _paths() -> Any:
-    return _key("list of paths", _absolute, path=True, is_list=True, separator=":")
+    return _key("list of paths", parsing.absolute, path=True, is_list=True, separator=":")
 
 
 def _list(of: str, parse: Callable[[str], Any]) -> Any:
@@ -229,7 +72,7 @@ def _list(of: str, parse: Callable[[str], Any]) -> Any:
 def _choice(words: Any) -> Any:
     known = get_args(words)
     pattern = "|".join(known)
-    return _key(" | ".join(known), _matching(pattern, f"is not one of {', '.join(known)}"))
+    return _key(" | ".join(known), parsing.matching(pattern, f"is not one of {', '.join(known)}"))
 
 
 def _number(low: int, high: int, zero: Callable[[], int] = int) -> Any:
@@ -237,7 +80,7 @@ def _number(low: int, high: int, zero: Callable[[], int] = int) -> Any:
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise BadValueError(f"is not a whole number from {low} to {high}")
+            raise parsing.BadValueError(f"is not a whole number from {low} to {high}")
         return int(text) or zero()
 
     return _key(f"number from {low} to {high}", parse)
@@ -249,7 +92,7 @@ class Squash:
 
     compression: Compression = _choice(Compression)
     level: int = _number(1, 22)
-    block_size: str = _key("size from 4K to 1M", _block_size)
+    block_size: str = _key("size from 4K to 1M", parsing.block_size)
 
 
 @dataclass(frozen=True)
@@ -267,13 +110,13 @@ class Layers:
 class Permissions:
     """Group and modes of installed files; an empty string leaves that to the umask."""
 
-    group: str = _key("text", _text)
-    dir_mode: str = _key("octal mode or empty", _mode)
-    file_mode: str = _key("octal mode or empty", _mode)
-    setgid: bool = _key("true | false", _switch)
-    module_group: str = _key("text", _text)
+    group: str = _key("text", parsing.line)
+    dir_mode: str = _key("octal mode or empty", parsing.mode)
+    file_mode: str = _key("octal mode or empty", parsing.mode)
+    setgid: bool = _key("true | false", parsing.switch)
+    module_group: str = _key("text", parsing.line)
     restricted: tuple[tuple[str, str], ...] = _key(
-        "names of installs with their groups", _restriction, is_list=True, is_table=True
+        "names of installs with their groups", parsing.restriction, is_list=True, is_table=True
     )
 
 
@@ -292,49 +135,49 @@ class Module:
     format: Format = _choice(Format)
     extensions: Extensions = _choice(Extensions)
     extensions_max: int = _number(0, 10000)
-    after_change: str = _key("command line", _text, raw=True)
+    after_change: str = _key("command line", parsing.line, raw=True)
     templates: Path | None = _path(empty=None)
-    family: str = _key("text", _text)
+    family: str = _key("text", parsing.line)
 
 
 @dataclass(frozen=True)
 class Python:
     """What stacks with a Python let in."""
 
-    user_site: bool = _key("true | false", _switch)
+    user_site: bool = _key("true | false", parsing.switch)
 
 
 @dataclass(frozen=True)
 class Pip:
     """Where Python packages come from and what they may need of the machine."""
 
-    index_url: str = _key("address", _url)
-    extra_index_urls: tuple[str, ...] = _list("addresses", _url)
+    index_url: str = _key("address", parsing.url)
+    extra_index_urls: tuple[str, ...] = _list("addresses", parsing.url)
     strategy: Strategy = _choice(Strategy)
-    glibc: str = _key("version of glibc", _glibc)
-    quarantine: str = _key("age such as 14d, or empty", _age)
+    glibc: str = _key("version of glibc", parsing.glibc)
+    quarantine: str = _key("age such as 14d, or empty", parsing.age)
 
 
 @dataclass(frozen=True)
 class Conda:
     """Where conda packages come from, and what the machines that stacks run on have."""
 
-    channels: tuple[str, ...] = _list("channels", _needed)
-    channel_alias: str = _key("address", _url)
-    aliases: tuple[str, ...] = _list("NAME=ADDRESS", _channel_alias)
-    strict_priority: bool = _key("true | false", _switch)
-    blocked: tuple[str, ...] = _list("channels", _needed)
-    blocked_message: str = _key("text", _text)
-    virtual_packages: tuple[str, ...] = _list("virtual packages", _virtual_package)
-    quarantine: str = _key("age such as 14d, or empty", _age)
+    channels: tuple[str, ...] = _list("channels", parsing.needed)
+    channel_alias: str = _key("address", parsing.url)
+    aliases: tuple[str, ...] = _list("NAME=ADDRESS", parsing.channel_alias)
+    strict_priority: bool = _key("true | false", parsing.switch)
+    blocked: tuple[str, ...] = _list("channels", parsing.needed)
+    blocked_message: str = _key("text", parsing.line)
+    virtual_packages: tuple[str, ...] = _list("virtual packages", parsing.virtual_package)
+    quarantine: str = _key("age such as 14d, or empty", parsing.age)
 
 
 @dataclass(frozen=True)
 class R:
     """Where R packages come from: addresses in which a recipe's choices are put."""
 
-    cran: str = _key("address", _url, raw=True)
-    bioconductor: str = _key("address", _url, raw=True)
+    cran: str = _key("address", parsing.url, raw=True)
+    bioconductor: str = _key("address", parsing.url, raw=True)
 
 
 @dataclass(frozen=True)
@@ -346,7 +189,7 @@ class Advisories:
     on_install: OnInstall = _choice(OnInstall)
     fail_on: Level = _choice(Level)
     conda_names: tuple[tuple[str, str], ...] = _key(
-        "conda packages with their names on PyPI", _conda_name, is_list=True, is_table=True
+        "conda packages with their names on PyPI", parsing.conda_name, is_list=True, is_table=True
     )
 
 
@@ -362,7 +205,7 @@ class Signing:
 def _resource(name: str) -> Any:
     def parse(text: str) -> str:
         if text and (problem := jobs.problem(name, text)):
-            raise BadValueError(problem)
+            raise parsing.BadValueError(problem)
         return text
 
     return _key(f"{jobs.RESOURCES[name][1].partition(' such')[0]}, or empty", parse)
@@ -381,13 +224,13 @@ class Slurm:
     gpus: str = _resource("gpus")
     constraint: str = _resource("constraint")
     architectures: tuple[tuple[str, str], ...] = _key(
-        "architectures with features of nodes", _feature, is_list=True, is_table=True
+        "architectures with features of nodes", parsing.feature, is_list=True, is_table=True
     )
-    scratch: str = _key("path on the nodes, or empty", _text, raw=True)
+    scratch: str = _key("path on the nodes, or empty", parsing.line, raw=True)
 
 
 def _licences() -> Any:
-    return _key("list of SPDX identifiers or globs", _licence, is_list=True, separator=",")
+    return _key("list of SPDX identifiers or globs", parsing.licence, is_list=True, separator=",")
 
 
 @dataclass(frozen=True)
@@ -399,9 +242,21 @@ class Licences:
     deny: tuple[str, ...] = _licences()
     unknown: Answer = _choice(Answer)
     exceptions: tuple[tuple[str, str], ...] = _key(
-        "packages with reasons", _excepted, is_list=True, is_table=True, separator=";"
+        "packages with reasons", parsing.excepted, is_list=True, is_table=True, separator=";"
     )
-    bases: bool = _key("true | false", _switch)
+    bases: bool = _key("true | false", parsing.switch)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The catalogue that is kept of a root; see :mod:`tykky.publish.catalog`."""
+
+    output: Path | None = _path(empty=None)
+    title: str = _key("text", parsing.needed)
+    url: str = _key("address or empty", parsing.web)
+    contact: str = _key("text", parsing.line)
+    roots: tuple[Path, ...] = _paths()
+    hidden: bool = _key("true | false", parsing.switch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -416,25 +271,36 @@ class Values:
 
     root: Path = _path()
     roots: tuple[tuple[str, Path], ...] = _key(
-        "names with their paths", _named_path, path=True, is_list=True, is_table=True, separator=":"
+        "names with their paths",
+        parsing.named_path,
+        path=True,
+        is_list=True,
+        is_table=True,
+        separator=":",
     )
     module_path: Path = _path()
     build_dir: Path = _path()
     cache_dir: Path = _path()
-    base: str = _key("name of a base", _needed)
+    base: str = _key("name of a base", parsing.needed)
     bases: tuple[tuple[str, str], ...] = _key(
-        "names with their references", _alias, is_list=True, is_table=True
+        "names with their references", parsing.alias, is_list=True, is_table=True
     )
     bases_dir: Path = _path()
     builds_dir: Path = _path()
-    mirrors: tuple[str, ...] = _list("addresses", _url)
-    registry_mirrors: tuple[tuple[str, str], ...] = _list("REGISTRY=MIRROR", _registry_mirror)
-    registries: tuple[str, ...] = _list("HOST/PATH", registry_path)
+    mirrors: tuple[str, ...] = _list("addresses", parsing.url)
+    registry_mirrors: tuple[tuple[str, str], ...] = _list(
+        "REGISTRY=MIRROR", parsing.registry_mirror
+    )
+    registries: tuple[str, ...] = _list("HOST/PATH", parsing.registry_path)
     timeout: int = _number(1, 86400)
     repos: tuple[Path, ...] = _key(
-        "list of paths and repositories of git", _repository, path=True, is_list=True, separator=":"
+        "list of paths and repositories of git",
+        parsing.repository,
+        path=True,
+        is_list=True,
+        separator=":",
     )
-    builtin_repo: bool = _key("true | false", _switch)
+    builtin_repo: bool = _key("true | false", parsing.switch)
     runtime: Runtime = _choice(Runtime)
     isolation: Isolation = _choice(Isolation)
     mount_points: tuple[Path, ...] = _paths()
@@ -457,13 +323,14 @@ class Values:
     signing: Signing
     licences: Licences
     slurm: Slurm
+    catalog: Catalog
 
 
 GROUPS: dict[str, Any] = {
     group.__name__.lower(): group
     for group in (
         *(Squash, Layers, Permissions, Keep, Module, Python, Pip, Conda, R),
-        *(Advisories, Signing, Licences, Slurm),
+        *(Advisories, Signing, Licences, Slurm, Catalog),
     )
 }
 #: All keys, in the order of the file with the defaults; and their names by section.

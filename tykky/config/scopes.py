@@ -40,7 +40,10 @@ OTHER_VARIABLES = frozenset(
 )
 #: The file in a root that has what belongs to it, and the keys that it may set.
 ROOT_FILE = "root.yaml"
-OF_A_ROOT = ("module_path", "signing.key", *(f"permissions.{n}" for n in SECTIONS["permissions"]))
+OF_A_ROOT = (
+    *("module_path", "signing.key"),
+    *(f"{group}.{name}" for group in ("permissions", "catalog") for name in SECTIONS[group]),
+)
 #: An item of a list that stands for the list of the scopes before.
 INHERITED = "{inherited}"
 #: How a list without items is written where a value is one text.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tykky.bases.session import Session
-from tykky.config.schema import BadValueError, registry_path
+from tykky.config.parsing import BadValueError, registry_path
 from tykky.errors import ConfigError, Exit, StepError, TykkyError
 from tykky.exchange.artifact import MANIFEST, repository_of
 from tykky.files import parse_json

@@ -82,6 +82,7 @@ def _prune(real: RealBox, files: Sequence[Path]) -> None:
         while top in folder.parents:
             try:
                 folder.rmdir()
+                stay.discard(folder)
             except FileNotFoundError:
                 pass
             except OSError:

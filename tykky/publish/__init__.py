@@ -13,7 +13,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,8 @@ class Publisher:
     store: Store
     #: What a version is hidden as from its first generation on, if it is to be.
     hidden_as: str = ""
+    #: The modules of which there is something new to tell.
+    told: set[str] = field(default_factory=set)
 
     @cached_property
     def modules(self) -> Modules:
@@ -131,6 +133,7 @@ class Publisher:
     def tell(self, module: str, event: state.Event | None) -> None:
         """Write an event into the journal; that it cannot be is no reason to fail."""
         if event is not None:
+            self.told.add(module)
             try:
                 journal.add(self.store, module, event)
             except TykkyError as error:

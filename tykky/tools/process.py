@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import IO, BinaryIO
 
 from tykky.errors import Exit, StepError, TykkyError
@@ -33,15 +34,19 @@ _ASK = (
 
 
 def words(command: Command) -> list[str]:
-    """What to execute: a string is given to ``sh -e``, a list is taken as it is."""
+    """What to execute: a string is given to ``sh -e``, a list is taken as it is.
+
+    What all lines of a string are indented by is left out, so that a script in a recipe may have
+    here-documents, and those may be programs in Python.
+    """
     if isinstance(command, str):
-        return ["/bin/sh", "-e", "-c", command]
+        return ["/bin/sh", "-e", "-c", dedent(command)]
     return [os.fspath(word) for word in command]
 
 
 def shown(command: Command) -> str:
     """The command as a person would type it."""
-    return command if isinstance(command, str) else shlex.join(words(command))
+    return dedent(command).strip() if isinstance(command, str) else shlex.join(words(command))
 
 
 def brief(command: Command) -> str:

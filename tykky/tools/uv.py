@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from tykky.config.schema import cutoff
+from tykky.config.parsing import cutoff
 from tykky.console import plural
 from tykky.errors import LockError, StepError, ToolError, explained
 from tykky.files import discard, read_within
