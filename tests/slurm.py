@@ -85,7 +85,7 @@ class Cluster:
         self.place.mkdir()
         for name in ("state", *(f"spool-{node}" for node in self.nodes)):
             (self.place / name).mkdir()
-        ports = _free_ports(1 + len(self.nodes))
+        ports = free_ports(1 + len(self.nodes))
         text = _CONFIG.format(ports=ports, user=getpass.getuser(), place=self.place)
         for (name, features), port in zip(self.nodes.items(), ports[1:], strict=True):
             text += _NODE.format(name=name, port=port)
@@ -143,7 +143,8 @@ def _is_gone(process: int) -> bool:
         return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

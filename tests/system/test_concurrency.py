@@ -21,6 +21,7 @@ from tests.stacks import Site, listing
 from tests.system.sabotage import sabotaged
 from tests.system.wholeness import assert_no_litter
 from tykky.errors import Exit
+from tykky.store import Store, retired
 
 
 def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
@@ -457,7 +458,8 @@ def test_sixteen_at_once_leave_no_wrong_state(site: Site, place: Path) -> None:
     found = [entry["module"] for entry in site.found()]
     current = site.root.glob("store/*/*/.tykky/current")
     assert found == sorted(str(p.parents[1].relative_to(site.root / "store")) for p in current)
-    assert site.modulefiles() == sorted(f"{module}.lua" for module in found)
+    told = {each.module for each in retired.of(Store(site.root))}  # of what is gone, too
+    assert site.modulefiles() == sorted(f"{module}.lua" for module in {*found, *told})
     for module in found:
         said = site.user.run(site.root / "store" / module / "bin/hello").stdout
         assert said == f"hello {module.partition('/')[2]}\n"

@@ -58,12 +58,22 @@ def test_a_list_is_installed_and_a_second_call_makes_only_what_is_missing(
     done = site("install", "--list", path, "--jobs", "2")
     assert done.stdout.count("there already") == 3 and done.stdout.count(" done ") == 2
     assert not log.exists()
-    assert site("install", "--list", path).stdout.count("there already") == 5
+    told = site("install", "--list", path, "--testing", "--full")
+    assert told.stdout.count("there already") == 5
+    assert told.stderr.count("is not hidden, as it was before") == 5
     runs = site.json("builds")
     assert runs[0]["states"] == ["done", "done"]
+    other = write(site, "stacks: [one]\n", "other.yaml")
+    words = ("install", "--list", other, "--force")
+    assert "1 stack, 1 to be built" in site(*words, "--dry-run").stderr
+    site(*words, "--full")
+    assert site.record("one")["generation"] == 2
     # What is no name of a root is no folder of wherever somebody happens to be.
     write(site, "stacks: [{spec: two, root: elsewhere}]\n")
     assert "is no name of 'roots'" in site("install", "--list", path, status=5).stderr
+    write(site, "stacks: [{spec: two, settings: {squash.level: 99}}]\n")
+    problem = site("install", "--list", path, status=5).stderr
+    assert "squash.level" in problem and f"{path}:1" in problem and "-c " not in problem
     write(site, "stacks: [{spec: two, when: {host: no-such-host}}]\n")
     done = site("install", "--list", path)
     assert "nothing to be built" in done.stderr and not done.stdout
@@ -92,7 +102,8 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
     )
     plan = site("apply", path, "--dry-run")
     assert "default, deprecated until 2099-01-01, use hello/2.0" in plan.stdout
-    assert "other/1.0  " in plan.stdout and "in no list (--prune removes it)" in plan.stdout
+    assert "other/1.0  " in plan.stdout and "not in this list (--prune removes it)" in plan.stdout
+    assert "other/1.0: --prune removes also what other lists name" in plan.stderr
     assert "base/1.0 stays: user/1.0#1 needs it" in plan.stderr
     assert "hello/0.9 stays: it is held" in plan.stderr
     site("apply", path)
@@ -118,11 +129,33 @@ def test_apply_makes_states_equal_and_removes_with_prune_only(site: Site) -> Non
         "base/1.0": set(),
         "user/1.0": set(),
     }
+    # What cannot be, or leads nowhere, is said with its lines.
+    write(site, "stacks:\n- {spec: hello@2.0, default: yes}\n- {spec: hello@1.0, default: yes}\n")
+    problem = site("apply", path, status=5).stderr
+    assert f"so is hello/2.0 ({path}:2)" in problem and f"{path}:3" in problem
+    write(site, "stacks: [{spec: user, deprecated: {use: user@1.0}}]\n")
+    assert "instead of itself" in site("apply", path, "--dry-run", status=5).stderr
+    write(site, "stacks: [{spec: user, deprecated: {use: hello/3}}]\n")
+    assert f"{path}:1: 'hello/3', to be used" in site("apply", path, "--dry-run").stderr
     write(site, "stacks: []\n")
     assert "would be removed" in site("apply", path, "--prune", status=5).stderr
     write(site, "stacks: [nope]\n")
     site("apply", path, "--prune", "--keep-going", status=3)
     assert "hello/2.0" in states(site)
+
+
+def test_a_bundle_has_what_the_list_says_in_the_root_that_it_says(site: Site, place: Path) -> None:
+    site.hello("hello", "1.1", "1.0")
+    site("install", "hello@1.0")
+    path = write(site, "root: ./there\nstacks:\n  - hello\n")
+    words = ("bundle", "--list", path, "-o", place / "b.tar")
+    refused = site(*words, status=6).stderr
+    assert "hello/1.1 is not installed in " in refused and f"{path}:3" in refused
+    assert not (place / "b.tar").exists()
+    site("install", "--list", path)
+    more = f"{{spec: hello@1.0, root: {site.root}}}, {{spec: far, when: {{host: nowhere}}}}"
+    write(site, f"root: ./there\nstacks: [hello, {more}]\n")
+    assert site.json(*words)["has"] == ["hello/1.0#1", "hello/1.1#1"]
 
 
 def test_two_with_the_same_list_finish_it_together(site: Site, place: Path) -> None:
@@ -157,6 +190,9 @@ def test_two_with_the_same_list_finish_it_together(site: Site, place: Path) -> N
     assert told == {f"{name}/1.0": "done" for name in ("gated", *names)} | {"bad/1.0": "failed"}
     assert (place / "tries").read_text() == "x"
     assert [{*run["states"]} for run in site.json("builds")].count({"stopped"}) == 1
+    # Nobody who may only read can hold up the next.
+    files = [*site.root.glob("builds/leases/*"), *site.root.glob("store/*/*/.tykky/lock")]
+    assert len(files) > len(names) and {f.stat().st_mode & 0o777 for f in files} == {0o600}
     # And an interrupted one says so, and leaves nothing half done.
     (place / "open").unlink()
     (place / "gated.began").unlink()
@@ -187,9 +223,11 @@ def test_a_place_never_mixes_architectures_and_find_shows_which(site: Site) -> N
         assert "is for aarch64, and this would be for x86_64" in refused
     site.hello("new")
     path = write(site, "arch: [x86_64, aarch64]\nstacks: [new]\n")
-    assert "not here: for aarch64" in site("install", "--list", path, "--dry-run").stdout
-    problem = site("install", "--list", path, "--slurm", status=7).stderr
+    problem = site("install", "--list", path, "--dry-run", status=7).stderr
     assert "would be in the same place" in problem and "{arch}" in problem
+    assert f"{path}:2" in problem
+    write(site, "arch: [x86_64, aarch64]\nroot: './{arch}'\nstacks: [new]\n")
+    assert "not here: for aarch64" in site("install", "--list", path, "--dry-run").stdout
     path = write(site, "arch: aarch64\nstacks: [hello]\n")
     assert "there already" in site("install", "--list", path).stdout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
@@ -90,6 +91,9 @@ def test_twelve_stacks_on_two_nodes_with_a_kill_a_requeue_and_a_restart_of_slurm
     joined = site.start("install", "--list", other, "--slurm", "--json")
     wait_for(lambda: (site.root / "builds/2/jobs.json").exists())
     assert cluster.jobs().keys() == before
+    # And who ends that hears whose jobs those are.
+    told = site("builds", "2", "--cancel").stderr
+    assert "0 jobs cancelled" in told and "'tykky builds 1 --cancel' ends them" in told
     (place / "open").touch()
 
     wanted = dict.fromkeys(names, "done")
@@ -175,5 +179,52 @@ def test_a_build_on_a_node_of_another_architecture_is_refused_before_anything_is
     assert "slurm.architectures" in done.stderr
     assert not (site.root / "store").exists() or not list((site.root / "store").iterdir())
     site = site.with_env(TYKKY_SLURM_ARCHITECTURES="aarch64=arm")
-    refused = site("install", "--list", path, "--slurm", status=32)
-    assert "sbatch has refused a build" in refused.stderr  # no node has that feature
+    # No node has that feature: nothing is begun without --keep-going, the others are with it.
+    site.hello("above", more='needs = "hello"')
+    site.hello("other")
+    path = write(site, "stacks:\n  - {spec: hello, arch: aarch64, root: ./arm}\n  - other\n")
+    with path.open("a") as file:
+        file.write("  - {spec: above, arch: aarch64, root: ./arm}\n")
+    words = ("install", "--list", path, "--slurm")
+    refused = site(*words, status=32).stderr
+    assert f"sbatch has refused the build of hello/1.0 ({path}:2): " in refused
+    assert "feature" in refused and not site.found()
+    assert not (site.root / "builds/2").exists()
+    done = site(*words, "--keep-going", "--json", status=32)
+    told = {row["module"]: row["state"] for row in json.loads(done.stdout)["result"]["stacks"]}
+    assert told == {"hello/1.0": "failed", "above/1.0": "not begun", "other/1.0": "done"}
+    assert (
+        f"] failed hello/1.0: sbatch has refused the build of hello/1.0 ({path}:2)" in done.stderr
+    )
+    assert "run 2: 1 job submitted" in done.stderr
+    assert site.json("builds")[0]["states"] == ["failed", "done", "not begun"]
+
+
+def test_where_slurm_does_not_answer_its_words_are_said_and_no_run_is_left(
+    site: Site, place: Path
+) -> None:
+    conf = place / "slurm.conf"
+    munge = f"AuthInfo=socket={place}/none\nMessageTimeout=2\n"
+    node = "NodeName=n1 NodeAddr=127.0.0.1\nPartitionName=main Nodes=ALL Default=YES\n"
+    (port,) = slurm.free_ports(1)
+    host = f"ClusterName=test\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort={port}\n"
+    conf.write_text(f"{host}{munge}{node}")
+    site = site.with_env(SLURM_CONF=str(conf))
+    site.hello()
+    path = write(site, "stacks: [hello]\n")
+    words = ("install", "--list", path, "--slurm")
+    refused = site(*words, status=32).stderr
+    assert "Slurm does not answer: " in refused and "Unable to contact slurm" in refused
+    builds = site.root / "builds"
+    assert not [*builds.glob("[0-9]*")]
+    # What a run has written is told all the same.
+    (builds / "7").mkdir()
+    task = {"number": 1, "spec": "x@1", "module": "x/1", "root": "/r", "arch": "x86_64"}
+    run = {"list": "l", "user": getpass.getuser(), "host": "", "when": "", "cwd": "/"}
+    run |= {"engine": "slurm", "process": 1, "tasks": [task, {**task, "number": 2}]}
+    (builds / "7/run.json").write_text(json.dumps(run))
+    (builds / "7/jobs.json").write_text('{"1": ["3_1", 7], "2": ["3_2", 7]}')
+    (builds / "7/1.json").write_text('{"state": "failed", "code": 13}')
+    told = site("builds")
+    assert told.stderr.count("Slurm does not answer: ") == 1
+    assert "1 failed, 1 waiting" in told.stdout

@@ -138,8 +138,10 @@ def check_modes(root: Path, file: int, folder: int) -> None:
             continue
         if path.is_dir():
             wanted = folder
-        elif path.name.endswith(("lock", "journal.jsonl")):  # who may write to the folder may
+        elif path.name == "journal.jsonl":  # who may write to the folder may
             wanted = folder & 0o666
+        elif path.name.endswith("lock"):  # and nobody else may open it, who could hold it
+            wanted = (folder & 0o222) * 3
         elif path.name == "launch" or path.parent.name == "bin":
             wanted |= (file & 0o444) >> 2
         assert f"{status.st_mode & 0o777:o}" == f"{wanted:o}", path

@@ -9,7 +9,9 @@ import pytest
 
 from tykky import jobs
 from tykky.errors import ConfigError, Exit, TykkyError
+from tykky.files import Permissions
 from tykky.lists.reading import StackList, Wanted, read
+from tykky.lists.runs import Runs, Task
 from tykky.repos import Repos
 from tykky.resources import resource
 from tykky.tools import slurm
@@ -44,13 +46,12 @@ def test_what_a_list_says_once_counts_for_all_its_stacks_unless_they_say_otherwi
             settings: {squash.level: 6, mount_points: [/data, /scratch]}
             slurm: {partition: build, memory: 8G}
             stacks:
-              - python-data@26.10 +jupyter
+              - {spec: python-data@26.10 +jupyter, default: yes}
               - spec: snakemake
                 arch: x86_64
                 root: project
                 settings: {squash.level: 19}
                 slurm: {memory: 2G}
-                default: yes
                 hidden: true
                 deprecated: {until: 2030-01-31, use: snakemake/9, reason: it is old}
             """,
@@ -60,7 +61,7 @@ def test_what_a_list_says_once_counts_for_all_its_stacks_unless_they_say_otherwi
     assert plain.arch == ("x86_64", "aarch64")
     assert (plain.root_for("x86_64"), plain.root_for("aarch64")) == ("/appl/x", "/appl/aarch64")
     assert plain.settings == {"squash.level": "6", "mount_points": "/data:/scratch"}
-    assert (plain.slurm, plain.default, plain.hidden, plain.deprecated) == ({}, False, False, None)
+    assert (plain.slurm, plain.default, plain.hidden, plain.deprecated) == ({}, True, False, None)
     assert (own.arch, own.root_for("x86_64"), own.settings["squash.level"]) == (
         ("x86_64",),
         "project",
@@ -68,7 +69,7 @@ def test_what_a_list_says_once_counts_for_all_its_stacks_unless_they_say_otherwi
     )
     assert own.slurm_of_list == {"partition": "build", "memory": "8G"}
     assert own.slurm == {"memory": "2G"}
-    assert own.default and own.hidden and own.deprecated is not None
+    assert own.hidden and not own.default and own.deprecated is not None
     assert own.deprecated["until"] == "2030-01-31"
     assert (own.where.path.name, own.where.line) == ("site.yaml", 8)
 
@@ -147,6 +148,7 @@ MISTAKES = {
     "stacks:\n  - a\n  - spec: a": ("twice, first at", ""),
     "stacks: [{spec: a, arch: x86-64}]": ("no architecture", "did you mean 'x86_64'?"),
     "stacks: [{spec: a, default: perhaps}]": ("neither true nor false", ""),
+    "stacks: [{spec: a, default: true, hidden: yes}]": ("hidden is not the default", "take out"),
     "stacks: [{spec: a, deprecated: {until: soon}}]": ("'soon' is no day", ""),
     "settings: {squash.levle: 3}": ("unknown configuration key", "did you mean"),
     "settings: {hooks: /tmp/x.py}": ("does not set hooks", "config set"),
@@ -201,3 +203,21 @@ def test_options_of_slurm_that_cannot_be_taken_apart_are_a_mistake(tmp_path: Pat
         with pytest.raises(TykkyError, match="No closing quotation") as caught:
             action("-p 'x", [])
         assert caught.value.code == Exit.USAGE
+
+
+def test_a_run_that_is_none_is_said_in_words_of_its_own_and_bounded(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, Permissions())
+    task = Task(1, "x@1", "x/1", "/r", "x86_64")
+    file = runs.begin((task,), tmp_path / "list", "here").folder / "run.json"
+    good = file.read_text()
+    assert runs.one(1).tasks == (task,)
+    for text, said in (
+        ("[]", "it is none"),
+        (good.replace('"user"', '"USER"'), "it has no 'user'"),
+        (good.replace('"tasks": [', '"tasks": [1, '), "1 has no names"),
+        (good.replace('"tasks": [', '"tasks": [' + 200_000 * "{}, "), "more tasks than any list"),
+    ):
+        file.write_text(text)
+        with pytest.raises(TykkyError, match=said) as caught:
+            runs.one(1)
+        assert caught.value.code == Exit.DAMAGED and not [*runs.all()]

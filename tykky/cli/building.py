@@ -13,7 +13,7 @@ from tykky.cli.common import Argument, Call, Result, flag, option
 from tykky.config import Config
 from tykky.errors import Exit, TykkyError
 from tykky.host import host_name
-from tykky.lists import batch, here, reading, runs
+from tykky.lists import batch, difference, here, reading, runs
 from tykky.lists.difference import Change, Looker, Row, resources
 from tykky.lists.runs import Run, Runs, Task
 from tykky.store import Entry
@@ -73,7 +73,7 @@ class Work:
             words = ", ".join(filter(None, (does, after, why, *marks)))
             root = (str(row.root),) if several else ()
             found.append((row.title, row.arch, *root, words))
-        going = "remove" if prune else "in no list (--prune removes it)"
+        going = "remove" if prune else "not in this list (--prune removes it)"
         root = ("",) if several else ()
         found += [(entry.module, "", *root, going) for entry in self.surplus]
         return found
@@ -103,9 +103,12 @@ def looked(call: Call, file: str, *, far: bool) -> tuple[Path, list[Row]]:
     path = Path(file)
     with console.step("compare", path.name) as line:
         found = reading.read(path, host_name(), call.config.cache_dir)
-        rows = Looker(call.args.flags, call.repos, line.update, far).rows(found)
+        force = getattr(call.args, "force", False)
+        rows = Looker(call.args.flags, call.repos, line.update, far, force).rows(found)
         open_ones = sum(row.is_open for row in rows)
         line.update(f"{console.plural(len(rows), 'stack')}, {open_ones} to be built")
+    for sentence in difference.doubts(rows):
+        console.warn(sentence)
     return path, rows
 
 
@@ -125,6 +128,10 @@ def show(work: Work, *, prune: bool) -> None:
     )
     for sentence in work.stays:
         console.note(sentence)
+    if work.surplus:
+        modules = ", ".join(entry.module for entry in work.surplus)
+        told = "--prune removes also what other lists name for this root: include these in one list"
+        console.warn(f"{modules}: {told}")
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,7 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
             cause, code = f"{error.cause}{where}", int(error.code)
             told = runs.Result(runs.FAILED, cause=cause, remedy=error.remedy, code=code)
             results[index] = told
-        elif row.is_open or ("--force" in words and row.does == "nothing"):
+        elif row.is_open:
             needs = resources(row, Config.load(row.flags))
             after = tuple(number + 1 for number in row.after)
             own = ("--testing",) if row.wanted.hidden and "--testing" not in words else ()
@@ -168,8 +175,11 @@ def build(call: Call, work: Work, words: tuple[str, ...] = ()) -> Built:
     at_once = args.jobs or 0
     if args.slurm:
         run = known.begin(chosen, work.path, "slurm")
-        jobs = batch.submit(known, run, at_once)
-        console.note(f"run {run.number}: {console.plural(len(tasks), 'job')} submitted")
+        going = args.keep_going
+        jobs = batch.submit(known, run, at_once, keep_going=going, say=console.note)
+        also = "".join(f"; run {n} builds {', '.join(t)}" for n, t in jobs.others.items())
+        count = console.plural(len(jobs.own), "job")
+        console.note(f"run {run.number}: {count} submitted{also}")
         ended = followed(jobs)
     else:
         at_once = at_once or 1
@@ -266,8 +276,9 @@ def answer(work: Work, built: Built) -> Result:
             for index, fact in enumerate(work.facts()[: len(work.rows)])
         ],
     }
-    for error in errors:
-        if error.remedy:
-            console.note(f"{error.cause}: {error.remedy}")
+    for index, title, result in zip(chosen, titles, results, strict=True):
+        if not result.is_good and result.remedy:
+            name = "" if work.rows[index].title in result.error.cause else f"{title}: "
+            console.note(f"{name}{result.error.cause}: {result.remedy}")
     code = errors[0].code if errors else Exit.OK
     return Result(value, lambda: table(titles, results), code, errors)

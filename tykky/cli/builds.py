@@ -45,6 +45,10 @@ ARGUMENTS = (
 )
 
 
+#: More tasks of all runs than are looked at for the list of them.
+_MANY = 20_000
+
+
 def run(call: Call) -> Result:
     """List the runs, or tell of one, follow it, cancel it."""
     args = call.args
@@ -71,8 +75,13 @@ def run(call: Call) -> Result:
 
 def _all(known: Runs) -> Result:
     rows, facts = [], []
-    answers: dict[str, Mapping[str, slurm.Job] | None] = {}
+    answers: _Answers = {}
+    looked = 0
     for each in known.all():
+        looked += len(each.tasks)
+        if looked > _MANY:
+            console.warn(f"runs before {each.number + 1} are not shown: they have too many tasks")
+            break
         states = [r.state for r in _results(known, each, answers).values()]
         told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         facts.append({**asdict(each), "tasks": len(each.tasks), "states": states})
@@ -88,26 +97,32 @@ def _all(known: Runs) -> Result:
     return Result(facts, show)
 
 
-def _asked(user: str) -> Mapping[str, slurm.Job] | None:
+_NOBODY = ""
+#: What the batch system tells of the jobs of users; of nobody's once it has not answered.
+_Answers = dict[str, Mapping[str, slurm.Job] | None]
+
+
+def _asked(user: str, answers: _Answers) -> Mapping[str, slurm.Job] | None:
     """What the batch system tells of a user's jobs; nothing where there is none."""
-    try:
-        return slurm.jobs(user)
-    except ToolError:
-        return None
+    if user not in answers and _NOBODY not in answers:
+        try:
+            answers[user] = slurm.jobs(user, console.note)
+        except ToolError:
+            answers[_NOBODY] = None
+        except slurm.SilentError as error:
+            console.warn(f"{error.cause}; so this is what the files of the runs tell")
+            answers[_NOBODY] = None
+    return answers.get(user)
 
 
-def _results(
-    known: Runs, run: Run, answers: dict[str, Mapping[str, slurm.Job] | None] | None = None
-) -> dict[int, runs.Result]:
+def _results(known: Runs, run: Run, answers: _Answers | None = None) -> dict[int, runs.Result]:
     """What has become of each task until now; ``answers`` has what was asked of Slurm, by user."""
     if run.engine == "slurm":
         jobs, answers = batch.Jobs.of(known, run), {} if answers is None else answers
         written = jobs.by(None)
-        if all(result.is_good for result in written.values()):
+        if not jobs.known or all(result.is_good for result in written.values()):
             return written
-        if run.user not in answers:
-            answers[run.user] = _asked(run.user)
-        return jobs.by(answers[run.user])
+        return jobs.by(_asked(run.user, answers))
     found, held = {}, run.is_held
     for task in run.tasks:
         began = run.began(task.number) if held else None
@@ -141,7 +156,8 @@ def _chosen(known: Runs, number: str | None) -> Run:
             raise StoreError(cause, remedy="'tykky builds' lists them", code=Exit.USAGE)
         return known.one(int(number))
     own = [each for each in known.all() if each.is_own]
-    going = (e for e in own if not all(map(batch.is_over, _results(known, e).values())))
+    answers: _Answers = {}
+    going = (e for e in own if not all(map(batch.is_over, _results(known, e, answers).values())))
     chosen = next(going, None)
     if chosen is None:
         raise StoreError("no builds of yours are under way", remedy="'tykky builds' lists all")
@@ -154,8 +170,12 @@ def _cancel(known: Runs, chosen: Run) -> Result:
         remedy = f"whose it is, 'ls -l {chosen.folder}' tells"
         raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
     if chosen.engine == "slurm":
-        ended = batch.Jobs.of(known, chosen).cancel()
+        jobs = batch.Jobs.of(known, chosen)
+        ended = jobs.cancel(console.note)
         console.note(f"run {chosen.number}: {console.plural(len(ended), 'job')} cancelled")
+        for number, modules in jobs.others.items():
+            jobs_of = f"the jobs of {', '.join(modules)} are those of run {number}"
+            console.warn(f"{jobs_of}: 'tykky builds {number} --cancel' ends them")
         return Result(ended)
     if not chosen.is_held:
         console.note(f"run {chosen.number} has ended already")

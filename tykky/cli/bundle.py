@@ -11,26 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tykky import console
-from tykky.cli.common import (
-    Call,
-    Result,
-    check_named,
-    flag,
-    listed,
-    named,
-    option,
-    said,
-    specs,
-    specs_of,
-)
-from tykky.cli.fetch import fetched
+from tykky.cli.common import Call, Result, check_named, flag, listed, named, option, said, specs
+from tykky.cli.fetch import fetched, wanted
 from tykky.cli.push import chosen
-from tykky.errors import StoreError
+from tykky.errors import Exit, StoreError
 from tykky.exchange import archive, inputs
 from tykky.exchange.archive import Named
 from tykky.exchange.artifact import build_tag, tag_of
 from tykky.exchange.pushing import artifact_of, needed
-from tykky.store import signatures
+from tykky.host import host_name
+from tykky.lists import reading
+from tykky.lists.difference import Looker
+from tykky.store import Record, signatures
 
 EXAMPLES = """\
   tykky bundle python-data fireworks -o stacks.tar     as they are installed here
@@ -51,20 +43,23 @@ def run(call: Call) -> Result:
     signatures.check_key(call.config)
     sign, path = signatures.signer(call.config), call.args.output.absolute()
     made: dict[str, Named] = {}
+    places: dict[str, str] = {}
     check_named(call)
-    words = [*call.args.spec]
-    words += [word for each in listed(call, here=True) for word in str(each.spec).split()]
-    if not words:
+    if not call.args.spec and not listed(call, here=True):
         remedy = "'tykky apply FILE --dry-run' tells what it names for which machine"
         raise StoreError(f"{call.args.list} names nothing for this machine", remedy=remedy)
     if call.args.inputs:
-        found = fetched(call, specs_of(words))
+        found = fetched(call, wanted(call))
         for remark in found.remarks:
             console.warn(remark)
         made["inputs"] = Named("inputs", ("inputs",), inputs.artifact_of(found, call.config))
-    for record in chosen(call, named(words)) if not call.args.inputs else ():
+    for record in () if call.args.inputs else _installs(call):
         for each in (*needed(record), record):
             tags = tag_of(f"{each.version}{each.suffix}", each.arch), build_tag(each.build)
+            if places.setdefault(each.title, each.prefix) != each.prefix:
+                cause = f"{each.title} is in {places[each.title]} and in {each.prefix}"
+                remedy = "a file has one of them: write one for each root"
+                raise StoreError(cause, remedy=remedy, code=Exit.CONFLICT)
             if each.title not in made:
                 made[each.title] = Named(each.name, tags, artifact_of(each, call.config, sign))
     with console.step("bundle", path.name) as line:
@@ -73,3 +68,13 @@ def run(call: Call) -> Result:
     answer: dict[str, Any] = {"file": path, "bytes": size, "has": sorted(made)}
     answer["signed"] = sign is not None
     return Result(answer, said([f"wrote {path}: {', '.join(sorted(made))}"]))
+
+
+def _installs(call: Call) -> list[Record]:
+    """The generations of the command line, and those that a list means. Raises ``TykkyError``."""
+    words, file = named(call.args.spec), call.args.list
+    own = chosen(call, words) if words else []
+    if not file:
+        return own
+    found = reading.read(Path(file), host_name(), call.config.cache_dir)
+    return [*own, *Looker(call.args.flags, call.repos, lambda _: None).installs(found)]

@@ -8,6 +8,7 @@ failure leaves everything as it was and keeps the build log.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +20,7 @@ from tykky.cli.common import Call, Result, check_named, flag, option, specs, spe
 from tykky.doctor.places import others
 from tykky.errors import Exit, TykkyError
 from tykky.exchange.taking import Taker
+from tykky.lists import difference
 from tykky.spec import Spec
 from tykky.store import state
 
@@ -115,8 +117,17 @@ def _list(call: Call) -> Result:
         return building.looked_only(work, prune=False)
     if work.problems and not args.keep_going:
         raise work.problems[0]
-    words = [name for name in ("--force", "--testing") if getattr(args, name[2:])]
+    words = [name for name in ("--force", "--full", "--testing") if getattr(args, name[2:])]
+    for row in rows if args.testing else ():
+        if row.does == "nothing":
+            _warn_of_shown(row.module, difference.marks_of(row))
     return building.answer(work, building.build(call, work, tuple(words)))
+
+
+def _warn_of_shown(module: str, marks: Collection[str]) -> None:
+    """Say that --testing hides only what is new."""
+    if state.HIDDEN not in marks:
+        console.warn(f"{module} is not hidden, as it was before: 'tykky hide --testing {module}'")
 
 
 def _install(spec: Spec, call: Call) -> dict[str, Any]:
@@ -138,8 +149,8 @@ def _install(spec: Spec, call: Call) -> dict[str, Any]:
         )
     if state.RETIRED in record.marks:
         console.warn(f"it is retired, so nobody can load it: 'tykky retire --undo {record.module}'")
-    elif call.args.testing and outcome.did == "nothing" and state.HIDDEN not in record.marks:
-        console.warn(f"it is not hidden, as it was before: 'tykky hide --testing {record.module}'")
+    elif call.args.testing and outcome.did == "nothing":
+        _warn_of_shown(record.module, record.marks)
     folder = shlex.quote(str(config.module_path))
     console.note(f"use it: module use {folder}; module load {record.module}")
     return {"did": outcome.did, **asdict(record)}

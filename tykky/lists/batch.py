@@ -10,7 +10,7 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -61,6 +61,16 @@ class Jobs:
             rows = read_json(run.folder / "jobs.json").items()
             known = {int(number): (str(job), int(of)) for number, (job, of) in rows}
         return cls(runs, run, known)
+
+    @property
+    def others(self) -> dict[int, list[str]]:
+        """The stacks whose jobs belong to other runs, by the numbers of these."""
+        found: dict[int, list[str]] = {}
+        for task in self.run.tasks:
+            owner = self.known.get(task.number, ("", self.run.number))[1]
+            if owner != self.run.number:
+                found.setdefault(owner, []).append(task.module)
+        return found
 
     def by(self, told: Mapping[str, slurm.Job] | None) -> dict[int, Result]:
         """What has become of each task, by what the batch system has told, if anything."""
@@ -140,19 +150,21 @@ class Jobs:
             ended = self.runs.settle(run, replace(task, number=at), ended, log)
         return ended
 
-    def cancel(self) -> list[str]:
+    def cancel(self, say: Callable[[str], None]) -> list[str]:
         """Cancel those of the run's own that go on; their numbers. Raises ``TykkyError``."""
-        told = slurm.jobs(self.run.user)
+        told = slurm.jobs(self.run.user, say)
         if told is None:
-            raise TykkyError("Slurm does not answer", remedy="try again later", code=Exit.JOB)
-        going = [
-            job
-            for job, owner in self.known.values()
-            if owner == self.run.number and job in told and not told[job].is_over
-        ]
+            cause = f"squeue does not tell of the jobs of {self.run.user}"
+            raise TykkyError(cause, remedy="'squeue' by hand says why", code=Exit.JOB)
+        going = [j for j in self.own if j in told and not told[j].is_over]
         if going:
             slurm.cancel(going)
         return going
+
+    @property
+    def own(self) -> list[str]:
+        """The jobs of the run itself."""
+        return [job for job, owner in self.known.values() if owner == self.run.number]
 
 
 def is_over(result: Result) -> bool:
@@ -164,63 +176,111 @@ def submit(
     runs: Runs,
     run: Run,
     at_once: int,
+    *,
+    keep_going: bool,
+    say: Callable[[str], None],
 ) -> Jobs:
     """Submit a job for each task, but for those that another run has in its jobs already.
 
-    Raises ``TykkyError``; then nothing is submitted.
+    With ``keep_going``, those that sbatch refuses have failed with that. ``say`` is told what is
+    waited for. Raises ``TykkyError``; then nothing is submitted, and there is no run.
     """
-    known = _going(runs, run)
-    todo = [task for task in run.tasks if task.number not in known]
+    known: dict[int, tuple[str, int]] = {}
     path = run.folder / "jobs.json"
     try:
+        known |= _going(runs, run, say)
+        todo = [task for task in run.tasks if task.number not in known]
         while todo:
             free = [t for t in todo if all(number in known for number in t.after)]
             first = (free or todo)[0]
             group = [t for t in free or todo[:1] if _group(t) == _group(first)]
-            job = slurm.submit(
-                _script(run),
-                name=f"tykky-{Path(run.list).stem}",
-                indexes=[task.number for task in group],
-                at_once=at_once,
-                output=run.folder / "%a.job",
-                directory=Path(run.cwd),
-                resources=first.resources,
-                after=[known[number][0] for number in first.after if number in known],
-            )
-            known |= {task.number: (f"{job}_{task.number}", run.number) for task in group}
-            runs.write(path, known)
+            try:
+                job = slurm.submit(
+                    _script(run),
+                    name=f"tykky-{Path(run.list).stem}",
+                    indexes=[task.number for task in group],
+                    at_once=at_once,
+                    output=run.folder / "%a.job",
+                    directory=Path(run.cwd),
+                    resources=first.resources,
+                    after=[known[number][0] for number in first.after if number in known],
+                    say=say,
+                )
+            except slurm.RefusedError as error:
+                error.cause = f"sbatch has refused the build of {_names(group)}: {error.why}"
+                if not keep_going:
+                    raise
+                group = _refused(runs, run, group, todo, error)
+            else:
+                known |= {task.number: (f"{job}_{task.number}", run.number) for task in group}
+                runs.write(path, known)
             todo = [task for task in todo if task not in group]
     except BaseException:
-        own = [job for job, owner in known.values() if owner == run.number]
         with contextlib.suppress(TykkyError, OSError):
-            if own:
+            if own := Jobs(runs, run, known).own:
                 slurm.cancel(own)
-            discard(run.folder)
+        discard(run.folder)
         raise
     runs.write(path, known)
     return Jobs(runs, run, known)
+
+
+def _names(tasks: Sequence[Task]) -> str:
+    """The stacks, the first ones each with its line of the list."""
+    told = [f"{task.module} ({task.where})" for task in tasks[:3]]
+    return ", ".join([*told, *([f"{len(tasks) - 3} more"] if len(tasks) > 3 else [])])
+
+
+def _refused(
+    runs: Runs,
+    run: Run,
+    group: Sequence[Task],
+    todo: Sequence[Task],
+    error: slurm.RefusedError,
+) -> list[Task]:
+    """Note that tasks were refused, and those ``todo`` that count on them; all of these."""
+    gone: dict[int, Task] = {}
+
+    def note(task: Task, result: Result) -> None:
+        # In no log of failures: others who build the same are not refused for that.
+        runs.write(run.path(task.number, "json"), asdict(result))
+        gone[task.number] = task
+
+    for task in group:
+        cause = f"sbatch has refused the build of {_names([task])}: {error.why}"
+        code = int(error.code)
+        note(task, Result(FAILED, cause=cause, remedy=error.remedy, code=code, ended=moment()))
+    while rest := [t for t in todo if t.number not in gone and gone.keys() & {*t.after}]:
+        for task in rest:
+            needed = gone[next(n for n in task.after if n in gone)].module
+            cause = f"it counts on {needed}, which is not there"
+            note(task, Result(SKIPPED, cause=cause, ended=moment()))
+    return [*gone.values()]
 
 
 def _group(task: Task) -> tuple[object, ...]:
     return (sorted(task.resources.items()), task.after)
 
 
-def _going(runs: Runs, run: Run) -> dict[int, tuple[str, int]]:
+def _going(runs: Runs, run: Run, say: Callable[[str], None]) -> dict[int, tuple[str, int]]:
     """The jobs of other runs, not ended yet, that build what is to be built."""
     found: dict[int, tuple[str, int]] = {}
     told: dict[str, Mapping[str, slurm.Job]] = {}
+    own = {(task.root, task.module): task for task in run.tasks}
     for other in runs.all():
         if other.number == run.number or other.engine != "slurm":
             continue
-        jobs = Jobs.of(runs, other)
-        if other.user not in told:
-            told[other.user] = slurm.jobs(other.user) or {}
-        for task in run.tasks:
-            for theirs in other.tasks:
-                job, owner = jobs.known.get(theirs.number, ("", 0))
-                state = told[other.user].get(job)
-                if _same(task, theirs) and state is not None and not state.is_over:
-                    found.setdefault(task.number, (job, owner))
+        known = Jobs.of(runs, other).known
+        for theirs in other.tasks:
+            task = own.get((theirs.root, theirs.module))
+            if task is None or theirs.number not in known:
+                continue
+            if other.user not in told:
+                told[other.user] = slurm.jobs(other.user, say) or {}
+            job, owner = known[theirs.number]
+            state = told[other.user].get(job)
+            if state is not None and not state.is_over:
+                found.setdefault(task.number, (job, owner))
     return found
 
 
@@ -242,7 +302,11 @@ def follow(
     lost: dict[int, int] = {}
     pause, silent = _SOON, False
     while True:
-        told = slurm.jobs(jobs.run.user)
+        told, why = None, "squeue does not tell of the jobs"
+        try:
+            told = slurm.jobs(jobs.run.user, None if silent else say)
+        except slurm.SilentError as error:
+            why = error.cause
         now, changed = jobs.by(told), False
         good = all(result.is_good for result in now.values())
         for task in jobs.run.tasks if told is not None or good else ():
@@ -261,7 +325,7 @@ def follow(
             if all(map(is_over, now.values())):
                 return now
         if told is None and not silent:
-            say("Slurm does not answer; the jobs go on, and it is asked again")
+            say(f"{why}; the jobs go on, and it is asked again")
         silent = told is None
         pause = _SOON if changed else min(_LATE, pause * 1.2)
         _sleep(pause, jobs.run.folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,7 +16,8 @@ from tykky.build import plan as plans
 from tykky.config import Config
 from tykky.errors import ConfigError, Exit, StoreError, TykkyError
 from tykky.recipe import Version, guarded, read_all, source_digest
-from tykky.store import Entry, Store, state
+from tykky.spec import parse_one
+from tykky.store import Entry, Record, Store, state
 
 if TYPE_CHECKING:
     from tykky.kinds.stack import Stack
@@ -63,12 +66,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Looker:
-    """Compares lists; ``far`` tells whether other architectures can be built for as well."""
+    """Compares lists; ``far`` tells whether other architectures can be built for as well.
+
+    With ``force``, all is to be built.
+    """
 
     flags: Mapping[str, str]
     repos: Repos
     say: Callable[[str], None]
     far: bool = False
+    force: bool = False
 
     def rows(self, found: StackList) -> list[Row]:
         """A row for each stack and architecture, in an order in which they can be built.
@@ -76,12 +83,31 @@ class Looker:
         What cannot be planned has its error in its row.
         """
         rows = [row for wanted in found.stacks for row in self._begun(wanted)]
-        rows = _ordered(_without_mixed(rows, far=self.far))
+        _check_defaults(rows)
+        rows = _ordered(_without_mixed(rows))
         done: list[Row] = []
         for row in rows:
             self.say(row.title)
             done.append(self._looked(row, done))
         return done
+
+    def installs(self, found: StackList) -> list[Record]:
+        """What a list means for this machine, as it is installed. Raises ``TykkyError``."""
+        records: dict[str, Record] = {}
+        for wanted in found.stacks:
+            for row in self._begun(wanted) if wanted.here else ():
+                if row.arch != bases.arch():
+                    continue
+                if row.error is not None:
+                    raise row.error
+                store = Store.of(_configured(row.flags, wanted))
+                entry = entry_of(row, store)
+                if entry is None:
+                    cause = f"{row.title} is not installed in {row.root}"
+                    remedy = f"'tykky install --list {shlex.quote(str(found.path))}' builds it"
+                    raise StoreError(cause, remedy=remedy, where=wanted.where)
+                records.setdefault(entry.prefix, store.record(entry))
+        return [*records.values()]
 
     def _begun(self, wanted: Wanted) -> list[Row]:
         """The rows of a stack, with recipe and root, and nothing looked up yet."""
@@ -134,9 +160,15 @@ class Looker:
             elif not row.after:
                 plan = plans.make(recipe.spec, config, self.repos, store, self.say, settled=settled)
                 does = plans.foresee(plan)
-            return replace(row, does=does)
+            return self._forced(replace(row, does=does))
         except TykkyError as error:
             return replace(row, does="fails", error=_at(error, wanted))
+
+    def _forced(self, row: Row) -> Row:
+        """A row that is to be built whatever is there, if that is wanted."""
+        if not self.force or row.does == "build":
+            return row
+        return replace(row, does="build", why="--force")
 
     def _far(self, row: Row, lock: str, store: Store) -> Row:
         """A row for another architecture, of which only a machine of that knows all."""
@@ -148,7 +180,8 @@ class Looker:
         if entry := entry_of(row, store):
             record, digest = store.record(entry), source_digest(type(row.recipe))
             if lock == record.lock and record.recipe.get("digest") == digest:
-                return replace(row, does="nothing")
+                row = replace(row, does="nothing")
+                return self._forced(row) if self.far else row
         if not self.far:
             why = ", ".join(filter(None, (f"for {row.arch}", row.why)))
             return replace(row, does="elsewhere", why=why)
@@ -160,6 +193,12 @@ def entry_of(row: Row, store: Store) -> Entry | None:
     name = row.wanted.spec.name
     found = (e for e in store.entries(name) if e.module == row.module)
     return next(found, None)
+
+
+def marks_of(row: Row) -> Collection[str]:
+    """The states of the install of a row, if there is one."""
+    entry = entry_of(row, Store.of(_configured(row.flags, row.wanted))) if row.module else None
+    return entry.marks if entry else ()
 
 
 @dataclass(frozen=True)
@@ -222,6 +261,57 @@ def changes(rows: Sequence[Row], store: Store) -> list[Change]:
     return found
 
 
+def _check_defaults(rows: Sequence[Row]) -> None:
+    """Raise ``ConfigError`` where two versions of a name are to be its default."""
+    first: dict[tuple[Path, str], Row] = {}
+    for row in rows:
+        if row.recipe is None or not (row.wanted.default and row.wanted.here):
+            continue
+        other = first.setdefault((row.root, row.recipe.name), row)
+        if other.module != row.module:
+            raise ConfigError(
+                f"{row.title} is to be the default of {row.recipe.name}, and so is {other.title} "
+                f"({other.place})",
+                remedy="take out 'default' of one of the two",
+                where=row.wanted.where,
+            )
+
+
+def doubts(rows: Sequence[Row]) -> list[str]:
+    """What users are told to use instead, and is neither named nor installed: a sentence for each.
+
+    Raises ``ConfigError`` for what is to be used instead of itself.
+    """
+    found = []
+    for row in rows:
+        use = (row.wanted.deprecated or {}).get("use", "")
+        if not use or row.recipe is None or not row.wanted.here:
+            continue
+        meant = {
+            other.module
+            for other in rows
+            if other.root == row.root and other.recipe and _means(use, other.recipe)
+        }
+        with contextlib.suppress(TykkyError):  # it may be any text
+            meant |= {e.module for e in Store.of(_configured(row.flags, row.wanted)).meant(use)}
+        if meant == {row.module} or use.replace("@", "/") == row.module:
+            cause = f"{row.title} is to be used instead of itself"
+            remedy = "name another one with 'use' of 'deprecated'"
+            raise ConfigError(cause, remedy=remedy, where=row.wanted.where)
+        if not meant:
+            told = "is not in this list and not installed; users are told of it as the list says"
+            found.append(f"{row.place}: '{use}', to be used instead of {row.title}, {told}")
+    return found
+
+
+def _means(words: str, recipe: Stack) -> bool:
+    """Whether a user's words mean what a recipe makes."""
+    try:
+        return _is(recipe, parse_one(words))
+    except TykkyError:
+        return False
+
+
 def surplus(rows: Sequence[Row], store: Store) -> tuple[list[Entry], list[str]]:
     """The installs in a root that no list names, and a sentence for each that stays all the same.
 
@@ -260,6 +350,8 @@ def _configured(flags: Mapping[str, str], wanted: Wanted) -> Config:
     try:
         return Config.load(flags)
     except ConfigError as error:
+        for key in ("root", *wanted.settings):  # which is how the list is handed on
+            error.cause = error.cause.removesuffix(f" (set by -c {key})")
         raise _at(error, wanted) from None
 
 
@@ -322,14 +414,16 @@ def _ordered(rows: list[Row]) -> list[Row]:
     return done
 
 
-def _without_mixed(rows: list[Row], *, far: bool) -> list[Row]:
+def _without_mixed(rows: list[Row]) -> list[Row]:
     """Let those fail that would be made twice, or put two architectures into one place."""
     first: dict[tuple[Path, str], Row] = {}
     found: list[Row] = []
     for row in rows:
         error: TykkyError | None = None
         other = first.setdefault((row.root, row.module), row) if row.module else row
-        if other.arch != row.arch and far:
+        if not other.wanted.here and row.wanted.here and other.arch != row.arch:
+            first[(row.root, row.module)] = row
+        elif other.arch != row.arch and row.wanted.here:
             cause = f"{row.title} for {other.arch} and for {row.arch} would be in the same place"
             remedy = "give each architecture a root of its own, 'root: /appl/{arch}', say"
             error = StoreError(cause, remedy=remedy, code=Exit.CONFLICT, where=row.wanted.where)

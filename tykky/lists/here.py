@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from tykky.files import text_at
 from tykky.lists.runs import (
     SKIPPED,
     Result,
@@ -26,13 +25,13 @@ from tykky.lists.runs import (
     moment,
 )
 from tykky.lists.worker import Build
-from tykky.store import HIDDEN, Store
+from tykky.store import HIDDEN, Store, claims
 
 if TYPE_CHECKING:
     from tykky.store.claims import Lock
 
-#: Seconds between two looks at what runs, and at what others have.
-_LOOK, _OTHERS = 0.05, 1.0
+#: Seconds between two looks at what runs, and at what others have; and without a word of these.
+_LOOK, _OTHERS, _SILENT = 0.05, 1.0, 5.0
 
 
 @dataclass
@@ -51,6 +50,7 @@ class Builder:
     #: What somebody else builds; and what was said of that.
     waited_for: set[int] = field(default_factory=set)
     said: set[int] = field(default_factory=set)
+    waiting: float = 0
 
     def build(self) -> dict[int, Result]:
         """Build all; what became of each. What was begun is stopped if this is."""
@@ -146,9 +146,14 @@ class Builder:
 
     def _wait(self, todo: list[Task]) -> None:
         """Say once what is waited for, and by whom it is built, as soon as that is known."""
+        if not self.waiting:
+            self.waiting = time.monotonic()
         for task in todo:
-            prefix = Store(Path(task.root)).place(*task.module.split("/", 1)).prefix
-            owner = text_at(prefix / HIDDEN / "owner")[:300].strip()
-            if owner and task.number in self.waited_for - self.said:
+            if task.number not in self.waited_for - self.said:
+                continue
+            place = Store(Path(task.root)).place(*task.module.split("/", 1))
+            told = claims.holder(place.hidden / "lock", place.hidden / "owner")
+            told = told or claims.holder(self.runs.lease_of(task))
+            if told or time.monotonic() - self.waiting > _SILENT:
                 self.said.add(task.number)
-                self.say(f"{task.module} is being built by {owner}; waiting for that")
+                self.say(f"{task.module} is being built by {told or 'another'}; waiting for that")

@@ -210,6 +210,10 @@ class _Reader:
         deprecated = None
         if "deprecated" in entries:
             deprecated = look.deprecation(entries["deprecated"])
+        default, hidden = (look.switch(entries.get(name)) for name in ("default", "hidden"))
+        if default and hidden:
+            where, cause = look.where(entries["hidden"]), "what is hidden is not the default"
+            raise ConfigError(cause, remedy="take out 'default' or 'hidden'", where=where)
         return Wanted(
             spec,
             look.where(named),
@@ -218,8 +222,8 @@ class _Reader:
             here.settings,
             slurm,
             here.slurm,
-            look.switch(entries.get("default")),
-            look.switch(entries.get("hidden")),
+            default,
+            hidden,
             deprecated,
             here.here,
         )

@@ -22,7 +22,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,8 @@ from tykky.store.record import frozen, is_a
 KEPT = 30
 #: Seconds after which one counts as finished that has never said so: its jobs are gone.
 _OLD = 30 * 86400
+#: More tasks than any list has; whoever looks does not look at more.
+_MANY = 5000
 #: What may have become of a task.
 DONE, THERE, FAILED, SKIPPED, STOPPED = "done", "there already", "failed", "not begun", "stopped"
 TIME, MEMORY = "out of time", "out of memory"
@@ -225,7 +227,10 @@ class Runs:
         folder = self.folder / str(number)
         try:
             data = read_json(folder / "run.json")
-            tasks = tuple(_made(Task, row) for row in data["tasks"])
+            rows = data.get("tasks") if isinstance(data, dict) else None
+            if not isinstance(rows, list) or len(rows) > _MANY:
+                raise ValueError("it is none, or has more tasks than any list")
+            tasks = tuple(_made(Task, row) for row in rows)
             return _made(Run, {**data, "folder": folder, "tasks": tasks})
         except FileNotFoundError:
             remedy = "'tykky builds' lists those that are known"
@@ -290,8 +295,11 @@ class Runs:
 
         Raises ``Timeout`` if somebody has it; ``None`` where no locks work.
         """
-        path = self.folder / "leases" / task.file_name
-        return claims.take(path, self.permissions, task.module, timeout=0)
+        return claims.take(self.lease_of(task), self.permissions, task.module, timeout=0)
+
+    def lease_of(self, task: Task) -> Path:
+        """The file of that lock."""
+        return self.folder / "leases" / task.file_name
 
 
 def _result(path: Path) -> Result | None:
@@ -303,7 +311,13 @@ def _result(path: Path) -> Result | None:
 
 def _made(kind: type[_Any], data: Mapping[str, Any]) -> _Any:
     """A value from its JSON. Raises ``TypeError`` for what is missing or of another kind."""
-    kinds = {each.name: str(each.type) for each in fields(kind)}  # type: ignore[arg-type]
+    known = fields(kind)  # type: ignore[arg-type]
+    kinds = {each.name: str(each.type) for each in known}
+    if not isinstance(data, Mapping):
+        raise TypeError(f"{data!r:.40} has no names")
+    for each in known:
+        if each.name not in data and each.default is MISSING and each.default_factory is MISSING:
+            raise TypeError(f"it has no '{each.name}'")
     values = {name: frozen(value) for name, value in data.items() if name in kinds}
     for name, value in values.items():
         number = kinds[name] == "float" and type(value) in (int, float)
@@ -315,8 +329,9 @@ def _made(kind: type[_Any], data: Mapping[str, Any]) -> _Any:
 @contextlib.contextmanager
 def holding(run: Run, permissions: Permissions) -> Iterator[None]:
     """Let others see that this process is at work on a run."""
+    lock, path = None, run.folder / "lock"
     with contextlib.suppress(Timeout):
-        lock = claims.take(run.folder / "lock", permissions, f"the run {run.number}", timeout=0)
+        lock = claims.take(path, permissions, f"the run {run.number}", shown=True, timeout=0)
     try:
         yield
     finally:

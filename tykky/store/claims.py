@@ -12,9 +12,11 @@ import contextlib
 import errno
 import fcntl
 import os
+import pwd
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +62,17 @@ def remove_unused(files: Iterable[Path]) -> int:
     return removed
 
 
-def take(path: Path, permissions: Permissions, what: str, **options: float) -> Lock | None:
+def take(
+    path: Path, permissions: Permissions, what: str, *, shown: bool = False, **options: float
+) -> Lock | None:
     """Take the lock of a file, whose folder is made, to change ``what`` it is for.
 
-    ``None`` where the file system has no locks. Raises ``Timeout``, ``TykkyError``.
+    Only who may write there can open the file, since who can open it can lock it; one that is
+    ``shown`` everybody may look at. ``None`` where the file system has no locks. Raises
+    ``Timeout``, ``TykkyError``.
     """
+    writers = permissions.folder & 0o222
+    those = permissions if shown else replace(permissions, folder=writers | writers << 1)
 
     def attempt() -> Lock:
         make_folder(path.parent, permissions)
@@ -72,10 +80,10 @@ def take(path: Path, permissions: Permissions, what: str, **options: float) -> L
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         # Who may make installs here may take the lock, whoever made its file.
-        lock = Lock(path, mode=permissions.folder & 0o666)
+        lock = Lock(path, mode=those.folder & 0o666)
         lock.acquire(**options)
         if (descriptor := lock._context.lock_file_fd) is not None:
-            permissions.lock(descriptor)
+            those.lock(descriptor)
         return lock
 
     try:
@@ -121,7 +129,7 @@ def claim(
         if not wait:
             yield False
             return
-        waiting(f"{what} is being changed by {_read(owner)}; waiting")
+        waiting(f"{what} is being changed by {holder(file, owner) or 'another process'}; waiting")
         lock = take(file, permissions, what, poll_interval=0.2)
     if lock is None:
         waiting(f"{place.prefix} is where no locks work: do not change {what} twice at once")
@@ -164,5 +172,37 @@ def _self() -> str:
     return f"{user_name()} {where}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
 
 
-def _read(owner: Path) -> str:
-    return text_at(owner)[:300].replace("\n", " ") or "another process"
+def holder(file: Path, owner: Path | None = None) -> str:
+    """Who holds a lock, as ``owner`` says or this machine knows; empty if that is not known."""
+    told = text_at(owner)[:300].replace("\n", " ").strip() if owner else ""
+    processes = _processes(file)
+    if not processes or any(f"process {number}," in told for number in processes):
+        return told
+    # Whoever has written that is gone, or has never held it.
+    known = []
+    for number in processes:
+        with contextlib.suppress(OSError, KeyError):
+            place = Path("/proc", str(number))
+            user, name = pwd.getpwuid(place.stat().st_uid).pw_name, text_at(place / "comm")
+            known.append(f"process {number} of {user} on {host_name()} ({name.strip()[:40]})")
+    return ", ".join(known) or told
+
+
+def is_held(file: Path, owner: Path) -> bool:
+    """Whether somebody holds a lock that one may not open, as far as can be known."""
+    told = text_at(owner)[:300]
+    return bool(_processes(file) or (told and f" on {host_name()}," not in told))
+
+
+def _processes(file: Path) -> list[int]:
+    """The processes of this machine that hold the lock of a file."""
+    try:
+        number = file.stat().st_ino
+        rows = [row.split() for row in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return []
+    return [
+        int(row[4])
+        for row in rows
+        if row[1:2] == ["FLOCK"] and row[5].endswith(f":{number}") and row[4].isdecimal()
+    ]

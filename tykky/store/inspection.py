@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from tykky.files import Permissions, digest_file
 from tykky.runtime.base import CONF_NAME, CURRENT, GENERATIONS, IMAGES, LAUNCHER_NAME
+from tykky.store import claims, signatures, state, written
 from tykky.store import record as records
-from tykky.store import signatures, state, written
 from tykky.store.place import HIDDEN, KERNELS, Place, is_image, is_launcher, missing
 from tykky.store.record import NewerFormat
 from tykky.store.written import Checker, Fault, removing
@@ -270,6 +270,8 @@ def _is_changing(place: Place) -> bool:
     """Whether somebody has the claim of a place, as far as a reader can tell."""
     try:
         lock = os.open(place.hidden / "lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        return claims.is_held(place.hidden / "lock", place.hidden / "owner")
     except OSError:
         return False
     try:

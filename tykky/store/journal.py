@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shlex
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: What the digest of a line is called in it, and more bytes than any line has.
 _DIGEST, _LONGEST = "digest", 1 << 20
+#: Seconds that a line waits for those of others, which take a moment each.
+_PATIENCE = 60
 
 
 def path_of(store: Store) -> Path:
@@ -46,11 +49,7 @@ def add(store: Store, module: str, event: Event) -> None:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, store.permissions.folder & 0o666)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
+            _lock(descriptor)
             store.permissions.lock(descriptor)
             size = os.fstat(descriptor).st_size
             end = os.pread(descriptor, _LONGEST, max(0, size - _LONGEST))
@@ -61,6 +60,26 @@ def add(store: Store, module: str, event: Event) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Keep others from writing meanwhile; nobody does that for long.
+
+    Everybody may read the file, and so hold its lock: who does that for ever ends no install.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return
+            time.sleep(0.02)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return
+            raise
 
 
 def events(store: Store, last: int = 0) -> list[dict[str, Any]]:

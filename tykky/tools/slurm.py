@@ -6,11 +6,12 @@ And a command is run in a job that is waited for, for what it prints.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +24,13 @@ ENDED = frozenset(
 )
 #: The option of sbatch for each resource.
 _OPTIONS = {"memory": "mem", "cpus": "cpus-per-task"}
-#: Seconds that nobody waits longer for an answer.
-_PATIENCE = 90
+#: Seconds that nobody waits longer for an answer, and after which it is said what is waited for.
+_PATIENCE, _LATE = 90, 3
+#: What its programs print where nobody answers them.
+_SILENCE = re.compile(
+    r"(?i)unable to contact|timed out|connection (refused|failure)|zero bytes"
+    r"|in standby mode|munged? (encode|communication)"
+)
 
 
 class Job(NamedTuple):
@@ -40,6 +46,29 @@ class Job(NamedTuple):
         return self.state in ENDED
 
 
+class SilentError(TykkyError):
+    """Slurm does not answer; ``words`` are those of its program."""
+
+    def __init__(self, words: str) -> None:
+        remedy = "run the same command again once 'scontrol ping' says that slurmctld is up"
+        super().__init__(f"Slurm does not answer: {words}", remedy=remedy, code=Exit.JOB)
+
+
+class RefusedError(TykkyError):
+    """A job that sbatch does not take, for what it asks for; ``why`` are its words."""
+
+    def __init__(self, printed: str) -> None:
+        told = tuple(line for line in printed.splitlines() if line.strip())[-6:]
+        self.why = told[-1].removeprefix("sbatch: error: ") if told else "it does not say why"
+        super().__init__(
+            f"sbatch has refused a build: {self.why}",
+            remedy="correct the section 'slurm' of the list, the recipe or the configuration; "
+            "'sinfo' shows what there is",
+            code=Exit.JOB,
+            details=told,
+        )
+
+
 def submit(
     script: str,
     *,
@@ -50,10 +79,12 @@ def submit(
     directory: Path,
     resources: Mapping[str, str],
     after: Sequence[str],
+    say: Callable[[str], None],
 ) -> str:
     """Submit an array of jobs, which begins once those ``after`` which it comes have ended.
 
-    ``output`` ends with what is to be the index. Gives its number. Raises ``TykkyError``.
+    ``output`` ends with what is to be the index; ``say`` is told what is waited for. Gives its
+    number. Raises ``TykkyError``.
     """
     limit = f"%{at_once}" if at_once else ""
     words = [
@@ -69,27 +100,20 @@ def submit(
     ]
     if after:
         words.append(f"--dependency=afterany:{':'.join(after)}")
-    done = _run("sbatch", words, script)
+    done = _run("sbatch", words, script, say=say)
     if done.returncode != 0:
-        told = tuple(line for line in done.stderr.splitlines() if line.strip())[-6:]
-        why = told[-1].removeprefix("sbatch: error: ") if told else "it does not say why"
-        raise TykkyError(
-            f"sbatch has refused a build: {why}",
-            remedy="correct the section 'slurm' of the list, the recipe or the configuration; "
-            "'sinfo' shows what there is",
-            code=Exit.JOB,
-            details=told,
-        )
+        raise RefusedError(done.stderr)
     return done.stdout.strip().partition(";")[0]
 
 
-def jobs(user: str) -> dict[str, Job] | None:
+def jobs(user: str, say: Callable[[str], None] | None = None) -> dict[str, Job] | None:
     """What the batch system knows of a user's jobs, by their numbers; nothing if it cannot tell.
 
-    Those that ended some minutes ago are not among them.
+    Those that ended some minutes ago are not among them. ``say`` is told what is waited for.
+    Raises ``SilentError``, ``ToolError``.
     """
     words = ["--noheader", "--array", "--states=all", f"--user={user}", "--format=%i|%T|%r|%N"]
-    done = _run("squeue", words)
+    done = _run("squeue", words, say=say)
     if done.returncode != 0:
         return None
     rows = (line.split("|") for line in done.stdout.splitlines())
@@ -158,22 +182,41 @@ def _program(name: str) -> str:
     return found
 
 
-def _run(program: str, words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program of Slurm. Raises ``ToolError`` if it is not there."""
+def _run(
+    program: str,
+    words: Sequence[str],
+    text: str = "",
+    *,
+    say: Callable[[str], None] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of Slurm. Raises ``SilentError``, and ``ToolError`` if it is not there."""
     path = _program(program)
     # A job that submits others hands them nothing of what it was given itself.
     variables = {n: v for n, v in os.environ.items() if n[:6] != "SLURM_" or n == "SLURM_CONF"}
-    try:
-        return subprocess.run(
-            [path, *words],
-            env=variables,
-            input=text,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        late = f"{program}: error: no answer for {_PATIENCE} seconds"
-        return subprocess.CompletedProcess([program], 1, "", late)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [path, *words],
+        env=variables,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        errors="replace",
+    ) as child:
+        try:
+            try:
+                out, errors = child.communicate(text, timeout=_LATE)
+            except subprocess.TimeoutExpired:
+                if say is not None:
+                    say(f"waiting for Slurm, which has not answered {program} yet")
+                out, errors = child.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise SilentError(f"{program} has waited for {_PATIENCE} seconds") from None
+        except BaseException:
+            child.kill()
+            raise
+    lines = [line for line in errors.splitlines() if _SILENCE.search(line)]
+    if child.returncode != 0 and lines:
+        raise SilentError(lines[-1].strip().removeprefix(f"{program}: error: "))
+    return subprocess.CompletedProcess([program], child.returncode, out, errors)
