@@ -103,7 +103,8 @@ _SECRETS = tuple(
         rf"((?:https?|ftp)://){_NAME}+(@)",
         rf"(\w://)[^/\s'\"<>?#:@]*:{_NAME}*(@)",
         rf"(https?://[^/\s]+/t/){_NAME}+()",
-        r"([?&][\w.-]*(?:token|signature|password|secret|credential|api_?key)=)[^&\s'\"<>]+()",
+        r"([?&#][\w.-]*(?:token|sig|signature|jwt|password|secret|credential|key|key-?id|pair-id)=)"
+        r"[^&\s'\"<>]+()",
         r"(authorization['\"]?: *['\"]?(?:basic|bearer|token) )[^\s'\"]+()",
     )
 )

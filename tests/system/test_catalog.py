@@ -251,6 +251,8 @@ def test_only_what_is_its_own_is_written_over_and_removed(site: Site, place: Pat
     assert texts(output).keys() == {"index.html", ".tykky-catalog.lock"}
     (output / "index.html").unlink()
     assert site("catalog", status=2).stderr.startswith("tykky: error: no directory")
+    for folder in (site.user.home, site.root, site.root / "store", site.root / "db/x"):
+        assert "not for pages" in site("catalog", "--output", folder, status=2).stderr
     made = site("catalog", "--output", output, "--title", "A")
     assert "1 version" in made.stderr
     foreign.write_text("mine")

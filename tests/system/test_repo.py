@@ -126,6 +126,7 @@ def test_a_repository_of_git_is_added_installed_from_updated_and_removed(
     own("repo", "update", "theirs", "--commit", second)
     done = own("repo", "remove", str(theirs.path))
     assert "made from it, and not changed by that: aaa/1" in done.stderr
+    assert "stays until you say: chmod -R u+w" in done.stderr
     assert [row["name"] for row in own.json("repo", "list")] == ["repo", "builtin"]
     assert own.user.run(str(own.prefix("aaa") / "bin/say")).stdout == "one\n"
     assert not (place / "was-run").exists()
@@ -137,6 +138,7 @@ def test_a_repository_of_git_is_added_installed_from_updated_and_removed(
         ("https://me:secret@example.org/x.git", Exit.CONFIG, "has a user or a password in it"),
         ("ext::sh -c 'touch x'", Exit.CONFIG, "is no address of git"),
         ("nowhere", Exit.NOT_FOUND, "there is no directory"),
+        ("", Exit.USAGE, "no repository is named"),
         ("git+https://example.org/x", Exit.CONFIG, "is no address of git"),
     ],
 )
@@ -212,7 +214,7 @@ def test_a_recipe_is_edited_where_it_is_ones_own_and_else_as_a_copy(
     assert "--copy copies it to" in own("edit", "say", status=Exit.NOT_WRITABLE).stderr
     # A copy that nothing was changed in would only keep the recipe from being updated.
     own.with_env(VISUAL="true")("edit", "say", "--copy")
-    own.with_env(VISUAL="false")("edit", "say", "--copy", status=Exit.FAILED)
+    own.with_env(VISUAL="false")("edit", "say", "--copy", status=Exit.CONFIG)
     assert not [*site.repo.iterdir()]
     file = site.repo / "say/recipe.py"
     done = own.json("edit", "say", "--copy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -13,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tykky.bring import formats, imports, writing
+from tykky.bring import exact, formats, imports, writing
 from tykky.bring.found import Found, Left
 from tykky.config import Config
-from tykky.errors import masked
+from tykky.errors import TykkyError, masked
 from tykky.lock import Lock, Package
 
 HASH = "0" * 64
@@ -58,6 +59,9 @@ LINES: list[tuple[str, str | None, str]] = [
      "b-c @ https://site.org/b_c-1.0-py3-none-any.whl", ""),
     ("a @ https://site.org/a-1.0-py3-none-any.whl?token=s3cret", None, "token"),
     ("a @ https://s.org/a-1.0-py3-none-any.whl?X-Amz-Signature=s3cret", None, "token"),
+    ("a @ https://s.org/a-1.0-py3-none-any.whl?sv=1&sig=s3cret%3D", None, "token"),
+    ("a @ https://s.org/a-1.0-py3-none-any.whl?AccessKeyId=s3cret", None, "token"),
+    ("a @ https://s.org/a-1.0-py3-none-any.whl#access_token=s3cret", None, "token"),
     ("-i https://pypi.org/simple/", None, ""),
     ("--extra-index-url=https://kim:s3cret@pypi.site.org/simple", None, ".netrc"),
     ("--index-url https://s3cret@pypi.site.org/simple --pre", None, "pre-releases"),
@@ -106,6 +110,49 @@ def test_files_that_a_file_includes_constrain_or_ask_and_name_themselves(tmp_pat
     assert lines(found, "constraints") == ["urllib3<2"]
     assert found.fields["source"] == ("x",)
     assert [(each.file, each.line) for each in found.left] == [("more/a.txt", 4)]
+
+
+def test_what_a_file_includes_is_of_the_same_project_and_not_hidden(tmp_path: Path) -> None:
+    """Whoever has written it may want something else read, and the index asked for that."""
+    home = tmp_path / "home"
+    (home / "project/sub").mkdir(parents=True)
+    for name in (".netrc", "notes.txt", "project/.env", "project/sub/fine.txt"):
+        (home / name).write_text(f"{SECRET}-{len(name)}\n")
+    (home / "project/link.txt").symlink_to(home / "notes.txt")
+    top = home / "project/requirements.txt"
+    names = ("../.netrc", "../notes.txt", home / "notes.txt", "link.txt", ".env", "/etc/passwd")
+    top.write_text("six\n" + "".join(f"-r {n}\n-c {n}\n" for n in names) + "-r sub/fine.txt\n")
+    found = found_in(top)
+    assert lines(found, "packages") == ["six", f"{SECRET}-20"]
+    assert len(found.left) == 2 * len(names)
+    assert {"root", f"{SECRET}-6"}.isdisjoint(
+        writing.recipe("lab", found).replace(":", " ").split()
+    )
+    # In a project, its folder is the border.
+    (home / "project/sub/dev.txt").write_text("-r ../requirements.txt\n")
+    with pytest.raises(TykkyError, match="asks for no package"):
+        found_in(home / "project/sub/dev.txt")
+    (home / "project/pyproject.toml").write_text(
+        "[project]\nname = 'x'\ndynamic = ['dependencies']\n[tool.setuptools.dynamic]\n"
+        "dependencies = {file = ['../notes.txt', 'sub/fine.txt']}\n"
+    )
+    assert lines(found_in(home / "project/sub/dev.txt"), "packages") == ["six", f"{SECRET}-20"]
+    found = found_in(home / "project/pyproject.toml")
+    assert lines(found, "packages") == [f"{SECRET}-20"]
+    # Nor is there any end to what some include.
+    for number in range(2000):
+        (home / f"project/sub/{number}.txt").write_text(f"-r {number + 1}.txt\n")
+    with pytest.raises(TykkyError, match="more than 100 files"):
+        found_in(home / "project/sub/0.txt")
+
+
+def test_variables_that_look_like_secrets_are_not_carried_over() -> None:
+    kept = {"LANG": "C", "KEYBOARD": "fi", "PATTERN": "*", "COMPASS": "north", "MODE": "key=1"}
+    secret = {"AKEY": "x", "MY_PW": "x", "PGPASS": "x", "GITHUB_PAT": "x", "API_KEYS": "x"}
+    secret |= {"CONN": "Server=x;Password=s3cretZ7", "TOK": f"ghp_{'s3cret' * 6}"}
+    left: list[str] = []
+    assert exact.variables({**kept, **secret}, lambda what, *_: left.append(what)) == kept
+    assert left == [f"the variable {name}" for name in secret]
 
 
 UV = (
@@ -270,6 +317,13 @@ def test_of_an_environment_all_is_kept_and_what_was_asked_for_is_told(tmp_path: 
     add("editable", "hidden", direct_url__json='{"url": "file:///gone", "dir_info": {}}')
     add("hidden")
     (site / "broken-1.0.dist-info").mkdir()
+    # What nobody has installed, and would be waited for, or read without an end.
+    os.mkfifo(site / "pipe-1.0.dist-info")
+    for name, file in (("told", "METADATA"), ("from", "direct_url.json"), ("zero", "METADATA")):
+        add(f"{name}_odd")
+        path = site / f"{name}_odd-1.0.dist-info" / file
+        path.unlink(missing_ok=True)
+        path.symlink_to("/dev/zero") if name == "zero" else os.mkfifo(path)
     found = found_in(tmp_path / "env")
     asked = ["both", "extra", "hidden", "needer", "old", "one", "top"]
     assert lines(found, "packages") == asked

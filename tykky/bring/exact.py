@@ -14,7 +14,7 @@ from tykky.bring.found import Found, Left
 from tykky.conda.channels import DEFAULTS, name_of, public
 from tykky.conda.environment import Pinned
 from tykky.config import Config
-from tykky.errors import RecipeError, Where, masked
+from tykky.errors import RecipeError, Where, has_secret, masked
 from tykky.fetch import is_sha256
 from tykky.kinds.pip import check_requirement
 
@@ -35,7 +35,7 @@ _OF_PUBLIC_INDEX = re.compile(
     r"(\S+) @ https://files\.pythonhosted\.org/[^\s#]*?([^/\s#]+)(?:#sha256=([0-9a-f]{64}))?"
 )
 _SECRET = re.compile(
-    r"passw(or)?d|passphrase|secret|token|credential|api_?key|access_?key|private_?key", re.I
+    r"passw(or)?d|passphrase|secret|token|credential|keys?$|(^|_|PG)(pw|pwd|pass|pat)(_|$)", re.I
 )
 #: What a project is called, and its version: anything else would be another line of a file.
 _NAME, _VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]*", r"[A-Za-z0-9][A-Za-z0-9.!+_-]*"
@@ -336,7 +336,7 @@ def variables(given: Mapping[str, str], leave: Leaving, at: int = 0) -> dict[str
         except WrongValue as error:
             leave(f"the variable {name}", error.cause, at)
             continue
-        if _SECRET.search(name) or masked(value) != value:
+        if _SECRET.search(name) or has_secret(f"{value}\n{value.replace(';', chr(10))}", ".ini"):
             kept.pop(name)
             why = "its value looks like a secret, and a recipe is for everybody"
             leave(f"the variable {name}", why, at)

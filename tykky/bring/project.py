@@ -132,6 +132,9 @@ def _dynamic(
     given = table(table(setuptools.get("dynamic")).get("dependencies")).get("file", [])
     files = [given] if isinstance(given, str) else texts(given)
     for name in files:
+        if not requirements.is_within(path.parent / name, path.parent):
+            asked.leave(name, "it is hidden, or in another folder: copy it here", at)
+            continue
         found = requirements.asked(path.parent / name, config)
         asked.packages += found.packages
         asked.constraints += found.constraints

@@ -192,7 +192,7 @@ def located(
             why = "the name and password are left out: put them into ~/.netrc"
             asked.leave(f"the login of {opened}", why, at)
             plain = opened
-        if masked(plain) != plain:
+        if masked(plain) != plain or masked(f"#{fragment}") != f"#{fragment}":
             why = "there is a token in the address, and a recipe is for everybody: copy the file"
             asked.leave(shown, f"{why} and {BY_PATH}", at)
             return

@@ -34,7 +34,11 @@ _LEFT = {
     "--trusted-host": "what has no valid certificate is not trusted: have its authority added",
     "--pre": "only those pre-releases are taken that a requirement names: 'NAME>=2.0rc1'",
 }
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_COMMENT = re.compile(r"(^|\s)#.*$")
+#: What the folder of a project has.
+_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
+#: Files that include each other, at most.
+_MOST = 100
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 
 
@@ -78,6 +82,25 @@ def asked(path: Path, config: Config) -> Asked:
     return reader.asked
 
 
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether a file that another one names is of the same project, and not hidden in it.
+
+    Who has written that other one may want to have something else read, and sent around.
+    """
+    real, top = path.resolve(), folder.resolve()
+    return top in real.parents and not any(p.startswith(".") for p in real.relative_to(top).parts)
+
+
+def _project(top: Path) -> Path:
+    """The folder of the project that a file is of, or else the file's own."""
+    for folder in (top.parent, *top.parent.parents):
+        if folder in (Path.home(), Path("/")):
+            break
+        if any((folder / mark).exists() for mark in _MARKS):
+            return folder
+    return top.parent
+
+
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines that say something, put together where they end in a backslash, with numbers."""
     first, parts = 0, list[str]()
@@ -108,6 +131,7 @@ class _Reader:
 
     def __init__(self, top: Path, config: Config) -> None:
         self.top = top
+        self.folder = _project(top)
         self.config = config
         self.asked = Asked()
         self._seen: set[Path] = set()
@@ -117,6 +141,9 @@ class _Reader:
         if (real := path.resolve()) in self._seen:
             return
         self._seen.add(real)
+        if len(self._seen) > _MOST:
+            cause = f"{self.top.name} includes more than {_MOST} files"
+            raise RecipeError(cause, remedy="write what it needs into one", where=where)
         text = read_text(path, "requirements file", RecipeError, where=where, any_bytes=True)
         for number, line in _lines(text.lstrip("\ufeff")):
             at = At(os.path.relpath(path, self.top.parent), number, path.parent)
@@ -151,6 +178,9 @@ class _Reader:
             elif re.match(r"[a-z]+://", value):
                 why = "no file is fetched to make a recipe of: download it, and name that"
                 self.asked.leave(f"{name} {value}", why, at)
+            elif not is_within(at.folder / value, self.folder):
+                why = f"it is hidden, or not in {self.folder}: copy it there if others may read it"
+                self.asked.leave(f"{name} {value}", why, at)
             else:
                 constrains = constrains or name == "--constraint"
                 self.file(at.folder / value, constrains=constrains, where=Where(path, at.line))
@@ -174,7 +204,7 @@ class _Reader:
     # -- requirements ------------------------------------------------------------------
 
     def _requirement(self, line: str, at: At, constrains: bool) -> None:
-        text, *options = re.split(r"\s+(?=--?[a-z])", line)
+        text, *options = re.split(r" (?=--?[a-z])", " ".join(line.split()))
         digests = []
         for option in options:
             name, _, value = option.replace(" ", "=", 1).partition("=")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
-from collections.abc import Container, Mapping
+import stat
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from tykky.bring.imports import chosen
 from tykky.bring.python import Asked, At, located, python_of, stack
 from tykky.errors import RecipeError, Where
 from tykky.lock import canonical
-from tykky.text import read_text
+from tykky.text import LIMIT, read_text
 
 if TYPE_CHECKING:
     from tykky.config import Config
@@ -38,7 +40,7 @@ def read(path: Path, config: Config) -> Found:
         cause = f"the virtual environment {path} has no packages"
         raise RecipeError(cause, remedy="give the directory with 'pyvenv.cfg' in it")
     there: dict[str, _Project] = {}
-    for found in distributions(path=[str(folder) for folder in folders]):
+    for found in (each for folder in folders for each in _distributions(folder)):
         if (project := _project(found)) is not None:
             there.setdefault(canonical(project.name), project)
     asked = Asked()
@@ -113,6 +115,25 @@ class _Project:
     requested: bool
     requires: tuple[str, ...]
     files: tuple[str, ...]
+
+
+def _distributions(folder: Path) -> Iterator[Distribution]:
+    """What is installed in a folder, but for what nothing has installed: pipes, and endless files.
+
+    Whoever has made the environment may have put anything there.
+    """
+    for about in sorted((*folder.glob("*.dist-info"), *folder.glob("*.egg-info"))):
+        try:
+            files = [*about.iterdir()] if about.is_dir() else [about]
+            status = [file.stat() for file in files if file.exists()]
+        except OSError:
+            continue
+        if all(stat.S_ISDIR(s.st_mode) or _is_read(s) for s in status):
+            yield Distribution.at(about)
+
+
+def _is_read(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_size < LIMIT
 
 
 def _project(each: Distribution) -> _Project | None:

@@ -36,6 +36,9 @@ ARGUMENTS = (
     flag("--hidden", help="tell of what is hidden, or for a group only, as well"),
 )
 
+#: What of a root is no place for pages.
+_OWN = ("store", "db", "modules", "trash")
+
 
 def run(call: Call) -> Result:
     """Make the pages, or what has changed of them."""
@@ -47,6 +50,12 @@ def run(call: Call) -> Result:
     if output is None:
         remedy = "name one: --output DIR, or 'tykky config set catalog.output DIR'"
         raise TykkyError("no directory for the pages is named", remedy=remedy, code=Exit.USAGE)
+    roots = (call.store.root, *(path for _, path in call.config.roots))
+    if output in (Path.home(), *roots) or any(
+        root / name in (output, *output.parents) for root in roots for name in _OWN
+    ):
+        cause = f"{output} has other things in it, which are not for pages"
+        raise TykkyError(cause, remedy="name an empty directory: --output DIR", code=Exit.USAGE)
     if args.url and not link(args.url):
         cause = f"'{args.url}' is no address that pages of the web may be at"
         raise TykkyError(cause, remedy="--url https://HOST/PATH/", code=Exit.USAGE)

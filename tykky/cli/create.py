@@ -19,7 +19,7 @@ from tykky.bring.found import Found, Left
 from tykky.cli import audit, lock
 from tykky.cli.common import Call, Result, flag, option, positional
 from tykky.cli.extend import remember
-from tykky.errors import Exit, TykkyError, masked
+from tykky.errors import Exit, TykkyError, has_secret
 from tykky.lock import asked_names, path_of
 from tykky.lock import read as read_lock
 from tykky.repos import Repos
@@ -83,9 +83,13 @@ def _put(call: Call, spec: Spec, repo: Path, text: str, found: Found | None) -> 
     """Write the recipe; answer with what there is then."""
     file = repo / spec.name / RECIPE_FILE
     files, left = (found.files, found.left) if found else ({}, ())
-    for content in (text, *(each.decode(errors="replace") for each in files.values())):
-        if masked(content) != content:
-            cause = f"the recipe {spec.name} would have a password or token in it"
+    contents = {k: each.decode(errors="replace") for k, each in files.items()}
+    for name, content in {RECIPE_FILE: text, **contents}.items():
+        if line := next(
+            (n for n, t in enumerate(content.split("\n"), 1) if has_secret(t, name)), 0
+        ):
+            cause = f"the recipe {spec.name} would have a password, token or key in it"
+            cause += f" ({name}, line {line})"
             remedy = "take it out of what the recipe is made of: a recipe is for everybody"
             raise TykkyError(cause, remedy=remedy, code=Exit.CONFLICT)
     value: dict[str, Any] = {

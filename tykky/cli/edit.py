@@ -171,7 +171,8 @@ def _open(editor: list[str], file: Path) -> None:
         signal.signal(signal.SIGINT, before)
     if status:
         cause = f"the editor {editor[0]} ended with {status}"
-        raise TykkyError(cause, remedy=f"what it has written, if anything, is kept: {file}")
+        remedy = f"what it has written, if anything, is kept: {file}"
+        raise TykkyError(cause, remedy=remedy, code=Exit.CONFIG)
 
 
 def _digest(folder: Path) -> str:

@@ -8,6 +8,7 @@ resolved once, and its commit is kept in the configuration: the same recipes for
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,9 @@ def _add(call: Call) -> Result:
     if call.args.first and call.args.last:
         remedy = "give one of the two"
         raise TykkyError("--first and --last are two places", remedy=remedy, code=Exit.USAGE)
+    if not what.strip():
+        remedy = "give a directory, or the address of a repository of git"
+        raise TykkyError("no repository is named", remedy=remedy, code=Exit.USAGE)
     item: Path | Remote
     if _is_git(what, call.args.commit or call.args.path):
         item = _fetched(_address(what), call.args.commit, call.args.path, config)
@@ -229,7 +233,9 @@ def _named(call: Call, word: str) -> str:
         or _path(text, _scope(call)) == full
         or ((remote := _parsed(text)) and remote.address == word)
     ]
-    found = exact or [text for text in own if called[text] == word]
+    named = [text for text in own if called[text] == word]
+    # What happens to lie in this directory by that name is not meant more than another.
+    found = exact if exact and "/" in word else [*dict.fromkeys((*exact, *named))]
     if len(found) == 1:
         return found[0]
     if found:
@@ -262,6 +268,9 @@ def _remove(call: Call) -> Result:
         if made:
             console.note(f"  made from it, and not changed by that: {', '.join(made)}")
             console.note("  but 'tykky update' wants their recipes, from another repository then")
+        if remote and folder.is_dir():
+            rm = f"chmod -R u+w {shlex.quote(str(folder))}; rm -r {shlex.quote(str(folder))}"
+            console.note(f"  what was fetched of it stays until you say: {rm}")
         if folder in Config.load().repos:
             console.warn(f"{Config.load().origin('repos').place} still names it")
 
