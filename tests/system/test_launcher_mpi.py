@@ -105,6 +105,7 @@ def mpirun(*words: str | Path, count: int = 4) -> subprocess.CompletedProcess[st
 
 @_ranks
 def test_ranks_share_one_namespace_and_one_server(stack: Stack, entered_with: Runtime) -> None:
+    assert stack.is_gone()  # what the tests before have started
     done = mpirun(stack.command("python"), "-c", EXCHANGE)
     native = entered_with is Runtime.NATIVE
     assert done.stdout.split() == ["4", "1" if native else "4"], done.stderr

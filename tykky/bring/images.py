@@ -42,7 +42,7 @@ _NVIDIA = re.compile(
 _AMD = re.compile(r"/opt/rocm[^/]*|.*/lib(amdhip64|rocblas|MIOpen|torch_hip)\.so[.\d]*")
 #: What a recipe says where nothing tells it, and the words that go with that.
 UNKNOWN = "not known yet"
-CORRECT = "correct the line"
+CORRECT = "it is not told there: write it into the recipe"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tykky.bring.found import Found, Left
-from tykky.bring.images import UNKNOWN, listed, version_of
+from tykky.bring.images import CORRECT, UNKNOWN, listed, version_of
 from tykky.bring.project import line_of, table
 from tykky.errors import RecipeError, TykkyError, Where
 from tykky.kinds.container import ContainerStack
@@ -76,7 +76,7 @@ def read(path: Path, config: Config) -> Found:
     if not commands:
         lost.append(left("aliases", "it offers no commands: name in 'commands' those to offer"))
         commands = ("sh",)
-    lost.append(Left("the licence", "correct the line", path.name))
+    lost.append(Left("the licence", CORRECT, path.name))
     sheet: dict[str, object] = {
         "homepage": str(data.get("url") or UNKNOWN),
         "license": UNKNOWN,
