@@ -124,6 +124,8 @@ def test_modes_of_the_configuration_win_over_the_umask(site: Site, umask: int) -
             assert oct(mode) == oct(0o2751), path
         elif path.parent.name == "bin" or path.name == "launch":
             assert oct(mode) == oct(0o750), path
+        elif path.name in (".lock", "lock"):  # only who may write there can hold others up
+            assert oct(mode) == oct(0o600), path
         else:
             assert oct(mode) == oct(0o640), path
         assert status.st_gid == os.getgid()

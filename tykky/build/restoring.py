@@ -195,7 +195,7 @@ def _of_image(here: Place, number: int, config: Config) -> Record:
     own = {key: record.launch.get(key) or str(config.get(key)) for key in _OF_THE_SITE}
     record = replace(
         record,
-        launch={**record.launch, **own, "needs": needs, "needed_images": images},
+        launch={"mpi": (), **record.launch, **own, "needs": needs, "needed_images": images},
         needs=tuple(numbers[need] for need in record.needs),
         needed={numbers[need]: build for need, build in record.needed.items()},
     )
