@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 _BOLD, _RED, _YELLOW, _GREEN, _DIM, _PLAIN = (f"\x1b[{n}m" for n in (1, 31, 33, 32, 2, 0))
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+#: With the marks that turn the order of what follows around.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STEP_WIDTH = 9
 
 
@@ -73,7 +74,12 @@ def flush() -> None:
 
 def _visible(text: str, keep: str = "\n\t") -> str:
     """The text with control characters written out: what others wrote must not steer a terminal."""
-    return _CONTROL.sub(lambda c: c[0] if c[0] in keep else f"\\x{ord(c[0]):02x}", text)
+
+    def written_out(found: re.Match[str]) -> str:
+        number = ord(found[0])
+        return found[0] if found[0] in keep else f"\\{'xu'[number > 255]}{number:02x}"
+
+    return _CONTROL.sub(written_out, text)
 
 
 def _width(text: str) -> int:

@@ -137,8 +137,8 @@ def test_json_has_paths_as_text_and_is_valid(capsys: pytest.CaptureFixture[str])
 def test_control_characters_reach_the_terminal_as_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    console.note("a\x1b[31mb\rc")
-    assert capsys.readouterr().err == "a\\x1b[31mb\\x0dc\n"
+    console.note("a\x1b[31mb\rc\u202ed")
+    assert capsys.readouterr().err == "a\\x1b[31mb\\x0dc\\u202ed\n"
     assert console.columns([("a\x1b", "x"), ("a", "y")]) == ["a\\x1b  x", "a      y"]
 
 
