@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tykky.bases.layers import extract_all, listing_of, unpack_all
+from tykky.build import layered
 from tykky.errors import Exit
 from tykky.files import discard, walk
+from tykky.resources import resource
 from tykky.tools import layers
 from tykky.tools.apart import apart
 from tykky.tools.overlay import NoLayers, Tree, join
@@ -169,6 +172,28 @@ def test_nothing_is_written_where_a_link_leads(tmp_path: Path) -> None:
         assert (out / "top/deep/file").read_text() == (out / "top/kept").read_text() == "theirs"
         assert (out / "top/deep").is_dir() and not (out / "top/deep").is_symlink()
         shutil.rmtree(out)
+
+
+@pytest.mark.parametrize(
+    ("lines", "plain"),
+    [
+        ("commands = 'a*', 'b'", True),
+        (
+            "@property\ndef commands(self):\n  yield from ('a', 'b')\n  if self.x:\n    yield 'c'",
+            True,
+        ),
+        ("@property\ndef commands(self):\n  return {'a': 'x/a'}", False),
+        ("@property\ndef commands(self):\n  yield 'a'\n  yield self.b", False),
+        ("commands = {'a': 'x'}", False),
+        ("commands = ('x/a',)", False),
+        ("commands = NAMES", False),
+    ],
+)
+def test_commands_are_plain_if_the_recipe_says_so_itself(lines: str, plain: bool) -> None:
+    text = "class A:\n" + textwrap.indent(lines, "    ")
+    assert layered.has_plain_commands(text.encode()) is plain
+    shipped = resource("repo") / "python-data/recipe.py"
+    assert layered.has_plain_commands(shipped.read_bytes())
 
 
 def test_where_nothing_can_be_mounted_it_is_said(tmp_path: Path) -> None:

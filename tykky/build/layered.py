@@ -128,21 +128,23 @@ def _has_same_code(plan: Plan, record: Record) -> bool:
         if file not in read and digest_file(kept / "beside" / name) != digest:
             return False
     # What was linked under another name is not a package's, and would stay.
-    same = _has_plain_commands(old)
+    same = has_plain_commands(old)
     same = same and beside - read == {name.removeprefix("0/") for name in plan.beside} - read
     return same and _code(old) == _code(recipe_source(classes[0]) or b"")
 
 
-def _has_plain_commands(text: bytes) -> bool:
+def has_plain_commands(text: bytes) -> bool:
     """Whether a recipe says itself that its commands are names in ``bin``."""
     classes = (each for each in ast.parse(text).body if isinstance(each, ast.ClassDef))
     for part in (part for each in classes for part in each.body):
         if "commands" in assigned(part):
+            given = (ast.Yield, ast.YieldFrom, ast.Return)  # of a property
+            values = [each.value for each in ast.walk(part) if isinstance(each, given)]
             try:
-                names = ast.literal_eval(getattr(part, "value", None))  # type: ignore[arg-type]
-            except ValueError:
+                names = [ast.literal_eval(each) for each in values or [part.value]]  # type: ignore
+            except (ValueError, AttributeError):
                 return False
-            if isinstance(names, dict) or any("/" in name for name in names):
+            if any(isinstance(each, dict) or "/" in "".join(each) for each in names):
                 return False
     return True
 
