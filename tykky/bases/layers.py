@@ -76,10 +76,10 @@ def _upon(folder: Path, gone: Iterable[str]) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix=".tykky-", dir=folder) as name:
         yield Path(name)
+        top = folder.resolve()
         for path in gone:
-            target = folder / path.lstrip("/")
-            real = folder.resolve() / target.parent.relative_to(folder)
-            if target.parent.is_dir() and target.parent.resolve() == real:
+            target = top / path.lstrip("/")
+            if target.parent.is_dir() and target.parent.resolve() == target.parent:
                 discard(target)
         _move(Path(name), folder)
 

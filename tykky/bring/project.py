@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tykky.bring import requirements
 from tykky.bring.found import Found
-from tykky.bring.python import Asked, At, located, python_of, stack
+from tykky.bring.python import Asked, At, located, nothing, python_of, stack
 from tykky.errors import RecipeError, Where
 from tykky.text import read_text
 from tykky.tools.wheels import toml
@@ -90,12 +90,8 @@ def read(path: Path, config: Config) -> Found:
         asked.leave(f"the index {index}", requirements.why_index(index), at(index))
     name = str(project.get("name") or poetry.get("name") or path.absolute().parent.name)
     if not asked.packages:
-        raise RecipeError(
-            f"{path.name} names nothing that a recipe could have",
-            remedy="; ".join(f"{left.what}: {left.why}" for left in asked.left[:3])
-            or "it has no 'dependencies' in its table 'project'",
-            where=Where(path),
-        )
+        cause = f"{path.name} names nothing that a recipe could have"
+        raise nothing(asked, cause, "it has no 'dependencies' in its table 'project'", path)
     asked.leave(f"the project {name} itself", ITSELF, at("name"))
     urls = {str(key).lower(): str(url) for key, url in table(project.get("urls")).items()}
     described = str(project.get("description") or poetry.get("description") or "")

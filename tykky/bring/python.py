@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from tykky import bases
 from tykky.bring.found import Found, Left
-from tykky.errors import TykkyError, masked
+from tykky.errors import RecipeError, TykkyError, Where, masked
 from tykky.tools.wheels import public
 
 if TYPE_CHECKING:
@@ -172,6 +172,12 @@ def _fits(version: str, limits: str) -> bool:
     except InvalidSpecifier:
         return True
     return any(found.contains(f"{version}.{patch}") for patch in (0, 5, 99))
+
+
+def nothing(asked: Asked, cause: str, remedy: str, path: Path) -> RecipeError:
+    """The error where nothing is asked for that a recipe could have: what was left says why."""
+    why = "; ".join(f"{left.what}: {left.why}" for left in asked.left[:3])
+    return RecipeError(cause, remedy=why or remedy, where=Where(path))
 
 
 def located(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tykky.bring.found import Found
-from tykky.bring.python import Asked, At, located, python_of, stack
+from tykky.bring.python import Asked, At, located, nothing, python_of, stack
 from tykky.errors import RecipeError, TykkyError, Where
 from tykky.text import read_text
 from tykky.tools.wheels import public
@@ -66,12 +66,9 @@ def read(path: Path, config: Config) -> Found:
     """The recipe of a requirements file and of those that it includes. Raises ``TykkyError``."""
     found = asked(path, config)
     if not found.packages:
-        raise RecipeError(
-            f"{path.name} asks for no package that a recipe could have",
-            remedy="; ".join(f"{left.what}: {left.why}" for left in found.left[:3])
-            or "give a file with a requirement on each line, such as 'numpy>=2'",
-            where=Where(path),
-        )
+        cause = f"{path.name} asks for no package that a recipe could have"
+        remedy = "give a file with a requirement on each line, such as 'numpy>=2'"
+        raise nothing(found, cause, remedy, path)
     return stack(found, python_of(config, found), about=f"The Python packages of {path.name}.")
 
 

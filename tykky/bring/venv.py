@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from tykky.bring import requirements
 from tykky.bring.found import Found
 from tykky.bring.imports import chosen
-from tykky.bring.python import Asked, At, located, python_of, stack
-from tykky.errors import RecipeError, Where
+from tykky.bring.python import Asked, At, located, nothing, python_of, stack
+from tykky.errors import RecipeError
 from tykky.lock import canonical
 from tykky.text import LIMIT, read_text
 
@@ -65,12 +65,9 @@ def read(path: Path, config: Config) -> Found:
                 asked.packages.append(each.name)
                 modules |= {*chosen(name, each.files)}
     if not asked.packages:
-        raise RecipeError(
-            f"the virtual environment {path} has no package that a recipe could have",
-            remedy="; ".join(f"{left.what}: {left.why}" for left in asked.left[:3])
-            or "install what it is for, and try again",
-            where=Where(path / "pyvenv.cfg"),
-        )
+        cause = f"the virtual environment {path} has no package that a recipe could have"
+        remedy = "install what it is for, and try again"
+        raise nothing(asked, cause, remedy, path / "pyvenv.cfg")
     python = python_of(config, asked, version, at=At("pyvenv.cfg"))
     about = f"The packages of the virtual environment {path.absolute().name}, in its versions."
     return stack(asked, python, about=about, modules=sorted(modules, key=str.lower))

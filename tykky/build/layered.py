@@ -141,7 +141,7 @@ def has_plain_commands(text: bytes) -> bool:
             given = (ast.Yield, ast.YieldFrom, ast.Return)  # of a property
             values = [each.value for each in ast.walk(part) if isinstance(each, given)]
             try:
-                names = [ast.literal_eval(each) for each in values or [part.value]]  # type: ignore
+                names = [ast.literal_eval(each) for each in values or [part.value]]  # type: ignore[attr-defined, arg-type]
             except (ValueError, AttributeError):
                 return False
             if any(isinstance(each, dict) or "/" in "".join(each) for each in names):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from tykky import lock as locks
+from tykky.build.updating import lock_of
 from tykky.errors import Exit, TykkyError
 from tykky.lock import Package
-from tykky.store import Place, Record
+from tykky.store import Record
 
 
 def text(record: Record) -> str:
@@ -17,9 +16,9 @@ def text(record: Record) -> str:
     Of a pip stack it is a requirements file, of a conda stack an explicit list, in which packages
     of pip are as conda-lock has them. Raises ``TykkyError`` for a stack that has no packages.
     """
-    packages = locks.read(Place(Path(record.prefix)).generation(record.generation) / "lock.json")
-    conda = [package for package in packages.packages if package.is_conda]
-    others = [p for p in packages.packages if not p.is_conda and p.sha256 and _is_python(p)]
+    packages = lock_of(record).packages
+    conda = [package for package in packages if package.is_conda]
+    others = [p for p in packages if not p.is_conda and p.sha256 and _is_python(p)]
     if conda:
         lines = ["@EXPLICIT", *(f"{package.url}#{package.sha256}" for package in conda)]
         return _file(record, [*lines, *(f"# pip {_requirement(each, ' ')}" for each in others)])
